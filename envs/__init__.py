@@ -1,0 +1,1 @@
+"""Simulated environments: the contract (`base`), the static catalogue (`suites`) and one module per simulator."""

@@ -1,0 +1,29 @@
+"""The two kinds of failure a run knows."""
+
+from typing import Literal
+
+Phase = Literal["build", "reset", "observe", "perturb", "policy", "step", "worker"]
+
+
+class ConfigError(Exception):
+    """The request cannot be carried out as asked. One line for the user; the command line exits with code 2."""
+
+
+class EpisodeError(Exception):
+    """One episode broke. It becomes an `error` row; the run goes on.
+
+    Attributes:
+        phase: what the loop was doing.
+    """
+
+    def __init__(self, phase: Phase, text: str) -> None:
+        super().__init__(text)
+        self.phase: Phase = phase
+
+
+def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
+    """A suggestion for a mistyped name: `; did you mean 'noise'?`, or the known names if none is close."""
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"
