@@ -201,8 +201,10 @@ def _rebound(goal: Goal, there: Scenery, here: Scenery) -> Goal:
 
 @cache
 def other_goals(suite: str, index: int) -> tuple[OtherGoal, ...]:
-    """The counterfactual instructions of a task: other tasks of its suite that its scene allows and that are
-    neither reached by reaching its own goal nor the other way round.
+    """The counterfactual instructions of a task.
+
+    These are the other tasks of its suite that its scene allows and whose goal neither implies its own nor follows
+    from it.
     """
     task = tasks(suite)[index]
     found = []

@@ -1,0 +1,155 @@
+"""LIBERO's files: where its meshes lie, how its package is imported, how its initial states are read.
+
+Non-obvious behaviour:
+- Importing `libero.libero` without a config file asks a question on stdin; the file is written first, atomically, in a
+  folder of our own.
+- LIBERO, robosuite and gym print when imported and when a scene is built; none of it reaches our output.
+- The initial-state files are zips that hold a pickled array; they are read without torch, with an unpickler that can
+  build numpy arrays and nothing else.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import pickle
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.base import EnvError
+from envs.suites import libero_root
+
+HUB_ASSETS = "lerobot/libero-assets"
+"""Hub dataset with LIBERO's meshes and textures (125 MB). Source: hf-libero 0.1.4."""
+
+_ASSET_FOLDERS = ("articulated_objects", "scenes", "stable_hope_objects", "stable_scanned_objects", "textures")
+
+
+def resolve_assets(choice: str | None) -> Path:
+    """The folder with LIBERO's meshes and textures.
+
+    Args:
+        choice: a path, `hub`, or `None` for `SIMEVAL_LIBERO_ASSETS`, then the user's cache, then the hub.
+
+    Raises:
+        EnvError: nothing there, with what to pass instead.
+    """
+    variable = os.environ.get("SIMEVAL_LIBERO_ASSETS")
+    cached = Path("~/.cache/libero/assets").expanduser()
+    if choice not in (None, "hub"):
+        return _checked(Path(str(choice)).expanduser(), "--assets")
+    if choice is None and variable:
+        return _checked(Path(variable).expanduser(), "SIMEVAL_LIBERO_ASSETS")
+    if choice is None and cached.is_dir():
+        return _checked(cached, "the cache")
+    return _download()
+
+
+def _checked(folder: Path, origin: str) -> Path:
+    if not folder.is_dir():
+        raise EnvError(f"{origin}: no such folder: {folder}")
+    missing = [name for name in _ASSET_FOLDERS if not (folder / name).is_dir()]
+    if missing:
+        raise EnvError(f"{origin}: {folder} is not a LIBERO asset folder (it has no '{missing[0]}')")
+    return folder.resolve()
+
+
+def _download() -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(HUB_ASSETS, repo_type="dataset", etag_timeout=5))
+    except Exception as error:  # noqa: BLE001  the hub client raises a dozen types for "cannot be had"
+        reason = type(error).__name__
+        raise EnvError(
+            f"LIBERO's assets are neither cached nor downloadable ({reason}); "
+            "pass --assets PATH or set SIMEVAL_LIBERO_ASSETS"
+        ) from None
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Swallow what third-party code prints and warns."""
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _write_config() -> None:
+    root = libero_root()
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "simeval" / "libero"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        base = Path(tempfile.gettempdir()) / f"simeval-libero-{os.getuid()}"
+        base.mkdir(parents=True, exist_ok=True)
+    paths = {"benchmark_root": root, "bddl_files": root / "bddl_files", "init_states": root / "init_files"}
+    paths |= {"datasets": root.parent / "datasets", "assets": root / "assets"}
+    with tempfile.NamedTemporaryFile("w", dir=base, delete=False, suffix=".yaml") as file:
+        file.writelines(f"{key}: {path}\n" for key, path in paths.items())
+    Path(file.name).replace(base / "config.yaml")
+    os.environ["LIBERO_CONFIG_PATH"] = str(base)
+
+
+@cache
+def import_libero() -> Any:
+    """LIBERO's environment module, imported once and quietly (2 s, 0.2 GB; it pulls no torch)."""
+    _write_config()
+    logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
+    with silence():
+        import libero.libero.envs as module
+    logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
+    return module
+
+
+def use_assets(folder: Path) -> None:
+    """Make the scenes that are built from now on take their meshes from `folder`."""
+    import_libero()
+    import libero.libero
+
+    libero.libero._assets_path_cache = str(folder)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    _ALLOWED = frozenset(
+        {
+            ("_codecs", "encode"),  # how old pickles write bytes
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+            ("numpy.core.multiarray", "_reconstruct"),
+            ("numpy._core.multiarray", "_reconstruct"),
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._ALLOWED:
+            raise EnvError(f"initial-state file wants to load {module}.{name}; only numpy arrays are allowed")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+@cache
+def init_states(path: Path) -> NDArray[np.float64]:
+    """The published initial states of a task: `float64[50, 1 + nq + nv]`.
+
+    Raises:
+        EnvError: the file is missing or holds anything but one array.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (member,) = [name for name in archive.namelist() if name.endswith("data.pkl")]
+            states = _ArrayUnpickler(io.BytesIO(archive.read(member))).load()
+    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, ValueError) as error:
+        raise EnvError(f"cannot read initial states {path}: {error}") from None
+    return np.asarray(states, dtype=np.float64)

@@ -1,0 +1,44 @@
+"""Give a MuJoCo model its compiled values back.
+
+Resetting `MjData` does not touch the model, yet LIBERO writes fixture poses into it, the stove switches a site on, and
+scene perturbations change lights and cameras. Whatever may be written is copied once and restored at every reset.
+"""
+
+from typing import Any
+
+import numpy as np
+
+_LARGE = 1 << 18
+"""Arrays above this many bytes are meshes, textures and their search trees; nobody writes those in place."""
+
+
+class Pristine:
+    """A copy of every small array of an `mjModel`, and of its options and visual settings."""
+
+    def __init__(self, model: Any) -> None:
+        """Args: model: a freshly compiled `mujoco.MjModel`."""
+        self._arrays: list[tuple[Any, Any]] = []
+        self._scalars: list[tuple[Any, str, Any]] = []
+        self._collect(model)
+        for part in ("headlight", "map", "quality", "rgba", "scale"):
+            self._collect(getattr(model.vis, part))
+        self._collect(model.opt)
+
+    def _collect(self, struct: Any) -> None:
+        for name in dir(struct):
+            if name.startswith("_"):
+                continue
+            value = getattr(struct, name)
+            if isinstance(value, np.ndarray) and value.flags.writeable and 0 < value.nbytes <= _LARGE:
+                self._arrays.append((value, value.copy()))
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                self._scalars.append((struct, name, value))
+
+    def restore(self) -> None:
+        """Write every value back where it differs."""
+        for live, saved in self._arrays:
+            if not np.array_equal(live, saved):
+                live[...] = saved
+        for struct, name, saved in self._scalars:
+            if getattr(struct, name) != saved:
+                setattr(struct, name, saved)
