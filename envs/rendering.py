@@ -5,9 +5,10 @@ Non-obvious behaviour:
 - Mesa's software rasteriser starts a thread per core; with one rollout worker per core a single thread is faster.
 """
 
+import atexit
 import ctypes
 import os
-from collections.abc import Callable
+import weakref
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,8 @@ class Renderers:
         self._model = model
         self._by_size: dict[int, Any] = {}
         self._option: Any = None
+        # A context that is still there when the driver unloads fills stderr with tracebacks.
+        atexit.register(_close_if_alive, weakref.ref(self))
 
     def draw(self, data: Any, camera: int, size: int) -> NDArray[np.uint8]:
         """One picture of `data` (`mujoco.MjData`) as OpenGL orients it for a person, `uint8[size, size, 3]`.
@@ -79,7 +82,7 @@ class Renderers:
             ) from None
         if self._option is None:
             self._option = mujoco.MjvOption()
-            # robosuite's renderer hides collision geoms (group 0); the toy scene has none.
+            # As robosuite's renderer: collision geoms are in group 0 and not shown.
             self._option.geomgroup[0] = 0
         self._by_size[size] = renderer
         return renderer
@@ -91,10 +94,7 @@ class Renderers:
         self._by_size.clear()
 
 
-def gl_vendor(draw: Callable[[], object]) -> str:
-    """The OpenGL renderer string of the context that `draw` makes current, for the manifest."""
-    draw()
-    from OpenGL import GL
-
-    name = GL.glGetString(GL.GL_RENDERER)
-    return name.decode() if name else "unknown"
+def _close_if_alive(renderers: "weakref.ref[Renderers]") -> None:
+    alive = renderers()
+    if alive is not None:
+        alive.close()

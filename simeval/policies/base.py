@@ -54,7 +54,7 @@ class PolicySpec:
 
 
 class Policy(Protocol):
-    """A policy. What `act` returns for an input depends on that input alone, not on its neighbours or on earlier calls."""
+    """A policy. What `act` returns for an input depends on that input alone, not on neighbours or earlier calls."""
 
     spec: PolicySpec
 

@@ -1,0 +1,75 @@
+"""Build an environment by the name of its suite."""
+
+import ctypes
+import gc
+from pathlib import Path
+
+from envs.base import Env, EnvError
+from envs.rendering import select_backend
+from envs.suites import tasks
+
+SCENES_KEPT = {"toy": 8, "libero": 1}
+"""Built scenes that a worker keeps; one of LIBERO's takes 0.4 GB with its OpenGL context."""
+
+
+def make_env(suite: str, task: int, resolution: int, assets: Path | None) -> Env:
+    """Build the scene of a task (LIBERO: seconds; toy: milliseconds).
+
+    Args:
+        suite: an entry of `suites.SUITES`.
+        task: its index.
+        resolution: side of the camera pictures (px).
+        assets: LIBERO's asset folder; not used by the toy suite.
+
+    Raises:
+        EnvError: it cannot be built.
+    """
+    select_backend()
+    if suite == "toy":
+        from envs.toy import ToyEnv
+
+        return ToyEnv(task, resolution)
+    from envs.libero import LiberoEnv
+
+    if assets is None:
+        raise EnvError(f"{suite} needs LIBERO's assets")
+    return LiberoEnv(tasks(suite)[task], resolution, assets)
+
+
+class EnvCache:
+    """The scenes a process keeps built, least recently used out first."""
+
+    def __init__(self, assets: Path | None) -> None:
+        """Args: assets: LIBERO's asset folder, if any LIBERO suite is asked for."""
+        self._assets = assets
+        self._built: dict[tuple[str, int, int], Env] = {}
+
+    def get(self, suite: str, task: int, resolution: int) -> Env:
+        """The scene of a task, built if need be.
+
+        Raises:
+            EnvError: it cannot be built.
+        """
+        key = (suite, task, resolution)
+        env = self._built.pop(key, None)
+        if env is None:
+            self._make_room(SCENES_KEPT["toy" if suite == "toy" else "libero"])
+            env = make_env(suite, task, resolution, self._assets)
+        self._built[key] = env
+        return env
+
+    def discard(self) -> None:
+        """Drop every scene: after a crash inside one, its state cannot be trusted."""
+        self._make_room(1)
+
+    def _make_room(self, kept: int) -> None:
+        dropped = False
+        while len(self._built) >= kept:
+            self._built.pop(next(iter(self._built))).close()
+            dropped = True
+        if dropped:
+            gc.collect()
+            # glibc would keep the freed meshes and textures; the next scene then comes on top of them.
+            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+            if trim is not None:
+                trim(0)

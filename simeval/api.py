@@ -1,0 +1,197 @@
+"""The composition root: what each verb of the command line does, callable from Python."""
+
+import contextlib
+import datetime
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from envs.base import EnvError
+from simeval import provenance
+from simeval.config import EvalConfig
+from simeval.errors import ConfigError
+from simeval.plan import Plan, make_plan
+from simeval.policies.base import PolicySpec
+from simeval.policies.registry import PolicyChoice, check_policy, load_policy
+from simeval.progress import Progress, Silent
+from simeval.runner import RayRunner, Runner, SerialRunner, has_gpu, ray_session, use_actor
+from simeval.store import EPISODES, MANIFEST, SCHEMA_VERSION, Run, RunWriter, read_manifest, read_rows
+from simeval.worker import WorkerSetup
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+GPU_BATCH = 8
+"""Fixed batch on a GPU: independent of the number of workers, so that their number changes no row."""
+
+
+def evaluate(config: EvalConfig, progress: Progress | None = None) -> Run:
+    """Run what is not finished yet of a configuration's episodes, and return the run.
+
+    Args:
+        config: what to run; an equal configuration with the same `out` resumes.
+        progress: told about every episode.
+
+    Raises:
+        ConfigError: the request cannot be carried out; nothing was started.
+        OSError: the disk is full; what was finished before is on it.
+    """
+    plan = make_plan(config)
+    choice = policy_choice(config)
+    folder = run_folder(config, plan)
+    check_policy(choice, plan.episodes)
+    if _is_complete(folder, config, plan):
+        return Run.load(folder)
+    assets = find_assets(config)
+    progress = progress or Silent()
+    with _runner(config, choice, assets) as runner:
+        spec = runner.policy_spec()
+        manifest = make_manifest(config, plan, spec, assets)
+        with RunWriter(folder, manifest) as writer:
+            done = set(writer.finished)
+            earlier = [result for result in Run.load(folder).results if result.spec.id in done]
+            progress.start(plan, earlier, f"{_summary(plan, config)} -> {folder}")
+            try:
+                for finished in runner.run([spec for spec in plan.episodes if spec.id not in done]):
+                    writer.write(finished.result, finished.trace)
+                    progress.update(finished.result)
+            finally:
+                progress.stop()
+    return Run.load(folder)
+
+
+def policy_choice(config: EvalConfig) -> PolicyChoice:
+    """Which policy a configuration asks for, and how it is to run."""
+    choice = PolicyChoice(config.policy_name, config.device, config.n_action_steps)
+    batch = config.batch_size or (GPU_BATCH if not choice.scripted and has_gpu(config.device) else 1)
+    return PolicyChoice(choice.name, choice.device, choice.n_action_steps, batch)
+
+
+def run_folder(config: EvalConfig, plan: Plan) -> Path:
+    """Where a run lies: `out`, or a name that the same request always gets."""
+    if config.out:
+        return Path(config.out)
+    policy = Path(config.policy_name).name
+    identity = provenance.digest({"plan": plan.digest, **config.result_fields()})
+    return Path("results") / f"{'+'.join(config.suite)}-{policy}-{identity[:8]}"
+
+
+def find_assets(config: EvalConfig) -> Path | None:
+    """LIBERO's asset folder, or `None` if only toy suites are asked for.
+
+    Raises:
+        ConfigError: it cannot be found.
+    """
+    if config.suite == ("toy",):
+        return None
+    from envs.libero_files import resolve_assets
+
+    try:
+        return resolve_assets(config.assets)
+    except EnvError as error:
+        raise ConfigError(str(error)) from None
+
+
+def make_manifest(config: EvalConfig, plan: Plan, policy: PolicySpec, assets: Path | None) -> dict[str, Any]:
+    """What a run is. `identity` is what a resumed run must agree on; the rest explains it to people."""
+    learned = bool(policy.fingerprint)
+    identity = {
+        "plan": plan.digest,
+        "settings": config.result_fields() | {"assets": provenance.folder_digest(assets) if assets else None},
+        "policy": {"name": policy.name, "n_action_steps": policy.n_action_steps, **dict(policy.fingerprint)},
+        "versions": provenance.versions(learned_policy=learned),
+        "opengl": provenance.gl_renderer() if policy.cameras else None,
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "simeval": provenance.version("simeval"),
+        "git": provenance.git_commit(),
+        "episodes": len(plan.episodes),
+        "conditions": list(plan.conditions),
+        "notes": list(plan.notes),
+        "assets": assets_label(config, assets),
+        "config": config.to_dict(),
+        "identity": identity,
+        "host": provenance.host(),
+    }
+
+
+def assets_label(config: EvalConfig, assets: Path | None) -> str:
+    """What the scenes are made of, in words, for every table and report."""
+    if assets is None:
+        return "toy scenes: not LIBERO results"
+    label = f"LIBERO scenes, official assets ({provenance.folder_digest(assets)}"
+    stand_ins = assets / "STAND-INS.txt"
+    if stand_ins.exists():
+        replaced = sum("/" in line for line in stand_ins.read_text().splitlines())
+        label += f", {replaced} of them plain stand-ins: looks differ"
+    return f"{label}), protocol {config.protocol}"
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The configuration of a stored run, as YAML-ready values with `out` pointing at it, for `--resume`.
+
+    Raises:
+        ConfigError: there is no run.
+    """
+    return {**read_manifest(folder)["config"], "out": str(folder)}
+
+
+def _summary(plan: Plan, config: EvalConfig) -> str:
+    conditions = f"{len(plan.conditions)} conditions" if len(plan.conditions) > 1 else "1 condition"
+    workers = f"{config.worker_count} workers" if config.worker_count else "this process"
+    return f"{'+'.join(config.suite)}, {config.policy_name}: {len(plan.episodes)} episodes, {conditions}, {workers}"
+
+
+def _is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
+    """Whether this very request has been run to its end, so that nothing needs to be loaded to say so."""
+    if not (folder / MANIFEST).exists():
+        return False
+    stored = read_manifest(folder)
+    wanted = config.result_fields() | {"assets": stored["identity"]["settings"]["assets"]}
+    same = stored["identity"]["plan"] == plan.digest and stored["identity"]["settings"] == wanted
+    latest = {row["id"]: row["outcome"] for row in read_rows(folder / EPISODES)}
+    return same and all(latest.get(spec.id, "error") != "error" for spec in plan.episodes)
+
+
+@contextlib.contextmanager
+def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> Iterator[Runner]:
+    if config.worker_count == 0:
+        if config.inference == "actor":
+            raise ConfigError("--inference actor: needs --workers of at least 1")
+        yield SerialRunner(WorkerSetup(choice, assets, config.traces))
+        return
+    with ray_session(config.ray_address, config.worker_count):
+        if use_actor(choice, config.inference):
+            from simeval.policies import server
+
+            gpus = 1.0 if choice.device != "cpu" and has_gpu(choice.device) else 0.0
+            policy = server.start(functools.partial(load_policy, choice), batch_size=choice.batch_size, num_gpus=gpus)
+            yield RayRunner(WorkerSetup(policy, assets, config.traces), config.worker_count)
+        else:
+            yield RayRunner(WorkerSetup(choice, assets, config.traces), config.worker_count)
+
+
+def summarise(run: Run) -> dict[str, Any]:
+    """The tables of a run, JSON-ready, with what they are about."""
+    from simeval import analysis
+
+    about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
+    return {**about, **analysis.summary(run.episodes)}
+
+
+def print_tables(console: "Console", run: Run, *, tasks: bool = False) -> None:
+    """Print the tables of a run, and how much of its plan is still missing."""
+    from simeval import analysis, report
+
+    policy, ran = run.manifest["identity"]["policy"]["name"], len(run.results)
+    analysed = analysis.analyse(run.episodes)
+    report.print_run(console, analysed, policy=policy, assets=run.manifest["assets"])
+    if tasks:
+        console.print(report.render_by_task(analysed, roomy=console.width >= report.tables.ROOMY))
+    if ran < run.manifest["episodes"]:
+        missing = run.manifest["episodes"] - ran
+        console.print(f"unfinished: {missing} of {run.manifest['episodes']} episodes have not run", highlight=False)
+    console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False)

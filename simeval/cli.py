@@ -1,0 +1,244 @@
+"""The command line: one call per verb. Options of `run` and `plan` are the fields of `EvalConfig`."""
+
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from simeval.config import EvalConfig, flag, from_mapping, load_yaml
+from simeval.errors import ConfigError, nearest
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="How robust is a Vision-Language-Action policy? Paired, perturbed rollouts in LIBERO, with intervals.",
+)
+
+UsageError: Any = typer.BadParameter.__base__
+"""Typer has its own copy of click in some versions; this is the right class in all of them."""
+
+LISTS = ("suites", "tasks", "perturbations", "policies", "protocols")
+
+ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file with the same options; flags win.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of text for people.")]
+
+
+def with_config_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command every field of `EvalConfig` as an option, collected in its keyword arguments."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    options = []
+    for item in fields(EvalConfig):
+        kind: Any = {"tuple[str, ...]": list[str]}.get(str(item.type), str)
+        if item.name in ("n_action_steps", "seed", "repeats", "batch_size", "workers"):
+            kind = int
+        text = item.metadata["help"]
+        if item.default not in (None, ()) and "[" not in text:
+            shown = " ".join(item.default) if isinstance(item.default, tuple) else item.default
+            text += f"  [default: {shown}]"
+        choices = item.metadata["choices"]
+        metavar = "|".join(choices) if choices else None
+        annotation = Annotated[kind | None, typer.Option(flag(item.name), help=text, metavar=metavar)]
+        options.append(
+            inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        )
+    keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in own]
+    command.__signature__ = inspect.Signature([*options, *keyword])  # type: ignore[attr-defined]
+    return command
+
+
+def _config(file: str | None, flags: dict[str, Any]) -> EvalConfig:
+    given = {name: value for name, value in flags.items() if value is not None and value != []}
+    return from_mapping({**(load_yaml(file) if file else {}), **given})
+
+
+@app.command()
+@with_config_options
+def run(
+    config: ConfigFile = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with the run in this folder, as it was started.")] = None,
+    as_json: AsJson = False,
+    **flags: Any,
+) -> None:
+    """Roll a policy out under perturbations and print success with intervals. The same command resumes."""
+    from rich.console import Console
+
+    from simeval import api
+    from simeval.progress import JsonProgress, LiveProgress, PlainProgress, Progress
+
+    if resume is not None:
+        wanted = from_mapping({**api.config_of(Path(resume)), **_execution_flags(flags, config)})
+    else:
+        wanted = _config(config, flags)
+    console = Console()
+    progress: Progress = PlainProgress(console)
+    if as_json:
+        progress = JsonProgress()
+    elif console.is_terminal:
+        progress = LiveProgress(console)
+    if not as_json:
+        _announce(console, wanted)
+    done = api.evaluate(wanted, progress)
+    if as_json:
+        print(json.dumps({"event": "summary", "folder": str(done.folder), **api.summarise(done)}, allow_nan=False))
+    else:
+        api.print_tables(console, done)
+    if wanted.video != "none":
+        from simeval.video import Selection, render_videos
+
+        for path in render_videos(done, Selection(which=wanted.video)):
+            if not as_json:
+                console.print(f"video: {path}", soft_wrap=True, highlight=False)
+
+
+def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
+    """What may be said again on resume: how to run, not what.
+
+    Raises:
+        ConfigError: a setting that would change rows.
+    """
+    given = {name: value for name, value in flags.items() if value is not None and value != []}
+    settled = [f.name for f in fields(EvalConfig) if f.metadata["changes_results"] or f.name == "out"]
+    for name in given:
+        if name in settled:
+            raise ConfigError(f"--resume: {flag(name)} is settled by the run; start a new one to change it")
+    if file:
+        raise ConfigError("--resume: --config is settled by the run; start a new one to change it")
+    return given
+
+
+def _announce(console: Any, config: EvalConfig) -> None:
+    import os
+
+    from simeval.plan import make_plan
+
+    for note in make_plan(config).notes:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False)
+    cores = os.cpu_count() or 1
+    if config.worker_count > cores and not config.ray_address:
+        console.print(f"note: {config.worker_count} workers share {cores} cores; more than {cores} will not be faster")
+
+
+@app.command()
+@with_config_options
+def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> None:
+    """Print what `run` with the same options would do, without a simulator."""
+    from dataclasses import asdict
+
+    from simeval.plan import estimated_seconds, make_plan
+    from simeval.stats.power import smallest_visible_drop
+
+    wanted = _config(config, flags)
+    planned = make_plan(wanted)
+    seconds = estimated_seconds(planned, wanted.worker_count, wanted.n_action_steps or 10, cameras=2)
+    if as_json:
+        rows = [{"id": spec.id, **asdict(spec)} for spec in planned.episodes]
+        print(json.dumps({"digest": planned.digest, "seconds": seconds, "episodes": rows}))
+        return
+    pairs = len(planned.episodes) // len(planned.conditions)
+    print(
+        f"{len(planned.episodes)} episodes: {'+'.join(wanted.suite)}, {wanted.policy_name}, protocol {wanted.protocol}"
+    )
+    print(f"conditions ({len(planned.conditions)}): {', '.join(planned.conditions)}")
+    for note in planned.notes:
+        print(f"note: {note}")
+    print(f"at most about {_duration(seconds)} with {wanted.worker_count} workers on CPU, without policy inference")
+    visible = smallest_visible_drop(pairs, alpha=0.05 / max(1, len(planned.conditions) - 1))
+    drops = f"drops below {100 * visible:.1f} points" if visible else "any drop"
+    print(f"{pairs} pairs per condition: this run could not see {drops} (80 % power, p < .05 after Holm)")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[str, typer.Argument(help=" | ".join(LISTS))],
+    suite: Annotated[str | None, typer.Option(help="Only this suite's tasks.")] = None,
+) -> None:
+    """List suites, tasks, perturbations, policies or protocols."""
+    from simeval import catalogue
+
+    if what not in LISTS:
+        raise ConfigError(f"list: no list '{what}'{nearest(what, LISTS)}")
+    for line in catalogue.lines(what, suite):
+        print(line)
+
+
+@app.command()
+def video(
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder.")],
+    episode: Annotated[str | None, typer.Option(help="Only this episode id.")] = None,
+    failures: Annotated[bool, typer.Option("--failures", help="Only failed episodes.")] = False,
+    flips: Annotated[bool, typer.Option("--flips", help="Only pairs whose outcome a perturbation changed.")] = False,
+    camera: Annotated[str, typer.Option(help="agentview, wrist or both.")] = "both",
+    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024, even.")] = 512,
+    compare: Annotated[bool, typer.Option("--compare", help="Clean and perturbed episode side by side.")] = False,
+    limit: Annotated[int, typer.Option(help="At most this many videos.")] = 20,
+) -> None:
+    """Render stored episodes to MP4: what the policy saw, or clean and perturbed side by side."""
+    from simeval.store import Run
+    from simeval.video import Selection, render_videos
+
+    which: Literal["all", "failures", "flips"] = "flips" if flips else "failures" if failures else "all"
+    wanted = Selection(which=which, episode=episode, camera=camera, size=size, compare=compare, limit=limit)
+    for path in render_videos(Run.load(folder), wanted):
+        print(path)
+
+
+@app.command()
+def show(
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder.")],
+    by_task: Annotated[bool, typer.Option("--by-task", help="One table per task as well.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the tables of a run, finished or not."""
+    from rich.console import Console
+
+    from simeval import api
+    from simeval.store import Run
+
+    found = Run.load(folder)
+    if as_json:
+        print(json.dumps(api.summarise(found), allow_nan=False))
+        return
+    api.print_tables(Console(), found, tasks=by_task)
+
+
+def main() -> None:
+    """Entry point: bad input is one line on standard error and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except ConfigError as error:
+        code = _fail(str(error))
+    except UsageError as error:
+        code = _fail(error.format_message())
+    except typer.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; the same command resumes\n")
+        code = 130
+    except BrokenPipeError:
+        code = 1
+    except OSError as error:
+        sys.stderr.write(f"simeval: {error.strerror or error}; finished episodes are safe, the same command resumes\n")
+        code = 1
+    sys.exit(code or 0)
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(f"simeval: {' '.join(text.split())}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Everything a user can set about a run, one place per option: default, meaning, YAML key and command-line flag."""
+
+import math
+import os
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from envs.suites import PROTOCOLS, SUITES
+from simeval.errors import ConfigError, nearest
+
+TRACES = ("all", "failures", "none")
+VIDEOS = ("none", "all", "failures", "successes", "flips")
+DEVICES = ("auto", "cuda", "mps", "cpu")
+INFERENCE = ("auto", "worker", "actor")
+
+
+def option(default: Any, text: str, *, changes_results: bool = False, choices: tuple[str, ...] = ()) -> Any:
+    """A field of a configuration: its default, its help text, and whether other values give other rows."""
+    metadata = {"help": text, "changes_results": changes_results, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What `simeval run` does. The same names are YAML keys (`n_action_steps`) and flags (`--n-action-steps`)."""
+
+    suite: tuple[str, ...] = option(
+        ("libero_spatial",), f"Suite; repeat for several: {', '.join(SUITES)}.", changes_results=True
+    )
+    tasks: str | None = option(None, "Task numbers, for instance 0,3,5-7.  [default: all]", changes_results=True)
+    init_states: str | None = option(None, "Initial states, for instance 0-9.  [default: all 50]", changes_results=True)
+    perturb: tuple[str, ...] = option(
+        (), "Condition or sweep, for instance noise:0.01,0.05; repeatable. 'none' always runs.", changes_results=True
+    )
+    policy: str | None = option(
+        None,
+        "expert, seeker, zero, random, a checkpoint folder, or a hub id.  [default: expert; on toy seeker]",
+        changes_results=True,
+    )
+    n_action_steps: int | None = option(
+        None, "Actions executed per predicted chunk.  [default: the checkpoint's]", changes_results=True
+    )
+    protocol: str = option(
+        "openvla", "Step limits, settling, resolution and seeds.", changes_results=True, choices=tuple(PROTOCOLS)
+    )
+    seed: int = option(0, "Root of all random streams of the run.", changes_results=True)
+    repeats: int = option(1, "Policy-sampling repeats of every episode.", changes_results=True)
+    assets: str | None = option(
+        None,
+        "LIBERO's meshes: PATH or hub.  [default: SIMEVAL_LIBERO_ASSETS, the cache, the hub]",
+        changes_results=True,
+    )
+    device: Literal["auto", "cuda", "mps", "cpu"] = option(
+        "auto", "Where the policy runs.", changes_results=True, choices=DEVICES
+    )
+    inference: Literal["auto", "worker", "actor"] = option(
+        "auto", "Policy inside each worker, or one batched actor.  [auto: actor on a GPU]", choices=INFERENCE
+    )
+    batch_size: int | None = option(
+        None, "Fixed inference batch; numbers of different sizes differ at 1e-6.  [default: 1; 8 on a GPU]",
+        changes_results=True,
+    )  # fmt: skip
+    workers: int | None = option(None, "Rollout workers; 0 runs in this process.  [default: one per core]")
+    ray_address: str | None = option(None, "Address of a Ray cluster, or auto.  [default: start Ray here]")
+    out: str | None = option(None, "Run folder.  [default: results/<suite>-<policy>-<hash of the plan>]")
+    traces: Literal["all", "failures", "none"] = option("all", "Which episodes keep a trace.", choices=TRACES)
+    video: Literal["none", "all", "failures", "successes", "flips"] = option(
+        "none", "Videos to render when the run is over.", choices=VIDEOS
+    )
+
+    def __post_init__(self) -> None:
+        for name in self.suite:
+            if name not in SUITES:
+                raise ConfigError(f"--suite: no suite '{name}'{nearest(name, SUITES)}")
+        if not self.suite:
+            raise ConfigError(f"--suite: name at least one of {', '.join(SUITES)}")
+        if len(set(self.suite)) < len(self.suite):
+            raise ConfigError(f"--suite: given twice: {', '.join(self.suite)}")
+        _at_least("repeats", self.repeats, 1)
+        _at_least("workers", self.workers, 0)
+        _at_least("n_action_steps", self.n_action_steps, 1)
+        _at_least("batch_size", self.batch_size, 1)
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"--seed {self.seed}: must be in [0, 2**63)")
+
+    @property
+    def policy_name(self) -> str:
+        """The policy, with the default filled in."""
+        return self.policy or ("seeker" if self.suite == ("toy",) else "expert")
+
+    @property
+    def worker_count(self) -> int:
+        """The number of workers, with the default filled in; 0 means this process."""
+        return (os.cpu_count() or 1) if self.workers is None else self.workers
+
+    def result_fields(self) -> dict[str, Any]:
+        """The settings that change rows, JSON-ready: what a resumed run must agree on."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.metadata["changes_results"]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings, JSON- and YAML-ready; `from_mapping` reads them back."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _at_least(name: str, value: int | None, lowest: int) -> None:
+    if value is not None and value < lowest:
+        raise ConfigError(f"{flag(name)} {value}: must be at least {lowest}")
+
+
+def flag(name: str) -> str:
+    """The command-line spelling of a field: `n_action_steps` -> `--n-action-steps`."""
+    return "--" + name.replace("_", "-")
+
+
+def default_of(item: "Field[Any]") -> Any:
+    """A field's default value."""
+    return None if item.default is MISSING else item.default
+
+
+def from_mapping(values: Mapping[str, Any], base: EvalConfig | None = None) -> EvalConfig:
+    """A configuration from YAML or flags; what `values` does not name comes from `base`, else from the defaults.
+
+    Raises:
+        ConfigError: an unknown key, a value of the wrong type, or one outside its range.
+    """
+    known = {f.name: f for f in fields(EvalConfig)}
+    hints = typing.get_type_hints(EvalConfig)
+    checked = {}
+    for name, value in values.items():
+        key = str(name).replace("-", "_")
+        if key not in known:
+            raise ConfigError(f"no option '{name}'{nearest(str(name), list(known))}")
+        checked[key] = _checked(key, value, hints[key], known[key].metadata["choices"])
+    return replace(base, **checked) if base else EvalConfig(**checked)
+
+
+def _checked(name: str, value: Any, hint: Any, choices: tuple[str, ...]) -> Any:
+    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if choices and value not in choices:
+        raise ConfigError(f"{flag(name)}: no '{value}'{nearest(str(value), choices)}")
+    if value is None and type(None) in allowed:
+        return None
+    if typing.get_origin(hint) is tuple:
+        return tuple(str(item) for item in (value if isinstance(value, list | tuple) else [value]))
+    if int in allowed:
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.trunc(value) != value:
+            raise ConfigError(f"{flag(name)}: '{value}' is not a whole number")
+        return int(value)
+    if str in allowed and isinstance(value, list):  # a YAML list of numbers: [0, 3, 5]
+        return ",".join(str(item) for item in value)
+    return str(value)
+
+
+def load_yaml(path: str) -> dict[str, Any]:
+    """Read a recipe.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, or not a mapping.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config: cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError(f"--config: {path} is not YAML{f' (line {mark.line + 1})' if mark else ''}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"--config: {path} must hold 'option: value' lines")
+    return values
+
+
+def parse_indices(text: str | None, count: int, name: str) -> tuple[int, ...]:
+    """`0,3,5-7` -> (0, 3, 5, 6, 7), sorted; `None` -> all.
+
+    Raises:
+        ConfigError: not a list of numbers and ranges, or outside `0..count-1`.
+    """
+    if text is None:
+        return tuple(range(count))
+    found: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ConfigError(f"{flag(name)} '{text}': write numbers and ranges, for instance 0,3,5-7")
+        low, high = int(first), int(last or first)
+        if high >= count or low > high:
+            raise ConfigError(f"{flag(name)} {part.strip()}: must be within 0..{count - 1}")
+        found.update(range(low, high + 1))
+    return tuple(sorted(found))

@@ -1,0 +1,108 @@
+"""From a configuration to the list of episodes: nothing is run, nothing heavy is imported."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from envs.suites import INIT_STATES, PROTOCOLS, other_goals, tasks
+from perturbations.base import SpecError
+from perturbations.spec import Condition, parse_sweep
+from simeval.config import EvalConfig, parse_indices
+from simeval.errors import ConfigError
+from simeval.types import CLEAN, EpisodeSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The episodes of a run, in order.
+
+    Attributes:
+        episodes: by suite, task, initial state and repeat, each pair's conditions together, `none` first.
+        conditions: canonical strings, `none` first.
+        notes: what was left out, and why.
+    """
+
+    episodes: tuple[EpisodeSpec, ...]
+    conditions: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the episodes: equal plans are equal work."""
+        text = json.dumps([asdict(spec) for spec in self.episodes], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_plan(config: EvalConfig) -> Plan:
+    """List the episodes that a configuration asks for.
+
+    Raises:
+        ConfigError: a task, initial state or perturbation that does not exist.
+    """
+    conditions = _conditions(config.perturb)
+    protocol = PROTOCOLS[config.protocol]
+    episodes: list[EpisodeSpec] = []
+    notes: list[str] = []
+    for suite in config.suite:
+        limits = protocol.limits[suite]
+        numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")
+        runnable = {str(c): [n for n in numbers if _feasible(c, suite, n)] for c in conditions}
+        notes += _notes(suite, numbers, runnable)
+        episodes += [
+            EpisodeSpec(
+                suite=suite,
+                task=task,
+                init_state=init_state,
+                condition=str(condition),
+                repeat=repeat,
+                root_seed=config.seed,
+                env_seed=protocol.env_seed(init_state),
+                max_steps=limits.max_steps,
+                settle_steps=limits.settle_steps,
+                resolution=limits.resolution,
+            )
+            for task in numbers
+            for init_state in parse_indices(config.init_states, INIT_STATES, "init_states")
+            for repeat in range(config.repeats)
+            for condition in conditions
+            if task in runnable[str(condition)]
+        ]
+    return Plan(tuple(episodes), tuple(str(c) for c in conditions), tuple(notes))
+
+
+def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:
+    try:
+        found = [condition for text in (CLEAN, *specs) for condition in parse_sweep(text)]
+    except SpecError as error:
+        raise ConfigError(f"--perturb: {error}") from None
+    return tuple(dict.fromkeys(found))
+
+
+def _feasible(condition: Condition, suite: str, task: int) -> bool:
+    return "instruction:counterfactual" not in str(condition) or bool(other_goals(suite, task))
+
+
+def _notes(suite: str, numbers: tuple[int, ...], runnable: dict[str, list[int]]) -> list[str]:
+    notes = []
+    for condition, possible in runnable.items():
+        missing = [str(n) for n in numbers if n not in possible]
+        if not possible:
+            raise ConfigError(f"--perturb {condition}: no task of {suite} among {', '.join(missing)} has another goal")
+        if missing:
+            notes.append(f"{condition}: {suite} tasks {', '.join(missing)} have no other goal and are left out")
+    return notes
+
+
+STEP_SECONDS = {"toy": 0.0008, "libero": 0.016}
+FRAME_SECONDS = {"toy": 0.003, "libero": 0.2}
+"""Measured on one core with software OpenGL and official scenes: a control step, and an observation (both cameras)."""
+
+
+def estimated_seconds(plan: Plan, workers: int, n_action_steps: int, cameras: int) -> float:
+    """An upper estimate of the run time without policy inference: every episode at full length, software rendering."""
+    total = 0.0
+    for spec in plan.episodes:
+        kind = "toy" if spec.suite == "toy" else "libero"
+        frames = -(-spec.max_steps // n_action_steps) * cameras / 2
+        total += (spec.max_steps + spec.settle_steps) * STEP_SECONDS[kind] + frames * FRAME_SECONDS[kind]
+    return total / max(1, workers)

@@ -1,0 +1,337 @@
+"""Any lerobot checkpoint as a `Policy`, through lerobot's own classes and its saved pre- and postprocessor.
+
+Verified against lerobot 0.6.1, torch 2.11, transformers 5.5.4.
+
+Non-obvious behaviour:
+- Chunks come from `predict_action_chunk` and are postprocessed whole; lerobot's own action queue is never used, so no
+  state passes from one call to the next.
+- A sample's bits change with the number of samples in a call (1e-6, and a closed loop amplifies that), but not with
+  its neighbours or its position. So every call has exactly `batch_size` samples, filled up with copies of the last;
+  the text is padded to its full length, and torch uses one thread. `batch_size` is part of the fingerprint.
+- lerobot draws one noise tensor per batch from the global generator. Here each sample brings its own, drawn on the
+  CPU so that every device gets the same. Policies that refuse or ignore it are detected by a trial at load; if their
+  output is random all the same, they run one sample at a time with the global generator seeded (`noise` in the
+  fingerprint: explicit, none or global).
+- Pictures arrive as the policy saw them in training, so lerobot's LIBERO step, which turns them by 180 degrees, is
+  not run.
+- lerobot replaces an unavailable device, leaves random weights where a checkpoint has none, and cuts long
+  instructions, all silently: the first two are refused here, `truncated` tells the third.
+- Loading sets process-wide switches: one CPU thread, no TF32, no cuDNN autotuning, deterministic algorithms on GPUs.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.base import ACTION_SIZE, STATE_SIZE, Observation
+from simeval.errors import ConfigError, nearest
+from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
+from simeval.policies.checkpoint import Checkpoint, one_line, read, sha256
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
+NoiseMode = Literal["explicit", "none", "global"]
+"""Where sampling noise comes from: each input's own tensor, nowhere, or torch's global generator."""
+
+_SWALLOWED = re.compile(r"Could not load state dict|without loading pretrained weights|Missing keys when loading")
+"""What pi0, pi05 and pi0_fast print, and then go on with random weights. Source: their `from_pretrained`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What lerobot built from a checkpoint."""
+
+    config: Any
+    model: Any
+    preprocess: Any
+    postprocess: Any
+
+
+def load(
+    checkpoint: str, *, device: str = "auto", n_action_steps: int | None = None, batch_size: int = 1
+) -> "LerobotPolicy":
+    """Load a checkpoint, check it and try it once.
+
+    Args:
+        checkpoint: a folder that lerobot saved, or a hub id.
+        device: one of `DEVICES`; `auto` takes the best one there is.
+        n_action_steps: actions of each chunk to execute; `None` keeps the checkpoint's number.
+        batch_size: samples per call of the network; part of what the outputs depend on.
+
+    Raises:
+        ConfigError: it cannot be found, does not fit, or cannot run here; one line.
+    """
+    if batch_size < 1:
+        raise ConfigError(f"the policy's batch size is {batch_size}, it must be at least 1")
+    found = read(checkpoint, n_action_steps=n_action_steps)
+    chosen = _choose_device(device)
+    with _quiet() as printed:
+        # Third-party model code can break in any way; the user needs one line, and the cause stays attached.
+        try:
+            parts = _build(found, chosen)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"policy '{found.name}' {_explain(error)}") from error
+        swallowed = [line for line in printed.getvalue().splitlines() if _SWALLOWED.search(line)]
+        if swallowed:
+            raise ConfigError(f"policy '{found.name}' cannot be loaded: {swallowed[0].strip()[:300]}")
+        return LerobotPolicy(found, parts, device=chosen, batch_size=batch_size)
+
+
+class LerobotPolicy:
+    """A loaded checkpoint; see the module's docstring. Not safe for calls from several threads at once."""
+
+    spec: PolicySpec
+
+    def __init__(self, checkpoint: Checkpoint, parts: _Parts, *, device: str, batch_size: int) -> None:
+        self._checkpoint = checkpoint
+        self._parts = parts
+        self._device = device
+        self._noise = self._try_out()
+        self._batch_size = 1 if self._noise == "global" else batch_size
+        self.spec = PolicySpec(
+            name=checkpoint.name,
+            n_action_steps=checkpoint.n_action_steps,
+            cameras=tuple(checkpoint.cameras),
+            fingerprint=self._fingerprint(),
+        )
+
+    def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
+        """Predict a chunk for each input, in order; each `float32[T, 7]` with the `T` of the checkpoint."""
+        size = self._batch_size
+        chunks: list[ActionChunk] = []
+        for start in range(0, len(inputs), size):
+            group = list(inputs[start : start + size])
+            filled = group + [group[-1]] * (size - len(group))
+            chunks.extend(self._predict(filled, self._noise, global_seed=group[0].noise_seed)[: len(group)])
+        return chunks
+
+    def truncated(self, instruction: str) -> bool:
+        """Whether the tokenizer's length limit cuts this instruction, so that the policy does not see its end."""
+        from lerobot.processor import TokenizerProcessorStep
+
+        pipeline = self._parts.preprocess
+        transition = pipeline.to_transition(self._observations([self._blank(instruction)]))
+        for step in pipeline.steps:
+            if isinstance(step, TokenizerProcessorStep):
+                # Earlier steps may have added to the text: a newline, or the state in words.
+                tokens = step.input_tokenizer(step.get_task(transition), truncation=False, verbose=False)["input_ids"]
+                return bool(len(tokens[0]) > step.max_length)
+            transition = step(transition)
+        return False
+
+    def _predict(self, inputs: Sequence[PolicyInput], noise: NoiseMode, *, global_seed: int) -> NDArray[np.float32]:
+        """One call of the network: `float32[B, T, 7]`."""
+        import torch
+
+        _pin_numerics(self._device)
+        parts = self._parts
+        options = {"noise": self._sampling_noise(inputs)} if noise == "explicit" else {}
+        amp = torch.autocast(self._device) if parts.config.use_amp else contextlib.nullcontext()
+        forked = [torch.cuda.current_device()] if self._device == "cuda" else []
+        with torch.random.fork_rng(devices=forked), torch.inference_mode(), amp:
+            torch.manual_seed(global_seed)
+            parts.model.reset()
+            # The three stay together: for relative actions, the postprocessor remembers the state of the last batch.
+            chunks = parts.model.predict_action_chunk(parts.preprocess(self._observations(inputs)), **options)
+            actions = parts.postprocess(chunks)
+        return np.ascontiguousarray(actions.float().cpu().numpy())
+
+    def _observations(self, inputs: Sequence[PolicyInput]) -> dict[str, Any]:
+        """What lerobot expects: pictures `float32[B, 3, H, W]` in [0, 1], state `float32[B, 8]`, instructions."""
+        import torch
+
+        batch: dict[str, Any] = {"task": [item.instruction for item in inputs]}
+        for camera, key in self._checkpoint.cameras.items():
+            pictures = torch.from_numpy(np.stack([item.observation.images[camera] for item in inputs]))
+            batch[key] = pictures.permute(0, 3, 1, 2).contiguous().to(torch.float32) / 255
+        batch[self._checkpoint.state_key] = torch.from_numpy(np.stack([item.observation.state for item in inputs]))
+        return batch
+
+    def _sampling_noise(self, inputs: Sequence[PolicyInput]) -> Any:
+        """Standard normal `float32[B, chunk_size, max_action_dim]`, a function of each input's seed alone."""
+        import torch
+
+        shape = (self._checkpoint.chunk_size or 1, getattr(self._parts.config, "max_action_dim", ACTION_SIZE))
+        generators = [torch.Generator().manual_seed(item.noise_seed) for item in inputs]
+        return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(self._device)
+
+    def _try_out(self) -> NoiseMode:
+        """Find out how noise must be given: whether the output still depends on the global generator.
+
+        Raises:
+            ConfigError: the policy cannot predict a chunk, or its chunk does not fit.
+        """
+        blank = [self._blank("")]
+        modes: tuple[NoiseMode, NoiseMode] = ("explicit", "none")
+        for noise in modes:
+            # A policy without a `noise` argument, or with another shape for it, breaks in its own way.
+            try:
+                chunk, other = (self._predict(blank, noise, global_seed=seed) for seed in (0, 1))
+            except Exception as error:
+                if noise == "none":
+                    raise ConfigError(f"policy '{self._checkpoint.name}' cannot predict: {one_line(error)}") from error
+                continue
+            self._check_chunk(chunk)
+            if np.array_equal(chunk, other, equal_nan=True):
+                return noise
+        return "global"
+
+    def _check_chunk(self, chunk: NDArray[np.float32]) -> None:
+        wanted = self._checkpoint.n_action_steps
+        if chunk.ndim != 3 or chunk.shape[2] != ACTION_SIZE or chunk.shape[1] < wanted:
+            raise ConfigError(
+                f"policy '{self._checkpoint.name}' does not fit: it predicts chunks of shape {chunk.shape[1:]}, "
+                f"wanted are at least {wanted} actions of size {ACTION_SIZE}"
+            )
+
+    def _blank(self, instruction: str) -> PolicyInput:
+        picture = np.zeros((*self._checkpoint.picture_size, 3), np.uint8)
+        images = dict.fromkeys(self._checkpoint.cameras, picture)
+        return PolicyInput(Observation(images, np.zeros(STATE_SIZE, np.float32), 0), instruction, "", 0, noise_seed=0)
+
+    def _fingerprint(self) -> tuple[tuple[str, Any], ...]:
+        from importlib.metadata import version
+
+        config, checkpoint = self._parts.config, self._checkpoint
+        dtypes = {str(weight.dtype).removeprefix("torch.") for weight in self._parts.model.parameters()}
+        return (
+            ("checkpoint", checkpoint.name),
+            ("sha256", sha256(checkpoint.folder)),
+            ("type", checkpoint.type),
+            ("chunk_size", checkpoint.chunk_size),
+            ("n_action_steps", checkpoint.n_action_steps),
+            ("num_steps", getattr(config, "num_steps", getattr(config, "num_inference_steps", None))),
+            ("cameras", ",".join(f"{camera}:{key}" for camera, key in checkpoint.cameras.items())),
+            ("batch_size", self._batch_size),
+            ("noise", self._noise),
+            ("device", self._device),
+            ("dtypes", ",".join(sorted(dtypes))),
+            *((package, version(package)) for package in ("torch", "lerobot", "transformers")),
+        )
+
+
+def _build(checkpoint: Checkpoint, device: str) -> _Parts:
+    """Let lerobot build the model and both pipelines; anything may be raised."""
+    import lerobot.policies  # noqa: F401  registers the policy types
+    from lerobot.configs import PreTrainedConfig
+    from lerobot.policies import get_policy_class, make_pre_post_processors
+    from lerobot.utils.import_utils import register_third_party_plugins
+
+    register_third_party_plugins()
+    known = list(PreTrainedConfig.get_known_choices())
+    if checkpoint.type not in known:
+        raise ConfigError(
+            f"policy '{checkpoint.name}': lerobot knows no type '{checkpoint.type}'{nearest(checkpoint.type, known)}"
+        )
+    folder = str(checkpoint.folder)
+    with _scratch_folder():
+        config = PreTrainedConfig.from_pretrained(folder)
+    values: dict[str, Any] = {
+        "device": device,
+        "n_action_steps": checkpoint.n_action_steps,
+        "pretrained_backbone_weights": None,  # a download whose result the checkpoint's weights replace
+        "compile_model": False,  # minutes of compilation, and it switches TF32 on
+    }
+    overrides: dict[str, dict[str, str]] = {
+        "device_processor": {"device": device},
+        "tokenizer_processor": {"padding": "max_length"},
+    }
+    if checkpoint.vlm is not None:
+        values["vlm_model_name"] = overrides["tokenizer_processor"]["tokenizer_name"] = str(checkpoint.vlm)
+    for field, value in values.items():
+        if hasattr(config, field):
+            setattr(config, field, value)
+    model = get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
+    # Naming a step that is not there is an error, and any name left out keeps what was saved: the rename map above all.
+    used = {step: override for step, override in overrides.items() if step in checkpoint.preprocessor_steps}
+    preprocess, postprocess = make_pre_post_processors(config, pretrained_path=folder, preprocessor_overrides=used)
+    return _Parts(config, model.to(device).eval(), preprocess, postprocess)
+
+
+def _explain(error: Exception) -> str:
+    """Why a checkpoint could not be loaded, as the rest of a sentence."""
+    text = str(error)
+    if "Missing key(s)" in text or "Unexpected key(s)" in text:
+        missing, _, unknown = text.partition("Unexpected key(s)")
+        parts = []
+        for verb, names in (("lack", missing), ("have unknown", unknown)):
+            keys = re.findall(r'"([^"]+)"', names)
+            if keys:
+                parts.append(f"{verb} {len(keys)} tensors ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})")
+        return f"cannot be loaded: its weights {' and '.join(parts)}"
+    if "huggingface.co" in text or "offline mode" in text:
+        return (
+            f"needs files that the Hugging Face hub did not give (its folder may carry them as vlm/): {one_line(error)}"
+        )
+    return f"cannot be loaded: {one_line(error)}"
+
+
+def _choose_device(device: str) -> str:
+    """The device to use.
+
+    Raises:
+        ConfigError: unknown, or not available; lerobot would take another one and say nothing.
+    """
+    import torch
+
+    if device not in DEVICES:
+        raise ConfigError(f"unknown device '{device}'{nearest(device, DEVICES)}")
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    usable = [name for name, there in available.items() if there]
+    if device == "auto":
+        return usable[0]
+    if device not in usable:
+        raise ConfigError(f"device '{device}' is not available here; available: {', '.join(usable)}")
+    return device
+
+
+def _pin_numerics(device: str) -> None:
+    """Switch off what would make the same input give other bits; cheap enough for every call."""
+    import torch
+
+    if device == "cpu":
+        torch.set_num_threads(1)
+    if device == "cuda":
+        # cuBLAS reads this when it starts. Source: torch.use_deterministic_algorithms.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[io.StringIO]:
+    """Keep away from the user what lerobot and transformers print, log and warn; yields what they print."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield printed
+    finally:
+        logging.disable(level)
+
+
+@contextlib.contextmanager
+def _scratch_folder() -> Iterator[None]:
+    """Catch and remove the copy of the configuration that lerobot leaves among the temporary files."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as scratch:
+        tempfile.tempdir = scratch
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before

@@ -1,0 +1,107 @@
+"""Policies by name: what `--policy` may say, and how each is loaded."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from envs.suites import tasks
+from simeval.errors import ConfigError, nearest
+from simeval.policies.base import Policy
+from simeval.types import EpisodeSpec
+
+
+@dataclass(frozen=True)
+class PolicyChoice:
+    """A policy and how to run it; enough for any process to load it.
+
+    Attributes:
+        name: an entry of `SCRIPTED`, a checkpoint folder, or a hub id.
+        device: `auto`, `cuda`, `mps` or `cpu`.
+        n_action_steps: actions executed per chunk; `None` for the policy's own number.
+        batch_size: samples per call of the network.
+    """
+
+    name: str
+    device: str = "auto"
+    n_action_steps: int | None = None
+    batch_size: int = 1
+
+    @property
+    def scripted(self) -> bool:
+        """Whether it is one of ours, which needs no checkpoint and no torch."""
+        return self.name in SCRIPTED
+
+
+def _zero() -> Policy:
+    from simeval.policies.scripted import ZeroPolicy
+
+    return ZeroPolicy()
+
+
+def _random() -> Policy:
+    from simeval.policies.scripted import RandomPolicy
+
+    return RandomPolicy()
+
+
+def _seeker() -> Policy:
+    from simeval.policies.scripted import SeekerPolicy
+
+    return SeekerPolicy()
+
+
+def _expert() -> Policy:
+    from simeval.policies.expert import LiberoExpert
+
+    return LiberoExpert()
+
+
+SCRIPTED: Mapping[str, tuple[Callable[[], Policy], str]] = {
+    "expert": (_expert, "scripted, sees the simulator's state; LIBERO's pick-and-place tasks"),
+    "seeker": (_seeker, "scripted, finds the named colour in the agent view; toy suite only"),
+    "zero": (_zero, "never moves: the floor of every success rate"),
+    "random": (_random, "uniform random actions"),
+}
+
+
+def load_policy(choice: PolicyChoice) -> Policy:
+    """Load a policy (a checkpoint takes 15 s and 1 GB, nearly all of it imports).
+
+    Raises:
+        ConfigError: it does not exist, does not fit, or cannot run here.
+    """
+    if choice.scripted:
+        if choice.n_action_steps is not None:
+            raise ConfigError(f"--n-action-steps: '{choice.name}' is scripted and has no chunks to cut")
+        return SCRIPTED[choice.name][0]()
+    from simeval.policies import lerobot
+
+    return lerobot.load(
+        choice.name, device=choice.device, n_action_steps=choice.n_action_steps, batch_size=choice.batch_size
+    )
+
+
+def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> None:
+    """Refuse quickly, before anything is loaded or started, what cannot work.
+
+    Raises:
+        ConfigError: a mistyped name, a broken checkpoint, or a task that a scripted policy cannot do.
+    """
+    if not choice.scripted:
+        if "/" not in choice.name and not Path(choice.name).exists():
+            raise ConfigError(f"--policy: no policy or folder '{choice.name}'{nearest(choice.name, list(SCRIPTED))}")
+        from simeval.policies.checkpoint import read
+
+        read(choice.name, n_action_steps=choice.n_action_steps)
+        return
+    wanted = {(spec.suite, spec.task) for spec in episodes}
+    if choice.name == "seeker" and any(suite != "toy" for suite, _ in wanted):
+        raise ConfigError("--policy seeker: it only knows the toy suite")
+    if choice.name == "expert":
+        from simeval.policies.expert import supports
+
+        for suite, task in sorted(wanted):
+            if not supports(tasks(suite)[task].goal):
+                raise ConfigError(
+                    f"--policy expert: it cannot do {suite} task {task} ({tasks(suite)[task].instruction})"
+                )

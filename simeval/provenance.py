@@ -1,0 +1,79 @@
+"""Where numbers come from: versions, code, machine, assets."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PINNED = ("mujoco", "robosuite", "hf-libero", "numpy", "lerobot", "torch", "transformers")
+"""Distributions whose version changes rows."""
+
+
+def version(name: str) -> str | None:
+    """Installed version of a distribution; `None` if it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def versions(*, learned_policy: bool) -> dict[str, str | None]:
+    """Versions that the rows depend on; without a learned policy torch and lerobot do not matter."""
+    names = PINNED if learned_policy else PINNED[:4]
+    return {name: version(name) for name in names}
+
+
+@cache
+def folder_digest(folder: Path) -> str:
+    """SHA-256 (16 hex digits) over names and contents of all files below a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0")
+        digest.update(hashlib.file_digest(path.open("rb"), "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def git_commit() -> str | None:
+    """Commit of the working copy this code runs from, `+` if it has changes; `None` outside a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        commit = _git(root, "rev-parse", "--short=12", "HEAD")
+        return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root: Path, *words: str) -> str:
+    if not (root / ".git").exists():
+        raise OSError("not a checkout")
+    return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def host() -> dict[str, Any]:
+    """The machine, as far as it explains speed."""
+    return {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
+
+
+def gl_renderer() -> str | None:
+    """Backend and renderer of OpenGL here, for instance `egl: llvmpipe (LLVM 15.0.6, 256 bits)`."""
+    from envs.rendering import select_backend
+
+    backend = select_backend()
+    import mujoco
+    from OpenGL import GL
+
+    context = mujoco.GLContext(16, 16)
+    context.make_current()
+    name = GL.glGetString(GL.GL_RENDERER)
+    context.free()
+    return f"{backend}: {name.decode()}" if name else backend
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON-ready value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

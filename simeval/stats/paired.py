@@ -1,0 +1,141 @@
+"""Paired comparison of two conditions: estimate, interval, exact test.
+
+A pair is an unperturbed episode and its perturbed twin. Drops are differences of fractions, in [-1, 1]; positive means
+that the perturbation hurts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+from statsmodels.stats.multitest import multipletests
+
+from simeval.stats.intervals import Interval
+from simeval.stats.power import BACKGROUND
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDrop:
+    """What a perturbation did to pairs of episodes.
+
+    Attributes:
+        n11: both succeeded.
+        n10: harmed: only the clean episode succeeded.
+        n01: helped: only the perturbed episode succeeded.
+        n00: both failed.
+        units: sampling units: initial states, or pairs where each initial state was run once.
+        drop: clean minus perturbed success rate; `None` without pairs.
+        interval: Bonett-Price interval of the drop.
+        interval_90: the same at 90 %: its upper limit decides "the drop is below a margin" at the 5 % level.
+        p: two-sided exact McNemar p-value; `None` without pairs.
+    """
+
+    n11: int
+    n10: int
+    n01: int
+    n00: int
+    units: int
+    drop: float | None
+    interval: Interval
+    interval_90: Interval
+    p: float | None
+
+    @property
+    def n(self) -> int:
+        """Number of pairs."""
+        return self.n11 + self.n10 + self.n01 + self.n00
+
+    @property
+    def clean_rate(self) -> float | None:
+        """Success rate of the clean episodes, pooled over pairs."""
+        return (self.n11 + self.n10) / self.n if self.n else None
+
+    @property
+    def perturbed_rate(self) -> float | None:
+        """Success rate of the perturbed episodes, pooled over pairs."""
+        return (self.n11 + self.n01) / self.n if self.n else None
+
+    @property
+    def retention(self) -> float | None:
+        """Perturbed over clean success rate; `None` where no clean episode succeeded."""
+        clean = self.n11 + self.n10
+        return (self.n11 + self.n01) / clean if clean else None
+
+    @property
+    def background(self) -> float:
+        """Share of pairs that flipped without net effect; at least `BACKGROUND`."""
+        return max(BACKGROUND, 2 * min(self.n10, self.n01) / self.n) if self.n else BACKGROUND
+
+
+def paired_drop(
+    clean: ArrayLike, perturbed: ArrayLike, *, units: ArrayLike | None = None, level: float = 0.95
+) -> PairedDrop:
+    """Compare two conditions pair by pair.
+
+    The interval is Bonett and Price's (2012): Wald's, after one harmed and one helped pair were added. The test is
+    McNemar's exact test. With repeats, both work on the mean or sum over an initial state (see `units`), and the test
+    becomes the exact sign-flip test, of which McNemar's is the case of one repeat.
+
+    Args:
+        clean: bool[n], success of the unperturbed episodes.
+        perturbed: bool[n], success of their twins, in the same order.
+        units: int[n], initial state that each pair started from; `None` if every pair has its own.
+        level: nominal coverage of `interval`.
+
+    Raises:
+        ValueError: the arrays differ in shape.
+    """
+    clean_ok, perturbed_ok = np.asarray(clean, dtype=bool), np.asarray(perturbed, dtype=bool)
+    labels = np.arange(clean_ok.size) if units is None else np.asarray(units)
+    if not clean_ok.shape == perturbed_ok.shape == labels.shape or clean_ok.ndim != 1:
+        raise ValueError(f"pairs differ in shape: {clean_ok.shape}, {perturbed_ok.shape}, {labels.shape}")
+    n = clean_ok.size
+    _, unit, repeats = np.unique(labels, return_inverse=True, return_counts=True)
+    sums = np.zeros(len(repeats))
+    np.add.at(sums, unit, clean_ok.astype(float) - perturbed_ok)
+    return PairedDrop(
+        n11=int((clean_ok & perturbed_ok).sum()),
+        n10=int((clean_ok & ~perturbed_ok).sum()),
+        n01=int((~clean_ok & perturbed_ok).sum()),
+        n00=int((~clean_ok & ~perturbed_ok).sum()),
+        units=len(sums),
+        drop=float(sums.sum() / n) if n else None,
+        interval=_bonett_price(sums / repeats, level),
+        interval_90=_bonett_price(sums / repeats, 0.90),
+        p=_sign_flip_p(sums) if n else None,
+    )
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Holm's (1979) adjusted p-values, in the order given."""
+    if not p_values:
+        return ()
+    return tuple(float(p) for p in multipletests(list(p_values), method="holm")[1])
+
+
+def _bonett_price(differences: NDArray[np.floating], level: float) -> Interval:
+    """Wald's interval after adding the differences +1 and -1, which for single pairs is Bonett and Price's formula."""
+    padded = np.concatenate([differences, [1.0, -1.0]])
+    centre, half = padded.mean(), norm.isf((1 - level) / 2) * padded.std() / sqrt(len(padded))
+    return Interval(max(-1.0, float(centre - half)), min(1.0, float(centre + half)), level, "bonett-price")
+
+
+def _sign_flip_p(sums: NDArray[np.floating]) -> float:
+    """Exact two-sided p-value of the total, had clean and perturbed been swapped at random in every unit.
+
+    With sums of -1, 0 and 1 this is the binomial test on the discordant pairs, McNemar's.
+    """
+    sizes = np.abs(sums).astype(int)
+    chances: NDArray[np.floating] = np.ones(
+        1
+    )  # chances[t]: probability that the units kept in favour of "harmed" add up to t
+    for size in sizes[sizes > 0]:
+        flip = np.zeros(size + 1)
+        flip[[0, -1]] = 0.5
+        chances = np.convolve(chances, flip)
+    harmed = int(sums[sums > 0].sum())
+    smaller_tail = min(chances[: harmed + 1].sum(), chances[harmed:].sum())
+    return min(1.0, 2 * float(smaller_tail))

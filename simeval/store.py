@@ -1,0 +1,254 @@
+"""A run on disk: `manifest.json`, `episodes.jsonl`, `traces/`. The rows are the single source of truth.
+
+Non-obvious behaviour:
+- A row is one line, written whole and fsynced before the episode counts as finished. Its trace is written before it.
+- A torn last line (killed while writing, disk full) is cut off when the run is opened for writing; readers skip it.
+- An error row is tried again on resume; the later row of an id replaces the earlier one.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from simeval.errors import ConfigError
+from simeval.recorders import Trace
+from simeval.types import EpisodeResult, EpisodeSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
+
+
+def trace_path(folder: Path, spec: EpisodeSpec) -> Path:
+    """Where an episode's trace is kept."""
+    return folder / "traces" / f"{spec.id}.npz"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, complete or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+    partial.replace(path)
+
+
+class RunWriter:
+    """The one writer of a run folder; use as a context manager.
+
+    Attributes:
+        finished: ids that need not run again, in the order they were written.
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        """Open a run folder, new or to be resumed.
+
+        Args:
+            folder: the run folder; made if need be.
+            manifest: what the run is; its `identity` must equal that of a run that is already there.
+
+        Raises:
+            ConfigError: the folder cannot be written, is in use, or holds a different run.
+        """
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / EPISODES).open("a+b")
+        except OSError as error:
+            raise ConfigError(f"--out {folder}: {error.strerror or error}") from None
+        try:
+            self._claim(manifest)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _claim(self, manifest: dict[str, Any]) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"--out {self.folder}: another simeval is writing to this run") from None
+        stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
+        if stored is not None:
+            changes = differences(stored["identity"], manifest["identity"])
+            if changes:
+                raise ConfigError(
+                    f"--out {self.folder}: holds a different run ({'; '.join(changes)}); choose another --out"
+                )
+        self._cut_torn_line()
+        rows = list(read_rows(self.folder / EPISODES))
+        latest = {row["id"]: row["outcome"] for row in rows}
+        self.finished = [id_ for id_, outcome in latest.items() if outcome != "error"]
+        if stored is None:
+            write_json(self.folder / MANIFEST, manifest)
+
+    def _cut_torn_line(self) -> None:
+        self._file.seek(0)
+        data = self._file.read()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            self._file.truncate(whole)
+        self._file.seek(0, os.SEEK_END)
+
+    def write(self, result: EpisodeResult, trace: Trace | None) -> None:
+        """Record a finished episode, so that nothing short of a broken disk can lose it.
+
+        Raises:
+            OSError: the disk is full or gone; what was written before is intact.
+        """
+        if trace is not None:
+            trace.save(trace_path(self.folder, result.spec))
+        line = json.dumps(result.row(), allow_nan=False, separators=(",", ":")) + "\n"
+        start = self._file.seek(0, os.SEEK_END)
+        try:
+            self._file.write(line.encode())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(start)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A run's manifest.
+
+    Raises:
+        ConfigError: the folder is not a run of ours.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        version = manifest["schema_version"]
+        manifest["identity"], manifest["config"]
+    except FileNotFoundError:
+        raise ConfigError(f"{folder}: no run here (it has no {MANIFEST})") from None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"{folder / MANIFEST}: not a manifest of simeval ({type(error).__name__})") from None
+    if version != SCHEMA_VERSION:
+        raise ConfigError(f"{folder}: written with schema {version}, this simeval reads {SCHEMA_VERSION}")
+    return dict(manifest)
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of an episodes file in order; a torn last line is skipped.
+
+    Raises:
+        ConfigError: a line in the middle is not a row.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+                row["id"], row["outcome"]
+            except (ValueError, TypeError, KeyError):
+                raise ConfigError(f"{path}: line {number} is not an episode") from None
+            yield row
+
+
+def differences(stored: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
+    """What changed between two identities, one entry per value: `seed: 0 -> 1`."""
+    changes = []
+    for key in dict.fromkeys([*stored, *wanted]):
+        old, new = stored.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            changes += differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            changes.append(f"{prefix}{key}: {_short(old)} -> {_short(new)}")
+    return changes
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it is.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @staticmethod
+    def load(folder: str | Path) -> "Run":
+        """Read a run folder.
+
+        Raises:
+            ConfigError: it is not one.
+        """
+        return Run(Path(folder), read_manifest(Path(folder)))
+
+    @cached_property
+    def results(self) -> tuple[EpisodeResult, ...]:
+        """One result per episode that ran, the latest attempt, in plan order.
+
+        Raises:
+            ConfigError: a row is not one of ours.
+        """
+        latest = {row["id"]: row for row in read_rows(self.folder / EPISODES)}
+        try:
+            results = [EpisodeResult.from_row(row) for row in latest.values()]
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"{self.folder / EPISODES}: a row lacks or has a field too many: {error}") from None
+        order = {name: i for i, name in enumerate(self.manifest["conditions"])}
+        suites = {name: i for i, name in enumerate(self.manifest["config"]["suite"])}
+        return tuple(
+            sorted(
+                results,
+                key=lambda r: (
+                    suites.get(r.spec.suite, 0),
+                    r.spec.task,
+                    r.spec.init_state,
+                    r.spec.repeat,
+                    order.get(r.spec.condition, 0),
+                ),
+            )
+        )
+
+    @cached_property
+    def episodes(self) -> "pd.DataFrame":
+        """One row per episode that ran, spec and result side by side; suite and condition are in plan order."""
+        import pandas as pd
+
+        columns = ["id", "pair_id", "suite", "task", "init_state", "condition", "repeat", "outcome", "steps"]
+        flat = [_flat(result) for result in self.results]
+        frame = pd.DataFrame(flat, columns=None if flat else columns)
+        frame["suite"] = pd.Categorical(frame["suite"], self.manifest["config"]["suite"])
+        frame["condition"] = pd.Categorical(frame["condition"], self.manifest["conditions"])
+        return frame
+
+    def trace(self, spec: EpisodeSpec) -> Trace | None:
+        """The stored trace of an episode; `None` if none was kept."""
+        path = trace_path(self.folder, spec)
+        return Trace.load(path) if path.exists() else None
+
+
+def _flat(result: EpisodeResult) -> dict[str, Any]:
+    row = result.row()
+    flat = {"id": row.pop("id"), "pair_id": row.pop("pair_id"), **row.pop("spec")}
+    for group in ("timings", "counts", "magnitude"):
+        prefix = "seconds_" if group == "timings" else ""
+        values = row.pop(group)
+        flat |= {f"{prefix}{key}": value for key, value in (values or {"mean_abs": None, "psnr": None}).items()}
+    return flat | row

@@ -1,0 +1,172 @@
+"""Stored episodes as MP4: what the policy saw, with the instruction, the condition and the outcome on the picture.
+
+Non-obvious behaviour:
+- Episodes are not executed again. Each stored state is drawn, at any size, and the condition's scene and image
+  perturbations are applied with the episode's own random streams. One frame is shown per control step; a policy that
+  executes n actions per chunk has really looked at one in n of them, which are marked.
+- Noise is drawn per pixel, so at another size than the run's it is the same strength but not the same grain.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.base import CAMERAS, CONTROL_HZ
+from envs.build import EnvCache
+from perturbations.spec import parse
+from simeval.config import EvalConfig, from_mapping
+from simeval.errors import ConfigError, nearest
+from simeval.recorders import Trace
+from simeval.seeding import PairStreams
+from simeval.store import Run
+from simeval.types import CLEAN, EpisodeResult
+
+SELECTIONS = ("all", "failures", "successes", "flips")
+CAPTION = 64
+"""Height of the text above the pictures (px)."""
+HOLD = 12
+"""Frames that the last picture stays."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Which episodes to render, and how.
+
+    Attributes:
+        which: `all`, `failures`, `successes`, or `flips` (pairs whose outcome the perturbation changed).
+        episode: only this id.
+        camera: `agentview`, `wrist` or `both`.
+        size: side of a picture (px); even, because H.264 wants it.
+        compare: the unperturbed twin beside it.
+        limit: at most this many videos.
+    """
+
+    which: str = "all"
+    episode: str | None = None
+    camera: str = "both"
+    size: int = 512
+    compare: bool = False
+    limit: int = 20
+
+    def __post_init__(self) -> None:
+        if self.which not in SELECTIONS:
+            raise ConfigError(f"--video: no '{self.which}'{nearest(self.which, SELECTIONS)}")
+        if self.camera not in (*CAMERAS, "both"):
+            raise ConfigError(f"--camera: no '{self.camera}'{nearest(self.camera, (*CAMERAS, 'both'))}")
+        if not 64 <= self.size <= 1024 or self.size % 2:
+            raise ConfigError(f"--size {self.size}: must be an even number in [64, 1024]")
+        if self.limit < 1:
+            raise ConfigError(f"--limit {self.limit}: must be at least 1")
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The cameras shown, left to right."""
+        return CAMERAS if self.camera == "both" else (self.camera,)
+
+
+def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
+    """Render the selected episodes into the run's `videos` folder, yielding each file when it is done.
+
+    Raises:
+        ConfigError: nothing matches, traces were not kept, or the scenes cannot be had.
+    """
+    from simeval.api import find_assets
+
+    chosen = select(run, wanted)
+    config: EvalConfig = from_mapping(run.manifest["config"])
+    envs = EnvCache(find_assets(config))
+    twins = {(r.spec.pair_id): r for r in run.results if r.spec.condition == CLEAN}
+    for result in chosen:
+        arms = [result]
+        if wanted.compare and result.spec.condition != CLEAN and result.spec.pair_id in twins:
+            arms = [twins[result.spec.pair_id], result]
+        yield _render(run, arms, envs, wanted)
+
+
+def select(run: Run, wanted: Selection) -> list[EpisodeResult]:
+    """The episodes to render, in plan order.
+
+    Raises:
+        ConfigError: nothing matches, or no trace was kept.
+    """
+    results = [r for r in run.results if r.outcome != "error"]
+    if wanted.episode is not None:
+        results = [r for r in results if r.spec.id == wanted.episode]
+        if not results:
+            known = [r.spec.id for r in run.results]
+            raise ConfigError(
+                f"--episode: no finished episode '{wanted.episode}'{nearest(wanted.episode, known[:500])}"
+            )
+    clean = {r.spec.pair_id: r.outcome for r in results if r.spec.condition == CLEAN}
+    keep = {
+        "all": lambda r: True,
+        "failures": lambda r: r.outcome == "failure",
+        "successes": lambda r: r.outcome == "success",
+        "flips": lambda r: clean.get(r.spec.pair_id, r.outcome) != r.outcome,
+    }[wanted.which]
+    chosen = [r for r in results if keep(r)]
+    if not chosen:
+        raise ConfigError(f"{run.folder}: no finished episode is among the {wanted.which}")
+    stored = [r for r in chosen if run.trace(r.spec) is not None]
+    if not stored:
+        raise ConfigError(f"{run.folder}: no traces were kept for these episodes; run with --traces all")
+    return stored[: wanted.limit]
+
+
+def _render(run: Run, arms: Sequence[EpisodeResult], envs: EnvCache, wanted: Selection) -> Path:
+    import imageio.v2 as imageio
+
+    result = arms[-1]
+    strips = [_frames(run, arm, envs, wanted) for arm in arms]
+    path = run.folder / "videos" / f"{result.spec.id.replace('/', '_')}{'_compare' if len(arms) > 1 else ''}.mp4"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.stem}.part.mp4")
+    length = max(len(strip) for strip in strips)
+    with imageio.get_writer(
+        partial, fps=CONTROL_HZ, codec="libx264", pixelformat="yuv420p", macro_block_size=2, quality=7
+    ) as writer:
+        for i in range(length + HOLD):
+            frame = np.concatenate([strip[min(i, len(strip) - 1)] for strip in strips], axis=1)
+            writer.append_data(frame)
+    partial.replace(path)
+    return path
+
+
+def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) -> list[NDArray[np.uint8]]:
+    spec = result.spec
+    trace = run.trace(spec)
+    if trace is None:
+        raise ConfigError(f"{spec.id}: its trace was not kept; run with --traces all")
+    env = envs.get(spec.suite, spec.task, spec.resolution)
+    streams, condition = PairStreams.of(spec), parse(spec.condition)
+    env.reset(spec)
+    condition.apply_scene(env.scene(), streams.generator)
+    frames = []
+    for step, state in enumerate(trace.states):
+        env.set_state(state)
+        clean = {camera: env.render(camera, wanted.size) for camera in wanted.cameras}
+        seen = condition.apply_images(clean, step, streams.generator)
+        picture = np.concatenate([seen[camera] for camera in wanted.cameras], axis=1)
+        frames.append(np.concatenate([_caption(picture.shape[1], step, trace, result), picture]))
+    return frames
+
+
+def _caption(width: int, step: int, trace: Trace, result: EpisodeResult) -> NDArray[np.uint8]:
+    import cv2
+
+    over = step == len(trace.actions)
+    outcome = result.outcome if over else ""
+    color = {"success": (120, 220, 120), "failure": (240, 120, 110)}.get(outcome, (230, 230, 230))
+    looked = "*" if step in trace.chunk_steps else " "
+    lines = [
+        (trace.instruction or "(no instruction)", (255, 255, 255)),
+        (f"step {step:3d}{looked} {result.spec.condition}  {outcome}", color),
+    ]
+    bar = np.full((CAPTION, width, 3), 24, np.uint8)
+    for row, (text, shade) in enumerate(lines):
+        scale = min(0.6, 0.6 * (width - 16) / max(1, cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 1)[0][0]))
+        cv2.putText(bar, text, (8, 24 + 28 * row), cv2.FONT_HERSHEY_SIMPLEX, scale, shade, 1, cv2.LINE_AA)
+    return bar

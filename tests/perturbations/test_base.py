@@ -1,0 +1,121 @@
+"""The registry, the stages and the measure of image change."""
+
+import numpy as np
+import pytest
+
+import envs.base
+from perturbations.base import (
+    CAMERAS,
+    FRACTION,
+    FROM,
+    WORD,
+    AxisInfo,
+    ImageDifference,
+    Stage,
+    Unit,
+    axes,
+    image_difference,
+    register,
+)
+from perturbations.spec import parse
+
+
+def declare(**changes):
+    values = {
+        "name": "test.axis",
+        "stage": Stage.CODEC,
+        "family": "V",
+        "unit": FRACTION,
+        "value_means": "nothing",
+        "bounds": (0.0, 1.0),
+        "identity": 0.0,
+        "source": "this test",
+    }
+    return AxisInfo(**(values | changes))
+
+
+def test_cameras_are_those_of_the_environments():
+    assert CAMERAS == envs.base.CAMERAS
+
+
+def test_the_listing_is_in_order_of_application():
+    assert [info.name for info in axes()] == [
+        "instruction", "light", "blur.gaussian", "brightness", "noise", "occlusion"
+    ]  # fmt: skip
+    assert [stage.channel for stage in Stage] == ["language", "physics", "scene", *["image"] * 6, "state", "action"]
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_users_axis_joins_the_grammar_and_the_chain(picture, streams):
+    @register(declare(name="invert", aliases=("negative",), cameras=CAMERAS, keys=(FROM,), presets=(0.2,) * 5))
+    def invert(pixels, value, rng):
+        return pixels + value * (255 - 2 * pixels)
+
+    assert "invert" in [info.name for info in axes()]
+    condition = parse("negative:100%+noise:0")
+    assert str(condition) == "noise:0+invert:1"
+    np.testing.assert_array_equal(condition.apply_images({"wrist": picture}, 0, streams())["wrist"], 255 - picture)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_scene_axis_can_be_aimed_at_cameras(scene, streams):
+    degrees = Unit("deg", {"": 1, "deg": 1})
+
+    @register(
+        declare(name="camera.zoom", stage=Stage.SCENE, unit=degrees, cameras=("agentview",), writes=("cam_fovy",))
+    )
+    def zoom(scene, value, rng, camera):
+        scene.model.cam_fovy[scene.cameras[camera]] += value
+
+    before = scene.model.cam_fovy.copy()
+    condition = parse("camera.zoom:1deg@agentview")
+    assert str(condition) == "camera.zoom:1"
+    condition.apply_scene(scene, streams())
+    np.testing.assert_allclose(scene.model.cam_fovy - before, [1, 0])
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize("clash", [{"name": "noise"}, {"name": "mine", "aliases": ("noise.gaussian",)}])
+def test_a_name_is_given_once(clash):
+    with pytest.raises(ValueError, match="already taken"):
+        register(declare(**clash))(lambda pixels, value, rng: pixels)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "Noise"},
+        {"name": "none"},
+        {"name": "a+b"},
+        {"aliases": ("a/b",)},
+        {"identity": 2.0},
+        {"presets": (0.5, 1.5)},
+        {"unit": WORD, "words": {"on": "kept"}, "identity": "off"},
+    ],
+)
+def test_impossible_declarations_are_refused(changes):
+    with pytest.raises(ValueError, match="axis"):
+        declare(**changes)
+
+
+def test_image_difference_is_exact_and_adds_up(streams):
+    rng = streams()("test", "", 0)
+    one, other = rng.integers(0, 256, (2, 64, 48, 3), dtype=np.uint8)
+    levels = one.astype(np.int64) - other
+    difference = image_difference(one, other)
+    assert difference == ImageDifference(np.abs(levels).sum(), (levels**2).sum(), one.size)
+    assert difference.mean_abs == pytest.approx(np.abs(levels).mean())
+    assert difference.psnr == pytest.approx(10 * np.log10(255**2 / (levels**2).mean()))
+    assert (difference + difference).mean_abs == difference.mean_abs
+    assert (difference + image_difference(one, one)).n == 2 * one.size
+
+
+def test_image_difference_at_its_ends():
+    black, white = np.zeros((1024, 1024, 3), np.uint8), np.full((1024, 1024, 3), 255, np.uint8)
+    assert image_difference(black, black).psnr is None
+    assert image_difference(black, black).mean_abs == 0
+    assert image_difference(black, white) == ImageDifference(255 * black.size, 255**2 * black.size, black.size)
+    assert image_difference(black, white).psnr == 0
+    assert (ImageDifference().mean_abs, ImageDifference().psnr) == (0, None)
+    with pytest.raises(ValueError, match="different shape"):
+        image_difference(black, black[:5])

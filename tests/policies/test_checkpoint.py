@@ -1,0 +1,162 @@
+"""What is refused before anything heavy is loaded, and which of our cameras a checkpoint's pictures are."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from simeval.errors import ConfigError
+from simeval.policies.checkpoint import read, sha256
+
+IMAGES = "observation.images."
+VISUAL = {"type": "VISUAL", "shape": [3, 256, 256]}
+STATE = {"observation.state": {"type": "STATE", "shape": [8]}}
+
+
+@pytest.fixture
+def checkpoint(tiny_smolvla, tmp_path) -> Path:
+    return Path(shutil.copytree(tiny_smolvla, tmp_path / "mine"))
+
+
+def edit(file: Path, **changes) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def set_cameras(folder: Path, *names: str, **changes) -> None:
+    edit(folder / "config.json", input_features={**{IMAGES + name: VISUAL for name in names}, **STATE}, **changes)
+
+
+def set_rename_map(folder: Path, renames: dict[str, str]) -> None:
+    file = folder / "policy_preprocessor.json"
+    pipeline = json.loads(file.read_text())
+    pipeline["steps"][0]["config"]["rename_map"] = {IMAGES + old: IMAGES + new for old, new in renames.items()}
+    file.write_text(json.dumps(pipeline))
+
+
+def refusal(checkpoint: Path | str, **options) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(str(checkpoint), **options)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_reads_what_lerobot_saved(checkpoint):
+    found = read(str(checkpoint))
+    assert (found.name, found.type, found.chunk_size, found.n_action_steps) == ("mine", "smolvla", 50, 10)
+    assert found.cameras == {"agentview": IMAGES + "image", "wrist": IMAGES + "image2"}
+    assert found.picture_size == (256, 256)
+    assert found.vlm == checkpoint / "vlm"
+    assert read(str(checkpoint), n_action_steps=50).n_action_steps == 50
+
+
+def test_training_folder_is_named_after_its_run(checkpoint, tmp_path):
+    deep = tmp_path / "my_run" / "checkpoints" / "080000" / "pretrained_model"
+    shutil.move(checkpoint, deep)
+    assert read(str(deep)).name == "my_run/080000"
+
+
+def test_digest_follows_content_not_place(checkpoint, tmp_path):
+    first = sha256(checkpoint)
+    moved = Path(shutil.move(checkpoint, tmp_path / "elsewhere"))
+    (moved / ".cache").mkdir()
+    (moved / ".cache" / "stamp.json").write_text("1")
+    (moved / "README.md").write_text("words")
+    assert sha256(moved) == first
+    edit(moved / "vlm" / "config.json", added=1)
+    assert sha256(moved) != first
+
+
+@pytest.mark.parametrize(
+    ("names", "agentview", "wrist"),
+    [
+        (("camera1", "camera2"), "camera1", "camera2"),
+        (("image", "wrist_image"), "image", "wrist_image"),
+        (("wrist", "agentview"), "agentview", "wrist"),
+        (("agentview_rgb", "eye_in_hand_rgb"), "agentview_rgb", "eye_in_hand_rgb"),
+        (("base_0_rgb", "left_wrist_0_rgb"), "base_0_rgb", "left_wrist_0_rgb"),
+        (("image",), "image", None),
+        (("image2",), None, "image2"),
+        ((), None, None),
+    ],
+)
+def test_cameras_by_name(checkpoint, names, agentview, wrist):
+    set_cameras(checkpoint, *names)
+    wanted = {"agentview": agentview, "wrist": wrist}
+    assert read(str(checkpoint)).cameras == {camera: IMAGES + name for camera, name in wanted.items() if name}
+
+
+def test_rename_map_decides(checkpoint):
+    set_cameras(checkpoint, "left", "right")
+    set_rename_map(checkpoint, {"image2": "left", "image": "right"})
+    assert read(str(checkpoint)).cameras == {"wrist": IMAGES + "image2", "agentview": IMAGES + "image"}
+
+
+def test_empty_cameras_cover_what_we_lack(checkpoint):
+    set_cameras(checkpoint, "camera1", "camera2", "camera3", "empty_camera_0", empty_cameras=1)
+    assert set(read(str(checkpoint)).cameras) == {"agentview", "wrist"}
+    set_cameras(checkpoint, "camera1", "camera2", "camera3", "camera4", "empty_camera_0", empty_cameras=1)
+    assert "camera3, observation.images.camera4" in refusal(checkpoint)
+    set_cameras(checkpoint, "nose", empty_cameras=1)
+    assert "agentview and wrist" in refusal(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"input_features": {"observation.state": {"type": "STATE", "shape": [6]}}},
+            "state has size 6, the suites' has 8",
+        ),
+        ({"output_features": {"action": {"type": "ACTION", "shape": [14]}}}, "action has size 14, the suites' has 7"),
+        ({"output_features": {}}, "action has size none"),
+        ({"input_features": {"observation.environment_state": {"type": "ENV", "shape": [3]}}}, "environment_state"),
+        ({"input_features": {"observation.state": 3}}, "not laid out"),
+        ({"n_action_steps": 51}, "n_action_steps is 51, it must be in 1..50"),
+        ({"n_action_steps": 0}, "n_action_steps is 0, it must be in 1..50"),
+        ({"n_obs_steps": 2}, "history of 2"),
+        ({"type": "lingbot_va"}, "'lingbot_va' carries state"),
+        ({"type": None}, "which type"),
+        ({"use_peft": True}, "adapter"),
+    ],
+)
+def test_what_does_not_fit_is_refused(checkpoint, changes, said):
+    edit(checkpoint / "config.json", **changes)
+    assert said in refusal(checkpoint)
+
+
+def test_override_out_of_range_is_refused(checkpoint):
+    assert "n_action_steps is 51, it must be in 1..50" in refusal(checkpoint, n_action_steps=51)
+
+
+def test_actions_without_statistics_are_refused(checkpoint):
+    file = checkpoint / "policy_postprocessor.json"
+    pipeline = json.loads(file.read_text())
+    pipeline["steps"][0]["config"]["features"] = {}
+    file.write_text(json.dumps(pipeline))
+    assert "no statistics" in refusal(checkpoint)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "policy_preprocessor.json"])
+def test_incomplete_folder_is_refused(checkpoint, file):
+    (checkpoint / file).unlink()
+    assert f"it has no {file}" in refusal(checkpoint)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\x00"])
+def test_corrupt_config_is_refused(checkpoint, content):
+    (checkpoint / "config.json").write_text(content)
+    assert "config.json" in refusal(checkpoint)
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./none", "none", "a/b/c", "~/none at all", ""])
+def test_missing_folder_is_refused(name):
+    assert "no such folder" in refusal(name)
+
+
+def test_unreachable_hub_is_refused_at_once():
+    began = time.monotonic()
+    assert "pass the folder" in refusal("nobody/nothing")
+    assert time.monotonic() - began < 10

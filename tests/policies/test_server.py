@@ -1,0 +1,122 @@
+"""Batched inference: first the queue alone, then real Ray actors with clients in other processes."""
+
+import asyncio
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs.base import Observation
+from simeval.errors import ConfigError, EpisodeError
+from simeval.policies.base import PolicyInput, PolicySpec
+from simeval.policies.lerobot import load
+from simeval.policies.server import BatchServer, start
+
+
+def request(index: int, text: str = "put the bowl on the plate") -> PolicyInput:
+    random = np.random.default_rng(index)
+    images = {camera: random.integers(0, 256, (64, 64, 3), np.uint8) for camera in ("agentview", "wrist")}
+    return PolicyInput(Observation(images, np.zeros(8, np.float32), 0), text, "pair", 0, noise_seed=index)
+
+
+class Echo:
+    """Answers with its input's seed; keeps what batches it saw; breaks or dies if the instruction says so."""
+
+    spec = PolicySpec(name="echo", n_action_steps=1, cameras=())
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def act(self, inputs):
+        self.batches.append(len(inputs))
+        texts = [item.instruction for item in inputs]
+        if "break" in texts:
+            raise ValueError("cannot\nread this")
+        for text in texts:
+            order, _, marker = text.partition(" unless ")
+            if order == "die" and not Path(marker).exists():
+                Path(marker).touch()
+                os._exit(1)
+        time.sleep(0.05)
+        return [np.full((1, 7), item.noise_seed, np.float32) for item in inputs]
+
+
+def gather(policy: Echo, *requests: list[PolicyInput]):
+    async def run():
+        server = BatchServer(lambda: policy, batch_size=4)
+        return await asyncio.gather(*(server.act(items) for items in requests))
+
+    return asyncio.run(run())
+
+
+def test_waiting_requests_form_batches():
+    policy = Echo()
+    answers = gather(policy, *([request(2 * index), request(2 * index + 1)] for index in range(5)))
+    assert [[int(chunk[0, 0]) for chunk in answer] for answer in answers] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    assert sum(policy.batches) == 10
+    assert max(policy.batches) == 4
+    assert len(policy.batches) <= 4
+
+
+def test_a_bad_input_breaks_alone():
+    good, bad, other = gather(Echo(), [request(1)], [request(2, "break")], [request(3)])
+    assert (good[0][0, 0], other[0][0, 0]) == (1, 3)
+    assert bad[0].text == "ValueError: cannot read this"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    # Workers cannot import this module.
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield ray
+    ray.shutdown()
+
+
+def test_clients_in_other_processes_get_the_same_chunks(cluster, tiny_smolvla):
+    build = partial(load, str(tiny_smolvla), device="cpu", batch_size=2)
+    remote = start(build, batch_size=2, num_gpus=0)
+
+    def client(policy, items):
+        chunks = [policy.act([item])[0] for item in items]
+        return chunks, "torch" in sys.modules
+
+    task = cluster.remote(client).options(num_cpus=0.5)
+    items = [request(index) for index in range(6)]
+    results = cluster.get([task.remote(remote, items[first::3]) for first in range(3)])
+    direct = build()
+    assert remote.spec == direct.spec
+    for first, (chunks, has_torch) in enumerate(results):
+        assert np.array_equal(chunks, direct.act(items[first::3]))
+        assert not has_torch
+
+
+def test_errors_reach_the_client_as_one_line(cluster):
+    remote = start(Echo, batch_size=2, num_gpus=0)
+    with pytest.raises(EpisodeError, match=r"^ValueError: cannot read this$"):
+        remote.act([request(0, "break")])
+    assert remote.act([request(7)])[0][0, 0] == 7
+
+
+def test_a_killed_server_comes_back(cluster, tmp_path):
+    remote = start(Echo, batch_size=2, num_gpus=0)
+    assert remote.act([request(3, f"die unless {tmp_path / 'died'}")])[0][0, 0] == 3
+
+
+def test_a_dead_server_is_an_episodes_error(cluster):
+    remote = start(Echo, batch_size=2, num_gpus=0)
+    cluster.kill(remote._server)
+    with pytest.raises(EpisodeError, match="policy server is gone"):
+        remote.act([request(0)])
+
+
+def test_what_cannot_start_is_refused(cluster):
+    with pytest.raises(ConfigError, match="no such folder"):
+        start(partial(load, "/no/such/folder"), batch_size=1, num_gpus=0)
+    with pytest.raises(ConfigError, match="GPU"):
+        start(Echo, batch_size=1, num_gpus=64)

@@ -1,0 +1,186 @@
+"""What is printed: complete at 80 and 100 columns, plain when piped, in words where there is no number."""
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console, RenderableType
+
+from simeval.analysis import (
+    ConditionDrop,
+    ConditionRate,
+    LanguageRate,
+    OverallRate,
+    RunAnalysis,
+    Share,
+    TaskRate,
+)
+from simeval.report import headline, print_run, render_by_task
+from simeval.stats.intervals import Interval
+
+ASSETS = "toy scenes: not LIBERO results"
+ORBIT = "camera.orbit:20deg"
+
+
+def span(low: float, high: float) -> Interval:
+    return Interval(low, high, 0.95, "test")
+
+
+CLEAN = ConditionRate(
+    "libero_spatial", "none", 10, 500, 437, 0, 0.874, span(0.842, 0.9), span(0.8, 0.94), 110.5, None, None
+)
+TURNED = replace(CLEAN, condition=ORBIT, successes=282, rate=0.564, interval=span(0.52, 0.607))
+NOISY = replace(CLEAN, condition="noise:0.05", n=499, errors=1, rate=0.868, interval=span(0.835, 0.895))
+NOISY = replace(NOISY, rate_if_errors_fail=0.866, rate_if_errors_succeed=0.868)
+ORBIT_DROP = ConditionDrop(
+    "libero_spatial", ORBIT, 500, 0, 160, 5, 0.874, 0.564, 0.31, span(0.27, 0.35), 1e-30, 2e-30, 0.645, 0.041, "drop"
+)
+NOISE_DROP = replace(
+    ORBIT_DROP,
+    condition="noise:0.05",
+    pairs=499,
+    missing=1,
+    harmed=6,
+    helped=4,
+    drop=0.004,
+    interval=span(-0.0104, 0.0184),
+    p=0.754,
+    p_holm=0.754,
+    verdict="within margin",
+)
+SHARE = Share(50, 0.1, span(0.077, 0.129))
+RUN = RunAnalysis(
+    rates=(CLEAN, TURNED, NOISY),
+    drops=(ORBIT_DROP, NOISE_DROP),
+    tasks=(TaskRate("libero_spatial", 3, "none", 50, 0, 0.9, span(0.786, 0.957)),),
+    language=(),
+    overall=(),
+    margin=0.05,
+)
+
+
+def on_two_suites() -> RunAnalysis:
+    goal = tuple(replace(row, suite="libero_goal") for row in RUN.rates)
+    worse = replace(ORBIT_DROP, suite="libero_goal", drop=0.4, smallest_visible=0.052)
+    overall = (OverallRate("none", 2, 0.874, span(0.85, 0.89)), OverallRate(ORBIT, 2, 0.564, span(0.53, 0.59)))
+    language = (LanguageRate("libero_goal", "instruction:counterfactual", 500, 0, SHARE, SHARE, SHARE),)
+    return replace(RUN, rates=RUN.rates + goal, drops=(*RUN.drops, worse), overall=overall, language=language)
+
+
+def printed(run: RunAnalysis, width: int) -> str:
+    file = io.StringIO()
+    print_run(Console(file=file, width=width), run, policy="SmolVLA", assets=ASSETS)
+    return file.getvalue()
+
+
+def drawn(renderable: RenderableType) -> str:
+    file = io.StringIO()
+    Console(file=file, width=80).print(renderable)
+    return file.getvalue()
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("run", [RUN, on_two_suites()], ids=["one suite", "two suites"])
+def test_fits_the_width_and_is_plain(run, width):
+    text = printed(run, width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "\x1b" not in text
+    assert "…" not in text
+    assert "nan" not in text.lower()
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_shows_the_numbers(width):
+    text = printed(RUN, width)
+    row = next(line for line in text.splitlines() if line.startswith("camera.orbit:"))
+    assert (
+        re.sub(r" +", " ", row).split(" ", 1)[1].strip() == "500 56.4 [52.0, 60.7] 31.0 [27.0, 35.0] 160 / 5 <0.001 0"
+    )
+    assert "0.4 [-1.0, 1.8]" in text
+    assert "0.754" in text
+    assert "drop: camera.orbit:20deg | within 5.0 points: noise:0.05" in text
+    flat = words(text)
+    assert "could not see drops below 4.1 points" in flat
+    assert "1 error left out; success would be 86.6 % if all had failed, 86.8 % if all had succeeded" in flat
+    assert flat.endswith(ASSETS)
+
+
+def test_long_conditions_are_folded_not_cut():
+    long = "brightness:1.5+noise:0.05@wrist+occlusion:0.2/mode=static"
+    text = printed(replace(RUN, rates=(CLEAN, replace(TURNED, condition=long)), drops=()), 80)
+    first_column = "".join(line.split(" ")[0] for line in text.splitlines())
+    assert long in first_column
+
+
+def test_headline():
+    assert headline("SmolVLA", RUN) == (
+        "SmolVLA on libero_spatial: 87.4 % (84.2 to 90.0) clean; `camera.orbit:20deg` costs 31.0 points "
+        "(27.0 to 35.0), 160 harmed, 5 helped of 500."
+    )
+    assert words(printed(RUN, 80)).startswith(headline("SmolVLA", RUN))
+
+
+def test_headline_of_several_suites_names_the_suite_of_the_worst():
+    text = headline("SmolVLA", on_two_suites())
+    assert text.startswith(
+        "SmolVLA on 2 suites: 87.4 % (85.0 to 89.0) clean; `camera.orbit:20deg` on libero_goal costs 40.0"
+    )
+
+
+def test_headline_does_not_claim_what_was_not_shown():
+    assert headline("SmolVLA", replace(RUN, drops=(NOISE_DROP,))).endswith(
+        "clean; no drop is established; the largest estimate is `noise:0.05` with 0.4 points (-1.0 to 1.8), 6 harmed, "
+        "4 helped of 499 (within margin)."
+    )
+    assert headline("SmolVLA", replace(RUN, drops=())).endswith("(84.2 to 90.0) clean.")
+
+
+def test_a_refused_comparison_says_so():
+    refused = ConditionDrop(
+        "libero_spatial", ORBIT, 480, 20, 150, 5, 0.87, 0.57, note="n/a: more than 2 % of pairs missing"
+    )
+    text = printed(replace(RUN, drops=(refused,)), 80)
+    assert "no comparison is possible" in words(text)
+    assert "n/a: more than 2 % of pairs missing (480 pairs, 20 missing)" in words(text)
+    assert "n/a: camera.orbit:20deg" in text
+    assert "No comparison was made." in words(text)
+
+
+def test_a_run_of_errors_only_and_an_empty_run():
+    broken = replace(CLEAN, tasks=0, n=0, successes=0, errors=12, rate=None, interval=span(0, 1), across_tasks=None)
+    text = printed(replace(RUN, rates=(broken,), drops=()), 80)
+    assert "SmolVLA: no episode ran to its end (12 errors)." in text
+    empty = printed(RunAnalysis((), (), (), (), (), 0.05), 80)
+    assert "no episode ran to its end (0 errors)." in empty
+
+
+def test_too_few_pairs_for_any_drop():
+    text = printed(replace(RUN, drops=(replace(NOISE_DROP, smallest_visible=None),)), 80)
+    assert "too few pairs to show any drop." in words(text)
+
+
+def test_two_suites_have_the_mean_and_language_following():
+    text = printed(on_two_suites(), 100)
+    assert "mean of the suites" in text
+    assert "below 4.1 to 5.2 points, depending on the condition" in words(text)
+    assert "10.0 [7.7, 12.9]" in text
+    assert "followed:" in text
+
+
+def test_by_task():
+    text = drawn(render_by_task(RUN))
+    assert re.search(r"^3 +none +50 +90.0 \[78.6, 95.7\] +0", text, re.MULTILINE)
+    assert "none: mean 87.4 %; for other tasks like these 80.0 to 94.0 % (t interval)." in text
+
+
+def test_ascii_terminals_get_ascii():
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="ascii")
+    print_run(Console(file=file, width=80), RUN, policy="SmolVLA", assets=ASSETS)
+    file.flush()
+    assert b"camera.orbit" in raw.getvalue()
