@@ -280,7 +280,10 @@ class LiberoEnv:
         turn = np.zeros(3, np.float32)
         if sine > 1e-10:
             turn = np.asarray((x, y, z), np.float32) / sine * (np.float32(2) * np.arccos(np.clip(w, -1, 1)))
-        return np.concatenate((data.site_xpos[arm.site], turn, data.qpos[arm.fingers])).astype(np.float32)
+        state: NDArray[np.float32] = np.concatenate(
+            (data.site_xpos[arm.site], turn, data.qpos[arm.fingers]), dtype=np.float32
+        )
+        return state
 
     def _present(self) -> Any:
         """Positions of the present state, worked out aside: a forward call would move the solver's warm start."""

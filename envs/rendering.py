@@ -53,8 +53,6 @@ class Renderers:
         self._model = model
         self._by_size: dict[int, Any] = {}
         self._option: Any = None
-        # A context that is still there when the driver unloads fills stderr with tracebacks.
-        atexit.register(_close_if_alive, weakref.ref(self))
 
     def draw(self, data: Any, camera: int, size: int) -> NDArray[np.uint8]:
         """One picture of `data` (`mujoco.MjData`) as OpenGL orients it for a person, `uint8[size, size, 3]`.
@@ -84,6 +82,9 @@ class Renderers:
             self._option = mujoco.MjvOption()
             # As robosuite's renderer: collision geoms are in group 0 and not shown.
             self._option.geomgroup[0] = 0
+        if not self._by_size:
+            # A context that is left over when MuJoCo leaves the driver, at exit, fills stderr with tracebacks.
+            atexit.register(_close_if_alive, weakref.ref(self))
         self._by_size[size] = renderer
         return renderer
 

@@ -20,6 +20,9 @@ class EpisodeError(Exception):
         super().__init__(text)
         self.phase: Phase = phase
 
+    def __reduce__(self) -> tuple[type["EpisodeError"], tuple[Phase, str]]:
+        return EpisodeError, (self.phase, str(self))  # the default would call the constructor with the text alone
+
 
 def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
     """A suggestion for a mistyped name: `; did you mean 'noise'?`, or the known names if none is close."""

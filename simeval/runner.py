@@ -10,7 +10,7 @@ Non-obvious behaviour:
 import contextlib
 import os
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Protocol
 
 from simeval.errors import ConfigError
@@ -95,7 +95,7 @@ class RayRunner:
         cpus = float(ray.cluster_resources().get("CPU", 1.0))
         share = min(1.0, max(0.01, cpus / (workers + 1)))
         actor = ray.remote(RemoteWorker).options(num_cpus=share, max_restarts=0, runtime_env={"env_vars": ONE_THREAD})
-        self._start = lambda: actor.remote(setup)
+        self._start: Callable[[], Any] = lambda: actor.remote(setup)
         self._workers = [self._start() for _ in range(workers)]
 
     def policy_spec(self) -> PolicySpec:

@@ -8,8 +8,9 @@ Non-obvious behaviour:
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from simeval.config import EvalConfig, from_mapping
 from simeval.errors import ConfigError, nearest
 from simeval.recorders import Trace
 from simeval.seeding import PairStreams
-from simeval.store import Run
+from simeval.store import Run, trace_path
 from simeval.types import CLEAN, EpisodeResult
 
 SELECTIONS = ("all", "failures", "successes", "flips")
@@ -77,13 +78,14 @@ def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
 
     chosen = select(run, wanted)
     config: EvalConfig = from_mapping(run.manifest["config"])
-    envs = EnvCache(find_assets(config))
+    # Two arms are drawn frame by frame in turn, and a scene perturbation of one must not show in the other.
+    scenes = [EnvCache(find_assets(config)) for _ in range(2)]
     twins = {(r.spec.pair_id): r for r in run.results if r.spec.condition == CLEAN}
     for result in chosen:
         arms = [result]
         if wanted.compare and result.spec.condition != CLEAN and result.spec.pair_id in twins:
             arms = [twins[result.spec.pair_id], result]
-        yield _render(run, arms, envs, wanted)
+        yield _render(run, arms, scenes, wanted)
 
 
 def select(run: Run, wanted: Selection) -> list[EpisodeResult]:
@@ -101,41 +103,45 @@ def select(run: Run, wanted: Selection) -> list[EpisodeResult]:
                 f"--episode: no finished episode '{wanted.episode}'{nearest(wanted.episode, known[:500])}"
             )
     clean = {r.spec.pair_id: r.outcome for r in results if r.spec.condition == CLEAN}
-    keep = {
+    tests: dict[str, Callable[[EpisodeResult], bool]] = {
         "all": lambda r: True,
         "failures": lambda r: r.outcome == "failure",
         "successes": lambda r: r.outcome == "success",
         "flips": lambda r: clean.get(r.spec.pair_id, r.outcome) != r.outcome,
-    }[wanted.which]
-    chosen = [r for r in results if keep(r)]
+    }
+    chosen = [r for r in results if tests[wanted.which](r)]
     if not chosen:
         raise ConfigError(f"{run.folder}: no finished episode is among the {wanted.which}")
-    stored = [r for r in chosen if run.trace(r.spec) is not None]
+    stored = [r for r in chosen if trace_path(run.folder, r.spec).exists()]
     if not stored:
         raise ConfigError(f"{run.folder}: no traces were kept for these episodes; run with --traces all")
     return stored[: wanted.limit]
 
 
-def _render(run: Run, arms: Sequence[EpisodeResult], envs: EnvCache, wanted: Selection) -> Path:
+def _render(run: Run, arms: Sequence[EpisodeResult], scenes: Sequence[EnvCache], wanted: Selection) -> Path:
     import imageio.v2 as imageio
 
     result = arms[-1]
-    strips = [_frames(run, arm, envs, wanted) for arm in arms]
+    strips = [_frames(run, arm, envs, wanted) for arm, envs in zip(arms, scenes, strict=False)]
     path = run.folder / "videos" / f"{result.spec.id.replace('/', '_')}{'_compare' if len(arms) > 1 else ''}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.stem}.part.mp4")
-    length = max(len(strip) for strip in strips)
-    with imageio.get_writer(
+    writer: Any = imageio.get_writer(
         partial, fps=CONTROL_HZ, codec="libx264", pixelformat="yuv420p", macro_block_size=2, quality=7
-    ) as writer:
-        for i in range(length + HOLD):
-            frame = np.concatenate([strip[min(i, len(strip) - 1)] for strip in strips], axis=1)
-            writer.append_data(frame)
+    )
+    with writer:
+        last = [next(strip) for strip in strips]
+        held = 0
+        while held <= HOLD:
+            writer.append_data(np.concatenate(last, axis=1))
+            following = [next(strip, None) for strip in strips]
+            held = 0 if any(frame is not None for frame in following) else held + 1
+            last = [old if new is None else new for old, new in zip(last, following, strict=True)]
     partial.replace(path)
     return path
 
 
-def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) -> list[NDArray[np.uint8]]:
+def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) -> Iterator[NDArray[np.uint8]]:
     spec = result.spec
     trace = run.trace(spec)
     if trace is None:
@@ -144,14 +150,12 @@ def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) 
     streams, condition = PairStreams.of(spec), parse(spec.condition)
     env.reset(spec)
     condition.apply_scene(env.scene(), streams.generator)
-    frames = []
     for step, state in enumerate(trace.states):
         env.set_state(state)
         clean = {camera: env.render(camera, wanted.size) for camera in wanted.cameras}
         seen = condition.apply_images(clean, step, streams.generator)
         picture = np.concatenate([seen[camera] for camera in wanted.cameras], axis=1)
-        frames.append(np.concatenate([_caption(picture.shape[1], step, trace, result), picture]))
-    return frames
+        yield np.concatenate([_caption(picture.shape[1], step, trace, result), picture])
 
 
 def _caption(width: int, step: int, trace: Trace, result: EpisodeResult) -> NDArray[np.uint8]:

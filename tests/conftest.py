@@ -1,4 +1,4 @@
-"""Fixtures that several test modules share. The environment is set before anything imports torch or the hub client."""
+"""Fixtures that several test modules share. The environment is set before anything imports torch, MuJoCo or the hub."""
 
 import os
 
@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from envs.libero_files import resolve_assets
+from envs.rendering import select_backend
+
+select_backend()
+
 
 @pytest.fixture(scope="session")
 def tiny_smolvla(tmp_path_factory) -> Path:
@@ -16,3 +21,11 @@ def tiny_smolvla(tmp_path_factory) -> Path:
     import tiny_smolvla as tiny
 
     return tiny.build(tmp_path_factory.mktemp("policies") / "tiny_smolvla")
+
+
+@pytest.fixture(scope="session")
+def official_assets() -> Path:
+    """LIBERO's own meshes. A variable that points at nothing is a failure, not a reason to skip."""
+    if not os.environ.get("SIMEVAL_LIBERO_ASSETS") and not Path("~/.cache/libero/assets").expanduser().is_dir():
+        pytest.skip("LIBERO's meshes are not here; set SIMEVAL_LIBERO_ASSETS")
+    return resolve_assets(None)

@@ -37,7 +37,7 @@ RADIANS_PER_UNIT = 0.5
 """What an action of 1 asks for. Source: LIBERO's OSC_POSE controller."""
 
 POSITION_GAIN = 2.5
-ROTATION_GAIN = 1.0
+ROTATION_GAIN = 1.5
 """What is asked for per deviation. In one control step the controller covers about a third of what it is asked for."""
 
 OPEN, CLOSE = -1.0, 1.0
@@ -66,9 +66,13 @@ MAX_WIDTH = 0.072
 SQUEEZE = 0.004
 """How much wider than a block the fingers may still be when they hold it."""
 TURN_COST = 0.01
-"""Metres of obstacle that the hand would rather touch than turn by a radian."""
-WAY_COST = 0.02
+"""Metres of obstacle or stretch that the hand would rather have than turn by a radian."""
+WAY_COST = 0.01
 """As much per metre of the way to the grasp, so that the hand does not dither between two equal ones."""
+BASE = np.array([-0.66, 0.0])
+"""Where the robot stands. Source: the kitchen table, where it is farthest from the objects."""
+REACH = 0.74
+"""Horizontal distance from the base beyond which the elbow is almost straight and the hand tilts."""
 
 # Moving (m).
 CLEARANCE = 0.015
@@ -197,13 +201,21 @@ class _Errand:
     def action(self) -> ActionChunk:
         """Approach, close or carry, whichever the hand is ready for."""
         grasps = list(_grasps(self._state, self._name))
-        here = min(grasps, key=lambda grasp: float(np.linalg.norm(grasp.point - self._hand)))
+        here = min(grasps, key=lambda grasp: _distance(grasp, self._state))
         if self._opening < here.width and _held(self._state, here):
             return self._carry()
         if _held(self._state, here) if self._opening < OPENED else _reached(self._state, here):
-            return _action(np.zeros(3), _turn(self._state, here.outward), CLOSE)
+            return _action(here.point - self._hand, _turn(self._state, here.outward), CLOSE)
         others = list(solids(self._state, without=self._name))
-        return self._approach(min(grasps, key=lambda grasp: _cost(grasp, self._state, others)))
+        return self._approach(min(grasps, key=lambda grasp: self._cost(grasp, others)))
+
+    def _cost(self, grasp: Grasp, others: Sequence[Solid]) -> float:
+        """How much is in the way of a grasp (m), and how far it makes the arm turn and stretch."""
+        there = grasp.point + self._middle - self._pos
+        stretch = sum(max(0.0, float(np.linalg.norm(end[:2] - BASE)) - REACH) for end in (grasp.point, there))
+        turn = abs(_between(grasp.outward, HOME_AXIS))
+        way = float(np.linalg.norm(grasp.point - self._hand))
+        return _blocked(grasp, others) + stretch + TURN_COST * turn + WAY_COST * way
 
     def _carry(self) -> ActionChunk:
         below = float(self._hand[2] - self._body.bottom)
@@ -290,18 +302,22 @@ def _grasps(state: Privileged, name: str) -> Iterator[Grasp]:
             yield Grasp(point, np.array([np.cos(across), np.sin(across)]), 2 * float(half) + SQUEEZE)
 
 
-def _cost(grasp: Grasp, state: Privileged, others: Sequence[Solid]) -> float:
-    """How much is in the way of a grasp (m), with a little for turning and for the way there."""
-    cost = TURN_COST * abs(_between(grasp.outward, HOME_AXIS)) + WAY_COST * float(
-        np.linalg.norm((grasp.point - state.hand.pos)[:2])
-    )
+def _blocked(grasp: Grasp, others: Sequence[Solid]) -> float:
+    """How deep other things stand in the open hand at a grasp (m), summed over parts of the hand."""
+    depth = 0.0
     parts = (((-FINGER, FINGER), FINGER_RADIUS, TIP), (np.linspace(-PALM_REACH, PALM_REACH, 7), PALM_RADIUS, -PALM))
     for along, radius, below in parts:
         points = grasp.point[:2] + np.outer(along, grasp.outward)
         for other in others:
             if other.top > grasp.point[2] - below:
-                cost += float(np.maximum(radius - other.distance(points), 0).sum())
-    return cost
+                depth += float(np.maximum(radius - other.distance(points), 0).sum())
+    return depth
+
+
+def _distance(grasp: Grasp, state: Privileged) -> float:
+    """How far the hand is from a grasp (m); a radian between the finger axes counts as much as 10 cm."""
+    turn = abs(_between(rotation(state.hand)[:2, 0], grasp.outward))
+    return float(np.linalg.norm(grasp.point - state.hand.pos)) + 0.1 * turn
 
 
 def _reached(state: Privileged, grasp: Grasp) -> bool:
@@ -346,11 +362,12 @@ def _turn(state: Privileged, axis: Vector) -> Vector:
 
     Args:
         state: how the hand is turned.
-        axis: `float64[2]`, the line. Of its two directions the nearer one is taken.
+        axis: `float64[2]`, the line. Of its two directions the one nearer to now and to home is taken.
     """
     now = rotation(state.hand)
     x = np.array([*_unit(axis), 0.0])
-    x *= 1.0 if x @ now[:, 0] >= 0 else -1.0
+    # Always the nearer direction would let the last joint wind up to its limit.
+    x *= 1.0 if x[:2] @ (now[:2, 0] + HOME_AXIS) >= 0 else -1.0
     down = np.array([0.0, 0.0, -1.0])
     error = np.stack([x, np.cross(down, x), down], axis=1) @ now.T
     sine = np.array([error[2, 1] - error[1, 2], error[0, 2] - error[2, 0], error[1, 0] - error[0, 1]]) / 2

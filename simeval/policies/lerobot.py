@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from envs.base import ACTION_SIZE, STATE_SIZE, Observation
 from simeval.errors import ConfigError, nearest
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
-from simeval.policies.checkpoint import Checkpoint, one_line, read, sha256
+from simeval.policies.checkpoint import Checkpoint, hub_or_cache, one_line, read, sha256
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
@@ -78,11 +78,12 @@ def load(
     with _quiet() as printed:
         # Third-party model code can break in any way; the user needs one line, and the cause stays attached.
         try:
-            parts = _build(found, chosen)
+            with contextlib.nullcontext() if found.vlm and found.vlm_name else hub_or_cache():
+                parts = _build(found, chosen)
         except ConfigError:
             raise
         except Exception as error:
-            raise ConfigError(f"policy '{found.name}' {_explain(error)}") from error
+            raise ConfigError(f"policy '{found.name}' {_explain(error, found)}") from error
         swallowed = [line for line in printed.getvalue().splitlines() if _SWALLOWED.search(line)]
         if swallowed:
             raise ConfigError(f"policy '{found.name}' cannot be loaded: {swallowed[0].strip()[:300]}")
@@ -224,9 +225,8 @@ class LerobotPolicy:
 
 def _build(checkpoint: Checkpoint, device: str) -> _Parts:
     """Let lerobot build the model and both pipelines; anything may be raised."""
-    import lerobot.policies  # noqa: F401  registers the policy types
     from lerobot.configs import PreTrainedConfig
-    from lerobot.policies import get_policy_class, make_pre_post_processors
+    from lerobot.policies import get_policy_class, make_pre_post_processors  # registers the policy types, too
     from lerobot.utils.import_utils import register_third_party_plugins
 
     register_third_party_plugins()
@@ -260,7 +260,7 @@ def _build(checkpoint: Checkpoint, device: str) -> _Parts:
     return _Parts(config, model.to(device).eval(), preprocess, postprocess)
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception, checkpoint: Checkpoint) -> str:
     """Why a checkpoint could not be loaded, as the rest of a sentence."""
     text = str(error)
     if "Missing key(s)" in text or "Unexpected key(s)" in text:
@@ -271,9 +271,10 @@ def _explain(error: Exception) -> str:
             if keys:
                 parts.append(f"{verb} {len(keys)} tensors ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})")
         return f"cannot be loaded: its weights {' and '.join(parts)}"
-    if "huggingface.co" in text or "offline mode" in text:
+    if checkpoint.vlm is None and ("huggingface.co" in text or "offline mode" in text):
+        model = f"'{checkpoint.vlm_name}'" if checkpoint.vlm_name else "its language model"
         return (
-            f"needs files that the Hugging Face hub did not give (its folder may carry them as vlm/): {one_line(error)}"
+            f"needs {model}, which is not in the cache and the hub cannot give; its folder may carry the files as vlm/"
         )
     return f"cannot be loaded: {one_line(error)}"
 
@@ -316,7 +317,7 @@ def _pin_numerics(device: str) -> None:
 def _quiet() -> Iterator[io.StringIO]:
     """Keep away from the user what lerobot and transformers print, log and warn; yields what they print."""
     level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
         with contextlib.redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -273,9 +274,17 @@ def test_unknown_type_is_refused(checkpoint):
     assert "did you mean 'smolvla'" in refusal(checkpoint)
 
 
-def test_absent_language_model_is_refused(checkpoint):
+@pytest.mark.parametrize("offline", [True, False])
+def test_absent_language_model_is_refused_at_once(checkpoint, monkeypatch, offline):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     shutil.rmtree(checkpoint / "vlm")
-    assert "vlm" in refusal(checkpoint)
+    began = time.monotonic()
+    assert "needs 'vlm', which is not in the cache" in refusal(checkpoint)
+    assert time.monotonic() - began < 10
+    assert offline == constants.HF_HUB_OFFLINE
 
 
 def test_bad_options_are_refused(tiny_smolvla):

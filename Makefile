@@ -1,0 +1,47 @@
+# `make run`: the main job, offline. `make test`: all checks. Both do the whole set-up on a fresh Debian machine.
+.PHONY: run test lint bench setup clean
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON := $(shell for p in python3.12 python3 python; do \
+	$$p -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
+# Software OpenGL and BLAS with one thread per process: more threads than cores make everything several times slower.
+export OMP_NUM_THREADS = 1
+export HF_HUB_OFFLINE ?= 1
+
+run: setup
+	$(BIN)/simeval run --suite toy --perturb noise:0.2,0.3 --perturb light:0.3 --perturb occlusion:0.2 \
+		--perturb instruction:empty --perturb instruction:counterfactual --init-states 0-19 --workers 2 --out results/first-run
+	$(BIN)/simeval video results/first-run --flips --compare --limit 2
+
+test: setup lint
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=. $(BIN)/mypy -p simeval -p envs -p perturbations
+
+bench: setup
+	for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml docker/system-packages.txt
+ifeq ($(PYTHON),)
+	@echo "simeval needs Python 3.12 (lerobot 0.6.1 does), and none was found on PATH." >&2
+	@echo "Install it (Debian 13: apt-get install python3.12-venv; elsewhere: pyenv install 3.12) and run make again." >&2
+	@exit 1
+endif
+	@missing=""; for p in $$(cat docker/system-packages.txt); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; \
+		else sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends $$missing; fi; fi
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -r requirements.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

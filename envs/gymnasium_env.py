@@ -1,0 +1,95 @@
+"""Every suite as a Gymnasium environment: `gymnasium.make("envs.gymnasium_env:simeval/Task-v0", suite="toy", task=0)`.
+
+Non-obvious behaviour:
+- `reset(seed=n)` chooses among the published initial states; `reset(options={"init_state": 7})` names one.
+- An observation is drawn at every step, because Gymnasium returns one. The evaluation loop does not pay for that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.base import ACTION_SIZE, CAMERAS, STATE_SIZE, Env, Observation
+from envs.build import make_env
+from envs.suites import INIT_STATES, PROTOCOLS, tasks
+
+GymObservation = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reset:
+    init_state: int
+    env_seed: int
+    settle_steps: int
+
+
+class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
+    """One task. Observations: `agentview`, `wrist` (`uint8[H, W, 3]`), `state` (`float32[8]`); reward 1 on success."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012  Gymnasium's own declaration
+
+    def __init__(
+        self, suite: str = "toy", task: int = 0, protocol: str = "openvla", assets: str | None = None,
+        render_mode: str | None = None,
+    ) -> None:  # fmt: skip
+        """Build the scene.
+
+        Args:
+            suite: an entry of `suites.SUITES`.
+            task: its index.
+            protocol: an entry of `suites.PROTOCOLS`.
+            assets: LIBERO's asset folder, see `libero_files.resolve_assets`; not used by the toy suite.
+            render_mode: `rgb_array` or `None`.
+
+        Raises:
+            EnvError: the scene cannot be built.
+        """
+        self._protocol, self._limits = PROTOCOLS[protocol], PROTOCOLS[protocol].limits[suite]
+        folder = None
+        if suite != "toy":
+            from envs.libero_files import resolve_assets
+
+            folder = resolve_assets(assets)
+        self.env: Env = make_env(suite, task, self._limits.resolution, folder)
+        self.instruction = tasks(suite)[task].instruction
+        self.render_mode = render_mode
+        picture = gymnasium.spaces.Box(0, 255, (self._limits.resolution, self._limits.resolution, 3), np.uint8)
+        state = gymnasium.spaces.Box(-np.inf, np.inf, (STATE_SIZE,), np.float32)
+        self.observation_space = gymnasium.spaces.Dict({**dict.fromkeys(CAMERAS, picture), "state": state})
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[GymObservation, dict[str, Any]]:
+        """See `gymnasium.Env.reset`; the module's docstring says how an initial state is chosen."""
+        super().reset(seed=seed)
+        drawn = int(self.np_random.integers(INIT_STATES))
+        init_state = int((options or {}).get("init_state", drawn))
+        self.env.reset(_Reset(init_state, self._protocol.env_seed(init_state), self._limits.settle_steps))
+        return _gym(self.env.observe()), {"instruction": self.instruction, "init_state": init_state}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[GymObservation, float, bool, bool, dict[str, Any]]:
+        """One control step of 50 ms; see `gymnasium.Env.step`."""
+        reached = any(self.env.step(np.asarray(action, np.float32)[None]).reached)
+        observation = self.env.observe()
+        truncated = not reached and observation.step >= self._limits.max_steps
+        return _gym(observation), float(reached), reached, truncated, {"is_success": reached}
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]  # Gymnasium's type is a free variable
+        """The present agent view if `render_mode` is `rgb_array`."""
+        return self.env.render("agentview", self._limits.resolution) if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Free the simulation."""
+        self.env.close()
+
+
+def _gym(observation: Observation) -> GymObservation:
+    return {**observation.images, "state": observation.state}
+
+
+gymnasium.register("simeval/Task-v0", entry_point=TaskEnv)
