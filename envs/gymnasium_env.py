@@ -59,7 +59,7 @@ class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         self.render_mode = render_mode
         picture = gymnasium.spaces.Box(0, 255, (self._limits.resolution, self._limits.resolution, 3), np.uint8)
         state = gymnasium.spaces.Box(-np.inf, np.inf, (STATE_SIZE,), np.float32)
-        self.observation_space = gymnasium.spaces.Dict({**dict.fromkeys(CAMERAS, picture), "state": state})
+        self.observation_space: Any = gymnasium.spaces.Dict({**dict.fromkeys(CAMERAS, picture), "state": state})
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
 
     def reset(
@@ -79,7 +79,7 @@ class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         truncated = not reached and observation.step >= self._limits.max_steps
         return _gym(observation), float(reached), reached, truncated, {"is_success": reached}
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]  # Gymnasium's type is a free variable
+    def render(self) -> NDArray[np.uint8] | None:
         """The present agent view if `render_mode` is `rgb_array`."""
         return self.env.render("agentview", self._limits.resolution) if self.render_mode == "rgb_array" else None
 
@@ -92,4 +92,4 @@ def _gym(observation: Observation) -> GymObservation:
     return {**observation.images, "state": observation.state}
 
 
-gymnasium.register("simeval/Task-v0", entry_point=TaskEnv)
+gymnasium.register("simeval/Task-v0", entry_point="envs.gymnasium_env:TaskEnv")

@@ -1,7 +1,7 @@
 """Everything a user can set about a run, one place per option: default, meaning, YAML key and command-line flag."""
 
-import math
 import os
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -151,7 +151,8 @@ def _checked(name: str, value: Any, hint: Any, choices: tuple[str, ...]) -> Any:
     if typing.get_origin(hint) is tuple:
         return tuple(str(item) for item in (value if isinstance(value, list | tuple) else [value]))
     if int in allowed:
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.trunc(value) != value:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole and not (isinstance(value, float) and value.is_integer()):
             raise ConfigError(f"{flag(name)}: '{value}' is not a whole number")
         return int(value)
     if str in allowed and isinstance(value, list):  # a YAML list of numbers: [0, 3, 5]
@@ -189,10 +190,10 @@ def parse_indices(text: str | None, count: int, name: str) -> tuple[int, ...]:
         return tuple(range(count))
     found: set[int] = set()
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ConfigError(f"{flag(name)} '{text}': write numbers and ranges, for instance 0,3,5-7")
-        low, high = int(first), int(last or first)
+        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part.strip())
+        if not match:
+            raise ConfigError(f"{flag(name)} '{text[:60]}': write numbers and ranges, for instance 0,3,5-7")
+        low, high = int(match[1]), int(match[2] or match[1])
         if high >= count or low > high:
             raise ConfigError(f"{flag(name)} {part.strip()}: must be within 0..{count - 1}")
         found.update(range(low, high + 1))

@@ -24,6 +24,11 @@ class EpisodeError(Exception):
         return EpisodeError, (self.phase, str(self))  # the default would call the constructor with the text alone
 
 
+def error_line(error: Exception) -> str:
+    """An exception as one line for an `error` row, at most 500 characters."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
 def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
     """A suggestion for a mistyped name: `; did you mean 'noise'?`, or the known names if none is close."""
     import difflib

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import ACTION_SIZE, Env, Observation
+from envs.base import ACTION_SIZE, Env, Observation, StepResult
 from envs.suites import Task, foreign_instructions, other_goals, tasks
 from perturbations.base import ImageDifference, Instruction, InstructionContext, image_difference
 from perturbations.spec import Condition, parse
-from simeval.errors import ConfigError, EpisodeError, Phase
+from simeval.errors import ConfigError, EpisodeError, Phase, error_line
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
 from simeval.recorders import Recorder
 from simeval.seeding import PairStreams
@@ -47,7 +47,8 @@ def _run(episode: "_Episode", env: Env, policy: Policy, recorder: Recorder) -> E
         told = condition.instruction(language_context(task), streams.generator)
         condition.apply_scene(env.scene(), streams.generator)
         env.goals = (task.goal, told.goal) if told.goal else (task.goal,)
-    recorder.start(told.text, env.state())
+    state = env.state()
+    recorder.start(told.text, state)
     while episode.steps < spec.max_steps and not any(episode.reached):
         with episode.phase("observe"):
             observation = env.observe(policy.spec.cameras)
@@ -59,13 +60,17 @@ def _run(episode: "_Episode", env: Env, policy: Policy, recorder: Recorder) -> E
             request = PolicyInput(observation, told.text, spec.pair_id, episode.chunks, seed, privileged)
             chunk = _checked(policy.act([request])[0], size)
         with episode.phase("step"):
-            result = env.step(chunk[: min(size, spec.max_steps - episode.steps)])
+            actions = chunk[: min(size, spec.max_steps - episode.steps)]
+            result = _executed(env.step(actions), len(actions), state.size)
         recorder.chunk(episode.steps, chunk, result.states)
         episode.advance(result.steps, result.reached, result.states)
     return episode.finished(told, condition, renders=env.renders - rendered)
 
 
-def _checked(chunk: ActionChunk, size: int) -> ActionChunk:
+def _checked(answer: ActionChunk, size: int) -> ActionChunk:
+    # A copy: a policy may write its next answer into the same array, and other precisions would not replay exactly.
+    with np.errstate(over="ignore"):
+        chunk = np.array(answer, np.float32)
     if chunk.ndim != 2 or chunk.shape[0] < size or chunk.shape[1] != ACTION_SIZE:
         raise EpisodeError(
             "policy", f"it returned an action chunk of shape {chunk.shape}, not (>={size}, {ACTION_SIZE})"
@@ -73,6 +78,14 @@ def _checked(chunk: ActionChunk, size: int) -> ActionChunk:
     if not np.isfinite(chunk).all():
         raise EpisodeError("policy", "it returned an action that is not finite")
     return chunk
+
+
+def _executed(result: StepResult, asked: int, width: int) -> StepResult:
+    if not 1 <= result.steps <= asked or result.states.shape != (result.steps, width):
+        raise EpisodeError(
+            "step", f"{result.steps} of {asked} steps with states of shape {result.states.shape}, not (steps, {width})"
+        )
+    return result
 
 
 def language_context(task: Task) -> InstructionContext:
@@ -142,5 +155,4 @@ class _Episode:
     def broken(self, error: Exception) -> EpisodeResult:
         """The row of an episode that could not come to its end."""
         phase: Phase = getattr(error, "phase", self.current)
-        text = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        return EpisodeResult(self.spec, "error", steps=self.steps, error_phase=phase, error_text=text)
+        return EpisodeResult(self.spec, "error", steps=self.steps, error_phase=phase, error_text=error_line(error))

@@ -4,9 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from envs.base import EnvError
 from envs.build import EnvCache
-from simeval.errors import ConfigError
+from simeval.errors import ConfigError, error_line
 from simeval.policies.base import Policy, PolicySpec
 from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.recorders import Trace, TraceRecorder
@@ -67,8 +66,10 @@ class EpisodeWorker:
         recorder = TraceRecorder()
         try:
             env = self._envs.get(spec.suite, spec.task, spec.resolution)
-        except EnvError as error:
-            return Finished(EpisodeResult(spec, "error", error_phase="build", error_text=str(error)))
+        except ConfigError:
+            raise
+        except Exception as error:  # noqa: BLE001  simulators and users' environments raise anything
+            return Finished(EpisodeResult(spec, "error", error_phase="build", error_text=error_line(error)))
         result = run_episode(spec, env, self._policy, recorder)
         if result.outcome == "error":
             self._envs.discard()

@@ -65,6 +65,7 @@ MAX_WIDTH = 0.072
 """Widest block that the fingers fit around."""
 SQUEEZE = 0.004
 """How much wider than a block the fingers may still be when they hold it."""
+BLOCKED_COST = 10.0
 TURN_COST = 0.01
 """Metres of obstacle or stretch that the hand would rather have than turn by a radian."""
 WAY_COST = 0.01
@@ -77,10 +78,10 @@ REACH = 0.74
 # Moving (m).
 CLEARANCE = 0.015
 """Height above obstacles."""
-ALIGNED = 0.012
-"""Horizontal deviation up to which the hand goes down."""
-TURNED = 0.15
-"""Angle (rad) up to which the hand goes down."""
+ALIGNED = (0.005, 0.015)
+"""Horizontal deviations at which the hand goes all the way down, and at which it does not go down at all."""
+TURNED = (0.1, 0.3)
+"""The same for the angle (rad) that it must still turn by."""
 LOOK_AHEAD = 0.06
 """Part of the way that must be clear before the hand moves sideways."""
 WAY_POINTS = 17
@@ -215,7 +216,7 @@ class _Errand:
         stretch = sum(max(0.0, float(np.linalg.norm(end[:2] - BASE)) - REACH) for end in (grasp.point, there))
         turn = abs(_between(grasp.outward, HOME_AXIS))
         way = float(np.linalg.norm(grasp.point - self._hand))
-        return _blocked(grasp, others) + stretch + TURN_COST * turn + WAY_COST * way
+        return BLOCKED_COST * _blocked(grasp, others) + stretch + TURN_COST * turn + WAY_COST * way
 
     def _carry(self) -> ActionChunk:
         below = float(self._hand[2] - self._body.bottom)
@@ -225,14 +226,14 @@ class _Errand:
             goal[2] = max(goal[2], self._fence - PALM + CLEARANCE)
         level = rotation(self._state.hand)[:2, 0]
         way = _Way(self._state, goal, [cargo, *HAND], list(solids(self._state, without=self._name)))
-        return _action(way.step(ready=True), _turn(self._state, level), CLOSE)
+        return _action(way.step(), _turn(self._state, level), CLOSE)
 
     def _approach(self, grasp: Grasp) -> ActionChunk:
         way = _Way(self._state, grasp.point, HAND, list(solids(self._state)))
         if self._opening < OPENED and way.crowded():
             return _action(np.zeros(3), np.zeros(3), OPEN)
         turn = _turn(self._state, grasp.outward)
-        return _action(way.step(ready=float(np.linalg.norm(turn)) < TURNED), turn, OPEN)
+        return _action(way.step(float(np.linalg.norm(turn))), turn, OPEN)
 
 
 class _Way:
@@ -253,19 +254,29 @@ class _Way:
         """Whether the hand is lower than something beside or below it."""
         return bool(self._hand[2] < self._heights[0])
 
-    def step(self, *, ready: bool) -> Vector:
+    def step(self, turn: float = 0.0) -> Vector:
         """How to move now: `float64[3]` (m).
 
         Args:
-            ready: whether the hand may go down once it is above the goal.
+            turn: angle (rad) that the hand must still turn by before it goes down.
         """
         move: Vector = self._goal - self._hand
-        if ready and self._far < ALIGNED:
-            return move
-        soon = self._heights[self._fractions * self._far <= LOOK_AHEAD].max()
-        move[2] = max(self._goal[2], self._heights.max()) - self._hand[2]
-        move[:2] *= np.clip((self._hand[2] - soon) / CLEARANCE + 1, 0, 1)
+        hover = max(self._goal[2], self._heights.max())
+        off = max(_share(self._far, ALIGNED), _share(turn, TURNED))
+        if self._far > ALIGNED[1]:
+            soon = self._heights[self._fractions * self._far <= LOOK_AHEAD].max()
+            move[:2] *= np.clip((self._hand[2] - soon) / CLEARANCE + 1, 0, 1)
+            move[2] = hover - self._hand[2]
+        else:
+            # What went a little off on the way down stops there until it is put right; it does not go up again.
+            funnel = off * hover + (1 - off) * self._goal[2] - self._hand[2]
+            move[2] = funnel if funnel < 0 else min(funnel, max(move[2], 0))
         return move
+
+
+def _share(value: float, limits: tuple[float, float]) -> float:
+    """How far a value is from the lower limit to the upper, in [0, 1]."""
+    return float(np.clip((value - limits[0]) / (limits[1] - limits[0]), 0, 1))
 
 
 def _retreat(state: Privileged) -> ActionChunk:
@@ -305,7 +316,10 @@ def _grasps(state: Privileged, name: str) -> Iterator[Grasp]:
 def _blocked(grasp: Grasp, others: Sequence[Solid]) -> float:
     """How deep other things stand in the open hand at a grasp (m), summed over parts of the hand."""
     depth = 0.0
-    parts = (((-FINGER, FINGER), FINGER_RADIUS, TIP), (np.linspace(-PALM_REACH, PALM_REACH, 7), PALM_RADIUS, -PALM))
+    parts = (
+        (np.linspace(-FINGER, FINGER, 9), FINGER_RADIUS, TIP),
+        (np.linspace(-PALM_REACH, PALM_REACH, 7), PALM_RADIUS, -PALM),
+    )
     for along, radius, below in parts:
         points = grasp.point[:2] + np.outer(along, grasp.outward)
         for other in others:
