@@ -84,6 +84,10 @@ class EvalConfig:
         _at_least("workers", self.workers, 0)
         _at_least("n_action_steps", self.n_action_steps, 1)
         _at_least("batch_size", self.batch_size, 1)
+        if self.video not in ("none", "failures") and self.traces != "all":
+            raise ConfigError(f"--video {self.video}: needs --traces all, not {self.traces}")
+        if self.video == "failures" and self.traces == "none":
+            raise ConfigError("--video failures: needs --traces all or failures")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"--seed {self.seed}: must be in [0, 2**63)")
 

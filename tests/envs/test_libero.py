@@ -8,7 +8,7 @@ import pytest
 
 from envs import suites
 from envs.base import EnvError
-from envs.libero_files import import_libero, init_states, resolve_assets, silence, use_assets
+from envs.libero_files import import_libero, init_states, silence, use_assets
 from envs.rendering import select_backend
 
 select_backend()
@@ -185,7 +185,3 @@ def test_privileged_poses_and_videos_do_not_touch_the_motion(other_scene):
 def test_init_state_out_of_range_is_refused(other_scene):
     with pytest.raises(EnvError, match=r"init_state 50: .* has 0\.\.49"):
         other_scene.reset(Reset(init_state=50))
-
-
-def test_every_suite_resolves_to_the_same_assets(assets):
-    assert resolve_assets(str(assets)) == assets

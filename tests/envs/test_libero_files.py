@@ -1,0 +1,75 @@
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from envs.base import EnvError
+from envs.libero_files import init_states, resolve_assets
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """A user with neither variable nor cache nor network."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SIMEVAL_LIBERO_ASSETS", raising=False)
+    return tmp_path
+
+
+def test_assets_that_are_nowhere_say_what_to_pass(nowhere):
+    with pytest.raises(EnvError, match=r"pass --assets PATH .*set SIMEVAL_LIBERO_ASSETS"):
+        resolve_assets(None)
+
+
+def test_a_folder_without_liberos_models_is_named(nowhere):
+    with pytest.raises(EnvError, match=r"not a LIBERO asset folder \(it has no 'articulated_objects'"):
+        resolve_assets(str(nowhere))
+    with pytest.raises(EnvError, match="--assets: no such folder"):
+        resolve_assets(str(nowhere / "missing"))
+
+
+def test_choice_wins_over_variable_and_variable_over_cache(nowhere, monkeypatch):
+    folders = {name: nowhere / name for name in ("chosen", "variable", ".cache/libero/assets")}
+    for folder in folders.values():
+        for part in ("articulated_objects", "scenes", "stable_hope_objects", "stable_scanned_objects", "textures"):
+            (folder / part).mkdir(parents=True)
+    assert resolve_assets(None) == folders[".cache/libero/assets"]
+    monkeypatch.setenv("SIMEVAL_LIBERO_ASSETS", str(folders["variable"]))
+    assert resolve_assets(None) == folders["variable"]
+    assert resolve_assets(str(folders["chosen"])) == folders["chosen"]
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def test_initial_state_files_can_only_hold_arrays(tmp_path, capsys):
+    path = tmp_path / "evil.pruned_init"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(Evil(), protocol=2))
+    with pytest.raises(EnvError, match="only numpy arrays"):
+        init_states(path)
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_zip_is_refused(tmp_path):
+    path = tmp_path / "text.pruned_init"
+    path.write_text("hello")
+    with pytest.raises(EnvError, match="cannot read initial states"):
+        init_states(path)
+
+
+def test_importing_libero_asks_nothing_and_says_nothing(tmp_path):
+    code = "from envs.libero_files import import_libero; import_libero(); import sys; sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "MUJOCO_GL": "egl"},
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(list(tmp_path.rglob("config.yaml"))) == 1
