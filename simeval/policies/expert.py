@@ -5,11 +5,13 @@ do in states that another policy got into.
 
 Non-obvious behaviour:
     - It reads goals, never instructions, and takes the first atom of a goal that does not look done.
-    - It knows the objects in `expert_scene` by their category; `supports` tells in advance whether it knows enough.
+    - It knows objects by their category (`expert_scene`); `supports(goal)` tells in advance whether it knows enough.
     - Fingers take 8 control steps to close, so that "closing" and "holding" are told apart by their opening.
+    - Once the elbow is stretched to its limit, LIBERO's controller may not get it out again; grasps and places within
+      `REACH` are preferred, but a state in which another policy did this can stay stuck.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +19,26 @@ import numpy as np
 from envs.base import ACTION_SIZE, Atom, Goal, Pose, Privileged
 from simeval.errors import ConfigError, EpisodeError
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
+from simeval.policies.expert_grasps import (
+    FINGER,
+    FINGER_RADIUS,
+    OPENED,
+    PALM,
+    PALM_REACH,
+    TIP,
+    Grasp,
+    between,
+    blocked,
+    body_of,
+    held,
+    mismatch,
+    opening,
+    possible_grasps,
+    reached,
+    unit,
+)
 from simeval.policies.expert_scene import (
     BLOCKS,
-    PARTS,
     PLACES,
     RIMS,
     Place,
@@ -28,7 +47,6 @@ from simeval.policies.expert_scene import (
     category,
     place_key,
     rotation,
-    solid,
     solids,
 )
 
@@ -41,30 +59,10 @@ ROTATION_GAIN = 1.5
 """What is asked for per deviation. In one control step the controller covers about a third of what it is asked for."""
 
 OPEN, CLOSE = -1.0, 1.0
-OPENED = 0.07
-"""Opening of the fingers (m) from which on they are open; they open to 0.078."""
 
-# The hand (m), measured on robosuite's Panda gripper. Its point is the middle between the fingertips.
-FINGER = 0.052
-"""From the middle of the open fingers to one finger."""
-FINGER_RADIUS = 0.012
-TIP = 0.010
-"""How far the fingertips reach below the hand's point."""
-PALM = 0.040
-"""How far above the hand's point the palm is."""
-PALM_REACH = 0.10
-PALM_RADIUS = 0.035
+# Choosing a grasp.
 HOME_AXIS = np.array([0.0, 1.0])
 """Along the fingers at the start of an episode. Other directions cost joint range."""
-
-# Grasps (m).
-GRIP_DEPTH = 0.018
-"""How far below a bowl's rim the hand's point goes."""
-RIM_POINTS = 24
-MAX_WIDTH = 0.072
-"""Widest block that the fingers fit around."""
-SQUEEZE = 0.004
-"""How much wider than a block the fingers may still be when they hold it."""
 BLOCKED_COST = 10.0
 TURN_COST = 0.01
 """Metres of obstacle or stretch that the hand would rather have than turn by a radian."""
@@ -85,6 +83,8 @@ TURNED = (0.1, 0.3)
 LOOK_AHEAD = 0.06
 """Part of the way that must be clear before the hand moves sideways."""
 WAY_POINTS = 17
+OVERHANG = 0.004
+"""Horizontal distance from what is higher than a thing, before the thing is lifted."""
 LET_GO = 0.008
 """Height above its place from which on a thing is let go."""
 INSIDE = 0.03
@@ -93,21 +93,6 @@ PRESS = 0.005
 """How far below its place a thing is aimed, so that the last millimetres are not slow."""
 RETREAT = 0.03
 """Speed of going up after the work is done, per control step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grasp:
-    """Where the hand holds an object.
-
-    Attributes:
-        point: `float64[3]`, where the hand's point goes (m).
-        outward: `float64[2]`, unit vector along the finger axis, away from a bowl's middle.
-        width: opening of the fingers that hold it, at most (m).
-    """
-
-    point: Vector
-    outward: Vector
-    width: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +118,6 @@ class LiberoExpert:
 
     spec = PolicySpec("expert", n_action_steps=1, cameras=(), privileged=True)
 
-    def supports(self, goal: Goal) -> bool:
-        """Whether it knows how to reach a goal."""
-        return all(_known(atom) for atom in goal)
-
     def check(self, goal: Goal) -> None:
         """Refuse a goal that it cannot reach.
 
@@ -153,7 +134,7 @@ class LiberoExpert:
         """One action for each input.
 
         Raises:
-            EpisodeError: an input has no privileged state, or a goal that is not supported.
+            EpisodeError: an input has no privileged state, or a goal that is not supported or not for its scene.
         """
         return [self._act(request.privileged) for request in inputs]
 
@@ -164,7 +145,15 @@ class LiberoExpert:
             self.check(state.goal)
         except ConfigError as error:
             raise EpisodeError("policy", str(error)) from None
+        missing = {place_key(name)[0] for atom in state.goal for name in atom[1:]} - state.objects.keys()
+        if missing:
+            raise EpisodeError("policy", f"the goal names what is not in the scene: {', '.join(sorted(missing))}")
         return next_action(state)[np.newaxis]
+
+
+def supports(goal: Goal) -> bool:
+    """Whether the expert knows how to reach a goal."""
+    return all(_known(atom) for atom in goal)
 
 
 def _known(atom: Atom) -> bool:
@@ -188,8 +177,8 @@ class _Errand:
 
     def __init__(self, state: Privileged, name: str, owner: Pose, place: Place) -> None:
         self._state, self._name = state, name
-        self._hand, self._opening = state.hand.pos, _opening(state)
-        self._pos, self._body = state.objects[name].pos, _body(state, name)
+        self._hand, self._opening = state.hand.pos, opening(state)
+        self._pos, self._body = state.objects[name].pos, body_of(state, name)
         self._middle = owner.pos + rotation(owner) @ np.array(place.center)
         self._radius, self._fence = place.radius, owner.pos[2] + place.fence if place.fence else None
 
@@ -201,22 +190,26 @@ class _Errand:
 
     def action(self) -> ActionChunk:
         """Approach, close or carry, whichever the hand is ready for."""
-        grasps = list(_grasps(self._state, self._name))
-        here = min(grasps, key=lambda grasp: _distance(grasp, self._state))
-        if self._opening < here.width and _held(self._state, here):
+        grasps = list(possible_grasps(self._state, self._name))
+        here = min(grasps, key=lambda grasp: mismatch(grasp, self._state))
+        if self._opening < here.width and held(self._state, here):
             return self._carry()
-        if _held(self._state, here) if self._opening < OPENED else _reached(self._state, here):
+        if held(self._state, here) if self._opening < OPENED else reached(self._state, here):
             return _action(here.point - self._hand, _turn(self._state, here.outward), CLOSE)
-        others = list(solids(self._state, without=self._name))
-        return self._approach(min(grasps, key=lambda grasp: self._cost(grasp, others)))
+        return self._approach(self._best(grasps))
 
-    def _cost(self, grasp: Grasp, others: Sequence[Solid]) -> float:
-        """How much is in the way of a grasp (m), and how far it makes the arm turn and stretch."""
+    def _best(self, options: Sequence[Grasp]) -> Grasp:
+        """The grasp with least in its way, for which the arm turns and stretches least."""
+        others = list(solids(self._state, without=self._name))
+        costs = BLOCKED_COST * blocked(options, others) + [self._effort(grasp) for grasp in options]
+        return options[int(np.argmin(costs))]
+
+    def _effort(self, grasp: Grasp) -> float:
         there = grasp.point + self._middle - self._pos
         stretch = sum(max(0.0, float(np.linalg.norm(end[:2] - BASE)) - REACH) for end in (grasp.point, there))
-        turn = abs(_between(grasp.outward, HOME_AXIS))
+        turn = abs(between(grasp.outward, HOME_AXIS))
         way = float(np.linalg.norm(grasp.point - self._hand))
-        return BLOCKED_COST * _blocked(grasp, others) + stretch + TURN_COST * turn + WAY_COST * way
+        return stretch + TURN_COST * turn + WAY_COST * way
 
     def _carry(self) -> ActionChunk:
         below = float(self._hand[2] - self._body.bottom)
@@ -224,9 +217,14 @@ class _Errand:
         goal = self._hand + self._middle - [*self._pos[:2], self._body.bottom + PRESS]
         if self._fence is not None:
             goal[2] = max(goal[2], self._fence - PALM + CLEARANCE)
-        level = rotation(self._state.hand)[:2, 0]
-        way = _Way(self._state, goal, [cargo, *HAND], list(solids(self._state, without=self._name)))
-        return _action(way.step(), _turn(self._state, level), CLOSE)
+        turn = _turn(self._state, rotation(self._state.hand)[:2, 0])
+        others = list(solids(self._state, without=self._name))
+        for other in others:
+            overlap = cargo.radius + OVERHANG - float(other.distance(self._pos))
+            # The cabinet's top reaches over the back of an open drawer.
+            if other.top > self._body.top and overlap > 0:
+                return _action(np.array([*(overlap + OVERHANG) * other.away(self._pos), 0.0]), turn, CLOSE)
+        return _action(_Way(self._state, goal, [cargo, *HAND], others).step(), turn, CLOSE)
 
     def _approach(self, grasp: Grasp) -> ActionChunk:
         way = _Way(self._state, grasp.point, HAND, list(solids(self._state)))
@@ -281,94 +279,10 @@ def _share(value: float, limits: tuple[float, float]) -> float:
 
 def _retreat(state: Privileged) -> ActionChunk:
     """Let go, then go up out of the way."""
-    if _opening(state) < OPENED:
+    if opening(state) < OPENED:
         return _action(np.zeros(3), np.zeros(3), OPEN)
     way = _Way(state, state.hand.pos, HAND, list(solids(state)))
     return _action(np.array([0, 0, RETREAT if way.crowded() else 0]), np.zeros(3), OPEN)
-
-
-def _opening(state: Privileged) -> float:
-    return float(state.gripper[0] - state.gripper[1])
-
-
-def _body(state: Privileged, name: str) -> Solid:
-    (box,) = PARTS[category(name)]
-    return solid(state.objects[name], box)
-
-
-def _grasps(state: Privileged, name: str) -> Iterator[Grasp]:
-    """Every way that an object can be held from above."""
-    rim, pose = RIMS.get(category(name)), state.objects[name]
-    if rim is not None:
-        axes = rotation(pose)
-        for angle in np.arange(RIM_POINTS) * (2 * np.pi / RIM_POINTS):
-            point = pose.pos + axes @ [rim.radius * np.cos(angle), rim.radius * np.sin(angle), rim.height]
-            yield Grasp(point - [0, 0, GRIP_DEPTH], _unit((point - pose.pos)[:2]), rim.wall)
-        return
-    body = _body(state, name)
-    height = max(body.top - BLOCKS[category(name)], body.bottom + TIP)
-    for half, across in zip(body.half, (body.across, body.across + np.pi / 2), strict=False):
-        if 2 * half < MAX_WIDTH:
-            point = np.array([*body.center[:2], height])
-            yield Grasp(point, np.array([np.cos(across), np.sin(across)]), 2 * float(half) + SQUEEZE)
-
-
-def _blocked(grasp: Grasp, others: Sequence[Solid]) -> float:
-    """How deep other things stand in the open hand at a grasp (m), summed over parts of the hand."""
-    depth = 0.0
-    parts = (
-        (np.linspace(-FINGER, FINGER, 9), FINGER_RADIUS, TIP),
-        (np.linspace(-PALM_REACH, PALM_REACH, 7), PALM_RADIUS, -PALM),
-    )
-    for along, radius, below in parts:
-        points = grasp.point[:2] + np.outer(along, grasp.outward)
-        for other in others:
-            if other.top > grasp.point[2] - below:
-                depth += float(np.maximum(radius - other.distance(points), 0).sum())
-    return depth
-
-
-def _distance(grasp: Grasp, state: Privileged) -> float:
-    """How far the hand is from a grasp (m); a radian between the finger axes counts as much as 10 cm."""
-    turn = abs(_between(rotation(state.hand)[:2, 0], grasp.outward))
-    return float(np.linalg.norm(grasp.point - state.hand.pos)) + 0.1 * turn
-
-
-def _reached(state: Privileged, grasp: Grasp) -> bool:
-    """Whether open fingers are around what they are to hold."""
-    return _deviates(state, grasp, np.array([0.01, 0.01, 0.01]), 0.15)
-
-
-def _held(state: Privileged, grasp: Grasp) -> bool:
-    """Whether closed fingers hold it; it may have slipped a little."""
-    return _deviates(state, grasp, np.array([0.025, 0.02, 0.02]), 0.4)
-
-
-def _deviates(state: Privileged, grasp: Grasp, most: Vector, angle: float) -> bool:
-    """Whether the hand is no further from a grasp than this.
-
-    Args:
-        state: where the hand is.
-        grasp: where it should be.
-        most: `float64[3]`, along the finger axis, level across it, and vertical (m).
-        angle: between the finger axes (rad).
-    """
-    off = state.hand.pos - grasp.point
-    x, y = grasp.outward
-    deviation = np.abs([off[0] * x + off[1] * y, off[1] * x - off[0] * y, off[2]])
-    turn = _between(rotation(state.hand)[:2, 0], grasp.outward)
-    return bool((deviation < most).all() and abs(turn) < angle)
-
-
-def _between(first: Vector, second: Vector) -> float:
-    """Angle from one line to another, in [-pi/2, pi/2] (rad): a line has no front."""
-    angle = float(np.arctan2(*second[::-1]) - np.arctan2(*first[::-1]))
-    return (angle + np.pi / 2) % np.pi - np.pi / 2
-
-
-def _unit(vector: Vector) -> Vector:
-    unit: Vector = vector / max(float(np.linalg.norm(vector)), 1e-9)
-    return unit
 
 
 def _turn(state: Privileged, axis: Vector) -> Vector:
@@ -379,14 +293,15 @@ def _turn(state: Privileged, axis: Vector) -> Vector:
         axis: `float64[2]`, the line. Of its two directions the one nearer to now and to home is taken.
     """
     now = rotation(state.hand)
-    x = np.array([*_unit(axis), 0.0])
+    x = np.array([*unit(axis), 0.0])
     # Always the nearer direction would let the last joint wind up to its limit.
     x *= 1.0 if x[:2] @ (now[:2, 0] + HOME_AXIS) >= 0 else -1.0
     down = np.array([0.0, 0.0, -1.0])
     error = np.stack([x, np.cross(down, x), down], axis=1) @ now.T
     sine = np.array([error[2, 1] - error[1, 2], error[0, 2] - error[2, 0], error[1, 0] - error[0, 1]]) / 2
     angle = np.arctan2(np.linalg.norm(sine), (np.trace(error) - 1) / 2)
-    return _unit(sine) * angle
+    turn: Vector = unit(sine) * angle
+    return turn
 
 
 def _action(move: Vector, turn: Vector, gripper: float) -> ActionChunk:

@@ -108,22 +108,18 @@ PARTS: Mapping[str, tuple[Box, ...]] = {
 _UNKNOWN = (Box((-0.06, -0.06, 0.0), (0.06, 0.06, 0.15)),)
 """Stands for obstacles of other categories: about the largest object of LIBERO that is not furniture."""
 
-RIMS: Mapping[str, Rim] = {"akita_black_bowl": Rim(radius=0.042, height=0.052, wall=0.0105)}
+RIMS: Mapping[str, Rim] = {"akita_black_bowl": Rim(radius=0.042, height=0.052, wall=0.013)}
 
-BLOCKS: Mapping[str, float] = {
-    "alphabet_soup": 0.03,
-    "bbq_sauce": 0.03,
-    "butter": 0.03,
-    "chocolate_pudding": 0.03,
-    "cream_cheese": 0.03,
-    "ketchup": 0.03,
-    "milk": 0.03,
-    "orange_juice": 0.03,
-    "salad_dressing": 0.03,
-    "tomato_sauce": 0.03,
-    "wine_bottle": 0.03,
-}
-"""Things that fit between the fingers, and how far below their top they are held, if they are that high."""
+BLOCKS = frozenset(
+    {
+        *("alphabet_soup", "bbq_sauce", "butter", "chocolate_pudding", "cream_cheese", "ketchup", "milk"),
+        *("orange_juice", "salad_dressing", "tomato_sauce", "wine_bottle"),
+    }
+)
+"""Categories that fit between the fingers, to be held near their top."""
+
+NECKS: Mapping[str, float] = {"wine_bottle": 0.016}
+"""Opening of the fingers that hold a block, at most, where it is narrower near its top than its box."""
 
 PLACES: Mapping[str, Place] = {
     "akita_black_bowl": Place((0.0, 0.0, 0.007)),
@@ -146,7 +142,8 @@ def place_key(name: str) -> tuple[str, str]:
     Args:
         name: an object (`plate_1`) or a region of one (`basket_1_contain_region`).
     """
-    owner, region = re.fullmatch(r"(.*?_\d+)(?:_(.*))?", name).groups("")  # type: ignore[union-attr]
+    found = re.fullmatch(r"(.*?_\d+)(?:_(.*))?", name)
+    owner, region = found.groups("") if found else (name, "")
     return owner, f"{category(owner)} {region}".strip()
 
 
@@ -178,18 +175,33 @@ class Solid:
 
     @property
     def bottom(self) -> float:
+        """Height of its underside (m)."""
         return float(self.center[2] - self.half[2])
 
     @property
     def top(self) -> float:
+        """Height of its upper side (m)."""
         return float(self.center[2] + self.half[2])
 
     def distance(self, points: Vector) -> Vector:
-        """Horizontal distance of `float64[..., 2 or 3]` points from its footprint: `float64[...]`."""
+        """Horizontal distance (m) of `float64[..., 2 or 3]` points from its footprint: `float64[...]`."""
+        outside: Vector = np.linalg.norm(self._outside(points), axis=-1)
+        return outside
+
+    def away(self, point: Vector) -> Vector:
+        """Horizontal direction straight away from its footprint: `float64[2]`; zero above it."""
+        outside = self._outside(point) @ self._axes().T
+        direction: Vector = outside / max(float(np.linalg.norm(outside)), 1e-9)
+        return direction
+
+    def _axes(self) -> Vector:
         cos, sin = np.cos(self.across), np.sin(self.across)
-        beside = points[..., :2] - self.center[:2]
-        local = beside @ np.array([[cos, -sin], [sin, cos]])
-        outside: Vector = np.linalg.norm(np.maximum(np.abs(local) - self.half[:2], 0), axis=-1)
+        return np.array([[cos, -sin], [sin, cos]])
+
+    def _outside(self, points: Vector) -> Vector:
+        """From the nearest point of the footprint to the points, along its own axes."""
+        local = (points[..., :2] - self.center[:2]) @ self._axes()
+        outside: Vector = local - np.clip(local, -self.half[:2], self.half[:2])
         return outside
 
 

@@ -19,12 +19,19 @@ class PolicyChoice:
         device: `auto`, `cuda`, `mps` or `cpu`.
         n_action_steps: actions executed per chunk; `None` for the policy's own number.
         batch_size: samples per call of the network.
+
+    Raises:
+        ConfigError: a scripted policy was given a number of actions.
     """
 
     name: str
     device: str = "auto"
     n_action_steps: int | None = None
     batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.scripted and self.n_action_steps is not None:
+            raise ConfigError(f"--n-action-steps: '{self.name}' is scripted and has no chunks to cut")
 
     @property
     def scripted(self) -> bool:
@@ -71,8 +78,6 @@ def load_policy(choice: PolicyChoice) -> Policy:
         ConfigError: it does not exist, does not fit, or cannot run here.
     """
     if choice.scripted:
-        if choice.n_action_steps is not None:
-            raise ConfigError(f"--n-action-steps: '{choice.name}' is scripted and has no chunks to cut")
         return SCRIPTED[choice.name][0]()
     from simeval.policies import lerobot
 
