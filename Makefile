@@ -10,9 +10,8 @@ export OMP_NUM_THREADS = 1
 export HF_HUB_OFFLINE ?= 1
 
 run: setup
-	$(BIN)/simeval run --suite toy --perturb noise:0.2,0.3 --perturb light:0.3 --perturb occlusion:0.2 \
-		--perturb instruction:empty --perturb instruction:counterfactual --init-states 0-19 --workers 2 --out results/first-run
-	$(BIN)/simeval video results/first-run --flips --compare --limit 2
+	$(BIN)/simeval run --suite libero_spatial --perturb noise:0.05 --init-states 0-1 --workers 2 --out results/first-run
+	$(BIN)/simeval video results/first-run --episode libero_spatial/4/init00/noise=0.05/r0 --compare --size 384
 
 test: setup lint
 	$(BIN)/pytest

@@ -8,7 +8,7 @@ import contextlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,11 @@ def compile_aside(xml: str) -> Any:
 
 
 @contextlib.contextmanager
-def robosuite_compiles_aside() -> Iterator[list[Pristine]]:
+def robosuite_compiles_aside(rewrite: Callable[[str], str] | None = None) -> Iterator[list[Pristine]]:
     """Make robosuite take its models from `compile_aside` while it builds an environment.
+
+    Args:
+        rewrite: what to make of a scene's description before it is compiled.
 
     Yields a list that receives the pristine values of each compiled model: robosuite places the fixtures before
     anyone else gets to see the model.
@@ -53,7 +56,7 @@ def robosuite_compiles_aside() -> Iterator[list[Pristine]]:
     class Sim(stock):  # type: ignore[misc, valid-type]  # robosuite has no types
         @classmethod
         def from_xml_string(cls, xml: str) -> Any:
-            model = compile_aside(xml)
+            model = compile_aside(rewrite(xml) if rewrite else xml)
             compiled.append(Pristine(model))
             return stock(model)
 

@@ -24,6 +24,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.assets import is_bundled
+from envs.assets.robot import lighten
 from envs.base import (
     ACTION_SIZE,
     CAMERAS,
@@ -67,6 +69,9 @@ class _SensorClock:
 
     _TICK, _PERIOD = 0.002, 1.0 / CONTROL_HZ
 
+    def __init__(self) -> None:
+        self.reset()
+
     def reset(self) -> None:
         """As after robosuite's reset and LIBERO's `set_init_state`, which both force a sample."""
         self._elapsed, self._sampled = 0.0, False
@@ -105,10 +110,15 @@ def _build(task: Task, assets: Path) -> tuple[Any, Pristine]:
     module = import_libero()
     use_assets(assets)
     try:
-        with silence(), _global_seed(0), robosuite_compiles_aside() as compiled:
+        rewrite = lighten if is_bundled(assets) else None
+        with silence(), _global_seed(0), robosuite_compiles_aside(rewrite) as compiled:
             env = module.env_wrapper.ControlEnv(
                 bddl_file_name=str(task.bddl), has_offscreen_renderer=False, use_camera_obs=False, hard_reset=False
             ).env
+    except FileNotFoundError as error:
+        missing = f"has no {Path(str(error.filename)).stem}"
+        hint = "; pass --assets hub, or a folder with LIBERO's own" if is_bundled(assets) else ""
+        raise EnvError(f"cannot build {task.suite} task {task.index}: {assets} {missing}{hint}") from error
     except Exception as error:
         raise EnvError(f"cannot build {task.suite} task {task.index} from {assets}: {error}") from error
     # The first reset() of a stock environment has two copies of these samplers: one from building, one from the reset.

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.assets import BUNDLED
 from envs.base import EnvError
 from envs.suites import libero_root
 
@@ -34,22 +35,27 @@ _ASSET_FOLDERS = ("articulated_objects", "scenes", "stable_hope_objects", "stabl
 
 
 def resolve_assets(choice: str | None) -> Path:
-    """The folder with LIBERO's meshes and textures.
+    """The folder that LIBERO's scenes are built from.
 
     Args:
-        choice: a path, `hub`, or `None` for `SIMEVAL_LIBERO_ASSETS`, then the user's cache, then the hub.
+        choice: a path; `bundled` for our own light models; `official` (or `None`) for LIBERO's own, from
+            `SIMEVAL_LIBERO_ASSETS`, then the user's cache, then the hub; `cached` for the same without the hub; `hub`.
 
     Raises:
         EnvError: nothing there, with what to pass instead.
     """
+    if choice == "bundled":
+        return _checked(BUNDLED, "--assets bundled")
+    if choice not in (None, "official", "cached", "hub"):
+        return _checked(Path(str(choice)).expanduser(), "--assets")
     variable = os.environ.get("SIMEVAL_LIBERO_ASSETS")
     cached = Path("~/.cache/libero/assets").expanduser()
-    if choice not in (None, "hub"):
-        return _checked(Path(str(choice)).expanduser(), "--assets")
-    if choice is None and variable:
+    if choice != "hub" and variable:
         return _checked(Path(variable).expanduser(), "SIMEVAL_LIBERO_ASSETS")
-    if choice is None and cached.is_dir():
+    if choice != "hub" and cached.is_dir():
         return _checked(cached, "the cache")
+    if choice == "cached":
+        raise EnvError("LIBERO's own assets are not on this machine")
     return _download()
 
 
@@ -71,7 +77,7 @@ def _download() -> Path:
         reason = type(error).__name__
         raise EnvError(
             f"LIBERO's assets are neither cached nor downloadable ({reason}); "
-            "pass --assets PATH or set SIMEVAL_LIBERO_ASSETS"
+            "pass --assets PATH or --assets bundled, or set SIMEVAL_LIBERO_ASSETS"
         ) from None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envs.assets import is_bundled
 from envs.base import EnvError
 from simeval import provenance
 from simeval.config import EvalConfig
@@ -16,7 +17,17 @@ from simeval.policies.base import PolicySpec
 from simeval.policies.registry import PolicyChoice, check_policy, load_policy
 from simeval.progress import Progress, Silent
 from simeval.runner import RayRunner, Runner, SerialRunner, has_gpu, ray_session, use_actor
-from simeval.store import EPISODES, MANIFEST, SCHEMA_VERSION, Run, RunWriter, read_manifest, read_rows
+from simeval.store import (
+    EPISODES,
+    MANIFEST,
+    SCHEMA_VERSION,
+    Run,
+    RunWriter,
+    read_manifest,
+    read_rows,
+    refuse_other,
+    refuse_unwritable,
+)
 from simeval.worker import WorkerSetup
 
 if TYPE_CHECKING:
@@ -88,7 +99,7 @@ def find_assets(config: EvalConfig) -> Path | None:
     from envs.libero_files import resolve_assets
 
     try:
-        return resolve_assets(config.assets)
+        return resolve_assets(config.assets_choice)
     except EnvError as error:
         raise ConfigError(str(error)) from None
 
@@ -122,6 +133,8 @@ def assets_label(config: EvalConfig, assets: Path | None) -> str:
     """What the scenes are made of, in words, for every table and report."""
     if assets is None:
         return "toy scenes: not LIBERO results"
+    if is_bundled(assets):
+        return f"bundled scenes ({provenance.folder_digest(assets)}), protocol {config.protocol}: not LIBERO results"
     label = f"LIBERO scenes, official assets ({provenance.folder_digest(assets)}"
     stand_ins = assets / "STAND-INS.txt"
     if stand_ins.exists():
@@ -146,14 +159,22 @@ def _summary(plan: Plan, config: EvalConfig) -> str:
 
 
 def _is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
-    """Whether this very request has been run to its end, so that nothing needs to be loaded to say so."""
+    """Whether this very request has been run to its end, so that nothing needs to be loaded to say so.
+
+    Raises:
+        ConfigError: the folder cannot be written or holds a different run, as far as can be told so early.
+    """
+    refuse_unwritable(folder)
     if not (folder / MANIFEST).exists():
         return False
-    stored = read_manifest(folder)
-    wanted = config.result_fields() | {"assets": stored["identity"]["settings"]["assets"]}
-    same = stored["identity"]["plan"] == plan.digest and stored["identity"]["settings"] == wanted
+    manifest = read_manifest(folder)
+    stored = {key: manifest["identity"][key] for key in ("plan", "settings")}
+    settings = config.result_fields() | {"assets": stored["settings"]["assets"]}
+    refuse_other(folder, stored, {"plan": plan.digest, "settings": settings})
+    if manifest["config"].get("assets") != config.assets:
+        return False
     latest = {row["id"]: row["outcome"] for row in read_rows(folder / EPISODES)}
-    return same and all(latest.get(spec.id, "error") != "error" for spec in plan.episodes)
+    return all(latest.get(spec.id, "error") != "error" for spec in plan.episodes)
 
 
 @contextlib.contextmanager
@@ -163,15 +184,16 @@ def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> It
             raise ConfigError("--inference actor: needs --workers of at least 1")
         yield SerialRunner(WorkerSetup(choice, assets, config.traces))
         return
+    cluster = config.ray_address is not None
     with ray_session(config.ray_address, config.worker_count):
         if use_actor(choice, config.inference):
             from simeval.policies import server
 
             gpus = 1.0 if choice.device != "cpu" and has_gpu(choice.device) else 0.0
             policy = server.start(functools.partial(load_policy, choice), batch_size=choice.batch_size, num_gpus=gpus)
-            yield RayRunner(WorkerSetup(policy, assets, config.traces), config.worker_count)
+            yield RayRunner(WorkerSetup(policy, assets, config.traces), config.worker_count, cluster=cluster)
         else:
-            yield RayRunner(WorkerSetup(choice, assets, config.traces), config.worker_count)
+            yield RayRunner(WorkerSetup(choice, assets, config.traces), config.worker_count, cluster=cluster)
 
 
 def summarise(run: Run) -> dict[str, Any]:
@@ -194,4 +216,46 @@ def print_tables(console: "Console", run: Run, *, tasks: bool = False) -> None:
     if ran < run.manifest["episodes"]:
         missing = run.manifest["episodes"] - ran
         console.print(f"unfinished: {missing} of {run.manifest['episodes']} episodes have not run", highlight=False)
-    console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False)
+    console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def write_preview(suite: str, task: int, *, init_state: int, assets: str | None, size: int, out: Path) -> Path:
+    """Draw a task's first frame, one row per set of scenes, into a PNG file.
+
+    Args:
+        suite: suite name.
+        task: its index.
+        init_state: index of the published initial state.
+        assets: which scenes, see `resolve_assets`; `None` for the bundled ones, and the official ones if they are here.
+        size: side of a picture (px).
+        out: where to.
+
+    Raises:
+        ConfigError: no such task or initial state, or its scenes cannot be had.
+    """
+    from envs.libero_files import resolve_assets
+    from envs.rendering import select_backend
+
+    make_plan(EvalConfig(suite=(suite,), tasks=str(task), init_states=str(init_state)))
+    if not 64 <= size <= 1024:
+        raise ConfigError(f"--size {size}: must be in [64, 1024]")
+    folders: list[Path] = []
+    try:
+        select_backend()
+        if suite != "toy":
+            folders = [resolve_assets(assets or "bundled")]
+            if assets is None:
+                with contextlib.suppress(EnvError):
+                    folders.append(resolve_assets("cached"))
+        from simeval.preview import contact_sheet
+
+        sheet = contact_sheet(suite, task, init_state=init_state, assets=folders, size=size)
+    except EnvError as error:
+        raise ConfigError(str(error)) from None
+    import imageio.v3 as imageio
+
+    try:
+        imageio.imwrite(out, sheet)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--out {out}: {getattr(error, 'strerror', None) or error}") from None
+    return out

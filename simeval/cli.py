@@ -15,7 +15,6 @@ from simeval.errors import ConfigError, nearest
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="How robust is a Vision-Language-Action policy? Paired, perturbed rollouts in LIBERO, with intervals.",
@@ -94,7 +93,7 @@ def run(
 
         for path in render_videos(done, Selection(which=wanted.video)):
             if not as_json:
-                console.print(f"video: {path}", soft_wrap=True, highlight=False)
+                console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
@@ -196,6 +195,23 @@ def video(
 
 
 @app.command()
+def preview(
+    suite: Annotated[str, typer.Option(help="Suite.")] = "libero_spatial",
+    task: Annotated[int, typer.Option(help="Task number.")] = 0,
+    init_state: Annotated[int, typer.Option(help="Initial state.")] = 0,
+    assets: Annotated[
+        str | None, typer.Option(help="Only these scenes.  [default: bundled, and official if here]")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024.")] = 256,
+    out: Annotated[str, typer.Option(help="PNG file.")] = "preview.png",
+) -> None:
+    """Draw a task's first frame from both cameras, bundled scenes beside official ones."""
+    from simeval import api
+
+    print(api.write_preview(suite, task, init_state=init_state, assets=assets, size=size, out=Path(out)))
+
+
+@app.command()
 def show(
     folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder.")],
     by_task: Annotated[bool, typer.Option("--by-task", help="One table per task as well.")] = False,
@@ -217,7 +233,7 @@ def show(
 def main() -> None:
     """Entry point: bad input is one line on standard error and exit code 2."""
     try:
-        code = app(standalone_mode=False)
+        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except ConfigError as error:
         code = _fail(str(error))
     except UsageError as error:

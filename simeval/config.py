@@ -12,6 +12,8 @@ from typing import Any, Literal
 from envs.suites import PROTOCOLS, SUITES
 from simeval.errors import ConfigError, nearest
 
+SCRIPTED_POLICIES = ("expert", "seeker", "zero", "random")
+"""Policies of our own; every other name is a checkpoint."""
 TRACES = ("all", "failures", "none")
 VIDEOS = ("none", "all", "failures", "successes", "flips")
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -51,7 +53,8 @@ class EvalConfig:
     repeats: int = option(1, "Policy-sampling repeats of every episode.", changes_results=True)
     assets: str | None = option(
         None,
-        "LIBERO's meshes: PATH or hub.  [default: SIMEVAL_LIBERO_ASSETS, the cache, the hub]",
+        "Scenes: bundled, official (SIMEVAL_LIBERO_ASSETS, the cache, the hub), hub, or PATH.  "
+        "[default: bundled for scripted policies, official for checkpoints]",
         changes_results=True,
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = option(
@@ -95,6 +98,11 @@ class EvalConfig:
     def policy_name(self) -> str:
         """The policy, with the default filled in."""
         return self.policy or ("seeker" if self.suite == ("toy",) else "expert")
+
+    @property
+    def assets_choice(self) -> str:
+        """Which scenes, with the default filled in: those that the policy was made for."""
+        return self.assets or ("bundled" if self.policy_name in SCRIPTED_POLICIES else "official")
 
     @property
     def worker_count(self) -> int:

@@ -147,7 +147,7 @@ class LiveProgress:
             table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich wants a literal
         for condition, (k, n) in self._tally.prefix_counts().items():
             table.add_row(condition, f"{k}/{n}", f"{100 * k / n:.1f}" if n else "-")
-        width = 40
+        width = 24
         filled = width * self._tally.done // max(1, self._tally.total)
         bar = Text("━" * filled, "green") + Text("━" * (width - filled), "dim")
         return Group(Text(self._note, "dim"), bar + Text(f"  {_line(self._tally)}"), table)
@@ -165,20 +165,20 @@ class PlainProgress:
         for result in finished:
             self._tally.add(result, fresh=False)
         self._last = time.monotonic()
-        self._console.print(note, soft_wrap=True, highlight=False)
+        self._console.print(Text(note), soft_wrap=True)
 
     def update(self, result: EpisodeResult) -> None:
         """See `Progress`."""
         self._tally.add(result, fresh=True)
         if result.outcome == "error":
             text = f"error in {result.spec.id} ({result.error_phase}): {result.error_text}"
-            self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+            self._console.print(Text(text), soft_wrap=True)
         now = time.monotonic()
         if now - self._last >= self._every or self._tally.done == self._tally.total:
             self._last = now
             counts = self._tally.prefix_counts().items()
             rates = "  ".join(f"{name} {100 * k / n:.1f} %" for name, (k, n) in counts if n)
-            self._console.print(f"{_line(self._tally)}  {rates}", soft_wrap=True, highlight=False, markup=False)
+            self._console.print(Text(f"{_line(self._tally)}  {rates}"), soft_wrap=True)
 
     def stop(self) -> None:
         """See `Progress`."""

@@ -33,15 +33,19 @@ class Trace:
         """Write a compressed `.npz`, complete or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.part")
-        with partial.open("wb") as file:
-            np.savez_compressed(
-                file,
-                states=self.states,
-                actions=self.actions,
-                chunks=self.chunks,
-                chunk_steps=self.chunk_steps,
-                instruction=np.asarray(self.instruction),
-            )
+        try:
+            with partial.open("wb") as file:
+                np.savez_compressed(
+                    file,
+                    states=self.states,
+                    actions=self.actions,
+                    chunks=self.chunks,
+                    chunk_steps=self.chunk_steps,
+                    instruction=np.asarray(self.instruction),
+                )
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
         partial.replace(path)
 
     @staticmethod
@@ -49,7 +53,7 @@ class Trace:
         """Read a stored trace.
 
         Raises:
-            OSError, ValueError, KeyError: the file is missing or not a trace.
+            OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error: the file is missing or not a trace.
         """
         with np.load(path, allow_pickle=False) as data:
             return Trace(data["states"], data["actions"], data["chunks"], data["chunk_steps"], str(data["instruction"]))

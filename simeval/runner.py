@@ -9,8 +9,10 @@ Non-obvious behaviour:
 
 import contextlib
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from simeval.errors import ConfigError
@@ -83,18 +85,21 @@ class _Queue:
 class RayRunner:
     """Rollout actors in a Ray cluster, and one policy actor where the policy needs a GPU."""
 
-    def __init__(self, setup: WorkerSetup, workers: int) -> None:
+    def __init__(self, setup: WorkerSetup, workers: int, *, cluster: bool) -> None:
         """Start the actors; Ray must be running.
 
         Args:
             setup: shared by all workers; a `PolicyChoice` is loaded inside each.
             workers: how many; more than the cluster has CPUs share them.
+            cluster: whether Ray was running before this process.
         """
         import ray
 
         cpus = float(ray.cluster_resources().get("CPU", 1.0))
         share = min(1.0, max(0.01, cpus / (workers + 1)))
-        actor = ray.remote(RemoteWorker).options(num_cpus=share, max_restarts=0, runtime_env={"env_vars": ONE_THREAD})
+        # Workers started here inherit this process' environment; those of a running cluster have to be told.
+        told = {"runtime_env": {"env_vars": ONE_THREAD}} if cluster else {}
+        actor = ray.remote(RemoteWorker).options(num_cpus=share, max_restarts=0, **told)
         self._start: Callable[[], Any] = lambda: actor.remote(setup)
         self._workers = [self._start() for _ in range(workers)]
 
@@ -102,7 +107,10 @@ class RayRunner:
         """See `Runner`."""
         import ray
 
-        spec = ray.get(self._workers[0].policy_spec.remote())
+        try:
+            spec = ray.get(self._workers[0].policy_spec.remote())
+        except ray.exceptions.RayError as error:
+            raise ConfigError(f"a worker died while it loaded the policy: {_first_line(error)}") from None
         if isinstance(spec, str):
             raise ConfigError(spec)
         return spec  # type: ignore[no-any-return]  # Ray's types stop at the actor
@@ -127,7 +135,7 @@ class RayRunner:
             worker, spec = running.pop(done)
             try:
                 finished = ray.get(done)
-            except ray.exceptions.RayActorError as error:
+            except ray.exceptions.RayError as error:
                 attempts[spec] = attempts.get(spec, 0) + 1
                 worker = self._replace(worker)
                 if attempts[spec] < ATTEMPTS:
@@ -142,14 +150,21 @@ class RayRunner:
             yield finished
 
     def _replace(self, dead: Any) -> Any:
+        import ray
+
+        ray.kill(dead)  # it may be alive, if what broke was the way to it
         fresh = self._start()
         self._workers[self._workers.index(dead)] = fresh
         return fresh
 
 
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def _lost(spec: EpisodeSpec, error: Exception) -> EpisodeResult:
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "it died")
-    return EpisodeResult(spec, "error", error_phase="worker", error_text=f"killed {ATTEMPTS} workers: {reason[:300]}")
+    reason = _first_line(error)
+    return EpisodeResult(spec, "error", error_phase="worker", error_text=f"broke {ATTEMPTS} workers: {reason[:300]}")
 
 
 @contextlib.contextmanager
@@ -159,9 +174,14 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
     Raises:
         ConfigError: there is no cluster at that address.
     """
+    if address:
+        _refuse_silent(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_enable_metrics_collection", "0")
+    if address and Path("~/.ray/auth_token").expanduser().exists():
+        # `ray start` turns token authentication on; ray.init(HOST:PORT) does not look for the token by itself.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
@@ -169,14 +189,29 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
         if address:
             ray.init(address=address, **quiet)
         else:
+            os.environ.update(ONE_THREAD)
             cpus = max(os.cpu_count() or 1, workers)
-            ray.init(num_cpus=cpus, include_dashboard=False, object_store_memory=200_000_000, **quiet)
+            own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": 200_000_000}
+            # Without "local" Ray would join whatever cluster happens to run on this machine, or RAY_ADDRESS names.
+            ray.init(address="local", **own, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"--ray-address {address}: {str(error).splitlines()[0]}") from None
+        what = f"--ray-address {address}" if address else "Ray does not start here"
+        raise ConfigError(f"{what}: {_first_line(error)}") from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _refuse_silent(address: str) -> None:
+    """Ray itself tries for many minutes to reach a host where nobody listens."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"--ray-address {address}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def use_actor(choice: PolicyChoice, inference: str) -> bool:

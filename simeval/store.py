@@ -9,6 +9,8 @@ Non-obvious behaviour:
 import fcntl
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
+OPTIONAL = ("first_success", "mean_abs", "psnr")
+"""Numbers that not every episode has."""
 
 
 def trace_path(folder: Path, spec: EpisodeSpec) -> Path:
@@ -37,6 +41,35 @@ def write_json(path: Path, value: Any) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
     partial.replace(path)
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Find out without making anything whether a run folder could be written.
+
+    Raises:
+        ConfigError: it could not.
+    """
+    try:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--out {folder}: {getattr(error, 'strerror', None) or error}") from None
+    if not existing.is_dir():
+        raise ConfigError(f"--out {folder}: {existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"--out {folder}: {existing} cannot be written")
+
+
+def refuse_other(folder: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Compare what a folder holds with what is asked for.
+
+    Raises:
+        ConfigError: they differ; says in what.
+    """
+    changes = differences(stored, wanted)
+    if changes:
+        # The plan follows from the settings; its digest tells a person nothing unless it alone differs.
+        told = [change for change in changes if not change.startswith("plan:")] or changes
+        raise ConfigError(f"--out {folder}: holds a different run ({'; '.join(told)}); choose another --out")
 
 
 class RunWriter:
@@ -75,13 +108,11 @@ class RunWriter:
             raise ConfigError(f"--out {self.folder}: another simeval is writing to this run") from None
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
-            changes = differences(stored["identity"], manifest["identity"])
-            if changes:
-                raise ConfigError(
-                    f"--out {self.folder}: holds a different run ({'; '.join(changes)}); choose another --out"
-                )
+            refuse_other(self.folder, stored["identity"], manifest["identity"])
         self._cut_torn_line()
         rows = list(read_rows(self.folder / EPISODES))
+        if rows and stored is None:
+            raise ConfigError(f"--out {self.folder}: has episodes but no {MANIFEST}, so nothing says of what")
         latest = {row["id"]: row["outcome"] for row in rows}
         self.finished = [id_ for id_, outcome in latest.items() if outcome != "error"]
         if stored is None:
@@ -131,7 +162,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         version = manifest["schema_version"]
-        manifest["identity"], manifest["config"]
+        manifest["config"]["suite"], manifest["conditions"], manifest["episodes"], manifest["assets"]
+        manifest["identity"]["plan"], manifest["identity"]["policy"]["name"], manifest["identity"]["settings"]["assets"]
     except FileNotFoundError:
         raise ConfigError(f"{folder}: no run here (it has no {MANIFEST})") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -234,14 +266,23 @@ class Run:
         columns = ["id", "pair_id", "suite", "task", "init_state", "condition", "repeat", "outcome", "steps"]
         flat = [_flat(result) for result in self.results]
         frame = pd.DataFrame(flat, columns=None if flat else columns)
+        # Or their type would depend on whether any, some or all of these episodes have one.
+        frame = frame.astype(dict.fromkeys(OPTIONAL, float) if flat else {})
         frame["suite"] = pd.Categorical(frame["suite"], self.manifest["config"]["suite"])
         frame["condition"] = pd.Categorical(frame["condition"], self.manifest["conditions"])
         return frame
 
     def trace(self, spec: EpisodeSpec) -> Trace | None:
-        """The stored trace of an episode; `None` if none was kept."""
+        """The stored trace of an episode; `None` if none was kept.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
         path = trace_path(self.folder, spec)
-        return Trace.load(path) if path.exists() else None
+        try:
+            return Trace.load(path) if path.exists() else None
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            raise ConfigError(f"{path}: not a trace of simeval ({type(error).__name__})") from None
 
 
 def _flat(result: EpisodeResult) -> dict[str, Any]:

@@ -29,7 +29,7 @@ FULL = EvalConfig(
     ray_address="auto",
     out="there",
     traces="failures",
-    video="flips",
+    video="failures",
 )
 
 
@@ -62,8 +62,8 @@ def test_settings_survive_a_round_trip_through_yaml(config):
 
 
 def test_what_is_not_named_comes_from_the_base():
-    changed = from_mapping({"seed": 12, "traces": "none"}, FULL)
-    assert (changed.seed, changed.traces) == (12, "none")
+    changed = from_mapping({"seed": 12, "traces": "all"}, FULL)
+    assert (changed.seed, changed.traces) == (12, "all")
     assert from_mapping({"seed": 11, "traces": "failures"}, changed) == FULL
 
 
@@ -123,6 +123,9 @@ def test_yaml_values_become_the_types_of_the_options(values, name, expected):
         ({"device": "gpu"}, "--device: no 'gpu'; did you mean 'cpu'?"),
         ({"device": ["cpu"]}, "--device: no '['cpu']'"),
         ({"traces": "some"}, "--traces: no 'some'"),
+        ({"video": "flips", "traces": "failures"}, "--video flips: needs --traces all, not failures"),
+        ({"video": "all", "traces": "none"}, "--video all: needs --traces all, not none"),
+        ({"video": "failures", "traces": "none"}, "--video failures: needs --traces all or failures"),
         ({"video": False}, "--video: no 'False'"),
     ],
 )

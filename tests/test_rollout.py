@@ -340,7 +340,9 @@ def test_an_error_leaves_the_episodes_around_it_as_they_are():
             assert trace_bytes(found.trace) == trace_bytes(expected.trace)
 
 
-@pytest.mark.parametrize(("traces", "kept"), [("all", {"success", "failure"}), ("failures", {"failure"}), ("none", set())])
+@pytest.mark.parametrize(
+    ("traces", "kept"), [("all", {"success", "failure"}), ("failures", {"failure"}), ("none", set())]
+)
 def test_traces_are_kept_as_asked_for(traces, kept):
     worker = EpisodeWorker(WorkerSetup(SeekerPolicy(), None, traces))
     finished = [worker.run(toy_spec(condition=condition)) for condition in ("none", "instruction:empty")]

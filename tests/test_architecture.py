@@ -1,0 +1,217 @@
+"""Who may import whom. An edge that is not in these tables is a decision: take it in DESIGN.md first, then here."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = ("envs", "perturbations", "simeval")
+
+LEAVES = {"simeval.errors", "simeval.types"}
+INTERNAL: dict[str, set[str]] = {
+    # The two leaf packages know only themselves.
+    "envs*": {"envs.*"},
+    "perturbations*": {"perturbations*"},
+    # The vocabulary.
+    "simeval.errors": set(),
+    "simeval.types": {"simeval.errors"},
+    "simeval.seeding": {"simeval.types"},
+    "simeval.provenance": {"envs.rendering"},
+    # What is asked for.
+    "simeval.config": {"simeval.errors", "envs.suites"},
+    "simeval.plan": LEAVES | {"simeval.config", "envs.suites", "perturbations.base", "perturbations.spec"},
+    "simeval.catalogue": {
+        *("simeval.errors", "simeval.config", "simeval.policies.registry"),
+        *("envs.suites", "perturbations.base"),
+    },
+    # Policies.
+    "simeval.policies": set(),
+    "simeval.policies.base": {"envs.base"},
+    "simeval.policies.registry": LEAVES | {"simeval.policies*", "envs.suites"},
+    "simeval.policies.*": {"simeval.errors", "simeval.policies.*", "envs.base"},
+    # The loop, and what runs it. None of these may write a run.
+    "simeval.rollout": LEAVES
+    | {"simeval.seeding", "simeval.recorders", "simeval.policies.base"}
+    | {"envs.base", "envs.suites", "perturbations.base", "perturbations.spec"},
+    "simeval.recorders": {"simeval.policies.base"},
+    "simeval.worker": LEAVES
+    | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"},
+    "simeval.runner": LEAVES | {"simeval.worker", "simeval.policies.base", "simeval.policies.registry"},
+    # What came of it: store <- analysis <- report.
+    "simeval.store": LEAVES | {"simeval.recorders"},
+    "simeval.stats*": {"simeval.stats.*"},
+    "simeval.analysis": {"simeval.types", "simeval.stats.*"},
+    "simeval.report*": {"simeval.types", "simeval.report*", "simeval.analysis", "simeval.stats.intervals"},
+    "simeval.progress": {"simeval.types", "simeval.plan"},
+    # It draws stored states again, so it needs scenes; it must not run anything.
+    "simeval.video": LEAVES
+    | {"simeval.store", "simeval.recorders", "simeval.seeding", "simeval.config", "simeval.api"}
+    | {"envs.base", "envs.build", "perturbations.spec"},
+    "simeval.preview": {"envs.*"},
+    # The composition root and its command line.
+    "simeval.api": {
+        *LEAVES,
+        *("simeval", "simeval.config", "simeval.plan", "simeval.policies*", "simeval.progress", "simeval.provenance"),
+        *("simeval.runner", "simeval.store", "simeval.worker", "simeval.analysis", "simeval.report"),
+        *("envs.base", "envs.libero_files", "envs.assets", "envs.rendering", "simeval.preview"),
+    },
+    "simeval.cli": {
+        *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
+        *("simeval.catalogue", "simeval.store", "simeval.video", "simeval.stats.power"),
+    },
+    "simeval": {"simeval.api", "simeval.config", "simeval.errors", "simeval.plan", "simeval.store", "simeval.types"},
+}
+"""Our modules -> ours that they may import, anywhere in the file. An exact name counts, else the first pattern."""
+
+OUTSIDE: dict[str, set[str]] = {
+    "envs.base": {"numpy"},
+    "envs.suites": set(),
+    "envs.toy": {"numpy", "mujoco"},
+    "envs.libero_files": {"numpy", "libero", "huggingface_hub"},
+    "envs.gymnasium_env": {"numpy", "gymnasium"},
+    "envs*": {"numpy", "mujoco", "robosuite"},
+    "perturbations*": {"numpy", "cv2"},
+    "simeval.errors": set(),
+    "simeval.types": set(),
+    "simeval.plan": set(),
+    "simeval.catalogue": set(),
+    "simeval.worker": set(),
+    "simeval.api": {"rich", "imageio"},
+    "simeval.config": {"yaml"},
+    "simeval.seeding": {"numpy"},
+    "simeval.recorders": {"numpy"},
+    "simeval.rollout": {"numpy"},
+    "simeval.provenance": {"mujoco", "OpenGL"},
+    "simeval.runner": {"ray"},
+    "simeval.policies.scripted": {"numpy", "cv2"},
+    "simeval.policies.base": {"numpy"},
+    "simeval.policies.registry": set(),
+    "simeval.policies.server": {"ray"},
+    "simeval.policies*": {"numpy", "torch", "lerobot", "huggingface_hub", "httpx"},
+    "simeval.stats*": {"numpy", "scipy", "statsmodels"},
+    "simeval.analysis": {"pandas"},
+    "simeval.store": {"pandas"},
+    "simeval.report*": {"rich", "matplotlib"},
+    "simeval.progress": {"rich"},
+    "simeval.video": {"numpy", "cv2", "imageio"},
+    "simeval.preview": {"numpy", "cv2"},
+    "simeval.cli": {"typer", "rich"},
+    "simeval": set(),
+}
+"""Our modules -> distributions that they may import, anywhere in the file; the standard library is free."""
+
+HEAVY = {"torch", "lerobot", "ray", "mujoco", "matplotlib", "robosuite", "libero", "huggingface_hub"}
+"""Too slow to load for `simeval --help`: within `simeval` only inside functions."""
+
+
+@dataclass(frozen=True)
+class Import:
+    module: str
+    target: str
+    names: tuple[str, ...]
+    line: int
+    in_function: bool
+    for_types: bool
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} imports {self.target}"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for package in OURS for path in sorted((ROOT / package).rglob("*.py"))}
+
+
+def imports_of(module: str) -> Iterator[Import]:
+    """Every import statement of a module, also those inside functions."""
+
+    def walk(node: ast.AST, in_function: bool, for_types: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            inside = in_function or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            typed = for_types or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test))
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield Import(module, alias.name, (), child.lineno, inside, typed)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{module}:{child.lineno}: relative import"
+                assert child.module is not None
+                names = tuple(alias.name for alias in child.names)
+                submodules = [f"{child.module}.{name}" for name in names if f"{child.module}.{name}" in MODULES]
+                for target in submodules or [child.module]:
+                    yield Import(module, target, names, child.lineno, inside, typed)
+            yield from walk(child, inside, typed)
+
+    yield from walk(ast.parse(MODULES[module].read_text()), in_function=False, for_types=False)
+
+
+def allowed(module: str, table: dict[str, set[str]]) -> set[str]:
+    """The entry of a module: its own, or that of the first pattern that fits."""
+    if module in table:
+        return table[module]
+    found = next((entry for pattern, entry in table.items() if fnmatchcase(module, pattern)), None)
+    assert found is not None, f"{module} is in no table; say what it may import"
+    return found
+
+
+def is_ours(target: str) -> bool:
+    return target.split(".")[0] in OURS
+
+
+def fits(target: str, patterns: set[str]) -> bool:
+    return any(fnmatchcase(target, pattern) for pattern in patterns)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_import_only_what_the_design_allows(module):
+    ours, outside = allowed(module, INTERNAL), allowed(module, OUTSIDE)
+    for found in imports_of(module):
+        top = found.target.split(".")[0]
+        if is_ours(found.target):
+            # What a package offers at its top belongs to the package.
+            assert fits(found.target, ours), f"{found}, which the design does not allow"
+        elif top not in sys.stdlib_module_names:
+            assert top in outside or found.for_types, f"{found}, which the design does not allow"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("simeval")])
+def test_what_is_slow_to_load_is_imported_inside_functions(module):
+    slow = [i for i in imports_of(module) if i.target.split(".")[0] in HEAVY and not i.in_function and not i.for_types]
+    assert [str(found) for found in slow] == []
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("simeval.report")])
+def test_a_report_draws_what_others_computed(module):
+    """It gets values: from the statistics it takes types, not functions."""
+    for found in imports_of(module):
+        if found.target.startswith(("simeval.analysis", "simeval.stats")):
+            functions = [name for name in found.names if name[0].islower()]
+            assert functions == [], f"{found}: {functions}"
+
+
+def test_the_tables_name_no_module_that_is_gone():
+    gone = [name for table in (INTERNAL, OUTSIDE) for name in table if not any(fnmatchcase(m, name) for m in MODULES)]
+    assert gone == []
+
+
+def test_imports_inside_functions_are_seen():
+    """The walker would be worth nothing if it only saw the top of a file."""
+    assert any(i.target == "ray" and i.in_function for i in imports_of("simeval.runner"))
+    assert any(i.target == "mujoco" and i.for_types for i in imports_of("perturbations.base"))
+    assert any(i.target == "simeval.analysis" and i.in_function for i in imports_of("simeval.api"))
+
+
+@pytest.mark.parametrize("module", ["simeval", "simeval.cli", "simeval.plan"])
+def test_importing_is_cheap(module):
+    slow = {"torch", "ray", "mujoco", "matplotlib", "lerobot", "scipy", "pandas", "robosuite", "libero", "statsmodels"}
+    code = f"import sys, {module}; print(*sorted({slow!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
