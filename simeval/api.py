@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from envs.assets import is_bundled
 from envs.base import EnvError
 from simeval import provenance
-from simeval.config import EvalConfig
+from simeval.config import PLANNED, EvalConfig
 from simeval.errors import ConfigError
 from simeval.plan import Plan, make_plan
 from simeval.policies.base import PolicySpec
@@ -84,7 +84,8 @@ def run_folder(config: EvalConfig, plan: Plan) -> Path:
     if config.out:
         return Path(config.out)
     policy = Path(config.policy_name).name
-    identity = provenance.digest({"plan": plan.digest, **config.result_fields()})
+    others = {key: value for key, value in config.result_fields().items() if key not in PLANNED}
+    identity = provenance.digest({"plan": plan.digest, **others})
     return Path("results") / f"{'+'.join(config.suite)}-{policy}-{identity[:8]}"
 
 
@@ -112,7 +113,7 @@ def make_manifest(config: EvalConfig, plan: Plan, policy: PolicySpec, assets: Pa
         "settings": config.result_fields() | {"assets": provenance.folder_digest(assets) if assets else None},
         "policy": {"name": policy.name, "n_action_steps": policy.n_action_steps, **dict(policy.fingerprint)},
         "versions": provenance.versions(learned_policy=learned),
-        "opengl": provenance.gl_renderer() if policy.cameras else None,
+        "opengl": _gl_renderer() if policy.cameras else None,
     }
     return {
         "schema_version": SCHEMA_VERSION,
@@ -127,6 +128,13 @@ def make_manifest(config: EvalConfig, plan: Plan, policy: PolicySpec, assets: Pa
         "identity": identity,
         "host": provenance.host(),
     }
+
+
+def _gl_renderer() -> str:
+    try:
+        return provenance.gl_renderer()
+    except EnvError as error:
+        raise ConfigError(str(error)) from None
 
 
 def assets_label(config: EvalConfig, assets: Path | None) -> str:

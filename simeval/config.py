@@ -20,6 +20,10 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 INFERENCE = ("auto", "worker", "actor")
 
 
+PLANNED = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "repeats")
+"""Settings that act through the list of episodes alone: however they are worded, equal lists are equal runs."""
+
+
 def option(default: Any, text: str, *, changes_results: bool = False, choices: tuple[str, ...] = ()) -> Any:
     """A field of a configuration: its default, its help text, and whether other values give other rows."""
     metadata = {"help": text, "changes_results": changes_results, "choices": choices}
@@ -111,7 +115,8 @@ class EvalConfig:
 
     def result_fields(self) -> dict[str, Any]:
         """The settings that change rows, JSON-ready: what a resumed run must agree on."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.metadata["changes_results"]}
+        found = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.metadata["changes_results"]}
+        return found | {"policy": self.policy_name}
 
     def to_dict(self) -> dict[str, Any]:
         """All settings, JSON- and YAML-ready; `from_mapping` reads them back."""

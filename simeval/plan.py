@@ -11,6 +11,9 @@ from simeval.config import EvalConfig, parse_indices
 from simeval.errors import ConfigError
 from simeval.types import CLEAN, EpisodeSpec
 
+LONGEST = 150
+"""Characters of a condition; it is part of the names of traces and videos, which file systems limit to 255 bytes."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -75,6 +78,11 @@ def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:
         found = [condition for text in (CLEAN, *specs) for condition in parse_sweep(text)]
     except SpecError as error:
         raise ConfigError(f"--perturb: {error}") from None
+    for condition in found:
+        if len(str(condition)) > LONGEST:
+            raise ConfigError(
+                f"--perturb {str(condition)[:60]}...: longer than {LONGEST} characters, too long for file names"
+            )
     return tuple(dict.fromkeys(found))
 
 

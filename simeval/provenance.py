@@ -59,18 +59,26 @@ def host() -> dict[str, Any]:
     return {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
 
 
-def gl_renderer() -> str | None:
-    """Backend and renderer of OpenGL here, for instance `egl: llvmpipe (LLVM 15.0.6, 256 bits)`."""
+def gl_renderer() -> str:
+    """Backend and renderer of OpenGL here, for instance `egl: llvmpipe (LLVM 15.0.6, 256 bits)`.
+
+    Raises:
+        EnvError: there is no OpenGL to draw with.
+    """
+    from envs.base import EnvError
     from envs.rendering import select_backend
 
     backend = select_backend()
     import mujoco
     from OpenGL import GL
 
-    context = mujoco.GLContext(16, 16)
-    context.make_current()
-    name = GL.glGetString(GL.GL_RENDERER)
-    context.free()
+    try:
+        context = mujoco.GLContext(16, 16)
+        context.make_current()
+        name = GL.glGetString(GL.GL_RENDERER)
+        context.free()
+    except Exception as error:
+        raise EnvError(f"cannot draw with MUJOCO_GL={backend}: {error}") from error
     return f"{backend}: {name.decode()}" if name else backend
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from simeval.config import PLANNED
 from simeval.errors import ConfigError
 from simeval.recorders import Trace
 from simeval.types import EpisodeResult, EpisodeSpec
@@ -65,11 +66,18 @@ def refuse_other(folder: Path, stored: dict[str, Any], wanted: dict[str, Any]) -
     Raises:
         ConfigError: they differ; says in what.
     """
+    if stored["plan"] == wanted["plan"]:
+        stored, wanted = _without_planned(stored), _without_planned(wanted)
     changes = differences(stored, wanted)
     if changes:
         # The plan follows from the settings; its digest tells a person nothing unless it alone differs.
         told = [change for change in changes if not change.startswith("plan:")] or changes
         raise ConfigError(f"--out {folder}: holds a different run ({'; '.join(told)}); choose another --out")
+
+
+def _without_planned(identity: dict[str, Any]) -> dict[str, Any]:
+    settings = {key: value for key, value in identity["settings"].items() if key not in PLANNED}
+    return {**identity, "settings": settings}
 
 
 class RunWriter:

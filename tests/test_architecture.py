@@ -22,7 +22,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.errors": set(),
     "simeval.types": {"simeval.errors"},
     "simeval.seeding": {"simeval.types"},
-    "simeval.provenance": {"envs.rendering"},
+    "simeval.provenance": {"envs.base", "envs.rendering"},
     # What is asked for.
     "simeval.config": {"simeval.errors", "envs.suites"},
     "simeval.plan": LEAVES | {"simeval.config", "envs.suites", "perturbations.base", "perturbations.spec"},
@@ -44,7 +44,7 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"},
     "simeval.runner": LEAVES | {"simeval.worker", "simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
-    "simeval.store": LEAVES | {"simeval.recorders"},
+    "simeval.store": LEAVES | {"simeval.config", "simeval.recorders"},
     "simeval.stats*": {"simeval.stats.*"},
     "simeval.analysis": {"simeval.types", "simeval.stats.*"},
     "simeval.report*": {"simeval.types", "simeval.report*", "simeval.analysis", "simeval.stats.intervals"},

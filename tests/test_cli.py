@@ -141,7 +141,7 @@ def test_a_resumed_run_with_other_settings_is_refused_before_anything_starts(fin
     again = (*RUN, "--perturb", "noise:0.3", "--out", finished)
     said = refusal(*again, "--seed", "1")
     assert said == f"--out {finished}: holds a different run (settings.seed: 0 -> 1); choose another --out"
-    assert 'settings.policy: null -> "zero"' in refusal(*again, "--policy", "zero")
+    assert 'settings.policy: "seeker" -> "zero"' in refusal(*again, "--policy", "zero")
     assert "settled by the run" in refusal("run", "--resume", finished, "--seed", "1")
     assert "settled by the run" in refusal("run", "--resume", finished, "--out", "elsewhere")
     assert "settled by the run" in refusal("run", "--resume", finished, "--config", "recipe.yaml")

@@ -111,6 +111,16 @@ def test_what_does_not_exist_is_refused(change, said):
         make_plan(replace(SMALL, **change))
 
 
+def test_a_condition_too_long_for_a_file_name_is_refused():
+    long = "+".join(
+        f"{axis}:0.123456789012@{camera}/from=1000/until=2000"
+        for axis in ("noise", "occlusion", "brightness")
+        for camera in ("agentview", "wrist")
+    )
+    with pytest.raises(ConfigError, match="longer than 150 characters"):
+        make_plan(EvalConfig(suite=("toy",), perturb=(long,)))
+
+
 def test_the_estimate_grows_with_the_work_and_shrinks_with_workers():
     plan, more = make_plan(SMALL), make_plan(replace(SMALL, init_states="0-9"))
     serial = estimated_seconds(plan, 0, 10, 2)

@@ -154,7 +154,7 @@ def test_another_run_in_the_folder_is_refused_with_what_changed(folder):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for changes, said in [
         ({"seed": 1}, "settings.seed: 0 -> 1"),
-        ({"policy": "zero"}, 'settings.policy: null -> "zero"'),
+        ({"policy": "zero"}, 'settings.policy: "seeker" -> "zero"'),
         ({"init_states": "0-2"}, 'settings.init_states: "0-1" -> "0-2"'),
         ({"perturb": ("noise:0.3",)}, 'settings.perturb: ["noise:0.3", "instruction:empty"] -> ["noise:0.3"]'),
         ({"protocol": "lerobot"}, 'settings.protocol: "openvla" -> "lerobot"'),
@@ -167,6 +167,13 @@ def test_another_run_in_the_folder_is_refused_with_what_changed(folder):
         assert "plan" not in text
         assert "\n" not in text
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_the_same_run_in_other_words_resumes(folder):
+    before = lines(folder)
+    run = evaluate(config(folder, policy="seeker", init_states="0,1", perturb=("noise:30%", "instruction:empty")))
+    assert lines(folder) == before
+    assert len(run.results) == len(before)
 
 
 def test_a_run_of_other_software_is_refused_when_there_is_something_left_to_run(folder):
