@@ -16,7 +16,7 @@ Non-obvious behaviour:
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,6 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.assets import is_bundled
-from envs.assets.robot import lighten
 from envs.base import (
     ACTION_SIZE,
     CAMERAS,
@@ -39,9 +37,8 @@ from envs.base import (
     Scene,
     StepResult,
 )
-from envs.compiled import robosuite_compiles_aside
-from envs.libero_files import import_libero, init_states, silence, use_assets
-from envs.pristine import Pristine
+from envs.libero_files import init_states, silence
+from envs.libero_scene import build_scene, global_seed
 from envs.rendering import Renderers
 from envs.suites import Task
 
@@ -90,42 +87,6 @@ class _SensorClock:
         return samples
 
 
-@contextlib.contextmanager
-def _global_seed(seed: int) -> Iterator[None]:
-    """Seed numpy's global generator, which robosuite and LIBERO draw from, and give it back as it was."""
-    before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
-
-
-def _build(task: Task, assets: Path) -> tuple[Any, Pristine]:
-    """LIBERO's own environment object of a task, without its renderer, and its model's values before any reset.
-
-    Raises:
-        EnvError: the scene cannot be built from these assets.
-    """
-    module = import_libero()
-    use_assets(assets)
-    try:
-        rewrite = lighten if is_bundled(assets) else None
-        with silence(), _global_seed(0), robosuite_compiles_aside(rewrite) as compiled:
-            env = module.env_wrapper.ControlEnv(
-                bddl_file_name=str(task.bddl), has_offscreen_renderer=False, use_camera_obs=False, hard_reset=False
-            ).env
-    except FileNotFoundError as error:
-        missing = f"has no {Path(str(error.filename)).stem}"
-        hint = "; pass --assets hub, or a folder with LIBERO's own" if is_bundled(assets) else ""
-        raise EnvError(f"cannot build {task.suite} task {task.index}: {assets} {missing}{hint}") from error
-    except Exception as error:
-        raise EnvError(f"cannot build {task.suite} task {task.index} from {assets}: {error}") from error
-    # The first reset() of a stock environment has two copies of these samplers: one from building, one from the reset.
-    env.object_property_initializers = env.object_property_initializers * 2
-    return env, compiled[-1]
-
-
 class LiberoEnv:
     """A scene of LIBERO; see `envs.base.Env` for the contract."""
 
@@ -144,7 +105,9 @@ class LiberoEnv:
         self.task, self.resolution, self.renders = task, resolution, 0
         self.goals: tuple[Goal, ...] = (task.goal,)
         self._init_states = init_states(task.init_states)
-        self._env, self._pristine = _build(task, assets)
+        self._env, self._pristine = build_scene(
+            task, assets.resolve()
+        )  # robosuite looks below its own folder otherwise
         self._model: Any = self._env.sim.model._model
         self._data: Any = self._env.sim.data._data
         self._seen = mujoco.MjData(self._model)
@@ -165,7 +128,7 @@ class LiberoEnv:
         if not 0 <= spec.init_state < len(self._init_states):
             raise EnvError(f"init_state {spec.init_state}: {self.task.name} has 0..{len(self._init_states) - 1}")
         env = self._env
-        with silence(), _global_seed(spec.env_seed):
+        with silence(), global_seed(spec.env_seed):
             self._pristine.restore()
             mujoco.mj_resetData(self._model, self._data)
             mujoco.mj_forward(self._model, self._data)  # robosuite, when the simulation is made
@@ -208,7 +171,7 @@ class LiberoEnv:
             reached = tuple(self._holds(goal) for goal in self.goals)
             if any(reached):
                 break
-        return StepResult(len(states), reached, np.asarray(states).reshape(len(states), -1))
+        return StepResult(len(states), reached, np.asarray(states, np.float64).reshape(len(states), len(self.state())))
 
     def state(self) -> NDArray[np.float64]:
         """See `Env.state`."""

@@ -1,0 +1,52 @@
+"""LIBERO's own environment object of a task: built once, quietly, without its renderer."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.assets import is_bundled
+from envs.assets.robot import lighten
+from envs.base import EnvError
+from envs.compiled import robosuite_compiles_aside
+from envs.libero_files import import_libero, silence, use_assets
+from envs.pristine import Pristine
+from envs.suites import Task
+
+
+@contextlib.contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Seed numpy's global generator, which robosuite and LIBERO draw from, and give it back as it was."""
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
+def build_scene(task: Task, assets: Path) -> tuple[Any, Pristine]:
+    """LIBERO's own environment object of a task, without its renderer, and its model's values before any reset.
+
+    Raises:
+        EnvError: the scene cannot be built from these assets.
+    """
+    module = import_libero()
+    use_assets(assets)
+    try:
+        rewrite = lighten if is_bundled(assets) else None
+        with silence(), global_seed(0), robosuite_compiles_aside(rewrite) as compiled:
+            env = module.env_wrapper.ControlEnv(
+                bddl_file_name=str(task.bddl), has_offscreen_renderer=False, use_camera_obs=False, hard_reset=False
+            ).env
+    except FileNotFoundError as error:
+        missing = f"has no {Path(str(error.filename)).stem}"
+        hint = "; pass --assets hub, or a folder with LIBERO's own" if is_bundled(assets) else ""
+        raise EnvError(f"cannot build {task.suite} task {task.index}: {assets} {missing}{hint}") from error
+    except Exception as error:
+        raise EnvError(f"cannot build {task.suite} task {task.index} from {assets}: {error}") from error
+    # The first reset() of a stock environment has two copies of these samplers: one from building, one from the reset.
+    env.object_property_initializers = env.object_property_initializers * 2
+    return env, compiled[-1]
