@@ -105,9 +105,8 @@ class LiberoEnv:
         self.task, self.resolution, self.renders = task, resolution, 0
         self.goals: tuple[Goal, ...] = (task.goal,)
         self._init_states = init_states(task.init_states)
-        self._env, self._pristine = build_scene(
-            task, assets.resolve()
-        )  # robosuite looks below its own folder otherwise
+        # Absolute, because robosuite looks for relative paths below its own folder.
+        self._env, self._pristine = build_scene(task, assets.resolve())
         self._model: Any = self._env.sim.model._model
         self._data: Any = self._env.sim.data._data
         self._seen = mujoco.MjData(self._model)

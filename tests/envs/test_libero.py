@@ -182,6 +182,13 @@ def test_privileged_poses_and_videos_do_not_touch_the_motion(other_scene):
     assert np.array_equal(np.concatenate(watched), plain)
 
 
+def test_without_settling_the_first_frame_is_the_initial_state_itself(other_scene):
+    other_scene.reset(Reset(init_state=4, settle_steps=0))
+    stored = init_states(other_scene.task.init_states)[4]
+    assert np.array_equal(other_scene.state(), stored)
+    assert other_scene.observe(("wrist",)).images["wrist"].any()
+
+
 def test_init_state_out_of_range_is_refused(other_scene):
     with pytest.raises(EnvError, match=r"init_state 50: .* has 0\.\.49"):
         other_scene.reset(Reset(init_state=50))
