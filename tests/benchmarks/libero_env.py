@@ -16,6 +16,9 @@ import time
 import numpy as np
 import psutil
 
+from envs.base import EnvError
+from envs.libero_files import resolve_assets
+
 STEPS, LOOKS = 20, 5
 ROWS = {"reset": "reset + 10 settle steps", "blind": "control step, no picture", "look": "control step, two pictures"}
 
@@ -34,7 +37,6 @@ def actions():
 class Ours:
     def __init__(self, suite, task):
         from envs.build import make_env
-        from envs.libero_files import resolve_assets
 
         self.env = make_env(suite, task, 256, resolve_assets(None))
         self.reset()
@@ -62,7 +64,7 @@ class Stock:
 
         select_backend()
         from envs.libero import IDLE_ACTION
-        from envs.libero_files import import_libero, init_states, resolve_assets, silence, use_assets
+        from envs.libero_files import import_libero, init_states, silence, use_assets
         from envs.suites import tasks
 
         chosen = tasks(suite)[task]
@@ -124,6 +126,11 @@ def main():
     parser.add_argument("--task", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
+    try:
+        resolve_assets("cached")
+    except EnvError as error:
+        print(f"skipped: {error}")
+        return
     (ours, memory), (stock, stock_memory) = start(Ours, args), start(Stock, args)
     times = {name: ([], []) for name in ROWS}
     for _ in range(args.rounds):
