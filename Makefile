@@ -32,7 +32,7 @@ setup: $(READY)
 $(READY): requirements.lock pyproject.toml docker/system-packages.txt
 ifeq ($(PYTHON),)
 	@echo "simeval needs Python 3.12 (lerobot 0.6.1 does), and none was found on PATH." >&2
-	@echo "Install it (Debian 13: apt-get install python3.12-venv; elsewhere: pyenv install 3.12) and run make again." >&2
+	@echo "Install it (Ubuntu 24.04: apt-get install python3.12-venv; elsewhere: pyenv install 3.12) and run make again." >&2
 	@exit 1
 endif
 	@missing=""; for p in $$(cat docker/system-packages.txt); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \

@@ -125,7 +125,7 @@ UNTIL = Key("until", "")
 FLICKER = Key("mode", "flicker", ("flicker", "static"))
 """Draws are new for every frame, unless static: then those of step 0 hold for the whole episode."""
 STATIC = Key("mode", "static", ("flicker", "static"))
-"""Draws hold for the whole episode, unless flicker. PERTURBATIONS.md, pitfall 5: temporal change is another axis."""
+"""Draws hold for the whole episode, unless flicker: change over time is another perturbation."""
 TIMING_KEYS = (FROM.name, UNTIL.name, FLICKER.name)
 """Keys that `Condition` itself carries out; the axis' function never sees them."""
 

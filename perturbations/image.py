@@ -1,6 +1,6 @@
 """Image axes: what a camera's optics, exposure, sensor and view can do to the policy's pictures.
 
-Defined at render size, before any resize by the policy (PERTURBATIONS.md, pitfall 1). ImageNet-C is Hendrycks and
+Defined at render size, before any resize by the policy. ImageNet-C is Hendrycks and
 Dietterich, 2019; its constants are for pictures 224 px wide.
 """
 

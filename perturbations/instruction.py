@@ -30,7 +30,7 @@ from perturbations.base import (
             "counterfactual": "changed",
         },
         identity="original",
-        source="PERTURBATIONS.md 4; counterfactuals after LIBERO-CF (arXiv 2602.17659)",
+        source="the original audit's three instructions; counterfactuals after LIBERO-CF (arXiv 2602.17659)",
     )
 )
 def instruction(context: InstructionContext, value: str, rng: np.random.Generator) -> Instruction:

@@ -15,7 +15,7 @@ LIGHT_FIELDS = (
     "vis.headlight.specular",
 )
 """Everything that emits light. Without the headlight, darkness has a floor: in libero_spatial the scene's own lights at
-zero leave 65 % of the brightness (measured, PERTURBATIONS.md 1.4)."""
+zero leave 65 % of the brightness (measured on libero_spatial)."""
 
 
 @register(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -32,17 +32,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead 
 def with_config_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command every field of `EvalConfig` as an option, collected in its keyword arguments."""
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    options = []
+    options, hints = [], get_type_hints(EvalConfig)
     for item in fields(EvalConfig):
-        kind: Any = {"tuple[str, ...]": list[str]}.get(str(item.type), str)
-        if item.name in ("n_action_steps", "seed", "repeats", "batch_size", "workers"):
-            kind = int
+        hint = hints[item.name]
+        kind: Any = list[str] if get_origin(hint) is tuple else int if int in (hint, *get_args(hint)) else str
         text = item.metadata["help"]
         if item.default not in (None, ()) and "[" not in text:
             shown = " ".join(item.default) if isinstance(item.default, tuple) else item.default
             text += f"  [default: {shown}]"
         choices = item.metadata["choices"]
-        metavar = "|".join(choices) if choices else None
+        metavar = "|".join(choices) or ("N" if kind is int else "TEXT")
         annotation = Annotated[kind | None, typer.Option(flag(item.name), help=text, metavar=metavar)]
         options.append(
             inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -1,4 +1,4 @@
-"""Who may import whom. An edge that is not in these tables is a decision: take it in DESIGN.md first, then here."""
+"""Who may import whom. An edge that is not in these tables is a decision about the design."""
 
 import ast
 import subprocess
