@@ -134,7 +134,7 @@ def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> No
 
     wanted = _config(config, flags)
     planned = make_plan(wanted)
-    seconds = estimated_seconds(planned, wanted.worker_count, wanted.n_action_steps or 10, cameras=2)
+    seconds = estimated_seconds(planned, wanted)
     if as_json:
         rows = [{"id": spec.id, **asdict(spec)} for spec in planned.episodes]
         print(json.dumps({"digest": planned.digest, "seconds": seconds, "episodes": rows}))
@@ -146,7 +146,9 @@ def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> No
     print(f"conditions ({len(planned.conditions)}): {', '.join(planned.conditions)}")
     for note in planned.notes:
         print(f"note: {note}")
-    print(f"at most about {_duration(seconds)} with {wanted.worker_count} workers on CPU, without policy inference")
+    print(
+        f"at most about {_duration(seconds)} with {wanted.worker_count} workers, software rendering, without inference"
+    )
     visible = smallest_visible_drop(pairs, alpha=0.05 / max(1, len(planned.conditions) - 1))
     drops = f"drops below {100 * visible:.1f} points" if visible else "any drop"
     print(f"{pairs} pairs per condition: this run could not see {drops} (80 % power, p < .05 after Holm)")

@@ -1,5 +1,6 @@
 """The plan: every perturbed episode has its twin, and equal requests are equal work."""
 
+import os
 from collections import Counter
 from dataclasses import replace
 
@@ -123,7 +124,19 @@ def test_a_condition_too_long_for_a_file_name_is_refused():
 
 def test_the_estimate_grows_with_the_work_and_shrinks_with_workers():
     plan, more = make_plan(SMALL), make_plan(replace(SMALL, init_states="0-9"))
-    serial = estimated_seconds(plan, 0, 10, 2)
-    assert 0 < serial < estimated_seconds(more, 0, 10, 2)
-    assert estimated_seconds(plan, 4, 10, 2) == pytest.approx(serial / 4)
-    assert estimated_seconds(plan, 0, 1, 2) > serial
+    serial = estimated_seconds(plan, replace(SMALL, workers=0))
+    assert 0 < serial < estimated_seconds(more, replace(SMALL, workers=0))
+    cluster = replace(SMALL, workers=4, ray_address="auto")
+    assert estimated_seconds(plan, cluster) == pytest.approx(serial / 4)
+    # Workers beyond the cores of this machine do not help.
+    assert estimated_seconds(plan, replace(SMALL, workers=10_000)) == pytest.approx(serial / (os.cpu_count() or 1))
+
+
+def test_the_estimate_knows_what_has_to_be_drawn():
+    base = EvalConfig(suite=("libero_spatial",), tasks="0", init_states="0", workers=0)
+
+    def seconds(**how):
+        return estimated_seconds(make_plan(base), replace(base, **how))
+
+    assert seconds(policy="expert") < seconds(policy="a/b", assets="bundled") < seconds(policy="a/b")
+    assert seconds(policy="a/b", n_action_steps=1) > 5 * seconds(policy="a/b", n_action_steps=50)
