@@ -23,6 +23,9 @@ app = typer.Typer(
 UsageError: Any = typer.BadParameter.__base__
 """Typer has its own copy of click in some versions; this is the right class in all of them."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it; some versions of Typer return it, others raise."""
+
 LISTS = ("suites", "tasks", "perturbations", "policies", "protocols")
 
 ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file with the same options; flags win.")]
@@ -239,16 +242,15 @@ def main() -> None:
         code = _fail(str(error))
     except UsageError as error:
         code = _fail(error.format_message())
-    except typer.Abort:
-        code = 130
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; the same command resumes\n")
-        code = 130
+    except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
     except BrokenPipeError:
         code = 1
     except OSError as error:
         sys.stderr.write(f"simeval: {error.strerror or error}; finished episodes are safe, the same command resumes\n")
         code = 1
+    if code == INTERRUPTED:
+        sys.stderr.write("\ninterrupted; the same command resumes\n")
     sys.exit(code or 0)
 
 

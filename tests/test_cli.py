@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -392,3 +394,30 @@ def test_the_conditions_used_by_these_tests_can_be_given_on_the_command_line():
     words = [word for condition in CONDITIONS for word in ("--perturb", condition)]
     planned = json.loads(call("plan", *TOY, *words, "--json").out)
     assert [row["condition"] for row in planned["episodes"]][:5] == ["none", *CONDITIONS]
+
+
+def test_ctrl_c_is_one_line_and_the_same_command_resumes(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "simeval.cli",
+        "run",
+        "--suite",
+        "toy",
+        "--workers",
+        "0",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    episodes = tmp_path / "run" / "episodes.jsonl"
+    while process.poll() is None and not (episodes.exists() and episodes.stat().st_size):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.strip()) == (130, "interrupted; the same command resumes")
+    before = len(episodes.read_text().splitlines())
+    assert 0 < before < 200
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "200/200 episodes" in again.stdout
+    assert len(episodes.read_text().splitlines()) == 200
