@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from envs.assets import is_bundled
 from envs.base import EnvError
 from simeval import provenance
-from simeval.config import PLANNED, EvalConfig
+from simeval.config import PLANNED, EvalConfig, from_mapping
 from simeval.errors import ConfigError
 from simeval.plan import Plan, make_plan
 from simeval.policies.base import PolicySpec
@@ -105,6 +105,18 @@ def find_assets(config: EvalConfig) -> Path | None:
         raise ConfigError(str(error)) from None
 
 
+def assets_of(run: Run) -> Path | None:
+    """The asset folder that a run's scenes were built from, or `None` if it has only toy suites.
+
+    Raises:
+        ConfigError: it cannot be found, or what is found are other scenes.
+    """
+    assets = find_assets(from_mapping(run.manifest["config"]))
+    if assets and provenance.folder_digest(assets) != run.manifest["identity"]["settings"]["assets"]:
+        raise ConfigError(f"{run.folder}: was made with other scenes ({run.manifest['assets']}) than those in {assets}")
+    return assets
+
+
 def make_manifest(config: EvalConfig, plan: Plan, policy: PolicySpec, assets: Path | None) -> dict[str, Any]:
     """What a run is. `identity` is what a resumed run must agree on; the rest explains it to people."""
     learned = bool(policy.fingerprint)
@@ -197,7 +209,8 @@ def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> It
         if use_actor(choice, config.inference):
             from simeval.policies import server
 
-            gpus = 1.0 if choice.device != "cpu" and has_gpu(choice.device) else 0.0
+            # Ray counts CUDA devices only.
+            gpus = 1.0 if choice.device in ("auto", "cuda") and has_gpu(choice.device) else 0.0
             policy = server.start(functools.partial(load_policy, choice), batch_size=choice.batch_size, num_gpus=gpus)
             yield RayRunner(WorkerSetup(policy, assets, config.traces), config.worker_count, cluster=cluster)
         else:

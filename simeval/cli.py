@@ -91,11 +91,14 @@ def run(
     else:
         api.print_tables(console, done)
     if wanted.video != "none":
-        from simeval.video import Selection, render_videos
+        from simeval.video import Selection, matching, render_videos
 
-        for path in render_videos(done, Selection(which=wanted.video)):
+        found = len(matching(done, Selection(which=wanted.video)))
+        for path in render_videos(done, Selection(which=wanted.video, limit=found)) if found else ():
             if not as_json:
                 console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+        if not found and not as_json:
+            console.print(f"video: no finished episode is among the {wanted.video}", highlight=False)
 
 
 def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from envs.base import CAMERAS, CONTROL_HZ
 from envs.build import EnvCache
 from perturbations.spec import parse
-from simeval.config import EvalConfig, from_mapping
 from simeval.errors import ConfigError, nearest
 from simeval.recorders import Trace
 from simeval.seeding import PairStreams
@@ -74,18 +73,41 @@ def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
     Raises:
         ConfigError: nothing matches, traces were not kept, or the scenes cannot be had.
     """
-    from simeval.api import find_assets
+    from simeval.api import assets_of
 
-    chosen = select(run, wanted)
-    config: EvalConfig = from_mapping(run.manifest["config"])
+    chosen, assets = select(run, wanted), assets_of(run)
     # Two arms are drawn frame by frame in turn, and a scene perturbation of one must not show in the other.
-    scenes = [EnvCache(find_assets(config)) for _ in range(2)]
-    twins = {(r.spec.pair_id): r for r in run.results if r.spec.condition == CLEAN}
+    scenes = [EnvCache(assets) for _ in range(2)]
+    twins = {r.spec.pair_id: r for r in run.results if r.spec.condition == CLEAN}
     for result in chosen:
         arms = [result]
         if wanted.compare and result.spec.condition != CLEAN and result.spec.pair_id in twins:
             arms = [twins[result.spec.pair_id], result]
         yield _render(run, arms, scenes, wanted)
+
+
+def matching(run: Run, wanted: Selection) -> list[EpisodeResult]:
+    """The episodes that a selection means, in plan order, with or without a trace.
+
+    Raises:
+        ConfigError: the named episode does not exist.
+    """
+    results = [r for r in run.results if r.outcome != "error"]
+    clean = {r.spec.pair_id: r.outcome for r in results if r.spec.condition == CLEAN}
+    if wanted.episode is not None:
+        results = [r for r in results if r.spec.id == wanted.episode]
+        if not results:
+            known = [r.spec.id for r in run.results]
+            raise ConfigError(
+                f"--episode: no finished episode '{wanted.episode}'{nearest(wanted.episode, known[:500])}"
+            )
+    tests: dict[str, Callable[[EpisodeResult], bool]] = {
+        "all": lambda r: True,
+        "failures": lambda r: r.outcome == "failure",
+        "successes": lambda r: r.outcome == "success",
+        "flips": lambda r: clean.get(r.spec.pair_id, r.outcome) != r.outcome,
+    }
+    return [r for r in results if tests[wanted.which](r)]
 
 
 def select(run: Run, wanted: Selection) -> list[EpisodeResult]:
@@ -94,22 +116,7 @@ def select(run: Run, wanted: Selection) -> list[EpisodeResult]:
     Raises:
         ConfigError: nothing matches, or no trace was kept.
     """
-    results = [r for r in run.results if r.outcome != "error"]
-    if wanted.episode is not None:
-        results = [r for r in results if r.spec.id == wanted.episode]
-        if not results:
-            known = [r.spec.id for r in run.results]
-            raise ConfigError(
-                f"--episode: no finished episode '{wanted.episode}'{nearest(wanted.episode, known[:500])}"
-            )
-    clean = {r.spec.pair_id: r.outcome for r in results if r.spec.condition == CLEAN}
-    tests: dict[str, Callable[[EpisodeResult], bool]] = {
-        "all": lambda r: True,
-        "failures": lambda r: r.outcome == "failure",
-        "successes": lambda r: r.outcome == "success",
-        "flips": lambda r: clean.get(r.spec.pair_id, r.outcome) != r.outcome,
-    }
-    chosen = [r for r in results if tests[wanted.which](r)]
+    chosen = matching(run, wanted)
     if not chosen:
         raise ConfigError(f"{run.folder}: no finished episode is among the {wanted.which}")
     stored = [r for r in chosen if trace_path(run.folder, r.spec).exists()]

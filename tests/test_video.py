@@ -12,9 +12,11 @@ import pytest
 from helpers import call, refusal, toy_config
 
 from simeval.api import evaluate
+from simeval.config import EvalConfig
+from simeval.errors import ConfigError
 from simeval.policies.scripted import SeekerPolicy
 from simeval.store import Run, trace_path
-from simeval.video import CAPTION, HOLD
+from simeval.video import CAPTION, HOLD, Selection, render_videos, select
 
 SIZE = 96
 
@@ -171,3 +173,27 @@ def test_a_run_renders_videos_when_it_is_told_to(tmp_path):
     (path,) = (tmp_path / "run" / "videos").iterdir()
     assert f"video: {path}" in called.out
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["config"]["video"] == "flips"
+
+
+def test_a_run_with_nothing_to_show_says_so_and_succeeds(tmp_path):
+    options = ("--suite", "toy", "--tasks", "0", "--init-states", "0", "--policy", "zero", "--workers", "0")
+    done = call("run", *options, "--video", "flips", "--out", str(tmp_path / "run"))
+    assert done.code == 0
+    assert "video: no finished episode is among the flips" in done.out
+
+
+def test_a_named_episode_can_be_asked_whether_it_flipped(run):
+    flipped = {result.spec.id for result in select(run, Selection(which="flips"))}
+    assert flipped
+    for id_ in flipped:
+        assert [r.spec.id for r in select(run, Selection(which="flips", episode=id_))] == [id_]
+
+
+def test_other_scenes_than_those_of_the_run_are_refused(tmp_path):
+    one = EvalConfig(suite=("libero_spatial",), tasks="0", init_states="0", workers=0, out=str(tmp_path / "run"))
+    folder = evaluate(one).folder
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["identity"]["settings"]["assets"] = "0" * 16
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ConfigError, match="was made with other scenes"):
+        list(render_videos(Run.load(folder), Selection()))
