@@ -4,8 +4,8 @@ One environment object is one built scene: a task of a suite at one camera resol
 task's initial states from any earlier history, and what it then shows and does is a function of the reset alone.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +22,9 @@ STATE_SIZE = 8
 
 CONTROL_HZ = 20
 """Control steps per simulated second. Source: LIBERO's `control_freq`."""
+
+APPROACH_REACH = 0.03
+"""The gripper counts as at an object if a fingertip is this close to its surface (m). Our choice."""
 
 Atom = tuple[str, ...]
 """One predicate of LIBERO's goal language, for instance `("on", "akita_black_bowl_1", "plate_1")`."""
@@ -73,11 +76,13 @@ class StepResult:
         steps: control steps really executed; fewer than asked for if a watched goal was reached.
         reached: for each watched goal, whether it held after the last executed step.
         states: `float64[steps, n]`, `Env.state()` after each executed step.
+        tracked: for each of `Env.tracked`, the executed step (1-based, of this call) after which it first held.
     """
 
     steps: int
     reached: tuple[bool, ...]
     states: NDArray[np.float64]
+    tracked: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,20 @@ class Privileged:
     step: int
 
 
+class Textures(Protocol):
+    """The textures of a scene; whatever was written is undone by the next reset."""
+
+    def get(self, texture: int) -> NDArray[np.uint8]:
+        """A copy of a texture, `uint8[H, W, channels]`."""
+
+    def set(self, texture: int, pixels: NDArray[np.uint8]) -> None:
+        """Show other pixels of the same shape.
+
+        Raises:
+            ValueError: the shape or type is not that of the texture.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """The handle through which scene perturbations write.
@@ -122,23 +141,132 @@ class Scene:
         model: the live `mujoco.MjModel`. Any visual field may be written between `reset` and the end of the episode;
             the next `reset` restores every field to its compiled value.
         cameras: MuJoCo camera id of each entry of `CAMERAS`.
+        task_objects: names of the objects and fixtures that the task's goal names.
+        bodies: body id of each movable object by its name in the task file.
+        fixtures: body id of each fixture.
+        pivot: `float64[3]`: centre of the workspace, on the surface of the table or floor (m).
+        textures: the textures of the model, which cannot be written through `model`: OpenGL has copies of its own.
     """
 
     model: Any
     cameras: Mapping[str, int]
+    task_objects: tuple[str, ...] = ()
+    bodies: Mapping[str, int] = field(default_factory=dict)
+    fixtures: Mapping[str, int] = field(default_factory=dict)
+    pivot: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+    textures: Textures | None = None
+
+    def geoms_of(self, name: str) -> tuple[int, ...]:
+        """Geoms of an object or fixture and of everything that is a part of it.
+
+        Raises:
+            KeyError: the scene has no such thing.
+        """
+        return geoms_below(self.model, {**self.fixtures, **self.bodies}[name])
+
+    def texture(self, texture: int) -> NDArray[np.uint8]:
+        """A copy of a texture, `uint8[H, W, channels]`."""
+        return self._textures().get(texture)
+
+    def set_texture(self, texture: int, pixels: NDArray[np.uint8]) -> None:
+        """Show other pixels of the same shape in every picture until the next reset.
+
+        Raises:
+            ValueError: the shape or type is not that of the texture.
+        """
+        self._textures().set(texture, pixels)
+
+    def _textures(self) -> Textures:
+        if self.textures is None:
+            raise EnvError("this scene has no textures")
+        return self.textures
+
+
+def geoms_below(model: Any, body: int) -> tuple[int, ...]:
+    """Geoms of a body and of all bodies that hang on it."""
+    members = {body}
+    for child in range(body + 1, model.nbody):  # MuJoCo numbers parents before children
+        if int(model.body_parentid[child]) in members:
+            members.add(child)
+    return tuple(geom for geom in range(model.ngeom) if int(model.geom_bodyid[geom]) in members)
+
+
+class Physics(Protocol):
+    """The handle through which physics perturbations write; `perturbations.base.Physics` says what each part does."""
+
+    @property
+    def model(self) -> Any:
+        """The live `mujoco.MjModel`."""
+
+    @property
+    def data(self) -> Any:
+        """The live `mujoco.MjData`."""
+
+    @property
+    def objects(self) -> Mapping[str, int]:
+        """Address in `data.qpos` of each movable object's free joint."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the objects and fixtures that the task's goal names."""
+
+    @property
+    def body_ids(self) -> Mapping[str, int]:
+        """Body id of each movable object and fixture."""
+
+    @property
+    def robot_qpos(self) -> NDArray[np.float64]:
+        """`float64[7]`, the arm's joint positions (rad); empty where there is no arm."""
+
+    def geoms_of(self, name: str) -> tuple[int, ...]:
+        """Geoms of an object or fixture."""
+
+    def set_robot(self, q: NDArray[np.float64]) -> None:
+        """Put the arm at `float64[7]` joint positions (rad), at rest, so that the controller holds it there."""
+
+    def contacts_deeper_than(self, depth_m: float) -> tuple[tuple[str, str], ...]:
+        """Pairs of things that overlap by more than this (m)."""
+
+    def settle_check(self) -> Mapping[str, NDArray[np.float64]]:
+        """By how much each movable object would move while the scene settles, `float64[3]` (m)."""
+
+    def forward(self) -> None:
+        """Bring poses and contacts up to date with the positions."""
+
+    def refresh_constants(self) -> None:
+        """Derived quantities after masses, inertias or sizes were changed."""
+
+
+Intervention = Callable[[Physics], None]
+"""A change of the simulation from outside."""
 
 
 class Env(Protocol):
     """One built scene. See the module's docstring; a new suite implements this and registers in `suites`."""
 
     goals: tuple[Goal, ...]
-    """Goals that `step` watches; `reset` sets it to the task's own goal alone."""
+    """Goals that `step` watches and stops at; `reset` sets it to the task's own goal alone."""
+
+    tracked: tuple[Goal, ...]
+    """Goals whose first hit `step` reports without stopping; `reset` sets it to none."""
 
     renders: int
     """Camera pictures drawn so far, by any caller."""
 
-    def reset(self, spec: ResetSpec) -> None:
+    @property
+    def approached(self) -> str | None:
+        """What the gripper first closed next to since the reset; `None` so far.
+
+        The object or fixture nearest to the fingertips after the first control step whose action closes the gripper
+        within `APPROACH_REACH` of one. For a robot without gripper: what it touched first.
+        """
+
+    def reset(self, spec: ResetSpec, before_settling: Intervention | None = None) -> None:
         """Set the exact initial state, settle, and restore every model field, from any earlier history.
+
+        Args:
+            spec: what the reset depends on.
+            before_settling: changes the initial state before anything moves.
 
         Raises:
             EnvError: the initial state does not exist or the simulation is not finite.
@@ -165,6 +293,21 @@ class Env(Protocol):
 
     def privileged(self, goal: Goal) -> Privileged:
         """The present state by name, for scripted experts."""
+
+    def intervene(self, change: Intervention) -> None:
+        """Change the simulation between two control steps; the present observation shows it."""
+
+    def masks(self, camera: str, names: Sequence[str], *, alone: bool = False) -> dict[str, NDArray[np.bool_]]:
+        """Where things are visible in what `observe` would show.
+
+        Args:
+            camera: an entry of `CAMERAS`.
+            names: objects and fixtures by their name in the task file; those that do not exist are left out.
+            alone: as if nothing else were in the scene.
+
+        Returns:
+            `bool[H, W]` by name, upright.
+        """
 
     def scene(self) -> Scene:
         """The handle for scene perturbations."""

@@ -39,11 +39,14 @@ def compile_aside(xml: str) -> Any:
 
 
 @contextlib.contextmanager
-def robosuite_compiles_aside(rewrite: Callable[[str], str] | None = None) -> Iterator[list[Pristine]]:
+def robosuite_compiles_aside(
+    rewrite: Callable[[str], str] | None = None, finish: Callable[[Any], None] | None = None
+) -> Iterator[list[Pristine]]:
     """Make robosuite take its models from `compile_aside` while it builds an environment.
 
     Args:
         rewrite: what to make of a scene's description before it is compiled.
+        finish: what to do to the compiled model before anyone sees it.
 
     Yields a list that receives the pristine values of each compiled model: robosuite places the fixtures before
     anyone else gets to see the model.
@@ -57,6 +60,8 @@ def robosuite_compiles_aside(rewrite: Callable[[str], str] | None = None) -> Ite
         @classmethod
         def from_xml_string(cls, xml: str) -> Any:
             model = compile_aside(rewrite(xml) if rewrite else xml)
+            if finish:
+                finish(model)
             compiled.append(Pristine(model))
             return stock(model)
 

@@ -30,6 +30,7 @@ from envs.base import (
     CONTROL_HZ,
     EnvError,
     Goal,
+    Intervention,
     Observation,
     Pose,
     Privileged,
@@ -37,14 +38,23 @@ from envs.base import (
     Scene,
     StepResult,
 )
+from envs.libero_arm import SKIP_POS_VEL, Arm
 from envs.libero_files import init_states, silence
+from envs.libero_grasp import Grasp
+from envs.libero_names import Things
+from envs.libero_physics import LiberoPhysics
 from envs.libero_scene import build_scene, global_seed
 from envs.rendering import Renderers
 from envs.suites import Task
+from envs.textures import ModelTextures
 
 IDLE_ACTION = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)
 """What the robot does while the scene settles: nothing, gripper open. Source: OpenVLA and lerobot."""
 
+JOINT_SPREAD = 0.02
+"""Standard deviation of the arm's joints in the published initial states (rad), measured."""
+
+_JOINTS = 7
 _CAMERA_NAMES = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 _SUBSTEPS = 25
 """Physics steps of 2 ms per control step of 50 ms. Source: robosuite's SIMULATION_TIMESTEP, LIBERO's control_freq."""
@@ -54,8 +64,6 @@ _DRAWN = (
     *("geom_xpos", "geom_xmat", "site_xpos", "site_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir"),
 )
 """Everything of an `MjData` that a picture or the proprioception is made from."""
-
-_SKIP_POS_VEL = mujoco.mjtStage.mjSTAGE_VEL
 
 
 class _SensorClock:
@@ -104,6 +112,7 @@ class LiberoEnv:
         assert task.init_states is not None, "a task of LIBERO has initial states"
         self.task, self.resolution, self.renders = task, resolution, 0
         self.goals: tuple[Goal, ...] = (task.goal,)
+        self.tracked: tuple[Goal, ...] = ()
         self._init_states = init_states(task.init_states)
         # Absolute, because robosuite looks for relative paths below its own folder.
         self._env, self._pristine = build_scene(task, assets.resolve())
@@ -111,10 +120,14 @@ class LiberoEnv:
         self._data: Any = self._env.sim.data._data
         self._seen = mujoco.MjData(self._model)
         self._scratch = mujoco.MjData(self._model)
-        self._renderers = Renderers(self._model)
+        self._textures = ModelTextures(self._model)
+        self._renderers = Renderers(self._model, self._textures)
         self._clock = _SensorClock()
         self._cameras = {ours: self._id("camera", theirs) for ours, theirs in _CAMERA_NAMES.items()}
-        self._arm = _Arm(self._env, self._model, self._data)
+        self._arm = Arm(self._env, self._model, self._data)
+        self._things = Things(self._env, self._model, task.goal)
+        self._physics = LiberoPhysics(self._env, self._model, self._data, self._things)
+        self._grasp = Grasp(self._model, self._data, self._things)
         self._steps = 0
 
     def _id(self, kind: str, name: str) -> int:
@@ -122,29 +135,71 @@ class LiberoEnv:
 
     # -- contract ------------------------------------------------------------------------------------------------
 
-    def reset(self, spec: ResetSpec) -> None:
-        """See `Env.reset`. The order of calls is that of a hard reset; each one matters to the last bit."""
+    @property
+    def approached(self) -> str | None:
+        """See `Env.approached`."""
+        return self._grasp.approached
+
+    def reset(self, spec: ResetSpec, before_settling: Intervention | None = None) -> None:
+        """See `Env.reset`."""
         if not 0 <= spec.init_state < len(self._init_states):
             raise EnvError(f"init_state {spec.init_state}: {self.task.name} has 0..{len(self._init_states) - 1}")
-        env = self._env
-        with silence(), global_seed(spec.env_seed):
+        self.reset_to(self._init_states[spec.init_state], spec.env_seed, spec.settle_steps, before_settling)
+
+    def reset_to(
+        self,
+        state: NDArray[np.float64],
+        env_seed: int,
+        settle_steps: int,
+        before_settling: Intervention | None = None,
+    ) -> None:
+        """Reset to any initial state, for instance one of `draw_init_state`.
+
+        The order of calls is that of a hard reset; each one matters to the last bit.
+        """
+        self._load(env_seed)
+        self._env.visualize(vis_settings=dict.fromkeys(self._env._visualizations, False))
+        self._env.sim.set_state_from_flattened(state)
+        mujoco.mj_forward(self._model, self._data)
+        self._env._post_process()
+        self._clock.reset()
+        self._keep_frame()
+        if before_settling is not None:
+            self.intervene(before_settling)
+        self.goals = self.tracked = ()
+        self.step(np.tile(np.asarray(IDLE_ACTION, np.float32), (settle_steps, 1)))
+        self.goals = (self.task.goal,)
+        self._grasp.forget()
+        self._steps = 0
+
+    def draw_init_state(self, seed: int) -> NDArray[np.float64]:
+        """A new initial state by LIBERO's own placement samplers, as the published ones once were drawn.
+
+        The samplers always start the robot in the same pose; the published states scatter it (`JOINT_SPREAD`).
+        """
+        self._load(seed)
+        state = self.state()
+        state[1 : 1 + _JOINTS] += np.random.default_rng(seed).normal(0, JOINT_SPREAD, _JOINTS)
+        return state
+
+    def _load(self, env_seed: int) -> None:
+        """As after loading the scene: every field and fixture in place, objects where the samplers drop them."""
+        with silence(), global_seed(env_seed):
             self._pristine.restore()
+            self._textures.restore()
             mujoco.mj_resetData(self._model, self._data)
             mujoco.mj_forward(self._model, self._data)  # robosuite, when the simulation is made
             mujoco.mj_forward(self._model, self._data)  # robosuite, when the render context is made
             self._arm.forget()
             self._reset_samplers()
             mujoco.mj_forward(self._model, self._data)
-            env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
-        env.sim.set_state_from_flattened(self._init_states[spec.init_state])
+
+    def intervene(self, change: Intervention) -> None:
+        """See `Env.intervene`."""
+        change(self._physics)
         mujoco.mj_forward(self._model, self._data)
-        env._post_process()
-        self._clock.reset()
+        self._env._post_process()
         self._keep_frame()
-        self.goals = ()
-        self.step(np.tile(np.asarray(IDLE_ACTION, np.float32), (spec.settle_steps, 1)))
-        self.goals = (self.task.goal,)
-        self._steps = 0
 
     def _reset_samplers(self) -> None:
         from robosuite.utils.errors import RandomizationError
@@ -164,13 +219,16 @@ class LiberoEnv:
         """See `Env.step`."""
         states: list[NDArray[np.float64]] = []
         reached: tuple[bool, ...] = tuple(False for _ in self.goals)
+        hits: dict[Goal, int] = {}
         for action in np.asarray(actions, np.float64).reshape(-1, ACTION_SIZE):
             self._control_step(action)
             states.append(self.state())
+            hits |= {goal: len(states) for goal in self.tracked if goal not in hits and self._holds(goal)}
             reached = tuple(self._holds(goal) for goal in self.goals)
             if any(reached):
                 break
-        return StepResult(len(states), reached, np.asarray(states, np.float64).reshape(len(states), len(self.state())))
+        rows = np.asarray(states, np.float64).reshape(len(states), len(self.state()))
+        return StepResult(len(states), reached, rows, tuple(hits.get(goal) for goal in self.tracked))
 
     def state(self) -> NDArray[np.float64]:
         """See `Env.state`."""
@@ -205,7 +263,17 @@ class LiberoEnv:
 
     def scene(self) -> Scene:
         """See `Env.scene`."""
-        return Scene(self._model, self._cameras)
+        return self._things.scene(self._cameras, self._textures)
+
+    def masks(self, camera: str, names: Sequence[str], *, alone: bool = False) -> dict[str, NDArray[np.bool_]]:
+        """See `Env.masks`."""
+        mujoco.mj_camlight(self._model, self._seen)
+        found = {}
+        for name in (name for name in names if name in self._things.all):
+            geoms, view = self._things.geoms_of(name), self._cameras[camera]
+            mask = self._renderers.segment(self._seen, view, self.resolution, geoms, alone=alone)
+            found[name] = np.ascontiguousarray(mask[:, ::-1])
+        return found
 
     def close(self) -> None:
         """See `Env.close`."""
@@ -218,7 +286,7 @@ class LiberoEnv:
         for substep in range(_SUBSTEPS):
             mujoco.mj_forward(model, data)
             arm.actuate(action, new_goal=substep == 0)
-            mujoco.mj_forwardSkip(model, data, _SKIP_POS_VEL, 1)
+            mujoco.mj_forwardSkip(model, data, SKIP_POS_VEL, 1)
             mujoco.mj_Euler(model, data)
             if self._clock.tick():
                 self._keep_frame()
@@ -227,6 +295,8 @@ class LiberoEnv:
             raise EnvError(f"{self.task.name}: the simulation exploded at control step {self._steps + 1}")
         self._env._post_process()
         self._steps += 1
+        if action[6] > 0:
+            self._grasp.closing()
 
     def _keep_frame(self) -> None:
         for field in _DRAWN:
@@ -267,54 +337,3 @@ class LiberoEnv:
 
     def _holds(self, goal: Goal) -> bool:
         return all(self._env._eval_predicate(list(atom)) for atom in goal)
-
-
-class _Arm:
-    """robosuite's operational-space controller and gripper, driven without its redundant simulator calls."""
-
-    def __init__(self, env: Any, model: Any, data: Any) -> None:
-        self._env, self._model, self._data = env, model, data
-        robot = env.robots[0]
-        self.site = int(model.site(robot.gripper.important_sites["grip_site"]).id)
-        self.hand = int(model.body(robot.robot_model.eef_name).id)
-        self.fingers = list(robot._ref_gripper_joint_pos_indexes)
-        self._low, self._high = robot.torque_limits
-        self._actuators = list(robot._ref_joint_actuator_indexes)
-
-    def forget(self) -> None:
-        """Open-loop gripper command as after loading; a soft reset of robosuite's would remember the last episode."""
-        gripper = self._env.robots[0].gripper
-        gripper.current_action = np.zeros(gripper.dof)
-
-    def actuate(self, action: NDArray[np.float64], *, new_goal: bool) -> None:
-        """Write the controls for one substep. The simulator must have been forwarded from the present state."""
-        robot = self._env.robots[0]
-        controller = robot.controller
-        # Not after a reset: stock LIBERO computes the first goal from the pose before the initial state was set.
-        if controller.new_update:
-            mujoco.mj_forwardSkip(self._model, self._data, _SKIP_POS_VEL, 1)
-            self._read_into(controller)
-        if new_goal:
-            controller.set_goal(action[:6])
-        torques = controller.run_controller()
-        robot.grip_action(gripper=robot.gripper, gripper_action=action[6:])
-        self._data.ctrl[self._actuators] = np.clip(torques, self._low, self._high)
-
-    def _read_into(self, controller: Any) -> None:
-        """Robosuite's `Controller.update` with the same arithmetic, minus its own `mj_forward`."""
-        model, data, columns = self._model, self._data, controller.qvel_index
-        jac_pos, jac_rot = np.zeros((3, model.nv)), np.zeros((3, model.nv))
-        mujoco.mj_jacSite(model, data, jac_pos, jac_rot, self.site)
-        controller.ee_pos = np.array(data.site_xpos[self.site])
-        controller.ee_ori_mat = np.array(data.site_xmat[self.site].reshape(3, 3))
-        controller.ee_pos_vel = np.dot(jac_pos, data.qvel)
-        controller.ee_ori_vel = np.dot(jac_rot, data.qvel)
-        controller.joint_pos = np.array(data.qpos[controller.qpos_index])
-        controller.joint_vel = np.array(data.qvel[columns])
-        controller.J_pos = np.array(jac_pos[:, columns])
-        controller.J_ori = np.array(jac_rot[:, columns])
-        controller.J_full = np.vstack([controller.J_pos, controller.J_ori])
-        mass = np.empty((model.nv, model.nv))
-        mujoco.mj_fullM(model, mass, data.qM)
-        controller.mass_matrix = mass[columns, :][:, columns]
-        controller.new_update = False

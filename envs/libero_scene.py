@@ -13,6 +13,7 @@ from envs.base import EnvError
 from envs.compiled import robosuite_compiles_aside
 from envs.libero_files import import_libero, silence, use_assets
 from envs.pristine import Pristine
+from envs.styles import add_styles, paint_styles
 from envs.suites import Task
 
 
@@ -36,8 +37,12 @@ def build_scene(task: Task, assets: Path) -> tuple[Any, Pristine]:
     module = import_libero()
     use_assets(assets)
     try:
-        rewrite = lighten if is_bundled(assets) else None
-        with silence(), global_seed(0), robosuite_compiles_aside(rewrite) as compiled:
+        look = lighten if is_bundled(assets) else str
+        with (
+            silence(),
+            global_seed(0),
+            robosuite_compiles_aside(lambda xml: add_styles(look(xml)), paint_styles) as compiled,
+        ):
             env = module.env_wrapper.ControlEnv(
                 bddl_file_name=str(task.bddl), has_offscreen_renderer=False, use_camera_obs=False, hard_reset=False
             ).env

@@ -2,6 +2,8 @@
 
 Non-obvious behaviour:
 - MuJoCo fixes its OpenGL backend when it is first imported, so `select_backend` has to run before that.
+- An OpenGL context has copies of the model's textures and a shadow map, or none. Written textures are uploaded before
+  the next picture; a context without shadow map is made anew, with one, when a light first casts shadows.
 - Mesa's software rasteriser starts a thread per core; with one rollout worker per core a single thread is faster.
 """
 
@@ -9,12 +11,17 @@ import atexit
 import ctypes
 import os
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import EnvError
+from envs.textures import ModelTextures
+
+_ALONE = 5
+"""A geom group that LIBERO's models do not use."""
 
 
 def _loads(library: str) -> bool:
@@ -45,13 +52,39 @@ def select_backend() -> str:
     return os.environ["MUJOCO_GL"]
 
 
+_SHADOW_MAP = 2048
+"""Side of the shadow map (px) where the model asks for none: half of MuJoCo's default, fine at 256 px."""
+
+
+class _Context:
+    """A renderer, whether it can draw shadows, and which versions of the textures it has."""
+
+    def __init__(self, renderer: Any, textures: ModelTextures, *, shadows: bool) -> None:
+        self.renderer, self.shadows, self._textures = renderer, shadows, textures
+        self._uploaded = dict(textures.versions)  # a new context takes the textures as they are
+
+    def upload(self, model: Any) -> None:
+        import mujoco
+
+        for texture, version in self._textures.versions.items():
+            if self._uploaded.get(texture) != version:
+                self.renderer._gl_context.make_current()
+                mujoco.mjr_uploadTexture(model, self.renderer._mjr_context, texture)
+                self._uploaded[texture] = version
+
+
 class Renderers:
     """Lazily made off-screen renderers of one model, one per picture size."""
 
-    def __init__(self, model: Any) -> None:
-        """Args: model: the `mujoco.MjModel` to draw. Its visual fields are read at every picture."""
-        self._model = model
-        self._by_size: dict[int, Any] = {}
+    def __init__(self, model: Any, textures: ModelTextures) -> None:
+        """Prepare, without any OpenGL yet.
+
+        Args:
+            model: the `mujoco.MjModel` to draw. Its visual fields are read at every picture.
+            textures: its textures.
+        """
+        self._model, self._textures = model, textures
+        self._by_size: dict[int, _Context] = {}
         self._option: Any = None
 
     def draw(self, data: Any, camera: int, size: int) -> NDArray[np.uint8]:
@@ -60,24 +93,74 @@ class Renderers:
         Raises:
             EnvError: no OpenGL context could be made.
         """
-        renderer = self._by_size.get(size) or self._make(size)
+        renderer = self._ready(size)
         renderer.update_scene(data, camera, self._option)
         picture: NDArray[np.uint8] = renderer.render()
         return picture
 
-    def _make(self, size: int) -> Any:
+    def segment(self, data: Any, camera: int, size: int, geoms: Sequence[int], *, alone: bool) -> NDArray[np.bool_]:
+        """Where some of the model's geoms are visible, `bool[size, size]`, oriented as by `draw`.
+
+        Args:
+            data: as for `draw`.
+            camera: as for `draw`.
+            size: as for `draw`.
+            geoms: which geoms.
+            alone: as if no other geom existed.
+        """
         import mujoco
 
-        buffer = self._model.vis.global_
+        renderer, model = self._ready(size), self._model
+        groups = model.geom_group.copy()
+        option = mujoco.MjvOption()
+        option.geomgroup[:], option.sitegroup[:] = self._option.geomgroup, 0
+        if alone:
+            seen = [geom for geom in geoms if option.geomgroup[groups[geom]]]
+            option.geomgroup[:] = 0
+            option.geomgroup[_ALONE] = 1
+            model.geom_group[model.geom_group == _ALONE] = 0
+            model.geom_group[seen] = _ALONE
+        renderer.enable_segmentation_rendering()
+        try:
+            renderer.update_scene(data, camera, option)
+            found = renderer.render()
+        finally:
+            renderer.disable_segmentation_rendering()
+            model.geom_group[:] = groups
+        is_geom = found[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM)
+        visible: NDArray[np.bool_] = is_geom & np.isin(found[..., 0], list(geoms))
+        return visible
+
+    def _ready(self, size: int) -> Any:
+        """The renderer of a size, with all that the model now needs."""
+        shadows = bool(self._model.light_castshadow.any())
+        context = self._by_size.get(size)
+        if context is not None and shadows and not context.shadows:
+            context.renderer.close()
+            context = None
+        if context is None:
+            context = self._by_size[size] = self._make(size, shadows=shadows)
+        context.upload(self._model)
+        return context.renderer
+
+    def _make(self, size: int, *, shadows: bool) -> _Context:
+        import mujoco
+
+        buffer, quality = self._model.vis.global_, self._model.vis.quality
+        before = (buffer.offwidth, buffer.offheight, quality.shadowsize)
         buffer.offwidth, buffer.offheight = max(size, buffer.offwidth), max(size, buffer.offheight)
-        if not self._model.light_castshadow.any():
-            self._model.vis.quality.shadowsize = 0  # a shadow map that nothing uses is 64 MB
+        if not shadows:
+            quality.shadowsize = 0  # a shadow map that nothing uses is 64 MB
+        elif not quality.shadowsize:
+            quality.shadowsize = _SHADOW_MAP
         try:
             renderer = mujoco.Renderer(self._model, size, size)
         except Exception as error:  # noqa: BLE001  MuJoCo and PyOpenGL raise many types here
             raise EnvError(
                 f"cannot make an OpenGL context with MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {error}"
             ) from None
+        finally:
+            buffer.offwidth, buffer.offheight, quality.shadowsize = before
         if self._option is None:
             self._option = mujoco.MjvOption()
             # As robosuite's renderer: collision geoms are in group 0 and not shown.
@@ -85,13 +168,12 @@ class Renderers:
         if not self._by_size:
             # A context that is left over when MuJoCo leaves the driver, at exit, fills stderr with tracebacks.
             atexit.register(_close_if_alive, weakref.ref(self))
-        self._by_size[size] = renderer
-        return renderer
+        return _Context(renderer, self._textures, shadows=shadows)
 
     def close(self) -> None:
         """Free all OpenGL contexts."""
-        for renderer in self._by_size.values():
-            renderer.close()
+        for context in self._by_size.values():
+            context.renderer.close()
         self._by_size.clear()
 
 

@@ -7,7 +7,7 @@ asks a question on stdin, and costs seconds.
 import importlib.util
 import re
 import runpy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -207,15 +207,37 @@ def other_goals(suite: str, index: int) -> tuple[OtherGoal, ...]:
     from it.
     """
     task = tasks(suite)[index]
+    return _counterfactuals(task, (other for other in tasks(suite) if other.index != index))
+
+
+@cache
+def other_goals_apart(suite: str, index: int) -> tuple[OtherGoal, ...]:
+    """Further counterfactual instructions of a libero_10 task: those of libero_90 for the same scene.
+
+    Kept apart, because a policy trained on the four suites of ten tasks has not seen their wording.
+    """
+    if suite != "libero_10":
+        return ()
+    task = tasks(suite)[index]
+    scene = _scene(task)
+    return _counterfactuals(task, (other for other in tasks("libero_90") if _scene(other) == scene))
+
+
+def _counterfactuals(task: Task, others: Iterable[Task]) -> tuple[OtherGoal, ...]:
     found = []
-    for other in tasks(suite):
+    for other in others:
         goal = other.goal
         if goal == task.goal:
             goal = _rebound(other.goal, other.scenery, task.scenery)
         overlap = set(goal) <= set(task.goal) or set(task.goal) <= set(goal)
-        if other.index != index and not overlap and _evaluable(goal, task.scenery):
-            found.append(OtherGoal(other.instruction, goal, f"{suite}/{other.index}"))
+        if not overlap and _evaluable(goal, task.scenery):
+            found.append(OtherGoal(other.instruction, goal, f"{other.suite}/{other.index}"))
     return tuple(found)
+
+
+def _scene(task: Task) -> str:
+    """`KITCHEN_SCENE3` of a LIBERO-100 task."""
+    return task.name.removesuffix(task.instruction.replace(" ", "_"))
 
 
 @cache
@@ -225,7 +247,14 @@ def foreign_instructions(suite: str, index: int) -> tuple[str, ...]:
     if suite == "toy":
         return tuple(f"touch the {color} block" for color in TOY_ABSENT)
     others = [other for name in LIBERO_SUITES[:4] if name != suite for other in tasks(name)]
-    return tuple(sorted({o.instruction for o in others if not _evaluable(o.goal, task.scenery)} - {task.instruction}))
+    here = {_kind(name) for name in task.scenery.names}
+    return tuple(sorted({o.instruction for o in others if not any(_kind(atom[1]) in here for atom in o.goal)}))
+
+
+def _kind(name: str) -> str:
+    """What a policy sees of a name: a white cabinet's drawer is a cabinet like any other."""
+    thing = re.sub(r"_\d+(_.*)?$", "", name)
+    return "cabinet" if thing.endswith("_cabinet") else thing
 
 
 @dataclass(frozen=True, slots=True)

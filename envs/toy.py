@@ -36,22 +36,23 @@ from envs.base import (
     Atom,
     EnvError,
     Goal,
+    Intervention,
     Observation,
     Pose,
     Privileged,
     ResetSpec,
     Scene,
     StepResult,
+    geoms_below,
 )
+from envs.physics import MujocoPhysics
 from envs.suites import INIT_STATES, TOY_COLORS, tasks
+from envs.toy_scene import BLOCK_SIDE, MAX_RENDER_SIZE, SCENE, TABLE_SIDE, TIMESTEP, TIP_HOME, TIP_RADIUS, TIP_SPEED
 
-TIP_SPEED = 0.2
-"""Speed of the tip along each axis for an action of 1 (m/s): 10 mm per control step."""
-
-TIP_HOME = (0.0, 0.0, 0.15)
-"""Where the tip starts (m); the table's surface is z = 0."""
-
-TIP_RADIUS, BLOCK_SIDE, TABLE_SIDE = 0.008, 0.045, 0.56  # m
+__all__ = [
+    "BLOCK_GAP", "BLOCK_REACH", "BLOCK_SIDE", "MAX_RENDER_SIZE", "TABLE_SIDE", "TIP_HOME", "TIP_RADIUS", "TIP_SPEED",
+    "TOUCH_DISTANCE", "ToyEnv", "block_poses",
+]  # fmt: skip
 
 BLOCK_REACH = 0.19
 """Block centres start within this distance (m) of the table's centre along x and y."""
@@ -62,72 +63,8 @@ BLOCK_GAP = 0.085
 TOUCH_DISTANCE = 0.001
 """A block counts as touched if the tip is this close (m): pushed blocks slide a little ahead of the tip."""
 
-MAX_RENDER_SIZE = 1024  # px per side
-
-_TIMESTEP = 0.005
-_SUBSTEPS = round(1 / (CONTROL_HZ * _TIMESTEP))
+_SUBSTEPS = round(1 / (CONTROL_HZ * TIMESTEP))
 _PLACEMENT_SEED = 20240607  # Arbitrary, but part of the suite: another one makes other initial states.
-
-_RGB = {"red": "0.86 0.13 0.11", "green": "0.13 0.62 0.22", "blue": "0.12 0.33 0.85", "yellow": "0.96 0.78 0.08"}
-
-_BLOCKS = "".join(
-    f"""
-    <body name="{color}_block" pos="0 0 {BLOCK_SIDE / 2}">
-      <freejoint name="{color}_block"/>
-      <geom name="{color}_block" type="box" size="{BLOCK_SIDE / 2} {BLOCK_SIDE / 2} {BLOCK_SIDE / 2}" mass="0.2"
-            rgba="{_RGB[color]} 1"/>
-    </body>"""
-    for color in TOY_COLORS
-)
-
-# No textures, meshes or height fields: the render context would keep them, and with them whatever edits them.
-_SCENE = f"""
-<mujoco model="toy">
-  <option timestep="{_TIMESTEP}" integrator="implicitfast">
-    <flag autoreset="disable"/>
-  </option>
-  <visual>
-    <global offwidth="{MAX_RENDER_SIZE}" offheight="{MAX_RENDER_SIZE}"/>
-    <quality offsamples="0" shadowsize="1024"/>
-    <headlight ambient="0.32 0.32 0.34" diffuse="0.2 0.2 0.2" specular="0.05 0.05 0.05"/>
-  </visual>
-  <default>
-    <geom friction="0.8 0.005 0.0001"/>
-    <default class="look">
-      <geom type="cylinder" contype="0" conaffinity="0"/>
-    </default>
-    <default class="axis">
-      <velocity kv="60" forcerange="-20 20" ctrlrange="-{TIP_SPEED} {TIP_SPEED}"/>
-    </default>
-  </default>
-  <worldbody>
-    <light name="lamp" pos="0.35 -0.35 0.9" dir="-0.3 0.3 -0.9" cutoff="90" exponent="1" castshadow="false"
-           ambient="0.05 0.05 0.05" diffuse="0.55 0.54 0.50" specular="0.15 0.15 0.15"/>
-    <geom name="floor" class="look" type="plane" pos="0 0 -0.4" size="4 4 1" rgba="0.36 0.40 0.45 1"/>
-    <geom name="table" type="box" pos="0 0 -0.02" size="{TABLE_SIDE / 2} {TABLE_SIDE / 2} 0.02"
-          rgba="0.82 0.79 0.74 1"/>
-    <camera name="agentview" pos="0.62 0 0.62" xyaxes="0 1 0 -0.7071068 0 0.7071068" fovy="45"/>
-    <body name="carriage" gravcomp="1">
-      <joint name="x" type="slide" axis="1 0 0" range="-0.3 0.3"/>
-      <joint name="y" type="slide" axis="0 1 0" range="-0.3 0.3"/>
-      <geom class="look" type="box" pos="0 0 0.62" size="0.05 0.05 0.02" mass="0.5" rgba="0.25 0.27 0.30 1"/>
-      <body name="hand" pos="0 0 {TIP_HOME[2]}" gravcomp="1">
-        <joint name="z" type="slide" axis="0 0 1" range="-{TIP_HOME[2] - TIP_RADIUS} 0.1"/>
-        <geom class="look" fromto="0 0 0.10 0 0 0.60" size="0.010" mass="0.1" rgba="0.62 0.64 0.67 1"/>
-        <geom class="look" fromto="0 0 0.06 0 0 0.10" size="0.018" mass="0.1" rgba="0.22 0.24 0.28 1"/>
-        <geom class="look" fromto="0 0 0 0 0 0.06" size="0.004" mass="0.01" rgba="0.62 0.64 0.67 1"/>
-        <geom name="tip" type="sphere" size="{TIP_RADIUS}" mass="0.01" rgba="0.15 0.15 0.17 1"/>
-        <camera name="wrist" pos="0.1 0 0.14" xyaxes="0 1 0 -0.96 0 0.28" fovy="60"/>
-      </body>
-    </body>{_BLOCKS}
-  </worldbody>
-  <actuator>
-    <velocity class="axis" joint="x"/>
-    <velocity class="axis" joint="y"/>
-    <velocity class="axis" joint="z"/>
-  </actuator>
-</mujoco>
-"""
 
 
 def block_poses(task: int, init_state: int) -> NDArray[np.float64]:
@@ -165,17 +102,24 @@ class ToyEnv:
         _check_index("task", task, len(tasks("toy")))
         _check_size(resolution)
         self.goals: tuple[Goal, ...] = (tasks("toy")[task].goal,)
+        self.tracked: tuple[Goal, ...] = ()
+        self.approached: str | None = None
         self.renders = 0
         self._task = task
         self._resolution = resolution
         self._settle_steps = 0
-        self._model = mujoco.MjModel.from_xml_string(_SCENE)
+        self._model = mujoco.MjModel.from_xml_string(SCENE)
         self._pristine = copy.copy(self._model)
         self._data = mujoco.MjData(self._model)
         self._cameras = {name: self._model.camera(name).id for name in CAMERAS}
+        self._blocks = {f"{color}_block": int(self._model.body(f"{color}_block").id) for color in TOY_COLORS}
+        named = tuple(name for atom in self.goals[0] for name in atom[1:])
+        self._physics = MujocoPhysics(
+            self._model, self._data, self._blocks, tuple(self._blocks), named, self._owner, settling=100
+        )
         self._renderers: dict[int, mujoco.Renderer] = {}
 
-    def reset(self, spec: ResetSpec) -> None:
+    def reset(self, spec: ResetSpec, before_settling: Intervention | None = None) -> None:
         """Place the blocks, the tip at home, and restore every model field. `env_seed` changes nothing here.
 
         Raises:
@@ -187,10 +131,18 @@ class ToyEnv:
         for color, (x, y, yaw) in zip(TOY_COLORS, block_poses(self._task, spec.init_state), strict=True):
             pose = (x, y, BLOCK_SIDE / 2, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
             self._data.joint(f"{color}_block").qpos = pose
-        self.goals = (tasks("toy")[self._task].goal,)
+        if before_settling is not None:
+            self.intervene(before_settling)
+        self.goals, self.tracked = (tasks("toy")[self._task].goal,), ()
         self._settle_steps = spec.settle_steps
         for _ in range(spec.settle_steps):
             self._advance(np.zeros(ACTION_SIZE, np.float32))
+        self.approached = None
+
+    def intervene(self, change: Intervention) -> None:
+        """Change the simulation between two control steps; see `Env.intervene`."""
+        change(self._physics)
+        mujoco.mj_forward(self._model, self._data)
 
     def observe(self, cameras: Sequence[str] = CAMERAS) -> Observation:
         """The tip's position and the pictures of the cameras asked for.
@@ -213,13 +165,18 @@ class ToyEnv:
         if actions.ndim != 2 or actions.shape[1] != ACTION_SIZE or not np.isfinite(actions).all():
             raise EnvError(f"actions must be finite numbers [n, {ACTION_SIZE}], got {actions.shape}: {actions}")
         states, reached = [], self._reached()
+        hits: dict[Goal, int] = {}
         for action in actions:
             self._advance(action)
             states.append(self.state())
             reached = self._reached()
+            hits |= {goal: len(states) for goal in self.tracked if goal not in hits and self._all_hold(goal)}
+            touched = (name for name in self._blocks if self._holds(("touch", name)))
+            self.approached = self.approached or next(touched, None)
             if any(reached):
                 break
-        return StepResult(len(states), reached, np.array(states).reshape(len(states), self.state().size))
+        rows = np.array(states).reshape(len(states), self.state().size)
+        return StepResult(len(states), reached, rows, tuple(hits.get(goal) for goal in self.tracked))
 
     def state(self) -> NDArray[np.float64]:
         """Time, positions and velocities of gantry and blocks: `float64[59]`."""
@@ -245,6 +202,12 @@ class ToyEnv:
         Raises:
             EnvError: pictures of that size cannot be drawn, or there is no OpenGL to draw with.
         """
+        self.renders += 1
+        picture: NDArray[np.uint8] = self._drawn(camera, size, mujoco.MjvOption()).render()
+        return picture
+
+    def _drawn(self, camera: str, size: int, option: mujoco.MjvOption) -> mujoco.Renderer:
+        """The renderer of a size, looking at the present state."""
         renderer = self._renderer(size)
         view = mujoco.MjvCamera()
         view.type = mujoco.mjtCamera.mjCAMERA_FIXED
@@ -252,10 +215,27 @@ class ToyEnv:
         self._sync()
         # Not `renderer.update_scene`: that shows the model the renderer was made from.
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
-        mujoco.mjv_updateScene(self._model, self._data, mujoco.MjvOption(), None, view, everything, renderer.scene)
-        self.renders += 1
-        picture: NDArray[np.uint8] = renderer.render()
-        return picture
+        mujoco.mjv_updateScene(self._model, self._data, option, None, view, everything, renderer.scene)
+        return renderer
+
+    def masks(self, camera: str, names: Sequence[str], *, alone: bool = False) -> dict[str, NDArray[np.bool_]]:
+        """Where blocks are visible in what `observe` would show; see `Env.masks`."""
+        found = {}
+        for name in (name for name in names if name in self._blocks):
+            geoms = list(geoms_below(self._model, self._blocks[name]))
+            option = mujoco.MjvOption()
+            groups = self._model.geom_group.copy()
+            if alone:
+                option.geomgroup[:] = 0
+                option.geomgroup[5] = 1
+                self._model.geom_group[geoms] = 5
+            renderer = self._drawn(camera, self._resolution, option)
+            self._model.geom_group[:] = groups
+            renderer.enable_segmentation_rendering()
+            segments = renderer.render()
+            renderer.disable_segmentation_rendering()
+            found[name] = np.isin(segments[..., 0], geoms) & (segments[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM))
+        return found
 
     def privileged(self, goal: Goal) -> Privileged:
         """The present state by name; this scene has no gripper and no articulated joints."""
@@ -272,7 +252,7 @@ class ToyEnv:
 
     def scene(self) -> Scene:
         """The handle for scene perturbations."""
-        return Scene(self._model, self._cameras)
+        return Scene(self._model, self._cameras, self._physics.targets, self._blocks)
 
     def close(self) -> None:
         """Free the render contexts; the simulation goes with the object."""
@@ -296,7 +276,14 @@ class ToyEnv:
 
     def _reached(self) -> tuple[bool, ...]:
         self._sync()
-        return tuple(all(self._holds(atom) for atom in goal) for goal in self.goals)
+        return tuple(self._all_hold(goal) for goal in self.goals)
+
+    def _all_hold(self, goal: Goal) -> bool:
+        return all(self._holds(atom) for atom in goal)
+
+    def _owner(self, geom: int) -> str:
+        """What a geom belongs to."""
+        return str(self._model.body(int(self._model.geom_bodyid[geom])).name)
 
     def _holds(self, atom: Atom) -> bool:
         if atom[0] != "touch" or atom[1] not in tasks("toy")[self._task].scenery.names:

@@ -3,10 +3,44 @@
 A condition is text such as `noise:0.05+light:0.3`; `perturbations.spec` turns it into a `Condition` that
 applies itself. Importing any part of the package registers every built-in axis.
 
-Modules: `base` (contracts and the registry of axes), `condition` (what a condition is and does), `spec` (the grammar),
-`image`, `scene`, `instruction` (the axes). A user's own axis is one function under `base.register`.
+Modules: `base` (contracts and the registry of axes), `condition` (what a condition is and does), `spec` (the grammar);
+all others hold axes, or what axes of one kind share. A user's own axis is one function under `base.register`.
 """
 
-from perturbations import image, instruction, scene
+from perturbations import (
+    action,
+    camera,
+    codec,
+    dynamics,
+    exposure,
+    fog,
+    instruction,
+    layout,
+    light,
+    occlusion,
+    optics,
+    robot,
+    sensor,
+    state,
+    texture,
+    timing,
+)
 
-__all__ = ["image", "instruction", "scene"]
+__all__ = [
+    "action",
+    "camera",
+    "codec",
+    "dynamics",
+    "exposure",
+    "fog",
+    "instruction",
+    "layout",
+    "light",
+    "occlusion",
+    "optics",
+    "robot",
+    "sensor",
+    "state",
+    "texture",
+    "timing",
+]

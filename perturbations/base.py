@@ -5,27 +5,78 @@ the canonical form, `simeval list perturbations` and the tests all read the decl
 
 The function's signature follows from the axis' channel; a key of the axis (`/fill=black`) arrives as keyword argument:
 
-- image: `f(pixels, value, rng) -> pixels`, `float32[H, W, 3]` on the 0..255 scale, not clipped; `pixels` may be
-  overwritten.
+- language: `f(context, value, rng) -> Instruction`.
+- physics: `f(physics, value, rng) -> None`, once per episode before anything settles; with `AxisInfo.at_step` between
+  two control steps, at the one that the key `from` says. May raise `Infeasible`.
 - scene: `f(scene, value, rng) -> None`, writing only the fields declared in `AxisInfo.writes`; an axis that is aimed at
   cameras is called once per camera and gets its name as keyword `camera`.
-- language: `f(context, value, rng) -> Instruction`.
+- image: `f(pixels, value, rng) -> pixels`, `float32[H, W, 3]` on the 0..255 scale, not clipped; `pixels` may be
+  overwritten. With `AxisInfo.wants_target` also keywords `target` and `named`: `bool[H, W]` or `None`, where the task's
+  objects and the thing named by `/target=NAME` are visible in this view's first policy frame.
+- timing: `f(step, value, rng) -> int`, the control step whose observation the policy gets at `step`; here `rng` is a
+  function of the control step.
+- state: `f(state, value, rng, scale) -> state`, `float32[8]`; `scale` is the spread of each number in training.
+- action: `f(actions, value, rng) -> actions`, `float32[T, 7]`; T is 1, because every control step has draws of its own.
+
+An image, state or action function that has a parameter `memory` gets a `dict` there, empty when the episode starts and
+its own from then on (for images: one per camera).
 """
 
+import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from difflib import get_close_matches
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import mujoco
+from perturbations.difference import ImageDifference, image_difference
+from perturbations.handles import (
+    Goal,
+    Instruction,
+    InstructionContext,
+    Masks,
+    Memory,
+    Physics,
+    RngFactory,
+    Scene,
+)
+from perturbations.units import (
+    CENTIMETRES,
+    COUNT,
+    DEGREES,
+    FLICKER,
+    FRACTION,
+    FROM,
+    KELVIN,
+    MULTIPLIER,
+    NUMBER,
+    PIXELS_AT_224,
+    PROBABILITY,
+    RADIANS,
+    SEED,
+    STATIC,
+    STEPS,
+    TARGET,
+    TIMING_KEYS,
+    UNTIL,
+    WORD,
+    Argument,
+    Key,
+    Unit,
+)
+
+__all__ = [
+    "ALL", "CAMERAS", "CENTIMETRES", "COUNT", "DEGREES", "FLICKER", "FRACTION", "FROM", "KELVIN", "MULTIPLIER",
+    "NUMBER", "PIXELS_AT_224", "PROBABILITY", "RADIANS", "SEED", "STATIC", "STEPS", "TARGET", "TIMING_KEYS", "UNTIL",
+    "WORD",
+    "Argument", "AxisInfo", "Channel", "Family", "Goal", "ImageDifference", "Infeasible", "Instruction",
+    "InstructionContext", "Key", "Masks", "Meaning", "Memory", "Physics", "RngFactory", "Scene", "SpecError", "Stage",
+    "Unit", "axes", "find_axis", "image_difference", "implementation", "register", "shown",
+    "takes", "unregister_all_but",
+]  # fmt: skip
 
 CAMERAS = ("agentview", "wrist")
 """The views every suite offers. Must equal `envs.base.CAMERAS`; tested."""
@@ -33,18 +84,13 @@ CAMERAS = ("agentview", "wrist")
 ALL = "all"
 """Camera selector: every camera that the axis can be aimed at. The default."""
 
-Channel = Literal["language", "physics", "scene", "image", "state", "action"]
+Channel = Literal["language", "physics", "scene", "image", "timing", "state", "action"]
 Family = Literal["V", "S", "E"]
 """Vision, semantics, execution. Source: the generalisation axes of RL4VLA (gen-robot/RL4VLA)."""
 
 Meaning = Literal["kept", "changed", "not_applicable"]
-"""Whether the instruction still asks for the original goal, for another goal of the scene, or for nothing in it."""
-
-RngFactory = Callable[[str, str, int], np.random.Generator]
-"""A fresh generator for (stream name, camera, step). Never keyed by strength, so that strengths share their draws."""
-
-Goal = tuple[tuple[str, ...], ...]
-"""A conjunction of predicates, as `envs.base.Goal`."""
+"""What a policy that listens ought to do: the same (`kept`), something else or nothing (`changed`), or what cannot be
+said (`not_applicable`). Decides how a condition enters a report: drift is a fault only where the meaning is kept."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
@@ -69,65 +115,14 @@ class Stage(IntEnum):
     OCCLUSION = 6
     CODEC = 7
     DROP = 8
-    STATE = 9
-    ACTION = 10
+    TIMING = 9
+    STATE = 10
+    ACTION = 11
 
     @property
     def channel(self) -> Channel:
         """What the stage's axes change; the stages of a camera's signal path all change its image."""
         return "image" if Stage.OPTICS <= self <= Stage.DROP else cast(Channel, self.name.lower())
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """The unit of an axis' number.
-
-    Attributes:
-        name: as printed.
-        factors: each accepted suffix (`""` for the bare number) and what one of it is in this unit.
-    """
-
-    name: str
-    factors: Mapping[str, Decimal] = field(hash=False)
-
-    @property
-    def accepted(self) -> str:
-        """The accepted suffixes in words."""
-        return " or ".join(f"'{suffix}'" if suffix else "a bare number" for suffix in self.factors)
-
-
-# Decimal, because 0.7 / 100 in binary is not the number that 0.007 names, and both must give one canonical form.
-FRACTION = Unit("fraction", {"": Decimal(1), "%": Decimal("0.01")})
-MULTIPLIER = Unit("multiplier", {"": Decimal(1), "%": Decimal("0.01")})
-PIXELS_AT_224 = Unit("px at 224", {"": Decimal(1), "px": Decimal(1)})
-WORD = Unit("word", {})
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A setting of an axis, written `/name=value`.
-
-    Attributes:
-        name: as written.
-        default: value that the canonical form leaves out.
-        words: the allowed values; empty for a number of control steps.
-    """
-
-    name: str
-    default: str
-    words: tuple[str, ...] = ()
-
-
-FROM = Key("from", "0")
-"""First control step that is perturbed."""
-UNTIL = Key("until", "")
-"""First control step that is clean again; by default none."""
-FLICKER = Key("mode", "flicker", ("flicker", "static"))
-"""Draws are new for every frame, unless static: then those of step 0 hold for the whole episode."""
-STATIC = Key("mode", "static", ("flicker", "static"))
-"""Draws hold for the whole episode, unless flicker: change over time is another perturbation."""
-TIMING_KEYS = (FROM.name, UNTIL.name, FLICKER.name)
-"""Keys that `Condition` itself carries out; the axis' function never sees them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,12 +138,17 @@ class AxisInfo:
         value_means: what the value is, in a few words.
         bounds: smallest and largest number, both allowed.
         words: the values of a word axis, and what each does to the meaning of the instruction.
+        explained: what each word does, in a few words; none for words that explain themselves.
+        arguments: what may follow a word after another colon, by word.
         identity: the value that changes nothing.
         presets: the numbers behind the severities s1 to s5; labels, not equal difficulty across axes.
         source: where the presets and the definition come from.
         cameras: cameras it can be aimed at; empty if it takes no `@camera`.
         keys: its settings.
         writes: the `MjModel` fields that it writes, dotted.
+        draws: whether it draws random numbers; such an axis also has the key `seed`.
+        wants_target: an image axis that needs to know where the task's objects are visible.
+        at_step: a physics axis that acts between two control steps; its key `from` says when.
     """
 
     name: str
@@ -161,15 +161,22 @@ class AxisInfo:
     aliases: tuple[str, ...] = ()
     bounds: tuple[float, float] = (-np.inf, np.inf)
     words: Mapping[str, Meaning] = field(default_factory=dict, hash=False)
+    explained: Mapping[str, str] = field(default_factory=dict, hash=False)
+    arguments: Mapping[str, Argument] = field(default_factory=dict, hash=False)
     presets: tuple[float, ...] = ()
     cameras: tuple[str, ...] = ()
     keys: tuple[Key, ...] = ()
     writes: tuple[str, ...] = ()
+    draws: bool = True
+    wants_target: bool = False
+    at_step: bool = False
 
     def __post_init__(self) -> None:
         values = (self.identity, *self.presets)
         if any(v not in self.words if self.words else not self.bounds[0] <= float(v) <= self.bounds[1] for v in values):
             raise ValueError(f"axis {self.name}: identity and presets must be {self.allowed}")
+        if self.draws and not any(key.name == SEED.name for key in self.keys):
+            object.__setattr__(self, "keys", tuple(sorted((*self.keys, SEED), key=lambda key: key.name)))
         bad = [name for name in (self.name, *self.aliases) if not _NAME.fullmatch(name) or name == "none"]
         if bad:
             raise ValueError(f"not a name for an axis: {bad[0]!r}")
@@ -187,8 +194,8 @@ class AxisInfo:
     @property
     def example(self) -> str:
         """A term that is accepted and changes something."""
-        values = self.presets or [word for word in self.words if word != self.identity] or self.bounds
-        return f"{self.name}:{values[0]}"
+        words = [word for word in self.words if word != self.identity]
+        return f"{self.name}:{words[0] if words else f'{(self.presets or self.bounds)[0]:g}'}"
 
     def key(self, name: str) -> Key | None:
         """The setting of that name, if the axis has it."""
@@ -199,6 +206,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _axes: dict[str, AxisInfo] = {}
 _functions: dict[str, Callable[..., Any]] = {}
+_parameters: dict[str, frozenset[str]] = {}
 
 
 def register(info: AxisInfo) -> Callable[[Function], Function]:
@@ -217,9 +225,18 @@ def register(info: AxisInfo) -> Callable[[Function], Function]:
             raise ValueError(f"axis name {taken[0]!r} is already taken")
         _axes.update(dict.fromkeys(names, info))
         _functions[info.name] = function
+        _parameters[info.name] = frozenset(inspect.signature(function).parameters)
         return function
 
     return add
+
+
+def unregister_all_but(names: Collection[str]) -> None:
+    """Forget every axis that is not named: what a file declared before it broke."""
+    for name in [name for name in _functions if name not in names]:
+        del _functions[name], _parameters[name]
+    for name in [name for name, info in _axes.items() if info.name not in names]:
+        del _axes[name]
 
 
 def axes() -> tuple[AxisInfo, ...]:
@@ -235,6 +252,9 @@ def find_axis(name: str) -> AxisInfo:
     """
     if name in _axes:
         return _axes[name]
+    below = [other for other in _axes if other.startswith(f"{name}.")]
+    if below:
+        raise SpecError(f"unknown perturbation '{shown(name)}'; there are {', '.join(sorted(below))}")
     close = get_close_matches(name[:40].lower(), _axes, n=1, cutoff=0.4)
     hint = f"did you mean '{close[0]}'?" if close else "`simeval list perturbations` prints the known ones"
     raise SpecError(f"unknown perturbation '{shown(name)}'; {hint}")
@@ -245,101 +265,12 @@ def implementation(info: AxisInfo) -> Callable[..., Any]:
     return _functions[info.name]
 
 
+def takes(info: AxisInfo, parameter: str) -> bool:
+    """Whether the function behind an axis has a parameter of that name."""
+    return parameter in _parameters[info.name]
+
+
 def shown(text: str, limit: int = 60) -> str:
     """User text for a one-line message: printable, at most `limit` characters."""
     printable = "".join(c if c.isprintable() else "?" for c in text[: limit + 1])
     return printable if len(printable) <= limit else printable[: limit - 3] + "..."
-
-
-class Scene(Protocol):
-    """The handle that scene axes write through; `envs.base.Scene` is one. The next reset restores every field."""
-
-    @property
-    def model(self) -> "mujoco.MjModel":
-        """The live model."""
-
-    @property
-    def cameras(self) -> Mapping[str, int]:
-        """MuJoCo camera id by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """What the policy is told.
-
-    Attributes:
-        text: the instruction.
-        goal: the other goal that the text asks for; `None` if it asks for the original one or for none.
-        source: where the text comes from: `original`, `empty`, or an entry of a pool such as `libero_goal/4`.
-    """
-
-    text: str
-    goal: Goal | None
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class InstructionContext:
-    """What a language axis may choose from in one task.
-
-    Attributes:
-        original: the task's own instruction.
-        original_goal: what it asks for.
-        counterfactuals: instructions for other goals that this scene can reach, each with its goal.
-        mismatches: instructions of other scenes, for which this one has no referent.
-
-    Raises:
-        ValueError: a counterfactual has no goal or the original's goal, or an alternative has the original's text.
-    """
-
-    original: str
-    original_goal: Goal
-    counterfactuals: tuple[Instruction, ...]
-    mismatches: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if any(other.goal in (None, self.original_goal) for other in self.counterfactuals):
-            raise ValueError(f"a counterfactual of {self.original!r} has no goal of its own")
-        if self.original in (*(other.text for other in self.counterfactuals), *self.mismatches):
-            raise ValueError(f"{self.original!r} is among its own alternatives")
-
-
-@dataclass(frozen=True, slots=True)
-class ImageDifference:
-    """How far pictures are apart, summed over pixels and channels so that frames add up with `+`.
-
-    Attributes:
-        sum_abs: sum of absolute differences (levels of 255).
-        sum_sq: sum of squared differences.
-        n: number of values compared.
-    """
-
-    sum_abs: int = 0
-    sum_sq: int = 0
-    n: int = 0
-
-    def __add__(self, other: "ImageDifference") -> "ImageDifference":
-        return ImageDifference(self.sum_abs + other.sum_abs, self.sum_sq + other.sum_sq, self.n + other.n)
-
-    @property
-    def mean_abs(self) -> float:
-        """Mean absolute difference (levels of 255); 0 if nothing was compared."""
-        return self.sum_abs / self.n if self.n else 0.0
-
-    @property
-    def psnr(self) -> float | None:
-        """Peak signal-to-noise ratio (dB); `None` where nothing differs."""
-        return float(10 * np.log10(255**2 * self.n / self.sum_sq)) if self.sum_sq else None
-
-
-def image_difference(clean: NDArray[np.uint8], perturbed: NDArray[np.uint8]) -> ImageDifference:
-    """Compare two `uint8[H, W, 3]` pictures. The sums are exact.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    if clean.shape != perturbed.shape:
-        raise ValueError(f"pictures of different shape: {clean.shape} and {perturbed.shape}")
-    absolute = cv2.norm(clean, perturbed, cv2.NORM_L1)
-    squared = cv2.norm(clean, perturbed, cv2.NORM_L2SQR)
-    return ImageDifference(round(absolute), round(squared), clean.size)

@@ -1,86 +1,38 @@
 """What a condition is and does: a set of terms that apply themselves in one fixed order."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from perturbations.base import (
     ALL,
     CAMERAS,
-    TIMING_KEYS,
-    AxisInfo,
     Channel,
     Instruction,
     InstructionContext,
+    Masks,
     Meaning,
+    Memory,
+    Physics,
     RngFactory,
     Scene,
     SpecError,
-    find_axis,
+    Stage,
     implementation,
+    takes,
 )
+from perturbations.term import Term, number_text
 
+__all__ = ["Applied", "Condition", "Term", "number_text"]
 
-def number_text(value: float) -> str:
-    """The shortest text that reads back as the same number, without `+`, which separates terms."""
-    return repr(float(value)).removesuffix(".0").replace("e+", "e")
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One axis at one value. Built by `perturbations.spec`, which checks the values.
-
-    Attributes:
-        axis: canonical name.
-        value: a number in the axis' unit, or a word.
-        camera: the camera it is aimed at, or `all`.
-        options: (key, value) of the keys that differ from their default, by key.
-    """
-
-    axis: str
-    value: float | str
-    camera: str = ALL
-    options: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def info(self) -> AxisInfo:
-        """The axis' declaration."""
-        return find_axis(self.axis)
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether it changes nothing."""
-        return self.value == self.info.identity
-
-    @property
-    def cameras(self) -> tuple[str, ...]:
-        """The cameras it is aimed at; empty for an axis that takes no camera."""
-        return self.info.cameras if self.camera == ALL else (self.camera,)
-
-    def option(self, name: str) -> str | None:
-        """The value of a key; `None` if the axis has no such key."""
-        key = self.info.key(name)
-        return dict(self.options).get(name, key.default) if key else None
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """Every key that the axis' own function takes, with its value."""
-        chosen = dict(self.options)
-        return {key.name: chosen.get(key.name, key.default) for key in self.info.keys if key.name not in TIMING_KEYS}
-
-    def is_active(self, step: int) -> bool:
-        """Whether it acts on the frame after `step` control steps: from <= step < until."""
-        until = self.option("until")
-        return int(self.option("from") or 0) <= step and (not until or step < int(until))
-
-    def __str__(self) -> str:
-        value = self.value if isinstance(self.value, str) else number_text(self.value)
-        camera = "" if self.camera == ALL else f"@{self.camera}"
-        return f"{self.axis}:{value}{camera}" + "".join(f"/{name}={text}" for name, text in self.options)
+STATE_SCALE = (0.105, 0.152, 0.379, 0.344, 0.907, 0.325, 0.0142, 0.0141)
+"""Spread of each number of the state (m, rad, m) where the policy does not say what it saw in training. Source:
+standard deviations over LIBERO's published demonstrations of four suites, as in openpi's normalisation, rounded."""
 
 
 @dataclass(frozen=True)
@@ -127,59 +79,35 @@ class Condition:
 
     @property
     def meaning(self) -> Meaning:
-        """What became of the instruction's meaning; decides which goal counts as success."""
-        meanings = (term.info.words.get(str(term.value), "kept") for term in self.terms)
+        """What became of the instruction's meaning."""
+        meanings = (term.meaning for term in self.terms)
         return next((meaning for meaning in meanings if meaning != "kept"), "kept")
 
     @property
     def cameras(self) -> tuple[str, ...]:
         """The cameras whose pixels its image terms change; terms of identity value change none."""
-        touched = {camera for term in self._effective("image") for camera in term.cameras}
+        touched = {camera for term in self.effective("image") for camera in term.cameras}
         return tuple(camera for camera in CAMERAS if camera in touched)
 
-    def apply_images(
-        self, images: Mapping[str, NDArray[np.uint8]], step: int, rng: RngFactory
-    ) -> dict[str, NDArray[np.uint8]]:
-        """What the policy sees instead of these pictures.
+    @property
+    def scene_cameras(self) -> tuple[str, ...]:
+        """The cameras whose view its scene terms change."""
+        touched = {camera for term in self.effective("scene") for camera in term.cameras or CAMERAS}
+        return tuple(camera for camera in CAMERAS if camera in touched)
 
-        Args:
-            images: `uint8[H, W, 3]` by camera, upright; never written to.
-            step: control steps executed since the first policy frame.
-            rng: the pair's random streams.
+    @property
+    def wants_masks(self) -> bool:
+        """Whether an image term needs to know where things are visible."""
+        return any(term.info.wants_target or term.target for term in self.effective("image"))
 
-        Returns:
-            A picture per camera; for an untouched camera the very array that came in.
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The things that its image terms name by `/target=NAME`."""
+        return tuple(dict.fromkeys(term.target for term in self.effective("image") if term.target))
 
-        Raises:
-            ValueError: a camera is unknown, or a picture is not `uint8[H, W, 3]`.
-        """
-        return {camera: self._perturbed(image, camera, step, rng) for camera, image in images.items()}
-
-    def _perturbed(self, image: NDArray[np.uint8], camera: str, step: int, rng: RngFactory) -> NDArray[np.uint8]:
-        # An unknown camera would stay clean under `@all` and hide half of the effect.
-        if camera not in CAMERAS:
-            raise ValueError(f"unknown camera {camera!r}; known: {', '.join(CAMERAS)}")
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(f"camera {camera}: expected uint8[H, W, 3], got {image.dtype}{list(image.shape)}")
-        active = [term for term in self._effective("image") if camera in term.cameras and term.is_active(step)]
-        if not active:
-            return image
-        pixels = image.astype(np.float32)
-        for term in active:
-            draw_step = step if term.option("mode") == "flicker" else 0
-            generator = rng(term.axis, camera, draw_step)
-            pixels = implementation(term.info)(pixels, term.value, generator, **term.settings)
-        # Rounded and clipped once, here: a stage that clipped would make the next one depend on it.
-        return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-
-    def apply_scene(self, scene: Scene, rng: RngFactory) -> None:
-        """Write the scene terms into the model, once per episode after the reset, which undoes the last episode's."""
-        for term in self._effective("scene"):
-            function = implementation(term.info)
-            for camera in term.cameras:
-                function(scene, term.value, rng(term.axis, camera, 0), camera=camera, **term.settings)
-            if not term.cameras:
-                function(scene, term.value, rng(term.axis, "", 0), **term.settings)
+    def effective(self, *channels: Channel) -> Iterator[Term]:
+        """Its terms of these channels that change anything, in order of application."""
+        return (term for term in self.terms if term.info.channel in channels and not term.is_identity)
 
     def instruction(self, context: InstructionContext, rng: RngFactory) -> Instruction:
         """What the policy is told.
@@ -187,10 +115,175 @@ class Condition:
         Raises:
             Infeasible: the task offers no such instruction.
         """
-        for term in self._effective("language"):
-            told = implementation(term.info)(context, term.value, rng(term.axis, "", 0), **term.settings)
+        for term in self.effective("language"):
+            told = implementation(term.info)(context, term.value, term.draws(rng)(term.axis, "", 0), **term.settings)
             return cast(Instruction, told)
         return Instruction(context.original, None, "original")
 
-    def _effective(self, channel: Channel) -> Iterator[Term]:
-        return (term for term in self.terms if term.info.channel == channel and not term.is_identity)
+    def apply_physics(self, physics: Physics, rng: RngFactory) -> None:
+        """Change the initial state and the laws of motion, once per episode before anything settles.
+
+        Raises:
+            Infeasible: the scene does not allow it.
+        """
+        for term in self.effective("physics"):
+            if not term.info.at_step:
+                implementation(term.info)(physics, term.value, term.draws(rng)(term.axis, "", 0), **term.settings)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The control steps before which `apply_step` changes something, in order."""
+        return tuple(sorted({int(t.option("from") or 0) for t in self.effective("physics") if t.info.at_step}))
+
+    def apply_step(self, physics: Physics, step: int, rng: RngFactory) -> None:
+        """What happens between two control steps, after `step` of them.
+
+        Raises:
+            Infeasible: the scene does not allow it.
+        """
+        for term in self.effective("physics"):
+            if term.info.at_step and int(term.option("from") or 0) == step:
+                implementation(term.info)(physics, term.value, term.draws(rng)(term.axis, "", 0), **term.settings)
+
+    def apply_scene(self, scene: Scene, rng: RngFactory) -> None:
+        """Write the scene terms into the model, once per episode after the reset, which undoes the last episode's."""
+        for term in self.effective("scene"):
+            function, draws = implementation(term.info), term.draws(rng)
+            for camera in term.cameras:
+                function(scene, term.value, draws(term.axis, camera, 0), camera=camera, **term.settings)
+            if not term.cameras:
+                function(scene, term.value, draws(term.axis, "", 0), **term.settings)
+
+    def start(self, rng: RngFactory, scale: Sequence[float] | None = None) -> "Applied":
+        """Begin an episode under this condition.
+
+        Args:
+            rng: the pair's random streams.
+            scale: spread of each of the state's eight numbers in the policy's training; `STATE_SCALE` if unknown.
+        """
+        return Applied(self, rng, np.asarray(STATE_SCALE if scale is None else scale, np.float32))
+
+    def apply_images(
+        self, images: Mapping[str, NDArray[np.uint8]], step: int, rng: RngFactory
+    ) -> dict[str, NDArray[np.uint8]]:
+        """What the policy would see instead of these pictures, had it seen none before; see `Applied.images`."""
+        return self.start(rng).images(images, step)
+
+
+@dataclass
+class Applied:
+    """A condition at work in one episode: it remembers what its terms need of earlier frames and steps.
+
+    Attributes:
+        condition: what is applied.
+        rng: the pair's random streams.
+        scale: `float32[8]`, spread of each number of the state.
+        masks: where things are visible in the first policy frame, by camera; to be set before the first picture where
+            `Condition.wants_masks`.
+    """
+
+    condition: Condition
+    rng: RngFactory
+    scale: NDArray[np.float32]
+    masks: Mapping[str, Masks] = field(default_factory=dict)
+    _memory: dict[tuple[Term, str], Memory] = field(default_factory=dict)
+
+    def source(self, step: int) -> int:
+        """The control step whose observation the policy gets when it looks after `step` of them."""
+        found = step
+        for term in self._active("timing", step):
+            draws = term.draws(self.rng)
+            function = implementation(term.info)
+            found = int(function(found, term.value, lambda s, t=term, d=draws: d(t.axis, "", s), **term.settings))
+        return found
+
+    def images(self, images: Mapping[str, NDArray[np.uint8]], step: int) -> dict[str, NDArray[np.uint8]]:
+        """What the policy sees instead of these pictures.
+
+        Args:
+            images: `uint8[H, W, 3]` by camera, upright; never written to.
+            step: control steps executed since the first policy frame, when they were taken.
+
+        Returns:
+            A picture per camera; for an untouched camera the very array that came in.
+
+        Raises:
+            ValueError: a camera is unknown, or a picture is not `uint8[H, W, 3]`.
+        """
+        return {camera: self._picture(image, camera, step) for camera, image in images.items()}
+
+    def hidden(self, camera: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """`bool[H, W]`: where its occluders let nothing through in the first frame."""
+        terms = [t for t in self._active("image", 0) if t.info.stage == Stage.OCCLUSION and camera in t.cameras]
+        probes = [np.full((*shape, 3), level, np.float32) for level in (0.0, 255.0)]
+        dark, light = (self._chain(terms, probe, camera, 0) for probe in probes)
+        covered: NDArray[np.bool_] = (np.abs(light - dark) < 1).all(axis=-1)
+        return covered
+
+    def _picture(self, image: NDArray[np.uint8], camera: str, step: int) -> NDArray[np.uint8]:
+        # An unknown camera would stay clean under `@all` and hide half of the effect.
+        if camera not in CAMERAS:
+            raise ValueError(f"unknown camera {camera!r}; known: {', '.join(CAMERAS)}")
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"camera {camera}: expected uint8[H, W, 3], got {image.dtype}{list(image.shape)}")
+        terms = [term for term in self._active("image", step) if camera in term.cameras]
+        if not terms:
+            return image
+        pixels = self._chain(terms, image.astype(np.float32), camera, step)
+        # Rounded and clipped once, here: a stage that clipped would make the next one depend on it.
+        return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+    def _chain(self, terms: list[Term], pixels: NDArray[np.float32], camera: str, step: int) -> NDArray[np.float32]:
+        for term in terms:
+            draw_step = step if term.option("mode") == "flicker" or takes(term.info, "memory") else 0
+            extra = self._extra(term, camera)
+            if term.info.wants_target or term.option("target") is not None:
+                masks = self.masks.get(camera, Masks(None, {}))
+                named = masks.named.get(term.target)
+                extra |= {"target": _fitted(masks.target, pixels)} if term.info.wants_target else {}
+                extra |= {"named": _fitted(named, pixels)} if term.option("target") is not None else {}
+            generator = term.draws(self.rng)(term.axis, camera, draw_step)
+            pixels = implementation(term.info)(pixels, term.value, generator, **extra, **term.settings)
+        return pixels
+
+    def state(self, state: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+        """What the policy is told of the robot's own `float32[8]` state, taken after `step` control steps."""
+        for term in self._active("state", step):
+            draw_step = 0 if term.option("mode") == "static" else step
+            extra = self._extra(term)
+            extra |= {"scale": self.scale} if takes(term.info, "scale") else {}
+            generator = term.draws(self.rng)(term.axis, "", draw_step)
+            found = implementation(term.info)(state.copy(), term.value, generator, **extra, **term.settings)
+            state = np.asarray(found, np.float32)
+        return state
+
+    def actions(self, actions: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+        """What the robot does instead of these `float32[T, 7]` actions, the first after `step` control steps."""
+        if not any(self.condition.effective("action")):
+            return actions
+        return np.concatenate([self._action(actions[i : i + 1], step + i) for i in range(len(actions))])
+
+    def _action(self, action: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+        for term in self._active("action", step):
+            draw_step = 0 if term.option("mode") == "static" else step
+            generator = term.draws(self.rng)(term.axis, "", draw_step)
+            extra = self._extra(term)
+            found = implementation(term.info)(action.copy(), term.value, generator, **extra, **term.settings)
+            # What the environment does with more differs between environments.
+            action = np.clip(np.asarray(found, np.float32), -1, 1)
+        return action
+
+    def _extra(self, term: Term, camera: str = "") -> dict[str, object]:
+        return {"memory": self._memory.setdefault((term, camera), {})} if takes(term.info, "memory") else {}
+
+    def _active(self, channel: Channel, step: int) -> list[Term]:
+        return [term for term in self.condition.effective(channel) if term.is_active(step)]
+
+
+def _fitted(mask: NDArray[np.bool_] | None, pixels: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+    """A mask at the size of a picture: videos are drawn larger than what the policy saw."""
+    if mask is None or mask.shape == pixels.shape[:2]:
+        return mask
+    height, width = pixels.shape[:2]
+    resized: NDArray[np.uint8] = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return resized.astype(bool)

@@ -2,7 +2,7 @@
 
     perturb := "none" | term ("+" term)*
     term    := axis ":" value ("," value)* ["@" camera] ("/" key "=" text)*
-    value   := number [unit] | "s1" .. "s5" | word
+    value   := number [unit] | "s1" .. "s5" | word [":" argument]
 
 Several values are a sweep: the cross product over the terms, the last one varying fastest. Blanks around any part are
 ignored. Canonical text has the terms in order of application, numbers at their shortest in the axis' unit, severities
@@ -12,10 +12,11 @@ resolved, and no defaults; it becomes a file name once `:` and `/` are replaced.
 import math
 import re
 from decimal import Decimal
+from difflib import get_close_matches
 from itertools import product
 
-from perturbations.base import ALL, AxisInfo, Key, SpecError, find_axis, shown
-from perturbations.condition import Condition, Term
+from perturbations.base import ALL, Argument, AxisInfo, Key, SpecError, find_axis, shown
+from perturbations.condition import Condition, Term, number_text
 
 __all__ = ["Condition", "SpecError", "Term", "parse", "parse_sweep"]
 
@@ -28,6 +29,7 @@ MAX_CONDITIONS = 1_000
 _NUMBER = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?)([A-Za-z%]*)")
 _SEVERITY = re.compile(r"s([0-9])")
 _STEPS = re.compile(r"[0-9]{1,6}")
+_THING = re.compile(r"[a-z][a-z0-9_]{0,79}")
 
 
 def parse(text: str) -> Condition:
@@ -78,11 +80,44 @@ def _terms(text: str) -> tuple[Term, ...]:
 
 
 def _value(info: AxisInfo, text: str) -> float | str:
-    if info.words:
-        if text not in info.words:
-            raise SpecError(f"{info.name}:{shown(text)}: value must be {info.allowed} ({info.value_means})")
+    if not info.words:
+        return _number(info, text)
+    word, colon, rest = text.partition(":")
+    if word not in info.words:
+        close = get_close_matches(word[:40].lower(), info.words, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        known = info.allowed if len(info.allowed) < 90 else "one that `simeval list perturbations` prints"
+        raise SpecError(f"{info.name}:{shown(text)}: value must be {known}{hint}")
+    argument = info.arguments.get(word)
+    if argument is None:
+        if colon:
+            raise SpecError(f"{info.name}:{shown(text)}: '{word}' takes nothing after another ':'")
+        return word
+    given = _argument(argument, rest.strip() if colon else None, f"{info.name}:{shown(text)}")
+    return word if given == argument.default else f"{word}:{given}"
+
+
+def _argument(argument: Argument, text: str | None, quoted: str) -> str:
+    """The canonical text of an argument; its default if there is none."""
+    if text is None:
+        if argument.default is None:
+            raise SpecError(f"{quoted}: '{quoted.rpartition(':')[2]}:...' needs {argument.means}")
+        return argument.default
+    if argument.words:
+        if text not in argument.words:
+            known = argument.allowed if len(argument.allowed) < 90 else "one of those that are listed"
+            raise SpecError(f"{quoted}: {argument.means} must be {known}")
         return text
-    return _number(info, text)
+    severity = _SEVERITY.fullmatch(text)
+    if severity and 1 <= int(severity[1]) <= len(argument.presets):
+        return number_text(argument.presets[int(severity[1]) - 1])
+    match = _NUMBER.fullmatch(text)
+    value = float(match[1]) if match and not match[2] else math.nan
+    if match and match[2] == "%":
+        value = float(Decimal(match[1]) / 100)
+    if not argument.bounds[0] <= value <= argument.bounds[1]:
+        raise SpecError(f"{quoted}: {argument.means} must be {argument.allowed}")
+    return number_text(value + 0.0)
 
 
 def _number(info: AxisInfo, text: str) -> float:
@@ -96,21 +131,29 @@ def _number(info: AxisInfo, text: str) -> float:
     match = _NUMBER.fullmatch(text)
     if not match:
         known = " or a severity s1 to s5" if info.presets else ""
-        raise SpecError(f"{quoted}: value must be a number {info.allowed}{known} ({info.value_means})")
+        raise SpecError(f"{quoted}: value must be a number {info.allowed}{known} ({_meaning(info)})")
     digits, suffix = match.groups()
     if suffix not in info.unit.factors:
-        raise SpecError(f"{quoted}: unit must be {info.unit.accepted} ({info.value_means})")
+        raise SpecError(f"{quoted}: unit must be {info.unit.accepted} ({_meaning(info)})")
     value = float(Decimal(digits) * info.unit.factors[suffix])
+    if info.unit.whole and not value.is_integer():
+        raise SpecError(f"{quoted}: value must be a whole number of {info.unit.name} ({_meaning(info)})")
     low, high = info.bounds
     if not low <= value <= high:
-        raise SpecError(f"{quoted}: value must be {info.allowed} ({info.value_means})")
+        raise SpecError(f"{quoted}: value must be {info.allowed} ({_meaning(info)})")
     return value + 0.0  # -0 becomes 0, which reads the same
+
+
+def _meaning(info: AxisInfo) -> str:
+    return shown(info.value_means, 70)
 
 
 def _camera(info: AxisInfo, camera: str, text: str) -> str:
     """The canonical selector: `all` wherever that is the same."""
     if not info.cameras:
         raise SpecError(f"{shown(text)}: {info.name} takes no '@camera'")
+    if "," in camera or "@" in camera:
+        raise SpecError(f"{shown(text)}: one camera only; join one term per camera with '+', or leave it out for all")
     if camera not in (ALL, *info.cameras):
         raise SpecError(
             f"{shown(text)}: unknown camera '{shown(camera, 20)}'; known: {', '.join((ALL, *info.cameras))}"
@@ -143,6 +186,13 @@ def _options(info: AxisInfo, settings: list[str], text: str) -> tuple[tuple[str,
 def _setting(key: Key, value: str, text: str) -> str:
     if key.words and value not in key.words:
         raise SpecError(f"{shown(text)}: {key.name} must be one of {', '.join(key.words)}")
-    if not key.words and not _STEPS.fullmatch(value):
-        raise SpecError(f"{shown(text)}: {key.name} must be a number of control steps, 0 to 999999")
-    return value if key.words else str(int(value))
+    if key.words:
+        return value
+    if key.kind == "name":
+        if not _THING.fullmatch(value):
+            raise SpecError(f"{shown(text)}: {key.name} must be the name of an object, for instance plate_1")
+        return value
+    if not _STEPS.fullmatch(value):
+        what = "a number of control steps" if key.kind == "step" else "a whole number"
+        raise SpecError(f"{shown(text)}: {key.name} must be {what}, 0 to 999999")
+    return str(int(value))

@@ -6,24 +6,26 @@ number that the data cannot carry is `None`, never NaN. Errors are never failure
 takes its pair out of the comparison.
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pandas as pd
 
-from simeval.stats.intervals import Interval, SuiteRate, mean_of_suites, suite_mean_of_units
+from simeval.flagged import FlagCount, flag_table
+from simeval.following import LanguageRate, language_table
+from simeval.groups import COLUMNS, LEVEL, Share, groups, rate
+from simeval.stats.intervals import Interval, mean_of_suites
 from simeval.stats.paired import PairedDrop, holm, paired_drop
 from simeval.stats.power import smallest_visible_drop
-from simeval.types import CLEAN, Outcome
+from simeval.types import CLEAN
 
-COLUMNS = (
-    *("id", "pair_id", "suite", "task", "init_state", "repeat", "condition"),
-    *("outcome", "steps", "first_success", "reached"),
-)
+__all__ = [
+    "COLUMNS", "ConditionDrop", "ConditionRate", "FlagCount", "LanguageRate", "OverallRate", "RunAnalysis", "Share",
+    "TaskRate", "analyse", "drop_table", "flag_table", "language_table", "overall_table", "success_table", "summary",
+    "task_table",
+]  # fmt: skip
+
 SCHEMA_VERSION = 1
-LEVEL = 0.95
 ALPHA = 0.05
 MARGIN = 0.05
 """Drops below this count as robust, if the data show it (fraction). A house choice, to be set before the run."""
@@ -47,6 +49,7 @@ class ConditionRate:
         across_tasks: other tasks like these; `None` where it cannot be estimated.
         mean_steps: mean control steps to success; `None` without success.
         rate_if_errors_fail, rate_if_errors_succeed: bounds of the rate; `None` without errors.
+        infeasible: episodes that the condition cannot be applied to; not among `n` either.
     """
 
     suite: str
@@ -61,11 +64,12 @@ class ConditionRate:
     mean_steps: float | None
     rate_if_errors_fail: float | None
     rate_if_errors_succeed: float | None
+    infeasible: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionDrop:
-    """What one condition cost against `none`, over the pairs of one suite.
+    """What one condition cost against `none`, over the pairs of one suite to which it can be applied.
 
     Attributes:
         pairs: complete pairs.
@@ -113,31 +117,6 @@ class TaskRate:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """A count of episodes, its share (equal-weight mean over tasks; `None` if nothing ran) and the Wilson interval."""
-
-    count: int
-    rate: float | None
-    interval: Interval
-
-
-@dataclass(frozen=True, slots=True)
-class LanguageRate:
-    """Which goal was reached first when the instruction named another goal than the original one.
-
-    `followed`: the goal that it named; `ignored`: the original goal; `neither`: none of the two.
-    """
-
-    suite: str
-    condition: str
-    n: int
-    errors: int
-    followed: Share
-    ignored: Share
-    neither: Share
-
-
-@dataclass(frozen=True, slots=True)
 class OverallRate:
     """Equal-weight mean of the suite means of one condition; only for conditions that ran in every suite."""
 
@@ -157,6 +136,7 @@ class RunAnalysis:
     language: tuple[LanguageRate, ...]
     overall: tuple[OverallRate, ...]
     margin: float
+    flags: tuple[FlagCount, ...] = ()
 
 
 def analyse(episodes: pd.DataFrame, margin: float = MARGIN) -> RunAnalysis:
@@ -172,15 +152,17 @@ def analyse(episodes: pd.DataFrame, margin: float = MARGIN) -> RunAnalysis:
         language=language_table(episodes),
         overall=overall_table(episodes),
         margin=margin,
+        flags=flag_table(episodes),
     )
 
 
 def success_table(episodes: pd.DataFrame) -> tuple[ConditionRate, ...]:
     """One row per suite and condition."""
     table = []
-    for (suite, condition), rows in _groups(episodes, "suite", "condition"):
+    for (suite, condition), all_rows in groups(episodes, "suite", "condition"):
+        rows = _feasible(all_rows)
         broken, good = rows["outcome"] == "error", rows["outcome"] == "success"
-        mean = _rate(rows[~broken], good)
+        mean = rate(rows[~broken], good)
         steps = rows.loc[good, "first_success"].dropna().astype(float)
         errors = int(broken.sum())
         table.append(
@@ -195,8 +177,9 @@ def success_table(episodes: pd.DataFrame) -> tuple[ConditionRate, ...]:
                 interval=mean.interval,
                 across_tasks=mean.across_tasks,
                 mean_steps=float(steps.mean()) if len(steps) else None,
-                rate_if_errors_fail=_rate(rows, good).rate if errors else None,
-                rate_if_errors_succeed=_rate(rows, good | broken).rate if errors else None,
+                rate_if_errors_fail=rate(rows, good).rate if errors else None,
+                rate_if_errors_succeed=rate(rows, good | broken).rate if errors else None,
+                infeasible=len(all_rows) - len(rows),
             )
         )
     return tuple(table)
@@ -205,7 +188,7 @@ def success_table(episodes: pd.DataFrame) -> tuple[ConditionRate, ...]:
 def drop_table(episodes: pd.DataFrame, margin: float = MARGIN) -> tuple[ConditionDrop, ...]:
     """One row per suite and perturbed condition; p-values are adjusted within a suite; `margin` is a fraction."""
     table: list[ConditionDrop] = []
-    for _, rows in _groups(episodes, "suite"):
+    for _, rows in groups(episodes, "suite"):
         clean = rows[rows["condition"] == CLEAN]
         others = rows[rows["condition"] != CLEAN].groupby("condition", observed=True)
         compared = [_compare(clean, perturbed) for _, perturbed in others]
@@ -219,23 +202,12 @@ def drop_table(episodes: pd.DataFrame, margin: float = MARGIN) -> tuple[Conditio
 def task_table(episodes: pd.DataFrame) -> tuple[TaskRate, ...]:
     """One row per suite, task and condition."""
     table = []
-    for (suite, task, condition), rows in _groups(episodes, "suite", "task", "condition"):
+    for (suite, task, condition), all_rows in groups(episodes, "suite", "task", "condition"):
+        rows = _feasible(all_rows)
         ran = rows[rows["outcome"] != "error"]
-        mean = _rate(ran, ran["outcome"] == "success")
+        mean = rate(ran, ran["outcome"] == "success")
         broken = len(rows) - len(ran)
         table.append(TaskRate(suite, int(task), condition, len(ran), broken, mean.rate, mean.interval))
-    return tuple(table)
-
-
-def language_table(episodes: pd.DataFrame) -> tuple[LanguageRate, ...]:
-    """One row per suite and condition whose instruction names another goal of the scene."""
-    table = []
-    for (suite, condition), rows in _groups(episodes, "suite", "condition"):
-        if "instruction:counterfactual" not in condition:
-            continue
-        ran = rows[rows["outcome"] != "error"]
-        shares = [_share(ran, ran["reached"] == goal) for goal in ("counterfactual", "original", "neither")]
-        table.append(LanguageRate(suite, condition, len(ran), len(rows) - len(ran), *shares))
     return tuple(table)
 
 
@@ -243,9 +215,9 @@ def overall_table(episodes: pd.DataFrame) -> tuple[OverallRate, ...]:
     """Means over suites, one row per condition that ran in every suite; empty for a single suite."""
     suites = 0 if episodes.empty else episodes["suite"].nunique()
     table = []
-    for (condition,), rows in _groups(episodes, "condition"):
-        ran = rows[rows["outcome"] != "error"]
-        means = [_rate(part, part["outcome"] == "success") for _, part in ran.groupby("suite", observed=True)]
+    for (condition,), rows in groups(episodes, "condition"):
+        ran = rows[rows["outcome"].isin(["success", "failure"])]
+        means = [rate(part, part["outcome"] == "success") for _, part in ran.groupby("suite", observed=True)]
         mean = mean_of_suites(means, LEVEL)
         if len(means) == suites > 1 and mean.rate is not None:
             table.append(OverallRate(condition, suites, mean.rate, mean.interval))
@@ -257,52 +229,17 @@ def summary(episodes: pd.DataFrame, margin: float = MARGIN) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "level": LEVEL, "alpha": ALPHA, **asdict(analyse(episodes, margin))}
 
 
-def _groups(episodes: pd.DataFrame, *keys: str) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """The episodes by `keys`, checked, in the order of the tables."""
-    if episodes.empty:
-        return
-    absent = [column for column in COLUMNS if column not in episodes]
-    if absent:
-        raise ValueError(f"episodes lack the columns {', '.join(absent)}")
-    twice = episodes.loc[episodes["id"].duplicated(), "id"]
-    if len(twice):
-        raise ValueError(f"episode {twice.iloc[0]} occurs twice")
-    unknown = set(episodes["outcome"]) - set(get_args(Outcome))
-    if unknown:
-        raise ValueError(f"unknown outcomes: {', '.join(sorted(map(str, unknown)))}")
-    ordered = episodes.assign(suite=_ordered(episodes["suite"]), condition=_ordered(episodes["condition"]))
-    # Sorted, so that no sum depends on the order in which the episodes finished.
-    ordered = ordered.sort_values(["suite", "condition", "task", "init_state", "repeat"], ignore_index=True)
-    yield from ordered.groupby(list(keys), observed=True)
-
-
-def _ordered(names: "pd.Series[str]") -> pd.Categorical:
-    planned = isinstance(names.dtype, pd.CategoricalDtype)
-    return pd.Categorical(names, names.cat.categories if planned else sorted(set(names), key=_natural), ordered=True)
-
-
-def _natural(name: str) -> tuple[bool, list[str | float]]:
-    """Sort key: `none` first, numbers by value."""
-    parts = re.split(r"(\d+(?:\.\d+)?)", name)  # text and number in turn, so that like meets like
-    return name != CLEAN, [float(part) if index % 2 else part for index, part in enumerate(parts)]
-
-
-def _rate(rows: pd.DataFrame, hits: "pd.Series[bool]") -> SuiteRate:
-    """Mean of `hits` over tasks; repeats of an initial state are averaged first, for they are not independent."""
-    units = hits[rows.index].astype(float).groupby([rows["task"], rows["init_state"]]).mean()
-    return suite_mean_of_units([task.to_numpy() for _, task in units.groupby(level=0)], LEVEL)
-
-
-def _share(ran: pd.DataFrame, hits: "pd.Series[bool]") -> Share:
-    mean = _rate(ran, hits)
-    return Share(int(hits.sum()), mean.rate, mean.interval)
+def _feasible(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["outcome"] != "infeasible"]
 
 
 def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDrop, PairedDrop | None]:
     """The counts of one comparison, and what to test; `None` where the data cannot carry a test."""
     tasks, all_tasks = set(perturbed["task"]), {*clean["task"], *perturbed["task"]}
-    twins = clean[clean["task"].isin(tasks)]
-    pairs = twins.merge(perturbed, "outer", on=["pair_id", "task", "init_state"], suffixes=("_clean", ""))
+    possible = _feasible(perturbed)
+    impossible = perturbed.loc[~perturbed.index.isin(possible.index), "pair_id"]
+    twins = clean[clean["task"].isin(tasks) & ~clean["pair_id"].isin(impossible)]
+    pairs = twins.merge(possible, "outer", on=["pair_id", "task", "init_state"], suffixes=("_clean", ""))
     complete = pairs[pairs[["outcome_clean", "outcome"]].isin(["success", "failure"]).all(axis=1)]
     paired = paired_drop(
         complete["outcome_clean"] == "success",
@@ -311,9 +248,11 @@ def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDro
         level=LEVEL,
     )
     missing = len(pairs) - len(complete)
-    refused = missing > MAX_MISSING * len(pairs)
+    refused = missing > MAX_MISSING * len(pairs) or possible.empty
     note = "" if tasks == all_tasks else f"in {len(tasks)} of {len(all_tasks)} tasks"
-    if refused:
+    if possible.empty:
+        note = "n/a: infeasible in every pair"
+    elif refused:
         note = f"n/a: more than {100 * MAX_MISSING:.0f} % of pairs missing"
     row = ConditionDrop(
         suite=str(perturbed["suite"].iloc[0]),

@@ -4,12 +4,13 @@ import contextlib
 import datetime
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envs.assets import is_bundled
 from envs.base import EnvError
-from simeval import provenance
+from simeval import plugins, provenance
 from simeval.config import PLANNED, EvalConfig, from_mapping
 from simeval.errors import ConfigError
 from simeval.plan import Plan, make_plan
@@ -127,6 +128,8 @@ def make_manifest(config: EvalConfig, plan: Plan, policy: PolicySpec, assets: Pa
         "versions": provenance.versions(learned_policy=learned),
         "opengl": _gl_renderer() if policy.cameras else None,
     }
+    if config.plugin:
+        identity["plugins"] = _plugin_digests(config)
     return {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -140,6 +143,10 @@ def make_manifest(config: EvalConfig, plan: Plan, policy: PolicySpec, assets: Pa
         "identity": identity,
         "host": provenance.host(),
     }
+
+
+def _plugin_digests(config: EvalConfig) -> dict[str, str]:
+    return {Path(plugin.path).name: plugin.sha256 for plugin in plugins.read(config.plugin)}
 
 
 def _gl_renderer() -> str:
@@ -190,7 +197,8 @@ def _is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
     manifest = read_manifest(folder)
     stored = {key: manifest["identity"][key] for key in ("plan", "settings")}
     settings = config.result_fields() | {"assets": stored["settings"]["assets"]}
-    refuse_other(folder, stored, {"plan": plan.digest, "settings": settings})
+    stored |= {"plugins": manifest["identity"].get("plugins", {})}
+    refuse_other(folder, stored, {"plan": plan.digest, "settings": settings, "plugins": _plugin_digests(config)})
     if manifest["config"].get("assets") != config.assets:
         return False
     latest = {row["id"]: row["outcome"] for row in read_rows(folder / EPISODES)}
@@ -199,10 +207,11 @@ def _is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
 
 @contextlib.contextmanager
 def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> Iterator[Runner]:
+    own = plugins.read(config.plugin)
     if config.worker_count == 0:
         if config.inference == "actor":
             raise ConfigError("--inference actor: needs --workers of at least 1")
-        yield SerialRunner(WorkerSetup(choice, assets, config.traces))
+        yield SerialRunner(WorkerSetup(choice, assets, config.traces, own))
         return
     cluster = config.ray_address is not None
     with ray_session(config.ray_address, config.worker_count):
@@ -212,9 +221,9 @@ def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> It
             # Ray counts CUDA devices only.
             gpus = 1.0 if choice.device in ("auto", "cuda") and has_gpu(choice.device) else 0.0
             policy = server.start(functools.partial(load_policy, choice), batch_size=choice.batch_size, num_gpus=gpus)
-            yield RayRunner(WorkerSetup(policy, assets, config.traces), config.worker_count, cluster=cluster)
+            yield RayRunner(WorkerSetup(policy, assets, config.traces, own), config.worker_count, cluster=cluster)
         else:
-            yield RayRunner(WorkerSetup(choice, assets, config.traces), config.worker_count, cluster=cluster)
+            yield RayRunner(WorkerSetup(choice, assets, config.traces, own), config.worker_count, cluster=cluster)
 
 
 def summarise(run: Run) -> dict[str, Any]:
@@ -240,24 +249,24 @@ def print_tables(console: "Console", run: Run, *, tasks: bool = False) -> None:
     console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
-def write_preview(suite: str, task: int, *, init_state: int, assets: str | None, size: int, out: Path) -> Path:
-    """Draw a task's first frame, one row per set of scenes, into a PNG file.
+def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) -> Path:
+    """Draw what a policy would see of one task into a PNG file: a row per set of scenes, or what perturbations do.
 
     Args:
-        suite: suite name.
-        task: its index.
-        init_state: index of the published initial state.
-        assets: which scenes, see `resolve_assets`; `None` for the bundled ones, and the official ones if they are here.
+        config: one suite, task and initial state; `perturb` for a sheet of perturbations in one set of scenes (the
+            bundled ones by default), none for a row of each set that is here.
         size: side of a picture (px).
         out: where to.
+        step: control steps that the robot has held still, for perturbations over time.
 
     Raises:
-        ConfigError: no such task or initial state, or its scenes cannot be had.
+        ConfigError: no such task, initial state or perturbation, or its scenes cannot be had.
     """
     from envs.libero_files import resolve_assets
     from envs.rendering import select_backend
 
-    make_plan(EvalConfig(suite=(suite,), tasks=str(task), init_states=str(init_state)))
+    plan, (suite,), assets = make_plan(config), config.suite, config.assets
+    first = plan.episodes[0]
     if not 64 <= size <= 1024:
         raise ConfigError(f"--size {size}: must be in [64, 1024]")
     folders: list[Path] = []
@@ -265,12 +274,16 @@ def write_preview(suite: str, task: int, *, init_state: int, assets: str | None,
         select_backend()
         if suite != "toy":
             folders = [resolve_assets(assets or "bundled")]
-            if assets is None:
+            if assets is None and not config.perturb:
                 with contextlib.suppress(EnvError):
                     folders.append(resolve_assets("cached"))
-        from simeval.preview import contact_sheet
+        from simeval.preview import condition_sheet, contact_sheet
 
-        sheet = contact_sheet(suite, task, init_state=init_state, assets=folders, size=size)
+        if config.perturb:
+            episodes = [replace(spec, resolution=size) for spec in plan.episodes]
+            sheet = condition_sheet(episodes, assets=folders[0] if folders else None, step=step)
+        else:
+            sheet = contact_sheet(suite, first.task, init_state=first.init_state, assets=folders, size=size)
     except EnvError as error:
         raise ConfigError(str(error)) from None
     import imageio.v3 as imageio

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -169,14 +169,16 @@ def _duration(seconds: float) -> str:
 @app.command(name="list")
 def list_(
     what: Annotated[str, typer.Argument(help=" | ".join(LISTS))],
+    name: Annotated[str | None, typer.Argument(help="Everything about this perturbation.")] = None,
     suite: Annotated[str | None, typer.Option(help="Only this suite's tasks.")] = None,
+    plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
 ) -> None:
     """List suites, tasks, perturbations, policies or protocols."""
     from simeval import catalogue
 
     if what not in LISTS:
         raise ConfigError(f"list: no list '{what}'{nearest(what, LISTS)}")
-    for line in catalogue.lines(what, suite):
+    for line in catalogue.lines(what, name, suite=suite, own=tuple(plugin or ())):
         print(line)
 
 
@@ -185,6 +187,7 @@ def video(
     folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder.")],
     episode: Annotated[str | None, typer.Option(help="Only this episode id.")] = None,
     failures: Annotated[bool, typer.Option("--failures", help="Only failed episodes.")] = False,
+    successes: Annotated[bool, typer.Option("--successes", help="Only successful episodes.")] = False,
     flips: Annotated[bool, typer.Option("--flips", help="Only pairs whose outcome a perturbation changed.")] = False,
     camera: Annotated[str, typer.Option(help="agentview, wrist or both.")] = "both",
     size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024, even.")] = 512,
@@ -195,7 +198,10 @@ def video(
     from simeval.store import Run
     from simeval.video import Selection, render_videos
 
-    which: Literal["all", "failures", "flips"] = "flips" if flips else "failures" if failures else "all"
+    chosen = [name for name, on in (("flips", flips), ("failures", failures), ("successes", successes)) if on]
+    if len(chosen) > 1:
+        raise ConfigError(f"--{chosen[0]} and --{chosen[1]}: choose one")
+    which = chosen[0] if chosen else "all"
     wanted = Selection(which=which, episode=episode, camera=camera, size=size, compare=compare, limit=limit)
     for path in render_videos(Run.load(folder), wanted):
         print(path)
@@ -206,16 +212,30 @@ def preview(
     suite: Annotated[str, typer.Option(help="Suite.")] = "libero_spatial",
     task: Annotated[int, typer.Option(help="Task number.")] = 0,
     init_state: Annotated[int, typer.Option(help="Initial state.")] = 0,
+    perturb: Annotated[
+        list[str] | None, typer.Option(help="Condition or sweep to show beside the clean picture; repeatable.")
+    ] = None,
+    step: Annotated[int, typer.Option(help="Control steps that the robot has held still, with --perturb.")] = 0,
+    plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
     assets: Annotated[
         str | None, typer.Option(help="Only these scenes.  [default: bundled, and official if here]")
     ] = None,
     size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024.")] = 256,
     out: Annotated[str, typer.Option(help="PNG file.")] = "preview.png",
 ) -> None:
-    """Draw a task's first frame from both cameras, bundled scenes beside official ones."""
+    """Draw what a policy would see: a task's first frame from both cameras, or what perturbations make of it."""
     from simeval import api
+    from simeval.config import EvalConfig
 
-    print(api.write_preview(suite, task, init_state=init_state, assets=assets, size=size, out=Path(out)))
+    config = EvalConfig(
+        suite=(suite,),
+        tasks=str(task),
+        init_states=str(init_state),
+        assets=assets,
+        perturb=tuple(perturb or ()),
+        plugin=tuple(plugin or ()),
+    )
+    print(api.write_preview(config, size=size, out=Path(out), step=step))
 
 
 @app.command()

@@ -13,7 +13,9 @@ from envs.suites import PROTOCOLS, SUITES
 from simeval.errors import ConfigError, nearest
 
 SCRIPTED_POLICIES = ("expert", "seeker", "zero", "random")
-"""Policies of our own; every other name is a checkpoint."""
+"""Policies of our own that need no checkpoint."""
+BUNDLED_POLICY = "bundled"
+"""The checkpoint in the package, trained in the bundled scenes; every other name is a checkpoint of yours."""
 TRACES = ("all", "failures", "none")
 VIDEOS = ("none", "all", "failures", "successes", "flips")
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -44,7 +46,7 @@ class EvalConfig:
     )
     policy: str | None = option(
         None,
-        "expert, seeker, zero, random, a checkpoint folder, or a hub id.  [default: expert; on toy seeker]",
+        "bundled, expert, seeker, zero, random, a checkpoint folder, or a hub id.  [default: bundled; on toy seeker]",
         changes_results=True,
     )
     n_action_steps: int | None = option(
@@ -58,7 +60,7 @@ class EvalConfig:
     assets: str | None = option(
         None,
         "Scenes: bundled, official (SIMEVAL_LIBERO_ASSETS, the cache, the hub), hub, or PATH.  "
-        "[default: bundled for scripted policies, official for checkpoints]",
+        "[default: bundled for our own policies, official for other checkpoints]",
         changes_results=True,
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = option(
@@ -73,6 +75,10 @@ class EvalConfig:
     )  # fmt: skip
     workers: int | None = option(None, "Rollout workers; 0 runs in this process.  [default: one per core]")
     ray_address: str | None = option(None, "Address of a Ray cluster, or auto.  [default: start Ray here]")
+    plugin: tuple[str, ...] = option(
+        (),
+        "Python file with perturbation axes of your own; repeatable. What it says, not its name, is part of the run.",
+    )
     out: str | None = option(None, "Run folder.  [default: results/<suite>-<policy>-<hash of the plan>]")
     traces: Literal["all", "failures", "none"] = option("all", "Which episodes keep a trace.", choices=TRACES)
     video: Literal["none", "all", "failures", "successes", "flips"] = option(
@@ -95,18 +101,21 @@ class EvalConfig:
             raise ConfigError(f"--video {self.video}: needs --traces all, not {self.traces}")
         if self.video == "failures" and self.traces == "none":
             raise ConfigError("--video failures: needs --traces all or failures")
+        # A run may be resumed from another folder.
+        object.__setattr__(self, "plugin", tuple(str(Path(path).expanduser().absolute()) for path in self.plugin))
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"--seed {self.seed}: must be in [0, 2**63)")
 
     @property
     def policy_name(self) -> str:
         """The policy, with the default filled in."""
-        return self.policy or ("seeker" if self.suite == ("toy",) else "expert")
+        return self.policy or ("seeker" if self.suite == ("toy",) else BUNDLED_POLICY)
 
     @property
     def assets_choice(self) -> str:
         """Which scenes, with the default filled in: those that the policy was made for."""
-        return self.assets or ("bundled" if self.policy_name in SCRIPTED_POLICIES else "official")
+        at_home = (*SCRIPTED_POLICIES, BUNDLED_POLICY)
+        return self.assets or ("bundled" if self.policy_name in at_home else "official")
 
     @property
     def worker_count(self) -> int:
@@ -121,6 +130,10 @@ class EvalConfig:
     def to_dict(self) -> dict[str, Any]:
         """All settings, JSON- and YAML-ready; `from_mapping` reads them back."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+
+_ALSO = {"plugins": "plugin"}
+"""Other spellings of keys in YAML files."""
 
 
 def _plain(value: Any) -> Any:
@@ -152,7 +165,7 @@ def from_mapping(values: Mapping[str, Any], base: EvalConfig | None = None) -> E
     hints = typing.get_type_hints(EvalConfig)
     checked = {}
     for name, value in values.items():
-        key = str(name).replace("-", "_")
+        key = _ALSO.get(str(name), str(name).replace("-", "_"))
         if key not in known:
             raise ConfigError(f"no option '{name}'{nearest(str(name), list(known))}")
         checked[key] = _checked(key, value, hints[key], known[key].metadata["choices"])

@@ -5,11 +5,14 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
-from envs.suites import INIT_STATES, PROTOCOLS, other_goals, tasks
+from envs.suites import INIT_STATES, PROTOCOLS, tasks
 from perturbations.base import SpecError
 from perturbations.spec import Condition, parse_sweep
+from simeval import plugins
 from simeval.config import SCRIPTED_POLICIES, EvalConfig, parse_indices
 from simeval.errors import ConfigError
+from simeval.instructions import why_untellable
+from simeval.policies import bundled
 from simeval.types import CLEAN, EpisodeSpec
 
 LONGEST = 150
@@ -43,15 +46,20 @@ def make_plan(config: EvalConfig) -> Plan:
     Raises:
         ConfigError: a task, initial state or perturbation that does not exist.
     """
+    plugins.load(plugins.read(config.plugin))
     conditions = _conditions(config.perturb)
     protocol = PROTOCOLS[config.protocol]
     episodes: list[EpisodeSpec] = []
     notes: list[str] = []
+    unknown = [suite for suite in config.suite if suite not in bundled.TRAINED_ON]
+    if config.policy_name == bundled.NAME and unknown:
+        known = ", ".join(bundled.TRAINED_ON)
+        notes.append(f"policy bundled: trained on {known} alone; nothing can be expected of it on {', '.join(unknown)}")
     for suite in config.suite:
         limits = protocol.limits[suite]
         numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")
-        runnable = {str(c): [n for n in numbers if _feasible(c, suite, n)] for c in conditions}
-        notes += _notes(suite, numbers, runnable)
+        refusals = {str(c): _refusals(c, suite, numbers) for c in conditions}
+        notes += [_note(suite, condition, found) for condition, found in refusals.items() if found]
         episodes += [
             EpisodeSpec(
                 suite=suite,
@@ -69,8 +77,9 @@ def make_plan(config: EvalConfig) -> Plan:
             for init_state in parse_indices(config.init_states, INIT_STATES, "init_states")
             for repeat in range(config.repeats)
             for condition in conditions
-            if task in runnable[str(condition)]
+            if task not in refusals[str(condition)]
         ]
+    _check_all_run(conditions, episodes, notes)
     return Plan(tuple(episodes), tuple(str(c) for c in conditions), tuple(notes))
 
 
@@ -87,19 +96,23 @@ def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _feasible(condition: Condition, suite: str, task: int) -> bool:
-    return "instruction:counterfactual" not in str(condition) or bool(other_goals(suite, task))
+def _refusals(condition: Condition, suite: str, numbers: tuple[int, ...]) -> dict[int, str]:
+    """Why tasks cannot be given the instruction of a condition, by task."""
+    reasons = {number: why_untellable(condition, tasks(suite)[number]) for number in numbers}
+    return {number: reason for number, reason in reasons.items() if reason}
 
 
-def _notes(suite: str, numbers: tuple[int, ...], runnable: dict[str, list[int]]) -> list[str]:
-    notes = []
-    for condition, possible in runnable.items():
-        missing = [str(n) for n in numbers if n not in possible]
-        if not possible:
-            raise ConfigError(f"--perturb {condition}: no task of {suite} among {', '.join(missing)} has another goal")
-        if missing:
-            notes.append(f"{condition}: {suite} tasks {', '.join(missing)} have no other goal and are left out")
-    return notes
+def _note(suite: str, condition: str, refusals: dict[int, str]) -> str:
+    reason = next(iter(refusals.values())).partition(": ")[2]
+    return f"{condition}: {suite} tasks {', '.join(map(str, refusals))} are left out; {reason}"
+
+
+def _check_all_run(conditions: tuple[Condition, ...], episodes: list[EpisodeSpec], notes: list[str]) -> None:
+    planned = {spec.condition for spec in episodes}
+    for condition in map(str, conditions):
+        if condition not in planned and episodes:
+            note = next(note for note in notes if note.startswith(f"{condition}: "))
+            raise ConfigError(f"--perturb {note}; no task is left")
 
 
 STEP_SECONDS = {"toy": 0.0008, "libero": 0.012}

@@ -81,7 +81,7 @@ class Tally:
         while self._prefix[key] < len(specs) and specs[self._prefix[key]] in self.outcomes:
             spec = specs[self._prefix[key]]
             outcome = self.outcomes[spec]
-            if outcome != "error":
+            if outcome in ("success", "failure"):
                 self._counts[spec.condition][0] += outcome == "success"
                 self._counts[spec.condition][1] += 1
             self._prefix[key] += 1

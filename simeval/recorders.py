@@ -65,8 +65,8 @@ class Recorder(Protocol):
     def start(self, instruction: str, state: NDArray[np.float64]) -> None:
         """The episode begins: the instruction and the settled state."""
 
-    def chunk(self, step: int, chunk: ActionChunk, states: NDArray[np.float64]) -> None:
-        """A chunk was predicted after `step` control steps; executing its head led through `states`."""
+    def chunk(self, step: int, chunk: ActionChunk, actions: NDArray[np.float32], states: NDArray[np.float64]) -> None:
+        """A chunk was predicted after `step` control steps; executing `actions` instead of its head led to `states`."""
 
 
 @dataclass
@@ -83,10 +83,10 @@ class TraceRecorder:
         """See `Recorder`."""
         self.instruction, self.states = instruction, [state[None]]
 
-    def chunk(self, step: int, chunk: ActionChunk, states: NDArray[np.float64]) -> None:
+    def chunk(self, step: int, chunk: ActionChunk, actions: NDArray[np.float32], states: NDArray[np.float64]) -> None:
         """See `Recorder`."""
         self.states.append(states)
-        self.actions.append(chunk[: len(states)])
+        self.actions.append(actions)
         self.chunks.append(chunk)
         self.steps.append(step)
 

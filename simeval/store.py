@@ -12,7 +12,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, Self
 from simeval.config import PLANNED
 from simeval.errors import ConfigError
 from simeval.recorders import Trace
-from simeval.types import EpisodeResult, EpisodeSpec
+from simeval.types import EpisodeResult, EpisodeSpec, Magnitude
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
-OPTIONAL = ("first_success", "mean_abs", "psnr")
+OPTIONAL = ("first_success", "first_hit", *(field.name for field in fields(Magnitude)))
 """Numbers that not every episode has."""
 
 
@@ -299,5 +299,9 @@ def _flat(result: EpisodeResult) -> dict[str, Any]:
     for group in ("timings", "counts", "magnitude"):
         prefix = "seconds_" if group == "timings" else ""
         values = row.pop(group)
-        flat |= {f"{prefix}{key}": value for key, value in (values or {"mean_abs": None, "psnr": None}).items()}
+        flat |= {f"{prefix}{key}": value for key, value in (values or asdict(Magnitude())).items()}
+    # Tables of cells, for CSV and Parquet.
+    for name in ("hits", "visible"):
+        row[name] = None if row[name] is None else json.dumps(dict(row[name]))
+    row["flags"] = " ".join(row["flags"])
     return flat | row

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 
 from envs.base import CAMERAS, CONTROL_HZ
 from envs.build import EnvCache
+from envs.suites import tasks
 from perturbations.spec import parse
+from simeval import plugins
 from simeval.errors import ConfigError, nearest
 from simeval.recorders import Trace
 from simeval.seeding import PairStreams
+from simeval.senses import first_masks
 from simeval.store import Run, trace_path
 from simeval.types import CLEAN, EpisodeResult
 
@@ -76,6 +79,7 @@ def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
     from simeval.api import assets_of
 
     chosen, assets = select(run, wanted), assets_of(run)
+    plugins.load(plugins.read(run.manifest["config"].get("plugin", ())))
     # Two arms are drawn frame by frame in turn, and a scene perturbation of one must not show in the other.
     scenes = [EnvCache(assets) for _ in range(2)]
     twins = {r.spec.pair_id: r for r in run.results if r.spec.condition == CLEAN}
@@ -92,7 +96,7 @@ def matching(run: Run, wanted: Selection) -> list[EpisodeResult]:
     Raises:
         ConfigError: the named episode does not exist.
     """
-    results = [r for r in run.results if r.outcome != "error"]
+    results = [r for r in run.results if r.outcome in ("success", "failure")]
     clean = {r.spec.pair_id: r.outcome for r in results if r.spec.condition == CLEAN}
     if wanted.episode is not None:
         results = [r for r in results if r.spec.id == wanted.episode]
@@ -157,10 +161,13 @@ def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) 
     streams, condition = PairStreams.of(spec), parse(spec.condition)
     env.reset(spec)
     condition.apply_scene(env.scene(), streams.generator)
+    applied = condition.start(streams.generator)
+    env.set_state(trace.states[0])
+    applied.masks = first_masks(env, condition, tasks(spec.suite)[spec.task].goal, CAMERAS)
     for step, state in enumerate(trace.states):
         env.set_state(state)
         clean = {camera: env.render(camera, wanted.size) for camera in wanted.cameras}
-        seen = condition.apply_images(clean, step, streams.generator)
+        seen = applied.images(clean, step)
         picture = np.concatenate([seen[camera] for camera in wanted.cameras], axis=1)
         yield np.concatenate([_caption(picture.shape[1], step, trace, result), picture])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from envs.build import EnvCache
 from simeval.errors import ConfigError, error_line
+from simeval.plugins import Plugin, load
 from simeval.policies.base import Policy, PolicySpec
 from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.recorders import Trace, TraceRecorder
@@ -24,11 +25,13 @@ class WorkerSetup:
         policy: how to load the policy, or a client of one that runs elsewhere.
         assets: LIBERO's asset folder, if any LIBERO suite is asked for.
         traces: `all`, `failures` or `none`.
+        plugins: axes of the user's own.
     """
 
     policy: PolicyChoice | Policy
     assets: Path | None
     traces: str
+    plugins: tuple[Plugin, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,13 @@ class EpisodeWorker:
     """A policy, the scenes built so far, and the loop."""
 
     def __init__(self, setup: WorkerSetup) -> None:
-        """Loads the policy.
+        """Loads the policy and the plugins.
 
         Raises:
-            ConfigError: it cannot be loaded.
+            ConfigError: they cannot be loaded.
         """
         os.environ.update(ONE_THREAD)
+        load(setup.plugins)
         self._setup = setup
         self._policy = load_policy(setup.policy) if isinstance(setup.policy, PolicyChoice) else setup.policy
         self._envs = EnvCache(setup.assets)

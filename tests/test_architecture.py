@@ -25,39 +25,72 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.provenance": {"envs.base", "envs.rendering"},
     # What is asked for.
     "simeval.config": {"simeval.errors", "envs.suites"},
-    "simeval.plan": LEAVES | {"simeval.config", "envs.suites", "perturbations.base", "perturbations.spec"},
+    "simeval.plugins": {"simeval.errors", "perturbations.base"},
+    "simeval.instructions": {
+        *("simeval.errors", "envs.suites"),
+        *("perturbations.base", "perturbations.instruction", "perturbations.spec"),
+    },
+    "simeval.plan": LEAVES
+    | {"simeval", "simeval.config", "simeval.instructions", "simeval.plugins", "simeval.policies.bundled"}
+    | {"envs.suites", "perturbations.base", "perturbations.spec"},
     "simeval.catalogue": {
-        *("simeval.errors", "simeval.config", "simeval.policies.registry"),
+        *("simeval", "simeval.errors", "simeval.config", "simeval.plugins", "simeval.policies*"),
         *("envs.suites", "perturbations.base"),
     },
     # Policies.
     "simeval.policies": set(),
     "simeval.policies.base": {"envs.base"},
     "simeval.policies.registry": LEAVES | {"simeval.policies*", "envs.suites"},
+    "simeval.policies.bundled": set(),
+    "simeval.policies.bundled.*": {"simeval.policies*", "envs.*", "perturbations.base"},
     "simeval.policies.*": {"simeval.errors", "simeval.policies.*", "envs.base"},
     # The loop, and what runs it. None of these may write a run.
     "simeval.rollout": LEAVES
-    | {"simeval.seeding", "simeval.recorders", "simeval.policies.base"}
+    | {"simeval.instructions", "simeval.seeding", "simeval.recorders", "simeval.policies.base"}
+    | {"simeval.senses", "simeval.interventions", "simeval.tally"}
     | {"envs.base", "envs.suites", "perturbations.base", "perturbations.spec"},
+    "simeval.senses": {"simeval.policies.base", "envs.base", "perturbations.base", "perturbations.condition"},
+    "simeval.interventions": {"envs.base", "perturbations.base", "perturbations.condition"},
+    "simeval.tally": LEAVES
+    | {"simeval.senses", "simeval.interventions", "envs.base", "perturbations.base", "perturbations.condition"},
     "simeval.recorders": {"simeval.policies.base"},
     "simeval.worker": LEAVES
-    | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"},
+    | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"}
+    | {"simeval.plugins"},
     "simeval.runner": LEAVES | {"simeval.worker", "simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
     "simeval.store": LEAVES | {"simeval.config", "simeval.recorders"},
     "simeval.stats*": {"simeval.stats.*"},
-    "simeval.analysis": {"simeval.types", "simeval.stats.*"},
+    "simeval.groups": {"simeval.types", "simeval.stats.*"},
+    "simeval.following": {"simeval.types", "simeval.groups", "simeval.stats.*"},
+    "simeval.flagged": {"simeval.groups"},
+    "simeval.analysis": {"simeval.types", "simeval.groups", "simeval.following", "simeval.flagged", "simeval.stats.*"},
     "simeval.report*": {"simeval.types", "simeval.report*", "simeval.analysis", "simeval.stats.intervals"},
     "simeval.progress": {"simeval.types", "simeval.plan"},
     # It draws stored states again, so it needs scenes; it must not run anything.
     "simeval.video": LEAVES
-    | {"simeval.store", "simeval.recorders", "simeval.seeding", "simeval.config", "simeval.api"}
-    | {"envs.base", "envs.build", "perturbations.spec"},
-    "simeval.preview": {"envs.*"},
+    | {"simeval", "simeval.store", "simeval.recorders", "simeval.seeding", "simeval.config", "simeval.api"}
+    | {"simeval.plugins", "simeval.senses"}
+    | {"envs.base", "envs.build", "envs.suites", "perturbations.spec"},
+    "simeval.lettering": set(),
+    "simeval.preview": {
+        *("simeval.types", "simeval.lettering", "simeval.policies.base", "simeval.recorders", "simeval.rollout"),
+        *("envs.*", "perturbations.base", "perturbations.spec"),
+    },
+    "simeval.testing": {
+        *("simeval.seeding", "envs.base", "envs.build", "envs.libero_files"),
+        *("perturbations.base", "perturbations.condition", "perturbations.spec"),
+    },
+    # It looks at the machine, not at runs; whatever may crash it starts as a process of its own.
+    "simeval.doctor*": {
+        *("simeval.doctor*", "simeval.errors", "simeval.provenance"),
+        *("envs.base", "envs.build", "envs.libero_files", "envs.rendering"),
+    },
     # The composition root and its command line.
     "simeval.api": {
         *LEAVES,
         *("simeval", "simeval.config", "simeval.plan", "simeval.policies*", "simeval.progress", "simeval.provenance"),
+        "simeval.plugins",
         *("simeval.runner", "simeval.store", "simeval.worker", "simeval.analysis", "simeval.report"),
         *("envs.base", "envs.libero_files", "envs.assets", "envs.rendering", "simeval.preview"),
     },
@@ -80,6 +113,8 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.errors": set(),
     "simeval.types": set(),
     "simeval.plan": set(),
+    "simeval.plugins": set(),
+    "simeval.instructions": {"numpy"},
     "simeval.catalogue": set(),
     "simeval.worker": set(),
     "simeval.api": {"rich", "imageio"},
@@ -87,27 +122,41 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.seeding": {"numpy"},
     "simeval.recorders": {"numpy"},
     "simeval.rollout": {"numpy"},
+    "simeval.senses": {"numpy"},
+    "simeval.interventions": {"numpy"},
+    "simeval.tally": {"numpy"},
     "simeval.provenance": {"mujoco", "OpenGL"},
     "simeval.runner": {"ray"},
     "simeval.policies.scripted": {"numpy", "cv2"},
     "simeval.policies.base": {"numpy"},
     "simeval.policies.registry": set(),
     "simeval.policies.server": {"ray"},
+    "simeval.policies.bundled": set(),
+    "simeval.policies.bundled.*": {"numpy", "torch", "lerobot", "transformers", "tokenizers", "safetensors"},
     "simeval.policies*": {"numpy", "torch", "lerobot", "huggingface_hub", "httpx"},
     "simeval.stats*": {"numpy", "scipy", "statsmodels"},
     "simeval.analysis": {"pandas"},
+    "simeval.groups": {"pandas"},
+    "simeval.following": {"pandas"},
+    "simeval.flagged": {"pandas"},
     "simeval.store": {"pandas"},
     "simeval.report*": {"rich", "matplotlib"},
     "simeval.progress": {"rich"},
     "simeval.video": {"numpy", "cv2", "imageio"},
-    "simeval.preview": {"numpy", "cv2"},
+    "simeval.lettering": {"numpy", "cv2"},
+    "simeval.preview": {"numpy"},
+    "simeval.testing": {"numpy"},
     "simeval.cli": {"typer", "rich"},
+    "simeval.doctor*": {"numpy", "mujoco", "torch", "ray", "huggingface_hub", "packaging"},
     "simeval": set(),
 }
 """Our modules -> distributions that they may import, anywhere in the file; the standard library is free."""
 
 HEAVY = {"torch", "lerobot", "ray", "mujoco", "matplotlib", "robosuite", "libero", "huggingface_hub"}
 """Too slow to load for `simeval --help`: within `simeval` only inside functions."""
+
+TRAINING = {f"simeval.policies.bundled.{name}" for name in ("architecture", "dataset", "fitting", "objective")}
+"""Torch is what they are about, and nothing that evaluates imports them; a test below holds that."""
 
 
 @dataclass(frozen=True)
@@ -182,10 +231,15 @@ def test_modules_import_only_what_the_design_allows(module):
             assert top in outside or found.for_types, f"{found}, which the design does not allow"
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("simeval")])
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("simeval") and name not in TRAINING])
 def test_what_is_slow_to_load_is_imported_inside_functions(module):
     slow = [i for i in imports_of(module) if i.target.split(".")[0] in HEAVY and not i.in_function and not i.for_types]
     assert [str(found) for found in slow] == []
+
+
+def test_nothing_that_evaluates_needs_what_trains():
+    users = {m for m in MODULES if any(found.target in TRAINING for found in imports_of(m))}
+    assert users <= {*TRAINING, "simeval.policies.bundled.train"}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("simeval.report")])
@@ -205,7 +259,7 @@ def test_the_tables_name_no_module_that_is_gone():
 def test_imports_inside_functions_are_seen():
     """The walker would be worth nothing if it only saw the top of a file."""
     assert any(i.target == "ray" and i.in_function for i in imports_of("simeval.runner"))
-    assert any(i.target == "mujoco" and i.for_types for i in imports_of("perturbations.base"))
+    assert any(i.target == "mujoco" and i.for_types for i in imports_of("perturbations.handles"))
     assert any(i.target == "simeval.analysis" and i.in_function for i in imports_of("simeval.api"))
 
 

@@ -28,6 +28,7 @@ FULL = EvalConfig(
     workers=3,
     ray_address="auto",
     out="there",
+    plugin=("my_axes.py",),
     traces="failures",
     video="failures",
 )
@@ -50,7 +51,7 @@ def test_every_option_explains_itself(item):
 
 
 def test_what_only_says_how_to_run_is_no_part_of_what_a_resumed_run_must_agree_on():
-    how = {"inference", "workers", "ray_address", "out", "traces", "video"}
+    how = {"inference", "workers", "ray_address", "plugin", "out", "traces", "video"}
     assert {item.name for item in fields(EvalConfig)} - set(EvalConfig().result_fields()) == how
 
 

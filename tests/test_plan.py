@@ -90,11 +90,20 @@ def test_tasks_without_another_goal_are_left_out_of_a_counterfactual_and_said():
     assert note.startswith("instruction:counterfactual: libero_10 tasks ")
 
 
+def test_a_suite_without_an_instruction_does_not_stop_the_others():
+    config = EvalConfig(suite=("libero_object", "libero_goal"), init_states="0", perturb=("instruction:placeswap",))
+    plan = make_plan(config)
+    assert {s.suite for s in plan.episodes if s.condition != "none"} == {"libero_goal"}
+    assert [note.split(" tasks ")[0] for note in plan.notes] == [
+        f"instruction:placeswap: {suite}" for suite in ("libero_object", "libero_goal")
+    ]
+
+
 def test_a_condition_that_no_task_can_carry_is_refused():
     plan = make_plan(EvalConfig(suite=("libero_10",), init_states="0", perturb=("instruction:counterfactual",)))
     able = {spec.task for spec in plan.episodes if spec.condition != "none"}
     unable = str(next(iter(set(range(10)) - able)))
-    with pytest.raises(ConfigError, match="has another goal"):
+    with pytest.raises(ConfigError, match=r"no counterfactual instruction exists for the task .*; no task is left"):
         make_plan(EvalConfig(suite=("libero_10",), tasks=unable, perturb=("instruction:counterfactual",)))
 
 

@@ -286,7 +286,7 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_finished(finished, tmp_path
     assert full.returncode == 1
     assert full.stderr == "simeval: File too large; finished episodes are safe, the same command resumes\n"
     kept = Run.load(folder).results
-    assert len(kept) == 5 if traces == "none" else 1 <= len(kept) < 6
+    assert 1 <= len(kept) < 6
     assert not list(folder.rglob("*.part"))
     assert call(*words, "--out", folder).code == 0
     assert rows(folder) == rows(finished)
@@ -362,8 +362,10 @@ def test_the_table_has_a_row_per_episode_in_the_order_of_the_plan(finished):
     assert list(frame.columns) == [
         *("id", "pair_id", "suite", "task", "init_state", "condition", "repeat", "root_seed", "env_seed", "max_steps"),
         *("settle_steps", "resolution", "seconds_reset", "seconds_physics", "seconds_render", "seconds_perturb"),
-        *("seconds_inference", "control_steps", "renders", "policy_calls", "mean_abs", "psnr", "outcome", "steps"),
-        *("first_success", "reached", "instruction", "error_phase", "error_text", "state_digest"),
+        *("seconds_inference", "control_steps", "renders", "policy_calls", "frames", "perturbed_frames"),
+        *("mean_abs", "psnr", "scene_mean_abs", "scene_psnr", "state", "action", "age_steps", "moved_cm", "joints_rad"),
+        *("outcome", "steps", "first_success", "reached", "instruction", "error_phase", "error_text", "state_digest"),
+        *("first_hit", "source", "goal", "hits", "approached", "visible", "flags"),
     ]
     assert list(frame.condition.cat.categories) == ["none", "noise:0.3", "instruction:empty"]
     assert list(frame.suite.cat.categories) == ["toy"]

@@ -43,6 +43,7 @@ class PolicySpec:
         n_action_steps: actions of each chunk that are executed before the policy looks again.
         cameras: entries of `envs.base.CAMERAS` that it looks at; empty for policies that see no pixels.
         privileged: whether it is given the simulator's state.
+        state_std: standard deviation of each number of the state in its training data, if it knows.
         fingerprint: what its outputs depend on (checkpoint hash, dtypes, batch size ...): part of the manifest.
     """
 
@@ -50,6 +51,7 @@ class PolicySpec:
     n_action_steps: int
     cameras: tuple[str, ...]
     privileged: bool = False
+    state_std: tuple[float, ...] | None = None
     fingerprint: tuple[tuple[str, Any], ...] = ()
 
 

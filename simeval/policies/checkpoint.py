@@ -22,6 +22,7 @@ from typing import Any
 
 from envs.base import ACTION_SIZE, CAMERAS, STATE_SIZE
 from simeval.errors import ConfigError
+from simeval.policies import bundled
 
 STATE_KEY = "observation.state"
 ACTION_KEY = "action"
@@ -163,6 +164,8 @@ def _locate(checkpoint: str) -> tuple[Path, str]:
     Raises:
         ConfigError: no such folder, or the hub does not have it or cannot be reached.
     """
+    if checkpoint == bundled.NAME:
+        return bundled.CHECKPOINT, bundled.NAME
     folder = Path(checkpoint).expanduser()
     if checkpoint and folder.is_dir():
         return folder.resolve(), _name(folder.resolve())

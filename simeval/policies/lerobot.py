@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from envs.base import ACTION_SIZE, STATE_SIZE, Observation
 from simeval.errors import ConfigError, nearest
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
-from simeval.policies.checkpoint import Checkpoint, hub_or_cache, one_line, read, sha256
+from simeval.policies.checkpoint import STATE_KEY, Checkpoint, hub_or_cache, one_line, read, sha256
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
@@ -105,6 +105,7 @@ class LerobotPolicy:
             name=checkpoint.name,
             n_action_steps=checkpoint.n_action_steps,
             cameras=tuple(checkpoint.cameras),
+            state_std=self._state_std(),
             fingerprint=self._fingerprint(),
         )
 
@@ -201,6 +202,14 @@ class LerobotPolicy:
         picture = np.zeros((*self._checkpoint.picture_size, 3), np.uint8)
         images = dict.fromkeys(self._checkpoint.cameras, picture)
         return PolicyInput(Observation(images, np.zeros(STATE_SIZE, np.float32), 0), instruction, "", 0, noise_seed=0)
+
+    def _state_std(self) -> tuple[float, ...] | None:
+        """Spread of the state in training, where the preprocessor scales by it."""
+        for step in self._parts.preprocess.steps:
+            found = (getattr(step, "stats", None) or {}).get(STATE_KEY, {}).get("std")
+            if found is not None:
+                return tuple(float(value) for value in found)
+        return None
 
     def _fingerprint(self) -> tuple[tuple[str, Any], ...]:
         from importlib.metadata import version

@@ -8,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from simeval.analysis import ConditionDrop, ConditionRate, OverallRate, RunAnalysis
+from simeval.analysis import ConditionDrop, ConditionRate, FlagCount, OverallRate, RunAnalysis
 from simeval.report.words import (
     NOTHING,
     decimal,
@@ -25,6 +25,11 @@ ROOMY = 100
 METHODS = (
     "95 % intervals: success by Wilson on the effective n (these tasks, other initial states); "
     "drop by Bonett-Price on pairs; p by McNemar's exact test."
+)
+FOLLOWING = (
+    "index: P(instructed goal | its instruction) - P(that goal | the original instruction); "
+    "ignore rate: P(original goal | other instruction) / P(original goal | original instruction); "
+    "went for it: the gripper first closed next to what the instructed goal wants moved."
 )
 
 
@@ -58,7 +63,7 @@ def render_tables(run: RunAnalysis, *, policy: str, assets: str, roomy: bool = F
         parts += [_overall_table(run.overall, roomy=roomy), Text()]
     if run.language:
         parts += [render_language(run, roomy=roomy)]
-    parts += [Text(line) for line in error_notes(run.rates, run.drops)]
+    parts += [Text(line) for line in (*error_notes(run.rates, run.drops), *map(flag_note, run.flags))]
     parts += [Text(f"{METHODS} {visible(run.drops)}" if run.drops else METHODS), Text(assets)]
     return Group(*parts)
 
@@ -90,7 +95,35 @@ def render_language(run: RunAnalysis, *, roomy: bool = False) -> Group:
             shares = [with_interval(share.rate, share.interval) for share in (row.followed, row.ignored, row.neither)]
             table.add_row(Text(row.condition), str(row.n), *shares, str(row.errors))
         parts += [table, Text()]
+    measured = [row for row in run.language if row.index is not None]
+    if measured:
+        table = _table("language following, paired with `none`", "suite", "condition", roomy=roomy)
+        for header in ("pairs", "index, points\n[95 % CI]", "ignore rate, %\n[95 % CI]", "went for\nit, %"):
+            table.add_column(header, justify="right", no_wrap=True)
+        for row in measured:
+            index = with_interval(row.index, row.index_interval)
+            ignored = with_interval(row.ignore_rate, row.ignore_interval)
+            if row.ignore_rate is not None and row.ignore_interval is None:
+                ignored = decimal(row.ignore_rate)
+            went = decimal(row.approached.rate) if row.approached else NOTHING
+            table.add_row(row.suite, Text(row.condition), str(row.pairs), index, ignored, went)
+        parts += [table, Text(FOLLOWING), Text()]
     return Group(*parts)
+
+
+def flag_note(row: FlagCount) -> str:
+    """One line on episodes that should not be averaged in silence."""
+    count = f"{row.condition} on {row.suite}: {row.episodes} of {row.planned} episodes"
+    kind, _, part = row.flag.partition(":")
+    match kind:
+        case "infeasible":
+            return f"{count} left out as infeasible, e.g. {row.example}: {row.reason}"
+        case "no_op":
+            return f"{count} unchanged by its {part} part, as the policy sees it, e.g. {row.example}"
+        case "spill":
+            return f"{count} with a change in {part}, which it is not aimed at, e.g. {row.example}"
+        case _:
+            return f"{count} flagged {row.flag.replace('_', ' ')}, e.g. {row.example}"
 
 
 def _suite_table(suite: str, rates: Iterable[ConditionRate], drops: Iterable[ConditionDrop], *, roomy: bool) -> Table:

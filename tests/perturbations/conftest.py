@@ -65,3 +65,4 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a test register axes that are gone afterwards."""
     monkeypatch.setattr(base, "_axes", dict(base._axes))
     monkeypatch.setattr(base, "_functions", dict(base._functions))
+    monkeypatch.setattr(base, "_parameters", dict(base._parameters))

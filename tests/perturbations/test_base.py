@@ -18,6 +18,7 @@ from perturbations.base import (
     register,
 )
 from perturbations.spec import parse
+from perturbations.units import CONTROL_STEP_MS
 
 
 def declare(**changes):
@@ -39,10 +40,27 @@ def test_cameras_are_those_of_the_environments():
 
 
 def test_the_listing_is_in_order_of_application():
-    assert [info.name for info in axes()] == [
-        "instruction", "light", "blur.gaussian", "brightness", "noise", "occlusion"
-    ]  # fmt: skip
-    assert [stage.channel for stage in Stage] == ["language", "physics", "scene", *["image"] * 6, "state", "action"]
+    names = [info.name for info in axes()]
+    listed = [
+        "instruction",
+        "robot.qpos",
+        "light",
+        "blur.gaussian",
+        "brightness",
+        "noise",
+        "occlusion",
+        "jpeg",
+        "freeze",
+    ]
+    listed += ["obs.delay", "proprio.noise", "action.delay"]
+    assert [name for name in names if name in listed] == listed
+    assert len(set(names)) == len(names) >= 45
+    channels = ["language", "physics", "scene", *["image"] * 6, "timing", "state", "action"]
+    assert [stage.channel for stage in Stage] == channels
+
+
+def test_a_control_step_lasts_as_long_as_the_environments_say():
+    assert CONTROL_STEP_MS == 1000 / envs.base.CONTROL_HZ
 
 
 @pytest.mark.usefixtures("registry")

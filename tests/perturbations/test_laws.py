@@ -1,60 +1,68 @@
-"""Laws that hold for every registered axis at every strength."""
+"""Laws that hold for every axis at every strength, and that `check_perturbation` notices when they do not."""
 
-import copy
 import pickle
 
 import numpy as np
 import pytest
 
-from perturbations.base import CAMERAS, axes
-from perturbations.condition import number_text
+from envs.build import make_env
+from envs.libero_files import resolve_assets
+from perturbations.base import (
+    CAMERAS,
+    FRACTION,
+    MULTIPLIER,
+    NUMBER,
+    PROBABILITY,
+    AxisInfo,
+    Infeasible,
+    SpecError,
+    Stage,
+    axes,
+    register,
+)
 from perturbations.spec import parse
+from simeval.testing import check_perturbation, model_fields, values
+
+AXES = [info.name for info in axes()]
+IN_A_SCENE = [info.name for info in axes() if info.channel in ("scene", "physics")]
+TERMS = [f"{info.name}:{value}" for info in axes() for value in values(info)]
 
 
-def strengths(info):
-    """Identity, presets and both ends, or every word."""
-    numbers = (info.identity, *info.presets, *info.bounds)
-    return tuple(info.words) or tuple(dict.fromkeys(number_text(n) for n in numbers))
+@pytest.fixture(scope="module")
+def bundled():
+    env = make_env("libero_spatial", 0, 64, resolve_assets("bundled"))
+    yield env
+    env.close()
 
 
-AXES = [pytest.param(info, id=info.name) for info in axes()]
-TERMS = [f"{info.name}:{value}" for info in axes() for value in strengths(info)]
-IDENTITIES = [f"{info.name}:{info.identity}" for info in axes()]
-IMAGE = [info for info in axes() if info.channel == "image"]
-IMAGE_TERMS = [f"{info.name}:{value}{aim}" for info in IMAGE for value in strengths(info) for aim in ("", "@wrist")]
-IMAGE_CHANGES = [f"{info.name}:{value}" for info in IMAGE for value in info.presets]
-SCENE_CHANGES = [f"{info.name}:{v}" for info in axes() if info.channel == "scene" for v in info.presets]
+@pytest.mark.parametrize("name", AXES)
+def test_every_axis_keeps_the_laws(name, bundled):
+    check_perturbation(name, bundled)
 
 
-def fields(struct, prefix=""):
-    """Every array and number of a model, by dotted name."""
-    found = {}
-    for name in dir(struct):
-        if name.startswith("_") or callable(value := getattr(struct, name)):
-            continue
-        if isinstance(value, np.ndarray):
-            found[prefix + name] = value.tobytes()
-        elif isinstance(value, int | float):
-            found[prefix + name] = value
-        elif prefix + name in ("vis", "opt", "stat") or prefix == "vis.":
-            found |= fields(value, f"{prefix}{name}.")
-    return found
+@pytest.mark.slow
+@pytest.mark.official
+@pytest.mark.parametrize("suite", ["libero_spatial", "libero_object", "libero_goal", "libero_10"])
+def test_scene_and_physics_axes_keep_the_laws_in_the_official_scenes(suite, official_assets):
+    env = make_env(suite, 2, 64, official_assets)
+    try:
+        for name in IN_A_SCENE:
+            check_perturbation(name, env)
+    finally:
+        env.close()
 
 
-def changed(before, model):
-    after = fields(model)
-    assert before.keys() == after.keys()
-    return {name for name in before if before[name] != after[name]}
-
-
-@pytest.mark.parametrize("info", AXES)
-def test_declarations_are_complete(info):
-    assert len(info.presets) == (0 if info.words else 5)
-    assert info.source
-    assert info.value_means
-    assert info.cameras == (CAMERAS if info.channel == "image" else ())
-    assert (info.channel == "scene") == bool(info.writes)
-    assert not parse(info.example).terms[0].is_identity
+@pytest.mark.parametrize("name", [info.name for info in axes() if info.channel == "scene" and "tex" not in info.name])
+def test_scene_axes_keep_the_laws_in_the_toy_scene(name):
+    """Some need what the toy scene does not have, and say so; none breaks."""
+    env = make_env("toy", 0, 64, None)
+    try:
+        check_perturbation(name, env)
+    except AssertionError as error:
+        if "infeasible" not in str(error) and "changes nothing" not in str(error):
+            raise
+    finally:
+        env.close()
 
 
 @pytest.mark.parametrize("text", TERMS)
@@ -65,66 +73,151 @@ def test_canonical_text_reads_back_as_the_same_value(text):
     assert hash(pickle.loads(pickle.dumps(condition))) == hash(condition)
 
 
-@pytest.mark.parametrize("text", [*IDENTITIES, "none", "+".join(IDENTITIES)])
-def test_identity_is_byte_identical_to_none(text, picture, scene, context, streams):
-    condition = parse(text)
+def test_all_identities_together_are_byte_identical_to_none(picture, scene, context, streams):
+    condition = parse("+".join(f"{info.name}:{info.identity}" for info in axes()))
     images = dict.fromkeys(CAMERAS, picture)
-    before = fields(scene.model)
+    before = model_fields(scene.model)
     condition.apply_scene(scene, streams())
-    assert all(condition.apply_images(images, 3, streams())[camera] is picture for camera in CAMERAS)
-    assert changed(before, scene.model) == set()
+    applied = condition.start(streams())
+    state, actions = np.ones(8, np.float32), np.ones((4, 7), np.float32)
+    assert all(applied.images(images, 3)[camera] is picture for camera in CAMERAS)
+    assert applied.state(state, 3) is state
+    assert applied.actions(actions, 3) is actions
+    assert [applied.source(step) for step in range(9)] == list(range(9))
+    assert model_fields(scene.model) == before
     assert condition.instruction(context, streams()) == parse("none").instruction(context, streams())
-    assert condition.cameras == ()
-    assert condition.is_clean == (text == "none")
+    assert (condition.cameras, condition.scene_cameras, condition.steps, condition.wants_masks) == ((), (), (), False)
+    assert not condition.is_clean
 
 
-@pytest.mark.parametrize("text", IMAGE_TERMS)
-def test_images_keep_their_form_and_the_input_is_untouched(text, picture, streams):
-    original = picture.copy()
-    condition = parse(text)
-    seen = condition.apply_images(dict.fromkeys(CAMERAS, picture), 5, streams())
-    assert list(seen) == list(CAMERAS)
-    for camera in CAMERAS:
-        assert (seen[camera].dtype, seen[camera].shape) == (np.uint8, picture.shape)
-        assert (seen[camera] is picture) == (camera not in condition.cameras)
-    np.testing.assert_array_equal(picture, original)
+@pytest.mark.parametrize("text", ["noise:0.1", "occlusion:0.3", "action.noise:0.1", "proprio.noise:0.1"])
+def test_another_seed_gives_other_draws_and_the_same_kind_of_change(text, picture, streams):
+    def everything(term):
+        applied = parse(term).start(streams())
+        image = applied.images({"wrist": picture}, 2)["wrist"]
+        return [image, applied.state(np.zeros(8, np.float32), 2), applied.actions(np.zeros((3, 7), np.float32), 2)]
+
+    plain, again, other = (everything(text + end) for end in ("", "/seed=0", "/seed=1"))
+    assert all(np.array_equal(a, b) for a, b in zip(plain, again, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(plain, other, strict=True))
 
 
-@pytest.mark.parametrize("text", IMAGE_CHANGES)
-def test_the_same_key_gives_the_same_pixels_and_something_changes(text, picture, streams):
-    condition = parse(text)
-    first, second = (condition.apply_images({"agentview": picture}, 2, streams())["agentview"] for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-    assert not np.array_equal(first, picture)
+def declared(**changes):
+    known = {
+        "name": "mine",
+        "stage": Stage.SENSOR,
+        "family": "V",
+        "unit": NUMBER,
+        "value_means": "something",
+        "bounds": (0.0, 1.0),
+        "identity": 0.0,
+        "presets": (0.1, 0.2, 0.3, 0.4, 0.5),
+        "source": "this test",
+        "cameras": CAMERAS,
+    }
+    return AxisInfo(**(known | changes))
 
 
-@pytest.mark.parametrize("text", ["noise:0.1", "noise:0.1/mode=static", "occlusion:0.3", "occlusion:0.3/fill=noise"])
-def test_seed_and_camera_change_every_draw(text, picture, streams):
-    condition = parse(text)
-    images = dict.fromkeys(CAMERAS, picture)
-    one, other = condition.apply_images(images, 0, streams(1)), condition.apply_images(images, 0, streams(2))
-    assert not np.array_equal(one["agentview"], other["agentview"])
-    assert not np.array_equal(one["agentview"], one["wrist"])
+_state = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("info", [pytest.param(info, id=info.name) for info in IMAGE])
-def test_severities_are_ordered_by_their_effect(info, picture, streams):
-    def distance(value):
-        seen = parse(f"{info.name}:{value}").apply_images({"agentview": picture}, 0, streams())["agentview"]
-        return np.abs(seen.astype(int) - picture).mean()
-
-    distances = [distance(value) for value in info.presets]
-    assert distances == sorted(distances)
-    assert len(set(distances)) == len(distances)
+def forgetful(pixels, value, rng):
+    return pixels + _state.normal(0, 100 * value, pixels.shape)
 
 
-@pytest.mark.parametrize("text", SCENE_CHANGES)
-def test_scene_axes_write_their_declared_fields_and_no_other(text, scene, streams):
-    condition = parse(text)
-    before = fields(scene.model)
-    twin = copy.deepcopy(scene)
-    assert {"light_diffuse", "vis.headlight.diffuse", "cam_pos", "opt.gravity", "tex_data"} <= before.keys()
-    condition.apply_scene(scene, streams())
-    assert changed(before, scene.model) == set(condition.terms[0].info.writes)
-    condition.apply_scene(twin, streams())
-    assert changed(fields(twin.model), scene.model) == set()
+def old_fashioned(pixels, value, rng):
+    return pixels + np.random.normal(0, 100 * value, pixels.shape)  # noqa: NPY002
+
+
+def cropping(pixels, value, rng):
+    return pixels[1:]
+
+
+def gray(pixels, value, rng):
+    return pixels.mean(axis=2)
+
+
+def idle(pixels, value, rng):
+    return pixels
+
+
+def deaf(pixels, value, rng):
+    return pixels + 255 * value
+
+
+def undeclared(scene, value, rng):
+    scene.model.light_diffuse[:] *= value
+    scene.model.cam_fovy[:] *= value
+
+
+def clairvoyant(step, value, rng):
+    return step + 1
+
+
+def stretching(actions, value, rng):
+    return np.repeat(actions, 2, axis=0)
+
+
+def dropping(actions, value, rng):
+    actions[:, 6] = 1
+    return actions
+
+
+def chunky(actions, value, rng, memory):
+    memory["n"] = memory.get("n", 0) + len(actions)
+    return actions * (1 - value) if len(actions) == 1 else actions
+
+
+def impossible(physics, value, rng):
+    raise Infeasible("never")
+
+
+ACTION = {"stage": Stage.ACTION, "cameras": ()}
+SCENE = {"stage": Stage.SCENE, "cameras": (), "identity": 1.0, "unit": MULTIPLIER, "writes": ("light_diffuse",)}
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize(
+    ("function", "changes", "law"),
+    [
+        (forgetful, {}, "mine@|two results|differs from what|mine: .*two"),
+        (old_fashioned, {}, "global generator|differs from"),
+        (cropping, {}, r"became uint8\[47, 64, 3\]"),
+        (gray, {}, "became uint8|Error"),
+        (idle, {}, "mine:0.5 changes nothing"),
+        (deaf, {"presets": (0.1, 0.2)}, "severities are five presets, not 2"),
+        (deaf, {"source": ""}, "must say something"),
+        (deaf, {"cameras": ()}, "must name the cameras"),
+        (undeclared, SCENE, "writes undeclared fields: cam_fovy"),
+        (clairvoyant, {"stage": Stage.TIMING, "cameras": ()}, "has not happened yet"),
+        (stretching, ACTION, "actions became|one action|shape"),
+        (dropping, ACTION, "changes the gripper unasked"),
+        (impossible, {"stage": Stage.PHYSICS, "cameras": ()}, "infeasible here: never"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_broken_axis_is_told_which_law_it_breaks(function, changes, law, bundled):
+    register(declared(**changes))(function)
+    with pytest.raises((AssertionError, ValueError, IndexError), match=law):
+        check_perturbation("mine", bundled)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_sound_axis_of_a_users_own_passes():
+    @register(declared(unit=PROBABILITY))
+    def salt(pixels, value, rng):
+        pixels[rng.random(pixels.shape[:2]) < value] = 255
+        return pixels
+
+    @register(declared(name="mine.too", stage=Stage.STATE, unit=FRACTION, cameras=()))
+    def drift(state, value, rng, scale, memory):
+        memory["n"] = memory.get("n", 0) + 1
+        return state + value * scale * memory["n"]
+
+    check_perturbation("mine")
+    check_perturbation("mine.too")
+
+
+def test_an_unknown_axis_is_a_spec_error():
+    with pytest.raises(SpecError, match="did you mean 'noise'"):
+        check_perturbation("nois")

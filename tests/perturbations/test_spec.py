@@ -1,6 +1,7 @@
 """The grammar: what is read, what is refused and how, and the canonical form."""
 
 import pytest
+from helpers import refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,24 @@ CANONICAL = {
     "occlusion:0.1 + noise:0.1+brightness:2+blur.gaussian:1+light:.5+instruction:empty": "instruction:empty+light:0.5"
     "+blur.gaussian:1+brightness:2+noise:0.1+occlusion:0.1",
     "noise:0.1@wrist+noise:0.2@agentview": "noise:0.2@agentview+noise:0.1@wrist",
+    "noise:0.1/seed=007": "noise:0.1/seed=7",
+    "noise:0.1/seed=0": "noise:0.1",
+    "camera.orbit:0.1rad": "camera.orbit:5.729577951308232",
+    "camera.orbit:15deg@wrist": "camera.orbit:15@wrist",
+    "robot.qpos:s2": "robot.qpos:0.2",
+    "layout.shift:30mm": "layout.shift:3",
+    "layout.shift:0.03m": "layout.shift:3",
+    "temperature:4500K": "temperature:4500",
+    "action.delay:100ms": "action.delay:2",
+    "obs.delay:3steps": "obs.delay:3",
+    "occlusion:0.1/target=plate_1": "occlusion:0.1/target=plate_1",
+    "instruction:lang:de": "instruction:lang:de",
+    "instruction:typo:5%": "instruction:typo:0.05",
+    "instruction:typo:s2": "instruction:typo:0.05",
+    "instruction:counterfactual:all": "instruction:counterfactual:all",
+    "action.noise:0.1+obs.delay:2+proprio.noise:0.1+camdrop:0.1+light:0.5+robot.qpos:0.1+instruction:empty": (
+        "instruction:empty+robot.qpos:0.1+light:0.5+camdrop:0.1+obs.delay:2+proprio.noise:0.1+action.noise:0.1"
+    ),
 }
 
 MALFORMED = {
@@ -53,7 +72,7 @@ MALFORMED = {
     "nois:0.1": "unknown perturbation 'nois'; did you mean 'noise'?",
     "Noise:0.1": "did you mean 'noise'?",
     "lihgt:0.1": "did you mean 'light'?",
-    "blur:2": "did you mean 'blur.gaussian'?",
+    "blur:2": "unknown perturbation 'blur'; there are blur.defocus, blur.gaussian",
     "xyzzy:1": "`simeval list perturbations`",
     ":0.1": "unknown perturbation ''",
     "@wrist": "unknown perturbation ''",
@@ -61,11 +80,11 @@ MALFORMED = {
     "noise:": "a value is needed",
     "noise@wrist": "a value is needed",
     "instruction": "for instance instruction:empty",
-    "noise:-1": "noise:-1: value must be in [0, 1] (sigma as a fraction of 255)",
+    "noise:-1": "noise:-1: value must be in [0, 1] (standard deviation",
     "noise:1.01": "value must be in [0, 1]",
     "noise:101%": "value must be in [0, 1]",
     "noise:1e9999": "value must be in [0, 1]",
-    "occlusion:0.91": "value must be in [0, 0.9]",
+    "occlusion:1.01": "occlusion:1.01: value must be in [0, ",
     "light:5": "light:5: value must be in [0, 4]",
     "brightness:-0.1": "value must be in [0, 4]",
     "blur.gaussian:11": "value must be in [0, 10]",
@@ -84,18 +103,46 @@ MALFORMED = {
     "light:3deg": "unit must be",
     "noise:s0": "severities are s1 to s5",
     "noise:s9": "severities are s1 to s5",
-    "instruction:s1": "value must be one of original, empty, mismatch, counterfactual",
-    "instruction:0.5": "value must be one of",
-    "instruction:Empty": "value must be one of",
+    "instruction:s1": "instruction:s1: value must be one",
+    "instruction:0.5": "value must be one",
+    "instruction:Empty": "did you mean 'empty'?",
     "noise:0.1@left": "unknown camera 'left'; known: all, agentview, wrist",
     "noise:0.1@": "unknown camera ''",
-    "noise:0.1@wrist@agentview": "unknown camera",
+    "noise:0.1@wrist,agentview": "one camera only",
+    "camera.orbit:15@hand": "unknown camera 'hand'",
+    "camera.orbit:15px": "unit must be a bare number or 'deg' or 'rad'",
+    "camera.orbit:15 deg": "value must be a number",
+    "camera.orbit:400": "value must be in",
+    "robot.qpos:0.1m": "unit must be a bare number or 'rad' or 'deg'",
+    "layout.shift:3kg": "unit must be a bare number or 'cm' or 'mm' or 'm'",
+    "layout.shift:1km": "unit must be",
+    "temperature:5000C": "unit must be a bare number or 'K'",
+    "action.delay:75ms": "value must be a whole number of steps",
+    "action.delay:1.5": "value must be a whole number of steps",
+    "action.delay:-1": "value must be in [0, 40]",
+    "action.delay:10s": "unit must be a bare number or 'steps' or 'ms'",
+    "obs.drop:s6": "severities are s1 to s5",
+    "occlusion:0.1/target=": "target must be the name of an object",
+    "occlusion:0.1/target=the bowl": "target must be the name of an object",
+    "occlusion:0.1/target=../x": "key|must be",
+    "instruction:typo": "needs the probability per letter",
+    "instruction:typo:2": "the probability per letter must be",
+    "instruction:lang:xx": "must be one of",
+    "instruction:empty:3": "takes nothing after another ':'",
+    "noise:0.1;rm -rf /": "value must be a number|unit must be|must be written",
+    "noise:$(id)": "value must be a number",
+    "noise:`id`": "value must be a number",
+    "noise:0.1|light:0.3": "value must be a number",
+    "noise:*": "value must be a number",
+    "n\u00f6ise:0.1": "did you mean 'noise'?",
+    "\u96d1\u97f3:0.1": "unknown perturbation",
+    "noise:0.1@wrist@agentview": "one camera only",
     "light:0.5@wrist": "light takes no '@camera'",
     "instruction:empty@all": "instruction takes no '@camera'",
     "noise:0.1/": "must be written /KEY=VALUE",
     "noise:0.1/static": "must be written /KEY=VALUE",
-    "noise:0.1/fill=black": "noise has no key 'fill'; its keys: from, mode, until",
-    "noise:0.1/seed=3": "no key 'seed'",
+    "noise:0.1/fill=black": "noise has no key 'fill'; its keys: from, mode, seed, until",
+    "noise:0.1/seed=x": "seed must be a whole number",
     "brightness:0.5/mode=static": "brightness has no key 'mode'",
     "light:0.5/from=3": "light has no key 'from', it takes none",
     "noise:0.1/mode=slow": "mode must be one of flicker, static",
@@ -119,7 +166,7 @@ MALFORMED = {
     "noise:" + "1" * 9_000 + "x": "unit must be",
     "noise:0.1/" + "k" * 900 + "=1": "no key",
     "noise:0.1@" + "c" * 900: "unknown camera",
-    "instruction:" + "w" * 900: "value must be one of",
+    "instruction:" + "w" * 900: "value must be one",
     "noise:0.1" + "0" * 10_000: "at most 10000 are read",
     "noise:" + ",".join(["0.1"] * 2_000): "2000 conditions, at most 1000",
 }
@@ -142,7 +189,13 @@ def test_malformed_text_is_refused_in_one_clear_line(text, hint):
 
 
 def test_the_table_of_malformed_text_is_long_enough():
-    assert len(MALFORMED) >= 40
+    assert len(MALFORMED) >= 60
+
+
+@pytest.mark.parametrize("text", MALFORMED, ids=lambda text: ascii(text)[:40])
+def test_the_command_line_refuses_it_with_one_line_and_exit_code_2(text):
+    line = refusal("plan", "--suite", "toy", "--perturb", text)
+    assert line.startswith("--perturb: ")
 
 
 def test_a_sweep_is_the_cross_product_in_reading_order():
@@ -179,7 +232,7 @@ def test_conditions_are_values():
     assert parse("noise:0.1@wrist+instruction:counterfactual").family == "S+V"
     assert parse("noise:0.1@wrist+instruction:counterfactual").meaning == "changed"
     assert parse("noise:0.1@wrist").cameras == ("wrist",)
-    assert parse("instruction:empty").meaning == "not_applicable"
+    assert parse("instruction:scramble").meaning == "not_applicable"
     assert (parse("none").is_clean, parse("none").family, parse("none").axes) == (True, "none", ())
     assert not parse("noise:0").is_clean
 
@@ -192,7 +245,9 @@ def test_canonical_text_becomes_a_file_name():
 
 FRAGMENTS = st.sampled_from(
     ["noise", "noise.gaussian", "light", "occlusion", "blur.gaussian", "brightness", "instruction", "none", "empty",
-     "counterfactual", ":", ":", ":", ",", "+", "@", "/", "=", "mode", "fill", "from", "until", "static", "black",
+     "counterfactual", "typo", "lang", "de", "all", "camera.orbit", "layout.shift", "action.delay", "obs.drop", "deg",
+     "ms", "cm", "seed", "target", "plate_1", ":",
+     ":", ":", ",", "+", "@", "/", "=", "mode", "fill", "from", "until", "static", "black",
      "0.1", "0.25", "0", "1", "2", "5%", "px", "s3", "1e-3", "-", "wrist", "agentview", "all", " "]
 )  # fmt: skip
 

@@ -1,0 +1,49 @@
+"""Textures of a model: written in place, uploaded to the OpenGL contexts that have copies, put back at the reset."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class ModelTextures:
+    """See `envs.base.Textures`.
+
+    Attributes:
+        versions: how often each texture was written, by its number; contexts compare it with what they have.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Args: model: the live `mujoco.MjModel`."""
+        self._model = model
+        self._originals: dict[int, NDArray[np.uint8]] = {}
+        self.versions: dict[int, int] = {}
+
+    def _window(self, texture: int) -> Any:
+        model = self._model
+        if not 0 <= texture < model.ntex:
+            raise ValueError(f"texture {texture}: the scene has 0 to {model.ntex - 1}")
+        shape = (int(model.tex_height[texture]), int(model.tex_width[texture]), int(model.tex_nchannel[texture]))
+        start = int(model.tex_adr[texture])
+        return model.tex_data[start : start + int(np.prod(shape))].reshape(shape)
+
+    def get(self, texture: int) -> NDArray[np.uint8]:
+        """See `envs.base.Textures`."""
+        copy: NDArray[np.uint8] = self._window(texture).copy()
+        return copy
+
+    def set(self, texture: int, pixels: NDArray[np.uint8]) -> None:
+        """See `envs.base.Textures`."""
+        window = self._window(texture)
+        if pixels.shape != window.shape or pixels.dtype != np.uint8:
+            raise ValueError(f"texture {texture} is uint8{list(window.shape)}, got {pixels.dtype}{list(pixels.shape)}")
+        self._originals.setdefault(texture, window.copy())
+        window[:] = pixels
+        self.versions[texture] = self.versions.get(texture, 0) + 1
+
+    def restore(self) -> None:
+        """Put every texture back that was written."""
+        for texture, pixels in self._originals.items():
+            self._window(texture)[:] = pixels
+            self.versions[texture] += 1
+        self._originals.clear()

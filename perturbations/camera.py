@@ -1,0 +1,184 @@
+"""Camera axes: where a camera stands, where it looks and how wide.
+
+A fixed camera moves about the scene's pivot: the centre of the workspace on the surface that things stand on. A camera
+that rides on the hand moves about the point `WRIST_REACH` ahead of it on its own axis, with its own upward direction in
+the place of the world's.
+
+Directions are those of the policy's view. That view is a mirror image (policies were trained on pictures flipped on
+both axes), so a camera that moves to the left in it moves to its own right in the world.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from perturbations.base import CAMERAS, CENTIMETRES, DEGREES, MULTIPLIER, AxisInfo, Key, Scene, Stage, register
+from perturbations.rotations import Vector, about, compose, drawn_direction, rotate
+
+WRIST_REACH = 0.1
+"""How far ahead of a camera on the hand its pivot lies (m): level with the fingertips of LIBERO's Panda."""
+
+NARROWEST, WIDEST = 5.0, 150.0
+"""Vertical fields of view (deg) beyond which a picture shows nothing or is all distortion. Our choice."""
+
+_X, _Y, _Z = np.eye(3)
+SHIFTS = {"left": _X, "right": -_X, "up": _Y, "down": -_Y, "nearer": -_Z, "farther": _Z}
+"""Directions of the policy's view in the frame of a camera, which looks along -z with +y up."""
+
+TURNS = {"left": -_Y, "right": _Y, "up": _X, "down": -_X, "clockwise": _Z, "counterclockwise": -_Z}
+"""Axes about which a camera turns (right-handed, its own frame) so that it looks that way in the policy's view."""
+
+
+def _pivot(scene: Scene, model: Any, camera: int) -> tuple[Vector, Vector]:
+    """The point that a camera moves about and the direction that counts as up, in the frame of the camera's body."""
+    if model.cam_bodyid[camera] == 0:
+        return np.array(scene.pivot, np.float64), _Z
+    ahead = np.array(model.cam_pos[camera]) - WRIST_REACH * rotate(model.cam_quat[camera], _Z)
+    return ahead, rotate(model.cam_quat[camera], _Y)
+
+
+def _swing(model: Any, camera: int, pivot: Vector, turn: Vector) -> None:
+    """Turn a camera about a point as one rigid body."""
+    model.cam_pos[camera] = pivot + rotate(turn, model.cam_pos[camera] - pivot)
+    model.cam_quat[camera] = compose(turn, model.cam_quat[camera])
+
+
+@register(
+    AxisInfo(
+        name="camera.orbit",
+        stage=Stage.SCENE,
+        draws=False,
+        family="V",
+        unit=DEGREES,
+        value_means="angle about the vertical through the workspace; positive is to the left in the policy's view",
+        bounds=(-90.0, 90.0),
+        identity=0.0,
+        presets=(2.0, 5.0, 10.0, 20.0, 40.0),
+        source="LIBERO-plus: -75 to 75 deg",
+        cameras=CAMERAS,
+        writes=("cam_pos", "cam_quat"),
+    )
+)
+def orbit(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> None:
+    """The camera goes round the workspace, looking at the same point from the same distance and height."""
+    del rng
+    model, index = scene.model, scene.cameras[camera]
+    pivot, up = _pivot(scene, model, index)
+    _swing(model, index, pivot, about(up, value))
+
+
+@register(
+    AxisInfo(
+        name="camera.elevate",
+        stage=Stage.SCENE,
+        draws=False,
+        family="V",
+        unit=DEGREES,
+        value_means="angle by which the camera rises about the workspace; negative sinks",
+        bounds=(-30.0, 40.0),
+        identity=0.0,
+        presets=(2.0, 5.0, 8.0, 12.0, 15.0),
+        source="LIBERO-plus: 0 or 15 deg",
+        cameras=CAMERAS,
+        writes=("cam_pos", "cam_quat"),
+    )
+)
+def elevate(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> None:
+    """The camera rises on a circle about the workspace, looking at the same point from the same distance."""
+    del rng
+    model, index = scene.model, scene.cameras[camera]
+    pivot, up = _pivot(scene, model, index)
+    _swing(model, index, pivot, about(np.cross(model.cam_pos[index] - pivot, up), value))
+
+
+@register(
+    AxisInfo(
+        name="camera.distance",
+        stage=Stage.SCENE,
+        draws=False,
+        family="V",
+        unit=MULTIPLIER,
+        value_means="multiplier on the camera's distance from the workspace",
+        bounds=(0.5, 3.0),
+        identity=1.0,
+        presets=(1.1, 1.25, 1.5, 1.75, 2.0),
+        source="LIBERO-plus: 1 to 2",
+        cameras=CAMERAS,
+        writes=("cam_pos",),
+    )
+)
+def distance(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> None:
+    """The camera moves away from the workspace or towards it, in the same orientation."""
+    del rng
+    model, index = scene.model, scene.cameras[camera]
+    pivot, _ = _pivot(scene, model, index)
+    model.cam_pos[index] = pivot + value * (model.cam_pos[index] - pivot)
+
+
+@register(
+    AxisInfo(
+        name="camera.rotate",
+        stage=Stage.SCENE,
+        family="V",
+        unit=DEGREES,
+        value_means="angle by which the camera turns in place, about a drawn axis",
+        bounds=(0.0, 30.0),
+        identity=0.0,
+        presets=(2.0, 4.0, 6.0, 8.0, 10.0),
+        source="LIBERO-plus: 2 to 10 deg",
+        cameras=CAMERAS,
+        keys=(Key("direction", "draw", ("draw", *TURNS)),),
+        writes=("cam_quat",),
+    )
+)
+def turn_in_place(scene: Scene, value: float, rng: np.random.Generator, camera: str, direction: str) -> None:
+    """The camera looks elsewhere: yaw, pitch and roll in drawn shares, or in one direction of the policy's view."""
+    axis = drawn_direction(rng, 3) if direction == "draw" else TURNS[direction]
+    model, index = scene.model, scene.cameras[camera]
+    model.cam_quat[index] = compose(np.array(model.cam_quat[index]), about(axis, value))
+
+
+@register(
+    AxisInfo(
+        name="camera.shift",
+        stage=Stage.SCENE,
+        family="V",
+        unit=CENTIMETRES,
+        value_means="distance by which the camera moves in a drawn direction",
+        bounds=(0.0, 50.0),
+        identity=0.0,
+        presets=(1.0, 2.0, 4.0, 7.0, 10.0),
+        source="THE COLOSSEUM: 10 cm; libero-infinity: 10 cm",
+        cameras=CAMERAS,
+        keys=(Key("direction", "draw", ("draw", *SHIFTS)),),
+        writes=("cam_pos",),
+    )
+)
+def shift(scene: Scene, value: float, rng: np.random.Generator, camera: str, direction: str) -> None:
+    """The camera stands elsewhere and looks the same way."""
+    way = drawn_direction(rng, 3) if direction == "draw" else SHIFTS[direction]
+    model, index = scene.model, scene.cameras[camera]
+    model.cam_pos[index] += value / 100 * rotate(model.cam_quat[index], way)
+
+
+@register(
+    AxisInfo(
+        name="camera.fov",
+        stage=Stage.SCENE,
+        draws=False,
+        family="V",
+        unit=DEGREES,
+        value_means="degrees added to the vertical field of view; positive sees more",
+        bounds=(-30.0, 45.0),
+        identity=0.0,
+        presets=(2.0, 4.0, 6.0, 8.0, 10.0),
+        source="robosuite's CameraModder: 5 deg; the rest our choice",
+        cameras=CAMERAS,
+        writes=("cam_fovy",),
+    )
+)
+def field_of_view(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> None:
+    """A wider or narrower lens."""
+    del rng
+    model, index = scene.model, scene.cameras[camera]
+    model.cam_fovy[index] = np.clip(model.cam_fovy[index] + value, NARROWEST, WIDEST)

@@ -1,0 +1,82 @@
+"""Dynamics axes: how slippery and how heavy things are."""
+
+from typing import Any
+
+import numpy as np
+
+from perturbations.base import MULTIPLIER, AxisInfo, Infeasible, Physics, Stage, register
+
+
+@register(
+    AxisInfo(
+        name="friction",
+        stage=Stage.PHYSICS,
+        draws=False,
+        family="E",
+        unit=MULTIPLIER,
+        value_means="multiplier on the friction of every contact",
+        bounds=(0.05, 5.0),
+        identity=1.0,
+        presets=(0.95, 0.9, 0.75, 0.5, 0.25),
+        source="THE COLOSSEUM: 0.75 to 1; robosuite's DynamicsModder: 10 %",
+        writes=("geom_friction",),
+    )
+)
+def friction(physics: Physics, value: float, rng: np.random.Generator) -> None:
+    """All surfaces are more or less slippery.
+
+    Two surfaces in contact have the larger friction of the two, in LIBERO's grasps that of the finger pads (2, against
+    0.95 of the objects). Changing the task's objects alone would therefore change nothing below a factor of two.
+    """
+    del rng
+    physics.model.geom_friction[:] *= value
+
+
+@register(
+    AxisInfo(
+        name="mass",
+        stage=Stage.PHYSICS,
+        draws=False,
+        family="E",
+        unit=MULTIPLIER,
+        value_means="multiplier on mass and inertia of the task's movable objects",
+        bounds=(0.05, 20.0),
+        identity=1.0,
+        presets=(1.05, 1.1, 1.25, 1.5, 2.0),
+        source="THE COLOSSEUM and robosuite's DynamicsModder vary both; steps our choice",
+        writes=("body_mass", "body_inertia", "body_subtreemass", "body_invweight0", "dof_invweight0", "dof_M0"),
+    )
+)
+def mass(physics: Physics, value: float, rng: np.random.Generator) -> None:
+    """The objects that the goal names are heavier or lighter, of the same shape.
+
+    Raises:
+        Infeasible: the goal names nothing movable.
+    """
+    del rng
+    model, names = physics.model, [name for name in physics.targets if name in physics.objects]
+    if not names:
+        raise Infeasible("mass: the task names no movable object")
+    for name in names:
+        _scale_floating(model, physics.body_ids[name], value)
+
+
+def _scale_floating(model: Any, root: int, factor: float) -> None:
+    """Multiply mass and inertia of a floating body with all its parts, and what MuJoCo derives from them.
+
+    Nothing else holds it, so the derived quantities scale exactly. `mj_setConst` would also rewrite statistics of the
+    whole model, on which the solver's tolerance depends.
+    """
+    parts = {root}
+    for body in range(root + 1, model.nbody):  # MuJoCo numbers parents before children
+        if int(model.body_parentid[body]) in parts:
+            parts.add(body)
+    bodies = sorted(parts)
+    dofs = [dof for dof in range(model.nv) if int(model.dof_bodyid[dof]) in parts]
+    added = (factor - 1) * float(model.body_subtreemass[root])
+    for field in (model.body_mass, model.body_inertia, model.body_subtreemass):
+        field[bodies] *= factor
+    model.body_invweight0[bodies] /= factor
+    model.dof_M0[dofs] *= factor
+    model.dof_invweight0[dofs] /= factor
+    model.body_subtreemass[0] += added

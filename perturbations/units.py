@@ -1,0 +1,114 @@
+"""Units of the numbers of axes, and the settings that axes share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+CONTROL_STEP_MS = 50
+"""Simulated time of one control step (ms). Must equal `1000 / envs.base.CONTROL_HZ`; tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The unit of an axis' number.
+
+    Attributes:
+        name: as printed.
+        factors: each accepted suffix (`""` for the bare number) and what one of it is in this unit.
+        whole: whether only whole numbers of it make sense.
+    """
+
+    name: str
+    factors: Mapping[str, Decimal] = field(hash=False)
+    whole: bool = False
+
+    @property
+    def accepted(self) -> str:
+        """The accepted suffixes in words."""
+        return " or ".join(f"'{suffix}'" if suffix else "a bare number" for suffix in self.factors)
+
+
+# Decimal, because 0.7 / 100 in binary is not the number that 0.007 names, and both must give one canonical form.
+_ONE = Decimal(1)
+
+FRACTION = Unit("fraction", {"": _ONE, "%": Decimal("0.01")})
+MULTIPLIER = Unit("multiplier", {"": _ONE, "%": Decimal("0.01")})
+PROBABILITY = Unit("probability", {"": _ONE, "%": Decimal("0.01")})
+NUMBER = Unit("number", {"": _ONE})
+COUNT = Unit("count", {"": _ONE}, whole=True)
+PIXELS_AT_224 = Unit("px at 224", {"": _ONE, "px": _ONE})
+DEGREES = Unit("deg", {"": _ONE, "deg": _ONE, "rad": Decimal("57.295779513082320877")})
+RADIANS = Unit("rad", {"": _ONE, "rad": _ONE, "deg": Decimal("0.017453292519943295769")})
+CENTIMETRES = Unit("cm", {"": _ONE, "cm": _ONE, "mm": Decimal("0.1"), "m": Decimal(100)})
+KELVIN = Unit("K", {"": _ONE, "K": _ONE})
+STEPS = Unit("steps", {"": _ONE, "steps": _ONE, "ms": _ONE / CONTROL_STEP_MS}, whole=True)
+WORD = Unit("word", {})
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A setting of an axis, written `/name=value`.
+
+    Attributes:
+        name: as written.
+        default: value that the canonical form leaves out.
+        words: the allowed values; empty for what `kind` says.
+        kind: without `words`: a number of control steps, a whole number, or the name of an object.
+    """
+
+    name: str
+    default: str
+    words: tuple[str, ...] = ()
+    kind: Literal["step", "number", "name"] = "step"
+
+    @property
+    def accepted(self) -> str:
+        """The allowed values, as `simeval list perturbations` prints them."""
+        return "|".join(self.words) or {"step": "STEP", "number": "N", "name": "NAME"}[self.kind]
+
+
+FROM = Key("from", "0")
+"""First control step that is perturbed."""
+UNTIL = Key("until", "")
+"""First control step that is clean again; by default none."""
+FLICKER = Key("mode", "flicker", ("flicker", "static"))
+"""Draws are new for every frame, unless static: then those of step 0 hold for the whole episode."""
+STATIC = Key("mode", "static", ("flicker", "static"))
+"""Draws hold for the whole episode, unless flicker: change over time is another perturbation."""
+SEED = Key("seed", "0", kind="number")
+"""Other draws than those of the pair's own stream; every axis that draws has it without declaring it."""
+TARGET = Key("target", "", kind="name")
+"""An object or fixture by its name in the task file."""
+TIMING_KEYS = (FROM.name, UNTIL.name, FLICKER.name, SEED.name)
+"""Keys that `Condition` itself carries out; the axis' function never sees them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What follows a word of a word axis after another colon: `typo:0.1`, `lang:de`.
+
+    Attributes:
+        means: what it is, in a few words.
+        words: the allowed texts; empty for a number.
+        bounds: smallest and largest number, both allowed.
+        presets: the numbers behind the severities s1 to s5.
+        default: what a missing argument means, left out by the canonical form; `None` if it must be given, `""` if the
+            bare word is something of its own.
+    """
+
+    means: str
+    words: tuple[str, ...] = ()
+    bounds: tuple[float, float] = (0.0, 1.0)
+    presets: tuple[float, ...] = ()
+    default: str | None = None
+
+    @property
+    def allowed(self) -> str:
+        """The allowed arguments in words."""
+        if not self.words:
+            severities = f" or a severity s1 to s{len(self.presets)}" if self.presets else ""
+            return f"a number in [{self.bounds[0]:g}, {self.bounds[1]:g}]{severities}"
+        numbers = [word for word in self.words if word.isdecimal()]
+        texts = [word for word in self.words if not word.isdecimal()]
+        return f"one of {', '.join(texts + ([f'{numbers[0]} to {numbers[-1]}'] if numbers else []))}"
