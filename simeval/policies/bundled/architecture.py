@@ -1,0 +1,166 @@
+"""The bundled policy's network: lerobot's own SmolVLA classes with small numbers, built without any download.
+
+What makes it small: pictures of 128 px instead of 512, a vision tower and a language model of a few layers, a tokenizer
+whose words are LIBERO's. All else (layout, attention, flow matching, pipelines) is lerobot's SmolVLA, unmodified.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lerobot.configs import FeatureType, PolicyFeature
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from lerobot.policies.smolvla.processor_smolvla import make_smolvla_pre_post_processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    PreTrainedTokenizerFast,
+    SmolVLMConfig,
+    SmolVLMImageProcessor,
+    SmolVLMProcessor,
+    SmolVLMVideoProcessor,
+)
+
+from envs.base import ACTION_SIZE, STATE_SIZE
+from envs.suites import LIBERO_SUITES, tasks
+from simeval.policies.bundled.layout import CHUNK, EDGE, EXECUTED
+
+IMAGE_KEYS = {"agentview": "observation.images.image", "wrist": "observation.images.image2"}
+PATCH = 16
+SCALE = 2
+"""Patches per side that the connector folds into one token: 8 x 8 patches become 16 tokens per camera."""
+
+_SPECIALS = {
+    "image_token": "<image>",
+    "fake_image_token": "<fake_token_around_image>",
+    "global_image_token": "<global-img>",
+    "end_of_utterance_token": "<end_of_utterance>",
+}
+"""As a dict, because SmolVLA reads two of them as attributes of the tokenizer."""
+
+
+def _tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE, so that any text encodes; the words of LIBERO's instructions are one token each."""
+    words = sorted({word for suite in LIBERO_SUITES for task in tasks(suite) for word in task.instruction.split()})
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1024,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>", *_SPECIALS.values()],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([f"{word} {word} {word}" for word in words], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|im_start|>",
+        eos_token="<end_of_utterance>",
+        pad_token="<|im_end|>",
+        unk_token="<|endoftext|>",
+        extra_special_tokens=_SPECIALS,
+    )
+
+
+def _save_vlm(out: Path) -> None:
+    """The files that lerobot reads of a vision-language model: its configuration and its tokenizer."""
+    tokenizer = _tokenizer()
+    text = {
+        "model_type": "llama",
+        "vocab_size": len(tokenizer),
+        "hidden_size": 192,
+        "intermediate_size": 384,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 48,
+        "max_position_embeddings": 8192,
+        "attention_bias": False,
+        "tie_word_embeddings": False,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    vision = {
+        "hidden_size": 128,
+        "intermediate_size": 256,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "image_size": EDGE,
+        "patch_size": PATCH,
+        "hidden_act": "relu",
+    }
+    SmolVLMConfig(
+        vision_config=vision,
+        text_config=text,
+        scale_factor=SCALE,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=False,
+    ).save_pretrained(out)
+    size = {"longest_edge": EDGE}
+    # SmolVLA never calls these processors, but transformers must be able to build them.
+    SmolVLMProcessor(
+        image_processor=SmolVLMImageProcessor(size=size, max_image_size=size, do_image_splitting=False),
+        tokenizer=tokenizer,
+        video_processor=SmolVLMVideoProcessor(
+            size=size, max_image_size=size, video_sampling={"max_frames": 8, "fps": 1, "video_size": size}
+        ),
+        image_seq_len=(EDGE // PATCH // SCALE) ** 2,
+    ).save_pretrained(out)
+
+
+def build(vlm: Path, *, seed: int = 0) -> SmolVLAPolicy:
+    """A new policy with random weights; writes the language model's configuration and tokenizer into `vlm`."""
+    vlm.mkdir(parents=True, exist_ok=True)
+    _save_vlm(vlm)
+    visual = PolicyFeature(type=FeatureType.VISUAL, shape=(3, 256, 256))
+    config = SmolVLAConfig(
+        input_features=dict.fromkeys(IMAGE_KEYS.values(), visual)
+        | {"observation.state": PolicyFeature(type=FeatureType.STATE, shape=(STATE_SIZE,))},
+        output_features={"action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_SIZE,))},
+        vlm_model_name=str(vlm.resolve()),
+        load_vlm_weights=False,
+        freeze_vision_encoder=False,
+        train_expert_only=False,
+        resize_imgs_with_padding=(EDGE, EDGE),
+        max_state_dim=STATE_SIZE,
+        max_action_dim=ACTION_SIZE,
+        num_vlm_layers=4,
+        expert_width_multiplier=0.75,
+        chunk_size=CHUNK,
+        n_action_steps=EXECUTED,
+        num_steps=6,
+        device="cpu",
+        push_to_hub=False,
+    )
+    torch.manual_seed(seed)
+    return SmolVLAPolicy(config)
+
+
+def save(policy: SmolVLAPolicy, out: Path, stats: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a checkpoint as lerobot does; the folder may be moved.
+
+    Args:
+        policy: the policy.
+        out: an existing folder that holds the language model's files as `vlm`.
+        stats: `mean` and `std` of `observation.state` and `action` in the training data.
+    """
+    tensors = {
+        key: {name: torch.as_tensor(values, dtype=torch.float32) for name, values in entry.items()}
+        for key, entry in stats.items()
+    }
+    preprocessor, postprocessor = make_smolvla_pre_post_processors(policy.config, dataset_stats=tensors)
+    for part in (policy, preprocessor, postprocessor):
+        part.save_pretrained(out)
+    config_file, steps_file = out / "config.json", out / "policy_preprocessor.json"
+    config = json.loads(config_file.read_text())
+    config["vlm_model_name"] = "vlm"
+    config_file.write_text(json.dumps(config, indent=4) + "\n")
+    pipeline = json.loads(steps_file.read_text())
+    for step in pipeline["steps"]:
+        if step.get("registry_name") == "tokenizer_processor":
+            step["config"]["tokenizer_name"] = "vlm"
+    steps_file.write_text(json.dumps(pipeline, indent=4) + "\n")

@@ -1,0 +1,142 @@
+"""The recorded episodes as training batches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from simeval.policies.bundled.demonstrations import stored
+from simeval.policies.bundled.layout import CHUNK
+
+Stats = Mapping[str, Mapping[str, Sequence[float]]]
+"""`mean` and `std` of `observation.state` and `action`."""
+
+CORRECTIVE = 3
+"""How much more often a frame is drawn where the expert corrected a policy: few, and what the policy needs most."""
+_LEAST_STD = 0.02
+"""A component that hardly moves in the data would otherwise turn a tiny deviation into a huge input."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training samples.
+
+    Attributes:
+        images: `float32[B, 2, 3, E, E]` in [-1, 1], agent view and wrist.
+        tokens: `int64[B, L]`, the instruction, padded.
+        token_mask: `bool[B, L]`.
+        state: `float32[B, 8]`, normalised.
+        actions: `float32[B, T, 7]`, normalised.
+        valid: `float32[B, T]`, 0 where the expert did not drive.
+        positions: `float32[B, 6]` (dm).
+    """
+
+    images: Tensor
+    tokens: Tensor
+    token_mask: Tensor
+    state: Tensor
+    actions: Tensor
+    valid: Tensor
+    positions: Tensor
+
+
+class Recordings:
+    """Every frame of a folder of episodes, in memory; `refresh` takes in what was recorded since."""
+
+    def __init__(self, folder: Path) -> None:
+        """Args: folder: where `demonstrations.write` stores them."""
+        self._folder = folder
+        self._known: set[Path] = set()
+        self._episodes: list[dict[str, NDArray[Any]]] = []
+        self._frames = np.zeros((0, 2), np.int64)
+        self.instructions: list[str] = []
+        self._words: list[int] = []
+
+    def refresh(self) -> int:
+        """Read new episodes; returns how many there are now."""
+        for file in stored(self._folder):
+            if file in self._known:
+                continue
+            with np.load(file) as content:
+                episode = dict(content)
+            for key in ("actions", "valid"):
+                episode[key] = episode[key][:, :CHUNK]
+            self._known.add(file)
+            text = str(episode["instruction"])
+            if text not in self.instructions:
+                self.instructions.append(text)
+            useful = np.flatnonzero(episode["valid"].sum(1) >= 4)
+            if episode["policy_steps"] > 0:
+                useful = np.tile(useful, CORRECTIVE)
+            number = np.full(len(useful), len(self._episodes))
+            self._frames = np.concatenate((self._frames, np.stack((number, useful), 1)))
+            self._episodes.append(episode)
+            self._words.append(self.instructions.index(text))
+        return len(self._episodes)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def stats(self) -> Stats:
+        """Mean and standard deviation over all frames."""
+        states = np.concatenate([episode["states"] for episode in self._episodes])
+        actions = np.concatenate([episode["actions"][episode["valid"]] for episode in self._episodes])
+        return {
+            key: {"mean": values.mean(0).tolist(), "std": np.maximum(values.std(0), _LEAST_STD).tolist()}
+            for key, values in (("observation.state", states), ("action", actions))
+        }
+
+    def draw(self, size: int, stats: Stats, tokens: tuple[Tensor, Tensor], rng: np.random.Generator) -> Batch:
+        """A random batch.
+
+        Args:
+            size: samples.
+            stats: for normalising.
+            tokens: `int64[n, L]` and `bool[n, L]` for each of `instructions`.
+            rng: draws the frames and the changes of the pictures.
+        """
+        chosen = self._frames[rng.integers(len(self._frames), size=size)]
+        picked = {
+            key: np.stack([self._episodes[number][key][frame] for number, frame in chosen])
+            for key in ("images", "states", "actions", "valid", "positions")
+        }
+        words = torch.tensor([self._words[number] for number, _ in chosen])
+        longest = int(tokens[1][words].sum(1).max())
+        return Batch(
+            images=_varied(torch.from_numpy(picked["images"]), rng),
+            tokens=tokens[0][words, :longest],
+            token_mask=tokens[1][words, :longest],
+            state=_normalised(picked["states"], stats["observation.state"]),
+            actions=_normalised(picked["actions"], stats["action"]),
+            valid=torch.from_numpy(picked["valid"]).float(),
+            positions=torch.from_numpy(picked["positions"]),
+        )
+
+
+def _normalised(values: NDArray[np.float32], stats: Mapping[str, Sequence[float]]) -> Tensor:
+    return (torch.from_numpy(values) - torch.tensor(stats["mean"])) / (torch.tensor(stats["std"]) + 1e-8)
+
+
+def _varied(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """`uint8[B, 2, E, E, 3]` as the network's input; half of the samples in slightly other light, a third with noise.
+
+    Just enough that a shade of grey does not decide; training on strong corruptions would hide what they do.
+    """
+    pictures = images.permute(0, 1, 4, 2, 3).float().div_(127.5).sub_(1)
+    size = len(pictures)
+
+    def per_sample(values: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32))[:, None, None, None, None]
+
+    chosen = rng.random(size) < 0.5
+    gain = per_sample(np.where(chosen, rng.uniform(0.85, 1.15, size), 1))
+    offset = per_sample(np.where(chosen, rng.uniform(-0.1, 0.1, size), 0))
+    pictures = pictures.mul_(gain).add_(offset)
+    for index in np.flatnonzero(rng.random(size) < 0.3):
+        pictures[index].add_(torch.randn(pictures.shape[1:]), alpha=float(rng.uniform(0, 0.06)))
+    return pictures.clamp_(-1, 1)
