@@ -1,0 +1,243 @@
+"""Two policies on the same episodes: success, robustness and drift, before (A) and after (B).
+
+Non-obvious behaviour:
+- Robustness is compared by the difference of the two drops, not by success under perturbation: a policy that got better
+  everywhere is not thereby more robust.
+- Gains are positive where B is better.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from simeval.stats.intervals import Interval
+from simeval.stats.paired import holm, paired_drop
+from simeval.stats.resampling import Resampling, bootstrap_intervals
+
+Floats = NDArray[np.float64]
+ALPHA = 0.05
+
+Direction = Literal["better", "worse", "no difference shown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What B gained over A on one condition.
+
+    Attributes:
+        condition: its name; empty for the mean over conditions.
+        n: episodes that both have.
+        units: initial states among them.
+        a, b: success rates, or drops, or mean drifts.
+        only_a, only_b: episodes that only A, only B solved; `None` where that is not what is compared.
+        gain: success: b - a; drops and drifts: a - b. Positive: B is better, or drifts less.
+        interval: of `gain`.
+        p: two-sided; `None` where there is no test.
+        p_holm: adjusted over the conditions.
+        direction: `better` or `worse` if the interval excludes 0 and `p_holm`, where there is one, is below .05.
+        reason: why a number is missing; empty otherwise.
+    """
+
+    condition: str
+    n: int
+    units: int
+    a: float | None = None
+    b: float | None = None
+    only_a: int | None = None
+    only_b: int | None = None
+    gain: float | None = None
+    interval: Interval | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    direction: Direction = "no difference shown"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """Two runs compared.
+
+    Attributes:
+        success: by condition, the unperturbed one first.
+        robustness: by perturbed condition: did B lose less of its own success than A of its own?
+        overall: mean of `robustness` over the conditions, on the episodes that have them all.
+    """
+
+    success: tuple[Gain, ...]
+    robustness: tuple[Gain, ...]
+    overall: Gain
+
+
+def compare_runs(
+    conditions: Sequence[str],
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    units: ArrayLike | None = None,
+    resampling: Resampling | None = None,
+) -> RunChange:
+    """Compare two runs of the same episodes.
+
+    Args:
+        conditions: names of the columns, the unperturbed condition first.
+        a: float[pairs, conditions], 1 success, 0 failure of the first run; NaN where an episode is missing.
+        b: the same episodes of the second run.
+        units: int[pairs], initial state of each row; `None` if every row has its own.
+        resampling: level, and seed of the permutation test.
+
+    Raises:
+        ValueError: the shapes do not fit, or an outcome is not 0, 1 or NaN.
+    """
+    first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    labels = np.arange(len(first)) if units is None else np.asarray(units)
+    expected = (len(labels), max(1, len(conditions)))
+    if not first.shape == second.shape == expected:
+        raise ValueError(f"outcomes of shape {first.shape} and {second.shape}, expected {expected}")
+    if not all(np.isin(part[~np.isnan(part)], (0, 1)).all() for part in (first, second)):
+        raise ValueError("an outcome is neither 0 nor 1")
+    drawn = resampling or Resampling()
+    success = [_success(name, first[:, i], second[:, i], labels, drawn.level) for i, name in enumerate(conditions)]
+    lost_a, lost_b = first[:, :1] - first[:, 1:], second[:, :1] - second[:, 1:]
+    robustness = [_robustness(name, lost_a[:, i], lost_b[:, i], labels, drawn) for i, name in enumerate(conditions[1:])]
+    overall = Gain("", 0, 0, reason="no pair that both runs have")
+    if lost_a.size:
+        overall = _robustness("", lost_a.mean(axis=1), lost_b.mean(axis=1), labels, drawn)
+    return RunChange(_adjusted(success), _adjusted(robustness), _adjusted([overall])[0])
+
+
+def compare_drift(
+    conditions: Sequence[str],
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    units: ArrayLike,
+    resampling: Resampling | None = None,
+) -> tuple[Gain, ...]:
+    """Drift before and after, on the same frames. Only fair if both are in the same units: say so where they are not.
+
+    Args:
+        conditions: names of the columns.
+        a: float[frames, conditions], drift of the first policy; NaN where not measured.
+        b: the same frames of the second.
+        units: int[frames], cluster of each frame.
+        resampling: of the bootstrap over clusters.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    first, second, labels = np.asarray(a, dtype=float), np.asarray(b, dtype=float), np.asarray(units)
+    expected = (len(labels), len(conditions))
+    if not first.shape == second.shape == expected:
+        raise ValueError(f"drifts of shape {first.shape} and {second.shape}, expected {expected}")
+    drawn = resampling or Resampling()
+    rows = [_drift(name, first[:, i], second[:, i], labels, drawn) for i, name in enumerate(conditions)]
+    return tuple(replace(row, direction=_direction(row)) for row in rows)
+
+
+def _success(name: str, a: Floats, b: Floats, units: NDArray[np.generic], level: float) -> Gain:
+    both = ~(np.isnan(a) | np.isnan(b))
+    paired = paired_drop(b[both] == 1, a[both] == 1, units=units[both], level=level)
+    if not paired.n:
+        return Gain(name, 0, 0, reason="no episode that both runs have")
+    return Gain(
+        condition=name,
+        n=paired.n,
+        units=paired.units,
+        a=paired.perturbed_rate,
+        b=paired.clean_rate,
+        only_a=paired.n01,
+        only_b=paired.n10,
+        gain=paired.drop,
+        interval=paired.interval,
+        p=paired.p,
+    )
+
+
+def _robustness(name: str, lost_a: Floats, lost_b: Floats, units: NDArray[np.generic], resampling: Resampling) -> Gain:
+    """Difference of two drops. Interval and test work on the mean over each initial state."""
+    both = ~(np.isnan(lost_a) | np.isnan(lost_b))
+    if not both.any():
+        return Gain(name, 0, 0, reason="no pair that both runs have")
+    means = _by_unit(lost_a[both] - lost_b[both], units[both])
+    return Gain(
+        condition=name,
+        n=int(both.sum()),
+        units=len(means),
+        a=float(lost_a[both].mean()),
+        b=float(lost_b[both].mean()),
+        gain=float((lost_a[both] - lost_b[both]).mean()),
+        interval=_padded(means, resampling.level),
+        p=_sign_flip_p(means, resampling),
+    )
+
+
+def _drift(name: str, a: Floats, b: Floats, units: NDArray[np.generic], resampling: Resampling) -> Gain:
+    both = ~(np.isnan(a) | np.isnan(b))
+    if not both.any():
+        return Gain(name, 0, 0, reason="no frame that both audits have")
+    means = _by_unit(a[both] - b[both], units[both])
+    gain = Gain(
+        condition=name,
+        n=int(both.sum()),
+        units=len(means),
+        a=float(_by_unit(a[both], units[both]).mean()),
+        b=float(_by_unit(b[both], units[both]).mean()),
+        gain=float(means.mean()),
+    )
+    if len(means) < 2:
+        return replace(gain, reason="one cluster only: no interval")
+    interval = bootstrap_intervals((len(means),), lambda drawn: means[drawn].mean(axis=-1)[..., None], resampling)[0]
+    return replace(gain, interval=interval)
+
+
+def _by_unit(values: Floats, units: NDArray[np.generic]) -> Floats:
+    _, index = np.unique(units, return_inverse=True)
+    return np.asarray(np.bincount(index, weights=values) / np.bincount(index), dtype=float)
+
+
+def _padded(differences: Floats, level: float) -> Interval:
+    """Wald's interval after adding one unit that gained 1 and one that lost 1, as Bonett and Price do for one drop."""
+    padded = np.concatenate([differences, [1.0, -1.0]])
+    centre, half = padded.mean(), stats.norm.isf((1 - level) / 2) * padded.std() / np.sqrt(len(padded))
+    return Interval(max(-2.0, float(centre - half)), min(2.0, float(centre + half)), level, "wald, padded")
+
+
+def _sign_flip_p(means: Floats, resampling: Resampling) -> float:
+    """Two-sided: had the two policies been swapped at random for every initial state."""
+    moved = means[means != 0]
+    if not moved.size:
+        return 1.0
+    if moved.size == 1:
+        return 1.0  # two equally likely signs
+
+    def mean(sample: Floats, axis: int = -1) -> Floats:
+        return np.asarray(sample.mean(axis=axis))
+
+    result = stats.permutation_test(
+        (moved,),
+        mean,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resampling.n_permutations,
+        batch=1000,
+        rng=resampling.rng(),
+    )
+    return float(result.pvalue)
+
+
+def _adjusted(rows: list[Gain]) -> tuple[Gain, ...]:
+    """Holm's adjustment over the conditions, and what may be said."""
+    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
+    judged = [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]
+    return tuple(replace(row, direction=_direction(row)) for row in judged)
+
+
+def _direction(row: Gain) -> Direction:
+    shown = row.interval is not None and (row.p_holm is None or row.p_holm < ALPHA)
+    if not shown or row.interval is None or row.interval.low <= 0 <= row.interval.high:
+        return "no difference shown"
+    return "better" if row.interval.low > 0 else "worse"

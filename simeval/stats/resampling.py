@@ -1,0 +1,151 @@
+"""Bootstrap and permutation with SciPy: one place for seeds, levels and undefined resamples."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from simeval.stats.intervals import Interval
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+MAX_UNDEFINED = 0.1
+"""Share of resamples that may lack a value (all drawn points equal) before an interval is withheld."""
+BATCH = 128
+"""Resamples computed at a time; bounds the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How the random statistics are drawn; all of them from one seed, so that a report can be reproduced.
+
+    Attributes:
+        seed: of every bootstrap and permutation; each starts its own stream from it.
+        n_resamples: of a bootstrap.
+        n_permutations: of a permutation test; all orders are tried where there are fewer.
+        level: nominal coverage of intervals.
+    """
+
+    seed: int = 0
+    n_resamples: int = 999
+    n_permutations: int = 9999
+    level: float = 0.95
+
+    def rng(self) -> np.random.Generator:
+        """A fresh generator, always in the same state."""
+        return np.random.default_rng(self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class PermutationP:
+    """A two-sided permutation p-value and how many orders it rests on."""
+
+    p: float
+    n_permutations: int
+    exact: bool
+
+
+def bootstrap_values(sizes: Sequence[int], statistic: Callable[..., Floats], resampling: Resampling) -> Floats:
+    """Values of several statistics over bootstrap resamples.
+
+    Args:
+        sizes: number of units in each sample; samples (strata) are resampled independently of each other.
+        statistic: maps one index array int[..., size] per sample to float[..., n_statistics]; NaN where undefined.
+        resampling: seed and number of resamples.
+
+    Returns:
+        float[n_statistics, n_resamples].
+
+    Raises:
+        ValueError: a sample has fewer than two units.
+    """
+    if any(size < 2 for size in sizes):
+        raise ValueError(f"samples of {list(sizes)} units; a bootstrap needs at least 2 in each")
+
+    def for_scipy(*samples: Floats, axis: int = -1) -> Floats:
+        chosen = [np.moveaxis(sample, axis, -1).astype(np.intp) for sample in samples]
+        return np.moveaxis(statistic(*chosen), -1, 0)
+
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        # About its own interval where a resample is undefined; `percentile_interval` decides about those.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        result = stats.bootstrap(
+            tuple(np.arange(size) for size in sizes),
+            for_scipy,
+            n_resamples=resampling.n_resamples,
+            batch=BATCH,
+            vectorized=True,
+            axis=-1,
+            confidence_level=resampling.level,
+            method="percentile",
+            rng=resampling.rng(),
+        )
+    return np.asarray(result.bootstrap_distribution, dtype=float)
+
+
+def bootstrap_intervals(
+    sizes: Sequence[int], statistic: Callable[..., Floats], resampling: Resampling
+) -> tuple[Interval | None, ...]:
+    """Percentile intervals of several statistics; see `bootstrap_values`. `None` where too many are undefined."""
+    drawn = bootstrap_values(sizes, statistic, resampling)
+    return tuple(percentile_interval(values, resampling.level) for values in drawn)
+
+
+def percentile_interval(values: Floats, level: float) -> Interval | None:
+    """Percentile interval of bootstrap values; NaN ones are left out, and too many of them withhold the interval."""
+    known = values[~np.isnan(values)]
+    if known.size < (1 - MAX_UNDEFINED) * values.size or not known.size:
+        return None
+    # Not interpolated, so that an infinite value does not turn its neighbours into NaN.
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2], method="nearest")
+    return Interval(float(low), float(high), level, "bootstrap percentile")
+
+
+def no_width(interval: Interval) -> bool:
+    """Whether all resamples agree, up to rounding: no certainty, only too few points to disagree."""
+    return interval.high - interval.low < 1e-9
+
+
+def one_by_one(statistic: Callable[[Indices], Sequence[float]]) -> Callable[[Indices], Floats]:
+    """Lift a statistic of one index array int[n] to int[..., n], for `bootstrap_values`."""
+
+    def lifted(chosen: Indices) -> Floats:
+        rows = chosen.reshape(-1, chosen.shape[-1])
+        values = np.array([statistic(row) for row in rows], dtype=float)
+        return values.reshape(*chosen.shape[:-1], -1)
+
+    return lifted
+
+
+def pairing_p(weights: Floats, resampling: Resampling) -> PermutationP:
+    """Two-sided p-value of `sum_i weights[i, i]` among `sum_i weights[order[i], i]` over all orders of the rows.
+
+    A correlation is of that form: with `weights[i, j] = x[i] * y[j]`, x and y centred, it permutes which x belongs to
+    which y.
+
+    Args:
+        weights: float[k, k].
+        resampling: seed and number of orders.
+    """
+    columns = np.arange(len(weights))
+
+    def total(order: Floats, axis: int = -1) -> Floats:
+        rows = np.moveaxis(order, axis, -1).astype(np.intp)
+        return np.asarray(weights[rows, columns].sum(axis=-1), dtype=float)
+
+    result = stats.permutation_test(
+        (columns,),
+        total,
+        permutation_type="pairings",
+        vectorized=True,
+        n_resamples=resampling.n_permutations,
+        batch=10 * BATCH,
+        axis=-1,
+        rng=resampling.rng(),
+    )
+    tried = len(result.null_distribution)
+    return PermutationP(float(result.pvalue), tried, tried != resampling.n_permutations)

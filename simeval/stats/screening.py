@@ -1,0 +1,234 @@
+"""What drift is good for: which conditions to roll out first, which predictor to trust, how strength acts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simeval.stats.association import (
+    MIN_FAMILIES,
+    MIN_FOR_BOOTSTRAP,
+    Association,
+    associate,
+    cluster_statistic,
+    kendall,
+    members_of,
+    spearman,
+)
+from simeval.stats.curve import Cells
+from simeval.stats.intervals import Interval
+from simeval.stats.loco import leave_out
+from simeval.stats.paired import holm
+from simeval.stats.resampling import Resampling, bootstrap_intervals
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Roll out only the `rolled_out` conditions with most drift.
+
+    Attributes:
+        rolled_out: conditions that are rolled out.
+        skipped: share of the conditions that are not.
+        caught: share of the harmful conditions that are among them; `None` if none is harmful.
+        worst_missed: largest drop among the skipped; `None` if nothing is skipped.
+    """
+
+    rolled_out: int
+    skipped: float
+    caught: float | None
+    worst_missed: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TopOne:
+    """Whether the condition with most drift costs most, and the points lost by believing so.
+
+    Attributes:
+        predicted, worst: indices of the condition with most drift and of that with the largest drop.
+        agree: whether they are the same, or cost the same.
+        regret: drop of the worst minus drop of the predicted.
+    """
+
+    predicted: int
+    worst: int
+    agree: bool
+    regret: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dose:
+    """Does strength act in order inside one family? Kendall's tau; `None` where a side does not vary."""
+
+    family: str
+    conditions: int
+    severity_drift: float | None
+    severity_drop: float | None
+    drift_drop: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rival:
+    """Another predictor of the drop: another drift, a distance of embeddings, the change of pixels.
+
+    Attributes:
+        name: for the table.
+        values: float64[conditions], a distance: not negative, higher is more change; NaN where unknown.
+    """
+
+    name: str
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """How well a predictor orders the drops.
+
+    Attributes:
+        name: of the predictor.
+        primary: the one fixed beforehand; the others are exploratory.
+        association: Spearman's correlation with the drop.
+        p_holm: p-value adjusted over the exploratory ones; the primary's own is not adjusted.
+        skill: of leave-one-condition-out prediction; see `Loco`.
+        less_than_primary: the primary's correlation minus this one's, on the conditions that both have.
+        less_interval: its interval over resampled conditions; `None` with too few.
+    """
+
+    name: str
+    primary: bool
+    association: Association
+    p_holm: float | None
+    skill: float | None
+    less_than_primary: float | None
+    less_interval: Interval | None
+
+
+def check_rival(rival: Rival, conditions: int) -> None:
+    """Refuse what is not a distance.
+
+    Raises:
+        ValueError: a value is negative or infinite, or there is not one for every condition.
+    """
+    values = np.asarray(rival.values, dtype=float)
+    if values.shape != (conditions,) or np.isinf(values).any() or (values < 0).any():
+        raise ValueError(f"{rival.name}: expected {conditions} distances, not negative, NaN where unknown")
+
+
+def screening_table(drift: ArrayLike, drop: ArrayLike, harmful: ArrayLike) -> tuple[Screen, ...]:
+    """What rolling out fewer conditions would have missed.
+
+    Args:
+        drift: float[k].
+        drop: float[k].
+        harmful: bool[k], the interval of the drop lies above the margin.
+
+    Returns:
+        One row for every number of conditions from 1 to k.
+    """
+    x, y, bad = np.asarray(drift, dtype=float), np.asarray(drop, dtype=float), np.asarray(harmful, dtype=bool)
+    order = np.argsort(-x, kind="stable")
+    k = len(order)
+    return tuple(
+        Screen(
+            rolled_out=m,
+            skipped=(k - m) / k,
+            caught=float(bad[order[:m]].sum() / bad.sum()) if bad.any() else None,
+            worst_missed=float(y[order[m:]].max()) if m < k else None,
+        )
+        for m in range(1, k + 1)
+    )
+
+
+def top_one(drift: ArrayLike, drop: ArrayLike) -> TopOne | None:
+    """Compare the extremes; `None` without conditions."""
+    x, y = np.asarray(drift, dtype=float), np.asarray(drop, dtype=float)
+    if not x.size:
+        return None
+    predicted, worst = int(x.argmax()), int(y.argmax())
+    regret = float(y[worst] - y[predicted])
+    return TopOne(predicted, worst, regret == 0, regret)
+
+
+def dose_response(
+    families: Sequence[str], severities: Sequence[float | None], drift: ArrayLike, drop: ArrayLike
+) -> tuple[Dose, ...]:
+    """Monotonicity inside every family that has at least three strengths."""
+    x, y, labels = np.asarray(drift, dtype=float), np.asarray(drop, dtype=float), np.asarray(families, dtype=object)
+    strength = np.array([np.nan if severity is None else severity for severity in severities], dtype=float)
+    rows = []
+    for family in dict.fromkeys(families):
+        mine = (labels == family) & ~np.isnan(strength)
+        if len(np.unique(strength[mine])) < 3:
+            continue
+        s, a, b = strength[mine], x[mine], y[mine]
+        taus = [_tau(s, a), _tau(s, b), _tau(a, b)]
+        rows.append(Dose(family, int(mine.sum()), *taus))
+    return tuple(rows)
+
+
+def rank_predictors(
+    rivals: Sequence[Rival], drop: ArrayLike, families: ArrayLike, cells: Cells, resampling: Resampling
+) -> tuple[Ranked, ...]:
+    """Order predictors by their rank correlation with the drop, best first; those without one come last.
+
+    Args:
+        rivals: the primary predictor first.
+        drop: float[conditions].
+        families: label of each condition's family.
+        cells: task x condition cells, for the leave-one-out skill; their drift is replaced by each predictor's values.
+        resampling: of bootstrap and permutation.
+
+    Raises:
+        ValueError: see `check_rival`.
+    """
+    y, labels = np.asarray(drop, dtype=float), np.asarray(families)
+    for rival in rivals:
+        check_rival(rival, len(y))
+    rows = [_ranked(rival, rivals[0], y, labels, cells, resampling) for rival in rivals]
+    exploratory = [row for row in rows if not row.primary and row.association.p is not None]
+    adjusted = iter(holm([row.association.p for row in exploratory if row.association.p is not None]))
+    rows = [replace(row, p_holm=next(adjusted)) if row in exploratory else row for row in rows]
+    return tuple(sorted(rows, key=lambda row: _or_last(row.association.value), reverse=True))
+
+
+def _ranked(
+    rival: Rival, primary: Rival, drop: Floats, families: NDArray[np.generic], cells: Cells, resampling: Resampling
+) -> Ranked:
+    values = np.asarray(rival.values, dtype=float)
+    known = ~np.isnan(values)
+    found = associate(values[known], drop[known], clusters=families[known], resampling=resampling)
+    mine = known[cells.conditions]
+    seen = cells.where(mine)
+    by_condition = replace(seen, drift=values[seen.conditions])
+    skill = leave_out(by_condition, families).skill if mine.any() else None
+    difference, interval = (None, None)
+    if rival is not primary:
+        difference, interval = _against(np.asarray(primary.values, dtype=float), values, drop, families, resampling)
+    return Ranked(rival.name, rival is primary, found, None, skill, difference, interval)
+
+
+def _against(
+    primary: Floats, rival: Floats, drop: Floats, families: NDArray[np.generic], resampling: Resampling
+) -> tuple[float | None, Interval | None]:
+    """Difference of two rank correlations on the same conditions."""
+    both = ~np.isnan(primary) & ~np.isnan(rival)
+    a, b, y = primary[both], rival[both], drop[both]
+    difference = spearman(a, y) - spearman(b, y) if both.sum() >= 3 else float("nan")
+    if np.isnan(difference):
+        return None, None
+    members = members_of(families[both])
+    if len(members) < (MIN_FOR_BOOTSTRAP if len(members) == len(y) else MIN_FAMILIES):
+        return difference, None
+    statistic = cluster_statistic(members, lambda i: [spearman(a[i], y[i]) - spearman(b[i], y[i])])
+    return difference, bootstrap_intervals((len(members),), statistic, resampling)[0]
+
+
+def _or_last(value: float | None) -> float:
+    return float("-inf") if value is None else value
+
+
+def _tau(a: Floats, b: Floats) -> float | None:
+    tau = kendall(a, b)
+    return None if np.isnan(tau) else tau

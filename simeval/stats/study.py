@@ -1,0 +1,277 @@
+"""What a run and an audit say about the same conditions, as arrays; and the points that a correlation is drawn through.
+
+Rows are pairs (an unperturbed episode and its twins), columns are perturbed conditions; NaN marks what is not there.
+One study is one policy on one suite: drift of different policies is never pooled.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from simeval.stats.drift import DriftMean, mean_drift
+from simeval.stats.intervals import Interval
+from simeval.stats.paired import PairedDrop, paired_drop
+from simeval.stats.resampling import Resampling
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+Validity = Literal["kept", "changed", "not_applicable"]
+"""What an ideal policy would do with its action: `kept`, it stays; `changed`, it must change; `not_applicable`, offline
+drift is 0 or undefined while success may fall."""
+
+MAX_MISSING = 0.02
+"""Share of pairs that may be missing before a drop is refused. A house choice, as in the table of drops."""
+
+SEEN_OFFLINE = frozenset({"language", "scene", "image", "state"})
+"""Channels that change what the policy is shown, so that a single frame tells."""
+
+
+def validity(meaning: str, channels: Collection[str]) -> Validity:
+    """Class of a condition, from what it does to the instruction and from the channels that it acts on.
+
+    Args:
+        meaning: `kept`, `changed`, or `not_applicable` for an instruction that asks for nothing in the scene; the last
+            two both call for another action.
+        channels: channels of its effective parts; one that a frame cannot show makes the whole `not_applicable`.
+    """
+    if not set(channels) <= SEEN_OFFLINE:
+        return "not_applicable"
+    return "kept" if meaning == "kept" else "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyCondition:
+    """A perturbed condition.
+
+    Attributes:
+        name: canonical condition string.
+        family: conditions of one family are not independent and are resampled together: the axis, or a wider group.
+        severity: strength within the family, higher is stronger; `None` where there is no order.
+        validity: see `Validity`; only `kept` enters the correlation.
+        identity: changes nothing by construction (an identity value, a repeat of `none`): drawn, never counted.
+    """
+
+    name: str
+    family: str
+    severity: float | None = None
+    validity: Validity = "kept"
+    identity: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameDrift:
+    """Drift on frames that belong to no pair of the run, for instance of a dataset.
+
+    Attributes:
+        values: float64[frames, conditions]; NaN where not measured.
+        clusters: int64[frames], the episode that each frame is from.
+    """
+
+    values: Floats
+    clusters: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One policy on one suite: outcomes and drift of the same conditions.
+
+    Attributes:
+        conditions: the columns, without the clean one.
+        tasks: int64[pairs], task of each pair.
+        init_states: int64[pairs], initial state of each pair within its task; pairs that share it are repeats.
+        clean: float64[pairs], 1 success, 0 failure of the unperturbed episode; NaN where it broke.
+        perturbed: float64[pairs, conditions], the same for the twins; NaN where one broke or was not run.
+        drift: float64[pairs, conditions], one drift per pair: of its start frame, or over its replayed frames; `None`
+            if drift was measured on other frames.
+        frames: drift on frames of no pair; used where `drift` is `None`.
+        infeasible: bool[pairs, conditions], pairs that the condition cannot be applied to: neither missing nor failed.
+        floor: drift between two sampling noises on the clean frame; `None` if not measured.
+
+    Raises:
+        ValueError: shapes do not fit, an outcome is not 0, 1 or NaN, or a drift is negative or infinite.
+    """
+
+    conditions: tuple[StudyCondition, ...]
+    tasks: Integers
+    init_states: Integers
+    clean: Floats
+    perturbed: Floats
+    drift: Floats | None = None
+    frames: FrameDrift | None = None
+    infeasible: NDArray[np.bool_] | None = None
+    floor: float | None = None
+
+    def __post_init__(self) -> None:
+        pairs, table = len(self.clean), (len(self.clean), len(self.conditions))
+        shapes = {
+            "tasks": (self.tasks.shape, (pairs,)),
+            "init_states": (self.init_states.shape, (pairs,)),
+            "perturbed": (self.perturbed.shape, table),
+        }
+        if self.drift is not None:
+            shapes["drift"] = (self.drift.shape, table)
+        if self.infeasible is not None:
+            shapes["infeasible"] = (self.infeasible.shape, table)
+        if self.frames is not None:
+            shapes["frames"] = (self.frames.values.shape, (len(self.frames.clusters), len(self.conditions)))
+        for name, (found, expected) in shapes.items():
+            if found != expected:
+                raise ValueError(f"{name} has shape {found}, expected {expected}")
+        names = [condition.name for condition in self.conditions]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"condition {min(twice)} occurs twice")
+        if not all(np.isin(part[~np.isnan(part)], (0, 1)).all() for part in (self.clean, self.perturbed)):
+            raise ValueError("an outcome is neither 0 nor 1")
+        for values in (self.drift, self.frames.values if self.frames else None):
+            if values is not None and not ((values >= 0) & (values < np.inf) | np.isnan(values)).all():
+                raise ValueError("a drift is negative or infinite")
+
+    @cached_property
+    def units(self) -> Integers:
+        """int64[pairs]: initial states, numbered over all tasks."""
+        keys = np.stack([self.tasks, self.init_states], axis=1)
+        return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1], dtype=np.int64).reshape(-1)
+
+    @cached_property
+    def harm(self) -> Floats:
+        """float64[pairs, conditions]: 1 harmed, -1 helped, 0 neither, NaN where a twin is missing."""
+        return self.clean[:, None] - self.perturbed
+
+    def select(self, columns: NDArray[np.integer]) -> "Study":
+        """The same pairs with fewer conditions."""
+        frames = self.frames and FrameDrift(self.frames.values[:, columns], self.frames.clusters)
+        return Study(
+            tuple(self.conditions[column] for column in columns),
+            self.tasks,
+            self.init_states,
+            self.clean,
+            self.perturbed[:, columns],
+            None if self.drift is None else self.drift[:, columns],
+            frames,
+            None if self.infeasible is None else self.infeasible[:, columns],
+            self.floor,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One condition: how far it moves the action and what it costs.
+
+    Attributes:
+        condition, family, severity, validity: as in `StudyCondition`.
+        pairs: complete pairs.
+        missing: pairs lacking an outcome, in the tasks that the condition was run on.
+        drift: mean drift with standard error and interval.
+        drop: clean minus perturbed success rate over the complete pairs; `None` without pairs.
+        drop_se: standard error of `drop` by Bonett and Price.
+        drop_interval: their interval.
+        drop_p: exact McNemar p-value, not adjusted.
+        harmed, helped: pairs that only the clean, only the perturbed episode solved.
+        clean_rate, rate: success rates of the complete pairs.
+        relative_drop: `drop` over `clean_rate`; `None` where no clean episode succeeded.
+        reason: why the condition is left out of the correlation; empty if it is in.
+    """
+
+    condition: str
+    family: str
+    severity: float | None
+    validity: Validity
+    pairs: int
+    missing: int
+    drift: DriftMean
+    drop: float | None
+    drop_se: float | None
+    drop_interval: Interval
+    drop_p: float | None
+    harmed: int
+    helped: int
+    clean_rate: float | None
+    rate: float | None
+    relative_drop: float | None
+    reason: str
+
+    @property
+    def excluded(self) -> bool:
+        """Whether it is left out of the correlation."""
+        return bool(self.reason)
+
+
+def condition_points(study: Study, resampling: Resampling | None = None) -> tuple[Point, ...]:
+    """One point per condition, in the order of the columns; those left out say why."""
+    drawn = resampling or Resampling()
+    return tuple(_point(study, column, drawn) for column in range(len(study.conditions)))
+
+
+def _point(study: Study, column: int, resampling: Resampling) -> Point:
+    condition, harm = study.conditions[column], study.harm[:, column]
+    complete = ~np.isnan(harm)
+    paired = paired_drop(
+        study.clean[complete] == 1,
+        study.perturbed[complete, column] == 1,
+        units=study.units[complete],
+        level=resampling.level,
+    )
+    run_on = np.isin(study.tasks, study.tasks[~np.isnan(study.perturbed[:, column])])
+    if study.infeasible is not None:
+        run_on &= ~study.infeasible[:, column]
+    missing = int((run_on & ~complete).sum())
+    drift = _drift_of(study, column, resampling)
+    refused = missing > MAX_MISSING * int(run_on.sum())
+    clean_rate = paired.clean_rate
+    return Point(
+        condition=condition.name,
+        family=condition.family,
+        severity=condition.severity,
+        validity=condition.validity,
+        pairs=paired.n,
+        missing=missing,
+        drift=drift,
+        drop=paired.drop,
+        drop_se=_standard_error(paired.interval) if paired.n else None,
+        drop_interval=paired.interval,
+        drop_p=paired.p,
+        harmed=paired.n10,
+        helped=paired.n01,
+        clean_rate=clean_rate,
+        rate=paired.perturbed_rate,
+        relative_drop=paired.drop / clean_rate if clean_rate and paired.drop is not None else None,
+        reason=_exclusion(condition, paired, drift, refused=refused),
+    )
+
+
+def _drift_of(study: Study, column: int, resampling: Resampling) -> DriftMean:
+    if study.drift is not None:
+        return mean_drift(study.drift[:, column], study.units, floor=study.floor, resampling=resampling)
+    if study.frames is not None:
+        frames = study.frames
+        return mean_drift(frames.values[:, column], frames.clusters, floor=study.floor, resampling=resampling)
+    return mean_drift(np.empty(0), np.empty(0), resampling=resampling)
+
+
+def _exclusion(condition: StudyCondition, paired: PairedDrop, drift: DriftMean, *, refused: bool) -> str:
+    """Why a condition does not enter the correlation."""
+    if condition.identity:
+        return "changes nothing: it lies at (0, 0) by construction"
+    if condition.validity == "changed":
+        return "meaning changed: here a good policy drifts"
+    if condition.validity == "not_applicable":
+        return "drift cannot see it: offline, the policy is shown the same"
+    if not paired.n:
+        return "no complete pair"
+    if refused:
+        return f"more than {100 * MAX_MISSING:.0f} % of pairs missing"
+    if drift.mean is None:
+        return "no drift was measured"
+    return ""
+
+
+def _standard_error(interval: Interval) -> float:
+    """From the width; an interval that was cut at 1 or -1 belongs to very few pairs."""
+    return (interval.high - interval.low) / (2 * float(norm.isf((1 - interval.level) / 2)))

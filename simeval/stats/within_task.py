@@ -1,0 +1,150 @@
+"""Does drift order the conditions inside every task? Harder tasks may have both more drift and more loss."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from simeval.stats.association import (
+    MIN_FAMILIES,
+    MIN_FOR_BOOTSTRAP,
+    MIN_POINTS,
+    cluster_statistic,
+    kendall,
+    members_of,
+    spearman,
+)
+from simeval.stats.intervals import Interval
+from simeval.stats.resampling import Resampling, bootstrap_intervals, no_width, pairing_p
+from simeval.stats.study import Study
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOrder:
+    """How drift orders the conditions of one task; `rho` is `None` where drift or drop do not vary."""
+
+    task: int
+    conditions: int
+    rho: float | None
+    tau: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WithinTask:
+    """Rank correlation of drift and drop after ranking inside each task.
+
+    Attributes:
+        rho: Spearman's, pooled over tasks; `None` where `reason` says why.
+        ci_conditions: other conditions like these, drawn for all tasks together.
+        p: two-sided; the conditions' labels are permuted for all tasks together.
+        k: conditions.
+        tasks: the tasks, also those that say nothing.
+        tasks_used: tasks in which drift and drop vary.
+        share_positive: share of them with Kendall's tau above 0.
+        reason: why a number is missing; empty otherwise.
+    """
+
+    rho: float | None
+    ci_conditions: Interval | None
+    p: float | None
+    k: int
+    tasks: tuple[TaskOrder, ...]
+    tasks_used: int
+    share_positive: float | None
+    reason: str = ""
+
+
+def cell_means(study: Study) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """Tasks, and mean drift and drop of every cell: int64[tasks], float64[tasks, conditions] twice; NaN where empty."""
+    tasks = np.unique(study.tasks)
+    drift, drop = (np.full((len(tasks), len(study.conditions)), np.nan) for _ in range(2))
+    for row, task in enumerate(tasks):
+        for values, means in ((study.drift, drift), (study.harm, drop)):
+            if values is None:
+                continue
+            mine = values[study.tasks == task]
+            known = (~np.isnan(mine)).sum(axis=0)
+            means[row, known > 0] = np.nansum(mine, axis=0)[known > 0] / known[known > 0]
+    return tasks, drift, drop
+
+
+def within_task(
+    tasks: ArrayLike, drift: ArrayLike, drop: ArrayLike, families: ArrayLike, resampling: Resampling
+) -> WithinTask:
+    """Rank inside each task, then correlate.
+
+    Args:
+        tasks: int[tasks].
+        drift: float[tasks, conditions], mean drift of each cell; NaN where it was not measured.
+        drop: float[tasks, conditions].
+        families: label of each condition's family.
+        resampling: of bootstrap and permutation.
+    """
+    x, y, labels = np.asarray(drift, dtype=float), np.asarray(drop, dtype=float), np.asarray(families)
+    k = x.shape[1]
+    orders = tuple(_order(task, a, b) for task, a, b in zip(np.asarray(tasks).tolist(), x, y, strict=True))
+    used = np.array([order.rho is not None for order in orders], dtype=bool)
+    if k < MIN_POINTS:
+        reason = f"too few conditions: {k}, at least {MIN_POINTS} are needed"
+        return WithinTask(None, None, None, k, orders, 0, None, reason)
+    if not used.any():
+        reason = "in no task do both drift and drop vary between at least 3 conditions"
+        return WithinTask(None, None, None, k, orders, 0, None, reason)
+    x, y = x[used], y[used]
+    x_ranks, y_ranks = _centred_ranks(x, y)
+    taus = [order.tau for order in orders if order.tau is not None]
+    interval, reason = _interval(x, y, labels, resampling)
+    return WithinTask(
+        rho=_correlate(x_ranks, y_ranks),
+        ci_conditions=interval,
+        p=pairing_p(x_ranks.T @ y_ranks, resampling).p,
+        k=k,
+        tasks=orders,
+        tasks_used=int(used.sum()),
+        share_positive=float(np.mean(np.array(taus) > 0)),
+        reason=reason,
+    )
+
+
+def _order(task: int, drift: Floats, drop: Floats) -> TaskOrder:
+    known = ~(np.isnan(drift) | np.isnan(drop))
+    x, y = drift[known], drop[known]
+    if len(x) < MIN_POINTS or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return TaskOrder(task, len(x), None, None)
+    return TaskOrder(task, len(x), spearman(x, y), kendall(x, y))
+
+
+def _centred_ranks(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Ranks inside each row minus their mean; 0 in cells that miss, and in rows where either side does not vary."""
+    missing = np.isnan(x) | np.isnan(y)
+    ranks = []
+    for values in (x, y):
+        if missing.any():
+            ranked = stats.rankdata(np.where(missing, np.nan, values), axis=1, nan_policy="omit")
+            ranked = ranked - np.nanmean(ranked, axis=1, keepdims=True)
+        else:
+            ranked = stats.rankdata(values, axis=1) - (x.shape[1] + 1) / 2
+        ranks.append(np.where(missing, 0.0, ranked))
+    varied = np.all([(part != 0).any(axis=1) for part in ranks], axis=0)[:, None]
+    return ranks[0] * varied, ranks[1] * varied
+
+
+def _correlate(x_ranks: Floats, y_ranks: Floats) -> float:
+    scale = np.sqrt((x_ranks**2).sum() * (y_ranks**2).sum())
+    return float((x_ranks * y_ranks).sum() / scale) if scale > 0 else float("nan")
+
+
+def _interval(x: Floats, y: Floats, labels: NDArray[np.generic], resampling: Resampling) -> tuple[Interval | None, str]:
+    members = members_of(labels)
+    enough = MIN_FOR_BOOTSTRAP if len(members) == x.shape[1] else MIN_FAMILIES
+    if len(members) < enough:
+        noun = "conditions" if len(members) == x.shape[1] else "families"
+        return None, f"too few {noun} for an interval: {len(members)}, at least {enough} are needed"
+    statistic = cluster_statistic(members, lambda i: [_correlate(*_centred_ranks(x[:, i], y[:, i]))])
+    interval = bootstrap_intervals((len(members),), statistic, resampling)[0]
+    if interval is not None and no_width(interval):
+        return None, "the order is the same in every resample: no width can be given"
+    return interval, ""

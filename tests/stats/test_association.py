@@ -1,0 +1,248 @@
+"""Published tables, agreement with SciPy, and coverage of the intervals."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from simeval.stats.association import (
+    STATISTICS,
+    associate,
+    fisher_interval,
+    kendall,
+    mmrv,
+    pearson,
+    points_needed,
+    smallest_significant,
+    spearman,
+)
+from simeval.stats.reliability import reliability
+from simeval.stats.resampling import Resampling
+
+QUICK = Resampling(n_resamples=199, n_permutations=999)
+
+# Real and simulated success of SIMPLER (Li et al. 2024): RT-2-X, RT-1 converged, 15 %, X, begin, Octo base; for WidowX
+# RT-1-X, Octo base, Octo small. Source: tools/calc_metrics.py of simpler-env/SimplerEnv. Then its MMRV and Pearson's r.
+SIMPLER = {
+    "pick coke can": (
+        [0.907, 0.853, 0.920, 0.760, 0.133, 0.293],
+        [0.787, 0.857, 0.710, 0.567, 0.027, 0.170],
+        *(0.03, 0.98),
+    ),
+    "move near": (
+        [0.733, 0.633, 0.583, 0.450, 0.017, 0.350],
+        [0.779, 0.442, 0.354, 0.317, 0.050, 0.042],
+        *(0.11, 0.86),
+    ),
+    "open drawer": (
+        [0.333, 0.815, 0.704, 0.519, 0.000, 0.148],
+        [0.157, 0.601, 0.463, 0.296, 0.000, 0.009],
+        *(0.00, 0.98),
+    ),
+    "close drawer": (
+        [0.630, 0.926, 0.889, 0.741, 0.000, 0.519],
+        [0.343, 0.861, 0.667, 0.891, 0.278, 0.444],
+        *(0.12, 0.77),
+    ),
+    "place apple": (
+        [0.074, 0.185, 0.185, 0.407, 0.000, 0.000],
+        [0.037, 0.065, 0.130, 0.213, 0.000, 0.000],
+        *(0.00, 0.97),
+    ),
+    "spoon on towel": ([0.000, 0.333, 0.417], [0.000, 0.125, 0.472], 0.00, 0.83),
+    "carrot on plate": ([0.000, 0.250, 0.083], [0.042, 0.083, 0.097], 0.11, 0.57),
+    "stack cube": ([0.000, 0.000, 0.125], [0.000, 0.000, 0.042], 0.00, 1.00),
+    "eggplant in basket": ([0.000, 0.250, 0.400], [0.000, 0.431, 0.569], 0.00, 0.99),
+}
+
+points = arrays(float, 9, elements=st.integers(0, 20).map(float))
+
+
+@pytest.mark.parametrize("task", SIMPLER)
+def test_simplers_published_table(task):
+    real, simulated, violation, r = SIMPLER[task]
+    assert pearson(np.array(simulated), np.array(real)) == pytest.approx(r, abs=0.006)
+    assert mmrv(simulated, real) == pytest.approx(violation, abs=0.005)
+
+
+def test_mmrv_is_weighted_by_the_true_side():
+    real, simulated, *_ = SIMPLER["move near"]
+    assert mmrv(simulated, real) == pytest.approx(0.111, abs=5e-4)
+    assert mmrv(real, simulated) == pytest.approx(0.003, abs=5e-4)
+
+
+def test_mmrv_of_a_perfect_and_a_reversed_order():
+    true = [0.0, 0.5, 1.0]
+    assert mmrv([1, 2, 3], true) == 0.0
+    assert mmrv([3, 2, 1], true) == pytest.approx((1 + 0.5 + 1) / 3)
+    assert mmrv([1, 1, 1], true) == pytest.approx((0 + 0.5 + 1) / 3), "a tie violates in one direction only"
+    with pytest.raises(ValueError, match="predictions"):
+        mmrv([1, 2], [1])
+
+
+@settings(deadline=None)
+@given(points, points)
+def test_correlations_are_scipys(x, y):
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        assert all(np.isnan(found(x, y)) for found in (spearman, kendall, pearson))
+        return
+    assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
+    assert kendall(x, y) == pytest.approx(stats.kendalltau(x, y).statistic, abs=1e-12)
+    assert pearson(x, y) == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(points, points, st.permutations(range(9)), st.floats(0.01, 100))
+def test_order_and_scale_of_drift_do_not_matter(x, y, order, factor):
+    chosen = np.array(order)
+    for stat, found in STATISTICS.items():
+        value = pytest.approx(found(x, y), abs=1e-9, nan_ok=True)
+        assert found(x[chosen], y[chosen]) == value
+        assert found(factor * x, y) == value
+        if stat != "pearson":
+            assert found(np.exp(x), y) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "k", "low", "high"),
+    [(0.9, 6, 0.13, 0.99), (0.8, 8, 0.09, 0.97), (0.8, 24, 0.54, 0.92), (0.61, 27, 0.27, 0.82), (0.87, 27, 0.70, 0.95)],
+)
+def test_bonett_and_wrights_interval_golden(value, k, low, high):
+    interval = fisher_interval(value, k)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=6e-3)
+    mirrored = fisher_interval(-value, k)
+    assert (mirrored.low, mirrored.high) == pytest.approx((-interval.high, -interval.low))
+
+
+def test_smallest_significant_golden():
+    found = [smallest_significant(k) for k in (5, 6, 8, 12, 20, 27, 40)]
+    assert found == pytest.approx([0.88, 0.81, 0.71, 0.58, 0.44, 0.38, 0.31], abs=5e-3)
+    assert smallest_significant(2) is None
+    k, r = 12, smallest_significant(12)
+    assert 2 * stats.t.sf(r * np.sqrt((k - 2) / (1 - r**2)), k - 2) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("pairs", "ceiling"), [(50, 0.86), (100, 0.92), (500, 0.98)])
+def test_noise_ceiling_golden(pairs, ceiling):
+    """True drops that vary by 10 points, and a standard error of .42 over the root of the pairs."""
+    noise = 0.42 / np.sqrt(pairs)
+    drops = np.sqrt(0.1**2 + noise**2) * np.array([-1.0, 0.0, 1.0])
+    assert reliability(drops, np.full(3, noise)).ceiling == pytest.approx(ceiling, abs=6e-3)
+
+
+def test_no_ceiling_without_spread():
+    assert reliability([0.1, 0.1, 0.1], [0.01] * 3).ceiling is None
+    assert reliability([0.1, 0.2], [0.01] * 2).ceiling is None
+    noisy = reliability([0.10, 0.11, 0.12], [0.05] * 3)
+    assert (noisy.share, noisy.ceiling) == (0.0, 0.0)
+    assert "noise" in noisy.reason
+
+
+def test_p_is_exact_for_few_conditions():
+    four = associate([1, 2, 3, 4], [1, 2, 3, 4], resampling=QUICK)
+    assert (four.value, four.n_permutations) == (1.0, 24)
+    assert four.p == pytest.approx(2 / 24)
+    assert four.ci_conditions is None
+    assert "at least 6" in four.reason
+
+
+def test_a_perfect_order_is_not_certainty():
+    for k in (6, 7, 8, 12):
+        interval = associate(np.arange(k), np.arange(k), resampling=QUICK).ci_conditions
+        assert interval is not None
+        assert (interval.high, interval.low < 0.98) == (1.0, True)
+
+
+@pytest.mark.parametrize("stat", STATISTICS)
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        ([], [], "too few conditions: 0"),
+        ([1, 2], [1, 2], "too few conditions: 2"),
+        ([1, 1, 1, 1], [1, 2, 3, 4], "drift the same"),
+        ([1, 2, 3, 4], [0, 0, 0, 0], "lose the same"),
+    ],
+)
+def test_what_has_no_correlation_says_so(x, y, words, stat):
+    found = associate(x, y, stat=stat, resampling=QUICK)
+    assert (found.value, found.ci_conditions, found.p, found.loo_min) == (None, None, None, None)
+    assert words in found.reason
+
+
+def test_points_must_be_numbers():
+    with pytest.raises(ValueError, match="not finite"):
+        associate([1, np.nan, 2], [1, 2, 3], resampling=QUICK)
+    with pytest.raises(ValueError, match="shape"):
+        associate([1, 2], [1, 2, 3], resampling=QUICK)
+
+
+def test_one_extreme_condition_is_found():
+    x, y = np.array([0.1, 0.2, 0.3, 0.2, 0.1, 0.3, 9.0]), np.array([0.3, 0.1, 0.2, 0.3, 0.2, 0.1, 5.0])
+    found = associate(x, y, stat="pearson", resampling=QUICK)
+    assert found.loo_point == 6
+    assert found.value is not None
+    assert found.loo_min is not None
+    assert found.value > 0.9 > 0.5 > found.loo_min
+
+
+def test_families_are_drawn_together():
+    """Copies of one condition are not new evidence."""
+    rng = np.random.default_rng(3)
+    x, y = rng.random(8), rng.random(8)
+    alone = associate(x, y, resampling=QUICK).ci_conditions
+    copied = np.repeat(np.arange(8), 5)
+    together = associate(x[copied], y[copied], clusters=copied, resampling=QUICK).ci_conditions
+    naive = associate(x[copied], y[copied], resampling=QUICK).ci_conditions
+    assert together.high - together.low == pytest.approx(alone.high - alone.low, rel=0.15)
+    assert naive.high - naive.low < 0.7 * (together.high - together.low)
+
+
+def test_same_seed_same_numbers():
+    rng = np.random.default_rng(4)
+    x, y = rng.random(12), rng.random(12)
+    assert associate(x, y, resampling=QUICK) == associate(x, y, resampling=QUICK)
+
+
+def test_points_needed():
+    assert points_needed(0.8, 0.5) == 20
+    assert points_needed(0.5, 0.5) is None
+    assert points_needed(0.501, 0.5) is None
+    assert points_needed(0.8, 0.5, k=10, half=0.549306) == pytest.approx(10, abs=1)
+
+
+def test_permuted_drift_gives_uniform_p():
+    assert stats.kstest(null_p(60, 199), "uniform").pvalue > 0.01
+
+
+@pytest.mark.slow
+def test_permuted_drift_gives_uniform_p_long():
+    p = null_p(1500, 999)
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.015)
+
+
+def null_p(runs: int, n_permutations: int) -> list[float]:
+    """P-values of unrelated points; a seed for each, as the orders tried are else the same."""
+    rng = np.random.default_rng(5)
+    few = [Resampling(seed, n_resamples=1, n_permutations=n_permutations) for seed in range(runs)]
+    # All of one family: no interval is computed, which would take longer.
+    return [associate(rng.random(12), rng.random(12), clusters=[0] * 12, resampling=one).p for one in few]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("families", "severities", "shared"), [(10, 1, 0.0), (24, 1, 0.0), (6, 4, 0.7), (8, 3, 0.7)])
+def test_intervals_cover(families, severities, shared):
+    """Points from a bivariate normal whose effects partly belong to the family."""
+    rho, rng, resampling = 0.7, np.random.default_rng(6), Resampling(n_resamples=299, n_permutations=9)
+    truth = 6 / np.pi * np.arcsin(rho / 2)
+    mix = np.array([[1, 0], [rho, np.sqrt(1 - rho**2)]])
+    labels, held = np.repeat(np.arange(families), severities), 0
+    for _ in range(300):
+        family = rng.normal(size=(families, 1, 2)) * np.sqrt(shared)
+        own = rng.normal(size=(families, severities, 2)) * np.sqrt(1 - shared)
+        x, y = ((family + own) @ mix.T).reshape(-1, 2).T
+        interval = associate(x, y, clusters=labels, resampling=resampling).ci_conditions
+        held += interval.low <= truth <= interval.high
+    assert held / 300 > 0.9
