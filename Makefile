@@ -11,7 +11,8 @@ export HF_HUB_OFFLINE ?= 1
 
 run: setup
 	$(BIN)/simeval run --suite libero_spatial --perturb noise:0.05 --init-states 0-1 --workers 2 --out results/first-run
-	$(BIN)/simeval video results/first-run --episode libero_spatial/4/init00/noise=0.05/r0 --compare --size 384
+	$(BIN)/simeval video results/first-run --successes --limit 1 --size 384
+	$(BIN)/simeval video results/first-run --failures --limit 1 --size 384
 
 test: setup lint
 	$(BIN)/pytest
