@@ -15,7 +15,7 @@ from simeval.recorders import Trace, TraceRecorder
 from simeval.rollout import run_episode
 from simeval.types import EpisodeResult, EpisodeSpec
 
-CONDITIONS = ("noise:0.3", "light:0.3", "occlusion:0.2@agentview", "instruction:counterfactual")
+CONDITIONS = ("noise:0.3", "light:0.1", "occlusion:0.2@agentview", "instruction:counterfactual")
 """One of each kind; with `none` they make the seeker succeed, fail, and follow another instruction."""
 
 

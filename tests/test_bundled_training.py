@@ -105,7 +105,7 @@ def test_some_demonstrations_ask_for_another_goal(scene):
 
 def test_a_driving_policy_is_corrected_not_copied(scene):
     """A policy that drifts aside: every recorded frame says what the expert did from there, nothing what it did."""
-    aside = np.float32([0, 0.31, 0, 0, 0, 0, -1])
+    aside = np.float32([0, 0.11, 0, 0, 0, 0, -1])
 
     class Drift:
         spec = PolicySpec("drift", n_action_steps=4, cameras=("agentview", "wrist"))
@@ -113,12 +113,11 @@ def test_a_driving_policy_is_corrected_not_copied(scene):
         def act(self, inputs):
             return [np.tile(aside, (4, 1)) for _ in inputs]
 
-    found = [demonstrations.demonstrate(scene, seed, Drift()) for seed in (1, 2)]
-    episodes = [episode for episode in found if episode is not None]
-    assert any(episode.policy_steps > 0 for episode in episodes)
-    for episode in episodes:
-        assert episode.valid[:, 0].all()  # the expert drives where a frame is recorded
-        assert not (episode.actions[episode.valid] == aside).all(axis=1).any()
+    episode = demonstrations.demonstrate(scene, 0, Drift())
+    assert episode is not None
+    assert episode.policy_steps > 0
+    assert episode.valid[:, 0].all()  # the expert drives where a frame is recorded
+    assert not (episode.actions[episode.valid] == aside).all(axis=1).any()
 
 
 def test_training_goes_on_where_it_stopped(recordings, tmp_path):

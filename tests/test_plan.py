@@ -22,7 +22,7 @@ def test_a_plan_is_the_product_of_what_was_asked_for_none_first():
     assert [spec.id for spec in plan.episodes[:6]] == [
         "toy/1/init00/none/r0",
         "toy/1/init00/noise=0.3/r0",
-        "toy/1/init00/light=0.3/r0",
+        "toy/1/init00/light=0.1/r0",
         "toy/1/init00/occlusion=0.2@agentview/r0",
         "toy/1/init00/instruction=counterfactual/r0",
         "toy/1/init00/none/r1",
@@ -82,7 +82,8 @@ def test_all_tasks_and_initial_states_are_the_default():
 
 def test_tasks_without_another_goal_are_left_out_of_a_counterfactual_and_said():
     """libero_10 has scenes in which no other task of the suite makes sense."""
-    plan = make_plan(EvalConfig(suite=("libero_10",), init_states="0", perturb=("instruction:counterfactual",)))
+    perturb = ("instruction:counterfactual",)
+    plan = make_plan(EvalConfig(suite=("libero_10",), init_states="0", policy="expert", perturb=perturb))
     counts = Counter(spec.condition for spec in plan.episodes)
     assert counts["none"] == 10
     assert 0 < counts["instruction:counterfactual"] < 10
@@ -91,7 +92,8 @@ def test_tasks_without_another_goal_are_left_out_of_a_counterfactual_and_said():
 
 
 def test_a_suite_without_an_instruction_does_not_stop_the_others():
-    config = EvalConfig(suite=("libero_object", "libero_goal"), init_states="0", perturb=("instruction:placeswap",))
+    perturb = ("instruction:placeswap",)
+    config = EvalConfig(suite=("libero_object", "libero_goal"), init_states="0", policy="expert", perturb=perturb)
     plan = make_plan(config)
     assert {s.suite for s in plan.episodes if s.condition != "none"} == {"libero_goal"}
     assert [note.split(" tasks ")[0] for note in plan.notes] == [
@@ -100,7 +102,8 @@ def test_a_suite_without_an_instruction_does_not_stop_the_others():
 
 
 def test_a_condition_that_no_task_can_carry_is_refused():
-    plan = make_plan(EvalConfig(suite=("libero_10",), init_states="0", perturb=("instruction:counterfactual",)))
+    perturb = ("instruction:counterfactual",)
+    plan = make_plan(EvalConfig(suite=("libero_10",), init_states="0", policy="expert", perturb=perturb))
     able = {spec.task for spec in plan.episodes if spec.condition != "none"}
     unable = str(next(iter(set(range(10)) - able)))
     with pytest.raises(ConfigError, match=r"no counterfactual instruction exists for the task .*; no task is left"):
@@ -149,3 +152,9 @@ def test_the_estimate_knows_what_has_to_be_drawn():
 
     assert seconds(policy="expert") < seconds(policy="a/b", assets="bundled") < seconds(policy="a/b")
     assert seconds(policy="a/b", n_action_steps=1) > 5 * seconds(policy="a/b", n_action_steps=50)
+
+
+def test_the_bundled_policy_says_what_it_does_not_know():
+    (note,) = make_plan(EvalConfig(suite=("libero_spatial", "libero_goal"), init_states="0", tasks="0")).notes
+    assert note == "policy bundled: trained on libero_spatial alone; nothing can be expected of it on libero_goal"
+    assert make_plan(EvalConfig(suite=("libero_spatial",), init_states="0", tasks="0")).notes == ()

@@ -1,0 +1,128 @@
+"""Checks of what a run downloads: LIBERO's meshes, a checkpoint, and whether the hub can be asked for them."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from envs.base import EnvError
+from envs.libero_files import HUB_ASSETS, resolve_assets
+from simeval.doctor.findings import Finding, note, ok, wrong
+from simeval.doctor.surroundings import Surroundings
+
+USUAL = "HuggingFaceVLA/smolvla_libero"
+"""The public checkpoint that the recipes name; what is looked for if no other is."""
+
+CHECKPOINT_FILES = ("config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json")
+"""Without these a checkpoint is refused. Source: `simeval.policies.checkpoint`."""
+
+Cached = Callable[[str, str], Path | None]
+"""Where a hub repository's file lies in the cache, if it does: `(repository, file)`."""
+
+
+def cached_file(repository: str, file: str) -> Path | None:
+    """Ask the hub client's cache, not the hub."""
+    from huggingface_hub import try_to_load_from_cache
+
+    kind = "dataset" if repository == HUB_ASSETS else "model"
+    found = try_to_load_from_cache(repository, file, repo_type=kind)
+    return Path(found) if isinstance(found, str) else None
+
+
+def cached_assets() -> Path | None:
+    """LIBERO's meshes in the hub client's cache, if they are there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(HUB_ASSETS, repo_type="dataset", local_files_only=True))
+    except (LocalEntryNotFoundError, OSError):
+        return None
+
+
+def check_hub(here: Surroundings) -> Finding:
+    """Whether the Hugging Face hub can be asked."""
+    if not here.hub:
+        return ok("hub", "the Hugging Face hub answers")
+    text = f"the Hugging Face hub is out of reach: {here.hub}"
+    return note("hub", f"{text}; what is cached or bundled still runs")
+
+
+def check_bundled(here: Surroundings) -> Finding:
+    """Whether our own scenes are installed."""
+    del here
+    try:
+        return ok("bundled", f"our own scenes are in {resolve_assets('bundled')}")
+    except EnvError as error:
+        return wrong("bundled", str(error), "install simeval again; the scenes are part of it")
+
+
+def check_assets(here: Surroundings, *, needed: bool, in_cache: Callable[[], Path | None] = cached_assets) -> Finding:
+    """Whether LIBERO's own meshes are here, or can be fetched.
+
+    Args:
+        here: the machine.
+        needed: a run will fail without them.
+        in_cache: where the hub client keeps them.
+    """
+    try:
+        return ok("assets", f"LIBERO's own meshes are in {resolve_assets('cached')}")
+    except EnvError as error:
+        if "not on this machine" not in str(error):
+            return wrong("assets", str(error), "unset SIMEVAL_LIBERO_ASSETS, or point it at LIBERO's assets")
+    found = in_cache()
+    if found:
+        return ok("assets", f"LIBERO's own meshes are in {found}")
+    fetch = f"hf download --repo-type dataset {HUB_ASSETS}"
+    if not here.hub:
+        return note("assets", "LIBERO's own meshes are not here yet: the first run with them fetches 125 MB", fetch)
+    text = "LIBERO's own meshes are not here, and the hub is out of reach"
+    if needed:
+        return wrong("assets", text, f"where there is a network: {fetch}; then set SIMEVAL_LIBERO_ASSETS to a copy")
+    return note("assets", f"{text}: bundled scenes only")
+
+
+def check_checkpoint(here: Surroundings, policy: str | None, cached: Cached = cached_file) -> Finding:
+    """Whether a checkpoint, and the language model's files that it names, are here or can be fetched.
+
+    Args:
+        here: the machine.
+        policy: a folder or hub id; `None` looks for the usual one, which is then not needed.
+        cached: where a hub file lies in the cache.
+    """
+    name = policy or USUAL
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        missing = [file for file in CHECKPOINT_FILES if not (folder / file).is_file()]
+        if missing:
+            return wrong("checkpoint", f"{name} has no {', '.join(missing)}", "pass the folder that lerobot saved")
+        config = folder / "config.json"
+    elif not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
+        return wrong("checkpoint", f"no such folder: {name}", "pass a checkpoint's folder, or a hub id NAME/NAME")
+    else:
+        if any(cached(name, file) is None for file in CHECKPOINT_FILES):
+            return _absent(here, name, needed=policy is not None)
+        config = cached(name, "config.json") or folder
+    model = _language_model(config)
+    if model and not (config.parent / "vlm").is_dir() and cached(model, "config.json") is None:
+        return _absent(here, model, needed=policy is not None, options=' --exclude "*.safetensors" "onnx/*"')
+    return ok("checkpoint", f"{name} is here")
+
+
+def _language_model(config: Path) -> str | None:
+    """The hub id of the language model that a checkpoint names: its tokenizer and configuration are read at load."""
+    try:
+        name = json.loads(config.read_text(encoding="utf-8")).get("vlm_model_name")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return name if isinstance(name, str) and not Path(name).is_dir() else None
+
+
+def _absent(here: Surroundings, name: str, *, needed: bool, options: str = "") -> Finding:
+    fetch = f"hf download {name}{options}"
+    if not here.hub:
+        return note("checkpoint", f"{name} is not here yet: the first run with it fetches it", fetch)
+    text = f"{name} is not here, and the hub is out of reach"
+    if needed:
+        return wrong("checkpoint", text, f"where there is a network: {fetch}; then copy ~/.cache/huggingface")
+    return note("checkpoint", f"{text}: scripted and bundled policies only")

@@ -1,0 +1,66 @@
+"""What a check says, and how it is printed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Status = Literal["ok", "note", "wrong"]
+
+NAME_WIDTH = 10
+"""Room for the names of the checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check.
+
+    Attributes:
+        check: what was looked at, for instance `gpu`.
+        status: `ok`; `note`, good to know; or `wrong`, a run would fail or be silently worse.
+        text: what was found, in one line.
+        mend: the command or step that puts it right; empty if there is nothing to put right.
+    """
+
+    check: str
+    status: Status
+    text: str
+    mend: str = ""
+
+
+def ok(check: str, text: str) -> Finding:
+    """A finding that needs no attention."""
+    return Finding(check, "ok", text)
+
+
+def note(check: str, text: str, mend: str = "") -> Finding:
+    """A finding that costs speed or a download, or explains another one."""
+    return Finding(check, "note", text, mend)
+
+
+def wrong(check: str, text: str, mend: str) -> Finding:
+    """A finding that would make a run fail or silently worse; it always says what to do."""
+    return Finding(check, "wrong", text, mend)
+
+
+def healthy(findings: Sequence[Finding]) -> bool:
+    """Whether nothing is wrong."""
+    return all(finding.status != "wrong" for finding in findings)
+
+
+def as_text(finding: Finding) -> str:
+    """A finding as a line, and what to do about it as another."""
+    label = "WRONG" if finding.status == "wrong" else finding.status
+    text = f"{label:<5}  {finding.check:<{NAME_WIDTH}}  {finding.text}\n"
+    return text + (f"{'':<5}  {'':<{NAME_WIDTH}}  -> {finding.mend}\n" if finding.mend else "")
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """The last line."""
+    bad = sum(finding.status == "wrong" for finding in findings)
+    return f"{bad} of {len(findings)} checks found something wrong\n" if bad else "ready\n"
+
+
+def as_json(findings: Sequence[Finding]) -> str:
+    """One JSON object: `healthy` and the `findings`."""
+    return json.dumps({"healthy": healthy(findings), "findings": [asdict(finding) for finding in findings]}) + "\n"

@@ -1,0 +1,76 @@
+"""Checks of what is installed: Python, the pinned versions, and packages that overwrite each other."""
+
+from pathlib import Path
+
+from simeval.doctor.findings import Finding, note, ok, wrong
+from simeval.doctor.surroundings import Surroundings, canonical
+
+LOCK = Path(__file__).parents[2] / "requirements.lock"
+"""Beside the source, in a checkout and in the image; an installed wheel has none."""
+
+_INSTALL = "make clean setup; elsewhere: pip install --no-deps -r requirements.lock"
+
+
+def check_python(here: Surroundings) -> Finding:
+    """Whether this is the Python that the lock was made for."""
+    version = ".".join(map(str, here.python))
+    if here.python == (3, 12):
+        return ok("python", version)
+    return wrong(
+        "python", f"Python {version}, but the pinned packages need 3.12", "install Python 3.12; make clean setup"
+    )
+
+
+def read_lock(lock: Path) -> dict[str, str]:
+    """Pinned version of every distribution, by canonical name."""
+    pins = (line.split("#")[0].split(";")[0].strip() for line in lock.read_text().splitlines())
+    pairs = (pin.split("==") for pin in pins if "==" in pin)
+    return {canonical(name.strip()): version.strip() for name, version in pairs}
+
+
+def check_versions(here: Surroundings, lock: Path = LOCK) -> Finding:
+    """Whether what is installed is what is pinned: other versions give other rows."""
+    if not lock.is_file():
+        return note("versions", "no requirements.lock to compare with: numbers may differ from a checkout's")
+    pins = read_lock(lock)
+    missing = [name for name in pins if name not in here.installed]
+    other = [
+        f"{name} {here.installed[name]} (pinned: {version})"
+        for name, version in pins.items()
+        if name in here.installed and not same_version(here.installed[name], version)
+    ]
+    if not missing and not other:
+        return ok("versions", f"{len(pins)} packages as pinned")
+    parts = [f"not installed: {_some(missing)}"] if missing else []
+    parts += [f"other version: {_some(other)}"] if other else []
+    return wrong("versions", "; ".join(parts), _INSTALL)
+
+
+def same_version(installed: str, pinned: str) -> bool:
+    """Whether two spellings mean one version; `2.11.0+cpu` is 2.11.0 from another index."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(installed).public == Version(pinned).public
+    except InvalidVersion:
+        return installed == pinned
+
+
+def check_opencv(here: Surroundings) -> Finding:
+    """Whether two builds of OpenCV have overwritten each other."""
+    builds = sorted(name for name in here.installed if name.startswith("opencv-"))
+    if builds == ["opencv-python-headless"]:
+        return ok("opencv", f"opencv-python-headless {here.installed[builds[0]]}, and no other")
+    if not builds:
+        return wrong("opencv", "OpenCV is not installed", _INSTALL)
+    others = " ".join(name for name in builds if name != "opencv-python-headless")
+    return wrong(
+        "opencv",
+        f"{' and '.join(builds)}: only the headless build works on servers, and two overwrite each other",
+        f"pip uninstall -y {others} && pip install --no-deps --force-reinstall opencv-python-headless",
+    )
+
+
+def _some(names: list[str], most: int = 4) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,117 @@
+"""Draws a known picture and prints what came out, as JSON; a process of its own, since a driver may crash or hang.
+
+`python -m simeval.doctor.picture pattern` draws boxes on a checkered floor: OpenGL alone. `scene` draws both cameras of
+a task in our own scenes: the whole chain.
+"""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.base import CAMERAS
+
+GRID = 4
+"""A picture is summed up by the mean colours of GRID x GRID fields: what drivers draw differently, edges, drowns."""
+
+SIDE = 128  # px
+
+PATTERN = """
+<mujoco>
+  <visual><quality offsamples="0"/><headlight ambient=".3 .3 .3" diffuse=".3 .3 .3"/></visual>
+  <asset>
+    <texture name="check" type="2d" builtin="checker" rgb1=".1 .1 .1" rgb2=".9 .9 .9" width="64" height="64"/>
+    <material name="check" texture="check" texrepeat="2 2"/>
+  </asset>
+  <worldbody>
+    <light pos="-1 -1 3" dir=".3 .3 -1" diffuse=".6 .6 .6" castshadow="false"/>
+    <camera name="eye" pos="0 0 3" fovy="45"/>
+    <geom type="plane" size="1.2 1.2 .1" material="check"/>
+    <geom type="box" pos="-.6 .6 .2" size=".3 .3 .2" rgba="1 .1 .1 1"/>
+    <geom type="box" pos=".6 .6 .2" size=".3 .3 .2" rgba=".1 1 .1 1"/>
+    <geom type="sphere" pos="0 -.5 .4" size=".4" rgba=".1 .1 1 1"/>
+  </worldbody>
+</mujoco>
+"""
+
+
+@dataclass(frozen=True)
+class _Start:
+    init_state: int = 0
+    env_seed: int = 0
+    settle_steps: int = 0
+
+
+def summary(picture: NDArray[np.uint8]) -> list[int]:
+    """Mean colours of the fields of a picture `uint8[H, W, 3]`: row by row, red, green, blue, in 0..255."""
+    side = picture.shape[0] // GRID
+    fields = picture[: side * GRID, : side * GRID].reshape(GRID, side, GRID, side, 3)
+    return [round(float(value)) for value in fields.mean(axis=(1, 3)).ravel()]
+
+
+def pattern() -> tuple[dict[str, list[int]], float]:
+    """The pattern's summary, and how long a picture takes (ms).
+
+    Raises:
+        Exception: whatever OpenGL, its driver, or MuJoCo raises.
+    """
+    import mujoco
+
+    model = mujoco.MjModel.from_xml_string(PATTERN)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    with mujoco.Renderer(model, SIDE, SIDE) as renderer:
+        times = []
+        for _ in range(6):
+            start = time.perf_counter()
+            renderer.update_scene(data, "eye")
+            picture = renderer.render()
+            times.append(time.perf_counter() - start)
+    return {"eye": summary(picture)}, 1000 * median(times[1:])
+
+
+def scene() -> tuple[dict[str, list[int]], float]:
+    """The summaries of both cameras' first pictures of libero_spatial's first task, and the time of both (ms).
+
+    Raises:
+        EnvError: the scene cannot be built or drawn.
+    """
+    from envs.build import make_env
+    from envs.libero_files import resolve_assets
+
+    env = make_env("libero_spatial", 0, SIDE, resolve_assets("bundled"))
+    try:
+        env.reset(_Start())
+        times = []
+        for _ in range(4):
+            start = time.perf_counter()
+            images = env.observe().images
+            times.append(time.perf_counter() - start)
+        return {camera: summary(images[camera]) for camera in CAMERAS}, 1000 * median(times[1:])
+    finally:
+        env.close()
+
+
+def main(what: str) -> None:
+    """Print what came out; raises what drawing raises."""
+    from envs.rendering import select_backend
+
+    backend = select_backend()
+    fields, milliseconds = {"pattern": pattern, "scene": scene}[what]()
+    report: dict[str, Any] = {"fields": fields, "milliseconds": milliseconds}
+    sys.stdout.write(json.dumps(report | {"renderer": _renderer(backend)}) + "\n")
+
+
+def _renderer(backend: str) -> str:
+    from simeval.provenance import gl_renderer
+
+    return gl_renderer() or backend
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
