@@ -257,6 +257,23 @@ def show(
     api.print_tables(Console(), found, tasks=by_task)
 
 
+@app.command()
+def doctor(
+    policy: Annotated[str | None, typer.Option(help="A checkpoint that will be run: a folder or hub id.")] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="local: start Ray for a moment; auto or HOST:PORT: ask a running cluster.")
+    ] = None,
+    out: Annotated[str, typer.Option(help="Where runs will be written.")] = "results",
+    only: Annotated[str, typer.Option(help="Checks to run, for instance gpu,opengl.  [default: all]")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Is this machine ready for a run? Says what is wrong and the command that mends it; exit code 1 if anything is."""
+    from simeval.doctor import Request, consult
+
+    wanted = Request(policy, ray, Path(out), tuple(name for name in only.split(",") if name))
+    raise typer.Exit(consult(wanted, sys.stdout.write, json=as_json))
+
+
 def main() -> None:
     """Entry point: bad input is one line on standard error and exit code 2."""
     try:

@@ -96,7 +96,7 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval.cli": {
         *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
-        *("simeval.catalogue", "simeval.store", "simeval.video", "simeval.stats.power"),
+        *("simeval.catalogue", "simeval.doctor", "simeval.store", "simeval.video", "simeval.stats.power"),
     },
     "simeval": {"simeval.api", "simeval.config", "simeval.errors", "simeval.plan", "simeval.store", "simeval.types"},
 }

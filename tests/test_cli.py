@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import imageio.v3 as imageio
 import pytest
 import yaml
 from helpers import CONDITIONS, call, lines, refusal, rows, toy_config
@@ -260,10 +261,10 @@ def test_a_refusal_in_a_fresh_process_is_one_line_too(tmp_path):
 def test_without_a_verb_it_explains_itself():
     called = call()
     assert (called.code, called.err) == (0, "")
-    assert all(f"\n  {verb} " in called.out for verb in ("run", "plan", "list", "video", "show"))
+    assert all(f"\n  {verb} " in called.out for verb in ("run", "plan", "list", "video", "show", "preview", "doctor"))
 
 
-@pytest.mark.parametrize("verb", ["run", "plan", "list", "video", "show"])
+@pytest.mark.parametrize("verb", ["run", "plan", "list", "video", "show", "preview", "doctor"])
 def test_every_verb_explains_itself(verb):
     called = call(verb, "--help")
     assert (called.code, called.err) == (0, "")
@@ -421,3 +422,18 @@ def test_ctrl_c_is_one_line_and_the_same_command_resumes(tmp_path):
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "200/200 episodes" in again.stdout
     assert len(episodes.read_text().splitlines()) == 200
+
+
+def test_doctor_reports_what_was_asked_and_exits_with_its_finding():
+    well = call("doctor", "--only", "python,bundled", "--json")
+    assert (well.code, [found["check"] for found in json.loads(well.out)["findings"]]) == (0, ["python", "bundled"])
+    assert call("doctor", "--only", "disk", "--out", "/proc/none").code == 1
+    assert "no check 'pyton'; did you mean 'python'?" in refusal("doctor", "--only", "pyton")
+
+
+def test_preview_draws_perturbations_beside_the_clean_picture(tmp_path):
+    sheet = tmp_path / "sheet.png"
+    called = call("preview", "--suite", "toy", "--perturb", "noise:0.1,0.3", "--size", 64, "--out", sheet)
+    assert called.code == 0
+    assert imageio.imread(sheet).shape[2] == 3
+    assert "unknown perturbation 'nois'" in refusal("preview", "--suite", "toy", "--perturb", "nois:1", "--out", sheet)
