@@ -39,13 +39,13 @@ def folder_digest(folder: Path) -> str:
 
 
 def git_commit() -> str | None:
-    """Commit of the working copy this code runs from, `+` if it has changes; `None` outside a checkout."""
+    """Commit of the working copy this code runs from, `+` if it has changes; outside one what the image says, if any."""
     root = Path(__file__).resolve().parent.parent
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
         return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return os.environ.get("SIMEVAL_GIT_COMMIT")
 
 
 def _git(root: Path, *words: str) -> str:
