@@ -48,7 +48,7 @@ def select_backend() -> str:
         elif _loads("libOSMesa.so.8") or _loads("libOSMesa.so"):
             os.environ["MUJOCO_GL"] = "osmesa"
         else:
-            raise EnvError("no headless OpenGL found; on Debian run: apt-get install libegl1 libgl1-mesa-dri libopengl0")
+            raise EnvError("no headless OpenGL found; on Debian: apt-get install libegl1 libgl1-mesa-dri libopengl0")
     return os.environ["MUJOCO_GL"]
 
 

@@ -39,7 +39,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def git_commit() -> str | None:
-    """Commit of the working copy this code runs from, `+` if it has changes; outside one what the image says, if any."""
+    """Commit of the working copy this code runs from, `+` if it has changes; outside one what the image says."""
     root = Path(__file__).resolve().parent.parent
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
