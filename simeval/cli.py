@@ -1,8 +1,10 @@
 """The command line: one call per verb. Options of `run` and `plan` are the fields of `EvalConfig`."""
 
+import _thread
 import inspect
 import json
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -276,6 +278,7 @@ def doctor(
 
 def main() -> None:
     """Entry point: bad input is one line on standard error and exit code 2."""
+    sys.unraisablehook = _not_raised
     try:
         code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except ConfigError as error:
@@ -292,6 +295,15 @@ def main() -> None:
     if code == INTERRUPTED:
         sys.stderr.write("\ninterrupted; the same command resumes\n")
     sys.exit(code or 0)
+
+
+def _not_raised(lost: "sys.UnraisableHookArgs") -> None:
+    """Python drops an interrupt that arrives inside a destructor or a callback; it must end the run all the same."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        # Not at once: here it would be lost again.
+        threading.Timer(0.05, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _fail(text: str) -> int:

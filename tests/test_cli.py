@@ -437,3 +437,19 @@ def test_preview_draws_perturbations_beside_the_clean_picture(tmp_path):
     assert called.code == 0
     assert imageio.imread(sheet).shape[2] == 3
     assert "unknown perturbation 'nois'" in refusal("preview", "--suite", "toy", "--perturb", "nois:1", "--out", sheet)
+
+
+def test_an_interrupt_inside_a_destructor_still_ends_the_run():
+    code = (
+        "import os, signal, sys, time\n"
+        "from simeval import cli\n"
+        "class Slow:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.1)\n"
+        "def app(**_):\n"
+        "    thing = Slow(); del thing; time.sleep(5); return 0\n"
+        "cli.app = app\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stderr.strip()) == (130, "interrupted; the same command resumes")
