@@ -54,6 +54,15 @@ class ResetSpec(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """A `ResetSpec` for whoever looks at a scene without an episode."""
+
+    init_state: int = 0
+    env_seed: int = 0
+    settle_steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What a policy may look at.
 

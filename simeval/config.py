@@ -11,11 +11,10 @@ from typing import Any, Literal
 
 from envs.suites import PROTOCOLS, SUITES
 from simeval.errors import ConfigError, nearest
+from simeval.policies import bundled
 
 SCRIPTED_POLICIES = ("expert", "seeker", "zero", "random")
 """Policies of our own that need no checkpoint."""
-BUNDLED_POLICY = "bundled"
-"""The checkpoint in the package, trained in the bundled scenes; every other name is a checkpoint of yours."""
 TRACES = ("all", "failures", "none")
 VIDEOS = ("none", "all", "failures", "successes", "flips")
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -109,12 +108,12 @@ class EvalConfig:
     @property
     def policy_name(self) -> str:
         """The policy, with the default filled in."""
-        return self.policy or ("seeker" if self.suite == ("toy",) else BUNDLED_POLICY)
+        return self.policy or ("seeker" if self.suite == ("toy",) else bundled.NAME)
 
     @property
     def assets_choice(self) -> str:
         """Which scenes, with the default filled in: those that the policy was made for."""
-        at_home = (*SCRIPTED_POLICIES, BUNDLED_POLICY)
+        at_home = (*SCRIPTED_POLICIES, bundled.NAME)
         return self.assets or ("bundled" if self.policy_name in at_home else "official")
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.assets import is_bundled
-from envs.base import ACTION_SIZE, CAMERAS, Env
+from envs.base import ACTION_SIZE, CAMERAS, Env, Start
 from envs.build import make_env
 from envs.suites import PROTOCOLS, tasks
 from perturbations.base import image_difference
@@ -34,13 +34,6 @@ MIN_SIDE = 256
 """Smaller pictures are shown enlarged by a whole number, so that the text above them has room (px)."""
 
 _PROTOCOL = PROTOCOLS["openvla"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    init_state: int
-    env_seed: int
-    settle_steps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +205,7 @@ def contact_sheet(
 def _pictures(suite: str, task: int, init_state: int, assets: Path | None, size: int) -> list[Picture]:
     env = make_env(suite, task, size, assets)
     try:
-        env.reset(_Start(init_state, _PROTOCOL.env_seed(init_state), _PROTOCOL.limits[suite].settle_steps))
+        env.reset(Start(init_state, _PROTOCOL.env_seed(init_state), _PROTOCOL.limits[suite].settle_steps))
         images = env.observe().images
     finally:
         env.close()

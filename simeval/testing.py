@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import CAMERAS, Env
+from envs.base import CAMERAS, Env, Start
 from perturbations.base import (
     AxisInfo,
     Infeasible,
@@ -37,13 +37,6 @@ CONTEXT = InstructionContext(
     tuple(Instruction(f"open drawer {i}", (("open", f"drawer_{i}"),), f"suite/{i}") for i in range(5)),
     tuple(f"feed the cat number {i}" for i in range(5)),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    init_state: int = 0
-    env_seed: int = 0
-    settle_steps: int = 2
 
 
 @dataclass
@@ -290,7 +283,7 @@ def _actions(condition: Condition, rng: RngFactory) -> list[NDArray[np.float32]]
 
 
 def _simulated(condition: Condition, rng: RngFactory, env: Env) -> list[Any]:
-    env.reset(_Start(), lambda physics: condition.apply_physics(physics, rng))
+    env.reset(Start(settle_steps=2), lambda physics: condition.apply_physics(physics, rng))
     for step in condition.steps:
         env.intervene(lambda physics, s=step: condition.apply_step(physics, s, rng))  # type: ignore[misc]
     condition.apply_scene(env.scene(), rng)
@@ -300,10 +293,10 @@ def _simulated(condition: Condition, rng: RngFactory, env: Env) -> list[Any]:
 
 
 def _fields(info: AxisInfo, env: Env) -> None:
-    env.reset(_Start())
+    env.reset(Start(settle_steps=2))
     pristine = model_fields(env.scene().model)
     for condition in _conditions(info):
-        env.reset(_Start())
+        env.reset(Start(settle_steps=2))
         try:
             env.intervene(lambda physics, c=condition: c.apply_physics(physics, _Spy()))  # type: ignore[misc]
             for step in condition.steps:
@@ -314,7 +307,7 @@ def _fields(info: AxisInfo, env: Env) -> None:
         written = {name for name, value in model_fields(env.scene().model).items() if pristine[name] != value}
         undeclared = sorted(written - set(info.writes))
         _law(not undeclared, info, f"{condition} writes undeclared fields: {', '.join(undeclared)}")
-        env.reset(_Start())
+        env.reset(Start(settle_steps=2))
         left = [name for name, value in model_fields(env.scene().model).items() if pristine[name] != value]
         _law(not left, info, f"{condition} is not undone by the next reset: {', '.join(left)}")
 

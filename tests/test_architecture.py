@@ -24,7 +24,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.seeding": {"simeval.types"},
     "simeval.provenance": {"envs.base", "envs.rendering"},
     # What is asked for.
-    "simeval.config": {"simeval.errors", "envs.suites"},
+    "simeval.config": {"simeval.errors", "simeval.policies.bundled", "envs.suites"},
     "simeval.plugins": {"simeval.errors", "perturbations.base"},
     "simeval.instructions": {
         *("simeval.errors", "envs.suites"),

@@ -21,7 +21,7 @@ def check_ray(here: Surroundings, address: str | None) -> Finding:
     if answer.code != 0:
         mend = "make clean setup"
         if address == "local":
-            mend = "look into /tmp/ray/session_latest/logs; until then: simeval run --workers 0"
+            mend = "look into session_latest/logs in Ray's temporary folder; until then: simeval run --workers 0"
         elif address:
             mend = "on the cluster's first machine: ray start --head; and open its ports between the machines"
         return wrong("ray", f"Ray does not work: {answer.reason}", mend)

@@ -7,14 +7,13 @@ a task in our own scenes: the whole chain.
 import json
 import sys
 import time
-from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import CAMERAS
+from envs.base import CAMERAS, Start
 
 GRID = 4
 """A picture is summed up by the mean colours of GRID x GRID fields: what drivers draw differently, edges, drowns."""
@@ -38,13 +37,6 @@ PATTERN = """
   </worldbody>
 </mujoco>
 """
-
-
-@dataclass(frozen=True)
-class _Start:
-    init_state: int = 0
-    env_seed: int = 0
-    settle_steps: int = 0
 
 
 def summary(picture: NDArray[np.uint8]) -> list[int]:
@@ -86,7 +78,7 @@ def scene() -> tuple[dict[str, list[int]], float]:
 
     env = make_env("libero_spatial", 0, SIDE, resolve_assets("bundled"))
     try:
-        env.reset(_Start())
+        env.reset(Start())
         times = []
         for _ in range(4):
             start = time.perf_counter()

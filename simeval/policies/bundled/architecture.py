@@ -6,6 +6,7 @@ whose words are LIBERO's. All else (layout, attention, flow matching, pipelines)
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,34 @@ from simeval.policies.bundled.layout import CHUNK, EDGE, EXECUTED
 
 IMAGE_KEYS = {"agentview": "observation.images.image", "wrist": "observation.images.image2"}
 PATCH = 16
-SCALE = 2
-"""Patches per side that the connector folds into one token: 8 x 8 patches become 16 tokens per camera."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a small SmolVLA.
+
+    Attributes:
+        text: width of the language model; its feed-forward layers are twice as wide.
+        vision: the same of the vision tower.
+        vision_layers: of the vision tower; the language model has `TEXT_LAYERS`.
+        scale: patches per side that the connector folds into one token.
+        vocabulary: largest number of tokens.
+    """
+
+    text: int
+    vision: int
+    vision_layers: int
+    scale: int
+    vocabulary: int
+
+
+BUNDLED = Shape(text=192, vision=128, vision_layers=4, scale=2, vocabulary=1024)
+"""8 x 8 patches become 16 tokens per camera."""
+
+TEXT_LAYERS = 4
+TEXT_HEADS = 4
+VISION_HEAD = 32
+"""Width of a head of the vision tower."""
 
 _SPECIALS = {
     "image_token": "<image>",
@@ -41,14 +68,14 @@ _SPECIALS = {
 """As a dict, because SmolVLA reads two of them as attributes of the tokenizer."""
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level BPE, so that any text encodes; the words of LIBERO's instructions are one token each."""
+def _tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
+    """Byte-level BPE, so that any text encodes; with room enough every word of LIBERO's instructions is one token."""
     words = sorted({word for suite in LIBERO_SUITES for task in tasks(suite) for word in task.instruction.split()})
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=1024,
+        vocab_size=vocabulary,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>", *_SPECIALS.values()],
         show_progress=False,
@@ -64,18 +91,18 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _save_vlm(out: Path) -> None:
+def _save_vlm(out: Path, shape: Shape) -> None:
     """The files that lerobot reads of a vision-language model: its configuration and its tokenizer."""
-    tokenizer = _tokenizer()
+    tokenizer = _tokenizer(shape.vocabulary)
     text = {
         "model_type": "llama",
         "vocab_size": len(tokenizer),
-        "hidden_size": 192,
-        "intermediate_size": 384,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 48,
+        "hidden_size": shape.text,
+        "intermediate_size": 2 * shape.text,
+        "num_hidden_layers": TEXT_LAYERS,
+        "num_attention_heads": TEXT_HEADS,
+        "num_key_value_heads": TEXT_HEADS // 2,
+        "head_dim": shape.text // TEXT_HEADS,
         "max_position_embeddings": 8192,
         "attention_bias": False,
         "tie_word_embeddings": False,
@@ -84,10 +111,10 @@ def _save_vlm(out: Path) -> None:
         "eos_token_id": tokenizer.eos_token_id,
     }
     vision = {
-        "hidden_size": 128,
-        "intermediate_size": 256,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
+        "hidden_size": shape.vision,
+        "intermediate_size": 2 * shape.vision,
+        "num_hidden_layers": shape.vision_layers,
+        "num_attention_heads": shape.vision // VISION_HEAD,
         "image_size": EDGE,
         "patch_size": PATCH,
         "hidden_act": "relu",
@@ -95,7 +122,7 @@ def _save_vlm(out: Path) -> None:
     SmolVLMConfig(
         vision_config=vision,
         text_config=text,
-        scale_factor=SCALE,
+        scale_factor=shape.scale,
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=False,
@@ -108,36 +135,43 @@ def _save_vlm(out: Path) -> None:
         video_processor=SmolVLMVideoProcessor(
             size=size, max_image_size=size, video_sampling={"max_frames": 8, "fps": 1, "video_size": size}
         ),
-        image_seq_len=(EDGE // PATCH // SCALE) ** 2,
+        image_seq_len=(EDGE // PATCH // shape.scale) ** 2,
     ).save_pretrained(out)
 
 
-def build(vlm: Path, *, seed: int = 0) -> SmolVLAPolicy:
-    """A new policy with random weights; writes the language model's configuration and tokenizer into `vlm`."""
+def build(vlm: Path, *, shape: Shape = BUNDLED, seed: int = 0, **settings: Any) -> SmolVLAPolicy:
+    """A new policy with random weights; writes the language model's configuration and tokenizer into `vlm`.
+
+    Args:
+        vlm: folder for these files.
+        shape: sizes of the network.
+        seed: of the weights.
+        settings: fields of `SmolVLAConfig` that differ from the bundled policy's.
+    """
     vlm.mkdir(parents=True, exist_ok=True)
-    _save_vlm(vlm)
+    _save_vlm(vlm, shape)
     visual = PolicyFeature(type=FeatureType.VISUAL, shape=(3, 256, 256))
-    config = SmolVLAConfig(
-        input_features=dict.fromkeys(IMAGE_KEYS.values(), visual)
+    values = {
+        "input_features": dict.fromkeys(IMAGE_KEYS.values(), visual)
         | {"observation.state": PolicyFeature(type=FeatureType.STATE, shape=(STATE_SIZE,))},
-        output_features={"action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_SIZE,))},
-        vlm_model_name=str(vlm.resolve()),
-        load_vlm_weights=False,
-        freeze_vision_encoder=False,
-        train_expert_only=False,
-        resize_imgs_with_padding=(EDGE, EDGE),
-        max_state_dim=STATE_SIZE,
-        max_action_dim=ACTION_SIZE,
-        num_vlm_layers=4,
-        expert_width_multiplier=0.75,
-        chunk_size=CHUNK,
-        n_action_steps=EXECUTED,
-        num_steps=6,
-        device="cpu",
-        push_to_hub=False,
-    )
+        "output_features": {"action": PolicyFeature(type=FeatureType.ACTION, shape=(ACTION_SIZE,))},
+        "vlm_model_name": str(vlm.resolve()),
+        "load_vlm_weights": False,
+        "freeze_vision_encoder": False,
+        "train_expert_only": False,
+        "resize_imgs_with_padding": (EDGE, EDGE),
+        "max_state_dim": STATE_SIZE,
+        "max_action_dim": ACTION_SIZE,
+        "num_vlm_layers": TEXT_LAYERS,
+        "expert_width_multiplier": 0.75,
+        "chunk_size": CHUNK,
+        "n_action_steps": EXECUTED,
+        "num_steps": 6,
+        "device": "cpu",
+        "push_to_hub": False,
+    }
     torch.manual_seed(seed)
-    return SmolVLAPolicy(config)
+    return SmolVLAPolicy(SmolVLAConfig(**(values | settings)))
 
 
 def save(policy: SmolVLAPolicy, out: Path, stats: Mapping[str, Mapping[str, Any]]) -> None:

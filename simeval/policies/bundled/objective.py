@@ -146,7 +146,7 @@ def _rotate(x: Tensor, position: Tensor) -> Tensor:
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor) -> Tensor:
-    # Written out, because in bfloat16 the fused kernel's backward pass is ten times slower on a CPU.
+    # Written out, because in bfloat16 the fused kernel's backward pass is five times slower on a CPU.
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     weights = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
