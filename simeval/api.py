@@ -38,12 +38,13 @@ GPU_BATCH = 8
 """Fixed batch on a GPU: independent of the number of workers, so that their number changes no row."""
 
 
-def evaluate(config: EvalConfig, progress: Progress | None = None) -> Run:
+def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool = False) -> Run:
     """Run what is not finished yet of a configuration's episodes, and return the run.
 
     Args:
         config: what to run; an equal configuration with the same `out` resumes.
         progress: told about every episode.
+        grow: the run in `out` may have fewer episodes than `config` asks for; see `simeval.growth`.
 
     Raises:
         ConfigError: the request cannot be carried out; nothing was started.
@@ -53,14 +54,14 @@ def evaluate(config: EvalConfig, progress: Progress | None = None) -> Run:
     choice = policy_choice(config)
     folder = run_folder(config, plan)
     check_policy(choice, plan.episodes)
-    if _is_complete(folder, config, plan):
+    if not grow and _is_complete(folder, config, plan):
         return Run.load(folder)
     assets = find_assets(config)
     progress = progress or Silent()
     with _runner(config, choice, assets) as runner:
         spec = runner.policy_spec()
         manifest = make_manifest(config, plan, spec, assets)
-        with RunWriter(folder, manifest) as writer:
+        with RunWriter(folder, manifest, grow=grow) as writer:
             done = set(writer.finished)
             earlier = [result for result in Run.load(folder).results if result.spec.id in done]
             progress.start(plan, earlier, f"{_summary(plan, config)} -> {folder}")
@@ -246,6 +247,11 @@ def print_tables(console: "Console", run: Run, *, tasks: bool = False) -> None:
     if ran < run.manifest["episodes"]:
         missing = run.manifest["episodes"] - ran
         console.print(f"unfinished: {missing} of {run.manifest['episodes']} episodes have not run", highlight=False)
+    grown = run.manifest.get("grown")
+    if grown:
+        steps = " -> ".join(str(n) for n in (*(step["episodes"] for step in grown), run.manifest["episodes"]))
+        text = f"grown: {steps} episodes; the intervals take the last number for one that was fixed beforehand"
+        console.print(text, highlight=False)
     console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 

@@ -66,6 +66,9 @@ def _config(file: str | None, flags: dict[str, Any]) -> EvalConfig:
 def run(
     config: ConfigFile = None,
     resume: Annotated[str | None, typer.Option(help="Go on with the run in this folder, as it was started.")] = None,
+    grow: Annotated[
+        bool, typer.Option("--grow", help="With --resume: add initial states, tasks, repeats, suites or conditions.")
+    ] = False,
     as_json: AsJson = False,
     **flags: Any,
 ) -> None:
@@ -75,7 +78,11 @@ def run(
     from simeval import api
     from simeval.progress import JsonProgress, LiveProgress, PlainProgress, Progress
 
-    if resume is not None:
+    if grow:
+        if resume is None:
+            raise ConfigError("--grow: name the run with --resume")
+        wanted = _grown(Path(resume), config, flags)
+    elif resume is not None:
         wanted = from_mapping({**api.config_of(Path(resume)), **_execution_flags(flags, config)})
     else:
         wanted = _config(config, flags)
@@ -87,7 +94,7 @@ def run(
         progress = LiveProgress(console)
     if not as_json:
         _announce(console, wanted)
-    done = api.evaluate(wanted, progress)
+    done = api.evaluate(wanted, progress, grow=grow)
     if as_json:
         print(json.dumps({"event": "summary", "folder": str(done.folder), **api.summarise(done)}, allow_nan=False))
     else:
@@ -117,6 +124,15 @@ def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
     if file:
         raise ConfigError("--resume: --config is settled by the run; start a new one to change it")
     return given
+
+
+def _grown(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:
+    from simeval import api
+    from simeval.growth import GROWABLE, grown_config
+
+    more = {name: flags[name] for name in GROWABLE if flags[name] not in (None, [])}
+    others = {name: value for name, value in flags.items() if name not in more}
+    return grown_config(api.config_of(folder), {**more, **_execution_flags(others, file)})
 
 
 def _announce(console: Any, config: EvalConfig) -> None:

@@ -80,6 +80,12 @@ def _without_planned(identity: dict[str, Any]) -> dict[str, Any]:
     return {**identity, "settings": settings}
 
 
+def _grown(stored: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a run whose plan became larger; what it grew from is kept."""
+    before = {key: stored[key] for key in ("created", "episodes", "git")} | {"plan": stored["identity"]["plan"]}
+    return {**manifest, "created": stored["created"], "grown": [*stored.get("grown", []), before]}
+
+
 class RunWriter:
     """The one writer of a run folder; use as a context manager.
 
@@ -87,12 +93,13 @@ class RunWriter:
         finished: ids that need not run again, in the order they were written.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, manifest: dict[str, Any], *, grow: bool = False) -> None:
         """Open a run folder, new or to be resumed.
 
         Args:
             folder: the run folder; made if need be.
             manifest: what the run is; its `identity` must equal that of a run that is already there.
+            grow: the plan may be another one, which holds that of the run; its manifest is replaced.
 
         Raises:
             ConfigError: the folder cannot be written, is in use, or holds a different run.
@@ -104,19 +111,20 @@ class RunWriter:
         except OSError as error:
             raise ConfigError(f"--out {folder}: {error.strerror or error}") from None
         try:
-            self._claim(manifest)
+            self._claim(manifest, grow=grow)
         except BaseException:
             self._file.close()
             raise
 
-    def _claim(self, manifest: dict[str, Any]) -> None:
+    def _claim(self, manifest: dict[str, Any], *, grow: bool) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(f"--out {self.folder}: another simeval is writing to this run") from None
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
-            refuse_other(self.folder, stored["identity"], manifest["identity"])
+            wanted = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if grow else {})
+            refuse_other(self.folder, stored["identity"], wanted)
         self._cut_torn_line()
         rows = list(read_rows(self.folder / EPISODES))
         if rows and stored is None:
@@ -125,6 +133,8 @@ class RunWriter:
         self.finished = [id_ for id_, outcome in latest.items() if outcome != "error"]
         if stored is None:
             write_json(self.folder / MANIFEST, manifest)
+        elif stored["identity"]["plan"] != manifest["identity"]["plan"]:
+            write_json(self.folder / MANIFEST, _grown(stored, manifest))
 
     def _cut_torn_line(self) -> None:
         self._file.seek(0)

@@ -33,6 +33,9 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.plan": LEAVES
     | {"simeval", "simeval.config", "simeval.instructions", "simeval.plugins", "simeval.policies.bundled"}
     | {"envs.suites", "perturbations.base", "perturbations.spec"},
+    "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
+    "simeval.join": {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
+    | {"perturbations.condition", "perturbations.spec", "perturbations.term"},
     "simeval.catalogue": {
         *("simeval", "simeval.errors", "simeval.config", "simeval.plugins", "simeval.policies*"),
         *("envs.suites", "perturbations.base"),
@@ -96,7 +99,7 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval.cli": {
         *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
-        *("simeval.catalogue", "simeval.doctor", "simeval.store", "simeval.video", "simeval.stats.power"),
+        *("simeval.catalogue", "simeval.doctor", "simeval.growth", "simeval.store", "simeval.video", "simeval.stats.power"),
     },
     "simeval": {"simeval.api", "simeval.config", "simeval.errors", "simeval.plan", "simeval.store", "simeval.types"},
 }
@@ -137,6 +140,8 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.stats*": {"numpy", "scipy", "statsmodels"},
     "simeval.analysis": {"pandas"},
     "simeval.groups": {"pandas"},
+    "simeval.growth": set(),
+    "simeval.join": {"numpy", "pandas"},
     "simeval.following": {"pandas"},
     "simeval.flagged": {"pandas"},
     "simeval.store": {"pandas"},

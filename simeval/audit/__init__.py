@@ -1,0 +1,1 @@
+"""Offline action drift: how far a perturbation moves the predicted action on the same frame."""
