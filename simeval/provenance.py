@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -55,8 +56,18 @@ def _git(root: Path, *words: str) -> str:
 
 
 def host() -> dict[str, Any]:
-    """The machine, as far as it explains speed."""
-    return {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
+    """The machine, as far as it explains speed and rounding."""
+    machine = {"platform": platform.platform(), "cpu": cpu_model(), "cpus": os.cpu_count()}
+    return {**machine, "python": platform.python_version()}
+
+
+def cpu_model() -> str | None:
+    """What the processor calls itself; libraries choose their instructions, and so their rounding, by it."""
+    try:
+        names = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        return platform.processor() or None
+    return names[0] if names else platform.machine()
 
 
 def gl_renderer() -> str:
