@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 from perturbations.condition import Condition
-from simeval.policies.base import PolicyInput
+from simeval.policies.base import ActionChunk, PolicyInput
 
 FLOOR = "floor"
 """Stands in place of a condition: the clean view again, with another sampling noise."""
@@ -56,6 +56,7 @@ class View:
             policy; 0 where nothing differs.
         psnr: the same as peak signal-to-noise ratio (dB); `None` where nothing differs.
         infeasible: why the condition cannot be applied here; empty if it can. `request` is then the clean one.
+        recorded: what the very same request was answered with in a rollout, for clean views where that is known.
     """
 
     frame: Frame
@@ -63,6 +64,7 @@ class View:
     mean_abs: float = 0.0
     psnr: float | None = None
     infeasible: str = ""
+    recorded: ActionChunk | None = None
 
 
 class FrameSource(Protocol):
@@ -103,6 +105,7 @@ class DriftRow:
         instruction: what the policy was told.
         infeasible: of the view.
         representation: (name, distance) of inner representations, where they were measured.
+        reproduced: of `none`: whether the prediction is that of the rollout, bit for bit; `None` where that is unknown.
     """
 
     frame: str
@@ -125,6 +128,7 @@ class DriftRow:
     instruction: str
     infeasible: str = ""
     representation: tuple[tuple[str, float], ...] = ()
+    reproduced: bool | None = None
 
     @property
     def key(self) -> tuple[str, str, int]:

@@ -44,6 +44,7 @@ class PolicySpec:
         cameras: entries of `envs.base.CAMERAS` that it looks at; empty for policies that see no pixels.
         privileged: whether it is given the simulator's state.
         state_std: standard deviation of each number of the state in its training data, if it knows.
+        action_std: the same of each number of the action, in the environment's units.
         fingerprint: what its outputs depend on (checkpoint hash, dtypes, batch size ...): part of the manifest.
     """
 
@@ -52,6 +53,7 @@ class PolicySpec:
     cameras: tuple[str, ...]
     privileged: bool = False
     state_std: tuple[float, ...] | None = None
+    action_std: tuple[float, ...] | None = None
     fingerprint: tuple[tuple[str, Any], ...] = ()
 
 

@@ -246,7 +246,7 @@ def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: st
         raise ConfigError(f"policy '{name}' does not fit: it wants {', '.join(others)}, which no suite offers")
 
 
-def _camera(key: str) -> str | None:
+def camera_of(key: str) -> str | None:
     """Which of our cameras an observation key means, judged by its name."""
     word = key.removeprefix("observation.").removeprefix("images.").lower()
     if _WRIST.search(word):
@@ -267,7 +267,7 @@ def _match_cameras(
     wanted = [key for key in pictures if ".empty_camera_" not in key]
     for key in wanted:
         source = sources.get(key, key)
-        camera = _camera(source) or _camera(key)
+        camera = camera_of(source) or camera_of(key)
         if camera is None or camera in matched:
             unmatched.append(key)
         else:

@@ -28,6 +28,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any, Literal
 
 import numpy as np
@@ -36,7 +37,8 @@ from numpy.typing import NDArray
 from envs.base import ACTION_SIZE, STATE_SIZE, Observation
 from simeval.errors import ConfigError, nearest
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
-from simeval.policies.checkpoint import STATE_KEY, Checkpoint, hub_or_cache, one_line, read, sha256
+from simeval.policies.checkpoint import ACTION_KEY, STATE_KEY, Checkpoint, hub_or_cache, one_line, read, sha256
+from simeval.policies.representations import Reader, Representation, representing
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
@@ -105,19 +107,32 @@ class LerobotPolicy:
             name=checkpoint.name,
             n_action_steps=checkpoint.n_action_steps,
             cameras=tuple(checkpoint.cameras),
-            state_std=self._state_std(),
+            state_std=_training_std(parts.preprocess, STATE_KEY),
+            action_std=_training_std(parts.postprocess, ACTION_KEY),
             fingerprint=self._fingerprint(),
         )
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
         """Predict a chunk for each input, in order; each `float32[T, 7]` with the `T` of the checkpoint."""
-        size = self._batch_size
         chunks: list[ActionChunk] = []
-        for start in range(0, len(inputs), size):
-            group = list(inputs[start : start + size])
-            filled = group + [group[-1]] * (size - len(group))
+        for group, filled in self._batches(inputs):
             chunks.extend(self._predict(filled, self._noise, global_seed=group[0].noise_seed)[: len(group)])
         return chunks
+
+    def represent(self, inputs: Sequence[PolicyInput]) -> list[Representation]:
+        """Predict as `act` does, and say what the network made of each input on the way; SmolVLA only.
+
+        Raises:
+            ConfigError: it is of another type.
+        """
+        representing(self)
+        parts, checkpoint = self._parts, self._checkpoint
+        reader = Reader(parts.model, parts.preprocess, checkpoint.cameras, checkpoint.n_action_steps)
+        found: list[Representation] = []
+        for group, filled in self._batches(inputs):
+            chunks = self._predict(filled, self._noise, global_seed=group[0].noise_seed, reader=reader)
+            found.extend(reader.representations(list(chunks[: len(group)])))
+        return found
 
     def truncated(self, instruction: str) -> bool:
         """Whether the tokenizer's length limit cuts this instruction, so that the policy does not see its end."""
@@ -133,8 +148,15 @@ class LerobotPolicy:
             transition = step(transition)
         return False
 
-    def _predict(self, inputs: Sequence[PolicyInput], noise: NoiseMode, *, global_seed: int) -> NDArray[np.float32]:
-        """One call of the network: `float32[B, T, 7]`."""
+    def _batches(self, inputs: Sequence[PolicyInput]) -> Iterator[tuple[list[PolicyInput], list[PolicyInput]]]:
+        """Inputs in groups, each also filled up to a whole batch."""
+        for group in (list(part) for part in batched(inputs, self._batch_size)):
+            yield group, group + [group[-1]] * (self._batch_size - len(group))
+
+    def _predict(
+        self, inputs: Sequence[PolicyInput], noise: NoiseMode, *, global_seed: int, reader: Reader | None = None
+    ) -> NDArray[np.float32]:
+        """One call of the network, watched by the reader: `float32[B, T, 7]`."""
         import torch
 
         _pin_numerics(self._device)
@@ -146,7 +168,9 @@ class LerobotPolicy:
             torch.manual_seed(global_seed)
             parts.model.reset()
             # The three stay together: for relative actions, the postprocessor remembers the state of the last batch.
-            chunks = parts.model.predict_action_chunk(parts.preprocess(self._observations(inputs)), **options)
+            batch = parts.preprocess(self._observations(inputs))
+            with reader.watching(batch) if reader else contextlib.nullcontext():
+                chunks = parts.model.predict_action_chunk(batch, **options)
             actions = parts.postprocess(chunks)
         return np.ascontiguousarray(actions.float().cpu().numpy())
 
@@ -202,14 +226,6 @@ class LerobotPolicy:
         picture = np.zeros((*self._checkpoint.picture_size, 3), np.uint8)
         images = dict.fromkeys(self._checkpoint.cameras, picture)
         return PolicyInput(Observation(images, np.zeros(STATE_SIZE, np.float32), 0), instruction, "", 0, noise_seed=0)
-
-    def _state_std(self) -> tuple[float, ...] | None:
-        """Spread of the state in training, where the preprocessor scales by it."""
-        for step in self._parts.preprocess.steps:
-            found = (getattr(step, "stats", None) or {}).get(STATE_KEY, {}).get("std")
-            if found is not None:
-                return tuple(float(value) for value in found)
-        return None
 
     def _fingerprint(self) -> tuple[tuple[str, Any], ...]:
         from importlib.metadata import version
@@ -267,6 +283,15 @@ def _build(checkpoint: Checkpoint, device: str) -> _Parts:
     used = {step: override for step, override in overrides.items() if step in checkpoint.preprocessor_steps}
     preprocess, postprocess = make_pre_post_processors(config, pretrained_path=folder, preprocessor_overrides=used)
     return _Parts(config, model.to(device).eval(), preprocess, postprocess)
+
+
+def _training_std(pipeline: Any, key: str) -> tuple[float, ...] | None:
+    """Spread of a feature in training, where a saved pipeline scales it and says so."""
+    for step in pipeline.steps:
+        found = (getattr(step, "stats", None) or {}).get(key, {}).get("std")
+        if found is not None:
+            return tuple(float(value) for value in found)
+    return None
 
 
 def _explain(error: Exception, checkpoint: Checkpoint) -> str:

@@ -1,6 +1,8 @@
-"""One policy on a GPU for many rollout workers: a Ray actor that batches whatever requests are waiting.
+"""A policy on each GPU for many rollout workers: Ray actors that batch whatever requests are waiting.
 
 Non-obvious behaviour:
+- Any of the servers answers any request. They must therefore be the same policy on the same kind of GPU.
+- A server whose machine died is left out while it is gone; one that was killed is started again, as often as it takes.
 - Nothing waits for a batch to fill. Requests that arrive while the network is busy form the next batch.
 - Batch make-up changes no result, since a policy's answer to an input does not depend on its neighbours.
 - The policy is loaded on the first call, not in the actor's constructor: Ray would report a failed constructor as a
@@ -9,16 +11,20 @@ Non-obvious behaviour:
 """
 
 import asyncio
+import random
+import socket
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from simeval.errors import ConfigError, EpisodeError
+from simeval import provenance
+from simeval.errors import ConfigError, EpisodeError, first_line
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
 
-_RESTARTS = 3
-"""How often a killed server is started again before its clients get errors."""
+_ATTEMPTS = 3
+"""How often a request is asked again of a server that was killed meanwhile: it may be what kills it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,15 @@ class _Failure:
     """Why there is no answer, in one line."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a server's answers depend on besides the policy: its GPU's name and versions; and its host's name."""
+
+    host: str
+    gpu: str | None
+    versions: tuple[tuple[str, str | None], ...]
 
 
 class BatchServer:
@@ -46,6 +61,12 @@ class BatchServer:
         except ConfigError as error:
             return _Failure(str(error))
         return policy.spec
+
+    async def facts(self) -> "_Facts":
+        """Where it runs; to be asked once the policy is loaded."""
+        torch, versions = sys.modules.get("torch"), provenance.versions(learned_policy=True)
+        gpu = torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None
+        return _Facts(socket.gethostname(), gpu, tuple(versions.items()))
 
     async def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk | _Failure]:
         """Queue the inputs and wait for their chunks, in order."""
@@ -86,51 +107,81 @@ class BatchServer:
 
 
 class RemotePolicy:
-    """A policy that runs in a `BatchServer`; cheap to pickle, and needs no torch. Made by `start`."""
+    """A policy that runs in `BatchServer`s; cheap to pickle, and needs no torch. Made by `start`."""
 
-    def __init__(self, server: Any, spec: PolicySpec) -> None:
+    def __init__(self, servers: Sequence[Any], spec: PolicySpec) -> None:
         self.spec = spec
-        self._server = server
+        self._servers = tuple(servers)
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
-        """Ask the server.
+        """Ask one of the servers, and the others if it is gone.
 
         Raises:
-            EpisodeError: the policy broke on an input, or the server died for good.
+            EpisodeError: the policy broke on an input, or no server is left.
         """
         import ray
 
-        try:
-            answers = ray.get(self._server.act.remote(list(inputs)))
-        except ray.exceptions.RayError as error:
-            raise EpisodeError("policy", f"the policy server is gone: {str(error).splitlines()[0]}") from error
-        chunks: list[ActionChunk] = []
-        for answer in answers:
-            if isinstance(answer, _Failure):
-                raise EpisodeError("policy", answer.text)
-            chunks.append(answer)
-        return chunks
+        reason: Exception | None = None
+        # Which one is left to chance: it changes no answer, and clients that take turns may fall into step.
+        for server in random.SystemRandom().sample(self._servers, len(self._servers)):
+            try:
+                answers = ray.get(server.act.remote(list(inputs)))
+            except ray.exceptions.RayError as error:
+                reason = error
+                continue
+            chunks: list[ActionChunk] = []
+            for answer in answers:
+                if isinstance(answer, _Failure):
+                    raise EpisodeError("policy", answer.text)
+                chunks.append(answer)
+            return chunks
+        raise EpisodeError("policy", f"the policy server is gone: {str(reason).splitlines()[0]}") from reason
 
 
 def start(build: Callable[[], Policy], *, batch_size: int, num_gpus: float = 1.0) -> RemotePolicy:
-    """Start a server in the running Ray cluster and wait until its policy is loaded.
+    """Start a server on every free GPU of the running Ray cluster and wait until their policies are loaded.
 
     Args:
         build: makes the policy, in the actor's process; picklable.
         batch_size: how many inputs to hand the policy at once, at most.
-        num_gpus: share of a GPU to reserve; 0 for tests on machines without one.
+        num_gpus: share of a GPU to reserve; 0 for one server on whatever machine, as in tests on machines without.
 
     Raises:
-        ConfigError: the policy cannot be loaded, or the cluster has no such GPU (Ray would wait for one for ever).
+        ConfigError: the policy cannot be loaded, a server would answer otherwise than the others, or the cluster has
+            no such GPU (Ray would wait for one for ever).
     """
     import ray
 
     if ray.cluster_resources().get("GPU", 0.0) < num_gpus:
         raise ConfigError(f"the policy server wants {num_gpus:g} GPUs, this Ray cluster has none that large")
+    number = servers_for(ray.available_resources().get("GPU", 0.0), num_gpus)
     # No CPU is reserved: with every core taken by a rollout worker the server would never be scheduled.
-    options = {"num_gpus": num_gpus, "num_cpus": 0, "max_restarts": _RESTARTS, "max_task_retries": _RESTARTS}
-    server = ray.remote(BatchServer).options(**options).remote(build, batch_size)
-    spec = ray.get(server.spec.remote())
-    if isinstance(spec, _Failure):
-        raise ConfigError(spec.text)
-    return RemotePolicy(server, spec)
+    options = {"num_gpus": num_gpus, "num_cpus": 0, "max_restarts": -1, "max_task_retries": _ATTEMPTS}
+    actor = ray.remote(BatchServer).options(scheduling_strategy="SPREAD", **options)
+    servers = [actor.remote(build, batch_size) for _ in range(number)]
+    try:
+        specs = ray.get([server.spec.remote() for server in servers])
+        facts = ray.get([server.facts.remote() for server in servers])
+    except ray.exceptions.RayError as error:
+        raise ConfigError(f"a policy server died while it loaded the policy: {first_line(error)}") from None
+    _refuse_unequal(specs, facts)
+    return RemotePolicy(servers, specs[0])
+
+
+def _refuse_unequal(specs: Sequence[PolicySpec | _Failure], facts: Sequence[_Facts]) -> None:
+    first = facts[0]
+    for spec, found in zip(specs, facts, strict=True):
+        if isinstance(spec, _Failure):
+            raise ConfigError(spec.text if len(specs) == 1 else f"node {found.host}: {spec.text}")
+        here = provenance.versions(learned_policy=True)
+        other = [f"{name} {version}, here {here[name]}" for name, version in found.versions if version != here[name]]
+        if other:
+            raise ConfigError(f"node {found.host}: {'; '.join(other)}; its GPU needs the same image or lock as this")
+        if (spec, found.gpu) != (specs[0], first.gpu):
+            what = f"{found.gpu} there, {first.gpu} on node {first.host}" if found.gpu != first.gpu else "other weights"
+            raise ConfigError(f"node {found.host}: its policy would answer otherwise than the others' ({what})")
+
+
+def servers_for(free: float, num_gpus: float) -> int:
+    """How many servers fit on so many free GPUs; one at least, which then waits for its GPU."""
+    return max(1, int(free / num_gpus)) if num_gpus else 1

@@ -71,7 +71,8 @@ def test_a_bad_input_breaks_alone():
 @pytest.fixture(scope="module")
 def cluster():
     ray = pytest.importorskip("ray")
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    # GPUs that Ray only counts.
+    ray.init("local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     # Workers cannot import this module.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     yield ray
@@ -110,9 +111,36 @@ def test_a_killed_server_comes_back(cluster, tmp_path):
 
 def test_a_dead_server_is_an_episodes_error(cluster):
     remote = start(Echo, batch_size=2, num_gpus=0)
-    cluster.kill(remote._server)
+    cluster.kill(remote._servers[0])
     with pytest.raises(EpisodeError, match="policy server is gone"):
         remote.act([request(0)])
+
+
+def test_every_gpu_gets_a_server_and_the_others_answer_for_one_that_is_gone(cluster):
+    remote = start(Echo, batch_size=2)
+    first, second = remote._servers
+    hosts = cluster.get([first.facts.remote(), second.facts.remote()])
+    assert hosts[0] == hosts[1]
+    cluster.kill(first)
+    assert [remote.act([request(index)])[0][0, 0] for index in range(8)] == list(range(8))
+    cluster.kill(second)
+    with pytest.raises(EpisodeError, match="policy server is gone"):
+        remote.act([request(0)])
+
+
+class Odd(Echo):
+    """Another policy in every process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec = PolicySpec(name="odd", n_action_steps=1, cameras=(), fingerprint=(("process", os.getpid()),))
+
+
+def test_servers_that_would_answer_differently_are_refused(cluster):
+    with pytest.raises(
+        ConfigError, match=r"^node .*: its policy would answer otherwise than the others' \(other weights"
+    ):
+        start(Odd, batch_size=2)
 
 
 def test_what_cannot_start_is_refused(cluster):
