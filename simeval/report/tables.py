@@ -72,7 +72,7 @@ def render_by_task(run: RunAnalysis, *, roomy: bool = False) -> Group:
     """Success per task and condition, one table per suite, and the spread between tasks."""
     parts: list[RenderableType] = []
     for suite, rows in groupby(run.tasks, key=lambda row: row.suite):
-        table = _table(f"{suite}, by task", "task", "condition", roomy=roomy)
+        table = plain_table(f"{suite}, by task", "task", "condition", roomy=roomy)
         for header in ("n", "success %\n[95 % CI]", "errors"):
             table.add_column(header, justify="right", no_wrap=True)
         for row in rows:
@@ -88,7 +88,7 @@ def render_language(run: RunAnalysis, *, roomy: bool = False) -> Group:
     """Which goal was reached first under an instruction that names another goal of the scene, one table per suite."""
     parts: list[RenderableType] = []
     for suite, rows in groupby(run.language, key=lambda row: row.suite):
-        table = _table(f"{suite}, goal reached first, % [95 % CI]", "condition", roomy=roomy)
+        table = plain_table(f"{suite}, goal reached first, % [95 % CI]", "condition", roomy=roomy)
         for header in ("n", "followed:\ninstructed goal", "ignored:\noriginal goal", "\nneither", "errors"):
             table.add_column(header, justify="right", no_wrap=True)
         for row in rows:
@@ -97,7 +97,7 @@ def render_language(run: RunAnalysis, *, roomy: bool = False) -> Group:
         parts += [table, Text()]
     measured = [row for row in run.language if row.index is not None]
     if measured:
-        table = _table("language following, paired with `none`", "suite", "condition", roomy=roomy)
+        table = plain_table("language following, paired with `none`", "suite", "condition", roomy=roomy)
         for header in ("pairs", "index, points\n[95 % CI]", "ignore rate, %\n[95 % CI]", "went for\nit, %"):
             table.add_column(header, justify="right", no_wrap=True)
         for row in measured:
@@ -127,7 +127,7 @@ def flag_note(row: FlagCount) -> str:
 
 
 def _suite_table(suite: str, rates: Iterable[ConditionRate], drops: Iterable[ConditionDrop], *, roomy: bool) -> Table:
-    table = _table(suite, "condition", roomy=roomy)
+    table = plain_table(suite, "condition", roomy=roomy)
     for header in (
         "n",
         "success %\n[95 % CI]",
@@ -161,7 +161,7 @@ def _drop_cells(drop: ConditionDrop | None) -> tuple[str, str, str]:
 
 
 def _overall_table(overall: Iterable[OverallRate], *, roomy: bool) -> Table:
-    table = _table("mean of the suites", "condition", roomy=roomy)
+    table = plain_table("mean of the suites", "condition", roomy=roomy)
     table.add_column("suites", justify="right", no_wrap=True)
     table.add_column("success %\n[95 % CI]", justify="right", no_wrap=True)
     for row in overall:
@@ -169,7 +169,7 @@ def _overall_table(overall: Iterable[OverallRate], *, roomy: bool) -> Table:
     return table
 
 
-def _table(title: str, *names: str, roomy: bool) -> Table:
+def plain_table(title: str, *names: str, roomy: bool) -> Table:
     """An empty table; `names` head the columns of names, which are folded when space is short."""
     table = Table(
         title=title,

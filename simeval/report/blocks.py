@@ -1,0 +1,146 @@
+"""What a page is made of, before it is HTML; and the desk on which its files are collected."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from simeval.report.figures.style import Drawing, Paint, render
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph; what stands between backticks is set as code."""
+
+    text: str
+    style: Literal["plain", "lead", "note", "verdict"] = "plain"
+    kind: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list of sentences."""
+
+    items: tuple[str, ...]
+    kind: str = "items"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Labels and values."""
+
+    rows: tuple[tuple[str, str], ...]
+    kind: str = "facts"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; numbers are set to the right."""
+
+    header: str
+    numeric: bool = True
+
+    @property
+    def long(self) -> bool:
+        """Whether it holds sentences."""
+        return self.header in ("note", "reason", "instruction")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text; `csv` names the file with the numbers behind it; `folded` ones open on demand."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    csv: str = ""
+    note: str = ""
+    folded: bool = False
+    kind: str = "table"
+
+    def tidy(self) -> "Table":
+        """Without a column of notes that holds none."""
+        kept = [i for i, column in enumerate(self.columns) if column.header != "note" or any(r[i] for r in self.rows)]
+        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawing with its caption; `csv` names the files with the numbers behind it."""
+
+    drawing: Drawing
+    caption: str
+    csv: tuple[str, ...] = ()
+    kind: str = "figure"
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A video or picture: where it is (a relative link or a data URL)."""
+
+    source: str
+    caption: str
+    video: bool
+    link: bool
+    kind: str = "media"
+
+
+Block = Text | Items | Facts | Table | Figure | Media
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """Blocks under a heading; `level` 2 starts a part of the page, 3 is inside one."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    level: int = 3
+    anchor: str = ""
+
+
+@dataclass
+class Desk:
+    """Collects the files that a page refers to.
+
+    Attributes:
+        prefix: of the file names, so that policies and suites do not meet.
+        drawings: figures, in the order of the page.
+        tables: name of a CSV file -> the values that it is written from.
+        media: name of a file beside the page -> where it comes from.
+    """
+
+    prefix: str = ""
+    drawings: list[Drawing] = field(default_factory=list)
+    tables: dict[str, Sequence[Any]] = field(default_factory=dict)
+    media: dict[str, Path] = field(default_factory=dict)
+
+    def named(self, *words: str) -> "Desk":
+        """The same desk under a longer prefix."""
+        prefix = "".join(f"{slug(word)}-" for word in words)
+        return Desk(self.prefix + prefix, self.drawings, self.tables, self.media)
+
+    def numbers(self, name: str, values: Sequence[Any]) -> str:
+        """File the values behind a table or figure; returns the name of the CSV file, empty without values."""
+        if not values:
+            return ""
+        file = f"{self.prefix}{name}.csv"
+        self.tables[file] = values
+        return file
+
+    def figure(self, name: str, alt: str, paint: Paint, caption: str, csv: Sequence[str] = ()) -> Figure:
+        """Draw a figure and file it."""
+        drawing = render(f"{self.prefix}{name}", alt, paint)
+        self.drawings.append(drawing)
+        return Figure(drawing, caption, tuple(file for file in csv if file))
+
+
+def slug(text: str) -> str:
+    """A part of a file name."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_.-")[:60] or "unnamed"
+
+
+def columns(*headers: str, words: Sequence[str] = ()) -> tuple[Column, ...]:
+    """Columns of a table; the first one and those in `words` hold words, the others numbers."""
+    return tuple(Column(header, numeric=bool(i) and header not in words) for i, header in enumerate(headers))

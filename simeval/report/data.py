@@ -1,0 +1,135 @@
+"""What a report is made of. Everything in it was computed elsewhere; files are named by where they lie."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from simeval.across import PolicyMedian
+from simeval.analysis import RunAnalysis
+from simeval.comparison import Comparison
+from simeval.heat import CellDrop, TaskPoint
+from simeval.stats.correlation import Correlation
+from simeval.stats.study import StudyCondition
+
+HOW_TO_CORRELATE = (
+    "No drift audit belongs to this run, so nothing is said about drift against drop. "
+    "`simeval audit RUN --out AUDIT` measures the drift; `simeval report RUN --audit AUDIT` ties it to the drops."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoLink:
+    """A video of an episode; a small one is embedded in the page, a larger one is copied beside it."""
+
+    caption: str
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PictureLink:
+    """A picture (PNG or JPEG); treated as a video is."""
+
+    caption: str
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """The original instruction of a task."""
+
+    suite: str
+    task: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Something that does not enter the numbers, and why; `condition` may be empty."""
+
+    suite: str
+    condition: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """Drift against drop of one policy on one suite.
+
+    Attributes:
+        suite: its name.
+        correlation: the numbers.
+        n_action_steps: steps of a chunk that are executed before the policy looks again; `None` if unknown.
+        frames: which frames drift was measured on, in words.
+        sigma: where the unit of drift comes from, in words.
+        tasks: drift and drop inside each task, of the conditions that enter; may be empty.
+    """
+
+    suite: str
+    correlation: Correlation
+    n_action_steps: int | None
+    frames: str
+    sigma: str
+    tasks: tuple[TaskPoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One policy on one or more suites.
+
+    Attributes:
+        name: of the policy.
+        provenance: (label, value) of what the numbers rest on.
+        analysis: all tables of the run.
+        assets: which scenes the numbers are about, one line.
+        conditions: family, severity and validity of the perturbed conditions; those that are not here stand alone.
+        cells: drops by task and condition.
+        instructions: of the tasks.
+        studies: drift against drop, one per suite.
+        no_study: what is said where there is none.
+        exclusions: what else does not enter the numbers; conditions left out of a correlation are told by its points.
+        videos, pictures: to look at; pictures are, for instance, maps of attention.
+        preview: a sheet of what the policy was shown.
+        planned: episodes of the plan; `None` if unknown.
+        ran: episodes that ran.
+    """
+
+    name: str
+    provenance: tuple[tuple[str, str], ...]
+    analysis: RunAnalysis
+    assets: str
+    conditions: tuple[StudyCondition, ...] = ()
+    cells: tuple[CellDrop, ...] = ()
+    instructions: tuple[Instruction, ...] = ()
+    studies: tuple[StudyResult, ...] = ()
+    no_study: str = HOW_TO_CORRELATE
+    exclusions: tuple[Exclusion, ...] = ()
+    videos: tuple[VideoLink, ...] = ()
+    pictures: tuple[PictureLink, ...] = ()
+    preview: Path | None = None
+    planned: int | None = None
+    ran: int = 0
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """The suites, in the order of the tables."""
+        return tuple(dict.fromkeys(row.suite for row in self.analysis.rates))
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """A report.
+
+    Attributes:
+        title: heading of the page.
+        sections: one per policy.
+        comparison: of two runs; usually `None`.
+        medians: the correlation over policies, where several were correlated on one suite.
+        generated_by: the program and its version; never a time, so that two builds are equal.
+        rebuild: the command that makes this report again; may be empty.
+    """
+
+    title: str
+    sections: tuple[Section, ...]
+    comparison: Comparison | None = None
+    medians: tuple[PolicyMedian, ...] = ()
+    generated_by: str = "simeval"
+    rebuild: str = ""

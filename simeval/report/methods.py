@@ -1,0 +1,57 @@
+"""Which interval, which test, which seed: the methods of a report, in words."""
+
+from simeval.report.blocks import Block, Items, Text
+from simeval.report.data import ReportData
+
+RUN = (
+    "Success per condition: equal-weight mean over the suite's tasks, Wilson's interval on the effective number of "
+    "episodes (these tasks, other initial states). Across tasks: t interval on the task means (other tasks like "
+    "these).",
+    "Drop: clean minus perturbed success over complete pairs (same task, initial state, repeat and sampling noise), "
+    "Bonett and Price's interval, McNemar's exact test, Holm's adjustment over the conditions of a suite.",
+    "Errors are never failures: they leave the rate and take their pair out of the comparison. A comparison with more "
+    "than 2 % of its pairs missing is refused.",
+)
+DRIFT = (
+    "Drift: the same frame and the same sampling noise, unperturbed and perturbed; difference of the executed actions, "
+    "translation and rotation, in training standard deviations, over the root of the number of dimensions.",
+    "Between conditions: Spearman's ρ is primary. Its interval over conditions is a percentile bootstrap of whole "
+    "families (from 6; of single conditions from 8), below that Fisher's z with Bonett and Wright's standard error, "
+    "below 6 "
+    "conditions none. The interval over episodes resamples initial states, clean and perturbed episodes together. p: "
+    "permutation of the pairings.",
+    "MMRV: mean maximum rank violation (SIMPLER, 2024), weighted by the true difference, in points. r_max: noise "
+    "ceiling, the largest correlation that a perfect predictor would show in the mean, given the standard errors of "
+    "the drops.",
+    "Leave-one-out: logit P(success) = α of the task + β log(1 + drift), fitted without the condition, or a monotone "
+    "curve where that fit does not exist. Band for a new condition: conformal, from the residuals.",
+    "Within tasks: ranks inside each task, labels of conditions permuted for all tasks together. Per episode: AUROC by "
+    "Mann-Whitney's U summed over strata, bootstrap over initial states.",
+)
+COMPARED = (
+    "Before and after: success by Bonett and Price on the pairs of both runs; robustness by the difference of the two "
+    "drops, with a sign-flip permutation test over initial states; Holm's adjustment over the conditions.",
+)
+
+
+def methods(data: ReportData) -> tuple[Block, ...]:
+    """What was done, as far as it concerns this report."""
+    items = list(RUN)
+    found = [study.correlation for section in data.sections for study in section.studies]
+    if found:
+        items += DRIFT
+        tried = max(correlation.between[0].association.n_permutations for correlation in found)
+        seeds = ", ".join(sorted({str(correlation.seed) for correlation in found}))
+        items.append(
+            f"Seed of every bootstrap and permutation: {seeds}. Orders tried by the permutation test: {tried}."
+        )
+    if data.comparison is not None:
+        items += COMPARED
+    margins = sorted({section.analysis.margin for section in data.sections})
+    if margins:
+        said = ", ".join(f"{100 * margin:.1f}" for margin in margins)
+        items.append(f"A drop counts as robust if the upper limit of its 90 % interval is below {said} points.")
+    closing = (
+        "Points are differences of percentages. `-` stands where the data carry no number; the reason is beside it."
+    )
+    return (Items(tuple(items)), Text(closing))

@@ -1,0 +1,222 @@
+"""The page and the files beside it. The same data give the same bytes; nothing is computed here.
+
+Non-obvious behaviour:
+- The page refers to nothing on the network: style and figures are part of it, small videos and pictures too; larger
+  ones are copied beside it.
+- Everything that comes from data is escaped: an instruction may hold markup.
+"""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from simeval.across import PolicyMedian
+from simeval.errors import ConfigError
+from simeval.report.blocks import Block, Chapter, Desk, Media, Table, Text, columns, slug
+from simeval.report.compare_chapter import comparison_chapter
+from simeval.report.data import PictureLink, ReportData, Section, VideoLink
+from simeval.report.drift_chapters import drift_chapters
+from simeval.report.figures.style import Look, looks_of
+from simeval.report.files import comparison_record, correlation_record, csv_text, json_text, summary_record
+from simeval.report.methods import methods
+from simeval.report.run_chapters import provenance, remarks, success_chapters
+from simeval.report.sentences import number, spanned, verdict_sentence
+from simeval.report.words import NOTHING, headline, with_interval
+from simeval.types import CLEAN
+
+EMBEDDED = 500_000
+"""Videos and pictures up to this size are part of the page (bytes); base64 adds a third."""
+EMBEDDED_IN_ALL = 8_000_000
+TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"}
+
+
+def write_report(data: ReportData, out: Path) -> Path:
+    """Write a report: `report.html`, `figures/`, `data/` and the JSON files.
+
+    Args:
+        data: what it says.
+        out: folder, made if need be; files of the same names are replaced.
+
+    Returns:
+        The page.
+
+    Raises:
+        ConfigError: the folder cannot be written, or a video or picture is missing.
+    """
+    desk = Desk()
+    parts = tuple(_parts(data, desk))
+    page = out / "report.html"
+    try:
+        for folder in (out, out / "figures", out / "data"):
+            folder.mkdir(parents=True, exist_ok=True)
+        for drawing in desk.drawings:
+            (out / "figures" / f"{drawing.name}.svg").write_bytes(drawing.svg)
+            (out / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
+        for name, values in desk.tables.items():
+            (out / "data" / name).write_text(csv_text(values))
+        for name, file in desk.media.items():
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_bytes(file.read_bytes())
+        _write_records(data, out)
+        page.write_text(_html(data, parts))
+    except OSError as error:
+        raise ConfigError(f"--out {out}: {error.strerror or error}") from None
+    return page
+
+
+def _write_records(data: ReportData, out: Path) -> None:
+    studies = [(section.name, study) for section in data.sections for study in section.studies]
+    records = {
+        "summary.json": summary_record(data),
+        "compare.json": comparison_record(data.comparison) if data.comparison else None,
+        "correlation.json": correlation_record(studies, data.medians) if studies else None,
+    }
+    for name, found in records.items():
+        # What an earlier report left here is not about these runs.
+        (out / name).unlink(missing_ok=True) if found is None else (out / name).write_text(json_text(found))
+
+
+def _parts(data: ReportData, desk: Desk) -> Iterator[Chapter]:
+    """The chapters in the order of the page."""
+    yield Chapter("Result", tuple(_result(data, desk)), level=2)
+    embedded = _embedded(data)
+    for index, section in enumerate(data.sections, 1):
+        here = desk.named(f"{index}-{section.name}") if len(data.sections) > 1 else desk
+        yield from _section(section, here, embedded)
+    if data.comparison is not None:
+        yield comparison_chapter(data.comparison, desk)
+    yield Chapter("Methods", methods(data), level=2)
+    rebuild = [Text("This page is made from the stored rows alone: no simulator, no GPU, the same bytes every time.")]
+    if data.rebuild:
+        rebuild.append(Text(f"Rebuild: `{data.rebuild}`"))
+    yield Chapter("How to rebuild", tuple(rebuild), level=2)
+
+
+def _result(data: ReportData, desk: Desk) -> Iterator[Block]:
+    for section in data.sections:
+        yield Text(headline(section.name, section.analysis), "lead")
+        for study in section.studies:
+            yield Text(verdict_sentence(study.suite, study.correlation), "verdict")
+    if not data.sections and data.comparison is None:
+        yield Text("There is nothing to report: no run was given.", "lead")
+    if sum(max(1, len(section.studies)) for section in data.sections) > 1:
+        yield _overview(data, desk)
+
+
+def _overview(data: ReportData, desk: Desk) -> Table:
+    """One row per policy and suite; points of policies are never pooled."""
+    rows = []
+    for section in data.sections:
+        for suite in section.suites:
+            clean = next((r for r in section.analysis.rates if (r.suite, r.condition) == (suite, CLEAN)), None)
+            study = next((study for study in section.studies if study.suite == suite), None)
+            first = study.correlation.between[0].association if study else None
+            rows.append(
+                (
+                    *(section.name, suite, with_interval(clean.rate, clean.interval) if clean else NOTHING),
+                    spanned(first.value, first.ci_conditions) if first else NOTHING,
+                    *(
+                        str(study.correlation.k) if study else NOTHING,
+                        study.correlation.verdict.word if study else "no audit",
+                    ),
+                )
+            )
+    note = " ".join(_median(row) for row in data.medians)
+    heads = ("policy", "suite", "clean success % [95 % CI]", "ρ drift, drop [95 % CI]", "K", "verdict")
+    csv = desk.numbers("medians", data.medians)
+    return Table("Policies and suites", columns(*heads, words=["suite", "verdict"]), tuple(rows), csv, note)
+
+
+def _median(row: PolicyMedian) -> str:
+    if row.rho is None:
+        return f"No policy has a correlation on {row.suite}."
+    without = f", {row.without} without" if row.without else ""
+    spread = f"({number(row.low)} to {number(row.high)})"
+    return f"Median of ρ over {row.policies} policies on {row.suite}{without}: {number(row.rho)} {spread}."
+
+
+def _section(section: Section, desk: Desk, embedded: Mapping[Path, str]) -> Iterator[Chapter]:
+    looks = _looks(section)
+    about = (*provenance(section), *_media(_preview(section), desk, embedded))
+    yield Chapter(section.name, about, level=2)
+    if not section.analysis.rates:
+        yield Chapter("Success", (Text("The run has no episodes yet, so there is nothing to tabulate.", "note"),))
+    yield from success_chapters(section, looks, desk)
+    yield Chapter("Remarks on the episodes", tuple(remarks(section, desk)))
+    for study in section.studies:
+        yield from drift_chapters(study, looks, desk)
+    if not section.studies:
+        yield Chapter("Drift against drop", (Text(section.no_study, "note"),))
+    if section.exclusions:
+        rows = tuple((row.condition or NOTHING, row.suite, row.reason) for row in section.exclusions)
+        heads = columns("condition", "suite", "reason", words=["suite", "reason"])
+        yield Chapter(
+            "Exclusions", (Table("Not in the numbers", heads, rows, desk.numbers("exclusions", section.exclusions)),)
+        )
+    media = tuple(_media([*section.videos, *section.pictures], desk, embedded))
+    if media:
+        yield Chapter("To look at", media)
+
+
+def _preview(section: Section) -> list[PictureLink]:
+    return [PictureLink("What the policy was shown", section.preview)] if section.preview else []
+
+
+def _looks(section: Section) -> Mapping[str, Look]:
+    families = [condition.family for condition in section.conditions]
+    families += [point.family for study in section.studies for point in study.correlation.points]
+    return looks_of(families)
+
+
+def _embedded(data: ReportData) -> Mapping[Path, str]:
+    """Files that are embedded, as data URLs: small ones, in the order of the page, until there is no more room."""
+    chosen: dict[Path, str] = {}
+    room = EMBEDDED_IN_ALL
+    for section in data.sections:
+        links: list[VideoLink | PictureLink] = [*_preview(section), *section.videos, *section.pictures]
+        for file in (link.file for link in links):
+            _check(file)
+            size = file.stat().st_size
+            if size <= min(EMBEDDED, room) and file not in chosen:
+                room -= size
+                content = base64.b64encode(file.read_bytes()).decode()
+                chosen[file] = f"data:{TYPES[file.suffix.lower()]};base64,{content}"
+    return chosen
+
+
+def _check(file: Path) -> None:
+    if file.suffix.lower() not in TYPES:
+        raise ConfigError(f"{file}: not a video or picture ({', '.join(TYPES)})")
+    if not file.is_file():
+        raise ConfigError(f"{file}: no such file")
+
+
+def _media(links: Sequence[VideoLink | PictureLink], desk: Desk, embedded: Mapping[Path, str]) -> Iterator[Block]:
+    for link in links:
+        video = TYPES[link.file.suffix.lower()].startswith("video")
+        source = embedded.get(link.file)
+        if source is None:
+            source = f"media/{desk.prefix}{len(desk.media):02d}-{slug(link.file.stem)}{link.file.suffix.lower()}"
+            desk.media[source] = link.file
+        yield Media(source, link.caption, video=video, link=not source.startswith("data:"))
+
+
+def _html(data: ReportData, parts: Sequence[Chapter]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("simeval.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    chapters = [
+        replace(part, anchor=f"c{index}", blocks=tuple(b.tidy() if isinstance(b, Table) else b for b in part.blocks))
+        for index, part in enumerate(parts, 1)
+    ]
+    template: Any = environment.get_template("report.html.j2")
+    return str(template.render(data=data, chapters=chapters))
