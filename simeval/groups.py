@@ -36,7 +36,7 @@ def groups(episodes: pd.DataFrame, *keys: str) -> Iterator[tuple[tuple[Any, ...]
     twice = episodes.loc[episodes["id"].duplicated(), "id"]
     if len(twice):
         raise ValueError(f"episode {twice.iloc[0]} occurs twice")
-    unknown = set(episodes["outcome"]) - set(get_args(Outcome))
+    unknown = set(episodes["outcome"].unique()) - set(get_args(Outcome))
     if unknown:
         raise ValueError(f"unknown outcomes: {', '.join(sorted(map(str, unknown)))}")
     ordered = episodes.assign(suite=_ordered(episodes["suite"]), condition=_ordered(episodes["condition"]))

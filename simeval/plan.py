@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 from envs.suites import INIT_STATES, PROTOCOLS, tasks
 from perturbations.base import SpecError
@@ -33,11 +34,15 @@ class Plan:
     conditions: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 of the episodes: equal plans are equal work."""
-        text = json.dumps([asdict(spec) for spec in self.episodes], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        """SHA-256 of the episodes as one JSON array: equal plans are equal work."""
+        total, names = hashlib.sha256(b"["), sorted(field.name for field in fields(EpisodeSpec))
+        for index, spec in enumerate(self.episodes):
+            text = json.dumps({name: getattr(spec, name) for name in names})
+            total.update(f"{', ' if index else ''}{text}".encode())
+        total.update(b"]")
+        return total.hexdigest()
 
 
 def make_plan(config: EvalConfig) -> Plan:
@@ -48,6 +53,7 @@ def make_plan(config: EvalConfig) -> Plan:
     """
     plugins.load(plugins.read(config.plugin))
     conditions = _conditions(config.perturb)
+    names = tuple(str(condition) for condition in conditions)  # one text for all of a condition's episodes
     protocol = PROTOCOLS[config.protocol]
     episodes: list[EpisodeSpec] = []
     notes: list[str] = []
@@ -58,14 +64,14 @@ def make_plan(config: EvalConfig) -> Plan:
     for suite in config.suite:
         limits = protocol.limits[suite]
         numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")
-        refusals = {str(c): _refusals(c, suite, numbers) for c in conditions}
+        refusals = {name: _refusals(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
         notes += [_note(suite, condition, found) for condition, found in refusals.items() if found]
         episodes += [
             EpisodeSpec(
                 suite=suite,
                 task=task,
                 init_state=init_state,
-                condition=str(condition),
+                condition=condition,
                 repeat=repeat,
                 root_seed=config.seed,
                 env_seed=protocol.env_seed(init_state),
@@ -76,11 +82,11 @@ def make_plan(config: EvalConfig) -> Plan:
             for task in numbers
             for init_state in parse_indices(config.init_states, INIT_STATES, "init_states")
             for repeat in range(config.repeats)
-            for condition in conditions
-            if task not in refusals[str(condition)]
+            for condition in names
+            if task not in refusals[condition]
         ]
     _check_all_run(conditions, episodes, notes)
-    return Plan(tuple(episodes), tuple(str(c) for c in conditions), tuple(notes))
+    return Plan(tuple(episodes), names, tuple(notes))
 
 
 def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:

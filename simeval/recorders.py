@@ -1,5 +1,6 @@
 """Side effects that leave the loop: what an episode did, kept for videos and audits."""
 
+import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,24 +30,22 @@ class Trace:
     chunk_steps: NDArray[np.int64]
     instruction: str
 
+    def packed(self) -> "PackedTrace":
+        """The same as the compressed `.npz` that it is kept as."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            states=self.states,
+            actions=self.actions,
+            chunks=self.chunks,
+            chunk_steps=self.chunk_steps,
+            instruction=np.asarray(self.instruction),
+        )
+        return PackedTrace(buffer.getvalue())
+
     def save(self, path: Path) -> None:
         """Write a compressed `.npz`, complete or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            with partial.open("wb") as file:
-                np.savez_compressed(
-                    file,
-                    states=self.states,
-                    actions=self.actions,
-                    chunks=self.chunks,
-                    chunk_steps=self.chunk_steps,
-                    instruction=np.asarray(self.instruction),
-                )
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        partial.replace(path)
+        self.packed().save(path)
 
     @staticmethod
     def load(path: Path) -> "Trace":
@@ -57,6 +56,24 @@ class Trace:
         """
         with np.load(path, allow_pickle=False) as data:
             return Trace(data["states"], data["actions"], data["chunks"], data["chunk_steps"], str(data["instruction"]))
+
+
+@dataclass(frozen=True)
+class PackedTrace:
+    """A trace as the bytes of its file. Workers pack: to compress takes longer than all else that the writer does."""
+
+    data: bytes
+
+    def save(self, path: Path) -> None:
+        """Write the file, complete or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            partial.write_bytes(self.data)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        partial.replace(path)
 
 
 class Recorder(Protocol):

@@ -4,25 +4,42 @@ Non-obvious behaviour:
 - A worker stays with a task while it has episodes left, because building a scene costs seconds; a worker without a
   task helps where most is left.
 - A worker that dies costs its episode in flight, which runs again elsewhere. An episode that has killed
-  `ATTEMPTS` workers becomes an error row.
+  `ATTEMPTS` workers becomes an error row; workers that died with their whole node do not count.
+- In a cluster each worker takes a CPU, and Ray places them. Workers without one wait until a node joins, also those
+  that replace the workers of a node that died.
+- A node is compared with this one before it runs anything. One that differs stops the run if it is there from the
+  start; one that joins later is left out.
+- Answers come in by callback: to wait for the first of thousands takes the driver about three times as long.
 """
 
 import contextlib
+import functools
+import logging
 import os
-import socket
-from collections import deque
+import queue
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from simeval.errors import ConfigError
+from simeval.cluster import ONE_THREAD
+from simeval.errors import ConfigError, first_line
+from simeval.nodes import NodeFacts, Nodes, cannot_ask, needs_of
 from simeval.policies.base import PolicySpec
 from simeval.policies.registry import PolicyChoice
+from simeval.schedule import Queue
 from simeval.types import EpisodeResult, EpisodeSpec
-from simeval.worker import ONE_THREAD, EpisodeWorker, Finished, RemoteWorker, WorkerSetup
+from simeval.worker import EpisodeWorker, Finished, Place, RemoteWorker, WorkerSetup
 
 ATTEMPTS = 3
-"""How many workers an episode may kill before it counts as an error."""
+"""How many workers an episode may kill before it counts as an error, and how many may die in a row as they start."""
+
+_PATIENCE = 60.0
+"""Seconds without any worker after which a person is told what the run is waiting for."""
+_GLANCE = 5.0
+"""Seconds between looks at which nodes are alive."""
+
+_log = logging.getLogger("simeval")
 
 
 class Runner(Protocol):
@@ -35,8 +52,8 @@ class Runner(Protocol):
             ConfigError: it cannot be loaded.
         """
 
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Finished]:
-        """Run episodes; yields each once, in any order."""
+    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
+        """Run episodes; yields each once, in any order, together with those that finished at the same time."""
 
 
 class SerialRunner:
@@ -49,169 +66,288 @@ class SerialRunner:
         """See `Runner`."""
         return self._worker.policy_spec()
 
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Finished]:
+    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
         """See `Runner`."""
         for spec in episodes:
-            yield self._worker.run(spec)
+            yield (self._worker.run(spec),)
 
 
-class _Queue:
-    """Episodes by task; hands a worker the next one of its own task as long as there is one."""
+@dataclass(eq=False, slots=True)
+class _Worker:
+    """A rollout actor, as seen from here.
 
-    def __init__(self, episodes: Sequence[EpisodeSpec]) -> None:
-        self._groups: dict[tuple[str, int], deque[EpisodeSpec]] = {}
-        for spec in episodes:
-            self._groups.setdefault((spec.suite, spec.task), deque()).append(spec)
-        self._taken: set[tuple[str, int]] = set()
+    Attributes:
+        actor: Ray's handle.
+        node: Ray's id of its node; empty until it has one.
+        slot: which of the node's workers it is.
+        loaded: whether it has its policy.
+        running: the episode in flight.
+        last: the one before, whose scene it has built.
+    """
 
-    def take(self, last: EpisodeSpec | None) -> EpisodeSpec | None:
-        """The next episode for a worker whose last one was `last`; `None` when nothing is left."""
-        waiting = {key: group for key, group in self._groups.items() if group}
-        if not waiting:
-            return None
-        key = (last.suite, last.task) if last else None
-        if key not in waiting:
-            fresh = [k for k in waiting if k not in self._taken]
-            key = fresh[0] if fresh else max(waiting, key=lambda k: len(waiting[k]))
-        assert key is not None, "a non-empty dict has keys"
-        self._taken.add(key)
-        return waiting[key].popleft()
-
-    def put_back(self, spec: EpisodeSpec) -> None:
-        """Return an episode whose worker died; it is next."""
-        self._groups[spec.suite, spec.task].appendleft(spec)
+    actor: Any
+    node: str = ""
+    slot: int = 0
+    loaded: bool = False
+    running: EpisodeSpec | None = None
+    last: EpisodeSpec | None = None
 
 
 class RayRunner:
-    """Rollout actors in a Ray cluster, and one policy actor where the policy needs a GPU."""
+    """Rollout actors in a Ray cluster."""
 
-    def __init__(self, setup: WorkerSetup, workers: int, *, cluster: bool) -> None:
+    def __init__(self, setup: WorkerSetup, workers: int | None, *, cluster: bool) -> None:
         """Start the actors; Ray must be running.
 
         Args:
             setup: shared by all workers; a `PolicyChoice` is loaded inside each.
-            workers: how many; more than the cluster has CPUs share them.
+            workers: how many; on this machine more than it has CPUs share them, in a cluster they wait for nodes.
+                `None` for as many as there are CPUs now.
             cluster: whether Ray was running before this process.
+
+        Raises:
+            ConfigError: a node of the cluster differs from this one, or lacks what the run needs.
         """
         import ray
 
-        cpus = float(ray.cluster_resources().get("CPU", 1.0))
-        share = min(1.0, max(0.01, cpus / (workers + 1)))
-        # Workers started here inherit this process' environment; those of a running cluster have to be told.
-        told = {"runtime_env": {"env_vars": ONE_THREAD}} if cluster else {}
-        actor = ray.remote(RemoteWorker).options(num_cpus=share, max_restarts=0, **told)
-        self._start: Callable[[], Any] = lambda: actor.remote(setup)
-        self._workers = [self._start() for _ in range(workers)]
+        cpus = float(ray.cluster_resources().get("CPU", 0.0))
+        self._wanted = max(1, int(cpus)) if workers is None else workers
+        self._nodes = Nodes(needs_of(setup.policy, setup.assets)) if cluster else None
+        self._setup, self._left_out = setup, set[str]()
+        if self._nodes:
+            self._nodes.check_all()
+            # Workers started here inherit this process' environment; those of a running cluster have to be told.
+            self._options: dict[str, Any] = {"runtime_env": {"env_vars": ONE_THREAD}, "scheduling_strategy": "SPREAD"}
+            if self._wanted > cpus:
+                _log.warning("simeval: %d CPUs for %d workers: the others wait for nodes", int(cpus), self._wanted)
+        else:
+            self._options = {"num_cpus": min(1.0, max(0.01, cpus / (self._wanted + 1)))}
+        self._news: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._workers: set[_Worker] = set()
+        self._unseen: dict[str, list[_Worker]] = {}
+        self._slots: dict[str, set[int]] = {}
+        self._idle: list[_Worker] = []
+        self._known: set[str] = set()
+        self._stillborn: list[str] = []
+        self._trouble = ""
+        self._spec: PolicySpec | None = None
+        self._queue = Queue(())
+        self._deaths: dict[EpisodeSpec, list[str]] = {}
+        self._looked = self._worked = time.monotonic()
+        self._finished: list[Finished] = []
+        for _ in range(self._wanted):
+            self._start()
 
     def policy_spec(self) -> PolicySpec:
         """See `Runner`."""
-        import ray
+        while self._spec is None:
+            self._listen()
+        return self._spec
 
-        try:
-            spec = ray.get(self._workers[0].policy_spec.remote())
-        except ray.exceptions.RayError as error:
-            raise ConfigError(f"a worker died while it loaded the policy: {_first_line(error)}") from None
-        if isinstance(spec, str):
-            raise ConfigError(spec)
-        return spec  # type: ignore[no-any-return]  # Ray's types stop at the actor
-
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Generator[Finished]:
+    def run(self, episodes: Sequence[EpisodeSpec]) -> Generator[Sequence[Finished]]:
         """See `Runner`."""
-        import ray
-
-        queue = _Queue(episodes)
-        running: dict[Any, tuple[Any, EpisodeSpec]] = {}
-        attempts: dict[EpisodeSpec, int] = {}
-
-        def hand_out(worker: Any, last: EpisodeSpec | None) -> None:
-            spec = queue.take(last)
-            if spec is not None:
-                running[worker.run.remote(spec)] = (worker, spec)
-
-        for worker in self._workers:
-            hand_out(worker, None)
-        while running:
-            (done,), _ = ray.wait(list(running), num_returns=1)
-            worker, spec = running.pop(done)
+        self._queue, left = Queue(episodes), len(episodes)
+        self._hand_out()
+        while left:
             try:
-                finished = ray.get(done)
-            except ray.exceptions.RayError as error:
-                attempts[spec] = attempts.get(spec, 0) + 1
-                worker = self._replace(worker)
-                if attempts[spec] < ATTEMPTS:
-                    queue.put_back(spec)
-                else:
-                    yield Finished(_lost(spec, error))
-                hand_out(worker, None)
-                continue
-            if isinstance(finished, str):
-                raise ConfigError(finished)
-            hand_out(worker, spec)
-            yield finished
+                self._listen()
+            finally:
+                finished, self._finished = self._finished, []
+                if finished:
+                    left -= len(finished)
+                    yield finished
 
-    def _replace(self, dead: Any) -> Any:
+    def _listen(self) -> None:
+        """Wait a while for news and act on all there are."""
+        with contextlib.suppress(queue.Empty):
+            first = self._news.get(timeout=_GLANCE)
+            first()
+            for _ in range(self._news.qsize()):  # not until there are none: fast workers send without end
+                self._news.get_nowait()()
+        if time.monotonic() - self._looked > _GLANCE:
+            self._look_around()
+
+    def _look_around(self) -> None:
+        """Try again what did not start, and tell a person what became of the cluster."""
+        self._looked = time.monotonic()
+        for _ in range(self._wanted - len(self._workers)):
+            self._start()
+        if self._nodes:
+            for node in [node for node in self._known if not self._nodes.is_alive(node)]:
+                self._known.discard(node)
+                _log.warning("simeval: node %s is gone; its episodes run elsewhere", self._nodes.name(node))
+        if any(worker.loaded for worker in self._workers):
+            self._worked = self._looked
+        elif self._looked - self._worked > _PATIENCE:
+            self._worked = self._looked
+            _log.warning("simeval: no worker is running; %s%s", _free(), self._trouble)
+
+    def _ask(self, reply: Any, then: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
+        """Call back in `_listen` with what a remote call answers."""
         import ray
 
-        ray.kill(dead)  # it may be alive, if what broke was the way to it
-        fresh = self._start()
-        self._workers[self._workers.index(dead)] = fresh
-        return fresh
+        def act(done: Any) -> None:
+            try:
+                answer = done.result()
+            except ray.exceptions.RayError as error:
+                failed(error)
+            else:
+                then(answer)
+
+        reply.future().add_done_callback(lambda done: self._news.put(functools.partial(act, done)))
+
+    def _start(self) -> None:
+        import ray
+
+        options = {"num_cpus": 1, "max_restarts": 0, **self._options}
+        if self._left_out:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self._left_out))})"}
+        worker = _Worker(ray.remote(RemoteWorker).options(**options).remote(self._setup))
+        self._workers.add(worker)
+        self._ask(
+            worker.actor.node.remote(),
+            lambda node: self._arrived(worker, node.hex()),
+            lambda error: self._lost(worker, error),
+        )
+
+    def _arrived(self, worker: _Worker, node: str) -> None:
+        """A worker has got its place."""
+        taken = self._slots.setdefault(node, set())
+        worker.node, worker.slot = node, next(slot for slot in range(len(taken) + 1) if slot not in taken)
+        taken.add(worker.slot)
+        if self._nodes is None or self._nodes.admitted(node):
+            self._load(worker)
+        elif node in self._left_out:
+            self._replace(worker)
+        elif node in self._unseen:
+            self._unseen[node].append(worker)
+        else:
+            self._unseen[node] = [worker]
+            judge = functools.partial(self._judge, node, self._nodes)
+            self._ask(self._nodes.ask(node), judge, judge)
+
+    def _judge(self, node: str, nodes: Nodes, answer: NodeFacts | Exception) -> None:
+        """A node that joined has been looked at."""
+        reason = cannot_ask(answer) if isinstance(answer, Exception) else nodes.judge(node, answer)
+        if reason and nodes.is_alive(node):
+            self._left_out.add(node)
+            _log.warning("simeval: node %s is left out: %s", nodes.name(node), reason)
+        for worker in self._unseen.pop(node):
+            if reason is None:
+                self._load(worker)
+            elif worker in self._workers:
+                self._replace(worker)
+
+    def _load(self, worker: _Worker) -> None:
+        assets = self._nodes.assets(worker.node) if self._nodes else self._setup.assets
+        self._ask(
+            worker.actor.load.remote(Place(assets, worker.slot)),
+            lambda spec: self._loaded(worker, spec),
+            lambda error: self._lost(worker, error),
+        )
+
+    def _loaded(self, worker: _Worker, spec: PolicySpec | str) -> None:
+        reason = spec if isinstance(spec, str) else _other_policy(spec, self._spec or spec)
+        if isinstance(spec, str) or reason:
+            raise ConfigError(f"node {self._nodes.name(worker.node)}: {reason}" if self._nodes else str(reason))
+        if self._nodes and worker.node not in self._known:
+            self._known.add(worker.node)
+            _log.warning("simeval: node %s works", self._nodes.name(worker.node))
+        self._spec, worker.loaded, self._trouble = spec, True, ""
+        self._stillborn.clear()
+        self._idle.append(worker)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._idle:
+            worker = self._idle[-1]
+            worker.running = self._queue.take(worker.last)
+            if worker.running is None:
+                return
+            self._idle.pop()
+            self._run(worker, worker.running)
+
+    def _run(self, worker: _Worker, spec: EpisodeSpec) -> None:
+        self._ask(
+            worker.actor.run.remote(spec),
+            lambda finished: self._ended(worker, spec, finished),
+            lambda error: self._lost(worker, error),
+        )
+
+    def _ended(self, worker: _Worker, spec: EpisodeSpec, finished: Finished | str) -> None:
+        if isinstance(finished, str):
+            raise ConfigError(finished)
+        worker.last, worker.running = spec, None
+        # The copy that came back would double the memory of a large plan.
+        self._finished.append(replace(finished, result=replace(finished.result, spec=spec)))
+        self._idle.append(worker)
+        self._hand_out()
+
+    def _lost(self, worker: _Worker, error: Exception) -> None:
+        """A worker is gone, or the way to it."""
+        if worker not in self._workers:
+            return
+        spec = worker.running
+        if spec is not None:
+            deaths = self._deaths.setdefault(spec, [])
+            deaths.append(worker.node)
+            # Judged by all deaths so far: that a node died may become known after its workers are missed.
+            if sum(map(self._is_alive, deaths)) < ATTEMPTS:
+                self._queue.put_back(spec)
+            else:
+                self._finished.append(Finished(_broken(spec, error)))
+        elif not worker.loaded:
+            self._stillborn.append(worker.node)
+            at_start = self._spec is None
+            blamed = [node for node in self._stillborn if self._is_alive(node) and (node or at_start)]
+            if len(blamed) >= (1 if at_start and self._nodes is None else ATTEMPTS):
+                raise ConfigError(f"a worker died while it loaded the policy: {first_line(error)}")
+            # Not at once: Ray goes on for a while to place workers on a node that has just died.
+            self._trouble = f"; the last one did not start: {first_line(error)}"
+            self._drop(worker)
+            return
+        self._replace(worker)
+        self._hand_out()
+
+    def _is_alive(self, node: str) -> bool:
+        """Whether what went wrong on a node cannot be put down to the node."""
+        return self._nodes is None or not node or self._nodes.is_alive(node)
+
+    def _replace(self, worker: _Worker) -> None:
+        self._drop(worker)
+        self._start()
+
+    def _drop(self, worker: _Worker) -> None:
+        import ray
+
+        self._workers.discard(worker)
+        self._slots.get(worker.node, set()).discard(worker.slot)
+        with contextlib.suppress(ValueError):
+            self._idle.remove(worker)
+        ray.kill(worker.actor)  # it may be alive, if what broke was the way to it
 
 
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _other_policy(there: PolicySpec, elsewhere: PolicySpec) -> str | None:
+    """In what the policy of a worker is another than that of the others."""
+    if there == elsewhere:
+        return None
+    found, other = dict(there.fingerprint), dict(elsewhere.fingerprint)
+    changed = [
+        f"{key} {found.get(key)} there, {value} elsewhere" for key, value in other.items() if found.get(key) != value
+    ]
+    return f"the policy runs otherwise than elsewhere: {'; '.join(changed)}; --device says where it runs"
 
 
-def _lost(spec: EpisodeSpec, error: Exception) -> EpisodeResult:
-    reason = _first_line(error)
+def _broken(spec: EpisodeSpec, error: Exception) -> EpisodeResult:
+    reason = first_line(error)
     return EpisodeResult(spec, "error", error_phase="worker", error_text=f"broke {ATTEMPTS} workers: {reason[:300]}")
 
 
-@contextlib.contextmanager
-def ray_session(address: str | None, workers: int) -> Iterator[None]:
-    """Connect to a cluster, or start Ray on this machine with room for `workers`.
-
-    Raises:
-        ConfigError: there is no cluster at that address.
-    """
-    if address:
-        _refuse_silent(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_enable_metrics_collection", "0")
-    if address and Path("~/.ray/auth_token").expanduser().exists():
-        # `ray start` turns token authentication on; ray.init(HOST:PORT) does not look for the token by itself.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+def _free() -> str:
     import ray
 
-    quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
-    try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            os.environ.update(ONE_THREAD)
-            cpus = max(os.cpu_count() or 1, workers)
-            own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": 200_000_000}
-            # Without "local" Ray would join whatever cluster happens to run on this machine, or RAY_ADDRESS names.
-            ray.init(address="local", **own, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        what = f"--ray-address {address}" if address else "Ray does not start here"
-        raise ConfigError(f"{what}: {_first_line(error)}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _refuse_silent(address: str) -> None:
-    """Ray itself tries for many minutes to reach a host where nobody listens."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"--ray-address {address}: {getattr(error, 'strerror', None) or error}") from None
+    total, free = (found().get("CPU", 0.0) for found in (ray.cluster_resources, ray.available_resources))
+    return f"of the cluster's {total:g} CPUs {free:g} are free, and a worker takes one"
 
 
 def use_actor(choice: PolicyChoice, inference: str) -> bool:

@@ -2,6 +2,8 @@
 
 Non-obvious behaviour:
 - A row is one line, written whole and fsynced before the episode counts as finished. Its trace is written before it.
+- Rows that are written together are fsynced together: on a network file system an fsync takes longer than a thousand
+  rows. All of them are on the disk before the first counts.
 - A torn last line (killed while writing, disk full) is cut off when the run is opened for writing; readers skip it.
 - An error row is tried again on resume; the later row of an id replaces the earlier one.
 """
@@ -11,8 +13,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -20,16 +22,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from simeval.config import PLANNED
 from simeval.errors import ConfigError
-from simeval.recorders import Trace
-from simeval.types import EpisodeResult, EpisodeSpec, Magnitude
+from simeval.flat import flat_frame
+from simeval.recorders import PackedTrace, Trace
+from simeval.types import EpisodeResult, EpisodeSpec, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
+_BLOCK = 1 << 20
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
-OPTIONAL = ("first_success", "first_hit", *(field.name for field in fields(Magnitude)))
-"""Numbers that not every episode has."""
 
 
 def trace_path(folder: Path, spec: EpisodeSpec) -> Path:
@@ -90,7 +92,7 @@ class RunWriter:
     """The one writer of a run folder; use as a context manager.
 
     Attributes:
-        finished: ids that need not run again, in the order they were written.
+        finished: outcomes by id of the episodes that need not run again, in the order they were first written.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], *, grow: bool = False) -> None:
@@ -107,7 +109,8 @@ class RunWriter:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / EPISODES).open("a+b")
+            # Unbuffered: after a failed write it is known how much of it is in the file.
+            self._file = (folder / EPISODES).open("a+b", buffering=0)
         except OSError as error:
             raise ConfigError(f"--out {folder}: {error.strerror or error}") from None
         try:
@@ -126,37 +129,60 @@ class RunWriter:
             wanted = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if grow else {})
             refuse_other(self.folder, stored["identity"], wanted)
         self._cut_torn_line()
-        rows = list(read_rows(self.folder / EPISODES))
-        if rows and stored is None:
+        latest = outcomes(self.folder)
+        if latest and stored is None:
             raise ConfigError(f"--out {self.folder}: has episodes but no {MANIFEST}, so nothing says of what")
-        latest = {row["id"]: row["outcome"] for row in rows}
-        self.finished = [id_ for id_, outcome in latest.items() if outcome != "error"]
+        self.finished = {id_: outcome for id_, outcome in latest.items() if outcome != "error"}
         if stored is None:
             write_json(self.folder / MANIFEST, manifest)
         elif stored["identity"]["plan"] != manifest["identity"]["plan"]:
             write_json(self.folder / MANIFEST, _grown(stored, manifest))
 
     def _cut_torn_line(self) -> None:
-        self._file.seek(0)
-        data = self._file.read()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
+        end = whole = self._file.seek(0, os.SEEK_END)
+        while whole:
+            start = max(0, whole - _BLOCK)
+            self._file.seek(start)
+            found = self._file.read(whole - start).rfind(b"\n")
+            whole = start + found + 1
+            if found >= 0:
+                break
+        if whole < end:
             self._file.truncate(whole)
         self._file.seek(0, os.SEEK_END)
 
-    def write(self, result: EpisodeResult, trace: Trace | None) -> None:
-        """Record a finished episode, so that nothing short of a broken disk can lose it.
+    def write(self, result: EpisodeResult, trace: Trace | PackedTrace | None) -> None:
+        """Record a finished episode; see `write_together`."""
+        self.write_together([(result, trace)])
+
+    def write_together(self, finished: Sequence[tuple[EpisodeResult, Trace | PackedTrace | None]]) -> None:
+        """Record finished episodes, so that nothing short of a broken disk can lose them.
 
         Raises:
-            OSError: the disk is full or gone; what was written before is intact.
+            OSError: the disk is full or gone; what was written before is intact, and so are those of these episodes
+                that still fitted.
         """
-        if trace is not None:
-            trace.save(trace_path(self.folder, result.spec))
-        line = json.dumps(result.row(), allow_nan=False, separators=(",", ":")) + "\n"
-        start = self._file.seek(0, os.SEEK_END)
+        lines: list[bytes] = []
         try:
-            self._file.write(line.encode())
-            self._file.flush()
+            for result, trace in finished:
+                if trace is not None:
+                    trace.save(trace_path(self.folder, result.spec))
+                lines.append(json.dumps(result.row(), allow_nan=False, separators=(",", ":")).encode() + b"\n")
+        finally:
+            if lines:
+                self._append(b"".join(lines))
+
+    def _append(self, data: bytes) -> None:
+        start = self._file.seek(0, os.SEEK_END)
+        written = 0
+        try:
+            while written < len(data):
+                written += self._file.write(data[written:])
+        except OSError:
+            self._file.truncate(start + data.rfind(b"\n", 0, written) + 1)
+            os.fsync(self._file.fileno())
+            raise
+        try:
             os.fsync(self._file.fileno())
         except OSError:
             self._file.truncate(start)
@@ -199,16 +225,44 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """
     if not path.exists():
         return
+    decode = json.JSONDecoder().decode
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return
             try:
-                row = json.loads(line)
+                row = decode(line.decode())
                 row["id"], row["outcome"]
             except (ValueError, TypeError, KeyError):
                 raise ConfigError(f"{path}: line {number} is not an episode") from None
             yield row
+
+
+def outcomes(folder: Path) -> dict[str, Outcome]:
+    """Outcome of every episode that ran, by id, the latest attempt.
+
+    Raises:
+        ConfigError: a line in the middle of the rows is not a row.
+    """
+    return {row["id"]: row["outcome"] for row in read_rows(folder / EPISODES)}
+
+
+def is_finished(folder: Path, episodes: Sequence[EpisodeSpec]) -> bool:
+    """Whether none of these episodes needs to run (again).
+
+    Raises:
+        ConfigError: a line in the middle of the rows is not a row.
+    """
+    path = folder / EPISODES
+    if not path.exists():
+        return not episodes
+    with path.open("rb") as file:
+        # Far cheaper than to read the rows, and enough for a run that was cut short.
+        rows = sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
+    if rows < len(episodes):
+        return False
+    found = outcomes(folder)
+    return all(found.get(spec.id, "error") != "error" for spec in episodes)
 
 
 def differences(stored: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
@@ -256,16 +310,16 @@ class Run:
         Raises:
             ConfigError: a row is not one of ours.
         """
-        latest = {row["id"]: row for row in read_rows(self.folder / EPISODES)}
         try:
-            results = [EpisodeResult.from_row(row) for row in latest.values()]
-        except (KeyError, TypeError) as error:
+            # Results, not rows: a row as a dictionary takes several times the memory.
+            latest = {row["id"]: EpisodeResult.from_row(row) for row in read_rows(self.folder / EPISODES)}
+        except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{self.folder / EPISODES}: a row lacks or has a field too many: {error}") from None
         order = {name: i for i, name in enumerate(self.manifest["conditions"])}
         suites = {name: i for i, name in enumerate(self.manifest["config"]["suite"])}
         return tuple(
             sorted(
-                results,
+                latest.values(),
                 key=lambda r: (
                     suites.get(r.spec.suite, 0),
                     r.spec.task,
@@ -278,16 +332,19 @@ class Run:
 
     @cached_property
     def episodes(self) -> "pd.DataFrame":
-        """One row per episode that ran, spec and result side by side; suite and condition are in plan order."""
-        import pandas as pd
+        """One row per episode that ran, spec and result side by side; suite and condition are in plan order.
 
-        columns = ["id", "pair_id", "suite", "task", "init_state", "condition", "repeat", "outcome", "steps"]
-        flat = [_flat(result) for result in self.results]
-        frame = pd.DataFrame(flat, columns=None if flat else columns)
-        # Or their type would depend on whether any, some or all of these episodes have one.
-        frame = frame.astype(dict.fromkeys(OPTIONAL, float) if flat else {})
-        frame["suite"] = pd.Categorical(frame["suite"], self.manifest["config"]["suite"])
-        frame["condition"] = pd.Categorical(frame["condition"], self.manifest["conditions"])
+        Raises:
+            ConfigError: a row is not one of ours.
+        """
+        try:
+            frame = flat_frame(
+                read_rows(self.folder / EPISODES),
+                suites=self.manifest["config"]["suite"],
+                conditions=self.manifest["conditions"],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"{self.folder / EPISODES}: a row lacks or has a field too many: {error}") from None
         return frame
 
     def trace(self, spec: EpisodeSpec) -> Trace | None:
@@ -301,17 +358,3 @@ class Run:
             return Trace.load(path) if path.exists() else None
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise ConfigError(f"{path}: not a trace of simeval ({type(error).__name__})") from None
-
-
-def _flat(result: EpisodeResult) -> dict[str, Any]:
-    row = result.row()
-    flat = {"id": row.pop("id"), "pair_id": row.pop("pair_id"), **row.pop("spec")}
-    for group in ("timings", "counts", "magnitude"):
-        prefix = "seconds_" if group == "timings" else ""
-        values = row.pop(group)
-        flat |= {f"{prefix}{key}": value for key, value in (values or asdict(Magnitude())).items()}
-    # Tables of cells, for CSV and Parquet.
-    for name in ("hits", "visible"):
-        row[name] = None if row[name] is None else json.dumps(dict(row[name]))
-    row["flags"] = " ".join(row["flags"])
-    return flat | row

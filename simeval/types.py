@@ -1,7 +1,6 @@
 """The values that flow through a run: what is planned (`EpisodeSpec`) and what came of it (`EpisodeResult`)."""
 
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
 from typing import Any, Literal
 
 from simeval.errors import Phase
@@ -13,7 +12,7 @@ Outcome = Literal["success", "failure", "error", "infeasible"]
 Reached = Literal["original", "counterfactual", "neither"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EpisodeSpec:
     """One planned episode. Its outcome is a function of these values and of the policy, of nothing else.
 
@@ -41,12 +40,13 @@ class EpisodeSpec:
     settle_steps: int
     resolution: int
 
-    @cached_property
+    # Not cached: a million planned episodes would hold a gigabyte of names.
+    @property
     def pair_id(self) -> str:
         """Identity without the condition: equal for an episode and its unperturbed twin."""
         return f"{self.suite}/{self.task}/init{self.init_state:02d}/r{self.repeat}"
 
-    @cached_property
+    @property
     def id(self) -> str:
         """Readable unique name within a run, for instance `libero_spatial/3/init07/noise=0.05/r0`."""
         condition = self.condition.replace(":", "=").replace("/", "~")
@@ -137,7 +137,9 @@ class EpisodeResult:
         visible: (camera, share) of the target's outline that nothing hides in the first frame; empty where nothing that
             the policy sees is perturbed.
         flags: what to know before this episode is averaged: `no_op:PART` if a part of the condition changed nothing,
-            `spill:CAMERA` if it changed the view of a camera that it is not aimed at, `target_hidden`.
+            `spill:CAMERA` if it changed the view of a camera that it is not aimed at, `target_hidden`; under any
+            condition `object_off_table` if an object fell off the table, `unstable` if the simulation did what nothing
+            real does (see `simeval.mishaps`).
     """
 
     spec: EpisodeSpec

@@ -1,20 +1,19 @@
 """What runs episodes: in this process, or as a Ray actor."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envs.build import EnvCache
+from simeval.cluster import ONE_THREAD as ONE_THREAD
 from simeval.errors import ConfigError, error_line
+from simeval.nodes import egl_device, gpus_here
 from simeval.plugins import Plugin, load
 from simeval.policies.base import Policy, PolicySpec
 from simeval.policies.registry import PolicyChoice, load_policy
-from simeval.recorders import Trace, TraceRecorder
+from simeval.recorders import PackedTrace, Trace, TraceRecorder
 from simeval.rollout import run_episode
 from simeval.types import EpisodeResult, EpisodeSpec
-
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-"""Two busy processes with two threads each are several times slower than with one, and round differently."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Finished:
     """An episode's result, and its trace if it is to be kept."""
 
     result: EpisodeResult
-    trace: Trace | None = None
+    trace: Trace | PackedTrace | None = None
 
 
 class EpisodeWorker:
@@ -81,32 +80,53 @@ class EpisodeWorker:
         return Finished(result, recorder.trace() if keep else None)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What differs between the workers of a run.
+
+    Attributes:
+        assets: LIBERO's asset folder on the worker's node.
+        slot: which of the node's workers it is, from 0.
+    """
+
+    assets: Path | None
+    slot: int
+
+
 class RemoteWorker:
-    """`EpisodeWorker` behind Ray. The policy loads on first use: a bad one is then an answer, not a dead actor."""
+    """`EpisodeWorker` behind Ray. Loading is a call of its own: a bad policy is then an answer, not a dead actor."""
 
     def __init__(self, setup: WorkerSetup) -> None:
         self._setup = setup
         self._worker: EpisodeWorker | None = None
 
-    def policy_spec(self) -> PolicySpec | str:
-        """See `EpisodeWorker.policy_spec`; a text if the policy cannot be loaded."""
+    def node(self) -> bytes:
+        """Ray's id of the node that it runs on."""
+        import ray
+
+        return bytes.fromhex(ray.get_runtime_context().get_node_id())
+
+    def load(self, place: Place) -> PolicySpec | str:
+        """Load the policy: what it says of itself, or why it cannot be loaded."""
+        device = egl_device(place.slot, gpus_here(), os.environ)
+        if device is not None:
+            os.environ["MUJOCO_EGL_DEVICE_ID"] = device
         try:
-            return self._loaded().policy_spec()
+            self._worker = EpisodeWorker(replace(self._setup, assets=place.assets))
+            return self._worker.policy_spec()
         except ConfigError as error:
             return str(error)
 
     def run(self, spec: EpisodeSpec) -> Finished | str:
-        """See `EpisodeWorker.run`; a text instead of a `ConfigError`."""
+        """See `EpisodeWorker.run`; a text instead of a `ConfigError`, and the trace packed."""
+        assert self._worker is not None, "load comes first"
         try:
-            return self._loaded().run(spec)
+            finished = self._worker.run(spec)
         except ConfigError as error:
             return str(error)
+        packed = finished.trace.packed() if isinstance(finished.trace, Trace) else finished.trace
+        return replace(finished, trace=packed)
 
     def pid(self) -> int:
         """Process id, for tests that kill it."""
         return os.getpid()
-
-    def _loaded(self) -> EpisodeWorker:
-        if self._worker is None:
-            self._worker = EpisodeWorker(self._setup)
-        return self._worker

@@ -21,12 +21,14 @@ import pytest
 from helpers import CONDITIONS, lines, rows, toy_config, toy_spec, trace_bytes
 
 from simeval.api import evaluate
+from simeval.cluster import ray_session
 from simeval.errors import ConfigError
 from simeval.plan import make_plan
 from simeval.policies.registry import PolicyChoice
 from simeval.policies.scripted import SeekerPolicy
 from simeval.progress import Silent
-from simeval.runner import ATTEMPTS, RayRunner, SerialRunner, _Queue, ray_session, use_actor
+from simeval.runner import ATTEMPTS, RayRunner, SerialRunner, use_actor
+from simeval.schedule import Queue
 from simeval.store import Run
 from simeval.worker import EpisodeWorker, WorkerSetup
 
@@ -121,14 +123,14 @@ def test_the_order_of_execution_changes_nothing(undisturbed, seed):
 def test_the_serial_runner_yields_each_episode_once_in_order(undisturbed):
     specs = [result.spec for result in undisturbed.results[:6]]
     runner = SerialRunner(SEEKER)
-    assert [finished.result.spec for finished in runner.run(specs)] == specs
+    assert [finished.result.spec for (finished,) in runner.run(specs)] == specs
     assert runner.policy_spec() == SeekerPolicy.spec
 
 
 # Who does what
 
 
-def drain(queue: _Queue, workers: int) -> list[list]:
+def drain(queue: Queue, workers: int) -> list[list]:
     """What each worker gets if they take turns."""
     got: list[list] = [[] for _ in range(workers)]
     for turn in itertools.cycle(range(workers)):
@@ -142,7 +144,7 @@ def drain(queue: _Queue, workers: int) -> list[list]:
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
 def test_every_episode_is_handed_out_once_and_workers_stay_with_their_task(workers):
     specs = [toy_spec(task=task, init_state=i) for task in range(4) for i in range(5)]
-    got = drain(_Queue(specs), workers)
+    got = drain(Queue(specs), workers)
     assert Counter(itertools.chain(*got)) == Counter(specs)
     changes = sum(one.task != other.task for mine in got for one, other in itertools.pairwise(mine))
     assert changes <= max(0, 4 - workers) + workers
@@ -151,7 +153,7 @@ def test_every_episode_is_handed_out_once_and_workers_stay_with_their_task(worke
 
 def test_an_episode_that_is_put_back_is_next():
     specs = [toy_spec(init_state=i) for i in range(3)]
-    queue = _Queue(specs)
+    queue = Queue(specs)
     first = queue.take(None)
     queue.take(first)
     queue.put_back(first)
@@ -179,30 +181,26 @@ def test_the_number_of_workers_changes_no_row(undisturbed, cluster, tmp_path, wo
 
 
 class Killer(Silent):
-    """Kills a worker with SIGKILL after some episodes."""
+    """Kills the first of two workers with SIGKILL after some episodes, in its next one."""
 
     def __init__(self, process: subprocess.Popen, after: int):
         self.process, self.after = process, after
-        self.before: set[int] = set()
-        self.killed: int | None = None
-        self.seen: set[int] = set()
+        self.before: list[psutil.Process] = []
 
     def update(self, result) -> None:
         self.after -= 1
-        running = workers_of(self.process)
-        self.seen |= {worker.pid for worker in running}
         if self.after == 0:
-            self.before = {worker.pid for worker in running}
-            self.killed = running[0].pid
-            running[0].kill()
+            deadline = time.monotonic() + 60
+            while len(self.before) < 2 and time.monotonic() < deadline:
+                self.before = sorted(workers_of(self.process), key=psutil.Process.create_time)
+            self.before[0].kill()
 
 
 def test_a_worker_killed_in_the_middle_changes_no_row(undisturbed, cluster, tmp_path):
     killer = Killer(cluster[0], after=5)
     run = evaluate(toy_config(tmp_path / "run", workers=2, ray_address=cluster[1]), killer)
     assert len(killer.before) == 2
-    assert killer.killed not in {worker.pid for worker in workers_of(cluster[0])}
-    assert not psutil.pid_exists(killer.killed)
+    assert not killer.before[0].is_running()
     assert rows(run.folder) == rows(undisturbed.folder)
     assert traces(run) == traces(undisturbed)
 
@@ -225,7 +223,8 @@ def test_an_episode_that_kills_every_worker_becomes_an_error_row_and_the_rest_go
     with ray_session(cluster[1], 1):
         # Workers cannot import this module.
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-        results = [item.result for item in RayRunner(WorkerSetup(Deadly(), None, "all"), 1, cluster=True).run(specs)]
+        runner = RayRunner(WorkerSetup(Deadly(), None, "all"), 1, cluster=True)
+        results = [item.result for together in runner.run(specs) for item in together]
     outcomes = {result.spec: result.outcome for result in results}
     assert len(results) == 3
     assert outcomes == {specs[0]: "success", specs[1]: "error", specs[2]: "success"}

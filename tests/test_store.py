@@ -207,7 +207,7 @@ def test_a_run_has_one_writer_at_a_time(tmp_path):
     with RunWriter(tmp_path, MANIFEST), pytest.raises(ConfigError, match="another simeval is writing to this run"):
         RunWriter(tmp_path, MANIFEST)
     with RunWriter(tmp_path, MANIFEST) as writer:
-        assert writer.finished == []
+        assert writer.finished == {}
 
 
 def test_a_writer_in_another_process_is_noticed(folder):
@@ -327,7 +327,73 @@ def test_a_trace_that_could_not_be_written_leaves_no_row_and_no_half_file(tmp_pa
     assert len(lines(tmp_path)) == 1
 
 
+def test_rows_written_together_are_synced_once_and_are_all_there(tmp_path, monkeypatch):
+    results = [EpisodeResult(toy_spec(init_state=i), "failure") for i in range(5)]
+    synced, really = [], os.fsync
+
+    def sync(file):
+        really(file)
+        synced.append(episodes_file(tmp_path).read_bytes().count(b"\n"))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with RunWriter(tmp_path, MANIFEST) as writer:
+        writer.write_together([(result, None) for result in results])
+    assert synced == [5]
+    assert [row["id"] for row in lines(tmp_path)] == [result.spec.id for result in results]
+
+
+@pytest.mark.parametrize("fitting", [0, 2, 4])
+def test_of_rows_written_together_those_that_fit_on_the_disk_are_kept(tmp_path, fitting):
+    results = [EpisodeResult(toy_spec(init_state=i), "failure") for i in range(5)]
+    with RunWriter(tmp_path, MANIFEST) as writer:
+        writer.write_together([(result, None) for result in results])
+        size = episodes_file(tmp_path).stat().st_size // 5
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size * (5 + fitting) + size // 2, limits[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                writer.write_together([(replace(result, steps=1), None) for result in results])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert [row["steps"] for row in lines(tmp_path)] == [0] * 5 + [1] * fitting
+        writer.write(results[0], None)
+    assert len(lines(tmp_path)) == 6 + fitting
+
+
+def test_a_trace_that_does_not_fit_costs_neither_the_rows_before_it_nor_the_disk(tmp_path, monkeypatch):
+    result, trace = roll_out(toy_spec(), ToyEnv(0, 128), SeekerPolicy())
+    other = EpisodeResult(toy_spec(init_state=1), "failure")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with RunWriter(tmp_path, MANIFEST) as writer, pytest.raises(OSError, match="No space left"):
+        writer.write_together([(other, None), (result, trace)])
+    assert [row["id"] for row in lines(tmp_path)] == [other.spec.id]
+
+
 # Reading
+
+
+def test_the_table_says_what_the_results_say_also_of_older_rows_and_second_attempts(finished, folder):
+    content = [json.loads(line) for line in episodes_file(folder).read_text().splitlines()]
+    for name in ("hits", "approached", "visible", "flags", "source"):
+        del content[1][name]
+    broken = content[3] | {"outcome": "error", "error_phase": "policy", "error_text": "not today"}
+    episodes_file(folder).write_text("".join(json.dumps(row) + "\n" for row in [broken, *content]))
+    frame, results = Run.load(folder).episodes, Run.load(folder).results
+    assert list(frame.id) == [result.spec.id for result in results] == list(Run.load(finished).episodes.id)
+    assert list(frame.outcome) == [result.outcome for result in results]
+    for row, result in zip(frame.to_dict("records"), results, strict=True):
+        assert (row["task"], row["condition"], row["steps"]) == (result.spec.task, result.spec.condition, result.steps)
+        assert row["renders"] == result.counts.renders
+        assert row["seconds_physics"] == result.timings.physics
+        assert row["flags"] == " ".join(result.flags)
+        hits = None if result.hits is None else dict(result.hits)
+        assert hits == (json.loads(row["hits"]) if isinstance(row["hits"], str) else None)
+        magnitude = result.magnitude.mean_abs if result.magnitude else None
+        assert np.isnan(row["mean_abs"]) if magnitude is None else row["mean_abs"] == magnitude
 
 
 def test_traces_read_back_bit_for_bit(tmp_path):

@@ -1,0 +1,59 @@
+"""Ray: starting it here, or joining a cluster."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from simeval.errors import ConfigError, first_line
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+"""Two busy processes with two threads each are several times slower than with one, and round differently."""
+
+
+@contextlib.contextmanager
+def ray_session(address: str | None, workers: int) -> Iterator[None]:
+    """Connect to a cluster, or start Ray on this machine with room for `workers`.
+
+    Raises:
+        ConfigError: there is no cluster at that address.
+    """
+    if address:
+        _refuse_silent(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_enable_metrics_collection", "0")
+    if address and Path("~/.ray/auth_token").expanduser().exists():
+        # `ray start` turns token authentication on; ray.init(HOST:PORT) does not look for the token by itself.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    import ray
+
+    quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            os.environ.update(ONE_THREAD)
+            cpus = max(os.cpu_count() or 1, workers)
+            own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": 200_000_000}
+            # Without "local" Ray would join whatever cluster happens to run on this machine, or RAY_ADDRESS names.
+            ray.init(address="local", **own, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        what = f"--ray-address {address}" if address else "Ray does not start here"
+        raise ConfigError(f"{what}: {first_line(error)}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _refuse_silent(address: str) -> None:
+    """Ray itself tries for many minutes to reach a host where nobody listens."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"--ray-address {address}: {getattr(error, 'strerror', None) or error}") from None
