@@ -94,6 +94,19 @@ class StepResult:
     tracked: tuple[int | None, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """What an observation is made from, at one moment; a scene's own, made by `Env.moment`.
+
+    Attributes:
+        arrays: by name.
+        step: control steps executed since the first policy frame.
+    """
+
+    arrays: Mapping[str, NDArray[np.float64]]
+    step: int
+
+
 @dataclass(frozen=True, slots=True)
 class Pose:
     """A body's pose in the world.
@@ -239,6 +252,26 @@ class Physics(Protocol):
     def settle_check(self) -> Mapping[str, NDArray[np.float64]]:
         """By how much each movable object would move while the scene settles, `float64[3]` (m)."""
 
+    @property
+    def spares(self) -> tuple[str, ...]:
+        """Names of objects that the scene holds in reserve; the same before and after any is brought in."""
+
+    @property
+    def pivot(self) -> NDArray[np.float64]:
+        """`float64[3]`, see `Scene.pivot`."""
+
+    def bring_in(self, spare: str, place: NDArray[np.float64], yaw: float) -> float | None:
+        """Stand an object of the reserve on the workspace; from then on it is one of `objects`. Returns its height."""
+
+    def take_out(self, spare: str) -> None:
+        """Put it back in reserve."""
+
+    def clearance(self, name: str, reach: float, others: Sequence[str] = ()) -> float:
+        """Smallest distance (m, at most `reach`) between a movable object and others, by default any and the robot."""
+
+    def hidden_share(self) -> float:
+        """The largest share of one of `targets` that objects brought in hide from the fixed camera."""
+
     def forward(self) -> None:
         """Bring poses and contacts up to date with the positions."""
 
@@ -296,6 +329,12 @@ class Env(Protocol):
 
     def set_state(self, state: NDArray[np.float64]) -> None:
         """Show a stored state (for replays). Continuing to `step` from it is not exact; `reset` is."""
+
+    def moment(self) -> Moment:
+        """Keep what `observe` would show now."""
+
+    def show(self, moment: Moment) -> None:
+        """Let `observe` and `masks` show a kept moment of this scene again; `reset` before the next `step`."""
 
     def render(self, camera: str, size: int) -> NDArray[np.uint8]:
         """The present state seen by a camera, `uint8[size, size, 3]`, upright: for videos, at any size."""

@@ -31,7 +31,7 @@ class Grasp:
         self.approached: str | None = None
         self._model, self._data = model, data
         self._tips = [int(model.geom(name).id) for name in _FINGERTIPS]
-        solid = {name: [g for g in things.geoms_of(name) if model.geom_contype[g]] for name in things.all}
+        solid = {name: things.solid_geoms_of(name) for name in things.all}
         self._geoms = np.array([geom for geoms in solid.values() for geom in geoms], int)
         self._names = [name for name, geoms in solid.items() for _ in geoms]
 

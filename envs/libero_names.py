@@ -1,5 +1,6 @@
 """The things of a LIBERO scene by their name in the task file."""
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
@@ -7,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import Goal, Scene, geoms_below
+from envs.physics import ROBOT
+from envs.spares import Spares
 from envs.textures import ModelTextures
-
-ROBOT = "robot"
-"""What the robot, its gripper and its mount are called together."""
 
 _ROBOT_BODIES = ("robot0_", "gripper0_", "mount0_")
 
@@ -21,19 +21,22 @@ class Things:
     Attributes:
         bodies: body id of each movable object.
         fixtures: body id of each fixture.
+        spares: objects in reserve, in the scene or not.
         task_objects: what the goal names, in its order.
         pivot: `float64[3]`, see `envs.base.Scene`.
     """
 
-    def __init__(self, env: Any, model: Any, goal: Goal) -> None:
+    def __init__(self, env: Any, model: Any, goal: Goal, spares: Spares) -> None:
         """Look everything up once.
 
         Args:
             env: LIBERO's own environment object.
             model: its `mujoco.MjModel`.
             goal: the task's.
+            spares: what the scene holds in reserve.
         """
         self._model = model
+        self.spares = spares
         ids = env.obj_body_id
         self.bodies: dict[str, int] = {name: int(ids[name]) for name in env.objects_dict}
         self.fixtures: dict[str, int] = {name: int(ids[name]) for name in env.fixtures_dict if name in ids}
@@ -46,8 +49,8 @@ class Things:
 
     @property
     def all(self) -> dict[str, int]:
-        """Body id of each fixture and movable object."""
-        return {**self.fixtures, **self.bodies}
+        """Body id of each fixture and movable object, also of those in reserve."""
+        return {**self.fixtures, **self.bodies, **self.spares.bodies}
 
     def named_in(self, goal: Goal) -> tuple[str, ...]:
         """The objects and fixtures that a goal names; a region counts as the thing it belongs to."""
@@ -57,13 +60,14 @@ class Things:
             found += [max(owners, key=len)] if owners else []
         return tuple(dict.fromkeys(found))
 
-    def free_joints(self) -> dict[str, int]:
-        """Address in `qpos` of each movable object's free joint."""
-        model = self._model
-        return {name: int(model.jnt_qposadr[model.body_jntadr[body]]) for name, body in self.bodies.items()}
-
     def _geoms_of(self, name: str) -> tuple[int, ...]:
         return geoms_below(self._model, self.all[name])
+
+    def solid_geoms_of(self, name: str) -> tuple[int, ...]:
+        """Those of its geoms that things can touch; of an object in reserve, once it is in the scene."""
+        if name in self.spares.solid:
+            return self.spares.solid[name]
+        return tuple(geom for geom in self.geoms_of(name) if self._model.geom_contype[geom])
 
     def owner(self, geom: int) -> str:
         """The thing that a geom belongs to; `robot`, or its body's own name, where it has no name in the task file."""
@@ -72,6 +76,7 @@ class Things:
         body = str(self._model.body(int(self._model.geom_bodyid[geom])).name)
         return ROBOT if body.startswith(_ROBOT_BODIES) else body
 
-    def scene(self, cameras: dict[str, int], textures: ModelTextures) -> Scene:
-        """The handle for scene perturbations."""
-        return Scene(self._model, cameras, self.task_objects, self.bodies, self.fixtures, self.pivot.copy(), textures)
+    def scene(self, cameras: dict[str, int], textures: ModelTextures, present: Collection[str]) -> Scene:
+        """The handle for scene perturbations, in which those in reserve that are `present` count as movable objects."""
+        bodies = self.bodies | {name: self.spares.bodies[name] for name in present}
+        return Scene(self._model, cameras, self.task_objects, bodies, self.fixtures, self.pivot.copy(), textures)

@@ -5,11 +5,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.base import EnvError
 from envs.libero_names import Things
 from envs.physics import MujocoPhysics
 
 SETTLING = 250
 """Physics steps of 2 ms: the ten idle control steps of LIBERO's protocol."""
+
+
+class SparesWanted(EnvError):  # noqa: N818  (a request, which a reset grants)
+    """An intervention asks for the objects in reserve, which the plain scene does not have."""
 
 
 class LiberoPhysics(MujocoPhysics):
@@ -27,8 +32,20 @@ class LiberoPhysics(MujocoPhysics):
         self._env = env
         arm = list(env.robots[0]._ref_joint_vel_indexes)
         super().__init__(
-            model, data, things.all, list(things.bodies), things.task_objects, things.owner, SETTLING, held=arm
-        )
+            model, data, things.all, list(things.bodies), things.task_objects, things.owner, SETTLING,
+            held=arm, reserve=things.spares, pivot=things.pivot,
+        )  # fmt: skip
+
+    @property
+    def spares(self) -> tuple[str, ...]:
+        """Names of the objects in reserve.
+
+        Raises:
+            SparesWanted: this is the plain scene.
+        """
+        if not super().spares:
+            raise SparesWanted("an object can only be brought into a LIBERO scene while it is reset")
+        return super().spares
 
     @property
     def robot_qpos(self) -> NDArray[np.float64]:

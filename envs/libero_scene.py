@@ -12,7 +12,9 @@ from envs.assets.robot import lighten
 from envs.base import EnvError
 from envs.compiled import robosuite_compiles_aside
 from envs.libero_files import import_libero, silence, use_assets
+from envs.libero_spares import add_spares, spare_name, spare_objects
 from envs.pristine import Pristine
+from envs.spares import Spares, copy_statistics
 from envs.styles import add_styles, paint_styles
 from envs.suites import Task
 
@@ -28,8 +30,16 @@ def global_seed(seed: int) -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def build_scene(task: Task, assets: Path) -> tuple[Any, Pristine]:
-    """LIBERO's own environment object of a task, without its renderer, and its model's values before any reset.
+def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Pristine, Spares]:
+    """LIBERO's own environment object of a task, without its renderer, and what was done to its model.
+
+    Args:
+        task: the task.
+        assets: LIBERO's asset folder.
+        plain: the model of the plain scene (`mujoco.MjModel`), to get the scene with objects in reserve.
+
+    Returns:
+        The environment, its model's values before any reset, and its spare objects; none in the plain scene.
 
     Raises:
         EnvError: the scene cannot be built from these assets.
@@ -38,11 +48,19 @@ def build_scene(task: Task, assets: Path) -> tuple[Any, Pristine]:
     use_assets(assets)
     try:
         look = lighten if is_bundled(assets) else str
-        with (
-            silence(),
-            global_seed(0),
-            robosuite_compiles_aside(lambda xml: add_styles(look(xml)), paint_styles) as compiled,
-        ):
+        objects = spare_objects(task) if plain else {}
+        spares: list[Spares] = []
+
+        def describe(xml: str) -> str:
+            return add_spares(add_styles(look(xml)), objects)
+
+        def finish(model: Any) -> None:
+            paint_styles(model)
+            spares.append(Spares(model, [spare_name(kind) for kind in objects]))
+            if plain:
+                copy_statistics(plain, model)
+
+        with silence(), global_seed(0), robosuite_compiles_aside(describe, finish) as compiled:
             env = module.env_wrapper.ControlEnv(
                 bddl_file_name=str(task.bddl), has_offscreen_renderer=False, use_camera_obs=False, hard_reset=False
             ).env
@@ -54,4 +72,4 @@ def build_scene(task: Task, assets: Path) -> tuple[Any, Pristine]:
         raise EnvError(f"cannot build {task.suite} task {task.index} from {assets}: {error}") from error
     # The first reset() of a stock environment has two copies of these samplers: one from building, one from the reset.
     env.object_property_initializers = env.object_property_initializers * 2
-    return env, compiled[-1]
+    return env, compiled[-1], spares[-1]

@@ -3,13 +3,24 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import EnvError, geoms_below
+from envs.base import CAMERAS, EnvError, geoms_below
+from envs.spares import Spares, distance_between, first_between, surface_below
+
+ROBOT = "robot"
+"""What a robot, its gripper and its mount are called together, as the owner of geoms."""
+
+_SKY = 1.0
+"""How far above the workspace the look down for a free place starts (m): above every arm and cabinet."""
+
+_LEVEL = 0.05
+"""A surface this far (m) above or below the pivot is still the workspace: in two arenas it is up to 3 cm higher."""
 
 
 @dataclass
@@ -25,6 +36,8 @@ class MujocoPhysics:
         owner: the name of the thing that a geom belongs to.
         settling: physics steps that `settle_check` looks ahead.
         held: degrees of freedom that `settle_check` holds up against gravity.
+        reserve: objects that the scene holds in reserve.
+        pivot: `float64[3]`, see `envs.base.Scene`.
     """
 
     model: Any
@@ -35,11 +48,69 @@ class MujocoPhysics:
     owner: Callable[[int], str]
     settling: int
     held: Sequence[int] = ()
-    objects: Mapping[str, int] = field(init=False)
+    reserve: Spares | None = None
+    pivot: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+    _own: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
         joints = {name: int(self.model.body_jntadr[self.body_ids[name]]) for name in self.movable}
-        self.objects = {name: int(self.model.jnt_qposadr[joint]) for name, joint in joints.items()}
+        self._own = {name: int(self.model.jnt_qposadr[joint]) for name, joint in joints.items()}
+
+    @property
+    def objects(self) -> dict[str, int]:
+        """Address in `data.qpos` of the free joint of each movable object that is in the scene."""
+        return {**self._own, **(self.reserve.present(self.data.qpos) if self.reserve else {})}
+
+    @property
+    def spares(self) -> tuple[str, ...]:
+        """Names of the objects in reserve, whether they have been brought in or not."""
+        return self.reserve.names if self.reserve else ()
+
+    def bring_in(self, spare: str, place: NDArray[np.float64], yaw: float) -> float | None:
+        """Stand an object of the reserve on the workspace; see `perturbations.base.Physics`."""
+        reserve, (x, y) = self._reserve_of(spare), place.tolist()
+        height, geom = surface_below(self.model, self.data, x, y, self.pivot[2] + _SKY)
+        if geom < 0 or self.owner(geom) in (*self.body_ids, ROBOT) or abs(height - self.pivot[2]) > _LEVEL:
+            return None
+        return reserve.put(self.data, spare, (x, y, height), yaw)
+
+    def take_out(self, spare: str) -> None:
+        """Put it back in reserve."""
+        self._reserve_of(spare).park(self.data, spare)
+
+    def _reserve_of(self, spare: str) -> Spares:
+        if self.reserve is None or spare not in self.reserve.bodies:
+            raise EnvError(f"this scene has no {spare} in reserve")
+        return self.reserve
+
+    def clearance(self, name: str, reach: float, others: Sequence[str] = ()) -> float:
+        """Smallest distance (m, at most `reach`) between a movable object and others, by default any and the robot."""
+        solid = {owner: geoms[self.model.geom_contype[geoms] > 0] for owner, geoms in self._geoms.items()}
+        apart = [solid[other] for other in others or solid if other != name]
+        return distance_between(self.model, self.data, solid[name].tolist(), np.concatenate(apart), reach)
+
+    def hidden_share(self) -> float:
+        """The largest share of one of `targets` that objects brought in hide from the fixed camera.
+
+        Counted over the middles of its solid geoms.
+        """
+        if not self.spares:
+            return 0.0
+        camera, shares = int(self.model.camera(CAMERAS[0]).id), [0.0]
+        for name in self.targets:
+            parts = [geom for geom in self._geoms[name] if self.model.geom_contype[geom]]
+            first = [first_between(self.model, self.data, camera, geom) for geom in parts]
+            hidden = sum(geom >= 0 and self.owner(geom) in self.spares for geom in first)
+            shares.append(hidden / max(1, len(first)))
+        return max(shares)
+
+    @cached_property
+    def _geoms(self) -> dict[str, NDArray[np.int64]]:
+        """Geoms of each thing and of the robot."""
+        found: dict[str, list[int]] = {name: [] for name in (*self.body_ids, ROBOT)}
+        for geom in range(self.model.ngeom):
+            found.get(self.owner(geom), []).append(geom)
+        return {name: np.asarray(geoms, np.int64) for name, geoms in found.items()}
 
     @property
     def robot_qpos(self) -> NDArray[np.float64]:

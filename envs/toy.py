@@ -37,6 +37,7 @@ from envs.base import (
     EnvError,
     Goal,
     Intervention,
+    Moment,
     Observation,
     Pose,
     Privileged,
@@ -192,6 +193,14 @@ class ToyEnv:
             raise EnvError(f"a state of this scene has shape {self.state().shape}, not {state.shape}")
         self._data.time = state[0]
         self._data.qpos, self._data.qvel = np.split(state[1:], [self._model.nq])
+
+    def moment(self) -> Moment:
+        """The present state; see `Env.moment`."""
+        return Moment({"state": self.state()}, self._step_count())
+
+    def show(self, moment: Moment) -> None:
+        """The state itself; see `Env.show`."""
+        self.set_state(moment.arrays["state"])
 
     def render(self, camera: str, size: int) -> NDArray[np.uint8]:
         """The present state seen by a camera.

@@ -1,6 +1,6 @@
 """What axes read and write: handles of the running simulation, and the instructions that a task offers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -111,6 +111,45 @@ class Physics(Protocol):
 
     def settle_check(self) -> Mapping[str, NDArray[np.float64]]:
         """By how much each movable object would move while the scene settles, `float64[3]` (m); changes nothing."""
+
+    @property
+    def spares(self) -> tuple[str, ...]:
+        """Names of objects that mean nothing to the task and that the scene holds in reserve, parked out of sight.
+
+        The same before and after any is brought in; empty where there are none. Only to be asked for where one is
+        wanted: an environment may have to build another scene first, and then calls the axis again.
+        """
+
+    @property
+    def pivot(self) -> NDArray[np.float64]:
+        """`float64[3]`: centre of the workspace; see `Scene.pivot`."""
+
+    def bring_in(self, spare: str, place: NDArray[np.float64], yaw: float) -> float | None:
+        """Stand an object of the reserve upright on the table or floor; from then on it is one of `objects`.
+
+        Args:
+            spare: one of `spares`.
+            place: `float64[2]`, x and y (m).
+            yaw: how far it is turned about the vertical (rad).
+
+        Returns:
+            How tall it is (m); `None`, and nothing is changed, where something else is above that place, or no table.
+        """
+
+    def take_out(self, spare: str) -> None:
+        """Put it back in reserve."""
+
+    def clearance(self, name: str, reach: float, others: Sequence[str] = ()) -> float:
+        """Smallest distance (m, at most `reach`) between a movable object and other things.
+
+        Args:
+            name: the object.
+            reach: distances beyond do not matter.
+            others: the other things; by default all objects and fixtures and the robot, but not what it stands on.
+        """
+
+    def hidden_share(self) -> float:
+        """The largest share of one of `targets` that objects brought in hide from the fixed camera, in [0, 1]."""
 
     def forward(self) -> None:
         """Bring poses and contacts up to date with `data.qpos`."""

@@ -1,15 +1,16 @@
-"""Layout axes: where the task's objects stand, at the start or all of a sudden.
+"""Layout axes: where the task's objects stand, at the start or all of a sudden, and what else stands there.
 
 A displacement is accepted if it adds no contact deeper than `MAX_OVERLAP` and every object then settles as it would
 have anyway, `MAX_DRIFT` across and `MAX_STEP` in height apart. Otherwise other directions are drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perturbations.base import CENTIMETRES, AxisInfo, Infeasible, Key, Physics, Stage, register
+from perturbations.base import CENTIMETRES, COUNT, AxisInfo, Infeasible, Key, Physics, Stage, register
 
 MAX_OVERLAP = 0.002
 """Contacts deeper than this (m) are an overlap that the simulator would push apart. Source: a bowl that was set down
@@ -27,6 +28,30 @@ MAX_DRAWS = 50
 STACKED = 0.04
 """Objects whose centres are this close across the table (m) stand on or in each other and move together: less than the
 radius of LIBERO's smallest bowl."""
+
+FIELD = ((-0.28, 0.2), (-0.33, 0.33))
+"""Where added objects stand, from the middle of the workspace (m, away from the arm and across): on every arena's
+table, within the arm's reach, and in view of the fixed camera. Our choice."""
+
+MAX_PLACES = 200
+"""Places tried for an added object before it counts as infeasible: most are ruled out at once. Our choice."""
+
+CLEARANCE = 0.03
+"""Added objects keep this far from all else (m), so that fingers fit between. Our choice."""
+
+LOW = 0.08
+"""The Panda's hand passes above added objects up to this tall (m), its fingers about something on the table."""
+
+HAND_ROOM = 0.08
+"""Taller ones keep this far from what the task names and from the way between (m): the hand is 0.2 m wide and comes
+down beside its target. Without that room a scripted expert failed in half of its episodes. Our choice."""
+
+MAX_HIDDEN = 0.25
+"""Added objects together hide at most this share of any object that the task names: they distract, and `occlusion`
+is an axis of its own. Our choice."""
+
+_HAND = "robot0_right_hand"
+"""Name of robosuite's."""
 
 Vector = NDArray[np.float64]
 
@@ -134,3 +159,82 @@ def disturb(physics: Physics, value: float, rng: np.random.Generator) -> None:
     if any({"robot", target} <= set(pair) for pair in physics.contacts_deeper_than(0.0)):
         raise Infeasible(f"disturb:{value:g}: the hand already touches {target}")
     _displace(physics, [target], value / 100, rng, "disturb")
+
+
+@register(
+    AxisInfo(
+        name="layout.distractors",
+        stage=Stage.PHYSICS,
+        family="S",
+        unit=COUNT,
+        value_means="how many objects that mean nothing to the task stand on free places of the table",
+        bounds=(0.0, 5.0),
+        identity=0.0,
+        presets=(1.0, 2.0, 3.0, 4.0, 5.0),
+        source="LIBERO-plus and libero-infinity: one to five",
+        writes=("geom_contype", "geom_conaffinity", "geom_group", "body_gravcomp"),
+    )
+)
+def layout_distractors(physics: Physics, value: float, rng: np.random.Generator) -> None:
+    """Further things stand about, of kinds that nothing in the scene is like. They attract attention, not collisions.
+
+    So they keep clear of all things and of the arm, leave room for the hand about the task's objects and on the way
+    between them, and do not hide these from the fixed camera. More of them are the same ones, and others besides.
+
+    Raises:
+        Infeasible: the scene has not so many in reserve, or there is no room.
+    """
+    spares, wanted = physics.spares, round(value)
+    if wanted > len(spares):
+        raise Infeasible(f"layout.distractors:{wanted}: this scene has {len(spares)} objects in reserve")
+    order, draws = rng.permutation(len(spares)), rng.uniform(0, 1, (len(spares), MAX_PLACES, 3))
+    physics.forward()
+    overlaps, before = set(physics.contacts_deeper_than(MAX_OVERLAP)), physics.settle_check()
+    for added, index in enumerate(order[:wanted]):
+        name = spares[index]
+        if not any(_stands(physics, name, draw, overlaps, before) for draw in draws[index]):
+            for other in order[:added]:
+                physics.take_out(spares[other])
+            raise Infeasible(f"layout.distractors:{wanted}: no room for {name} within {MAX_PLACES} draws")
+
+
+def _stands(
+    physics: Physics, name: str, draw: Vector, overlaps: set[tuple[str, str]], before: Mapping[str, Vector]
+) -> bool:
+    """Bring an object in at a drawn place and turn, or leave the scene as it was."""
+    low, high = np.array(FIELD).T
+    place = physics.pivot[:2] + low + (high - low) * draw[:2]
+    height = physics.bring_in(name, place, 2 * np.pi * draw[2])
+    if height is None:
+        return False
+    out_of_the_way = height <= LOW or not _in_the_way(physics, name)
+    if (
+        out_of_the_way
+        and physics.clearance(name, CLEARANCE) >= CLEARANCE
+        and physics.hidden_share() <= MAX_HIDDEN
+        and set(physics.contacts_deeper_than(MAX_OVERLAP)) <= overlaps
+    ):
+        settled = physics.settle_check()
+        still = {name: np.zeros(3)} | dict(before)
+        if all(_same_rest(settled[thing], moved) for thing, moved in still.items()):
+            return True
+    physics.take_out(name)
+    return False
+
+
+def _in_the_way(physics: Physics, name: str) -> bool:
+    """Whether the hand would strike it beside the task's objects, or on its way to one and on to the next."""
+    data, targets = physics.data, physics.targets
+    place, *stops = (data.xpos[physics.body_ids[thing]][:2] for thing in (name, *targets))
+    if physics.robot_qpos.size:
+        stops.insert(0, data.xpos[physics.model.body(_HAND).id][:2])
+    if any(_beside(place, *way) < HAND_ROOM for way in pairwise(stops)):
+        return True
+    return bool(targets) and physics.clearance(name, HAND_ROOM, targets) < HAND_ROOM
+
+
+def _beside(place: Vector, start: Vector, end: Vector) -> float:
+    """Distance of a point from the straight way between two others."""
+    way = end - start
+    along = np.clip((place - start) @ way / max(float(way @ way), 1e-9), 0, 1)
+    return float(np.linalg.norm(place - start - along * way))

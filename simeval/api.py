@@ -11,28 +11,33 @@ from typing import TYPE_CHECKING, Any
 from envs.assets import is_bundled
 from envs.base import EnvError
 from simeval import plugins, provenance
+from simeval.cluster import ray_session
 from simeval.config import PLANNED, EvalConfig, from_mapping
 from simeval.errors import ConfigError
 from simeval.plan import Plan, make_plan
 from simeval.policies.base import PolicySpec
 from simeval.policies.registry import PolicyChoice, check_policy, load_policy
 from simeval.progress import Progress, Silent
-from simeval.runner import RayRunner, Runner, SerialRunner, has_gpu, ray_session, use_actor
+from simeval.runner import RayRunner, Runner, SerialRunner, has_gpu, use_actor
 from simeval.store import (
-    EPISODES,
     MANIFEST,
     SCHEMA_VERSION,
     Run,
     RunWriter,
+    is_finished,
     read_manifest,
-    read_rows,
     refuse_other,
     refuse_unwritable,
 )
+from simeval.types import EpisodeResult
 from simeval.worker import WorkerSetup
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from simeval.audit.folder import Audit
+    from simeval.audit.progress import AuditProgress
+    from simeval.audit_config import AuditConfig
 
 GPU_BATCH = 8
 """Fixed batch on a GPU: independent of the number of workers, so that their number changes no row."""
@@ -62,13 +67,15 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
         spec = runner.policy_spec()
         manifest = make_manifest(config, plan, spec, assets)
         with RunWriter(folder, manifest, grow=grow) as writer:
-            done = set(writer.finished)
-            earlier = [result for result in Run.load(folder).results if result.spec.id in done]
+            done = writer.finished
+            earlier = [EpisodeResult(spec, done[spec.id]) for spec in plan.episodes if spec.id in done]
             progress.start(plan, earlier, f"{_summary(plan, config)} -> {folder}")
+            del earlier
             try:
-                for finished in runner.run([spec for spec in plan.episodes if spec.id not in done]):
-                    writer.write(finished.result, finished.trace)
-                    progress.update(finished.result)
+                for together in runner.run([spec for spec in plan.episodes if spec.id not in done]):
+                    writer.write_together([(finished.result, finished.trace) for finished in together])
+                    for finished in together:
+                        progress.update(finished.result)
             finally:
                 progress.stop()
     return Run.load(folder)
@@ -183,6 +190,8 @@ def config_of(folder: Path) -> dict[str, Any]:
 def _summary(plan: Plan, config: EvalConfig) -> str:
     conditions = f"{len(plan.conditions)} conditions" if len(plan.conditions) > 1 else "1 condition"
     workers = f"{config.worker_count} workers" if config.worker_count else "this process"
+    if config.ray_address and config.workers is None:
+        workers = "a worker per CPU of the cluster"
     return f"{'+'.join(config.suite)}, {config.policy_name}: {len(plan.episodes)} episodes, {conditions}, {workers}"
 
 
@@ -202,8 +211,7 @@ def _is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
     refuse_other(folder, stored, {"plan": plan.digest, "settings": settings, "plugins": _plugin_digests(config)})
     if manifest["config"].get("assets") != config.assets:
         return False
-    latest = {row["id"]: row["outcome"] for row in read_rows(folder / EPISODES)}
-    return all(latest.get(spec.id, "error") != "error" for spec in plan.episodes)
+    return is_finished(folder, plan.episodes)
 
 
 @contextlib.contextmanager
@@ -215,6 +223,7 @@ def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> It
         yield SerialRunner(WorkerSetup(choice, assets, config.traces, own))
         return
     cluster = config.ray_address is not None
+    workers = config.workers if cluster else config.worker_count
     with ray_session(config.ray_address, config.worker_count):
         if use_actor(choice, config.inference):
             from simeval.policies import server
@@ -222,9 +231,9 @@ def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> It
             # Ray counts CUDA devices only.
             gpus = 1.0 if choice.device in ("auto", "cuda") and has_gpu(choice.device) else 0.0
             policy = server.start(functools.partial(load_policy, choice), batch_size=choice.batch_size, num_gpus=gpus)
-            yield RayRunner(WorkerSetup(policy, assets, config.traces, own), config.worker_count, cluster=cluster)
+            yield RayRunner(WorkerSetup(policy, assets, config.traces, own), workers, cluster=cluster)
         else:
-            yield RayRunner(WorkerSetup(choice, assets, config.traces, own), config.worker_count, cluster=cluster)
+            yield RayRunner(WorkerSetup(choice, assets, config.traces, own), workers, cluster=cluster)
 
 
 def summarise(run: Run) -> dict[str, Any]:
@@ -239,7 +248,7 @@ def print_tables(console: "Console", run: Run, *, tasks: bool = False) -> None:
     """Print the tables of a run, and how much of its plan is still missing."""
     from simeval import analysis, report
 
-    policy, ran = run.manifest["identity"]["policy"]["name"], len(run.results)
+    policy, ran = run.manifest["identity"]["policy"]["name"], len(run.episodes)
     analysed = analysis.analyse(run.episodes)
     report.print_run(console, analysed, policy=policy, assets=run.manifest["assets"])
     if tasks:
@@ -299,3 +308,29 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
     except (OSError, ValueError) as error:
         raise ConfigError(f"--out {out}: {getattr(error, 'strerror', None) or error}") from None
     return out
+
+
+def audit(config: "AuditConfig", progress: "AuditProgress | None" = None) -> "Audit":
+    """Measure offline drift on frames; an equal configuration with the same `out` resumes.
+
+    Raises:
+        ConfigError: the request cannot be carried out, or the repeat control drifted. What was measured is kept.
+        OSError: the disk is full; what was measured before is on it.
+    """
+    from simeval.audit.run import audit as carry_out
+
+    return carry_out(config, progress)
+
+
+def summarise_audit(done: "Audit") -> dict[str, Any]:
+    """The table of an audit, JSON-ready, with what it is about."""
+    from simeval.audit.run import summary
+
+    return summary(done)
+
+
+def print_audit(console: "Console", done: "Audit") -> None:
+    """Print the table of an audit."""
+    from simeval.audit.run import print_table
+
+    print_table(console, done)

@@ -1,18 +1,19 @@
 """The command line: one call per verb. Options of `run` and `plan` are the fields of `EvalConfig`."""
 
 import _thread
-import inspect
 import json
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
-from simeval.config import EvalConfig, flag, from_mapping, load_yaml
+from simeval.cli_audit import audits
+from simeval.cli_options import ConfigFile, settings, with_config_options
+from simeval.cli_reports import reports
+from simeval.config import EvalConfig, flag, from_mapping
 from simeval.errors import ConfigError, nearest
 
 app = typer.Typer(
@@ -22,6 +23,9 @@ app = typer.Typer(
     help="How robust is a Vision-Language-Action policy? Paired, perturbed rollouts in LIBERO, with intervals.",
 )
 
+app.add_typer(audits)
+app.add_typer(reports)
+
 UsageError: Any = typer.BadParameter.__base__
 """Typer has its own copy of click in some versions; this is the right class in all of them."""
 
@@ -30,39 +34,15 @@ INTERRUPTED = 130
 
 LISTS = ("suites", "tasks", "perturbations", "policies", "protocols")
 
-ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file with the same options; flags win.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of text for people.")]
 
 
-def with_config_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command every field of `EvalConfig` as an option, collected in its keyword arguments."""
-    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    options, hints = [], get_type_hints(EvalConfig)
-    for item in fields(EvalConfig):
-        hint = hints[item.name]
-        kind: Any = list[str] if get_origin(hint) is tuple else int if int in (hint, *get_args(hint)) else str
-        text = item.metadata["help"]
-        if item.default not in (None, ()) and "[" not in text:
-            shown = " ".join(item.default) if isinstance(item.default, tuple) else item.default
-            text += f"  [default: {shown}]"
-        choices = item.metadata["choices"]
-        metavar = "|".join(choices) or ("N" if kind is int else "TEXT")
-        annotation = Annotated[kind | None, typer.Option(flag(item.name), help=text, metavar=metavar)]
-        options.append(
-            inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        )
-    keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in own]
-    command.__signature__ = inspect.Signature([*options, *keyword])  # type: ignore[attr-defined]
-    return command
-
-
 def _config(file: str | None, flags: dict[str, Any]) -> EvalConfig:
-    given = {name: value for name, value in flags.items() if value is not None and value != []}
-    return from_mapping({**(load_yaml(file) if file else {}), **given})
+    return from_mapping(settings(file, flags))
 
 
 @app.command()
-@with_config_options
+@with_config_options(EvalConfig)
 def run(
     config: ConfigFile = None,
     resume: Annotated[str | None, typer.Option(help="Go on with the run in this folder, as it was started.")] = None,
@@ -148,7 +128,7 @@ def _announce(console: Any, config: EvalConfig) -> None:
 
 
 @app.command()
-@with_config_options
+@with_config_options(EvalConfig)
 def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> None:
     """Print what `run` with the same options would do, without a simulator."""
     from dataclasses import asdict

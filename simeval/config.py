@@ -160,25 +160,45 @@ def from_mapping(values: Mapping[str, Any], base: EvalConfig | None = None) -> E
     Raises:
         ConfigError: an unknown key, a value of the wrong type, or one outside its range.
     """
-    known = {f.name: f for f in fields(EvalConfig)}
-    hints = typing.get_type_hints(EvalConfig)
+    checked = checked_fields(values, EvalConfig)
+    return replace(base, **checked) if base else EvalConfig(**checked)
+
+
+def checked_fields(values: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:
+    """Values for the fields of a configuration, from YAML or flags.
+
+    Args:
+        values: by name, as a YAML key or a field.
+        kind: a dataclass whose fields are made by `option`.
+
+    Raises:
+        ConfigError: an unknown key, a value of the wrong type, or one that is no choice.
+    """
+    known = {f.name: f for f in fields(kind)}
+    hints = typing.get_type_hints(kind)
     checked = {}
     for name, value in values.items():
         key = _ALSO.get(str(name), str(name).replace("-", "_"))
         if key not in known:
             raise ConfigError(f"no option '{name}'{nearest(str(name), list(known))}")
         checked[key] = _checked(key, value, hints[key], known[key].metadata["choices"])
-    return replace(base, **checked) if base else EvalConfig(**checked)
+    return checked
 
 
 def _checked(name: str, value: Any, hint: Any, choices: tuple[str, ...]) -> Any:
-    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if choices and value not in choices:
-        raise ConfigError(f"{flag(name)}: no '{value}'{nearest(str(value), choices)}")
+    # A union with a literal in it is of the older kind.
+    union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    allowed = typing.get_args(hint) if union else (hint,)
     if value is None and type(None) in allowed:
         return None
+    if choices and value not in choices:
+        raise ConfigError(f"{flag(name)}: no '{value}'{nearest(str(value), choices)}")
     if typing.get_origin(hint) is tuple:
         return tuple(str(item) for item in (value if isinstance(value, list | tuple) else [value]))
+    if bool in allowed:
+        if not isinstance(value, bool):
+            raise ConfigError(f"{flag(name)}: '{value}' is neither true nor false")
+        return value
     if int in allowed:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole and not (isinstance(value, float) and value.is_integer()):

@@ -29,6 +29,11 @@ def error_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an exception's text that says something; its type if none does."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
     """A suggestion for a mistyped name: `; did you mean 'noise'?`, or the known names if none is close."""
     import difflib

@@ -21,7 +21,7 @@ class Interventions:
         rng: the pair's random streams.
         moved_cm: largest displacement of an object (cm).
         joints_rad: norm of the displacement of the arm's joints (rad).
-        did_something: whether positions, or a field of the model that a term declares, changed at all.
+        did_something: whether positions, velocities, or a field of the model that a term declares, changed at all.
         done: how many interventions were made.
     """
 
@@ -66,7 +66,7 @@ class Interventions:
         self.done += 1
 
     def _snapshot(self, physics: Physics) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64], list[bytes]]:
-        qpos = physics.data.qpos
+        qpos, qvel = physics.data.qpos, physics.data.qvel
         things = {name: np.array(qpos[at : at + 3]) for name, at in physics.objects.items()}
         written = [np.asarray(attrgetter(name)(physics.model)).tobytes() for name in self._fields]
-        return things, physics.robot_qpos, [*written, np.asarray(qpos).tobytes()]
+        return things, physics.robot_qpos, [*written, np.asarray(qpos).tobytes(), np.asarray(qvel).tobytes()]

@@ -15,6 +15,7 @@ from perturbations.base import CAMERAS, ImageDifference, Instruction
 from perturbations.condition import Condition, Term
 from simeval.errors import Phase, error_line
 from simeval.interventions import Interventions
+from simeval.mishaps import Extremes, mishaps
 from simeval.senses import Senses
 from simeval.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Outcome, Reached, Timings
 
@@ -40,6 +41,7 @@ class Tally:
     action: float = 0.0
     seconds: dict[Phase, float] = field(default_factory=lambda: defaultdict(float))
     current: Phase = "reset"
+    extremes: Extremes = field(default_factory=Extremes)
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     @contextlib.contextmanager
@@ -57,6 +59,7 @@ class Tally:
         self.steps += result.steps
         self.reached = result.reached
         self.digest.update(np.ascontiguousarray(result.states).tobytes())
+        self.extremes.add(result.states)
 
     def commanded(self, wanted: NDArray[np.float32], done: NDArray[np.float32]) -> None:
         """Count how far an executed chunk was from the commanded one."""
@@ -89,7 +92,7 @@ class Tally:
             hits=tuple(sorted(self.hits.items(), key=lambda hit: (hit[1], hit[0]))),
             approached=env.approached,
             visible=tuple(senses.visible.items()),
-            flags=self._flags(condition, told, senses, interventions),
+            flags=self._flags(condition, told, senses, interventions) + mishaps(self.extremes, env.scene()),
         )
 
     def _magnitude(self, condition: Condition, senses: Senses, interventions: Interventions) -> Magnitude | None:

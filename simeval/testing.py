@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import CAMERAS, Env, Start
+from envs.base import CAMERAS, Env, Physics, Start
 from perturbations.base import (
     AxisInfo,
     Infeasible,
@@ -293,23 +293,36 @@ def _simulated(condition: Condition, rng: RngFactory, env: Env) -> list[Any]:
 
 
 def _fields(info: AxisInfo, env: Env) -> None:
-    env.reset(Start(settle_steps=2))
+    env.reset(Start())
     pristine = model_fields(env.scene().model)
     for condition in _conditions(info):
-        env.reset(Start(settle_steps=2))
         try:
-            env.intervene(lambda physics, c=condition: c.apply_physics(physics, _Spy()))  # type: ignore[misc]
-            for step in condition.steps:
-                env.intervene(lambda physics, c=condition, s=step: c.apply_step(physics, s, _Spy()))  # type: ignore[misc]
-            condition.apply_scene(env.scene(), _Spy())
+            before, after = _around(condition, env)
+            again, _ = _around(condition, env)
         except Infeasible:
             continue
-        written = {name for name, value in model_fields(env.scene().model).items() if pristine[name] != value}
+        written = {name for name in before if before[name] != after[name]}
         undeclared = sorted(written - set(info.writes))
         _law(not undeclared, info, f"{condition} writes undeclared fields: {', '.join(undeclared)}")
-        env.reset(Start(settle_steps=2))
-        left = [name for name, value in model_fields(env.scene().model).items() if pristine[name] != value]
-        _law(not left, info, f"{condition} is not undone by the next reset: {', '.join(left)}")
+        env.reset(Start())
+        clean = model_fields(env.scene().model)
+        left = {name for one, other in ((before, again), (pristine, clean)) for name in one if one[name] != other[name]}
+        _law(not left, info, f"{condition} is not undone by the next reset: {', '.join(sorted(left))}")
+
+
+def _around(condition: Condition, env: Env) -> tuple[dict[str, str], dict[str, str]]:
+    """The model's fields before and after a condition, which may need another model than the clean episode's."""
+    before: dict[str, str] = {}
+
+    def change(physics: Physics) -> None:
+        before.update(model_fields(physics.model))
+        condition.apply_physics(physics, _Spy())
+
+    env.reset(Start(), change)
+    for step in condition.steps:
+        env.intervene(lambda physics, s=step: condition.apply_step(physics, s, _Spy()))  # type: ignore[misc]
+    condition.apply_scene(env.scene(), _Spy())
+    return before, model_fields(env.scene().model)
 
 
 def _info(condition: Condition) -> AxisInfo:

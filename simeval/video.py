@@ -160,9 +160,9 @@ def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) 
     env = envs.get(spec.suite, spec.task, spec.resolution)
     streams, condition = PairStreams.of(spec), parse(spec.condition)
     env.reset(spec)
+    env.set_state(trace.states[0])  # first, because it may need another model than the clean episode
     condition.apply_scene(env.scene(), streams.generator)
     applied = condition.start(streams.generator)
-    env.set_state(trace.states[0])
     applied.masks = first_masks(env, condition, tasks(spec.suite)[spec.task].goal, CAMERAS)
     for step, state in enumerate(trace.states):
         env.set_state(state)

@@ -36,6 +36,60 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
     "simeval.join": {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
     | {"perturbations.condition", "perturbations.spec", "perturbations.term"},
+    "simeval.comparison": {"simeval.types", "simeval.errors", "simeval.audit.base", "simeval.store", "simeval.stats.*"},
+    "simeval.findings": {
+        *("simeval", "simeval.types", "simeval.errors", "simeval.provenance", "simeval.store", "simeval.audit.folder"),
+        *("simeval.analysis", "simeval.heat", "simeval.join", "simeval.across", "simeval.comparison"),
+        *("simeval.stats.correlation", "simeval.report.data", "envs.suites"),
+    },
+    "simeval.cli_reports": {
+        *("simeval", "simeval.errors", "simeval.comparison", "simeval.findings", "simeval.audit.*"),
+        *("simeval.store", "simeval.report*"),
+    },
+    "simeval.audit_config": {"simeval.config", "simeval.errors"},
+    "simeval.cli_options": {"simeval.config"},
+    "simeval.cli_audit": {"simeval", "simeval.api", "simeval.audit_config", "simeval.cli_options", "simeval.audit.*"},
+    "simeval.audit.base": {"simeval.policies.base", "perturbations.condition"},
+    "simeval.audit.replay": {
+        *("simeval.types", "simeval.recorders", "simeval.senses"),
+        *("envs.base", "perturbations.base", "perturbations.condition"),
+    },
+    "simeval.audit.run_frames": LEAVES
+    | {"simeval.audit.base", "simeval.audit.replay", "simeval.instructions", "simeval.policies.base"}
+    | {"simeval.seeding", "simeval.store", "envs.base", "envs.build", "envs.suites"}
+    | {"perturbations.base", "perturbations.condition"},
+    "simeval.audit.measure": LEAVES
+    | {"simeval.audit.attention", "simeval.audit.base", "simeval.audit.representation", "simeval.policies.base"}
+    | {"simeval.policies.representations", "simeval.stats.drift", "envs.base", "perturbations.condition"},
+    "simeval.audit.folder": LEAVES | {"simeval.audit.base", "simeval.stats.drift", "simeval.store"},
+    "simeval.audit.summary": {"simeval.types", "simeval.audit.base", "simeval.stats.drift"},
+    "simeval.audit.progress": set(),
+    "simeval.report.audit_table": {"simeval.audit.summary", "simeval.report.tables", "simeval.report.words"},
+    "simeval.audit.run": LEAVES
+    | {"simeval", "simeval.api", "simeval.audit.*", "simeval.audit_config", "simeval.config", "simeval.plugins"}
+    | {"simeval.policies*", "simeval.provenance", "simeval.report.audit_table", "simeval.runner", "simeval.store"}
+    | {"simeval.stats.drift", "simeval.worker", "envs.base", "perturbations.spec"},
+    "simeval.audit": set(),
+    "simeval.audit.dataset_hub": {"simeval.errors", "simeval.policies.checkpoint"},
+    "simeval.audit.dataset_files": {
+        *("simeval.audit.dataset_hub", "simeval.errors", "simeval.policies.checkpoint", "envs.base"),
+    },
+    "simeval.audit.dataset_frames": {
+        *("simeval.audit.base", "simeval.audit.dataset_files", "simeval.config", "simeval.errors"),
+        *("simeval.instructions", "simeval.policies.base", "simeval.seeding"),
+        *("envs.base", "envs.suites", "perturbations.base", "perturbations.spec"),
+    },
+    "simeval.audit.mini": {
+        *("simeval.audit.base", "simeval.audit.mini_figures", "simeval.errors", "simeval.store"),
+        *("perturbations.instruction", "perturbations.spec"),
+    },
+    "simeval.audit.mini_figures": {"simeval.audit.mini", "simeval.report.figures.style", "perturbations.term"},
+    "simeval.audit.representation": {"simeval.policies.representations", "simeval.stats.representation"},
+    "simeval.audit.vectors": LEAVES | {"simeval.audit.base", "simeval.audit.representation"},
+    "simeval.audit.attention": {
+        *("simeval.audit.representation", "simeval.errors", "simeval.lettering"),
+        *("simeval.policies.base", "simeval.policies.representations"),
+    },
     "simeval.catalogue": {
         *("simeval", "simeval.errors", "simeval.config", "simeval.plugins", "simeval.policies*"),
         *("envs.suites", "perturbations.base"),
@@ -46,6 +100,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.policies.registry": LEAVES | {"simeval.policies*", "envs.suites"},
     "simeval.policies.bundled": set(),
     "simeval.policies.bundled.*": {"simeval.policies*", "envs.*", "perturbations.base"},
+    "simeval.policies.server": {"simeval", "simeval.provenance", "simeval.errors", "simeval.policies.base"},
     "simeval.policies.*": {"simeval.errors", "simeval.policies.*", "envs.base"},
     # The loop, and what runs it. None of these may write a run.
     "simeval.rollout": LEAVES
@@ -54,21 +109,37 @@ INTERNAL: dict[str, set[str]] = {
     | {"envs.base", "envs.suites", "perturbations.base", "perturbations.spec"},
     "simeval.senses": {"simeval.policies.base", "envs.base", "perturbations.base", "perturbations.condition"},
     "simeval.interventions": {"envs.base", "perturbations.base", "perturbations.condition"},
+    "simeval.mishaps": {"envs.base"},
     "simeval.tally": LEAVES
-    | {"simeval.senses", "simeval.interventions", "envs.base", "perturbations.base", "perturbations.condition"},
+    | {"simeval.senses", "simeval.interventions", "simeval.mishaps"}
+    | {"envs.base", "perturbations.base", "perturbations.condition"},
     "simeval.recorders": {"simeval.policies.base"},
     "simeval.worker": LEAVES
     | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"}
-    | {"simeval.plugins"},
-    "simeval.runner": LEAVES | {"simeval.worker", "simeval.policies.base", "simeval.policies.registry"},
+    | {"simeval.plugins", "simeval.cluster", "simeval.nodes"},
+    "simeval.schedule": {"simeval.types"},
+    "simeval.cluster": {"simeval.errors"},
+    "simeval.nodes": {
+        *("simeval", "simeval.errors", "simeval.cluster", "simeval.provenance", "simeval.policies*"),
+        *("envs.assets", "envs.base", "envs.libero_files"),
+    },
+    "simeval.runner": LEAVES
+    | {"simeval.cluster", "simeval.nodes", "simeval.schedule", "simeval.worker"}
+    | {"simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
-    "simeval.store": LEAVES | {"simeval.config", "simeval.recorders"},
+    "simeval.store": LEAVES | {"simeval.config", "simeval.flat", "simeval.recorders"},
+    "simeval.flat": {"simeval.types"},
     "simeval.stats*": {"simeval.stats.*"},
     "simeval.groups": {"simeval.types", "simeval.stats.*"},
     "simeval.following": {"simeval.types", "simeval.groups", "simeval.stats.*"},
     "simeval.flagged": {"simeval.groups"},
     "simeval.analysis": {"simeval.types", "simeval.groups", "simeval.following", "simeval.flagged", "simeval.stats.*"},
-    "simeval.report*": {"simeval.types", "simeval.report*", "simeval.analysis", "simeval.stats.intervals"},
+    "simeval.report*": {
+        *("simeval.types", "simeval.report*", "simeval.analysis", "simeval.comparison", "simeval.stats.*"),
+        *("simeval.errors", "simeval.heat", "simeval.across"),
+    },
+    "simeval.heat": {"simeval.types", "simeval.groups", "simeval.stats.*"},
+    "simeval.across": {"simeval.stats.*"},
     "simeval.progress": {"simeval.types", "simeval.plan"},
     # It draws stored states again, so it needs scenes; it must not run anything.
     "simeval.video": LEAVES
@@ -94,12 +165,22 @@ INTERNAL: dict[str, set[str]] = {
         *LEAVES,
         *("simeval", "simeval.config", "simeval.plan", "simeval.policies*", "simeval.progress", "simeval.provenance"),
         "simeval.plugins",
-        *("simeval.runner", "simeval.store", "simeval.worker", "simeval.analysis", "simeval.report"),
+        *("simeval.cluster", "simeval.runner", "simeval.store", "simeval.worker", "simeval.analysis", "simeval.report"),
         *("envs.base", "envs.libero_files", "envs.assets", "envs.rendering", "simeval.preview"),
+        *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
     },
     "simeval.cli": {
         *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
-        *("simeval.catalogue", "simeval.doctor", "simeval.growth", "simeval.store", "simeval.video", "simeval.stats.power"),
+        *("simeval.cli_audit", "simeval.cli_options"),
+        *(
+            "simeval.cli_reports",
+            "simeval.catalogue",
+            "simeval.doctor",
+            "simeval.growth",
+            "simeval.store",
+            "simeval.video",
+            "simeval.stats.power",
+        ),
     },
     "simeval": {"simeval.api", "simeval.config", "simeval.errors", "simeval.plan", "simeval.store", "simeval.types"},
 }
@@ -119,7 +200,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.plugins": set(),
     "simeval.instructions": {"numpy"},
     "simeval.catalogue": set(),
-    "simeval.worker": set(),
+    "simeval.worker": {"ray"},
     "simeval.api": {"rich", "imageio"},
     "simeval.config": {"yaml"},
     "simeval.seeding": {"numpy"},
@@ -127,9 +208,14 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.rollout": {"numpy"},
     "simeval.senses": {"numpy"},
     "simeval.interventions": {"numpy"},
+    "simeval.mishaps": {"numpy"},
     "simeval.tally": {"numpy"},
     "simeval.provenance": {"mujoco", "OpenGL"},
     "simeval.runner": {"ray"},
+    "simeval.schedule": set(),
+    "simeval.cluster": {"ray"},
+    "simeval.nodes": {"ray"},
+    "simeval.flat": {"pandas"},
     "simeval.policies.scripted": {"numpy", "cv2"},
     "simeval.policies.base": {"numpy"},
     "simeval.policies.registry": set(),
@@ -140,12 +226,37 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.stats*": {"numpy", "scipy", "statsmodels"},
     "simeval.analysis": {"pandas"},
     "simeval.groups": {"pandas"},
+    "simeval.audit_config": set(),
+    "simeval.cli_options": {"typer"},
+    "simeval.cli_audit": {"typer", "rich"},
+    "simeval.audit.base": set(),
+    "simeval.audit.replay": {"numpy"},
+    "simeval.audit.run_frames": {"numpy"},
+    "simeval.audit.measure": {"numpy"},
+    "simeval.audit.folder": set(),
+    "simeval.audit.summary": {"numpy"},
+    "simeval.audit.progress": {"rich"},
+    "simeval.audit.run": {"rich"},
+    "simeval.audit": set(),
+    "simeval.audit.dataset_hub": {"lerobot", "datasets", "huggingface_hub"},
+    "simeval.audit.dataset_files": {"numpy", "lerobot"},
+    "simeval.audit.dataset_frames": {"numpy"},
+    "simeval.audit.mini": {"numpy"},
+    "simeval.audit.representation": {"numpy"},
+    "simeval.audit.vectors": {"numpy"},
+    "simeval.audit.attention": {"numpy", "cv2", "imageio"},
+    "simeval.audit.mini_figures": {"matplotlib"},
     "simeval.growth": set(),
+    "simeval.comparison": {"numpy", "pandas"},
+    "simeval.cli_reports": {"typer", "rich"},
+    "simeval.findings": set(),
     "simeval.join": {"numpy", "pandas"},
     "simeval.following": {"pandas"},
     "simeval.flagged": {"pandas"},
     "simeval.store": {"pandas"},
-    "simeval.report*": {"rich", "matplotlib"},
+    "simeval.report*": {"rich", "matplotlib", "jinja2"},
+    "simeval.heat": {"numpy", "pandas"},
+    "simeval.across": set(),
     "simeval.progress": {"rich"},
     "simeval.video": {"numpy", "cv2", "imageio"},
     "simeval.lettering": {"numpy", "cv2"},

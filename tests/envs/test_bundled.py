@@ -46,11 +46,11 @@ def build(suite, index, assets=BUNDLED):
 
 def support_height(env):
     """Height of the surface everything stands on: the table's top, or the floor."""
-    return float(env._env.workspace_offset[2])
+    return float(env.world.env.workspace_offset[2])
 
 
 def movables(env):
-    return {name: env._env.obj_body_id[name] for name in env._env.objects_dict}
+    return {name: env.world.env.obj_body_id[name] for name in env.world.env.objects_dict}
 
 
 def check_settled(env, init_state):
@@ -59,19 +59,19 @@ def check_settled(env, init_state):
     where = f"{env.task.suite} {env.task.index} init_state {init_state}"
     ground = support_height(env) - FALLEN
     for name, body in movables(env).items():
-        position = env._data.xpos[body]
+        position = env.world.data.xpos[body]
         assert position[2] > ground, f"{where}: {name} fell to {position}"
         assert np.abs(position[:2]).max() < 0.8, f"{where}: {name} is at {position}"
-        speed = max(np.abs(env._data.cvel[body][3:]).max(), 0.1 * np.abs(env._data.cvel[body][:3]).max())
+        speed = max(np.abs(env.world.data.cvel[body][3:]).max(), 0.1 * np.abs(env.world.data.cvel[body][:3]).max())
         assert speed < SPEED, f"{where}: {name} still moves with {speed:.2f}"
-    assert not env._holds(env.task.goal), f"{where}: starts satisfied"
+    assert not env.world.holds(env.task.goal), f"{where}: starts satisfied"
     for other in suites.other_goals(env.task.suite, env.task.index):
-        assert not env._holds(other.goal), f"{where}: starts with '{other.instruction}' done"
+        assert not env.world.holds(other.goal), f"{where}: starts with '{other.instruction}' done"
 
 
 def anatomy(env):
     """Everything that the state vector and LIBERO's predicates depend on."""
-    model = env._model
+    model = env.world.model
     joints = [
         (model.joint(j).name, int(model.jnt_type[j]), int(model.jnt_qposadr[j]), tuple(model.jnt_range[j]))
         for j in range(model.njnt)
@@ -93,7 +93,7 @@ def fell_straight(env, init_state, found):
     """Objects that start above the workspace and come down on it; the others rest on something or start overlapping."""
     start = env._init_states[init_state][1:]
     for name in movables(env):
-        address = int(env._model.joint(f"{name}_joint0").qposadr[0])
+        address = int(env.world.model.joint(f"{name}_joint0").qposadr[0])
         aside = np.linalg.norm(found[name][:2] - start[address : address + 2])
         if aside < STRAIGHT and env.task.scenery.placements[name][1].startswith(WORKSPACES):
             yield name
@@ -150,7 +150,7 @@ def test_pictures_show_the_scene_and_little_geometry():
     env.reset(Reset(0))
     for name, picture in env.observe().images.items():
         assert picture.std() > 20, f"{name} is empty"
-    model = env._model
+    model = env.world.model
     drawn = [g for g in range(model.ngeom) if model.geom_group[g] == 1 and model.geom_dataid[g] >= 0]
     assert sum(int(model.mesh_facenum[model.geom_dataid[g]]) for g in drawn) < 6000
     assert model.vis.quality.offsamples == 0

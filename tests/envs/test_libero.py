@@ -86,7 +86,7 @@ def assert_same_picture(env, stock, step):
 
 
 def raw_proprioception(env):
-    seen, arm = env._seen, env._arm
+    seen, arm = env.world.seen, env.world.arm
     return np.concatenate((seen.site_xpos[arm.site], seen.xquat[arm.hand][[1, 2, 3, 0]], seen.qpos[arm.fingers]))
 
 
@@ -144,7 +144,7 @@ def test_the_stoves_glow_is_that_of_the_sampled_moment(assets):
     env.reset(Reset(init_state=0))
     env.goals = ()
     dark = env.observe().images["agentview"]
-    turn_knob(env._env.sim)
+    turn_knob(env.world.env.sim)
     for step in (1, 2):
         env.step(actions[:1])
         assert np.array_equal(env.state(), states[step])

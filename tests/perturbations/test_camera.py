@@ -167,8 +167,8 @@ def test_orbit_to_the_left_and_clockwise_turns_in_the_policys_view(libero):
 
     assert mismatch(4) < mismatch(0) < mismatch(-4)
     # A camera that went to the left of the policy's view stands at larger y: the view is a mirror image.
-    before = begin(env, "none").scene().model.cam_pos[env._cameras["agentview"]].copy()
-    after = begin(env, "camera.orbit:10").scene().model.cam_pos[env._cameras["agentview"]]
+    before = begin(env, "none").scene().model.cam_pos[env.world.cameras["agentview"]].copy()
+    after = begin(env, "camera.orbit:10").scene().model.cam_pos[env.world.cameras["agentview"]]
     assert after[1] > before[1]
 
 

@@ -40,16 +40,21 @@ def test_every_axis_keeps_the_laws(name, bundled):
     check_perturbation(name, bundled)
 
 
+@pytest.fixture(scope="module")
+def official(request, official_assets):
+    env = make_env(request.param, 2, 64, official_assets)
+    yield env
+    env.close()
+
+
 @pytest.mark.slow
 @pytest.mark.official
-@pytest.mark.parametrize("suite", ["libero_spatial", "libero_object", "libero_goal", "libero_10"])
-def test_scene_and_physics_axes_keep_the_laws_in_the_official_scenes(suite, official_assets):
-    env = make_env(suite, 2, 64, official_assets)
-    try:
-        for name in IN_A_SCENE:
-            check_perturbation(name, env)
-    finally:
-        env.close()
+@pytest.mark.parametrize("name", IN_A_SCENE)
+@pytest.mark.parametrize(
+    "official", ["libero_spatial", "libero_object", "libero_goal", "libero_10"], indirect=True, scope="module"
+)
+def test_scene_and_physics_axes_keep_the_laws_in_the_official_scenes(official, name):
+    check_perturbation(name, official)
 
 
 @pytest.mark.parametrize("name", [info.name for info in axes() if info.channel == "scene" and "tex" not in info.name])

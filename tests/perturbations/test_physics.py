@@ -37,7 +37,7 @@ def places(env) -> dict[str, np.ndarray]:
     """Where each movable object is now."""
     handle = []
     env.intervene(handle.append)
-    return {name: env._data.qpos[at : at + 3].copy() for name, at in handle[0].objects.items()}
+    return {name: env.world.data.qpos[at : at + 3].copy() for name, at in handle[0].objects.items()}
 
 
 def arm(env) -> np.ndarray:
@@ -148,7 +148,7 @@ def test_the_arm_holds_the_pose_it_starts_in(suite, task):
 
 
 def test_no_pose_drawn_touches_anything(spatial):
-    model, data = spatial._model, spatial._data
+    model, data = spatial.world.model, spatial.world.data
     for seed in range(12):
         spatial.reset(
             Reset(settle_steps=0), lambda physics, s=seed: parse("robot.qpos:1").apply_physics(physics, streams(s))
@@ -163,7 +163,7 @@ def test_an_arm_that_cannot_move_is_infeasible(spatial):
     # Every joint is at its limits: no offset stays within them.
     names = [f"robot0_joint{k}" for k in range(1, 8)]
     for name, q in zip(names, handle.physics.robot_qpos, strict=True):
-        spatial._model.joint(name).range[:] = (q - 0.06, q + 0.06)
+        spatial.world.model.joint(name).range[:] = (q - 0.06, q + 0.06)
     before = handle.physics.robot_qpos
     with pytest.raises(Infeasible, match=r"robot\.qpos:0\.5: the arm touches something or its limits"):
         parse("robot.qpos:0.5").apply_physics(handle.physics, streams())
@@ -181,7 +181,7 @@ def test_the_toy_gantry_is_no_arm(streams):
 def test_friction_scales_what_every_contact_really_has(factor, spatial):
     def grips(text):
         begin(spatial, text)
-        data = spatial._data
+        data = spatial.world.data
         return {tuple(data.contact[k].geom): data.contact[k].friction.copy() for k in range(data.ncon)}
 
     clean, changed_grips = grips("none"), grips(f"friction:{factor}")
@@ -194,8 +194,8 @@ def test_friction_scales_what_every_contact_really_has(factor, spatial):
 def test_a_heavier_bowl_presses_harder_and_falls_as_fast(spatial):
     def bowl(text):
         begin(spatial, text)
-        model, data = spatial._model, spatial._data
-        body = spatial._env.obj_body_id["akita_black_bowl_1"]
+        model, data = spatial.world.model, spatial.world.data
+        body = spatial.world.env.obj_body_id["akita_black_bowl_1"]
         first = int(model.body_dofadr[body])
         mass = np.empty((model.nv, model.nv))
         mujoco.mj_fullM(model, mass, data.qM)
@@ -204,10 +204,10 @@ def test_a_heavier_bowl_presses_harder_and_falls_as_fast(spatial):
 
     light, heavy = bowl("none"), bowl("mass:2")
     np.testing.assert_allclose(np.divide(heavy, light), [2, 2, 2, 0.5], rtol=1e-6)
-    other = spatial._env.obj_body_id["cookies_1"]
-    mass = spatial._model.body_mass[other]
+    other = spatial.world.env.obj_body_id["cookies_1"]
+    mass = spatial.world.model.body_mass[other]
     begin(spatial, "none")
-    assert spatial._model.body_mass[other] == mass
+    assert spatial.world.model.body_mass[other] == mass
 
 
 def disturbed(env, text, steps_before):
@@ -238,8 +238,8 @@ def test_disturb_moves_the_target_alone_at_its_step(spatial):
 def test_what_the_hand_touches_is_not_taken_from_it(spatial):
     handle = Handle(spatial)
     physics, at = handle.physics, handle.physics.objects["akita_black_bowl_1"]
-    finger = spatial._model.geom("gripper0_finger1_pad_collision").id
-    physics.data.qpos[at : at + 3] = spatial._data.geom_xpos[finger]
+    finger = spatial.world.model.geom("gripper0_finger1_pad_collision").id
+    physics.data.qpos[at : at + 3] = spatial.world.data.geom_xpos[finger]
     with pytest.raises(Infeasible, match="the hand already touches akita_black_bowl_1"):
         parse("disturb:3").apply_step(physics, 5, streams())
 
@@ -260,7 +260,7 @@ def test_no_shift_overlaps_anything(spatial):
 
 def test_what_follows_from_mass_is_what_mujoco_would_work_out(spatial):
     begin(spatial, "mass:2")
-    model = copy.copy(spatial._model)  # mj_setConst also writes what no reset restores
+    model = copy.copy(spatial.world.model)  # mj_setConst also writes what no reset restores
     written = {name: getattr(model, name).copy() for name in parse("mass:2").terms[0].info.writes}
     mujoco.mj_setConst(model, mujoco.MjData(model))
     for name, value in written.items():

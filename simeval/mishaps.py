@@ -1,0 +1,55 @@
+"""What went wrong with the world during an episode: seen in its states at its end, at no cost while it runs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.base import Scene
+
+OFF_TABLE = 0.1
+"""An object whose middle is this far (m) below the table's surface fell off it: further than any reaches down while it
+stands there. Our choice."""
+
+MAX_SPEED = 20.0
+"""An object faster than this (m/s) was not moved by the robot, whose hand reaches 2 m/s, but flung out of something it
+was pushed into. Falling does not count. Our choice."""
+
+
+@dataclass
+class Extremes:
+    """The smallest and the largest of each number of an episode's states.
+
+    Attributes:
+        low, high: `float64[n]`; not a number where a state had one that was not; `None` before the first state.
+    """
+
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
+
+    def add(self, states: NDArray[np.float64]) -> None:
+        """Take `float64[T, n]` further states into account."""
+        low, high = states.min(axis=0), states.max(axis=0)
+        self.low = low if self.low is None else np.minimum(self.low, low)
+        self.high = high if self.high is None else np.maximum(self.high, high)
+
+
+def mishaps(extremes: Extremes, scene: Scene) -> tuple[str, ...]:
+    """Flags of an episode: `object_off_table`, `unstable`.
+
+    Args:
+        extremes: of its states, each of which is time, positions and velocities (see `envs.base.Env.state`).
+        scene: at its end.
+    """
+    low, high, model = extremes.low, extremes.high, scene.model
+    if low is None or high is None:
+        return ()
+    joints = [int(model.body_jntadr[body]) for body in scene.bodies.values()]
+    heights = np.array([3 + int(model.jnt_qposadr[joint]) for joint in joints], int)
+    speeds = np.array([1 + model.nq + int(model.jnt_dofadr[joint]) for joint in joints], int)
+    fastest = np.maximum(np.abs(low), np.abs(high))
+    # Upwards only: what falls off a table in empty space gets faster and faster.
+    too_fast = np.hstack((fastest[speeds], fastest[speeds + 1], high[speeds + 2])) > MAX_SPEED
+    found = ["object_off_table"] * bool((low[heights] < scene.pivot[2] - OFF_TABLE).any())
+    found += ["unstable"] * bool(too_fast.any() or not np.isfinite(fastest).all())
+    return tuple(found)

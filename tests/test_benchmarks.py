@@ -1,0 +1,57 @@
+"""The benchmarks still run, at their smallest size. Nothing is said here about speed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parent / "benchmarks"
+
+
+def bench(script, out, *words) -> dict[str, list[dict]]:
+    """The tables that a benchmark writes, by the first word of their titles."""
+    command = [sys.executable, SCRIPTS / f"{script}.py", *map(str, words), "--out", out]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": ""})
+    assert done.returncode == 0, done.stderr
+    content = json.loads(out.read_text())
+    assert content["machine"]["versions"]["mujoco"]
+    assert content["command"].startswith(f"python tests/benchmarks/{script}.py")
+    return {table["title"].split()[0].rstrip(":,"): table["rows"] for table in content["tables"]}
+
+
+def test_cost_breakdown_replays_what_the_harness_ran(tmp_path):
+    words = ("--suite", "toy", "--policy", "seeker", "--tasks", "0", "--episodes", "2", "--workers", "0")
+    tables = bench("cost_breakdown", tmp_path / "out.json", *words)
+    (limit,), (measured,), (speed,) = tables["bare"], tables["measured"], tables["efficiency"]
+    assert all(limit[part] > 0 for part in ("physics + settling", "render", "inference"))
+    assert limit["total"] == pytest.approx(sum(limit[part] for part in ("physics + settling", "render", "inference")))
+    parts = ("reset", "physics", "render", "perturb", "inference", "rest")
+    assert measured["total"] == pytest.approx(sum(measured[part] for part in parts))
+    assert speed["x one worker"] == 1
+
+
+def test_startup_measures_a_folder_with_as_many_rows_as_it_says(tmp_path):
+    rows = bench("startup", tmp_path / "out.json", "--quick", "--rounds", 1, "--rows", 300)["start-up"]
+    assert [row["command"] for row in rows] == ["--help", "show, 300 rows", "run on toy, this process, first episode"]
+    assert all(row["best s"] > 0 and row["target s"] > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_policy_batch(tiny_smolvla, tmp_path):
+    words = ("--policy", tiny_smolvla, "--device", "cpu", "--batches", "1,2", "--seconds", "0.1")
+    tables = bench("policy_batch", tmp_path / "out.json", *words)
+    assert [row["batch"] for row in tables["knee"]] in ([1], [2])
+
+
+@pytest.mark.slow
+def test_lerobot_plays_the_same_episode(tmp_path):
+    """One episode of both: equal outcome and length, and actions that agree before small differences can grow."""
+    words = ("--case", "bundled-10", "--peer", "single", "--tasks", "2", "--episodes", "1", "--workers", "1")
+    rows = bench("against_lerobot_eval", tmp_path / "out.json", *words)
+    (episode,) = rows["bundled-10"]
+    assert episode["simeval"] == episode["lerobot"] == "success"
+    assert episode["steps"] == episode["lerobot steps"]
+    assert episode["first difference"] < 1e-5
