@@ -33,7 +33,7 @@ FIELD = ((-0.28, 0.2), (-0.33, 0.33))
 """Where added objects stand, from the middle of the workspace (m, away from the arm and across): on every arena's
 table, within the arm's reach, and in view of the fixed camera. Our choice."""
 
-MAX_PLACES = 200
+MAX_PLACES = 600
 """Places tried for an added object before it counts as infeasible: most are ruled out at once. Our choice."""
 
 CLEARANCE = 0.03

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from envs.suites import tasks
 from simeval import provenance
 from simeval.across import medians
@@ -26,6 +28,7 @@ from simeval.report.data import (
     VideoLink,
 )
 from simeval.stats.correlation import Options, correlate
+from simeval.stats.screening import Rival
 from simeval.store import Run
 from simeval.types import CLEAN
 
@@ -42,7 +45,8 @@ def correlated(run: Run, audit: Audit, options: Options | None = None) -> tuple[
     refuse_other_policy(run, audit)
     found = []
     for joined in join(run.episodes, audit.rows):
-        correlation = correlate(joined.study, joined.rivals, options)
+        rivals = (*joined.rivals, *_of_sets(audit, [condition.name for condition in joined.study.conditions]))
+        correlation = correlate(joined.study, rivals, options)
         entering = tuple(point.condition for point in correlation.points if not point.excluded)
         found.append(
             StudyResult(
@@ -55,6 +59,14 @@ def correlated(run: Run, audit: Audit, options: Options | None = None) -> tuple[
             )
         )
     return tuple(found)
+
+
+def _of_sets(audit: Audit, conditions: Sequence[str]) -> list[Rival]:
+    """Predictors that only all frames of a condition have together."""
+    measured = audit.set_distances
+    names = dict.fromkeys(name for distances in measured.values() for name in distances)
+    found = [[measured.get(condition, {}).get(name) for condition in conditions] for name in names]
+    return [Rival(name, np.array(values, dtype=float)) for name, values in zip(names, found, strict=True)]
 
 
 def refuse_other_policy(run: Run, audit: Audit) -> None:

@@ -11,9 +11,9 @@ OFF_TABLE = 0.1
 """An object whose middle is this far (m) below the table's surface fell off it: further than any reaches down while it
 stands there. Our choice."""
 
-MAX_SPEED = 20.0
-"""An object faster than this (m/s) was not moved by the robot, whose hand reaches 2 m/s, but flung out of something it
-was pushed into. Falling does not count. Our choice."""
+MAX_SPEED = 5.0
+"""An object faster than this (m/s) was not moved by the robot but flung out of something it was pushed into: in 140
+episodes of a learned policy in libero_spatial none exceeded 1.1 m/s (measured). Falling does not count."""
 
 
 @dataclass

@@ -40,7 +40,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.findings": {
         *("simeval", "simeval.types", "simeval.errors", "simeval.provenance", "simeval.store", "simeval.audit.folder"),
         *("simeval.analysis", "simeval.heat", "simeval.join", "simeval.across", "simeval.comparison"),
-        *("simeval.stats.correlation", "simeval.report.data", "envs.suites"),
+        *("simeval.stats.correlation", "simeval.stats.screening", "simeval.report.data", "envs.suites"),
     },
     "simeval.cli_reports": {
         *("simeval", "simeval.errors", "simeval.comparison", "simeval.findings", "simeval.audit.*"),
@@ -249,7 +249,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.growth": set(),
     "simeval.comparison": {"numpy", "pandas"},
     "simeval.cli_reports": {"typer", "rich"},
-    "simeval.findings": set(),
+    "simeval.findings": {"numpy"},
     "simeval.join": {"numpy", "pandas"},
     "simeval.following": {"pandas"},
     "simeval.flagged": {"pandas"},

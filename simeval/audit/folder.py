@@ -250,6 +250,14 @@ class Audit:
         return tuple(self.manifest["identity"]["conditions"])
 
     @property
+    def set_distances(self) -> Mapping[str, Mapping[str, float | None]]:
+        """Distances of all frames of a condition together, by condition; empty where they were not measured."""
+        return {
+            item["condition"]: dict(item["distances"])
+            for item in self.manifest.get("facts", {}).get("representation", ())
+        }
+
+    @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """Conditions that were asked for and cannot be seen on these frames."""
         return tuple(LeftOut(item["condition"], item["reason"]) for item in self.manifest["left_out"])

@@ -78,12 +78,13 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A video or picture: where it is (a relative link or a data URL)."""
+    """A video or picture: where it is (a relative link or a data URL); `folded` ones open on demand."""
 
     source: str
     caption: str
     video: bool
     link: bool
+    folded: bool = False
     kind: str = "media"
 
 

@@ -13,7 +13,7 @@ from simeval.report.sentences import box_lines, gaps, level_row, number, span, s
 from simeval.report.words import NOTHING, decimal, p_value, with_interval
 from simeval.stats.correlation import Correlation
 from simeval.stats.study import Point
-from simeval.stats.verdict import USEFUL, USELESS
+from simeval.stats.verdict import SATURATED, USEFUL, USELESS
 
 PLAIN = Look(INK, "o")
 LEVELS = {"spearman": "Spearman ρ (primary)", "kendall": "Kendall τ-b", "pearson": "Pearson r", "mmrv": "MMRV, points"}
@@ -264,10 +264,11 @@ def _verdict(result: StudyResult) -> Iterator[Block]:
         f"skill above 0; not predictive if the upper limit is below {USELESS}; otherwise undecided."
     )
     saturated = found.saturation
-    yield Text(
-        f"{saturated.saturated} of {saturated.cells} task x condition cells are saturated: all episodes succeeded, or "
-        "none, so they carry no order."
-    )
+    if saturated.saturated <= SATURATED * saturated.cells:  # beyond that a caveat says it
+        yield Text(
+            f"{saturated.saturated} of {saturated.cells} task x condition cells are saturated: all episodes succeeded, "
+            "or none, so they carry no order."
+        )
     yield Items(found.caveats) if found.caveats else Text("No rule for a caveat fired.")
     missing = gaps(found)
     if missing:

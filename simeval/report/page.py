@@ -155,7 +155,7 @@ def _section(section: Section, desk: Desk, embedded: Mapping[Path, str]) -> Iter
         yield Chapter(
             "Exclusions", (Table("Not in the numbers", heads, rows, desk.numbers("exclusions", section.exclusions)),)
         )
-    media = tuple(_media([*section.videos, *section.pictures], desk, embedded))
+    media = (*_media(section.videos, desk, embedded), *_media(section.pictures, desk, embedded, folded=True))
     if media:
         yield Chapter("To look at", media)
 
@@ -193,14 +193,16 @@ def _check(file: Path) -> None:
         raise ConfigError(f"{file}: no such file")
 
 
-def _media(links: Sequence[VideoLink | PictureLink], desk: Desk, embedded: Mapping[Path, str]) -> Iterator[Block]:
+def _media(
+    links: Sequence[VideoLink | PictureLink], desk: Desk, embedded: Mapping[Path, str], *, folded: bool = False
+) -> Iterator[Block]:
     for link in links:
         video = TYPES[link.file.suffix.lower()].startswith("video")
         source = embedded.get(link.file)
         if source is None:
             source = f"media/{desk.prefix}{len(desk.media):02d}-{slug(link.file.stem)}{link.file.suffix.lower()}"
             desk.media[source] = link.file
-        yield Media(source, link.caption, video=video, link=not source.startswith("data:"))
+        yield Media(source, link.caption, video=video, link=not source.startswith("data:"), folded=folded)
 
 
 def _html(data: ReportData, parts: Sequence[Chapter]) -> str:

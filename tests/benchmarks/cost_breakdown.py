@@ -157,6 +157,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--suite", default="libero_spatial")
     parser.add_argument("--assets", default="bundled")
     parser.add_argument("--policy", default="bundled")
+    parser.add_argument("--device", default="auto", help="of the policy")
     parser.add_argument("--tasks", default="0,2")
     parser.add_argument("--episodes", type=int, default=6, help="initial states per task, from 0")
     parser.add_argument("--workers", default="0,1,2", help="numbers of workers; 0 is without Ray")
@@ -177,7 +178,7 @@ class Measured:
 def measure(options: argparse.Namespace) -> Measured:
     counts = [int(word) for word in options.workers.split(",")]
     words = ["--suite", options.suite, "--tasks", options.tasks, "--init-states", f"0-{options.episodes - 1}"]
-    words += ["--policy", options.policy, "--device", "cpu"]
+    words += ["--policy", options.policy, "--device", options.device]
     words += ["--assets", options.assets] if options.suite != "toy" else []
     runs: dict[int, list[Watched]] = {count: [] for count in counts}
     bounds: dict[int, list[dict[str, float]]] = {processes: [] for processes in sorted({1, *counts} - {0})}

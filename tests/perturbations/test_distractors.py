@@ -195,7 +195,7 @@ def test_where_there_is_no_room_it_is_infeasible_and_nothing_is_left(spatial, mo
     physics.take_out(first)
     before = spatial.state()
     monkeypatch.setattr(layout, "FIELD", ((x, x), (y, y)))  # one place for two
-    with pytest.raises(Infeasible, match=r"layout\.distractors:2: no room for distractor_\w+ within 200 draws"):
+    with pytest.raises(Infeasible, match=r"layout\.distractors:2: no room for distractor_\w+ within 600 draws"):
         parse("layout.distractors:2").apply_physics(physics, streams())
     np.testing.assert_array_equal(spatial.state(), before)
     assert not spatial.world.spares.present(spatial.world.data.qpos)
