@@ -11,6 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.words import Atom as Atom
+from envs.words import EnvError as EnvError
+from envs.words import Goal as Goal
+
 CAMERAS = ("agentview", "wrist")
 """The two views every suite offers: a fixed one of the workspace and one that moves with the hand."""
 
@@ -25,16 +29,6 @@ CONTROL_HZ = 20
 
 APPROACH_REACH = 0.03
 """The gripper counts as at an object if a fingertip is this close to its surface (m). Our choice."""
-
-Atom = tuple[str, ...]
-"""One predicate of LIBERO's goal language, for instance `("on", "akita_black_bowl_1", "plate_1")`."""
-
-Goal = tuple[Atom, ...]
-"""A conjunction of atoms: reached when all of them hold."""
-
-
-class EnvError(RuntimeError):
-    """The environment cannot go on: a broken scene, an exploded simulation, missing assets."""
 
 
 class ResetSpec(Protocol):

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simeval.api import evaluate
+    from simeval.audit.folder import Audit
+    from simeval.comparison import compare
     from simeval.config import EvalConfig
     from simeval.errors import ConfigError, EpisodeError
+    from simeval.findings import correlate
     from simeval.plan import Plan, make_plan
     from simeval.store import Run
     from simeval.types import EpisodeResult, EpisodeSpec
 
 __all__ = [
+    "Audit",
     "ConfigError",
     "EpisodeError",
     "EpisodeResult",
@@ -27,11 +31,14 @@ __all__ = [
     "EvalConfig",
     "Plan",
     "Run",
+    "compare",
+    "correlate",
     "evaluate",
     "make_plan",
 ]
 
 _HOMES = {
+    "Audit": "audit.folder",
     "ConfigError": "errors",
     "EpisodeError": "errors",
     "EpisodeResult": "types",
@@ -39,6 +46,8 @@ _HOMES = {
     "EvalConfig": "config",
     "Plan": "plan",
     "Run": "store",
+    "compare": "comparison",
+    "correlate": "findings",
     "evaluate": "api",
     "make_plan": "plan",
 }

@@ -286,7 +286,7 @@ def main() -> None:
     except BrokenPipeError:
         code = 1
     except OSError as error:
-        sys.stderr.write(f"simeval: {error.strerror or error}; finished episodes are safe, the same command resumes\n")
+        sys.stderr.write(f"simeval: {error.strerror or error}; what was finished is safe, the same command resumes\n")
         code = 1
     if code == INTERRUPTED:
         sys.stderr.write("\ninterrupted; the same command resumes\n")

@@ -57,7 +57,7 @@ def correlate(
     from simeval.store import Run
 
     run = Run.load(folder)
-    found = findings.correlated(run, Audit.load(Path(audit) if audit else run.folder / findings.AUDIT))
+    found = findings.correlate(run, Audit.load(Path(audit) if audit else run.folder / findings.AUDIT))
     policy = str(run.manifest["identity"]["policy"]["name"])
     if as_json:
         print(json.dumps(correlation_record([(policy, result) for result in found]), allow_nan=False))

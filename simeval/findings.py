@@ -27,7 +27,8 @@ from simeval.report.data import (
     StudyResult,
     VideoLink,
 )
-from simeval.stats.correlation import Options, correlate
+from simeval.stats.correlation import Options
+from simeval.stats.correlation import correlate as correlate_study
 from simeval.stats.screening import Rival
 from simeval.store import Run
 from simeval.types import CLEAN
@@ -36,7 +37,7 @@ AUDIT = "audit"
 """Where an audit lies inside a run folder, unless another place was named."""
 
 
-def correlated(run: Run, audit: Audit, options: Options | None = None) -> tuple[StudyResult, ...]:
+def correlate(run: Run, audit: Audit, options: Options | None = None) -> tuple[StudyResult, ...]:
     """Drift against drop, one result per suite of the run.
 
     Raises:
@@ -46,7 +47,7 @@ def correlated(run: Run, audit: Audit, options: Options | None = None) -> tuple[
     found = []
     for joined in join(run.episodes, audit.rows):
         rivals = (*joined.rivals, *_of_sets(audit, [condition.name for condition in joined.study.conditions]))
-        correlation = correlate(joined.study, rivals, options)
+        correlation = correlate_study(joined.study, rivals, options)
         entering = tuple(point.condition for point in correlation.points if not point.excluded)
         found.append(
             StudyResult(
@@ -142,7 +143,7 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
         conditions=study_conditions(conditions),
         cells=cell_drops(episodes),
         instructions=_instructions(run),
-        studies=correlated(run, audit, options) if audit else (),
+        studies=correlate(run, audit, options) if audit else (),
         exclusions=_exclusions(run, audit),
         videos=_videos(run),
         pictures=_pictures(audit),

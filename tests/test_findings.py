@@ -9,7 +9,7 @@ from helpers import call, refusal, toy_config
 
 from simeval.api import evaluate
 from simeval.audit.folder import Audit
-from simeval.findings import correlated, report_data, same_policy
+from simeval.findings import correlate, report_data, same_policy
 from simeval.report.drift_table import render_study
 from simeval.report.page import write_report
 from simeval.stats.correlation import Options
@@ -79,7 +79,7 @@ def test_the_json_of_correlate_is_that_of_the_report(chain):
 def test_the_terminal_shows_the_verdict_first(chain):
     from rich.console import Console
 
-    (result,) = correlated(Run.load(chain), Audit.load(chain / "audit"), QUICK)
+    (result,) = correlate(Run.load(chain), Audit.load(chain / "audit"), QUICK)
     console = Console(width=80, record=True)
     console.print(render_study("seeker", result))
     text = console.export_text()
@@ -130,7 +130,7 @@ def test_two_runs_are_a_comparison_and_need_a_place(chain, tmp_path):
     record = json.loads((tmp_path / "both" / "compare.json").read_text())
     assert (record["a"], record["b"]) == ("seeker", "random")
     gains = {gain["condition"]: gain for gain in record["suites"][0]["change"]["success"]}
-    assert gains["none"]["direction"] == "worse"
+    assert gains["none"]["gain"] < 0
 
 
 def test_videos_and_the_preview_are_on_the_page(chain, tmp_path):
@@ -142,3 +142,12 @@ def test_videos_and_the_preview_are_on_the_page(chain, tmp_path):
     (section,) = report_data([Run.load(chain)], options=QUICK).sections
     assert [video.file.name for video in section.videos] == [Path(flips.out.strip()).name]
     assert section.preview == chain / "preview.png"
+
+
+def test_the_same_from_python(chain):
+    import simeval
+
+    run, audit = simeval.Run.load(chain), simeval.Audit.load(chain / "audit")
+    (found,) = simeval.correlate(run, audit, QUICK)
+    assert found.correlation.k == 21
+    assert simeval.compare(run, run).notes == ()

@@ -284,7 +284,7 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_finished(finished, tmp_path
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert full.returncode == 1
-    assert full.stderr == "simeval: File too large; finished episodes are safe, the same command resumes\n"
+    assert full.stderr == "simeval: File too large; what was finished is safe, the same command resumes\n"
     kept = Run.load(folder).results
     assert 1 <= len(kept) < 6
     assert not list(folder.rglob("*.part"))
