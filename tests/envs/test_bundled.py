@@ -204,7 +204,7 @@ def compare(suite, index, official_assets, init_states):
         for name in fell_straight(theirs, init_state, there):
             compared += 1
             assert np.linalg.norm(here[name] - there[name]) < FLAT, f"{name} in initial state {init_state}"
-        for name in ours._env.fixtures_dict:
+        for name in ours.world.env.fixtures_dict:
             np.testing.assert_allclose(here[name], there[name], atol=1e-6)
     assert compared
     ours.close()

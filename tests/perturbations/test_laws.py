@@ -54,6 +54,10 @@ def official(request, official_assets):
     "official", ["libero_spatial", "libero_object", "libero_goal", "libero_10"], indirect=True, scope="module"
 )
 def test_scene_and_physics_axes_keep_the_laws_in_the_official_scenes(official, name):
+    if name == "texture.table" and official.task.suite == "libero_object":
+        with pytest.raises(AssertionError, match="this scene has no table"):
+            check_perturbation(name, official)
+        return
     check_perturbation(name, official)
 
 
