@@ -1,14 +1,15 @@
 """What an audit costs beside the policy: `simeval audit` against bare inference for the same number of predictions.
 
-    python tests/benchmarks/audit_overhead.py [--frames 120] [--kind replay] [--rounds 4] [--policy bundled]
+    python tests/benchmarks/audit_overhead.py [--frames 120] [--kind start|replay|dataset] [--rounds 4]
 
-A run is made first (not timed), then both sides take turns in this process: the audit of a part of the frames, with
-everything that belongs to it (the episodes executed again, pictures drawn and perturbed, drift, fsynced rows), and
-`policy.act` on one and the same input, as often, in the same batches. Printed per part and in all: seconds of the wall
-clock and of all threads' CPU, and the ratios.
+A run or a dataset (6 episodes of 20 frames, 256 px) is made first, not timed. Then both sides take turns in this
+process: the audit of a part of the frames, with everything that belongs to it (of a run, its episodes executed again;
+pictures drawn and perturbed, drift, fsynced rows), and `policy.act` on one and the same input, as often, in the same
+batches. Printed per part and in all: seconds of the wall clock and of all threads' CPU, and the ratios.
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ select_backend()
 
 from perturbations.spec import parse_sweep  # noqa: E402  MuJoCo reads its backend when it is imported
 from simeval.api import assets_of, evaluate  # noqa: E402
+from simeval.audit.dataset_frames import DatasetFrames  # noqa: E402
 from simeval.audit.folder import AuditWriter  # noqa: E402
 from simeval.audit.measure import Measurement, keys, measure  # noqa: E402
 from simeval.audit.run_frames import RunFrames  # noqa: E402
@@ -32,12 +34,14 @@ VARIANTS = (
     *("light:0.4", "camera.shift:4", "texture.table:draw", "proprio.noise:0.2"),
 )
 """Twelve variants: words, pictures, scenes and state."""
+ON_A_DATASET = (*VARIANTS[:4], "contrast:0.4", "saturation:0", "blur.gaussian:3", "proprio.noise:0.2")
+"""Twelve that need no simulator."""
 
 
 class Part:
     """Some of a source's frames, as a source; the scene stays built from part to part."""
 
-    def __init__(self, source: RunFrames, frames: tuple) -> None:
+    def __init__(self, source: RunFrames | DatasetFrames, frames: tuple) -> None:
         self.identity, self._frames = source.identity, frames
         self.views, self.why_not = source.views, source.why_not
 
@@ -71,10 +75,24 @@ def audited(source, policy: Policy, wanted: Measurement, folder: Path) -> tuple[
     return since(start), wanted.predictions(len(source.frames())) - infeasible
 
 
+def source_of(wanted: argparse.Namespace, policy: Policy, scratch: Path) -> RunFrames | DatasetFrames:
+    if wanted.kind == "dataset":
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+        from audit import dataset_fixture
+
+        episodes = dataset_fixture.pictures(frames=20, starts=2, size=256)
+        folder = dataset_fixture.write(scratch / "dataset", episodes)
+        return DatasetFrames.open(str(folder), policy=policy.spec, max_frames=wanted.frames)
+    out = wanted.run or str(scratch / "run")
+    run = evaluate(EvalConfig(tasks=wanted.tasks, init_states=wanted.init_states, workers=0, device="cpu", out=out))
+    chosen = {"kind": wanted.kind, "per_episode": wanted.per_episode, "max_frames": wanted.frames}
+    return RunFrames.open(run, assets_of(run), policy=policy.spec, **chosen)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=120)
-    parser.add_argument("--kind", choices=["start", "replay"], default="replay")
+    parser.add_argument("--kind", choices=["start", "replay", "dataset"], default="replay")
     parser.add_argument("--per-episode", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=1)
@@ -84,22 +102,15 @@ def main() -> None:
     wanted = parser.parse_args()
     policy = load_policy(PolicyChoice("bundled", "cpu", batch_size=wanted.batch_size))
     with tempfile.TemporaryDirectory() as scratch:
-        out = wanted.run or str(Path(scratch) / "run")
-        run = evaluate(EvalConfig(tasks=wanted.tasks, init_states=wanted.init_states, workers=0, device="cpu", out=out))
-        source = RunFrames.open(
-            run,
-            assets_of(run),
-            policy=policy.spec,
-            kind=wanted.kind,
-            per_episode=wanted.per_episode,
-            max_frames=wanted.frames,
-        )
+        source = source_of(wanted, policy, Path(scratch))
         frames = source.frames()
-        conditions = tuple(condition for text in VARIANTS for condition in parse_sweep(text))
+        variants = ON_A_DATASET if wanted.kind == "dataset" else VARIANTS
+        conditions = tuple(condition for text in variants for condition in parse_sweep(text))
         scale = ActionScale(policy.spec.action_std, policy.spec.n_action_steps)
         protocol = Measurement(conditions, (0,), scale, batch_size=wanted.batch_size)
         request = next(source.views(frames[:1], conditions[2], 0)).request
-        source.close()
+        if isinstance(source, RunFrames):
+            source.close()
         bare(policy, request, 20, wanted.batch_size)
         print(f"{len(frames)} {wanted.kind} frames x {len(conditions)} variants, batch {wanted.batch_size}")
         total = [[0.0, 0.0], [0.0, 0.0]]
