@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envs.build import EnvCache
-from simeval.cluster import ONE_THREAD as ONE_THREAD
+from simeval.cluster import ONE_THREAD
 from simeval.errors import ConfigError, error_line
 from simeval.nodes import egl_device, gpus_here
 from simeval.plugins import Plugin, load

@@ -68,7 +68,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit.run": LEAVES
     | {"simeval", "simeval.api", "simeval.audit.*", "simeval.audit_config", "simeval.config", "simeval.plugins"}
     | {"simeval.policies*", "simeval.provenance", "simeval.report.audit_table", "simeval.runner", "simeval.store"}
-    | {"simeval.stats.drift", "simeval.worker", "envs.base", "perturbations.spec"},
+    | {"simeval.stats.drift", "simeval.cluster", "envs.base", "perturbations.spec"},
     "simeval.audit": set(),
     "simeval.audit.dataset_hub": {"simeval.errors", "simeval.policies.checkpoint"},
     "simeval.audit.dataset_files": {

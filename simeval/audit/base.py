@@ -15,6 +15,11 @@ from simeval.policies.base import ActionChunk, PolicyInput
 
 FLOOR = "floor"
 """Stands in place of a condition: the clean view again, with another sampling noise."""
+FLOOR_STREAM = 1
+"""Marks the streams of that other noise."""
+
+Key = tuple[str, str, int]
+"""What is measured once: frame, condition, seed."""
 
 Source = Literal["start", "replay", "demo"]
 """Where frames are from: the first of an episode, those at which the policy looked in its clean episodes, a dataset."""
@@ -131,7 +136,7 @@ class DriftRow:
     reproduced: bool | None = None
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> Key:
         """What is measured once: frame, condition, seed."""
         return self.frame, self.condition, self.seed
 

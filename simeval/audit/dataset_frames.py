@@ -34,7 +34,7 @@ from perturbations.base import (
     takes,
 )
 from perturbations.spec import Condition
-from simeval.audit.base import Frame, View
+from simeval.audit.base import FLOOR_STREAM, Frame, View
 from simeval.audit.dataset_files import Layout, Snapshot, find, read
 from simeval.config import parse_indices
 from simeval.errors import ConfigError, EpisodeError, error_line
@@ -46,8 +46,6 @@ MAX_FRAMES = 120
 """Frames of the original small audit."""
 PER_EPISODE = 4
 """Frames per episode where the dataset has episodes enough: more episodes are more independent units."""
-FLOOR_STREAM = 1
-"""Marks the streams of the noise floor."""
 
 _UNSEEN: Mapping[Channel, str] = {
     "scene": "it changes the scene, and a dataset cannot be drawn again; audit a run",

@@ -18,16 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from simeval.audit.base import DriftRow
+from simeval.audit.base import DriftRow, Key
 from simeval.errors import ConfigError
 from simeval.stats.drift import VARIANTS
 from simeval.store import differences, write_json
 
 SCHEMA_VERSION = 1
 MANIFEST, ROWS = "audit.json", "drift.jsonl"
-Key = tuple[str, str, int]
-"""See `DriftRow.key`."""
-
 _IN_WORDS = {"start": "start frames", "replay": "replayed frames", "dataset": "frames of a dataset"}
 _NUMBERS = (*VARIANTS, "mean_abs", "psnr")
 

@@ -20,16 +20,13 @@ import numpy as np
 from envs.base import ACTION_SIZE
 from perturbations.condition import Condition
 from simeval.audit.attention import Gaze
-from simeval.audit.base import FLOOR, DriftRow, Frame, FrameSource, View
+from simeval.audit.base import FLOOR, DriftRow, Frame, FrameSource, Key, View
 from simeval.audit.representation import Vectors, distances, pooled
 from simeval.errors import ConfigError, error_line
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
 from simeval.policies.representations import Representation, representing
 from simeval.stats.drift import VARIANTS, ActionScale, chunk_drift
 from simeval.types import CLEAN
-
-Key = tuple[str, str, int]
-"""See `DriftRow.key`."""
 
 BLOCK = 16
 """Most frames of a cluster that are worked on together: bounds what is kept of their clean predictions."""

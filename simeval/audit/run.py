@@ -13,15 +13,16 @@ from perturbations.spec import Condition, SpecError, parse_sweep
 from simeval import plugins, provenance
 from simeval.api import GPU_BATCH, assets_of
 from simeval.audit.attention import write_attention
-from simeval.audit.base import DriftRow, FrameSource
+from simeval.audit.base import DriftRow, FrameSource, Key
 from simeval.audit.folder import SCHEMA_VERSION, Audit, AuditWriter
-from simeval.audit.measure import Key, Measured, Measurement, keys, measure
+from simeval.audit.measure import Measured, Measurement, keys, measure
 from simeval.audit.progress import AuditProgress, Outlook, Silent
 from simeval.audit.representation import Vectors
 from simeval.audit.run_frames import RunFrames
 from simeval.audit.summary import summarise
 from simeval.audit.vectors import SetDrift, VectorWriter, read_vectors, set_drift
 from simeval.audit_config import MAX_FRAMES, AuditConfig
+from simeval.cluster import ONE_THREAD
 from simeval.config import EvalConfig, from_mapping
 from simeval.errors import ConfigError
 from simeval.plugins import Plugin
@@ -32,7 +33,6 @@ from simeval.policies.representations import representing
 from simeval.runner import has_gpu
 from simeval.stats.drift import GRIPPER, ActionScale
 from simeval.store import Run, refuse_unwritable
-from simeval.worker import ONE_THREAD
 
 if TYPE_CHECKING:
     from rich.console import Console

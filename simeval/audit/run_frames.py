@@ -23,7 +23,7 @@ from envs.build import EnvCache
 from envs.suites import tasks
 from perturbations.base import Channel, ImageDifference, Infeasible, RngFactory, image_difference, takes
 from perturbations.condition import Condition
-from simeval.audit.base import Frame, View
+from simeval.audit.base import FLOOR_STREAM, Frame, View
 from simeval.audit.replay import Replay, changed_scene
 from simeval.errors import ConfigError, EpisodeError, error_line, nearest
 from simeval.instructions import language_context, tell
@@ -35,8 +35,6 @@ from simeval.types import CLEAN, EpisodeResult
 Kind = Literal["start", "replay"]
 PER_EPISODE = 8
 """Frames of an episode by default: more than the five that `simeval.stats.drift.windowed_max` averages."""
-FLOOR_STREAM = 1
-"""Marks the streams of the noise floor."""
 
 _UNSEEN: Mapping[Channel, str] = {
     "physics": "it changes how things stand or move, and a frame is a state that was reached without it",

@@ -19,15 +19,12 @@ from typing import Self
 
 import numpy as np
 
-from simeval.audit.base import FLOOR, DriftRow
+from simeval.audit.base import FLOOR, DriftRow, Key
 from simeval.audit.representation import PARTS, Vectors, set_distances
 from simeval.errors import ConfigError
 from simeval.types import CLEAN
 
 FILE = "vectors.jsonl"
-
-Key = tuple[str, str, int]
-"""See `DriftRow.key`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ PACKAGES = ("simeval", "mujoco", "robosuite", "hf-libero", "lerobot", "torch", "
 def environment(**more) -> dict:
     """What every measured process gets: one thread for BLAS and for software OpenGL, no network."""
     from envs.rendering import select_backend
-    from simeval.worker import ONE_THREAD
+    from simeval.cluster import ONE_THREAD
 
     select_backend()
     return os.environ | ONE_THREAD | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)} | more

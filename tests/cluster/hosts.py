@@ -9,6 +9,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -105,8 +106,9 @@ class Host:
         self._namespaces = _Namespaces(*_KINDS)
         network.plug_in(self._namespaces.pid, number)
         # Ray's folder and its shared memory, as on a machine of its own.
+        folder = Path(tempfile.gettempdir()) / "ray"
         setup = (
-            f"hostname {name} && mkdir -p /tmp/ray && mount -t tmpfs none /tmp/ray && mount -t tmpfs none /dev/shm "
+            f"hostname {name} && mkdir -p {folder} && mount -t tmpfs none {folder} && mount -t tmpfs none /dev/shm "
             f"&& ip link set lo up && ip address add {self.ip}/24 dev eth0 && ip link set eth0 up"
         )
         self.shell(setup)
