@@ -8,7 +8,6 @@ Non-obvious behaviour:
 - An error row is tried again on resume; the later row of an id replaces the earlier one.
 """
 
-import fcntl
 import json
 import os
 import zipfile
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from simeval.config import PLANNED
 from simeval.errors import ConfigError
 from simeval.flat import flat_frame
+from simeval.lines import LineFile
 from simeval.recorders import PackedTrace, Trace
 from simeval.types import EpisodeResult, EpisodeSpec, Outcome
 
@@ -109,8 +109,9 @@ class RunWriter:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: after a failed write it is known how much of it is in the file.
-            self._file = (folder / EPISODES).open("a+b", buffering=0)
+            self._file = LineFile(folder / EPISODES)
+        except BlockingIOError:
+            raise ConfigError(f"--out {folder}: another simeval is writing to this run") from None
         except OSError as error:
             raise ConfigError(f"--out {folder}: {error.strerror or error}") from None
         try:
@@ -120,15 +121,11 @@ class RunWriter:
             raise
 
     def _claim(self, manifest: dict[str, Any], *, grow: bool) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"--out {self.folder}: another simeval is writing to this run") from None
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
             wanted = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if grow else {})
             refuse_other(self.folder, stored["identity"], wanted)
-        self._cut_torn_line()
+        self._file.cut_torn_line()
         latest = outcomes(self.folder)
         if latest and stored is None:
             raise ConfigError(f"--out {self.folder}: has episodes but no {MANIFEST}, so nothing says of what")
@@ -137,19 +134,6 @@ class RunWriter:
             write_json(self.folder / MANIFEST, manifest)
         elif stored["identity"]["plan"] != manifest["identity"]["plan"]:
             write_json(self.folder / MANIFEST, _grown(stored, manifest))
-
-    def _cut_torn_line(self) -> None:
-        end = whole = self._file.seek(0, os.SEEK_END)
-        while whole:
-            start = max(0, whole - _BLOCK)
-            self._file.seek(start)
-            found = self._file.read(whole - start).rfind(b"\n")
-            whole = start + found + 1
-            if found >= 0:
-                break
-        if whole < end:
-            self._file.truncate(whole)
-        self._file.seek(0, os.SEEK_END)
 
     def write(self, result: EpisodeResult, trace: Trace | PackedTrace | None) -> None:
         """Record a finished episode; see `write_together`."""
@@ -170,23 +154,7 @@ class RunWriter:
                 lines.append(json.dumps(result.row(), allow_nan=False, separators=(",", ":")).encode() + b"\n")
         finally:
             if lines:
-                self._append(b"".join(lines))
-
-    def _append(self, data: bytes) -> None:
-        start = self._file.seek(0, os.SEEK_END)
-        written = 0
-        try:
-            while written < len(data):
-                written += self._file.write(data[written:])
-        except OSError:
-            self._file.truncate(start + data.rfind(b"\n", 0, written) + 1)
-            os.fsync(self._file.fileno())
-            raise
-        try:
-            os.fsync(self._file.fileno())
-        except OSError:
-            self._file.truncate(start)
-            raise
+                self._file.append(b"".join(lines))
 
     def __enter__(self) -> Self:
         return self

@@ -33,6 +33,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.plan": LEAVES
     | {"simeval", "simeval.config", "simeval.instructions", "simeval.plugins", "simeval.policies.bundled"}
     | {"envs.suites", "perturbations.base", "perturbations.spec"},
+    "simeval.lines": set(),
     "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
     "simeval.join": {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
     | {"perturbations.condition", "perturbations.spec", "perturbations.term"},
@@ -61,7 +62,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit.measure": LEAVES
     | {"simeval.audit.attention", "simeval.audit.base", "simeval.audit.representation", "simeval.policies.base"}
     | {"simeval.policies.representations", "simeval.stats.drift", "envs.base", "perturbations.condition"},
-    "simeval.audit.folder": LEAVES | {"simeval.audit.base", "simeval.stats.drift", "simeval.store"},
+    "simeval.audit.folder": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.stats.drift", "simeval.store"},
     "simeval.audit.summary": {"simeval.types", "simeval.audit.base", "simeval.stats.drift"},
     "simeval.audit.progress": set(),
     "simeval.report.audit_table": {"simeval.audit.summary", "simeval.report.tables", "simeval.report.words"},
@@ -85,7 +86,7 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval.audit.mini_figures": {"simeval.audit.mini", "simeval.report.figures.style", "perturbations.term"},
     "simeval.audit.representation": {"simeval.policies.representations", "simeval.stats.representation"},
-    "simeval.audit.vectors": LEAVES | {"simeval.audit.base", "simeval.audit.representation"},
+    "simeval.audit.vectors": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.audit.representation"},
     "simeval.audit.attention": {
         *("simeval.audit.representation", "simeval.errors", "simeval.lettering"),
         *("simeval.policies.base", "simeval.policies.representations"),
@@ -127,7 +128,7 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.cluster", "simeval.nodes", "simeval.schedule", "simeval.worker"}
     | {"simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
-    "simeval.store": LEAVES | {"simeval.config", "simeval.flat", "simeval.recorders"},
+    "simeval.store": LEAVES | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders"},
     "simeval.flat": {"simeval.types"},
     "simeval.stats*": {"simeval.stats.*"},
     "simeval.groups": {"simeval.types", "simeval.stats.*"},
@@ -250,6 +251,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.audit.attention": {"numpy", "cv2", "imageio"},
     "simeval.audit.mini_figures": {"matplotlib"},
     "simeval.growth": set(),
+    "simeval.lines": set(),
     "simeval.comparison": {"numpy", "pandas"},
     "simeval.cli_reports": {"typer", "rich"},
     "simeval.findings": {"numpy"},

@@ -7,10 +7,8 @@ Non-obvious behaviour:
 - `audit.json` is written first and says what is measured; when all is measured it also says what came of it.
 """
 
-import fcntl
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +18,7 @@ from typing import Any, Self
 
 from simeval.audit.base import DriftRow, Key
 from simeval.errors import ConfigError
+from simeval.lines import LineFile
 from simeval.stats.drift import VARIANTS
 from simeval.store import differences, write_json
 
@@ -58,8 +57,9 @@ class AuditWriter:
         self.folder, self._manifest = folder, dict(manifest)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: what was written is in the file even if this process is killed.
-            self._file = (folder / ROWS).open("a+b", buffering=0)
+            self._file = LineFile(folder / ROWS)
+        except BlockingIOError:
+            raise ConfigError(f"--out {folder}: another simeval is writing to this audit") from None
         except OSError as error:
             raise ConfigError(f"--out {folder}: {error.strerror or error}") from None
         try:
@@ -69,15 +69,11 @@ class AuditWriter:
             raise
 
     def _claim(self, keys: Sequence[Key]) -> tuple[Key, ...]:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"--out {self.folder}: another simeval is writing to this audit") from None
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
             refuse_other(self.folder, stored["identity"], self._manifest["identity"])
             self._manifest = stored
-        self._cut_torn_line()
+        self._file.cut_torn_line()
         done = tuple(row.key for row in read_rows(self.folder / ROWS))
         if done and stored is None:
             raise ConfigError(f"--out {self.folder}: has drift but no {MANIFEST}, so nothing says of what")
@@ -86,12 +82,6 @@ class AuditWriter:
         if stored is None:
             write_json(self.folder / MANIFEST, self._manifest)
         return done
-
-    def _cut_torn_line(self) -> None:
-        data = (self.folder / ROWS).read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            self._file.truncate(whole)
 
     def write(self, rows: Sequence[DriftRow]) -> None:
         """Record rows, the next ones in order, so that nothing short of a broken disk can lose them.
@@ -102,10 +92,7 @@ class AuditWriter:
         if not rows:
             return
         lines = (json.dumps(row.row(), allow_nan=False, separators=(",", ":")) + "\n" for row in rows)
-        data = "".join(lines).encode()
-        while data:
-            data = data[self._file.write(data) :]
-        os.fsync(self._file.fileno())
+        self._file.append("".join(lines).encode())
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Say that all is measured, and what came of it (JSON-ready)."""

@@ -22,6 +22,7 @@ import numpy as np
 from simeval.audit.base import FLOOR, DriftRow, Key
 from simeval.audit.representation import PARTS, Vectors, set_distances
 from simeval.errors import ConfigError
+from simeval.lines import LineFile
 from simeval.types import CLEAN
 
 FILE = "vectors.jsonl"
@@ -59,10 +60,8 @@ class VectorWriter:
         """
         self._path = folder / FILE
         try:
-            # Unbuffered: what was written is in the file even if this process is killed.
-            self._file = self._path.open("a+b", buffering=0)
-            self._file.seek(0)
-            self._file.truncate(sum(len(line) for line in self._file if line.endswith(b"\n")))
+            self._file = LineFile(self._path)
+            self._file.cut_torn_line()
         except OSError as error:
             raise ConfigError(f"{self._path}: {error.strerror or error}") from None
 
@@ -77,7 +76,7 @@ class VectorWriter:
             for key, part in vectors
         ]
         try:
-            self._file.write("".join(lines).encode())
+            self._file.append("".join(lines).encode())
         except OSError as error:
             raise ConfigError(f"{self._path}: {error.strerror or error}") from None
 
