@@ -79,6 +79,16 @@ def cluster():
     ray.shutdown()
 
 
+@pytest.fixture
+def idle_cluster(cluster):
+    """Ray takes a while to count the GPU of a server that has just ended as free."""
+    until = time.monotonic() + 60
+    while cluster.available_resources().get("GPU") != 2:
+        assert time.monotonic() < until, "a GPU of an earlier test was never given back"
+        time.sleep(0.1)
+    return cluster
+
+
 def test_clients_in_other_processes_get_the_same_chunks(cluster, tiny_smolvla):
     build = partial(load, str(tiny_smolvla), device="cpu", batch_size=2)
     remote = start(build, batch_size=2, num_gpus=0)
@@ -116,14 +126,14 @@ def test_a_dead_server_is_an_episodes_error(cluster):
         remote.act([request(0)])
 
 
-def test_every_gpu_gets_a_server_and_the_others_answer_for_one_that_is_gone(cluster):
+def test_every_gpu_gets_a_server_and_the_others_answer_for_one_that_is_gone(idle_cluster):
     remote = start(Echo, batch_size=2)
     first, second = remote._servers
-    hosts = cluster.get([first.facts.remote(), second.facts.remote()])
+    hosts = idle_cluster.get([first.facts.remote(), second.facts.remote()])
     assert hosts[0] == hosts[1]
-    cluster.kill(first)
+    idle_cluster.kill(first)
     assert [remote.act([request(index)])[0][0, 0] for index in range(8)] == list(range(8))
-    cluster.kill(second)
+    idle_cluster.kill(second)
     with pytest.raises(EpisodeError, match="policy server is gone"):
         remote.act([request(0)])
 
@@ -136,7 +146,7 @@ class Odd(Echo):
         self.spec = PolicySpec(name="odd", n_action_steps=1, cameras=(), fingerprint=(("process", os.getpid()),))
 
 
-def test_servers_that_would_answer_differently_are_refused(cluster):
+def test_servers_that_would_answer_differently_are_refused(idle_cluster):
     with pytest.raises(
         ConfigError, match=r"^node .*: its policy would answer otherwise than the others' \(other weights"
     ):
