@@ -253,7 +253,7 @@ def foreign_instructions(suite: str, index: int) -> tuple[str, ...]:
 
 def _kind(name: str) -> str:
     """What a policy sees of a name: a white cabinet's drawer is a cabinet like any other."""
-    thing = re.sub(r"_\d+(_.*)?$", "", name)
+    thing = re.sub(r"_\d+(_\D*)?$", "", name)
     return "cabinet" if thing.endswith("_cabinet") else thing
 
 
