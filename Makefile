@@ -14,8 +14,9 @@ run: setup
 	$(BIN)/simeval video results/first-run --successes --limit 1 --size 384
 	$(BIN)/simeval video results/first-run --failures --limit 1 --size 384
 
+# Two at a time, a file in one process: its tests share what is slow to start.
 test: setup lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: setup
 	$(BIN)/pytest -m slow
