@@ -41,10 +41,11 @@ def lines(what: str, name: str | None = None, *, suite: str | None = None, own: 
         case "perturbations":
             yield from _perturbations() if name is None else _explained(name)
         case "policies":
-            yield f"{bundled.NAME:10} a small SmolVLA, trained on {', '.join(bundled.TRAINED_ON)} in the bundled scenes"
-            yield from (f"{name:10} {text}" for name, (_, text) in SCRIPTED.items())
-            yield "FOLDER     a checkpoint that lerobot saved, for instance a SmolVLA"
-            yield "OWNER/NAME a checkpoint on the Hugging Face hub, for instance HuggingFaceVLA/smolvla_libero"
+            for name, found in bundled.POLICIES.items():
+                yield f"{name:15} a small SmolVLA, trained on {', '.join(found.suites)} in the bundled scenes"
+            yield from (f"{name:15} {text}" for name, (_, text) in SCRIPTED.items())
+            yield f"{'FOLDER':15} a checkpoint that lerobot saved, for instance a SmolVLA"
+            yield f"{'OWNER/NAME':15} a checkpoint on the Hugging Face hub, for instance HuggingFaceVLA/smolvla_libero"
         case _:
             yield from _protocols()
 

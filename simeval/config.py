@@ -45,7 +45,8 @@ class EvalConfig:
     )
     policy: str | None = option(
         None,
-        "bundled, expert, seeker, zero, random, a checkpoint folder, or a hub id.  [default: bundled; on toy seeker]",
+        "bundled, bundled-object, expert, seeker, zero, random, a checkpoint folder, or a hub id.  "
+        "[default: the bundled one that knows the suite; on toy seeker]",
         changes_results=True,
     )
     n_action_steps: int | None = option(
@@ -108,12 +109,12 @@ class EvalConfig:
     @property
     def policy_name(self) -> str:
         """The policy, with the default filled in."""
-        return self.policy or ("seeker" if self.suite == ("toy",) else bundled.NAME)
+        return self.policy or ("seeker" if self.suite == ("toy",) else bundled.default(self.suite))
 
     @property
     def assets_choice(self) -> str:
         """Which scenes, with the default filled in: those that the policy was made for."""
-        at_home = (*SCRIPTED_POLICIES, bundled.NAME)
+        at_home = (*SCRIPTED_POLICIES, *bundled.POLICIES)
         return self.assets or ("bundled" if self.policy_name in at_home else "official")
 
     @property

@@ -57,10 +57,12 @@ def make_plan(config: EvalConfig) -> Plan:
     protocol = PROTOCOLS[config.protocol]
     episodes: list[EpisodeSpec] = []
     notes: list[str] = []
-    unknown = [suite for suite in config.suite if suite not in bundled.TRAINED_ON]
-    if config.policy_name == bundled.NAME and unknown:
-        known = ", ".join(bundled.TRAINED_ON)
-        notes.append(f"policy bundled: trained on {known} alone; nothing can be expected of it on {', '.join(unknown)}")
+    known = bundled.POLICIES[config.policy_name].suites if config.policy_name in bundled.POLICIES else config.suite
+    if unknown := [suite for suite in config.suite if suite not in known]:
+        notes.append(
+            f"policy {config.policy_name}: trained on {', '.join(known)} alone; nothing can be expected of it on "
+            f"{', '.join(unknown)}"
+        )
     for suite in config.suite:
         limits = protocol.limits[suite]
         numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")

@@ -3,21 +3,24 @@
 import pytest
 
 from simeval import EvalConfig, evaluate
+from simeval.plan import make_plan
 from simeval.policies import bundled
 from simeval.policies.registry import PolicyChoice, load_policy
 
 
-def test_it_is_small_and_carries_all_its_files():
-    sizes = {file.name: file.stat().st_size for file in bundled.CHECKPOINT.rglob("*") if file.is_file()}
+@pytest.mark.parametrize("name", bundled.POLICIES)
+def test_it_is_small_and_carries_all_its_files(name):
+    sizes = {file.name: file.stat().st_size for file in bundled.POLICIES[name].folder.rglob("*") if file.is_file()}
     assert sizes["model.safetensors"] <= 25e6
     assert {"config.json", "policy_preprocessor.json", "policy_postprocessor.json", "tokenizer.json"} <= sizes.keys()
 
 
-def test_it_is_lerobots_own_class_and_knows_its_scaling():
-    policy = load_policy(PolicyChoice("bundled", device="cpu"))
+@pytest.mark.parametrize("name", bundled.POLICIES)
+def test_it_is_lerobots_own_class_and_knows_its_scaling(name):
+    policy = load_policy(PolicyChoice(name, device="cpu"))
     fingerprint = dict(policy.spec.fingerprint)
     assert fingerprint["type"] == "smolvla"
-    assert fingerprint["checkpoint"] == "bundled"
+    assert fingerprint["checkpoint"] == name
     assert policy.spec.state_std is not None
     assert len(policy.spec.state_std) == 8
     assert not policy.truncated("pick up the black bowl on the cookie box and place it on the plate")
@@ -50,3 +53,21 @@ def test_it_goes_for_the_bowl_that_it_is_told(run):
     by_condition = {(r.spec.task, r.spec.condition): r for r in run.results}
     assert by_condition[2, "none"].approached == "akita_black_bowl_1"
     assert by_condition[2, "instruction:counterfactual"].approached == "akita_black_bowl_2"
+
+
+def test_each_suite_gets_the_one_that_knows_it(tmp_path):
+    wanted = ("instruction:counterfactual",)
+    config = EvalConfig(
+        suite=("libero_object",), tasks="9", init_states="0", perturb=wanted, workers=0, out=str(tmp_path)
+    )
+    assert config.policy_name == "bundled-object"
+    clean, told_other = evaluate(config).results
+    assert clean.outcome == "success"
+    assert clean.approached == "orange_juice_1"
+    assert told_other.approached != "orange_juice_1"
+
+
+def test_a_suite_that_none_knows_gets_the_default_and_a_note():
+    config = EvalConfig(suite=("libero_object", "libero_goal"))
+    assert config.policy_name == "bundled"
+    assert any("trained on libero_spatial alone" in note for note in make_plan(config).notes)

@@ -164,8 +164,8 @@ def _locate(checkpoint: str) -> tuple[Path, str]:
     Raises:
         ConfigError: no such folder, or the hub does not have it or cannot be reached.
     """
-    if checkpoint == bundled.NAME:
-        return bundled.CHECKPOINT, bundled.NAME
+    if checkpoint in bundled.POLICIES:
+        return bundled.POLICIES[checkpoint].folder, checkpoint
     folder = Path(checkpoint).expanduser()
     if checkpoint and folder.is_dir():
         return folder.resolve(), _name(folder.resolve())

@@ -16,7 +16,7 @@ class PolicyChoice:
     """A policy and how to run it; enough for any process to load it.
 
     Attributes:
-        name: an entry of `SCRIPTED`, `bundled`, a checkpoint folder, or a hub id.
+        name: an entry of `SCRIPTED` or of `bundled.POLICIES`, a checkpoint folder, or a hub id.
         device: `auto`, `cuda`, `mps` or `cpu`.
         n_action_steps: actions executed per chunk; `None` for the policy's own number.
         batch_size: samples per call of the network.
@@ -94,8 +94,8 @@ def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> Non
         ConfigError: a mistyped name, a broken checkpoint, or a task that a scripted policy cannot do.
     """
     if not choice.scripted:
-        if choice.name != bundled.NAME and "/" not in choice.name and not Path(choice.name).exists():
-            known = [bundled.NAME, *SCRIPTED]
+        if choice.name not in bundled.POLICIES and "/" not in choice.name and not Path(choice.name).exists():
+            known = [*bundled.POLICIES, *SCRIPTED]
             raise ConfigError(f"--policy: no policy or folder '{choice.name}'{nearest(choice.name, known)}")
         from simeval.policies.checkpoint import read
 

@@ -1,15 +1,39 @@
-"""The bundled policy: a small SmolVLA, trained from scratch in the bundled scenes. See MODEL_CARD.md.
+"""The bundled policies: small SmolVLAs, trained from scratch in the bundled scenes, one per suite. See MODEL_CARD.md.
 
-`checkpoint/` is an ordinary lerobot checkpoint. The modules beside it made it, and are not needed to run it:
+Each checkpoint is an ordinary lerobot one. The modules beside them made them, and are not needed to run them:
 `python -m simeval.policies.bundled.train --help`.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint in the package.
+
+    Attributes:
+        folder: where it is.
+        suites: what it has seen demonstrations of.
+    """
+
+    folder: Path
+    suites: tuple[str, ...]
+
+
 NAME = "bundled"
-"""What `--policy` calls it."""
+"""The default policy."""
 
-CHECKPOINT = Path(__file__).parent / "checkpoint"
+POLICIES: Mapping[str, Trained] = {
+    NAME: Trained(_HERE / "checkpoint", ("libero_spatial",)),
+    "bundled-object": Trained(_HERE / "checkpoint_object", ("libero_object",)),
+}
+"""By what `--policy` calls them."""
 
-TRAINED_ON = ("libero_spatial",)
-"""Suites that it has seen demonstrations of."""
+
+def default(suites: Sequence[str]) -> str:
+    """The name of the one that has seen all of these suites; `NAME` where none has."""
+    return next((name for name, found in POLICIES.items() if set(suites) <= set(found.suites)), NAME)
