@@ -27,7 +27,7 @@ def reference() -> Run:
     return Run.load(RESULTS / "reference")
 
 
-@pytest.mark.parametrize("name", ["reference", "clean"])
+@pytest.mark.parametrize("name", ["reference", "clean", "object"])
 def test_every_planned_episode_ran(name):
     run = Run.load(RESULTS / name)
     assert len(run.results) == run.manifest["episodes"] == len(make_plan(from_mapping(run.manifest["config"])).episodes)
@@ -40,8 +40,9 @@ def test_the_recipe_is_what_was_run(reference):
     assert make_plan(recipe).episodes == make_plan(from_mapping(reference.manifest["config"])).episodes
 
 
-def test_the_bundled_policy_reaches_its_target_on_the_published_initial_states():
-    episodes = Run.load(RESULTS / "clean").episodes
+@pytest.mark.parametrize("name", ["clean", "object"])
+def test_the_bundled_policies_reach_their_target_on_the_published_initial_states(name):
+    episodes = Run.load(RESULTS / name).episodes
     (overall,) = success_table(episodes)
     assert (overall.n, overall.tasks) == (500, 10)
     assert overall.rate >= 0.7
@@ -80,16 +81,18 @@ def test_the_stored_summary_is_that_of_the_rows(reference):
     assert json.loads((reference.folder / "summary.json").read_text()) == json.loads(json.dumps(summarise(reference)))
 
 
-def test_a_sample_of_the_episodes_has_the_same_outcome_again(reference):
-    here, there = provenance.cpu_model(), reference.manifest["host"]["cpu"]
+@pytest.mark.parametrize("name", ["reference", "object"])
+def test_a_sample_of_the_episodes_has_the_same_outcome_again(name):
+    run = Run.load(RESULTS / name)
+    here, there = provenance.cpu_model(), run.manifest["host"]["cpu"]
     if here != there:
         pytest.skip(f"libraries round by processor: this is {here}, the run was made on {there}")
-    if (opengl := provenance.gl_renderer()) != reference.manifest["identity"]["opengl"]:
+    if (opengl := provenance.gl_renderer()) != run.manifest["identity"]["opengl"]:
         pytest.skip(f"renderers draw differently: this is {opengl}")
-    sample = random.Random(0).sample(reference.results, SAMPLE)
+    sample = random.Random(0).sample(run.results, SAMPLE)
     assets = resolve_assets("bundled")
-    assert provenance.folder_digest(assets) == reference.manifest["identity"]["settings"]["assets"]
-    worker = EpisodeWorker(WorkerSetup(PolicyChoice("bundled"), assets, "none"))
+    assert provenance.folder_digest(assets) == run.manifest["identity"]["settings"]["assets"]
+    worker = EpisodeWorker(WorkerSetup(PolicyChoice(run.manifest["identity"]["policy"]["name"]), assets, "none"))
     for stored in sorted(sample, key=lambda result: result.spec.task):
         again = worker.run(stored.spec).result
         for field in IDENTITY:
