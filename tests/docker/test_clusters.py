@@ -67,6 +67,14 @@ def test_compose_asks_for_the_callers_ids_rather_than_guessing():
     assert {service["user"] for service in services.values()} == {"1234:5678"}
 
 
+def test_every_user_of_a_server_has_a_cache_of_their_own():
+    """What one user id has written there, another could not add to."""
+    names = {compose(UID=uid, GID="5")["volumes"]["cache"]["name"] for uid in ("1000", "1001")}
+    assert names == {"simeval_cache_1000", "simeval_cache_1001"}
+    manual = re.findall(r'-v "?([^:]*):/home/simeval/.cache', (DOCKER / "README.md").read_text())
+    assert manual == ["simeval_cache_$(id -u)"]
+
+
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
     return compose(UID="1", GID="1", RAY_WORKERS="3", RAY_WORKER_CPUS="7")["services"]

@@ -4,12 +4,15 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from simeval.doctor import CHECKS
 from simeval.doctor.installed import read_lock
@@ -136,7 +139,8 @@ def test_the_packages_are_those_of_the_lock_and_nothing_else():
     assert "-r requirements.lock" in install
     (ours,) = [run for run in STAGES["application"].all("RUN") if "pip install" in run]
     assert "--no-deps" in ours
-    assert "--no-build-isolation" in ours, "a build must not fetch anything"
+    offline = {"--no-build-isolation", "--disable-pip-version-check"}
+    assert offline <= set(ours.split()), "a build must not fetch anything"
 
 
 def test_a_source_change_rebuilds_neither_system_nor_packages():
@@ -208,20 +212,36 @@ def test_what_is_private_or_huge_is_not_sent(path):
     assert not sent(path)
 
 
+def names_of(lines: Iterable[str]) -> set[str]:
+    """The pinned packages among these requirements, without those for an extra or another platform."""
+    asked = map(Requirement, lines)
+    return {canonical(one.name) for one in asked if not one.marker or one.marker.evaluate({"extra": ""})} & LOCK.keys()
+
+
+def reached_from(names: set[str]) -> set[str]:
+    """These packages, what they ask for, what that asks for, and so on."""
+    found: set[str] = set()
+    while names:
+        found |= names
+        # bddl asks for pytest, but only its own tests import it.
+        names = {
+            asked
+            for name in names
+            for asked in names_of(requires(name) or ()) - found
+            if (name, asked) != ("bddl", "pytest")
+        }
+    return found
+
+
 def test_the_packages_that_are_left_out_are_not_missed():
-    """No package of a release needs a test tool, and none of the CPU variant is for GPUs only."""
+    """A release is without what only the test tools need, and the CPU variant without what is for GPUs only."""
     tests, gpu = (re.compile((DOCKER / name).read_text().strip()) for name in ("only-tests.txt", "only-gpu.txt"))
     pins = [f"{name}=={version}" for name, version in LOCK.items()]
-    left_out = {pin.split("==")[0] for pin in pins if tests.search(pin)}
-    assert {"mypy", "pytest", "ruff", "hypothesis"} <= left_out
-    assert "torch" not in left_out
-    for name in LOCK.keys() - left_out:
-        needed = {
-            canonical(re.split(r"[ ;<>=!~\[(]", line)[0]) for line in requires(name) or () if "extra ==" not in line
-        }
-        # bddl asks for pytest, but only its own tests import it.
-        needless = {"pytest"} if name == "bddl" else set()
-        assert not (needed - needless) & left_out, f"{name} needs {needed & left_out}"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    tools = reached_from(names_of(project["optional-dependencies"]["dev"]))
+    assert {"mypy", "pytest", "ruff", "hypothesis"} <= tools
+    ours = reached_from(names_of(project["dependencies"]) | LOCK.keys() - tools)
+    assert {pin.split("==")[0] for pin in pins if tests.search(pin)} == tools - ours
     for pin in pins:
         assert bool(gpu.search(pin)) == bool(re.match(r"(nvidia|cuda|triton)\b", pin)), pin
 
