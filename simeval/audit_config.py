@@ -82,6 +82,11 @@ class AuditConfig:
     plugin: tuple[str, ...] = option(
         (), "Python file with perturbation axes of your own; repeatable. Those of the run are always there."
     )
+    workers: int | None = option(
+        None,
+        "Workers that draw the frames of a run ahead of the policy; 0 draws in this process.  "
+        "[default: one per core that the policy leaves, at most 8; 0 for few views]",
+    )
     out: str | None = option(None, "Audit folder.  [default: RUN/audit; results/audit-<dataset>]")
 
     def __post_init__(self) -> None:
@@ -91,6 +96,10 @@ class AuditConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{flag(name)} {value}: must be at least 1")
+        if self.workers is not None and self.workers < 0:
+            raise ConfigError(f"--workers {self.workers}: must be at least 0")
+        if self.workers and self.dataset is not None:
+            raise ConfigError(f"--workers {self.workers}: is about frames of a run, and these are of a dataset")
         _ = self.seed_numbers
         if self.run is not None:
             for name in ("episodes", "frame_seed", "camera_keys", "upside_down", "revision"):

@@ -35,8 +35,8 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
             ray.init(address=address, **quiet)
         else:
             os.environ.update(ONE_THREAD)
-            cpus = max(os.cpu_count() or 1, workers)
-            own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": 200_000_000}
+            # One process waits for each CPU of Ray's from the start; those beyond the workers would be for nothing.
+            own = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 200_000_000}
             # Without "local" Ray would join whatever cluster happens to run on this machine, or RAY_ADDRESS names.
             ray.init(address="local", **own, **quiet)
     except Exception as error:  # noqa: BLE001  on a machine that is too busy Ray raises a bare Exception

@@ -59,6 +59,9 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.audit.base", "simeval.audit.replay", "simeval.instructions", "simeval.policies.base"}
     | {"simeval.seeding", "simeval.store", "envs.base", "envs.build", "envs.suites"}
     | {"perturbations.base", "perturbations.condition"},
+    "simeval.audit.drawing": {
+        *("simeval.audit.base", "simeval.cluster", "simeval.errors", "simeval.nodes", "simeval.plugins"),
+    },
     "simeval.audit.measure": LEAVES
     | {"simeval.audit.attention", "simeval.audit.base", "simeval.audit.representation", "simeval.policies.base"}
     | {"simeval.policies.representations", "simeval.stats.drift", "envs.base", "perturbations.condition"},
@@ -236,6 +239,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.audit.base": set(),
     "simeval.audit.replay": {"numpy"},
     "simeval.audit.run_frames": {"numpy"},
+    "simeval.audit.drawing": {"ray"},
     "simeval.audit.measure": {"numpy"},
     "simeval.audit.folder": set(),
     "simeval.audit.summary": {"numpy"},

@@ -72,6 +72,38 @@ class View:
     recorded: ActionChunk | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ViewRequest:
+    """Views that are wanted together; see `FrameSource.views`.
+
+    Attributes:
+        frames: of one cluster, at least one.
+        condition: one that can be seen on them; the clean one for clean views.
+        seed: root of the random streams.
+        floor: with another sampling noise than otherwise.
+    """
+
+    frames: tuple[Frame, ...]
+    condition: Condition
+    seed: int
+    floor: bool = False
+
+
+Block = Sequence[ViewRequest]
+"""What is drawn in one place, in order: the clean views of some frames, those of conditions, the clean ones again."""
+
+
+class Draw(Protocol):
+    """Somebody who draws."""
+
+    def __call__(self, blocks: Sequence[Block], /) -> Iterator[View]:
+        """Views of all frames of all requests of all blocks, in that order.
+
+        Raises:
+            ConfigError: a view cannot be drawn. Those before its request were yielded.
+        """
+
+
 class FrameSource(Protocol):
     """Frames, and how to look at them under a condition."""
 

@@ -6,21 +6,22 @@ Non-obvious behaviour:
 - The clean prediction of a frame and seed is made once and shared by its conditions.
 - The repeat control is the clean view drawn and predicted again, after the conditions have been drawn. Its drift must
   be exactly 0; otherwise something leaks from one prediction into another, and no drift could be trusted.
-- Views are drawn between two calls of the policy, in the same thread: a thread beside it was measured to be several
-  times slower, because the simulator's many short calls wait for Python's lock each time.
+- Views are drawn between two calls of the policy, in the same thread, or ahead of it by processes of their own
+  (`simeval.audit.drawing`). A thread beside the policy's was measured to be several times slower, because the
+  simulator's many short calls wait for Python's lock each time.
 - The policy gets whole batches over frames and conditions, so that one that pads its calls wastes nothing.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby, islice
 
 import numpy as np
 
 from envs.base import ACTION_SIZE
 from perturbations.condition import Condition
 from simeval.audit.attention import Gaze
-from simeval.audit.base import FLOOR, DriftRow, Frame, FrameSource, Key, View
+from simeval.audit.base import FLOOR, Block, Draw, DriftRow, Frame, FrameSource, Key, View, ViewRequest
 from simeval.audit.representation import Vectors, distances, pooled
 from simeval.errors import ConfigError, error_line
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
@@ -149,6 +150,7 @@ def measure(
     wanted: Measurement,
     *,
     done: Collection[Key] = (),
+    draw: Draw | None = None,
 ) -> Iterator[list[Measured]]:
     """Measure what is not done yet; yields the rows of one batch after the other, in the order of `keys`.
 
@@ -157,12 +159,14 @@ def measure(
         policy: what is audited.
         wanted: what is measured.
         done: keys that need not be measured again.
+        draw: who draws the views of the source; `None` for this process, as they are needed.
 
     Raises:
         ConfigError: the repeat control drifted, or a view cannot be drawn or predicted. Rows before it were yielded.
     """
     comparison = _Comparison(wanted, policy.spec.name, first=(source.frames()[0].id, wanted.seeds[0]))
-    for batch in _batches(_jobs(source, wanted, frozenset(done)), wanted.batch_size):
+    jobs = _jobs(source.frames(), wanted, frozenset(done), draw or _drawn_here(source))
+    for batch in _batches(jobs, wanted.batch_size):
         answers = iter(_answers(policy, batch, representation=wanted.representation))
         found: list[Measured] = []
         try:
@@ -183,16 +187,33 @@ def _blocks(frames: Sequence[Frame], wanted: Measurement) -> Iterator[tuple[list
                 yield cluster[start : start + BLOCK], seed
 
 
-def _jobs(source: FrameSource, wanted: Measurement, done: frozenset[Key]) -> Iterator[_Job]:
-    clean, floor = Condition(), len(wanted.conditions) + 1
-    for block, seed in _blocks(source.frames(), wanted):
-        left = [[f for f in block if (f.id, label, seed) not in done] for label in wanted.labels]
-        needed = [frame for frame in block if any(frame in frames for frames in left)]
-        yield from (_Job(None, seed, view) for view in source.views(needed, clean, seed))
-        for number, (label, frames) in enumerate(zip(wanted.labels, left, strict=True)):
-            condition = wanted.conditions[number] if number < len(wanted.conditions) else clean
-            for view in source.views(frames, condition, seed, floor=number == floor):
-                yield _Job(label, seed, view)
+def _drawn_here(source: FrameSource) -> Draw:
+    def draw(blocks: Sequence[Block], /) -> Iterator[View]:
+        for request in chain.from_iterable(blocks):
+            yield from source.views(request.frames, request.condition, request.seed, floor=request.floor)
+
+    return draw
+
+
+def _jobs(frames: Sequence[Frame], wanted: Measurement, done: frozenset[Key], draw: Draw) -> Iterator[_Job]:
+    asked = [_asked(block, seed, wanted, done) for block, seed in _blocks(frames, wanted)]
+    views = draw([[request for _, request in block] for block in asked if block])
+    for label, request in chain.from_iterable(asked):
+        for view in islice(views, len(request.frames)):
+            yield _Job(label, request.seed, view)
+
+
+def _asked(
+    block: Sequence[Frame], seed: int, wanted: Measurement, done: frozenset[Key]
+) -> list[tuple[str | None, ViewRequest]]:
+    """What is still to be drawn of a block, and the labels of its jobs."""
+    clean = Condition()
+    left = [tuple(f for f in block if (f.id, label, seed) not in done) for label in wanted.labels]
+    needed = tuple(frame for frame in block if any(frame in frames for frames in left))
+    asked: list[tuple[str | None, ViewRequest]] = [(None, ViewRequest(needed, clean, seed))]
+    for label, condition, frames in zip(wanted.labels, (*wanted.conditions, clean, clean), left, strict=True):
+        asked.append((label, ViewRequest(frames, condition, seed, floor=label == FLOOR)))
+    return [(label, request) for label, request in asked if request.frames]
 
 
 def _batches(jobs: Iterator[_Job], size: int) -> Iterator[list[_Job]]:

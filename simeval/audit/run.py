@@ -14,6 +14,7 @@ from simeval import plugins, provenance
 from simeval.api import GPU_BATCH, assets_of
 from simeval.audit.attention import write_attention
 from simeval.audit.base import DriftRow, FrameSource, Key
+from simeval.audit.drawing import drawing, usual_workers
 from simeval.audit.folder import SCHEMA_VERSION, Audit, AuditWriter
 from simeval.audit.measure import Measured, Measurement, keys, measure
 from simeval.audit.progress import AuditProgress, Outlook, Silent
@@ -146,13 +147,15 @@ def _carry_out(
     all_keys = keys(listed, wanted)
     manifest = _manifest(about, len(listed), len(all_keys), config)
     with AuditWriter(subject.folder, manifest, all_keys) as writer, _vectors(subject.folder, wanted) as keep:
-        progress.start(_outlook(subject, about, wanted, len(listed), len(all_keys), len(writer.done)))
+        workers = _workers(config, subject, len(all_keys) - len(writer.done))
+        progress.start(_outlook(subject, about, wanted, len(listed), len(all_keys), len(writer.done), workers))
         try:
-            for found in measure(frames.source, policy, wanted, done=writer.done):
-                keep([(one.row.key, one.vectors) for one in found if one.vectors is not None])
-                _draw_attention(subject.folder, policy.spec.name, found)
-                writer.write([one.row for one in found])
-                progress.advance(len(found))
+            with drawing(frames.source, subject.own, workers) as draw:
+                for found in measure(frames.source, policy, wanted, done=writer.done, draw=draw):
+                    keep([(one.row.key, one.vectors) for one in found if one.vectors is not None])
+                    _draw_attention(subject.folder, policy.spec.name, found)
+                    writer.write([one.row for one in found])
+                    progress.advance(len(found))
         finally:
             progress.stop()
             frames.close()
@@ -297,13 +300,23 @@ def _manifest(about: Mapping[str, Any], frames: int, rows: int, config: AuditCon
     }
 
 
+def _workers(config: AuditConfig, subject: _Subject, views: int) -> int:
+    """How many workers draw what is left."""
+    if not views or subject.run is None:
+        return 0
+    if config.workers is not None or subject.origin.suite == ("toy",):
+        return config.workers or 0
+    return usual_workers(views, gpu=not subject.choice.scripted and has_gpu(subject.choice.device))
+
+
 def _outlook(
-    subject: _Subject, about: Mapping[str, Any], wanted: Measurement, frames: int, rows: int, done: int
+    subject: _Subject, about: Mapping[str, Any], wanted: Measurement, frames: int, rows: int, done: int, workers: int
 ) -> Outlook:
+    drawn = f", drawn by {workers} worker{'s' * (workers > 1)}" if workers else ""
     seeds = f"{len(wanted.seeds)} seeds" if len(wanted.seeds) > 1 else "1 seed"
     text = (
         f"{subject.choice.name}: {frames} frames x {len(wanted.conditions)} conditions x {seeds}, with clean view, "
-        f"repeat control and noise floor {wanted.predictions(frames)} predictions -> {subject.folder}"
+        f"repeat control and noise floor {wanted.predictions(frames)} predictions{drawn} -> {subject.folder}"
     )
     return Outlook(text, _notes(about), rows, done)
 

@@ -61,9 +61,20 @@ class RunFrames:
     listed: tuple[Frame, ...]
     notes: tuple[str, ...]
     _episodes: Mapping[str, EpisodeResult]
-    _scenes: EnvCache
+    _assets: Path | None
     _looks: Mapping[str, int]
+    _scenes: EnvCache = field(init=False)
     _replay: tuple[str, Replay] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._scenes = EnvCache(self._assets)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For another process: no scene that is built, and no rows of the run that it does not need.
+        run = Run(self.run.folder, self.run.manifest)
+        chosen = {pair_id: self._episodes[pair_id] for pair_id in self._looks}
+        about = (self.policy, self.identity, self.listed, self.notes)
+        return RunFrames, (run, *about, chosen, self._assets, self._looks)
 
     @staticmethod
     def open(
@@ -115,7 +126,7 @@ class RunFrames:
             "sha256": _digest(listed, episodes),
         }
         notes = _notes(run, len(episodes), missing)
-        return RunFrames(run, policy, identity, listed, notes, episodes, EnvCache(assets), looks)
+        return RunFrames(run, policy, identity, listed, notes, episodes, assets, looks)
 
     @property
     def root_seed(self) -> int:

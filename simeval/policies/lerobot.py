@@ -20,6 +20,7 @@ Non-obvious behaviour:
 """
 
 import contextlib
+import gc
 import io
 import logging
 import os
@@ -76,8 +77,8 @@ def load(
     if batch_size < 1:
         raise ConfigError(f"the policy's batch size is {batch_size}, it must be at least 1")
     found = read(checkpoint, n_action_steps=n_action_steps)
-    chosen = _choose_device(device)
-    with _quiet() as printed:
+    with _quiet() as printed, _uncollected():
+        chosen = _choose_device(device)
         # Third-party model code can break in any way; the user needs one line, and the cause stays attached.
         try:
             with contextlib.nullcontext() if found.vlm and found.vlm_name else hub_or_cache():
@@ -358,6 +359,18 @@ def _quiet() -> Iterator[io.StringIO]:
             yield printed
     finally:
         logging.disable(level)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause the garbage collector: imports make a million objects that stay, and it would visit them all the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -212,6 +212,8 @@ def test_a_checkpoint_says_its_unit_and_what_it_makes_of_a_frame(run, tiny_smolv
         (["RUN", "--n-action-steps", "3"], "--n-action-steps: 'seeker' is scripted"),
         (["RUN", "--representation"], "policy 'seeker' does not expose representations"),
         (["RUN", "--recipe", "maxi"], "--recipe: no 'maxi'"),
+        (["RUN", "--workers", "-1"], "--workers -1: must be at least 0"),
+        (["--dataset", "x/y", "--workers", "2"], "--workers 2: is about frames of a run, and these are of a dataset"),
     ],
 )
 def test_impossible_requests_are_one_line(run, tmp_path, words, said):
@@ -252,6 +254,7 @@ def test_settings_survive_a_round_trip_through_yaml():
     full = AuditConfig(
         run="there", perturb=("noise:0.1",), frames="replay", per_episode=3, max_frames=9, seeds="0,4", policy="zero",
         n_action_steps=2, device="cpu", batch_size=2, representation=True, recipe="mini", plugin=("mine.py",), out="o",
+        workers=2,
     )  # fmt: skip
     for config in (full, AuditConfig(dataset="a/b", episodes="0-3", frame_seed=2)):
         assert audit_from_mapping(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config

@@ -1,18 +1,24 @@
 """What an audit costs beside the policy: `simeval audit` against bare inference for the same number of predictions.
 
-    python tests/benchmarks/audit_overhead.py [--frames 120] [--kind start|replay|dataset] [--rounds 4]
+    python tests/benchmarks/audit_overhead.py [--frames 120] [--kind start|replay|dataset] [--workers 1] [--rounds 4]
 
 A run or a dataset (6 episodes of 20 frames, 256 px) is made first, not timed. Then both sides take turns in this
 process: the audit of a part of the frames, with everything that belongs to it (of a run, its episodes executed again;
 pictures drawn and perturbed, drift, fsynced rows), and `policy.act` on one and the same input, as often, in the same
-batches. Printed per part and in all: seconds of the wall clock and of all threads' CPU, and the ratios.
+batches. Printed per part and in all: seconds of the wall clock, of CPU here (all threads) and in the workers, and
+how many times bare inference that is. The start of Ray and of the workers, up to a first view from each, is reported
+apart and not in the ratios.
 """
 
 import argparse
+import contextlib
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from envs.rendering import select_backend
 
@@ -20,7 +26,9 @@ select_backend()
 
 from perturbations.spec import parse_sweep  # noqa: E402  MuJoCo reads its backend when it is imported
 from simeval.api import assets_of, evaluate  # noqa: E402
+from simeval.audit.base import ViewRequest  # noqa: E402
 from simeval.audit.dataset_frames import DatasetFrames  # noqa: E402
+from simeval.audit.drawing import drawing  # noqa: E402
 from simeval.audit.folder import AuditWriter  # noqa: E402
 from simeval.audit.measure import Measurement, keys, measure  # noqa: E402
 from simeval.audit.run_frames import RunFrames  # noqa: E402
@@ -49,30 +57,52 @@ class Part:
         return self._frames
 
 
-def clocks() -> tuple[float, float]:
-    return time.perf_counter(), time.process_time()
+@dataclass(frozen=True)
+class Cost:
+    """Seconds: of the wall clock, of CPU in this process and in the workers."""
+
+    wall: float = 0.0
+    here: float = 0.0
+    workers: float = 0.0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.wall + other.wall, self.here + other.here, self.workers + other.workers)
+
+    def __sub__(self, other: "Cost") -> "Cost":
+        return Cost(self.wall - other.wall, self.here - other.here, self.workers - other.workers)
+
+    def __str__(self) -> str:
+        return f"{self.wall:.1f} s (CPU {self.here:.1f}, in workers {self.workers:.1f})"
+
+    def over(self, bare: "Cost") -> str:
+        here, workers = self.here / bare.here, self.workers / bare.here
+        return f"{self.wall / bare.wall:.2f} times (CPU {here:.2f}, in workers {workers:.2f})"
 
 
-def since(start: tuple[float, float]) -> tuple[float, float]:
-    return time.perf_counter() - start[0], time.process_time() - start[1]
+def now() -> Cost:
+    workers = 0.0
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            workers += sum(child.cpu_times()[:2]) if child.name().startswith("ray::DrawingW") else 0.0
+    return Cost(time.perf_counter(), time.process_time(), workers)
 
 
-def bare(policy: Policy, request: PolicyInput, count: int, batch: int) -> tuple[float, float]:
-    start = clocks()
+def bare(policy: Policy, request: PolicyInput, count: int, batch: int) -> Cost:
+    start = now()
     for done in range(0, count, batch):
         policy.act([request] * min(batch, count - done))
-    return since(start)
+    return now() - start
 
 
-def audited(source, policy: Policy, wanted: Measurement, folder: Path) -> tuple[tuple[float, float], int]:
-    start = clocks()
+def audited(source, policy: Policy, wanted: Measurement, folder: Path, draw) -> tuple[Cost, int]:
+    start = now()
     expected = keys(source.frames(), wanted)
     manifest = {"identity": dict(source.identity)}
     with AuditWriter(folder, manifest, expected) as writer:
-        for found in measure(source, policy, wanted):
+        for found in measure(source, policy, wanted, draw=draw):
             writer.write([one.row for one in found])
     infeasible = (folder / "drift.jsonl").read_text().count('"drift_exec":null')
-    return since(start), wanted.predictions(len(source.frames())) - infeasible
+    return now() - start, wanted.predictions(len(source.frames())) - infeasible
 
 
 def source_of(wanted: argparse.Namespace, policy: Policy, scratch: Path) -> RunFrames | DatasetFrames:
@@ -89,11 +119,47 @@ def source_of(wanted: argparse.Namespace, policy: Policy, scratch: Path) -> RunF
     return RunFrames.open(run, assets_of(run), policy=policy.spec, **chosen)
 
 
+@contextlib.contextmanager
+def drawn(source: RunFrames | DatasetFrames, workers: int):
+    """Who draws, ready to."""
+    start = now()
+    with drawing(source, (), workers) as draw:
+        if workers:
+            frames = source.frames()
+            some = [frames[number * len(frames) // workers] for number in range(workers)]
+            list(draw([[ViewRequest((frame,), parse_sweep("none")[0], 0)] for frame in some]))
+            print(f"{workers} workers: a first view from each after {now() - start}")
+        yield draw
+
+
+def compare(wanted: argparse.Namespace, policy: Policy, source, draw, scratch: Path) -> None:
+    """Both sides in turns, a part of the frames each time."""
+    frames = source.frames()
+    variants = ON_A_DATASET if wanted.kind == "dataset" else VARIANTS
+    conditions = tuple(condition for text in variants for condition in parse_sweep(text))
+    scale = ActionScale(policy.spec.action_std, policy.spec.n_action_steps)
+    protocol = Measurement(conditions, (0,), scale, batch_size=wanted.batch_size)
+    request = next(source.views(frames[:1], conditions[2], 0)).request
+    if isinstance(source, RunFrames):
+        source.close()
+    bare(policy, request, 20, wanted.batch_size)
+    print(f"{len(frames)} {wanted.kind} frames x {len(conditions)} variants, batch {wanted.batch_size}")
+    in_all = Cost(), Cost()
+    for number in range(wanted.rounds):
+        part = Part(source, tuple(frames[number * len(frames) // wanted.rounds :][: len(frames) // wanted.rounds]))
+        took, count = audited(part, policy, protocol, scratch / f"audit{number}", draw)
+        alone = bare(policy, request, count, wanted.batch_size)
+        in_all = in_all[0] + alone, in_all[1] + took
+        print(f"{count} predictions: bare {alone}, audit {took}: {took.over(alone)}", flush=True)
+    print(f"in all: {in_all[1].over(in_all[0])} bare inference")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--kind", choices=["start", "replay", "dataset"], default="replay")
     parser.add_argument("--per-episode", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=0, help="that draw; 0 draws in this process")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--tasks", default="0-2")
@@ -103,31 +169,8 @@ def main() -> None:
     policy = load_policy(PolicyChoice("bundled", "cpu", batch_size=wanted.batch_size))
     with tempfile.TemporaryDirectory() as scratch:
         source = source_of(wanted, policy, Path(scratch))
-        frames = source.frames()
-        variants = ON_A_DATASET if wanted.kind == "dataset" else VARIANTS
-        conditions = tuple(condition for text in variants for condition in parse_sweep(text))
-        scale = ActionScale(policy.spec.action_std, policy.spec.n_action_steps)
-        protocol = Measurement(conditions, (0,), scale, batch_size=wanted.batch_size)
-        request = next(source.views(frames[:1], conditions[2], 0)).request
-        if isinstance(source, RunFrames):
-            source.close()
-        bare(policy, request, 20, wanted.batch_size)
-        print(f"{len(frames)} {wanted.kind} frames x {len(conditions)} variants, batch {wanted.batch_size}")
-        total = [[0.0, 0.0], [0.0, 0.0]]
-        for number in range(wanted.rounds):
-            part = Part(source, tuple(frames[number * len(frames) // wanted.rounds :][: len(frames) // wanted.rounds]))
-            took, count = audited(part, policy, protocol, Path(scratch) / f"audit{number}")
-            alone = bare(policy, request, count, wanted.batch_size)
-            for clock in range(2):
-                total[0][clock] += alone[clock]
-                total[1][clock] += took[clock]
-            print(
-                f"{count} predictions: bare {alone[0]:.1f} s (CPU {alone[1]:.1f}), audit {took[0]:.1f} s "
-                f"(CPU {took[1]:.1f}), ratio {took[0] / alone[0]:.2f} (CPU {took[1] / alone[1]:.2f})",
-                flush=True,
-            )
-        (wall, cpu), (audit_wall, audit_cpu) = total
-        print(f"in all: wall clock {audit_wall / wall:.2f} times bare inference, CPU {audit_cpu / cpu:.2f} times")
+        with drawn(source, wanted.workers) as draw:
+            compare(wanted, policy, source, draw, Path(scratch))
 
 
 if __name__ == "__main__":
