@@ -95,18 +95,23 @@ def silence() -> Iterator[None]:
 
 def _write_config() -> None:
     root = libero_root()
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "simeval" / "libero"
-    try:
-        base.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        base = Path(tempfile.gettempdir()) / f"simeval-libero-{os.getuid()}"
-        base.mkdir(parents=True, exist_ok=True)
     paths = {"benchmark_root": root, "bddl_files": root / "bddl_files", "init_states": root / "init_files"}
     paths |= {"datasets": root.parent / "datasets", "assets": root / "assets"}
-    with tempfile.NamedTemporaryFile("w", dir=base, delete=False, suffix=".yaml") as file:
-        file.writelines(f"{key}: {path}\n" for key, path in paths.items())
-    Path(file.name).replace(base / "config.yaml")
+    lines = [f"{key}: {path}\n" for key, path in paths.items()]
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "simeval" / "libero"
+    try:
+        _write_whole(base / "config.yaml", lines)
+    except OSError:  # no room, or another user's
+        base = Path(tempfile.gettempdir()) / f"simeval-libero-{os.getuid()}"
+        _write_whole(base / "config.yaml", lines)
     os.environ["LIBERO_CONFIG_PATH"] = str(base)
+
+
+def _write_whole(path: Path, lines: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, suffix=".yaml") as file:
+        file.writelines(lines)
+    Path(file.name).replace(path)
 
 
 @cache

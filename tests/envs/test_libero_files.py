@@ -61,15 +61,29 @@ def test_a_file_that_is_no_zip_is_refused(tmp_path):
         init_states(path)
 
 
-def test_importing_libero_asks_nothing_and_says_nothing(tmp_path):
+def importing_libero(home, **environment: str) -> subprocess.CompletedProcess:
     code = "from envs.libero_files import import_libero; import_libero(); import sys; sys.exit('torch' in sys.modules)"
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "MUJOCO_GL": "egl"},
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin", "MUJOCO_GL": "egl"} | environment,
         check=False,
     )
+
+
+def test_importing_libero_asks_nothing_and_says_nothing(tmp_path):
+    done = importing_libero(tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert len(list(tmp_path.rglob("config.yaml"))) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
+    """Another user's, for instance; root may write anywhere, so here a folder is where the file should be."""
+    (tmp_path / ".cache" / "simeval" / "libero" / "config.yaml").mkdir(parents=True)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    done = importing_libero(tmp_path, TMPDIR=str(scratch))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(list(scratch.rglob("config.yaml"))) == 1
