@@ -7,8 +7,9 @@ Non-obvious behaviour:
 - Views come in the order in which they were asked for, whoever drew them.
 - A block is drawn by one worker, which keeps one scene built and one episode executed again; blocks of the same
   episode, or else the same task, go to the same worker as long as it is not `AHEAD` of the policy.
-- A worker that is killed is started again by Ray, and asked again what it had not answered. But for that, the repeat
-  control is drawn by the very worker that drew the conditions before it.
+- A worker that is killed is replaced and the new one asked again. But for that, the repeat control is drawn by the very
+  worker that drew the conditions before it.
+- Ray itself could restart and ask again, but reports every request on its way as failed when a run is interrupted.
 - Views travel pickled: Ray's own way gives arrays that cannot be written, and holds them in its small store.
 - Errors travel as text. An exception object may need a user's plugin to be unpickled.
 """
@@ -76,12 +77,14 @@ class _Worker:
     """A worker, as seen from here.
 
     Attributes:
+        slot: which of them it is, from 0.
         actor: Ray's handle.
         waiting: views asked of it that nobody has looked at.
         last: a frame of the block that it was given last.
     """
 
-    actor: Any
+    slot: int
+    actor: Any = None
     waiting: int = 0
     last: Frame | None = None
 
@@ -92,43 +95,15 @@ class _Worker:
         here = (self.last.suite, self.last.task) == (frame.suite, frame.task)
         return here and self.last.cluster == frame.cluster, here
 
-    def ask(self, stored: Sequence[Any], block: Block) -> list["_Asked"]:
-        """Have a block drawn; see `DrawingWorker.draw`."""
-        self.last = block[0].frames[0]
-        self.waiting += sum(len(request.frames) for request in block)
-        asked = [_Asked(request, self) for request in block]
-        for one in asked:
-            # Only the answer is kept: the future would hold it in Ray's store as well.
-            reply = self.actor.draw.remote(stored, one.request).future()
-            reply.add_done_callback(lambda done, one=one: one.answer.put(done.exception() or done.result()))
-        return asked
-
 
 @dataclass(eq=False, slots=True)
 class _Asked:
-    """A request on its way, and what comes back."""
+    """A request on its way, what comes back, and how many workers it broke."""
 
     request: ViewRequest
     worker: _Worker
     answer: "SimpleQueue[bytes | str | Exception]" = field(default_factory=SimpleQueue)
-
-    def views(self) -> list[View]:
-        """Wait for them.
-
-        Raises:
-            ConfigError: they cannot be drawn.
-        """
-        answer = self.answer.get()
-        if isinstance(answer, str):
-            raise ConfigError(answer)
-        if isinstance(answer, Exception):
-            raise ConfigError(
-                f"{self.request.frames[0].id}, {self.request.condition}: broke {ATTEMPTS} workers: "
-                f"{first_line(answer)}; what was measured before is kept"
-            )
-        self.worker.waiting -= len(self.request.frames)
-        views: list[View] = pickle.loads(answer)
-        return views
+    broke: int = 0
 
 
 class DrawingPool:
@@ -144,11 +119,10 @@ class DrawingPool:
         """
         import ray
 
-        # Nothing else runs in this session, and there may be more workers than cores: no core is reserved.
-        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": ATTEMPTS - 1}
-        actor = ray.remote(DrawingWorker).options(**options)
         self._stored = ray.put(tuple(plugins)), ray.put(source)
-        self._workers = [_Worker(actor.remote(slot)) for slot in range(workers)]
+        self._workers = [_Worker(slot) for slot in range(workers)]
+        for worker in self._workers:
+            self._start(worker)
 
     def draw(self, blocks: Sequence[Block], /) -> Iterator[View]:
         """See `Draw`; one call after the other, each to its end."""
@@ -156,15 +130,57 @@ class DrawingPool:
         share = math.ceil(sum(len(request.frames) for block in blocks for request in block) / len(self._workers))
         while left or asked:
             while left and (worker := _free(self._workers, left[0], min(AHEAD, share))):
-                asked.extend(worker.ask(self._stored, left.popleft()))
-            yield from asked.popleft().views()
+                asked.extend(self._ask(worker, left.popleft()))
+            answer = asked[0].answer.get()
+            if isinstance(answer, str):
+                raise ConfigError(answer)
+            if isinstance(answer, Exception):
+                self._ask_again(asked, answer)
+                continue
+            views: list[View] = pickle.loads(answer)
+            asked.popleft().worker.waiting -= len(views)
+            yield from views
 
-    def close(self) -> None:
-        """End the workers. If Ray ended them while it goes down, it would complain of every request on its way."""
+    def _start(self, worker: _Worker) -> None:
         import ray
 
-        for worker in self._workers:
-            ray.kill(worker.actor)
+        # Nothing else runs in this session, and there may be more workers than cores: no core is reserved.
+        worker.actor = ray.remote(DrawingWorker).options(num_cpus=0, max_restarts=0).remote(worker.slot)
+
+    def _ask(self, worker: _Worker, block: Block) -> list[_Asked]:
+        asked = [_Asked(request, worker) for request in block]
+        for one in asked:
+            self._send(one)
+        worker.last = block[0].frames[0]
+        worker.waiting += sum(len(request.frames) for request in block)
+        return asked
+
+    def _send(self, asked: _Asked) -> None:
+        answer = asked.answer = SimpleQueue()
+        reply = asked.worker.actor.draw.remote(self._stored, asked.request)
+        # Only the answer is kept: the future would hold it in Ray's store as well.
+        reply.future().add_done_callback(lambda done: answer.put(done.exception() or done.result()))
+
+    def _ask_again(self, asked: Sequence[_Asked], error: Exception) -> None:
+        """The worker of the first of them is gone.
+
+        Raises:
+            ConfigError: it has broken others before.
+        """
+        import ray
+
+        first, worker = asked[0], asked[0].worker
+        first.broke += 1
+        if first.broke == ATTEMPTS:
+            raise ConfigError(
+                f"{first.request.frames[0].id}, {first.request.condition}: broke {ATTEMPTS} workers: "
+                f"{first_line(error)}; what was measured before is kept"
+            )
+        ray.kill(worker.actor)  # it may be alive, if what broke was the way to it
+        self._start(worker)
+        for one in asked:
+            if one.worker is worker:
+                self._send(one)
 
 
 def _free(workers: Sequence[_Worker], block: Block, most: int) -> _Worker | None:
@@ -192,8 +208,4 @@ def drawing(source: FrameSource, plugins: Sequence[Plugin], workers: int) -> Ite
         yield None
         return
     with ray_session(None, workers):
-        pool = DrawingPool(source, plugins, workers)
-        try:
-            yield pool.draw
-        finally:
-            pool.close()
+        yield DrawingPool(source, plugins, workers).draw

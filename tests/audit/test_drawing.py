@@ -120,6 +120,7 @@ def test_the_number_of_workers_changes_no_byte(source, number):
     assert audited(source, wanted(batch_size=4), pool.draw) == here
     assert len(workers()) == number
     assert not any(map(has_torch, workers()))
+    assert has_torch(psutil.Process()) == ("torch" in sys.modules), "it is seen where it is"
 
 
 def test_what_is_there_is_not_drawn_again(source):
@@ -253,7 +254,7 @@ def test_a_block_goes_to_who_has_least_to_do_for_it():
         return Frame(f"{cluster}/r0@0", "start", cluster, 0, suite="toy", task=task, pair_id=f"{cluster}/r0")
 
     def chosen(last: list[Frame | None], waiting: list[int], new: Frame) -> int | None:
-        found = [drawing._Worker(None, count, before) for count, before in zip(waiting, last, strict=True)]
+        found = [drawing._Worker(0, None, count, before) for count, before in zip(waiting, last, strict=True)]
         worker = drawing._free(found, [ViewRequest((new,), parse("none"), 0)], 10)
         return found.index(worker) if worker else None
 
