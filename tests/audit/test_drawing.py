@@ -3,6 +3,7 @@
 Ray takes seconds to start, so all tests but those of the command line share one session of it.
 """
 
+import contextlib
 import json
 import os
 import pickle
@@ -102,10 +103,21 @@ def audited(source: FrameSource, what: Measurement, draw: Draw | None = None, do
     return [json.dumps(one.row.row()).encode() for together in found for one in together]
 
 
-def workers() -> list[psutil.Process]:
-    """The workers that this process has started."""
-    found = psutil.Process().children(recursive=True)
-    return [child for child in found if child.is_running() and child.name().startswith("ray::DrawingW")]
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    found = []
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            found += [child] if child.name().startswith("ray::DrawingW") else []
+    return found
+
+
+def workers(number: int) -> list[psutil.Process]:
+    """The workers of this process, once there are so many: those of an earlier test take a moment to end."""
+    until = time.monotonic() + 30
+    while len(found := workers_of(psutil.Process())) != number:
+        assert time.monotonic() < until, found
+        time.sleep(0.05)
+    return found
 
 
 def has_torch(process: psutil.Process) -> bool:
@@ -118,8 +130,7 @@ def test_the_number_of_workers_changes_no_byte(source, number):
     assert any(b"no such thing" in line for line in here)
     pool = DrawingPool(source, (), number)
     assert audited(source, wanted(batch_size=4), pool.draw) == here
-    assert len(workers()) == number
-    assert not any(map(has_torch, workers()))
+    assert not any(map(has_torch, workers(number)))
     assert has_torch(psutil.Process()) == ("torch" in sys.modules), "it is seen where it is"
 
 
@@ -158,14 +169,14 @@ def test_a_worker_that_is_killed_changes_no_row(source, monkeypatch):
     def draw(blocks):
         for number, view in enumerate(pool.draw(blocks)):
             if number == 30:
-                before.extend(workers())
+                before.extend(workers(2))
                 before[0].kill()
             yield view
 
     assert audited(source, wanted(), draw) == here
     assert len(before) == 2
     assert not before[0].is_running()
-    assert before[1] in workers()
+    assert before[1] in workers(2)
 
 
 def test_a_view_that_kills_every_worker_is_one_line_and_what_came_before_is_kept(source, own_axis):
@@ -236,8 +247,7 @@ def test_workers_draw_libero_as_this_process_does(tmp_path):
     assert contents(DrawingPool(source, (), 2).draw(blocks)) == here
     assert len(here) == 24
     assert len({content[5] for content in here}) == 20, "perturbed each in its way; clean views are there twice"
-    assert len(workers()) == 2
-    assert not any(map(has_torch, workers()))
+    assert not any(map(has_torch, workers(2)))
 
 
 def test_views_can_be_written_to(source):
@@ -314,7 +324,7 @@ def stopped(command: list[str], rows: Path, number: signal.Signals) -> tuple[int
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
     children = psutil.Process(process.pid).children(recursive=True)
-    assert sum(child.name().startswith("ray::DrawingW") for child in children) == 2
+    assert len(workers_of(psutil.Process(process.pid))) == 2
     start = time.monotonic()
     if number == signal.SIGKILL:
         process.kill()
