@@ -45,7 +45,8 @@ endif
 		else sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends $$missing; fi; fi
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -r requirements.lock
+	# Compiled here, once: where PYTHONDONTWRITEBYTECODE is set, every process would compile all that it imports.
+	VIRTUAL_ENV=$(VENV) UV_COMPILE_BYTECODE_TIMEOUT=600 $(BIN)/uv pip install -q --compile-bytecode --no-deps -r requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e .
 	@touch $@
 
