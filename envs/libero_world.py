@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from envs.base import CONTROL_HZ, EnvError, Goal, Intervention, Moment, Pose, Privileged, Scene
 from envs.libero_arm import SKIP_POS_VEL, Arm
+from envs.libero_contacts import Contacts
 from envs.libero_files import silence
 from envs.libero_grasp import Grasp
 from envs.libero_names import Things
@@ -99,6 +100,7 @@ class World:
         self.env, self._pristine, self.spares = build_scene(task, assets.resolve(), like.model if like else None)
         self.model: Any = self.env.sim.model._model
         self.data: Any = self.env.sim.data._data
+        self.env.check_contact = Contacts(self.model, self.data).check
         self.seen = mujoco.MjData(self.model)
         self._scratch = mujoco.MjData(self.model)
         self._textures = ModelTextures(self.model)
