@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
             # One process waits for each CPU of Ray's from the start; those beyond the workers would be for nothing.
             own = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 200_000_000}
             # Without "local" Ray would join whatever cluster happens to run on this machine, or RAY_ADDRESS names.
-            ray.init(address="local", **own, **quiet)
+            with without_dashboard():
+                ray.init(address="local", **own, **quiet)
     except Exception as error:  # noqa: BLE001  on a machine that is too busy Ray raises a bare Exception
         what = f"--ray-address {address}" if address else "Ray does not start here (--workers 0 does without)"
         raise ConfigError(f"{what}: {first_line(error)}") from None
@@ -46,6 +48,24 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def without_dashboard() -> Iterator[None]:
+    """Start Ray as where its dashboard's packages are missing.
+
+    `include_dashboard=False` leaves out the page alone. The servers behind it take longest to start of all, more so
+    beside another Ray, with which they quarrel about a port.
+    """
+    needed = "ray.dashboard.optional_deps"
+    before = sys.modules.get(needed)
+    sys.modules[needed] = None  # type: ignore[assignment]  # how Python marks what cannot be imported
+    try:
+        yield
+    finally:
+        del sys.modules[needed]
+        if before is not None:
+            sys.modules[needed] = before
 
 
 def _refuse_silent(address: str) -> None:

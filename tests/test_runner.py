@@ -21,7 +21,7 @@ import pytest
 from helpers import CONDITIONS, lines, rows, toy_config, toy_spec, trace_bytes
 
 from simeval.api import evaluate
-from simeval.cluster import ray_session
+from simeval.cluster import ray_session, without_dashboard
 from simeval.errors import ConfigError
 from simeval.plan import make_plan
 from simeval.policies.registry import PolicyChoice
@@ -304,3 +304,12 @@ def test_a_run_with_workers_killed_in_the_middle_leaves_no_worker_and_resumes_to
     assert last.stderr == ""
     assert rows(folder) == rows(undisturbed.folder)
     assert traces(Run.load(folder)) == traces(undisturbed)
+
+
+def test_ray_starts_here_without_the_servers_of_its_dashboard():
+    from ray._private.utils import get_dashboard_dependency_error
+
+    assert get_dashboard_dependency_error() is None
+    with without_dashboard():
+        assert isinstance(get_dashboard_dependency_error(), ImportError)
+    assert get_dashboard_dependency_error() is None
