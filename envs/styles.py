@@ -9,6 +9,7 @@ Non-obvious behaviour:
 - The pictures are sums of a few waves that fit the unit square, so that they repeat without a seam.
 """
 
+import functools
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -125,11 +126,13 @@ def _name(surface: str, style: str) -> str:
     return f"style_{surface}_{style}"
 
 
+@functools.cache  # every scene that a process builds has all of them
 def picture(style: Style) -> NDArray[np.uint8]:
-    """A style's picture, `uint8[SIZE, SIZE, 3]` RGB, seamless when repeated."""
+    """A style's picture, read-only `uint8[SIZE, SIZE, 3]` RGB, seamless when repeated."""
     y, x = np.mgrid[:SIZE, :SIZE] / SIZE
     level = style.pattern(x, y)
     pixels: NDArray[np.uint8] = np.clip(np.rint(level[..., None] * np.asarray(style.color)), 0, 255).astype(np.uint8)
+    pixels.flags.writeable = False
     return pixels
 
 
