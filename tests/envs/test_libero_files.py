@@ -62,7 +62,12 @@ def test_a_file_that_is_no_zip_is_refused(tmp_path):
 
 
 def importing_libero(home, **environment: str) -> subprocess.CompletedProcess:
-    code = "from envs.libero_files import import_libero; import_libero(); import sys; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from envs.libero_files import import_libero; import_libero()\n"
+        "heavy = {'torch', 'matplotlib'} & sys.modules.keys()\n"
+        "import matplotlib.pyplot\n"
+        "sys.exit(len(heavy))"
+    )
     return subprocess.run(
         [sys.executable, "-c", code],
         stdin=subprocess.DEVNULL,
