@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import functools
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from simeval.config import PLANNED, EvalConfig, from_mapping
 from simeval.errors import ConfigError
 from simeval.plan import Plan, make_plan
 from simeval.policies.base import PolicySpec
-from simeval.policies.registry import PolicyChoice, check_policy, load_policy
+from simeval.policies.registry import PolicyChoice, check_policy, load_policy, smaller_batch
 from simeval.progress import Progress, Silent
 from simeval.runner import RayRunner, Runner, SerialRunner, has_gpu, use_actor
 from simeval.store import (
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 GPU_BATCH = 8
 """Fixed batch on a GPU: independent of the number of workers, so that their number changes no row."""
 
+_log = logging.getLogger("simeval")
+
 
 def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool = False) -> Run:
     """Run what is not finished yet of a configuration's episodes, and return the run.
@@ -65,6 +68,8 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
     progress = progress or Silent()
     with _runner(config, choice, assets) as runner:
         spec = runner.policy_spec()
+        if note := smaller_batch(choice, spec):
+            _log.warning("simeval: %s", note)
         manifest = make_manifest(config, plan, spec, assets)
         with RunWriter(folder, manifest, grow=grow) as writer:
             done = writer.finished

@@ -69,7 +69,8 @@ def load(
         checkpoint: a folder that lerobot saved, or a hub id.
         device: one of `DEVICES`; `auto` takes the best one there is.
         n_action_steps: actions of each chunk to execute; `None` keeps the checkpoint's number.
-        batch_size: samples per call of the network; part of what the outputs depend on.
+        batch_size: samples per call of the network; part of what the outputs depend on. Halved until the device's
+            memory suffices: `spec.fingerprint` has the number in use.
 
     Raises:
         ConfigError: it cannot be found, does not fit, or cannot run here; one line.
@@ -103,7 +104,7 @@ class LerobotPolicy:
         self._parts = parts
         self._device = device
         self._noise = self._try_out()
-        self._batch_size = 1 if self._noise == "global" else batch_size
+        self._batch_size = 1 if self._noise == "global" else self._fitting(batch_size)
         self.spec = PolicySpec(
             name=checkpoint.name,
             n_action_steps=checkpoint.n_action_steps,
@@ -214,6 +215,20 @@ class LerobotPolicy:
             if np.array_equal(chunk, other, equal_nan=True):
                 return noise
         return "global"
+
+    def _fitting(self, batch_size: int) -> int:
+        """So many samples per call, or half as many as often as it takes the device to have the memory."""
+        import torch
+
+        while batch_size > 1:
+            try:
+                self._predict([self._blank("")] * batch_size, self._noise, global_seed=0)
+            except torch.OutOfMemoryError:
+                batch_size //= 2
+                torch.cuda.empty_cache()
+            else:
+                break
+        return batch_size
 
     def _check_chunk(self, chunk: NDArray[np.float32]) -> None:
         wanted = self._checkpoint.n_action_steps

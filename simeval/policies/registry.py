@@ -7,7 +7,7 @@ from pathlib import Path
 from envs.suites import tasks
 from simeval.errors import ConfigError, nearest
 from simeval.policies import bundled
-from simeval.policies.base import Policy
+from simeval.policies.base import Policy, PolicySpec
 from simeval.types import EpisodeSpec
 
 
@@ -85,6 +85,16 @@ def load_policy(choice: PolicyChoice) -> Policy:
     return lerobot.load(
         choice.name, device=choice.device, n_action_steps=choice.n_action_steps, batch_size=choice.batch_size
     )
+
+
+def smaller_batch(choice: PolicyChoice, spec: PolicySpec) -> str | None:
+    """What to tell a person if the policy had not the memory for the batch that was asked for."""
+    facts = dict(spec.fingerprint)
+    used = facts.get("batch_size", choice.batch_size)
+    if used == choice.batch_size or facts.get("noise") == "global":
+        return None
+    wanted = choice.batch_size
+    return f"the device has memory for batches of {used}, not {wanted}; --batch-size {used} gives these numbers"
 
 
 def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> None:

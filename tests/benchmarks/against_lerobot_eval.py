@@ -9,6 +9,12 @@ sampling noise. Protocol `lerobot`: 360 px, 280 steps, 10 settling steps, enviro
 "whole" is the command's wall-clock time. "steady" leaves out imports, loading the checkpoint and building scenes:
 - simeval: from the start of the first episode to the end of the last, so further scenes, storing and idle tails count;
 - lerobot-eval: the sum of its rollouts, the first reset of each task, which builds the scenes, replaced by a later one.
+
+The two do not play the same episodes to the end. With one episode per batch the network gets the same pictures, words
+and noise to the last bit, and a state in which one of eight numbers differs in its last bits: torch's arccos, which
+lerobot uses for the hand's rotation, rounds otherwise than numpy's. The first actions differ by some 1e-7 (in batches of
+two, where matrix products round otherwise as well, no more), and contacts amplify that. So single outcomes differ, both
+ways; both programs repeat their own.
 """
 
 import argparse

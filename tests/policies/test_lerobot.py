@@ -16,6 +16,7 @@ from envs.base import Observation
 from simeval.errors import ConfigError
 from simeval.policies.base import PolicyInput
 from simeval.policies.lerobot import LerobotPolicy, load
+from simeval.policies.registry import PolicyChoice, load_policy, smaller_batch
 
 TEXT = "put the black bowl on the plate"
 IMAGES = "observation.images."
@@ -222,6 +223,28 @@ def test_policy_without_language_or_noise(tmp_path):
     assert first.shape == (8, 7)
     assert np.array_equal(first, same)
     assert not np.array_equal(first, other)
+
+
+def test_a_batch_that_memory_does_not_suffice_for_is_halved_and_said(tiny_smolvla, monkeypatch):
+    import torch
+    from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+
+    enough = SmolVLAPolicy.predict_action_chunk
+
+    def small(self, batch, **options):
+        if len(batch["observation.state"]) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return enough(self, batch, **options)
+
+    monkeypatch.setattr(SmolVLAPolicy, "predict_action_chunk", small)
+    choice = PolicyChoice(str(tiny_smolvla), "cpu", batch_size=12)
+    policy = load_policy(choice)
+    assert smaller_batch(choice, policy.spec).startswith("the device has memory for batches of 3, not 12;")
+    assert smaller_batch(replace(choice, batch_size=3), policy.spec) is None
+    same = load(str(tiny_smolvla), device="cpu", batch_size=3)
+    assert same.spec == policy.spec
+    items = [request(index) for index in range(5)]
+    assert np.array_equal(policy.act(items), same.act(items))
 
 
 def test_global_noise_runs_one_at_a_time(tmp_path):
