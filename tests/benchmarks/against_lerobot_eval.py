@@ -11,10 +11,9 @@ sampling noise. Protocol `lerobot`: 360 px, 280 steps, 10 settling steps, enviro
 - lerobot-eval: the sum of its rollouts, the first reset of each task, which builds the scenes, replaced by a later one.
 
 The two do not play the same episodes to the end. With one episode per batch the network gets the same pictures, words
-and noise to the last bit, and a state in which one of eight numbers differs in its last bits: torch's arccos, which
-lerobot uses for the hand's rotation, rounds otherwise than numpy's. The first actions differ by some 1e-7 (in batches of
-two, where matrix products round otherwise as well, no more), and contacts amplify that. So single outcomes differ, both
-ways; both programs repeat their own.
+and noise to the last bit, and a state in which one of eight numbers, the hand's rotation, differs in its last bits: it
+is worked out in torch there, in numpy here. So the first actions differ by some 1e-7, as they do between batches of one
+and of two, and contacts amplify that. Single outcomes differ, both ways; each program repeats its own.
 """
 
 import argparse
