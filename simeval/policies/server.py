@@ -4,6 +4,8 @@ Non-obvious behaviour:
 - Any of the servers answers any request. They must therefore be the same policy on the same kind of GPU.
 - A server whose machine died is left out while it is gone; one that was killed is started again, as often as it takes.
 - Nothing waits for a batch to fill. Requests that arrive while the network is busy form the next batch.
+- A plain actor, because Ray Serve's batching answers a quarter of the requests per second and takes three times the CPU
+  for each (`tests/benchmarks/serve_batching.py`).
 - Batch make-up changes no result, since a policy's answer to an input does not depend on its neighbours.
 - The policy is loaded on the first call, not in the actor's constructor: Ray would report a failed constructor as a
   dead actor, and a killed and restarted actor loads it again by itself.
