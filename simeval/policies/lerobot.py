@@ -167,7 +167,8 @@ class LerobotPolicy:
         amp = torch.autocast(self._device) if parts.config.use_amp else contextlib.nullcontext()
         forked = [torch.cuda.current_device()] if self._device == "cuda" else []
         with torch.random.fork_rng(devices=forked), torch.inference_mode(), amp:
-            torch.manual_seed(global_seed)
+            # On a CPU without the detour over GPUs that are not there: it takes a millisecond.
+            (torch.default_generator if self._device == "cpu" else torch).manual_seed(global_seed)
             parts.model.reset()
             # The three stay together: for relative actions, the postprocessor remembers the state of the last batch.
             batch = parts.preprocess(self._observations(inputs))
