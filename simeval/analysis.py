@@ -145,12 +145,13 @@ def analyse(episodes: pd.DataFrame, margin: float = MARGIN) -> RunAnalysis:
     Raises:
         ValueError: a column is missing, an episode occurs twice, or an outcome is unknown.
     """
+    outcomes = episodes.filter(items=COLUMNS)  # all 60 columns would be copied with every group
     return RunAnalysis(
-        rates=success_table(episodes),
-        drops=drop_table(episodes, margin),
-        tasks=task_table(episodes),
+        rates=success_table(outcomes),
+        drops=drop_table(outcomes, margin),
+        tasks=task_table(outcomes),
         language=language_table(episodes),
-        overall=overall_table(episodes),
+        overall=overall_table(outcomes),
         margin=margin,
         flags=flag_table(episodes),
     )

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from simeval.garbage import uncollected
 from simeval.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ def flat_frame(rows: Iterable[dict[str, Any]], *, suites: Sequence[str], conditi
 
     kinds = _KINDS | {"suite": pd.CategoricalDtype(list(suites)), "condition": pd.CategoricalDtype(list(conditions))}
     blocks = []
-    for block in itertools.batched(map(_values, rows), _BLOCK):
-        blocks.append(pd.DataFrame.from_records(list(block), columns=COLUMNS).astype(kinds))
+    with uncollected():
+        for block in itertools.batched(map(_values, rows), _BLOCK):
+            blocks.append(pd.DataFrame.from_records(list(block), columns=COLUMNS).astype(kinds))
     if not blocks:
         return pd.DataFrame(columns=list(COLUMNS)).astype(kinds)
     frame = pd.concat(blocks, ignore_index=True)

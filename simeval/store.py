@@ -8,6 +8,7 @@ Non-obvious behaviour:
 - An error row is tried again on resume; the later row of an id replaces the earlier one.
 """
 
+import itertools
 import json
 import os
 import zipfile
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
+_LINES = 1000
+"""Rows that are decoded together."""
+_NO_ROW = (ValueError, TypeError, KeyError)
+"""What a line that is not a row may raise."""
 _BLOCK = 1 << 20
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
 
@@ -193,17 +198,33 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """
     if not path.exists():
         return
-    decode = json.JSONDecoder().decode
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
+        whole = (line for line in file if line.endswith(b"\n"))
+        for block, lines in enumerate(itertools.batched(whole, _LINES)):
             try:
-                row = decode(line.decode())
-                row["id"], row["outcome"]
-            except (ValueError, TypeError, KeyError):
-                raise ConfigError(f"{path}: line {number} is not an episode") from None
-            yield row
+                yield from _decoded(lines)
+            except _NO_ROW:
+                yield from _one_by_one(lines, path, block * _LINES)
+
+
+def _decoded(lines: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Rows of so many lines; decoding them together takes half the time."""
+    rows: list[dict[str, Any]] = json.loads(f"[{b','.join(lines).decode()}]")
+    for row in rows:
+        row["id"], row["outcome"]
+    if len(rows) != len(lines):
+        raise ValueError("a line ends inside a row")
+    return rows
+
+
+def _one_by_one(lines: Sequence[bytes], path: Path, before: int) -> Iterator[dict[str, Any]]:
+    """Rows up to the line that is none."""
+    for number, line in enumerate(lines, before + 1):
+        try:
+            (row,) = _decoded([line])
+        except _NO_ROW:
+            raise ConfigError(f"{path}: line {number} is not an episode") from None
+        yield row
 
 
 def outcomes(folder: Path) -> dict[str, Outcome]:

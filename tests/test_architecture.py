@@ -34,6 +34,7 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval", "simeval.config", "simeval.instructions", "simeval.plugins", "simeval.policies.bundled"}
     | {"envs.suites", "perturbations.base", "perturbations.spec"},
     "simeval.lines": set(),
+    "simeval.garbage": set(),
     "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
     "simeval.join": {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
     | {"perturbations.condition", "perturbations.spec", "perturbations.term"},
@@ -105,7 +106,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.policies.bundled": set(),
     "simeval.policies.bundled.*": {"simeval.policies*", "envs.*", "perturbations.base"},
     "simeval.policies.server": {"simeval", "simeval.provenance", "simeval.errors", "simeval.policies.base"},
-    "simeval.policies.*": {"simeval.errors", "simeval.policies.*", "envs.base"},
+    "simeval.policies.*": {"simeval.errors", "simeval.garbage", "simeval.policies.*", "envs.base"},
     # The loop, and what runs it. None of these may write a run.
     "simeval.rollout": LEAVES
     | {"simeval.instructions", "simeval.seeding", "simeval.recorders", "simeval.policies.base"}
@@ -132,7 +133,7 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
     "simeval.store": LEAVES | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders"},
-    "simeval.flat": {"simeval.types"},
+    "simeval.flat": {"simeval.garbage", "simeval.types"},
     "simeval.stats*": {"simeval.stats.*"},
     "simeval.groups": {"simeval.types", "simeval.stats.*"},
     "simeval.following": {"simeval.types", "simeval.groups", "simeval.stats.*"},
@@ -255,6 +256,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.audit.attention": {"numpy", "cv2", "imageio"},
     "simeval.audit.mini_figures": {"matplotlib"},
     "simeval.growth": set(),
+    "simeval.garbage": set(),
     "simeval.lines": set(),
     "simeval.comparison": {"numpy", "pandas"},
     "simeval.cli_reports": {"typer", "rich"},

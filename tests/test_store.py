@@ -239,7 +239,9 @@ def test_what_is_no_manifest_is_refused_by_readers_and_writers(folder, content, 
         evaluate(config(folder))
 
 
-@pytest.mark.parametrize("bad", [b"garbage", b"[]", b"{}", b'{"id":"x"}', b"\xff\xff", b"null", b""])
+@pytest.mark.parametrize(
+    "bad", [b"garbage", b"[]", b"{}", b'{"id":"x"}', b'{"id":"x"\n"outcome":"y"}', b"\xff\xff", b"null", b""]
+)
 def test_a_corrupt_line_in_the_middle_is_named(folder, bad):
     content = episodes_file(folder).read_bytes().split(b"\n")
     content[2] = bad

@@ -20,7 +20,6 @@ Non-obvious behaviour:
 """
 
 import contextlib
-import gc
 import io
 import logging
 import os
@@ -37,6 +36,7 @@ from numpy.typing import NDArray
 
 from envs.base import ACTION_SIZE, STATE_SIZE, Observation
 from simeval.errors import ConfigError, nearest
+from simeval.garbage import uncollected
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 from simeval.policies.checkpoint import ACTION_KEY, STATE_KEY, Checkpoint, hub_or_cache, one_line, read, sha256
 from simeval.policies.representations import Reader, Representation, representing
@@ -78,7 +78,7 @@ def load(
     if batch_size < 1:
         raise ConfigError(f"the policy's batch size is {batch_size}, it must be at least 1")
     found = read(checkpoint, n_action_steps=n_action_steps)
-    with _quiet() as printed, _uncollected():
+    with _quiet() as printed, uncollected():
         chosen = _choose_device(device)
         # Third-party model code can break in any way; the user needs one line, and the cause stays attached.
         try:
@@ -375,18 +375,6 @@ def _quiet() -> Iterator[io.StringIO]:
             yield printed
     finally:
         logging.disable(level)
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Pause the garbage collector: imports make a million objects that stay, and it would visit them all the time."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 @contextlib.contextmanager
