@@ -88,6 +88,21 @@ def run(
                 console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
         if not found and not as_json:
             console.print(f"video: no finished episode is among the {wanted.video}", highlight=False)
+    _say_what_broke(done)
+
+
+def _say_what_broke(done: Any) -> None:
+    """A line on standard error if episodes broke; exit code 1 if all of them did."""
+    broken = done.episodes[done.episodes["outcome"] == "error"]
+    if broken.empty:
+        return
+    first = broken.iloc[0]
+    sys.stderr.write(
+        f"simeval: {len(broken)} of {len(done.episodes)} episodes broke, the first ({first['id']}) in its "
+        f"{first['error_phase']} phase: {first['error_text']}; the same command tries them again\n"
+    )
+    if len(broken) == len(done.episodes):
+        raise typer.Exit(1)
 
 
 def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from envs.suites import SUITES
 from simeval import api
 from simeval.api import evaluate
 from simeval.plan import make_plan
+from simeval.policies.scripted import SeekerPolicy
 
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if path.stem != "mini_audit")
@@ -454,3 +455,21 @@ def test_an_interrupt_inside_a_destructor_still_ends_the_run():
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert (ended.returncode, ended.stderr.strip()) == (130, "interrupted; the same command resumes")
+
+
+@pytest.mark.parametrize(("bad", "code"), [(("init00", "init01"), 1), (("init01",), 0)])
+def test_episodes_that_broke_are_said_and_a_run_without_any_other_fails(tmp_path, monkeypatch, bad, code):
+    enough = SeekerPolicy.act
+
+    def act(self, inputs):
+        if any(name in inputs[0].pair_id for name in bad):
+            raise RuntimeError("no such luck")
+        return enough(self, inputs)
+
+    monkeypatch.setattr(SeekerPolicy, "act", act)
+    done = call(*RUN, "--out", tmp_path / "run")
+    assert done.code == code
+    (line,) = [line for line in done.err.splitlines() if "broke" in line]
+    first = f"toy/0/{bad[0]}/none/r0"
+    assert line.startswith(f"simeval: {len(bad)} of 2 episodes broke, the first ({first}) in its policy phase: ")
+    assert "no such luck" in line
