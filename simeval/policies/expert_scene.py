@@ -1,4 +1,4 @@
-"""What the scripted expert knows about LIBERO's objects: their sizes, where to hold them, where to put them down.
+"""What the scripted expert knows about LIBERO's objects: their sizes, where to hold them, where to put them.
 
 Lengths are metres, in the frame of the object's body. Sizes were measured on the collision geometry of LIBERO's assets.
 """
@@ -53,11 +53,28 @@ class Place:
         center: middle of the surface that it will stand on.
         radius: how far from the middle it may end up.
         fence: height of a wall around it, which the hand does not fit into; 0 for none.
+        drawer: name of the sliding joint that carries it along the body's y axis, without the object's name.
     """
 
     center: tuple[float, float, float]
     radius: float = 0.015
     fence: float = 0.0
+    drawer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """A knob with a grip to be held across, which turns about the body's upright axis.
+
+    Attributes:
+        center: where the hand's point holds it.
+        width: of the grip, along the body's y axis when it is off.
+        joint: without the object's name.
+    """
+
+    center: tuple[float, float, float]
+    width: float
+    joint: str
 
 
 def _drawer(low: float, high: float, joint: str) -> tuple[Box, ...]:
@@ -126,9 +143,28 @@ PLACES: Mapping[str, Place] = {
     "basket contain_region": Place((0.0, 0.0, 0.022), radius=0.03, fence=0.146),
     "flat_stove cook_region": Place((0.15, 0.0, 0.026)),
     "plate": Place((0.0, 0.0, 0.006)),
+    "wine_rack top_region": Place((0.0, -0.03, 0.254)),
+    "wooden_cabinet top_region": Place((0.003, -0.010, 0.159), radius=0.03, fence=0.217, drawer="top_level"),
     "wooden_cabinet top_side": Place((0.004, 0.016, 0.223)),
 }
 """By category of the thing, or category and region."""
+
+HANDLES: Mapping[str, Box] = {
+    "wooden_cabinet middle_region": Box((-0.048, -0.110, 0.102), (0.042, -0.094, 0.118), "middle_level"),
+    "wooden_cabinet top_region": Box((-0.048, -0.110, 0.176), (0.042, -0.094, 0.192), "top_level"),
+}
+"""By category and region: the bar of a drawer's handle; the drawer slides out against the body's y axis.
+
+The lowest drawer is missing: the hand does not fit between its handle and the table.
+"""
+
+KNOBS: Mapping[str, Knob] = {"flat_stove": Knob((-0.004, 0.001, 0.026), width=0.025, joint="button")}
+
+DRAGGED = frozenset({"plate"})
+"""Categories that are dragged along the table."""
+
+SPOTS: Mapping[str, tuple[float, float, float]] = {"main_table_stove_front_region": (-0.04, 0.22, 0.90)}
+"""Regions of a table that a thing can be dragged to (m, in the world). Source: libero_goal's task files."""
 
 
 def category(name: str) -> str:

@@ -65,7 +65,7 @@ def _expert() -> Policy:
 
 
 SCRIPTED: Mapping[str, tuple[Callable[[], Policy], str]] = {
-    "expert": (_expert, "scripted, sees the simulator's state; LIBERO's pick-and-place tasks"),
+    "expert": (_expert, "scripted, sees the simulator's state; picks and places, opens drawers, turns on the stove"),
     "seeker": (_seeker, "scripted, finds the named colour in the agent view; toy suite only"),
     "zero": (_zero, "never moves: the floor of every success rate"),
     "random": (_random, "uniform random actions"),
