@@ -45,7 +45,7 @@ class EvalConfig:
     )
     policy: str | None = option(
         None,
-        "bundled, bundled-object, expert, seeker, zero, random, a checkpoint folder, or a hub id.  "
+        "bundled, bundled-object, bundled-goal, expert, seeker, zero, random, a checkpoint folder, or a hub id.  "
         "[default: the bundled one that knows the suite; on toy seeker]",
         changes_results=True,
     )

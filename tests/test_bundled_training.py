@@ -20,6 +20,7 @@ from simeval.policies.bundled.architecture import build  # noqa: E402
 from simeval.policies.bundled.fitting import Fit, Settings  # noqa: E402
 from simeval.policies.bundled.layout import CHUNK, EDGE  # noqa: E402
 from simeval.policies.bundled.objective import Objective  # noqa: E402
+from simeval.policies.bundled.train import main  # noqa: E402
 
 TASK = tasks("libero_spatial")[0]
 
@@ -154,3 +155,34 @@ def test_a_run_can_begin_with_an_older_checkpoint(recordings, tmp_path):
     assert begun.step == 0
     for name, weight in begun.average.model.state_dict().items():
         assert torch.equal(weight, old[f"model.{name}"]), name
+
+
+def test_it_may_take_the_weights_of_an_older_checkpoint_without_its_scaling(recordings, tmp_path):
+    Fit(tmp_path / "old", recordings, Settings(steps=1, batch=2)).run()
+    one_episode = tmp_path / "one"
+    one_episode.mkdir()
+    (one_episode / "0.npz").symlink_to(recordings / "0.npz")
+    start = {"start_from": tmp_path / "old" / "export"}
+    kept = Fit(tmp_path / "kept", one_episode, Settings(steps=1, batch=2), **start)
+    rescaled = Fit(tmp_path / "rescaled", one_episode, Settings(steps=1, batch=2), **start, rescale=True)
+    alone = Fit(tmp_path / "alone", one_episode, Settings(steps=1, batch=2))
+    assert rescaled.stats == alone.stats != kept.stats
+    for name, weight in rescaled.average.model.state_dict().items():
+        assert torch.equal(weight, kept.average.model.state_dict()[name]), name
+
+
+def test_only_tasks_that_the_expert_can_do_are_collected(tmp_path, capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(["collect", "--data", str(tmp_path), "--suites", "libero_10", "--tasks", "9", "--episodes", "1"])
+    assert refused.value.code == 2
+    assert "the expert can do none of them" in capsys.readouterr().err
+    main(["collect", "--data", str(tmp_path), "--suites", "libero_goal", "--tasks", "7", "--episodes", "1"])
+    (file,) = tmp_path.iterdir()
+    assert file.name == "libero_goal-7-000000.npz"
+
+
+def test_a_region_of_the_table_is_where_the_plate_goes(scene):
+    seen = scene.privileged((("on", "plate_1", "main_table_stove_front_region"),))
+    plate, spot = np.split(demonstrations.positions(seen), 2)
+    np.testing.assert_allclose(plate, 10 * (seen.objects["plate_1"].pos - seen.hand.pos), atol=1e-5)
+    np.testing.assert_allclose(spot, 10 * (np.array([-0.04, 0.22, 0.9]) - seen.hand.pos), atol=1e-5)

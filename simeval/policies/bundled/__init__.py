@@ -30,6 +30,7 @@ NAME = "bundled"
 POLICIES: Mapping[str, Trained] = {
     NAME: Trained(_HERE / "checkpoint", ("libero_spatial",)),
     "bundled-object": Trained(_HERE / "checkpoint_object", ("libero_object",)),
+    "bundled-goal": Trained(_HERE / "checkpoint_goal", ("libero_goal",)),
 }
 """By what `--policy` calls them."""
 

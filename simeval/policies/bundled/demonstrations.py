@@ -24,6 +24,7 @@ from perturbations.base import Instruction
 from simeval.policies.base import Policy, PolicyInput
 from simeval.policies.bundled.layout import CHUNK, EDGE
 from simeval.policies.expert import next_action, supports
+from simeval.policies.expert_scene import SPOTS
 
 STRIDE = 2
 """Control steps between recorded frames."""
@@ -66,7 +67,9 @@ def shrink(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _place(name: str, seen: Privileged) -> NDArray[np.float64]:
-    """Where a goal's object, fixture or region is; a region counts as its fixture."""
+    """Where a goal's object, fixture or region is; a region counts as its fixture, if it has one."""
+    if name in SPOTS:
+        return np.array(SPOTS[name])
     found = max((known for known in seen.objects if name.startswith(known)), key=len)
     return seen.objects[found].pos
 

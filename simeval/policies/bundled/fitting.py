@@ -50,7 +50,9 @@ class Settings:
 class Fit:
     """A training run in a folder: `state.pt` to go on from, `log.jsonl`, and `export/`, the policy so far."""
 
-    def __init__(self, folder: Path, data: Path, settings: Settings, start_from: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, data: Path, settings: Settings, *, start_from: Path | None = None, rescale: bool = False
+    ) -> None:
         """Start, or go on where the folder's last checkpoint is.
 
         Args:
@@ -58,12 +60,14 @@ class Fit:
             data: the recorded episodes.
             settings: may differ from those of the start.
             start_from: checkpoint whose weights and scaling a new run begins with; by default random ones.
+            rescale: take only its weights, and scale by the recordings at hand. For tasks with other motions: a motion
+                that the checkpoint's scaling makes ten standard deviations large drowns the rest of the loss.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.settings = folder, settings
         self._recordings = Recordings(data)
         self._recordings.refresh()
-        self.stats = self._load_stats(start_from)
+        self.stats = self._load_stats(None if rescale else start_from)
         self._policy = build(folder / "export" / "vlm")
         if start_from is not None:
             load_model(self._policy, start_from / "model.safetensors")

@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     collect = verbs.add_parser("collect", help="record demonstrations")
     collect.add_argument("--data", type=Path, required=True, help="folder for the recordings")
     collect.add_argument("--suites", nargs="+", default=["libero_spatial"], help="suites [libero_spatial]")
+    collect.add_argument("--tasks", type=int, nargs="+", help="tasks of them [all that the expert can do]")
     collect.add_argument("--episodes", type=int, required=True, help="recordings to make, over all tasks")
     collect.add_argument("--first-seed", type=int, default=0, help="number of the first recording [0]")
     collect.add_argument("--part", default="0/1", help="this process' share, for instance 0/2 [0/1]")
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--rate", type=float, default=1e-3, help="learning rate [0.001]")
     fit.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time")
     fit.add_argument("--start-from", type=Path, help="checkpoint whose weights a new run begins with")
+    fit.add_argument("--rescale", action="store_true", help="scale by the recordings at hand, not as that checkpoint")
     export = verbs.add_parser("export", help="write the checkpoint")
     export.add_argument("--run", type=Path, required=True, help="folder of the training run")
     export.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
@@ -75,7 +77,10 @@ def _collect(options: argparse.Namespace) -> None:
     part, parts = (int(number) for number in options.part.split("/"))
     options.data.mkdir(parents=True, exist_ok=True)
     policy = load(str(options.policy), device="cpu") if options.policy else None
-    chosen = [task for suite in options.suites for task in demonstrations.supported_tasks(suite)]
+    known = [task for suite in options.suites for task in demonstrations.supported_tasks(suite)]
+    chosen = [task for task in known if options.tasks is None or task.index in options.tasks]
+    if not chosen:
+        _parser().error("collect --tasks: the expert can do none of them")
     scenes: dict[str, LiberoEnv] = {}
     made, given_up, begun = 0, 0, time.monotonic()
     for number in range(options.first_seed + part, options.first_seed + options.episodes, parts):
@@ -103,7 +108,8 @@ def _fit(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(options.threads)
     settings = Settings(steps=options.steps, batch=options.batch, rate=options.rate)
-    Fit(options.run, options.data, settings, start_from=options.start_from).run(seconds=options.seconds)
+    fit = Fit(options.run, options.data, settings, start_from=options.start_from, rescale=options.rescale)
+    fit.run(seconds=options.seconds)
 
 
 def _export(options: argparse.Namespace) -> None:
