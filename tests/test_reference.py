@@ -27,7 +27,12 @@ def reference() -> Run:
     return Run.load(RESULTS / "reference")
 
 
-@pytest.mark.parametrize("name", ["reference", "clean", "object"])
+@pytest.fixture(scope="module")
+def correlation() -> Run:
+    return Run.load(RESULTS / "correlation")
+
+
+@pytest.mark.parametrize("name", ["reference", "correlation", "object", "goal"])
 def test_every_planned_episode_ran(name):
     run = Run.load(RESULTS / name)
     assert len(run.results) == run.manifest["episodes"] == len(make_plan(from_mapping(run.manifest["config"])).episodes)
@@ -35,53 +40,67 @@ def test_every_planned_episode_ran(name):
     assert "not LIBERO results" in run.manifest["assets"]
 
 
-def test_the_recipe_is_what_was_run(reference):
-    recipe = from_mapping(load_yaml(str(RESULTS.parent / "configs" / "reference.yaml")))
-    assert make_plan(recipe).episodes == make_plan(from_mapping(reference.manifest["config"])).episodes
+@pytest.mark.parametrize("name", ["reference", "correlation"])
+def test_the_recipe_is_what_was_run(name):
+    recipe = from_mapping(load_yaml(str(RESULTS.parent / "configs" / f"{name}.yaml")))
+    stored = from_mapping(Run.load(RESULTS / name).manifest["config"])
+    assert make_plan(recipe).episodes == make_plan(stored).episodes
 
 
-@pytest.mark.parametrize("name", ["clean", "object"])
+@pytest.mark.parametrize("name", ["reference", "object"])
 def test_the_bundled_policies_reach_their_target_on_the_published_initial_states(name):
     episodes = Run.load(RESULTS / name).episodes
-    (overall,) = success_table(episodes)
+    clean = episodes[episodes["condition"] == "none"]
+    (overall,) = success_table(clean)
     assert (overall.n, overall.tasks) == (500, 10)
     assert overall.rate >= 0.7
-    assert min(row.rate for row in task_table(episodes)) > 0.3
+    assert min(row.rate for row in task_table(clean)) > 0.3
 
 
-def test_a_clean_episode_is_the_same_in_both_runs(reference):
-    clean = {result.spec.id: result for result in Run.load(RESULTS / "clean").results}
-    shared = [result for result in reference.results if result.spec.id in clean]
-    assert len(shared) == 50
+def test_an_episode_is_the_same_in_both_runs(reference, correlation):
+    elsewhere = {result.spec.id: result for result in correlation.results}
+    shared = [result for result in reference.results if result.spec.id in elsewhere]
+    assert len(shared) == 50 * len(reference.manifest["conditions"])
     for result in shared:
-        assert result.state_digest == clean[result.spec.id].state_digest
+        assert result.state_digest == elsewhere[result.spec.id].state_digest
 
 
-def test_success_falls_with_light_and_occlusion(reference):
-    rates = {row.condition: row.rate for row in success_table(reference.episodes)}
+def test_success_falls_with_light_and_occlusion(reference, correlation):
+    few = {row.condition: row.rate for row in success_table(correlation.episodes)}
     for axis, strengths in {"light": (0.8, 0.6, 0.4), "occlusion": (0.1, 0.2, 0.4)}.items():
-        curve = [rates["none"], *(rates[f"{axis}:{strength}"] for strength in strengths)]
+        curve = [few["none"], *(few[f"{axis}:{strength}"] for strength in strengths)]
         assert curve == sorted(curve, reverse=True)
-    assert rates["noise:1"] < rates["noise:0.5"]
-    assert rates["instruction:empty"] < 0.1
+    many = {row.condition: row.rate for row in success_table(reference.episodes)}
+    assert many["none"] > many["light:0.8"] > many["light:0.6"]
+    assert many["none"] > many["occlusion:0.2"] > many["occlusion:0.4"]
+    assert many["none"] > many["noise:0.5"] > many["noise:1"]
+    assert many["instruction:empty"] < 0.1
 
 
-def test_the_audit_is_of_this_policy_and_reproduces_its_rollouts(reference):
-    audit = Audit.load(reference.folder / "audit")
-    assert same_policy(reference, audit)
+def test_told_the_other_bowl_it_takes_the_other_bowl(reference):
+    rows = reference.episodes
+    told = rows[rows["condition"] == "instruction:counterfactual"]
+    assert (told["reached"] == "counterfactual").mean() > 5 * (told["reached"] == "original").mean()
+
+
+def test_the_audit_is_of_this_policy_and_reproduces_its_rollouts(correlation):
+    audit = Audit.load(correlation.folder / "audit")
+    assert same_policy(correlation, audit)
     assert audit.complete
     assert {row.drift_exec for row in audit.rows if row.condition == "none"} == {0.0}
     facts = audit.manifest["facts"]["reproduces_rollout"]
     assert facts["equal"] == facts["compared"] == 50
 
 
-def test_the_stored_summary_is_that_of_the_rows(reference):
+@pytest.mark.parametrize("name", ["reference", "correlation"])
+def test_the_stored_summary_is_that_of_the_rows(name):
     from simeval.api import summarise
 
-    assert json.loads((reference.folder / "summary.json").read_text()) == json.loads(json.dumps(summarise(reference)))
+    run = Run.load(RESULTS / name)
+    assert json.loads((run.folder / "summary.json").read_text()) == json.loads(json.dumps(summarise(run)))
 
 
-@pytest.mark.parametrize("name", ["reference", "object"])
+@pytest.mark.parametrize("name", ["reference", "object", "goal"])
 def test_a_sample_of_the_episodes_has_the_same_outcome_again(name):
     run = Run.load(RESULTS / name)
     here, there = provenance.cpu_model(), run.manifest["host"]["cpu"]
