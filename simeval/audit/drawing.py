@@ -9,6 +9,8 @@ Non-obvious behaviour:
   episode, or else the same task, go to the same worker as long as it is not `AHEAD` of the policy.
 - A worker that is killed is replaced and the new one asked again. But for that, the repeat control is drawn by the very
   worker that drew the conditions before it.
+- A worker that dies takes answers with it that were on their way. So the new one gets the request that failed alone,
+  and the others once that is answered: who breaks a worker again is the one to blame.
 - Ray itself could restart and ask again, but reports every request on its way as failed when a run is interrupted.
 - Views travel pickled: Ray's own way gives arrays that cannot be written, and holds them in its small store.
 - Errors travel as text. An exception object may need a user's plugin to be unpickled.
@@ -19,8 +21,9 @@ import math
 import os
 import pickle
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -81,12 +84,14 @@ class _Worker:
         actor: Ray's handle.
         waiting: views asked of it that nobody has looked at.
         last: a frame of the block that it was given last.
+        suspicious: it replaces one that died over a request that is still on its way, and gets no other until then.
     """
 
     slot: int
     actor: Any = None
     waiting: int = 0
     last: Frame | None = None
+    suspicious: bool = False
 
     def nearness(self, frame: Frame) -> tuple[bool, bool]:
         """Whether it has executed the frame's episode, and whether it has built the frame's scene."""
@@ -138,7 +143,11 @@ class DrawingPool:
                 self._ask_again(asked, answer)
                 continue
             views: list[View] = pickle.loads(answer)
-            asked.popleft().worker.waiting -= len(views)
+            worker = asked.popleft().worker
+            worker.waiting -= len(views)
+            if worker.suspicious:
+                worker.suspicious = False
+                self._send(one for one in asked if one.worker is worker)
             yield from views
 
     def _start(self, worker: _Worker) -> None:
@@ -149,17 +158,18 @@ class DrawingPool:
 
     def _ask(self, worker: _Worker, block: Block) -> list[_Asked]:
         asked = [_Asked(request, worker) for request in block]
-        for one in asked:
-            self._send(one)
+        if not worker.suspicious:
+            self._send(asked)
         worker.last = block[0].frames[0]
         worker.waiting += sum(len(request.frames) for request in block)
         return asked
 
-    def _send(self, asked: _Asked) -> None:
-        answer = asked.answer = SimpleQueue()
-        reply = asked.worker.actor.draw.remote(self._stored, asked.request)
-        # Only the answer is kept: the future would hold it in Ray's store as well.
-        reply.future().add_done_callback(lambda done: answer.put(done.exception() or done.result()))
+    def _send(self, asked: Iterable[_Asked]) -> None:
+        for one in asked:
+            one.answer = SimpleQueue()
+            reply = one.worker.actor.draw.remote(self._stored, one.request)
+            # Only the answer is kept: the future would hold it in Ray's store as well.
+            reply.future().add_done_callback(partial(_keep, one.answer))
 
     def _ask_again(self, asked: Sequence[_Asked], error: Exception) -> None:
         """The worker of the first of them is gone.
@@ -178,9 +188,12 @@ class DrawingPool:
             )
         ray.kill(worker.actor)  # it may be alive, if what broke was the way to it
         self._start(worker)
-        for one in asked:
-            if one.worker is worker:
-                self._send(one)
+        worker.suspicious = True
+        self._send([first])
+
+
+def _keep(answer: "SimpleQueue[bytes | str | Exception]", done: Any) -> None:
+    answer.put(done.exception() or done.result())
 
 
 def _free(workers: Sequence[_Worker], block: Block, most: int) -> _Worker | None:

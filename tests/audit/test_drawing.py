@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import psutil
@@ -189,6 +190,22 @@ def test_a_view_that_kills_every_worker_is_one_line_and_what_came_before_is_kept
         )
     assert "\n" not in str(caught.value)
     assert kept == ["noise:0.3"] * 3
+
+
+def test_an_answer_that_a_dying_worker_took_with_it_is_not_held_against_the_view(source, own_axis, monkeypatch):
+    send = DrawingPool._send
+
+    def first_answer_lost(self, asked):
+        asked = list(asked)
+        send(self, asked)
+        if len(asked) > 1:
+            asked[0].answer = SimpleQueue()
+            asked[0].answer.put(RuntimeError("lost"))
+
+    monkeypatch.setattr(DrawingPool, "_send", first_answer_lost)
+    name, own = own_axis("os._exit(1)")
+    with pytest.raises(ConfigError, match=f"^toy/0/init00/r0@0, {name}:1: broke {ATTEMPTS} workers: "):
+        audited(source, wanted("noise:0.3", f"{name}:1", "light:0.1"), DrawingPool(source, own, 2).draw)
 
 
 def test_axes_of_ones_own_work_in_workers(source, own_axis):
