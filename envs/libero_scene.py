@@ -14,6 +14,7 @@ from envs.compiled import robosuite_compiles_aside
 from envs.libero_files import import_libero, silence, use_assets
 from envs.libero_spares import add_spares, spare_name, spare_objects
 from envs.pristine import Pristine
+from envs.shared_textures import share_textures
 from envs.spares import Spares, copy_statistics
 from envs.styles import add_styles, paint_styles
 from envs.suites import Task
@@ -52,7 +53,7 @@ def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Prist
         spares: list[Spares] = []
 
         def describe(xml: str) -> str:
-            return add_spares(add_styles(look(xml)), objects)
+            return share_textures(add_spares(add_styles(look(xml)), objects))
 
         def finish(model: Any) -> None:
             paint_styles(model)

@@ -2,8 +2,9 @@
 
 Non-obvious behaviour:
 - MuJoCo fixes its OpenGL backend when it is first imported, so `select_backend` has to run before that.
-- An OpenGL context has copies of the model's textures and a shadow map, or none. Written textures are uploaded before
-  the next picture; a context without shadow map is made anew, with one, when a light first casts shadows.
+- An OpenGL context has copies of the textures that something in sight has shown so far: software OpenGL keeps a table's
+  in 50 MB. Others, and those that were written, are uploaded before the picture that needs them.
+- It has a shadow map, or none: it is made anew, with one, when a light first casts shadows.
 - Mesa's software rasteriser starts a thread per core; with one rollout worker per core a single thread is faster.
 """
 
@@ -61,16 +62,36 @@ class _Context:
 
     def __init__(self, renderer: Any, textures: ModelTextures, *, shadows: bool) -> None:
         self.renderer, self.shadows, self._textures = renderer, shadows, textures
-        self._uploaded = dict(textures.versions)  # a new context takes the textures as they are
+        self._uploaded: dict[int, int] = {}
 
-    def upload(self, model: Any) -> None:
+    def upload(self, model: Any, textures: NDArray[np.int32]) -> None:
+        """Bring those textures up to date that a picture needs."""
         import mujoco
 
-        for texture, version in self._textures.versions.items():
+        for texture in textures.tolist():
+            version = self._textures.versions.get(texture, 0)
             if self._uploaded.get(texture) != version:
                 self.renderer._gl_context.make_current()
                 mujoco.mjr_uploadTexture(model, self.renderer._mjr_context, texture)
                 self._uploaded[texture] = version
+
+
+def _shown(model: Any, option: Any) -> NDArray[np.int32]:
+    """Textures of all that an option shows, in or out of the picture, and of the sky."""
+    import mujoco
+
+    materials = [
+        model.geom_matid[option.geomgroup[model.geom_group] != 0],
+        model.site_matid[option.sitegroup[model.site_group] != 0],
+        model.skin_matid,
+        model.tendon_matid,
+    ]
+    used = np.unique(np.concatenate(materials))
+    textures = np.append(
+        model.mat_texid[used[used >= 0]], np.flatnonzero(model.tex_type == mujoco.mjtTexture.mjTEXTURE_SKYBOX)
+    )
+    shown: NDArray[np.int32] = np.unique(textures[textures >= 0])
+    return shown
 
 
 class Renderers:
@@ -140,7 +161,7 @@ class Renderers:
             context = None
         if context is None:
             context = self._by_size[size] = self._make(size, shadows=shadows)
-        context.upload(self._model)
+        context.upload(self._model, _shown(self._model, self._option))
         return context.renderer
 
     def _make(self, size: int, *, shadows: bool) -> _Context:
@@ -153,6 +174,8 @@ class Renderers:
             quality.shadowsize = 0  # a shadow map that nothing uses is 64 MB
         elif not quality.shadowsize:
             quality.shadowsize = _SHADOW_MAP
+        width, height = self._model.tex_width.copy(), self._model.tex_height.copy()
+        self._model.tex_width[:] = self._model.tex_height[:] = 1  # the real ones come when something shows them
         try:
             renderer = mujoco.Renderer(self._model, size, size)
         except Exception as error:  # noqa: BLE001  MuJoCo and PyOpenGL raise many types here
@@ -161,6 +184,7 @@ class Renderers:
             ) from None
         finally:
             buffer.offwidth, buffer.offheight, quality.shadowsize = before
+            self._model.tex_width[:], self._model.tex_height[:] = width, height
         if self._option is None:
             self._option = mujoco.MjvOption()
             # As robosuite's renderer: collision geoms are in group 0 and not shown.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -106,6 +107,28 @@ def test_written_textures_are_shown_and_put_back(env, clean):
     assert not np.array_equal(env.render("agentview", 64), other_size)
     with pytest.raises(ValueError, match="is uint8"):
         scene.set_texture(name, before[:1])
+
+
+def test_textures_are_uploaded_when_something_shows_them(env, clean):
+    model, context = env.scene().model, env.world._renderers._by_size[128]
+    style = model.tex("style_wall_brick").id
+    assert style not in context._uploaded
+    model.geom_matid[model.geom_matid == model.mat("walls_mat").id] = model.mat("style_wall_brick").id
+    dressed = env.observe().images
+    assert not same(dressed, clean)
+    assert style in context._uploaded
+    everything = mujoco.Renderer(model, 128, 128)  # it uploads all textures at once
+    option = mujoco.MjvOption()
+    option.geomgroup[0] = 0
+    everything.update_scene(env.world.seen, env.world.cameras["agentview"], option)
+    assert np.array_equal(everything.render()[:, ::-1], dressed["agentview"])
+    everything.close()
+    sizes = model.tex_width.copy(), model.tex_height.copy()
+    env.world._renderers.close()
+    assert same(env.observe().images, dressed), "a new context has it from the start"
+    assert np.array_equal((model.tex_width, model.tex_height), sizes)
+    env.reset(Reset())
+    assert same(env.observe().images, clean)
 
 
 def test_shadows_appear_when_lights_cast_them_and_leave_no_trace(env, clean):
