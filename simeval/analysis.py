@@ -21,14 +21,16 @@ from simeval.types import CLEAN
 
 __all__ = [
     "COLUMNS", "ConditionDrop", "ConditionRate", "FlagCount", "LanguageRate", "OverallRate", "RunAnalysis", "Share",
-    "TaskRate", "analyse", "drop_table", "flag_table", "language_table", "overall_table", "success_table", "summary",
-    "task_table",
+    "TaskRate", "USED", "analyse", "drop_table", "flag_table", "language_table", "overall_table", "success_table",
+    "summary", "task_table",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
 ALPHA = 0.05
 MARGIN = 0.05
 """Drops below this count as robust, if the data show it (fraction). A house choice, to be set before the run."""
+USED = (*COLUMNS, "goal", "hits", "approached", "flags", "error_text")
+"""What `analyse` looks at; without the last five it knows nothing of language and flags."""
 MAX_MISSING = 0.02
 """Share of pairs that may be missing before a comparison is refused. A house choice."""
 
@@ -240,7 +242,8 @@ def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDro
     possible = _feasible(perturbed)
     impossible = perturbed.loc[~perturbed.index.isin(possible.index), "pair_id"]
     twins = clean[clean["task"].isin(tasks) & ~clean["pair_id"].isin(impossible)]
-    pairs = twins.merge(possible, "outer", on=["pair_id", "task", "init_state"], suffixes=("_clean", ""))
+    pair = ["pair_id", "task", "init_state"]
+    pairs = twins[[*pair, "outcome"]].merge(possible[[*pair, "outcome"]], "outer", pair, suffixes=("_clean", ""))
     complete = pairs[pairs[["outcome_clean", "outcome"]].isin(["success", "failure"]).all(axis=1)]
     paired = paired_drop(
         complete["outcome_clean"] == "success",

@@ -241,34 +241,6 @@ def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> It
             yield RayRunner(WorkerSetup(choice, assets, config.traces, own), workers, cluster=cluster)
 
 
-def summarise(run: Run) -> dict[str, Any]:
-    """The tables of a run, JSON-ready, with what they are about."""
-    from simeval import analysis
-
-    about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
-    return {**about, **analysis.summary(run.episodes)}
-
-
-def print_tables(console: "Console", run: Run, *, tasks: bool = False) -> None:
-    """Print the tables of a run, and how much of its plan is still missing."""
-    from simeval import analysis, report
-
-    policy, ran = run.manifest["identity"]["policy"]["name"], len(run.episodes)
-    analysed = analysis.analyse(run.episodes)
-    report.print_run(console, analysed, policy=policy, assets=run.manifest["assets"])
-    if tasks:
-        console.print(report.render_by_task(analysed, roomy=console.width >= report.tables.ROOMY))
-    if ran < run.manifest["episodes"]:
-        missing = run.manifest["episodes"] - ran
-        console.print(f"unfinished: {missing} of {run.manifest['episodes']} episodes have not run", highlight=False)
-    grown = run.manifest.get("grown")
-    if grown:
-        steps = " -> ".join(str(n) for n in (*(step["episodes"] for step in grown), run.manifest["episodes"]))
-        text = f"grown: {steps} episodes; the intervals take the last number for one that was fixed beforehand"
-        console.print(text, highlight=False)
-    console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
-
-
 def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) -> Path:
     """Draw what a policy would see of one task into a PNG file: a row per set of scenes, or what perturbations do.
 

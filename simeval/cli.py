@@ -75,10 +75,12 @@ def run(
     if not as_json:
         _announce(console, wanted)
     done = api.evaluate(wanted, progress, grow=grow)
+    from simeval import summary  # not earlier: pandas and scipy take a second
+
     if as_json:
-        print(json.dumps({"event": "summary", "folder": str(done.folder), **api.summarise(done)}, allow_nan=False))
+        print(json.dumps({"event": "summary", "folder": str(done.folder), **summary.summarise(done)}, allow_nan=False))
     else:
-        api.print_tables(console, done)
+        summary.print_tables(console, done)
     if wanted.video != "none":
         from simeval.video import Selection, matching, render_videos
 
@@ -93,9 +95,11 @@ def run(
 
 def _say_what_broke(done: Any) -> None:
     """A line on standard error if episodes broke; exit code 1 if all of them did."""
-    broken = done.episodes[done.episodes["outcome"] == "error"]
-    if broken.empty:
+    from simeval.store import outcomes
+
+    if "error" not in outcomes(done.folder).values():
         return
+    broken = done.episodes[done.episodes["outcome"] == "error"]
     first = broken.iloc[0]
     sys.stderr.write(
         f"simeval: {len(broken)} of {len(done.episodes)} episodes broke, the first ({first['id']}) in its "
@@ -260,14 +264,14 @@ def show(
     """Print the tables of a run, finished or not."""
     from rich.console import Console
 
-    from simeval import api
+    from simeval import summary
     from simeval.store import Run
 
     found = Run.load(folder)
     if as_json:
-        print(json.dumps(api.summarise(found), allow_nan=False))
+        print(json.dumps(summary.summarise(found), allow_nan=False))
         return
-    api.print_tables(Console(), found, tasks=by_task)
+    summary.print_tables(Console(), found, tasks=by_task)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from simeval.groups import groups
+from simeval.groups import COLUMNS, groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,13 @@ def flag_table(episodes: pd.DataFrame) -> tuple[FlagCount, ...]:
     table = []
     if "flags" not in episodes:
         return ()
-    for (suite, condition), rows in groups(episodes, "suite", "condition"):
-        flags = rows["flags"].map(_flags)
+    for (suite, condition), rows in groups(
+        episodes.filter(items=(*COLUMNS, "flags", "error_text")), "suite", "condition"
+    ):
+        flagged = rows[rows["flags"].astype(bool)]
+        flags = flagged["flags"].map(_flags)
         for flag in sorted({flag for found in flags for flag in found}):
-            marked = rows[[flag in found for found in flags]]
+            marked = flagged[[flag in found for found in flags]]
             reasons = marked["error_text"].dropna() if flag == "infeasible" and "error_text" in marked else ()
             reason = str(next(iter(reasons), ""))
             example = str(marked["id"].iloc[0])

@@ -44,13 +44,20 @@ _KINDS: dict[str, Any] = dict.fromkeys(OPTIONAL, float) | dict.fromkeys(_TEXTS, 
 """Else the type of a column would depend on whether any, some or all of these episodes have one."""
 
 
-def flat_frame(rows: Iterable[dict[str, Any]], *, suites: Sequence[str], conditions: Sequence[str]) -> "pd.DataFrame":
+def flat_frame(
+    rows: Iterable[dict[str, Any]],
+    *,
+    suites: Sequence[str],
+    conditions: Sequence[str],
+    columns: Sequence[str] = COLUMNS,
+) -> "pd.DataFrame":
     """One row per episode, the latest attempt, in plan order.
 
     Args:
         rows: as `EpisodeResult.row` makes them.
         suites: in the order of the plan.
         conditions: in the order of the plan.
+        columns: of `COLUMNS`, those that are wanted, with `id` and the spec's: each one takes time.
 
     Raises:
         KeyError, TypeError, ValueError, AttributeError: a row is not one of ours.
@@ -58,12 +65,14 @@ def flat_frame(rows: Iterable[dict[str, Any]], *, suites: Sequence[str], conditi
     import pandas as pd
 
     kinds = _KINDS | {"suite": pd.CategoricalDtype(list(suites)), "condition": pd.CategoricalDtype(list(conditions))}
+    kinds = {name: kind for name, kind in kinds.items() if name in columns}
+    wanted = operator.itemgetter(*map(COLUMNS.index, columns))
     blocks = []
     with uncollected():
-        for block in itertools.batched(map(_values, rows), _BLOCK):
-            blocks.append(pd.DataFrame.from_records(list(block), columns=COLUMNS).astype(kinds))
+        for block in itertools.batched(map(wanted, map(_values, rows)), _BLOCK):
+            blocks.append(pd.DataFrame.from_records(list(block), columns=columns).astype(kinds))
     if not blocks:
-        return pd.DataFrame(columns=list(COLUMNS)).astype(kinds)
+        return pd.DataFrame(columns=list(columns)).astype(kinds)
     frame = pd.concat(blocks, ignore_index=True)
     del blocks
     frame = frame[~frame["id"].duplicated(keep="last")]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from simeval.config import PLANNED
 from simeval.errors import ConfigError
-from simeval.flat import flat_frame
+from simeval.flat import COLUMNS, flat_frame
 from simeval.lines import LineFile
 from simeval.recorders import PackedTrace, Trace
 from simeval.types import EpisodeResult, EpisodeSpec, Outcome
@@ -326,15 +326,19 @@ class Run:
         Raises:
             ConfigError: a row is not one of ours.
         """
+        return self.table()
+
+    def table(self, columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
+        """As `episodes`, with these columns alone; see `flat_frame`."""
         try:
-            frame = flat_frame(
+            return flat_frame(
                 read_rows(self.folder / EPISODES),
                 suites=self.manifest["config"]["suite"],
                 conditions=self.manifest["conditions"],
+                columns=columns,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"{self.folder / EPISODES}: a row lacks or has a field too many: {error}") from None
-        return frame
 
     def trace(self, spec: EpisodeSpec) -> Trace | None:
         """The stored trace of an episode; `None` if none was kept.

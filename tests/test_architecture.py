@@ -145,6 +145,7 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval.heat": {"simeval.types", "simeval.groups", "simeval.stats.*"},
     "simeval.across": {"simeval.stats.*"},
+    "simeval.summary": {"simeval", "simeval.store", "simeval.analysis", "simeval.report"},
     "simeval.progress": {"simeval.types", "simeval.plan"},
     # It draws stored states again, so it needs scenes; it must not run anything.
     "simeval.video": LEAVES
@@ -170,7 +171,7 @@ INTERNAL: dict[str, set[str]] = {
         *LEAVES,
         *("simeval", "simeval.config", "simeval.plan", "simeval.policies*", "simeval.progress", "simeval.provenance"),
         "simeval.plugins",
-        *("simeval.cluster", "simeval.runner", "simeval.store", "simeval.worker", "simeval.analysis", "simeval.report"),
+        *("simeval.cluster", "simeval.runner", "simeval.store", "simeval.worker"),
         *("envs.base", "envs.libero_files", "envs.assets", "envs.rendering", "simeval.preview"),
         *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
     },
@@ -183,6 +184,7 @@ INTERNAL: dict[str, set[str]] = {
             "simeval.doctor",
             "simeval.growth",
             "simeval.store",
+            "simeval.summary",
             "simeval.video",
             "simeval.stats.power",
         ),
@@ -209,6 +211,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.instructions": {"numpy"},
     "simeval.catalogue": set(),
     "simeval.worker": {"ray"},
+    "simeval.summary": {"rich"},
     "simeval.api": {"rich", "imageio"},
     "simeval.config": {"yaml"},
     "simeval.seeding": {"numpy"},
@@ -387,7 +390,7 @@ def test_imports_inside_functions_are_seen():
     """The walker would be worth nothing if it only saw the top of a file."""
     assert any(i.target == "ray" and i.in_function for i in imports_of("simeval.runner"))
     assert any(i.target == "mujoco" and i.for_types for i in imports_of("perturbations.handles"))
-    assert any(i.target == "simeval.analysis" and i.in_function for i in imports_of("simeval.api"))
+    assert any(i.target == "simeval.summary" and i.in_function for i in imports_of("simeval.cli"))
 
 
 @pytest.mark.parametrize("module", ["simeval", "simeval.cli", "simeval.plan"])

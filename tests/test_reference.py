@@ -94,7 +94,7 @@ def test_the_audit_is_of_this_policy_and_reproduces_its_rollouts(correlation):
 
 @pytest.mark.parametrize("name", ["reference", "correlation"])
 def test_the_stored_summary_is_that_of_the_rows(name):
-    from simeval.api import summarise
+    from simeval.summary import summarise
 
     run = Run.load(RESULTS / name)
     assert json.loads((run.folder / "summary.json").read_text()) == json.loads(json.dumps(summarise(run)))

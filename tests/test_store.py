@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import CONDITIONS, call, lines, refusal, roll_out, rows, toy_config, toy_spec, trace_bytes
 
 from envs.toy import ToyEnv
+from simeval.analysis import USED, summary
 from simeval.api import evaluate
 from simeval.errors import ConfigError
 from simeval.plan import make_plan
@@ -439,6 +441,17 @@ def test_the_table_has_a_row_per_episode_in_the_order_of_the_plan(finished):
     assert list(frame.suite.cat.categories) == ["toy"]
     assert frame.mean_abs.notna().tolist() == [False, True, False] * 2
     assert (frame.steps <= frame.max_steps).all()
+
+
+def test_a_table_of_some_columns_is_those_columns_of_the_table(finished, folder):
+    pd.testing.assert_frame_equal(Run.load(finished).table(USED), Run.load(finished).episodes[list(USED)])
+    episodes_file(folder).write_text("")
+    pd.testing.assert_frame_equal(Run.load(folder).table(USED), Run.load(folder).episodes[list(USED)])
+
+
+def test_the_tables_of_a_run_need_no_other_columns(finished):
+    run = Run.load(finished)
+    assert summary(run.table(USED)) == summary(run.episodes)
 
 
 def test_the_order_of_the_table_is_that_of_the_plan_whatever_the_order_of_the_rows(finished, folder):
