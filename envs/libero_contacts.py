@@ -1,7 +1,7 @@
 """robosuite's question whether two things touch, without asking every contact for the names of its geoms.
 
 LIBERO's predicates ask it at each control step of an episode whose objects are above one another. With robosuite's loop
-over 90 contacts that took a twentieth of the step.
+over 90 contacts that took a tenth of the step.
 """
 
 from collections.abc import Sequence
