@@ -14,20 +14,13 @@ Non-obvious behaviour:
   fingerprint: explicit, none or global).
 - Pictures arrive as the policy saw them in training, so lerobot's LIBERO step, which turns them by 180 degrees, is
   not run.
-- lerobot replaces an unavailable device, leaves random weights where a checkpoint has none, and cuts long
-  instructions, all silently: the first two are refused here, `truncated` tells the third.
+- lerobot cuts long instructions silently; `truncated` tells.
 - Loading sets process-wide switches: one CPU thread, no TF32, no cuDNN autotuning, deterministic algorithms on GPUs.
 """
 
 import contextlib
-import io
-import logging
 import os
-import re
-import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import batched
 from typing import Any, Literal
 
@@ -35,29 +28,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import ACTION_SIZE, STATE_SIZE, Observation
-from simeval.errors import ConfigError, nearest
+from simeval.errors import ConfigError
 from simeval.garbage import uncollected
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
-from simeval.policies.checkpoint import ACTION_KEY, STATE_KEY, Checkpoint, hub_or_cache, one_line, read, sha256
+from simeval.policies.checkpoint import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
+from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
 from simeval.policies.representations import Reader, Representation, representing
-
-DEVICES = ("auto", "cuda", "mps", "cpu")
 
 NoiseMode = Literal["explicit", "none", "global"]
 """Where sampling noise comes from: each input's own tensor, nowhere, or torch's global generator."""
-
-_SWALLOWED = re.compile(r"Could not load state dict|without loading pretrained weights|Missing keys when loading")
-"""What pi0, pi05 and pi0_fast print, and then go on with random weights. Source: their `from_pretrained`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What lerobot built from a checkpoint."""
-
-    config: Any
-    model: Any
-    preprocess: Any
-    postprocess: Any
 
 
 def load(
@@ -67,7 +46,7 @@ def load(
 
     Args:
         checkpoint: a folder that lerobot saved, or a hub id.
-        device: one of `DEVICES`; `auto` takes the best one there is.
+        device: one of `lerobot_build.DEVICES`; `auto` takes the best one there is.
         n_action_steps: actions of each chunk to execute; `None` keeps the checkpoint's number.
         batch_size: samples per call of the network; part of what the outputs depend on. Halved until the device's
             memory suffices: `spec.fingerprint` has the number in use.
@@ -78,20 +57,9 @@ def load(
     if batch_size < 1:
         raise ConfigError(f"the policy's batch size is {batch_size}, it must be at least 1")
     found = read(checkpoint, n_action_steps=n_action_steps)
-    with _quiet() as printed, uncollected():
-        chosen = _choose_device(device)
-        # Third-party model code can break in any way; the user needs one line, and the cause stays attached.
-        try:
-            with contextlib.nullcontext() if found.vlm and found.vlm_name else hub_or_cache():
-                parts = _build(found, chosen)
-        except ConfigError:
-            raise
-        except Exception as error:
-            raise ConfigError(f"policy '{found.name}' {_explain(error, found)}") from error
-        swallowed = [line for line in printed.getvalue().splitlines() if _SWALLOWED.search(line)]
-        if swallowed:
-            raise ConfigError(f"policy '{found.name}' cannot be loaded: {swallowed[0].strip()[:300]}")
-        return LerobotPolicy(found, parts, device=chosen, batch_size=batch_size)
+    with quiet(), uncollected():
+        chosen = choose_device(device)
+        return LerobotPolicy(found, build(found, chosen), device=chosen, batch_size=batch_size)
 
 
 class LerobotPolicy:
@@ -99,7 +67,7 @@ class LerobotPolicy:
 
     spec: PolicySpec
 
-    def __init__(self, checkpoint: Checkpoint, parts: _Parts, *, device: str, batch_size: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, parts: Parts, *, device: str, batch_size: int) -> None:
         self._checkpoint = checkpoint
         self._parts = parts
         self._device = device
@@ -265,43 +233,6 @@ class LerobotPolicy:
         )
 
 
-def _build(checkpoint: Checkpoint, device: str) -> _Parts:
-    """Let lerobot build the model and both pipelines; anything may be raised."""
-    from lerobot.configs import PreTrainedConfig
-    from lerobot.policies import get_policy_class, make_pre_post_processors  # registers the policy types, too
-    from lerobot.utils.import_utils import register_third_party_plugins
-
-    register_third_party_plugins()
-    known = list(PreTrainedConfig.get_known_choices())
-    if checkpoint.type not in known:
-        raise ConfigError(
-            f"policy '{checkpoint.name}': lerobot knows no type '{checkpoint.type}'{nearest(checkpoint.type, known)}"
-        )
-    folder = str(checkpoint.folder)
-    with _scratch_folder():
-        config = PreTrainedConfig.from_pretrained(folder)
-    values: dict[str, Any] = {
-        "device": device,
-        "n_action_steps": checkpoint.n_action_steps,
-        "pretrained_backbone_weights": None,  # a download whose result the checkpoint's weights replace
-        "compile_model": False,  # minutes of compilation, and it switches TF32 on
-    }
-    overrides: dict[str, dict[str, str]] = {
-        "device_processor": {"device": device},
-        "tokenizer_processor": {"padding": "max_length"},
-    }
-    if checkpoint.vlm is not None:
-        values["vlm_model_name"] = overrides["tokenizer_processor"]["tokenizer_name"] = str(checkpoint.vlm)
-    for field, value in values.items():
-        if hasattr(config, field):
-            setattr(config, field, value)
-    model = get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
-    # Naming a step that is not there is an error, and any name left out keeps what was saved: the rename map above all.
-    used = {step: override for step, override in overrides.items() if step in checkpoint.preprocessor_steps}
-    preprocess, postprocess = make_pre_post_processors(config, pretrained_path=folder, preprocessor_overrides=used)
-    return _Parts(config, model.to(device).eval(), preprocess, postprocess)
-
-
 def _training_std(pipeline: Any, key: str) -> tuple[float, ...] | None:
     """Spread of a feature in training, where a saved pipeline scales it and says so."""
     for step in pipeline.steps:
@@ -309,44 +240,6 @@ def _training_std(pipeline: Any, key: str) -> tuple[float, ...] | None:
         if found is not None:
             return tuple(float(value) for value in found)
     return None
-
-
-def _explain(error: Exception, checkpoint: Checkpoint) -> str:
-    """Why a checkpoint could not be loaded, as the rest of a sentence."""
-    text = str(error)
-    if "Missing key(s)" in text or "Unexpected key(s)" in text:
-        missing, _, unknown = text.partition("Unexpected key(s)")
-        parts = []
-        for verb, names in (("lack", missing), ("have unknown", unknown)):
-            keys = re.findall(r'"([^"]+)"', names)
-            if keys:
-                parts.append(f"{verb} {len(keys)} tensors ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})")
-        return f"cannot be loaded: its weights {' and '.join(parts)}"
-    if checkpoint.vlm is None and ("huggingface.co" in text or "offline mode" in text):
-        model = f"'{checkpoint.vlm_name}'" if checkpoint.vlm_name else "its language model"
-        return (
-            f"needs {model}, which is not in the cache and the hub cannot give; its folder may carry the files as vlm/"
-        )
-    return f"cannot be loaded: {one_line(error)}"
-
-
-def _choose_device(device: str) -> str:
-    """The device to use.
-
-    Raises:
-        ConfigError: unknown, or not available; lerobot would take another one and say nothing.
-    """
-    import torch
-
-    if device not in DEVICES:
-        raise ConfigError(f"unknown device '{device}'{nearest(device, DEVICES)}")
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    usable = [name for name, there in available.items() if there]
-    if device == "auto":
-        return usable[0]
-    if device not in usable:
-        raise ConfigError(f"device '{device}' is not available here; available: {', '.join(usable)}")
-    return device
 
 
 def _pin_numerics(device: str) -> None:
@@ -362,28 +255,3 @@ def _pin_numerics(device: str) -> None:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = False
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[io.StringIO]:
-    """Keep away from the user what lerobot and transformers print, log and warn; yields what they print."""
-    level = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield printed
-    finally:
-        logging.disable(level)
-
-
-@contextlib.contextmanager
-def _scratch_folder() -> Iterator[None]:
-    """Catch and remove the copy of the configuration that lerobot leaves among the temporary files."""
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory() as scratch:
-        tempfile.tempdir = scratch
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before

@@ -1,0 +1,160 @@
+"""Let lerobot build a checkpoint's network and pipelines, and say in one line why it cannot.
+
+lerobot replaces an unavailable device, and leaves random weights where a checkpoint has none, both silently. Both are
+refused here.
+"""
+
+import contextlib
+import io
+import logging
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from simeval.errors import ConfigError, nearest
+from simeval.policies.checkpoint import Checkpoint, hub_or_cache, one_line
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
+_SWALLOWED = re.compile(r"Could not load state dict|without loading pretrained weights|Missing keys when loading")
+"""What pi0, pi05 and pi0_fast print, and then go on with random weights. Source: their `from_pretrained`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What lerobot built from a checkpoint."""
+
+    config: Any
+    model: Any
+    preprocess: Any
+    postprocess: Any
+
+
+def build(checkpoint: Checkpoint, device: str) -> Parts:
+    """The network on its device, ready to predict, and both pipelines.
+
+    Args:
+        checkpoint: what was read of it.
+        device: see `choose_device`.
+
+    Raises:
+        ConfigError: it does not fit or cannot be loaded.
+    """
+    # Third-party model code can break in any way; the user needs one line, and the cause stays attached.
+    try:
+        with (
+            quiet() as printed,
+            contextlib.nullcontext() if checkpoint.vlm and checkpoint.vlm_name else hub_or_cache(),
+        ):
+            parts = _build(checkpoint, device)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"policy '{checkpoint.name}' {_explain(error, checkpoint)}") from error
+    swallowed = [line for line in printed.getvalue().splitlines() if _SWALLOWED.search(line)]
+    if swallowed:
+        raise ConfigError(f"policy '{checkpoint.name}' cannot be loaded: {swallowed[0].strip()[:300]}")
+    return parts
+
+
+def _build(checkpoint: Checkpoint, device: str) -> Parts:
+    """Let lerobot build the model and both pipelines; anything may be raised."""
+    from lerobot.configs import PreTrainedConfig
+    from lerobot.policies import get_policy_class, make_pre_post_processors  # registers the policy types, too
+    from lerobot.utils.import_utils import register_third_party_plugins
+
+    register_third_party_plugins()
+    known = list(PreTrainedConfig.get_known_choices())
+    if checkpoint.type not in known:
+        raise ConfigError(
+            f"policy '{checkpoint.name}': lerobot knows no type '{checkpoint.type}'{nearest(checkpoint.type, known)}"
+        )
+    folder = str(checkpoint.folder)
+    with _scratch_folder():
+        config = PreTrainedConfig.from_pretrained(folder)
+    values: dict[str, Any] = {
+        "device": device,
+        "n_action_steps": checkpoint.n_action_steps,
+        "pretrained_backbone_weights": None,  # a download whose result the checkpoint's weights replace
+        "compile_model": False,  # minutes of compilation, and it switches TF32 on
+    }
+    overrides: dict[str, dict[str, str]] = {
+        "device_processor": {"device": device},
+        "tokenizer_processor": {"padding": "max_length"},
+    }
+    if checkpoint.vlm is not None:
+        values["vlm_model_name"] = overrides["tokenizer_processor"]["tokenizer_name"] = str(checkpoint.vlm)
+    for field, value in values.items():
+        if hasattr(config, field):
+            setattr(config, field, value)
+    model = get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
+    # Naming a step that is not there is an error, and any name left out keeps what was saved: the rename map above all.
+    used = {step: override for step, override in overrides.items() if step in checkpoint.preprocessor_steps}
+    preprocess, postprocess = make_pre_post_processors(config, pretrained_path=folder, preprocessor_overrides=used)
+    return Parts(config, model.to(device).eval(), preprocess, postprocess)
+
+
+def _explain(error: Exception, checkpoint: Checkpoint) -> str:
+    """Why a checkpoint could not be loaded, as the rest of a sentence."""
+    text = str(error)
+    if "Missing key(s)" in text or "Unexpected key(s)" in text:
+        missing, _, unknown = text.partition("Unexpected key(s)")
+        parts = []
+        for verb, names in (("lack", missing), ("have unknown", unknown)):
+            keys = re.findall(r'"([^"]+)"', names)
+            if keys:
+                parts.append(f"{verb} {len(keys)} tensors ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})")
+        return f"cannot be loaded: its weights {' and '.join(parts)}"
+    if checkpoint.vlm is None and ("huggingface.co" in text or "offline mode" in text):
+        model = f"'{checkpoint.vlm_name}'" if checkpoint.vlm_name else "its language model"
+        return (
+            f"needs {model}, which is not in the cache and the hub cannot give; its folder may carry the files as vlm/"
+        )
+    return f"cannot be loaded: {one_line(error)}"
+
+
+def choose_device(device: str) -> str:
+    """The device to use.
+
+    Raises:
+        ConfigError: unknown, or not available; lerobot would take another one and say nothing.
+    """
+    import torch
+
+    if device not in DEVICES:
+        raise ConfigError(f"unknown device '{device}'{nearest(device, DEVICES)}")
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    usable = [name for name, there in available.items() if there]
+    if device == "auto":
+        return usable[0]
+    if device not in usable:
+        raise ConfigError(f"device '{device}' is not available here; available: {', '.join(usable)}")
+    return device
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[io.StringIO]:
+    """Keep away from the user what lerobot and transformers print, log and warn; yields what they print."""
+    level = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield printed
+    finally:
+        logging.disable(level)
+
+
+@contextlib.contextmanager
+def _scratch_folder() -> Iterator[None]:
+    """Catch and remove the copy of the configuration that lerobot leaves among the temporary files."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as scratch:
+        tempfile.tempdir = scratch
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
