@@ -187,6 +187,8 @@ class Scene:
     def set_texture(self, texture: int, pixels: NDArray[np.uint8]) -> None:
         """Show other pixels of the same shape in every picture until the next reset.
 
+        Surfaces of one object that look the same share a texture, a table's top and legs for instance.
+
         Raises:
             ValueError: the shape or type is not that of the texture.
         """
