@@ -1,7 +1,8 @@
 """Compile a scene in a process of its own.
 
 MuJoCo keeps the parsed description and a cache of decoded meshes and textures alive in the process that compiled a
-model: 450 MB for a scene of LIBERO whose model is 106 MB. A rollout worker loads the finished model instead.
+model: 450 MB for a scene of LIBERO whose model is 106 MB. A rollout worker loads the finished model instead, if need be
+one that was compiled for somebody else: tasks of a suite often have the same scene, with other things to be done in it.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from typing import Any
 
 import mujoco
 
+from envs import scene_cache
 from envs.pristine import Pristine
 
 _COMPILE = (
@@ -29,12 +31,18 @@ def compile_aside(xml: str) -> Any:
     Raises:
         ValueError: MuJoCo rejects the description.
     """
+    name = scene_cache.digest(xml)
+    kept = name and scene_cache.find(name)
+    if kept:
+        return kept
     with tempfile.TemporaryDirectory(prefix="simeval-") as folder:
         binary = Path(folder) / "scene.mjb"
         command = [sys.executable, "-c", _COMPILE, str(binary)]
         done = subprocess.run(command, input=xml.encode(), capture_output=True, check=False)
         if done.returncode != 0:
             raise ValueError(done.stderr.decode(errors="replace").strip().splitlines()[-1])
+        if name:
+            scene_cache.keep(name, binary)
         return mujoco.MjModel.from_binary_path(str(binary))
 
 
