@@ -169,7 +169,7 @@ class Renderers:
 
         buffer, quality = self._model.vis.global_, self._model.vis.quality
         before = (buffer.offwidth, buffer.offheight, quality.shadowsize)
-        buffer.offwidth, buffer.offheight = max(size, buffer.offwidth), max(size, buffer.offheight)
+        buffer.offwidth = buffer.offheight = size  # the model's own 640 x 480 is cleared and kept for nothing
         if not shadows:
             quality.shadowsize = 0  # a shadow map that nothing uses is 64 MB
         elif not quality.shadowsize:
