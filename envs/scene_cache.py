@@ -52,7 +52,8 @@ def find(name: str) -> Any:
     except OSError:
         return None
     except ValueError:  # not a model of this MuJoCo; it has said so on standard error
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
         return None
 
 
@@ -74,11 +75,9 @@ def keep(name: str, binary: Path) -> None:
 
 
 def _make_room(here: Path) -> None:
-    found = sorted(
-        ((path.stat(), path) for path in here.glob("*.mjb")), key=lambda pair: pair[0].st_mtime, reverse=True
-    )
     total = 0
-    for status, path in found:
-        total += status.st_size
+    # All that is here: of a process that was killed, also what it had not finished.
+    for path in sorted(here.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True):
+        total += path.stat().st_size
         if total > LIMIT:
             path.unlink(missing_ok=True)

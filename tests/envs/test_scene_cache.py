@@ -102,6 +102,9 @@ def test_what_was_used_longest_ago_goes_first(here, xml, monkeypatch):
         os.utime(path, (path.stat().st_mtime - age,) * 2)
     compile_aside(scenes[0])  # used again
     size = next(here.iterdir()).stat().st_size
+    killed = here / "tmp_of_a_process_that_was_killed"
+    killed.write_bytes(bytes(size))
+    os.utime(killed, (1, 1))
     monkeypatch.setattr(scene_cache, "LIMIT", 2.5 * size)
     compile_aside(scenes[2])
     assert {path.stem for path in here.iterdir()} == {scene_cache.digest(scenes[k]) for k in (0, 2)}
@@ -118,6 +121,7 @@ def test_a_scene_that_there_is_no_room_for_is_compiled_all_the_same(here, compil
         patch.setattr(shutil, "copyfile", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
         compile_aside(xml)
     assert list(here.iterdir()) == []
+    assert len(compilers) == 3
     here.rmdir()
     here.write_text("a file where the folder should be")
     assert compile_aside(xml).ngeom == 2
