@@ -15,7 +15,7 @@ from simeval import plugins, provenance
 from simeval.cluster import ray_session
 from simeval.config import PLANNED, EvalConfig, from_mapping
 from simeval.errors import ConfigError
-from simeval.plan import Plan, make_plan
+from simeval.plan import Plan, duration, estimated_seconds, make_plan
 from simeval.policies.base import PolicySpec
 from simeval.policies.registry import PolicyChoice, check_policy, load_policy, smaller_batch
 from simeval.progress import Progress, Silent
@@ -194,10 +194,11 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 def _summary(plan: Plan, config: EvalConfig) -> str:
     conditions = f"{len(plan.conditions)} conditions" if len(plan.conditions) > 1 else "1 condition"
-    workers = f"{config.worker_count} workers" if config.worker_count else "this process"
+    size = f"{'+'.join(config.suite)}, {config.policy_name}: {len(plan.episodes)} episodes, {conditions}"
     if config.ray_address and config.workers is None:
-        workers = "a worker per CPU of the cluster"
-    return f"{'+'.join(config.suite)}, {config.policy_name}: {len(plan.episodes)} episodes, {conditions}, {workers}"
+        return f"{size}, a worker per CPU of the cluster"
+    workers = f"{config.worker_count} workers" if config.worker_count else "this process"
+    return f"{size}, {workers}, at most about {duration(estimated_seconds(plan, config))} without inference"
 
 
 def _is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:

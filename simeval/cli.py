@@ -152,7 +152,7 @@ def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> No
     """Print what `run` with the same options would do, without a simulator."""
     from dataclasses import asdict
 
-    from simeval.plan import estimated_seconds, make_plan
+    from simeval.plan import duration, estimated_seconds, make_plan
     from simeval.stats.power import smallest_visible_drop
 
     wanted = _config(config, flags)
@@ -170,17 +170,11 @@ def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> No
     for note in planned.notes:
         print(f"note: {note}")
     print(
-        f"at most about {_duration(seconds)} with {wanted.worker_count} workers, software rendering, without inference"
+        f"at most about {duration(seconds)} with {wanted.worker_count} workers, software rendering, without inference"
     )
     visible = smallest_visible_drop(pairs, alpha=0.05 / max(1, len(planned.conditions) - 1))
     drops = f"drops below {100 * visible:.1f} points" if visible else "any drop"
     print(f"{pairs} pairs per condition: this run could not see {drops} (80 % power, p < .05 after Holm)")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 @app.command(name="list")

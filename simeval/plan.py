@@ -143,3 +143,10 @@ def estimated_seconds(plan: Plan, config: EvalConfig) -> float:
         total += steps * STEP_SECONDS["toy" if toy else "libero"] + frames * FRAME_SECONDS[scenes]
     cores = config.worker_count if config.ray_address else os.cpu_count() or 1
     return total / max(1, min(config.worker_count, cores))
+
+
+def duration(seconds: float) -> str:
+    """A span of time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -372,6 +372,7 @@ def test_json_is_one_object_per_line(tmp_path):
     events = [json.loads(line) for line in called.out.splitlines()]
     assert [event["event"] for event in events] == ["start", *["episode"] * 4, "summary"]
     assert events[0]["episodes"] == 4
+    assert "4 episodes, 2 conditions, this process, at most about " in events[0]["note"]
     assert {event["id"] for event in events[1:-1]} == set(rows(tmp_path / "run"))
     assert events[-1]["folder"] == str(tmp_path / "run")
 
