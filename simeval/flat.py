@@ -1,17 +1,19 @@
 """Rows of a run as one table: a row per episode, spec and result side by side.
 
 Non-obvious behaviour:
-- Rows become typed columns a block at a time: as dictionaries or objects a million of them take many gigabytes.
-- Rows are taken apart by position where their fields are those of this version, in its order; any other row goes the
-  long way through `EpisodeResult`, which knows what older versions left out.
+- Lines become typed columns a block at a time: as Python objects a million rows take many gigabytes.
+- What a row must have is what `EpisodeResult.from_row` asks for. Here the same fields are declared to a decoder, which
+  takes a fifth of the time.
 """
 
 import itertools
 import json
-import operator
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import msgspec
 
 from simeval.garbage import uncollected
 from simeval.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
@@ -19,7 +21,7 @@ from simeval.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
 if TYPE_CHECKING:
     import pandas as pd
 
-_BLOCK = 20_000
+_BLOCK = 10_000
 """Rows that are Python objects at a time."""
 
 
@@ -29,12 +31,7 @@ def _names(kind: type) -> tuple[str, ...]:
 
 _SPEC, _TIMINGS, _COUNTS, _MAGNITUDE = map(_names, (EpisodeSpec, Timings, Counts, Magnitude))
 _NESTED = ("spec", "timings", "counts", "magnitude")
-_RESULT = _names(EpisodeResult)
-_ROW = ("id", "pair_id", *_RESULT)
-_PLAIN = tuple(name for name in _RESULT if name not in _NESTED)
-_HITS, _VISIBLE, _FLAGS = (_PLAIN.index(name) for name in ("hits", "visible", "flags"))
-_plain = operator.itemgetter(*_PLAIN)
-_NOTHING = (None,) * len(_MAGNITUDE)
+_PLAIN = tuple(name for name in _names(EpisodeResult) if name not in _NESTED)
 
 COLUMNS = ("id", "pair_id", *_SPEC, *(f"seconds_{name}" for name in _TIMINGS), *_COUNTS, *_MAGNITUDE, *_PLAIN)
 OPTIONAL = ("first_success", "first_hit", *_MAGNITUDE)
@@ -44,8 +41,31 @@ _KINDS: dict[str, Any] = dict.fromkeys(OPTIONAL, float) | dict.fromkeys(_TEXTS, 
 """Else the type of a column would depend on whether any, some or all of these episodes have one."""
 
 
+def _declared(kind: type, *more: tuple[str, type]) -> Any:
+    """What a line holds of a dataclass, and its parts of theirs, for the decoder."""
+    hints, needed, others = get_type_hints(kind), list(more), []
+    for field in fields(kind):
+        what = hints[field.name]
+        if is_dataclass(what) and isinstance(what, type):
+            needed.append((field.name, _declared(what)))
+        elif what == Magnitude | None:
+            needed.append((field.name, _declared(Magnitude) | None))
+        elif field.default is MISSING:
+            needed.append((field.name, what))
+        else:
+            others.append((field.name, what, field.default))
+    # A later version may add parts of its own to a row, but not numbers to one of ours.
+    return msgspec.defstruct(
+        kind.__name__, [*needed, *others], gc=False, forbid_unknown_fields=kind is not EpisodeResult
+    )
+
+
+_decoder = msgspec.json.Decoder(_declared(EpisodeResult, ("id", str), ("pair_id", str)))
+_nothing = _declared(Magnitude)()
+
+
 def flat_frame(
-    rows: Iterable[dict[str, Any]],
+    lines: Iterable[bytes],
     *,
     suites: Sequence[str],
     conditions: Sequence[str],
@@ -54,23 +74,23 @@ def flat_frame(
     """One row per episode, the latest attempt, in plan order.
 
     Args:
-        rows: as `EpisodeResult.row` makes them.
+        lines: rows as `EpisodeResult.row` makes them, each a line of JSON with its end.
         suites: in the order of the plan.
         conditions: in the order of the plan.
         columns: of `COLUMNS`, those that are wanted, with `id` and the spec's: each one takes time.
 
     Raises:
-        KeyError, TypeError, ValueError, AttributeError: a row is not one of ours.
+        ValueError: a line is not one of our rows.
     """
     import pandas as pd
 
     kinds = _KINDS | {"suite": pd.CategoricalDtype(list(suites)), "condition": pd.CategoricalDtype(list(conditions))}
     kinds = {name: kind for name, kind in kinds.items() if name in columns}
-    wanted = operator.itemgetter(*map(COLUMNS.index, columns))
     blocks = []
     with uncollected():
-        for block in itertools.batched(map(wanted, map(_values, rows)), _BLOCK):
-            blocks.append(pd.DataFrame.from_records(list(block), columns=columns).astype(kinds))
+        for block in itertools.batched(lines, _BLOCK):
+            values = _columns(_decoded(block))
+            blocks.append(pd.DataFrame({name: values[name]() for name in columns}).astype(kinds))
     if not blocks:
         return pd.DataFrame(columns=list(columns)).astype(kinds)
     frame = pd.concat(blocks, ignore_index=True)
@@ -79,22 +99,39 @@ def flat_frame(
     return frame.sort_values(["suite", "task", "init_state", "repeat", "condition"], ignore_index=True)
 
 
-def _values(row: dict[str, Any]) -> tuple[Any, ...]:
-    spec, timings, counts, magnitude = row["spec"], row["timings"], row["counts"], row["magnitude"]
-    if not (
-        tuple(row) == _ROW
-        and tuple(spec) == _SPEC
-        and tuple(timings) == _TIMINGS
-        and tuple(counts) == _COUNTS
-        and (magnitude is None or tuple(magnitude) == _MAGNITUDE)
-    ):
-        return _values(EpisodeResult.from_row(row).row())
-    plain = list(_plain(row))
-    for index in (_HITS, _VISIBLE):
-        plain[index] = _cell(plain[index])
-    plain[_FLAGS] = " ".join(plain[_FLAGS])
-    measured = _NOTHING if magnitude is None else magnitude.values()
-    return (row["id"], row["pair_id"], *spec.values(), *timings.values(), *counts.values(), *measured, *plain)
+def _decoded(lines: Sequence[bytes]) -> list[Any]:
+    try:
+        rows = _decoder.decode_lines(b"".join(lines))
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from None
+    if len(rows) != len(lines):
+        raise ValueError("a line is not a row")
+    return rows
+
+
+def _columns(rows: Sequence[Any]) -> dict[str, Callable[[], list[Any]]]:
+    """The values of each of `COLUMNS`, for when they are wanted."""
+    parts = {
+        "spec": [row.spec for row in rows],
+        "timings": [row.timings for row in rows],
+        "counts": [row.counts for row in rows],
+        "magnitude": [_nothing if row.magnitude is None else row.magnitude for row in rows],
+    }
+    values = {name: partial(_each, rows, name) for name in ("id", "pair_id", *_PLAIN)}
+    values |= {name: partial(_each, parts["spec"], name) for name in _SPEC}
+    values |= {f"seconds_{name}": partial(_each, parts["timings"], name) for name in _TIMINGS}
+    values |= {name: partial(_each, parts["counts"], name) for name in _COUNTS}
+    values |= {name: partial(_each, parts["magnitude"], name) for name in _MAGNITUDE}
+    cells = {name: partial(_cells, rows, name) for name in ("hits", "visible")}
+    return {**values, **cells, "flags": lambda: [" ".join(row.flags) for row in rows]}
+
+
+def _each(parts: Sequence[Any], name: str) -> list[Any]:
+    return [getattr(part, name) for part in parts]
+
+
+def _cells(rows: Sequence[Any], name: str) -> list[str | None]:
+    return [_cell(getattr(row, name)) for row in rows]
 
 
 def _cell(pairs: Sequence[tuple[str, Any]] | None) -> str | None:

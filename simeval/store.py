@@ -196,15 +196,18 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         ConfigError: a line in the middle is not a row.
     """
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        whole = (line for line in file if line.endswith(b"\n"))
-        for block, lines in enumerate(itertools.batched(whole, _LINES)):
-            try:
-                yield from _decoded(lines)
-            except _NO_ROW:
-                yield from _one_by_one(lines, path, block * _LINES)
+    for block, lines in enumerate(itertools.batched(_whole_lines(path), _LINES)):
+        try:
+            yield from _decoded(lines)
+        except _NO_ROW:
+            yield from _one_by_one(lines, path, block * _LINES)
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, each with its end; none if there is no file."""
+    if path.exists():
+        with path.open("rb") as file:
+            yield from (line for line in file if line.endswith(b"\n"))
 
 
 def _decoded(lines: Sequence[bytes]) -> list[dict[str, Any]]:
@@ -330,15 +333,14 @@ class Run:
 
     def table(self, columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
         """As `episodes`, with these columns alone; see `flat_frame`."""
+        path = self.folder / EPISODES
+        suites, conditions = self.manifest["config"]["suite"], self.manifest["conditions"]
         try:
-            return flat_frame(
-                read_rows(self.folder / EPISODES),
-                suites=self.manifest["config"]["suite"],
-                conditions=self.manifest["conditions"],
-                columns=columns,
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(f"{self.folder / EPISODES}: a row lacks or has a field too many: {error}") from None
+            return flat_frame(_whole_lines(path), suites=suites, conditions=conditions, columns=columns)
+        except ValueError as error:
+            for _ in read_rows(path):
+                pass  # it names a line that is no row at all
+            raise ConfigError(f"{path}: a row is not one of ours: {error}") from None
 
     def trace(self, spec: EpisodeSpec) -> Trace | None:
         """The stored trace of an episode; `None` if none was kept.

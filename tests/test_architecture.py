@@ -226,7 +226,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.schedule": set(),
     "simeval.cluster": {"ray"},
     "simeval.nodes": {"ray"},
-    "simeval.flat": {"pandas"},
+    "simeval.flat": {"msgspec", "pandas"},
     "simeval.policies.scripted": {"numpy", "cv2"},
     "simeval.policies.base": {"numpy"},
     "simeval.policies.registry": set(),
