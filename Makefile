@@ -27,7 +27,7 @@ lint: setup
 	MYPYPATH=. $(BIN)/mypy -p simeval -p envs -p perturbations
 
 # Alone on the machine: neighbours distort every number. Results: results/benchmarks/*.json.
-BENCHMARKS := $(filter-out %/report.py %/lerobot_peer.py,$(wildcard tests/benchmarks/*.py))
+BENCHMARKS := $(filter-out %/report.py %/lerobot_peer.py %/real_smolvla.py,$(wildcard tests/benchmarks/*.py))
 bench: setup
 	for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 

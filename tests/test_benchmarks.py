@@ -47,6 +47,23 @@ def test_policy_batch(tiny_smolvla, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_gpu_server_is_looked_at_while_it_works(tiny_smolvla, tmp_path, monkeypatch):
+    told = tmp_path / "bin" / "nvidia-smi"
+    told.parent.mkdir()
+    told.write_text("#!/bin/sh\necho '37, 1000, [N/A]'\necho '61, 900, 200.5'\n")
+    told.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{told.parent}:{os.environ['PATH']}")
+    words = ("--policy", tiny_smolvla, "--device", "cpu", "--batches", "1,2", "--seconds", "0.1", "--workers", "2")
+    tables = bench("gpu_server", tmp_path / "out.json", *words, "--chunks", "50", "--tasks", "0", "--states", "2")
+    (row,) = tables["episodes"]
+    assert (row["episodes"], row["batch"]) == (2, 2)
+    assert (row["GPU"], row["GPU MB"], row["GPU W"]) == (pytest.approx(0.49), 950, 200.5)
+    assert 0 < row["processors"] <= 1
+    assert row["limit"]
+    assert sum(row[part] for part in ("reset", "physics", "render", "policy")) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.slow
 def test_lerobot_plays_the_same_episode(tmp_path):
     """One episode of both: equal outcome and length, and actions that agree before small differences can grow."""
     words = ("--case", "bundled-10", "--peer", "single", "--tasks", "2", "--episodes", "1", "--workers", "1")

@@ -13,7 +13,7 @@ from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from simeval.policies.bundled.architecture import Shape, save
 from simeval.policies.bundled.architecture import build as build_policy
 
-SHAPE = Shape(text=128, vision=64, vision_layers=2, scale=4, vocabulary=768)
+SHAPE = Shape(text=128, text_inside=256, vision=64, vision_inside=128, vision_layers=2, scale=4, vocabulary=768)
 LIKE_THE_PUBLIC_ONES = {
     "chunk_size": 50,
     "n_action_steps": 10,

@@ -177,6 +177,7 @@ class Watched:
     Attributes:
         whole: wall-clock seconds of the command.
         first: seconds until the first episode had finished.
+        begun: seconds until the first episode began.
         steady: from the start of the first episode to the end of the last; further scenes, storing, idle tails count.
         rows: of the episodes, as `--json` prints them.
         memory: of the command and its children.
@@ -184,6 +185,7 @@ class Watched:
 
     whole: float
     first: float
+    begun: float
     steady: float
     rows: list[dict]
     memory: Memory
@@ -205,4 +207,4 @@ def watch_run(*words: object, **told: str) -> Watched:
     if code or broken or not arrived:
         raise SystemExit(f"{' '.join(command)} ended with {code}, {len(arrived)} episodes, errors: {broken[:1]}")
     begun = min(end - sum(row["timings"].values()) for end, row in arrived)
-    return Watched(whole, arrived[0][0], arrived[-1][0] - begun, [row for _, row in arrived], memory)
+    return Watched(whole, arrived[0][0], begun, arrived[-1][0] - begun, [row for _, row in arrived], memory)

@@ -34,30 +34,39 @@ PATCH = 16
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a small SmolVLA.
+    """The sizes of a SmolVLA.
 
     Attributes:
-        text: width of the language model; its feed-forward layers are twice as wide.
-        vision: the same of the vision tower.
-        vision_layers: of the vision tower; the language model has `TEXT_LAYERS`.
+        text: width of the language model.
+        text_inside: of its feed-forward layers.
+        text_layers: their number.
+        heads: its attention heads for queries and, fewer, for keys and values.
+        vision, vision_inside, vision_layers: the same of the vision tower.
+        vision_head: width of a head of the vision tower.
+        activation: of the vision tower, as transformers names it.
+        edge: side of the pictures inside the network (px).
         scale: patches per side that the connector folds into one token.
         vocabulary: largest number of tokens.
+        table: rows of the table of tokens; `None` for one for each.
     """
 
     text: int
+    text_inside: int
     vision: int
+    vision_inside: int
     vision_layers: int
     scale: int
     vocabulary: int
+    text_layers: int = 4
+    heads: tuple[int, int] = (4, 2)
+    vision_head: int = 32
+    activation: str = "relu"
+    edge: int = EDGE
+    table: int | None = None
 
 
-BUNDLED = Shape(text=192, vision=128, vision_layers=4, scale=2, vocabulary=1024)
+BUNDLED = Shape(text=192, text_inside=384, vision=128, vision_inside=256, vision_layers=4, scale=2, vocabulary=1024)
 """8 x 8 patches become 16 tokens per camera."""
-
-TEXT_LAYERS = 4
-TEXT_HEADS = 4
-VISION_HEAD = 32
-"""Width of a head of the vision tower."""
 
 _SPECIALS = {
     "image_token": "<image>",
@@ -96,13 +105,13 @@ def _save_vlm(out: Path, shape: Shape) -> None:
     tokenizer = _tokenizer(shape.vocabulary)
     text = {
         "model_type": "llama",
-        "vocab_size": len(tokenizer),
+        "vocab_size": shape.table or len(tokenizer),
         "hidden_size": shape.text,
-        "intermediate_size": 2 * shape.text,
-        "num_hidden_layers": TEXT_LAYERS,
-        "num_attention_heads": TEXT_HEADS,
-        "num_key_value_heads": TEXT_HEADS // 2,
-        "head_dim": shape.text // TEXT_HEADS,
+        "intermediate_size": shape.text_inside,
+        "num_hidden_layers": shape.text_layers,
+        "num_attention_heads": shape.heads[0],
+        "num_key_value_heads": shape.heads[1],
+        "head_dim": shape.text // shape.heads[0],
         "max_position_embeddings": 8192,
         "attention_bias": False,
         "tie_word_embeddings": False,
@@ -112,12 +121,12 @@ def _save_vlm(out: Path, shape: Shape) -> None:
     }
     vision = {
         "hidden_size": shape.vision,
-        "intermediate_size": 2 * shape.vision,
+        "intermediate_size": shape.vision_inside,
         "num_hidden_layers": shape.vision_layers,
-        "num_attention_heads": shape.vision // VISION_HEAD,
-        "image_size": EDGE,
+        "num_attention_heads": shape.vision // shape.vision_head,
+        "image_size": shape.edge,
         "patch_size": PATCH,
-        "hidden_act": "relu",
+        "hidden_act": shape.activation,
     }
     SmolVLMConfig(
         vision_config=vision,
@@ -127,7 +136,7 @@ def _save_vlm(out: Path, shape: Shape) -> None:
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=False,
     ).save_pretrained(out)
-    size = {"longest_edge": EDGE}
+    size = {"longest_edge": shape.edge}
     # SmolVLA never calls these processors, but transformers must be able to build them.
     SmolVLMProcessor(
         image_processor=SmolVLMImageProcessor(size=size, max_image_size=size, do_image_splitting=False),
@@ -135,7 +144,7 @@ def _save_vlm(out: Path, shape: Shape) -> None:
         video_processor=SmolVLMVideoProcessor(
             size=size, max_image_size=size, video_sampling={"max_frames": 8, "fps": 1, "video_size": size}
         ),
-        image_seq_len=(EDGE // PATCH // shape.scale) ** 2,
+        image_seq_len=(shape.edge // PATCH // shape.scale) ** 2,
     ).save_pretrained(out)
 
 
@@ -159,10 +168,10 @@ def build(vlm: Path, *, shape: Shape = BUNDLED, seed: int = 0, **settings: Any) 
         "load_vlm_weights": False,
         "freeze_vision_encoder": False,
         "train_expert_only": False,
-        "resize_imgs_with_padding": (EDGE, EDGE),
+        "resize_imgs_with_padding": (shape.edge, shape.edge),
         "max_state_dim": STATE_SIZE,
         "max_action_dim": ACTION_SIZE,
-        "num_vlm_layers": TEXT_LAYERS,
+        "num_vlm_layers": shape.text_layers,
         "expert_width_multiplier": 0.75,
         "chunk_size": CHUNK,
         "n_action_steps": EXECUTED,
