@@ -12,6 +12,13 @@ from simeval.errors import ConfigError, first_line
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 """Two busy processes with two threads each are several times slower than with one, and round differently."""
 
+_KNOCK_OFTEN = {
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "500",
+}
+"""Ray's first process asks its object store for a connection before that listens, and then sleeps for a second. As long
+in all as Ray itself would try."""
+
 
 @contextlib.contextmanager
 def ray_session(address: str | None, workers: int) -> Iterator[None]:
@@ -35,7 +42,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
         if address:
             ray.init(address=address, **quiet)
         else:
-            os.environ.update(ONE_THREAD)
+            os.environ.update(ONE_THREAD | _KNOCK_OFTEN)
             # One process waits for each CPU of Ray's from the start; those beyond the workers would be for nothing.
             own = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 200_000_000}
             # Without "local" Ray would join whatever cluster happens to run on this machine, or RAY_ADDRESS names.
