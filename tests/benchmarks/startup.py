@@ -111,7 +111,10 @@ def first_episodes(options: argparse.Namespace, scratch: Path) -> dict[str, list
 
 
 def memory_rows(scratch: Path) -> list[dict]:
-    """A worker that renders, with the policy in an actor of its own and inside the worker; both kinds of scenes."""
+    """Workers that render, with the policy in an actor of its own and inside the worker; both kinds of scenes.
+
+    What a further worker takes is what three take more than one, by half: libraries that they share count once.
+    """
     from envs.base import EnvError
     from envs.libero_files import resolve_assets
 
@@ -123,25 +126,30 @@ def memory_rows(scratch: Path) -> list[dict]:
             print(f"{scenes} scenes are left out: {error}")
             continue
         for inference in ("actor", "worker"):
-            # Two tasks, so that a second scene has followed the first.
-            watched: Watched = watch_run(
-                *("--suite", "libero_spatial", "--tasks", "0,2", "--init-states", "0", "--policy", "bundled"),
-                *("--assets", assets, "--device", "cpu", "--inference", inference, "--workers", "1"),
-                *("--out", scratch / f"memory-{scenes}-{inference}"),
+            words = ("--assets", assets, "--device", "cpu", "--inference", inference)
+            one, three = (
+                _rolling(count, *words, "--out", scratch / f"{scenes}-{inference}-{count}") for count in (1, 3)
             )
-            memory = watched.memory
             rows.append(
                 {
                     "scenes": scenes,
                     "policy in": inference,
-                    "worker RSS MB": memory.worker_rss,
-                    "worker PSS MB": memory.worker_pss,
-                    "all RSS MB": memory.rss,
-                    "all PSS MB": memory.pss,
-                    "first episode s": watched.first,
+                    "worker RSS MB": one.memory.worker_rss,
+                    "worker PSS MB": one.memory.worker_pss,
+                    "all RSS MB": one.memory.rss,
+                    "all PSS MB": one.memory.pss,
+                    "a further worker MB": (three.memory.pss - one.memory.pss) / 2,
+                    "first episode s": one.first,
                 }
             )
     return rows
+
+
+def _rolling(workers: int, *words: object) -> Watched:
+    # Two tasks for each worker, so that a second scene has followed the first, and all of them draw at the same time.
+    tasks = ",".join(str(task) for task in range(2 * workers))
+    common = ("--suite", "libero_spatial", "--tasks", tasks, "--init-states", "0-1", "--policy", "bundled")
+    return watch_run(*common, "--workers", workers, *words)
 
 
 def main() -> None:
