@@ -16,8 +16,8 @@ _KNOCK_OFTEN = {
     "RAY_raylet_client_connect_timeout_milliseconds": "20",
     "RAY_raylet_client_num_connect_attempts": "500",
 }
-"""Ray's first process asks its object store for a connection before that listens, and then sleeps for a second. As long
-in all as Ray itself would try."""
+"""Ray's raylet asks its object store for a connection before that listens, and by default sleeps for a second then.
+These tries take as long in all as the default ones."""
 
 
 @contextlib.contextmanager
