@@ -88,9 +88,9 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
 
 def policy_choice(config: EvalConfig) -> PolicyChoice:
     """Which policy a configuration asks for, and how it is to run."""
-    choice = PolicyChoice(config.policy_name, config.device, config.n_action_steps)
-    batch = config.batch_size or (GPU_BATCH if not choice.scripted and has_gpu(config.device) else 1)
-    return PolicyChoice(choice.name, choice.device, choice.n_action_steps, batch)
+    choice = PolicyChoice(config.policy_name, config.device, config.n_action_steps, dtype=config.dtype)
+    usual = GPU_BATCH if not choice.scripted and has_gpu(config.device) else 1
+    return replace(choice, batch_size=config.batch_size or usual)
 
 
 def run_folder(config: EvalConfig, plan: Plan) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from simeval.config import DEVICES, checked_fields, flag, option
+from simeval.config import DEVICES, DTYPES, checked_fields, flag, option
 from simeval.errors import ConfigError
 
 FRAMES = ("start", "replay")
@@ -72,6 +72,10 @@ class AuditConfig:
     batch_size: int | None = option(
         None, "Fixed inference batch; numbers of different sizes differ at 1e-6.  [default: as in the run]",
         changes_results=True,
+    )  # fmt: skip
+    dtype: Literal["bfloat16"] | None = option(
+        None, "Matrix products of the policy's network in bfloat16.  [default: as in the run]",
+        changes_results=True, choices=DTYPES,
     )  # fmt: skip
     representation: bool = option(
         default=False, text="Compare what the policy makes of a frame inside, too (SmolVLA).", changes_results=True

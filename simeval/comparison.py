@@ -21,7 +21,18 @@ from simeval.stats.resampling import Resampling
 from simeval.store import Run, differences
 from simeval.types import CLEAN
 
-IGNORED = ("perturb", "tasks", "init_states", "repeats", "suite", "policy", "n_action_steps", "device", "batch_size")
+IGNORED = (
+    "perturb",
+    "tasks",
+    "init_states",
+    "repeats",
+    "suite",
+    "policy",
+    "n_action_steps",
+    "device",
+    "batch_size",
+    "dtype",
+)
 """Settings that may differ: they name the episodes, of which the common ones are compared, or belong to the policy."""
 
 

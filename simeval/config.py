@@ -19,6 +19,7 @@ TRACES = ("all", "failures", "none")
 VIDEOS = ("none", "all", "failures", "successes", "flips")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 INFERENCE = ("auto", "worker", "actor")
+DTYPES = ("bfloat16",)
 
 
 PLANNED = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "repeats")
@@ -72,6 +73,11 @@ class EvalConfig:
     batch_size: int | None = option(
         None, "Fixed inference batch; numbers of different sizes differ at 1e-6.  [default: 1; 8 on a GPU]",
         changes_results=True,
+    )  # fmt: skip
+    dtype: Literal["bfloat16"] | None = option(
+        None, "Matrix products of the policy's network in bfloat16: faster, slightly other actions.  "
+        "[default: the checkpoint's]",
+        changes_results=True, choices=DTYPES,
     )  # fmt: skip
     workers: int | None = option(None, "Rollout workers; 0 runs in this process.  [default: one per core]")
     ray_address: str | None = option(None, "Address of a Ray cluster, or auto.  [default: start Ray here]")

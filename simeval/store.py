@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from simeval.config import PLANNED
 from simeval.errors import ConfigError
 from simeval.flat import COLUMNS, flat_frame
@@ -230,13 +232,33 @@ def _one_by_one(lines: Sequence[bytes], path: Path, before: int) -> Iterator[dic
         yield row
 
 
+class _Told(msgspec.Struct, gc=False):
+    """What a resumed run has to know of a row; the rest of it is skipped, in a tenth of the time."""
+
+    id: str
+    outcome: Outcome
+
+
+_told = msgspec.json.Decoder(_Told)
+
+
 def outcomes(folder: Path) -> dict[str, Outcome]:
     """Outcome of every episode that ran, by id, the latest attempt.
 
     Raises:
         ConfigError: a line in the middle of the rows is not a row.
     """
-    return {row["id"]: row["outcome"] for row in read_rows(folder / EPISODES)}
+    path = folder / EPISODES
+    found: dict[str, Outcome] = {}
+    try:
+        for lines in itertools.batched(_whole_lines(path), _LINES):
+            rows = _told.decode_lines(b"".join(lines))
+            if len(rows) != len(lines):
+                raise ValueError("a line is not a row")
+            found.update((row.id, row.outcome) for row in rows)
+    except (msgspec.MsgspecError, ValueError):
+        return {row["id"]: row["outcome"] for row in read_rows(path)}  # it names the line that is no row
+    return found
 
 
 def is_finished(folder: Path, episodes: Sequence[EpisodeSpec]) -> bool:

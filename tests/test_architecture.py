@@ -267,7 +267,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.join": {"numpy", "pandas"},
     "simeval.following": {"pandas"},
     "simeval.flagged": {"pandas"},
-    "simeval.store": {"pandas"},
+    "simeval.store": {"msgspec", "pandas"},
     "simeval.report*": {"rich", "matplotlib", "jinja2"},
     "simeval.heat": {"numpy", "pandas"},
     "simeval.across": set(),

@@ -90,6 +90,7 @@ def checkpoint(folder: Path, **config) -> Path:
         (["--policy", "./nowhere"], "policy './nowhere': no such folder"),
         (["--policy", "expert"], "--policy expert: it cannot do toy task 0"),
         (["--policy", "seeker", "--n-action-steps", "3"], "--n-action-steps: 'seeker' is scripted"),
+        (["--policy", "seeker", "--dtype", "bfloat16"], "--dtype: 'seeker' is scripted"),
         (["--suite", "libero_spatial", "--policy", "seeker"], "--policy seeker: it only knows the toy suite"),
         (["--workers", "-1"], "--workers -1: must be at least 0"),
         (["--workers", "two"], "Invalid value for '--workers'"),

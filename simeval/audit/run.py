@@ -223,7 +223,7 @@ def _choice(config: AuditConfig, origin: EvalConfig) -> PolicyChoice:
     same = name == origin.policy_name
     device = config.device or origin.device
     steps = config.n_action_steps or (origin.n_action_steps if same else None)
-    choice = PolicyChoice(name, device, steps)
+    choice = PolicyChoice(name, device, steps, dtype=config.dtype or (origin.dtype if same else None))
     usual = GPU_BATCH if not choice.scripted and has_gpu(device) else 1
     return replace(choice, batch_size=config.batch_size or origin.batch_size or usual)
 

@@ -40,7 +40,12 @@ NoiseMode = Literal["explicit", "none", "global"]
 
 
 def load(
-    checkpoint: str, *, device: str = "auto", n_action_steps: int | None = None, batch_size: int = 1
+    checkpoint: str,
+    *,
+    device: str = "auto",
+    n_action_steps: int | None = None,
+    batch_size: int = 1,
+    dtype: Literal["bfloat16"] | None = None,
 ) -> "LerobotPolicy":
     """Load a checkpoint, check it and try it once.
 
@@ -50,6 +55,7 @@ def load(
         n_action_steps: actions of each chunk to execute; `None` keeps the checkpoint's number.
         batch_size: samples per call of the network; part of what the outputs depend on. Halved until the device's
             memory suffices: `spec.fingerprint` has the number in use.
+        dtype: of matrix products and convolutions, by torch's autocast; `None` for what the checkpoint says.
 
     Raises:
         ConfigError: it cannot be found, does not fit, or cannot run here; one line.
@@ -59,7 +65,7 @@ def load(
     found = read(checkpoint, n_action_steps=n_action_steps)
     with quiet(), uncollected():
         chosen = choose_device(device)
-        return LerobotPolicy(found, build(found, chosen), device=chosen, batch_size=batch_size)
+        return LerobotPolicy(found, build(found, chosen), device=chosen, batch_size=batch_size, dtype=dtype)
 
 
 class LerobotPolicy:
@@ -67,10 +73,19 @@ class LerobotPolicy:
 
     spec: PolicySpec
 
-    def __init__(self, checkpoint: Checkpoint, parts: Parts, *, device: str, batch_size: int) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        parts: Parts,
+        *,
+        device: str,
+        batch_size: int,
+        dtype: Literal["bfloat16"] | None = None,
+    ) -> None:
         self._checkpoint = checkpoint
         self._parts = parts
         self._device = device
+        self._dtype = dtype
         self._noise = self._try_out()
         self._batch_size = 1 if self._noise == "global" else self._fitting(batch_size)
         self.spec = PolicySpec(
@@ -132,7 +147,9 @@ class LerobotPolicy:
         _pin_numerics(self._device)
         parts = self._parts
         options = {"noise": self._sampling_noise(inputs)} if noise == "explicit" else {}
-        amp = torch.autocast(self._device) if parts.config.use_amp else contextlib.nullcontext()
+        amp: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+        if self._dtype or parts.config.use_amp:
+            amp = torch.autocast(self._device, torch.bfloat16 if self._dtype else None)
         forked = [torch.cuda.current_device()] if self._device == "cuda" else []
         with torch.random.fork_rng(devices=forked), torch.inference_mode(), amp:
             # On a CPU without the detour over GPUs that are not there: it takes a millisecond.
@@ -229,6 +246,7 @@ class LerobotPolicy:
             ("noise", self._noise),
             ("device", self._device),
             ("dtypes", ",".join(sorted(dtypes))),
+            *((("autocast", self._dtype),) if self._dtype else ()),
             *((package, version(package)) for package in ("torch", "lerobot", "transformers")),
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from envs.suites import tasks
 from simeval.errors import ConfigError, nearest
@@ -20,19 +21,23 @@ class PolicyChoice:
         device: `auto`, `cuda`, `mps` or `cpu`.
         n_action_steps: actions executed per chunk; `None` for the policy's own number.
         batch_size: samples per call of the network.
+        dtype: `bfloat16` for the network's matrix products; `None` for what the checkpoint says.
 
     Raises:
-        ConfigError: a scripted policy was given a number of actions.
+        ConfigError: a scripted policy was given a number of actions, or a dtype.
     """
 
     name: str
     device: str = "auto"
     n_action_steps: int | None = None
     batch_size: int = 1
+    dtype: Literal["bfloat16"] | None = None
 
     def __post_init__(self) -> None:
         if self.scripted and self.n_action_steps is not None:
             raise ConfigError(f"--n-action-steps: '{self.name}' is scripted and has no chunks to cut")
+        if self.scripted and self.dtype is not None:
+            raise ConfigError(f"--dtype: '{self.name}' is scripted and has no network")
 
     @property
     def scripted(self) -> bool:
@@ -83,7 +88,11 @@ def load_policy(choice: PolicyChoice) -> Policy:
     from simeval.policies import lerobot
 
     return lerobot.load(
-        choice.name, device=choice.device, n_action_steps=choice.n_action_steps, batch_size=choice.batch_size
+        choice.name,
+        device=choice.device,
+        n_action_steps=choice.n_action_steps,
+        batch_size=choice.batch_size,
+        dtype=choice.dtype,
     )
 
 

@@ -1,6 +1,6 @@
 """Where an episode's time goes, held against the bare limit; scaling over workers.
 
-    python tests/benchmarks/cost_breakdown.py [--suite libero_spatial] [--assets bundled] [--tasks 0,2] [--episodes 6]
+    python tests/benchmarks/cost_breakdown.py [--suite libero_spatial] [--assets bundled] [--tasks 0,2] [--episodes 20]
 
 The limit of an episode: the control steps that it took (settling included), a picture of each camera where the policy
 looked, and its inferences; called directly, one after the other, in one process. The replay checks that it does the
@@ -159,7 +159,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--policy", default="bundled")
     parser.add_argument("--device", default="auto", help="of the policy")
     parser.add_argument("--tasks", default="0,2")
-    parser.add_argument("--episodes", type=int, default=6, help="initial states per task, from 0")
+    parser.add_argument("--episodes", type=int, default=20, help="initial states per task, from 0")
     parser.add_argument("--workers", default="0,1,2", help="numbers of workers; 0 is without Ray")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", help="JSON file")

@@ -121,6 +121,7 @@ def batches(policy: str, options: argparse.Namespace, scratch: Path) -> list[lis
     """The tables of `policy_batch.py`, in a process of its own: the GPU is free again afterwards."""
     script, out = Path(__file__).with_name("policy_batch.py"), scratch / "batches.json"
     words = ("--policy", policy, "--device", options.device, "--batches", options.batches, "--seconds", options.seconds)
+    words += ("--dtype", options.dtype) if options.dtype else ()
     subprocess.run([PYTHON, script, *map(str, words), "--out", out], check=True, env=environment(), capture_output=True)
     return [table["rows"] for table in json.loads(out.read_text())["tables"]]
 
@@ -131,6 +132,7 @@ def episodes(policy: str, chunk: int, batch: int, options: argparse.Namespace, s
         watched = watch_run(
             *("--suite", "libero_spatial", "--init-states", f"0-{options.states - 1}", "--policy", policy),
             *("--tasks", options.tasks) if options.tasks else (),
+            *("--dtype", options.dtype) if options.dtype else (),
             *("--assets", options.assets, "--device", options.device, "--inference", "actor"),
             *("--n-action-steps", chunk, "--batch-size", batch, "--workers", options.workers, "--traces", "none"),
             *("--out", scratch / f"run-{chunk}"),
@@ -143,6 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--policy", help="a checkpoint folder, a hub id, or bundled, instead of random weights")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", choices=("bfloat16",), help="of matrix products  [default: the checkpoint's]")
     parser.add_argument("--assets", default="bundled")
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--chunks", default="10,50", help="numbers of n_action_steps")

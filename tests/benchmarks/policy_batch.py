@@ -1,6 +1,6 @@
 """Batch curve of a policy: chunks per second against samples per call, on the device at hand.
 
-    python tests/benchmarks/policy_batch.py [--policy bundled] [--device auto] [--batches 1,2,4,8,16]
+    python tests/benchmarks/policy_batch.py [--policy bundled] [--device auto] [--batches 1,2,4,8,16] [--dtype bfloat16]
 
 What is timed is `Policy.act`: pictures in, actions out, with pre- and postprocessing and transfer to the device. The
 knee is where twice the batch no longer gives a tenth more chunks.
@@ -30,11 +30,11 @@ def inputs(cameras, many: int):
     return found
 
 
-def measure(name: str, device: str, batch: int, seconds: float) -> dict:
+def measure(name: str, device: str, batch: int, seconds: float, dtype: str | None) -> dict:
     from simeval.policies.registry import PolicyChoice, load_policy
 
     begin = time.perf_counter()
-    policy = load_policy(PolicyChoice(name, device, None, batch))
+    policy = load_policy(PolicyChoice(name, device, None, batch, dtype))
     loading = time.perf_counter() - begin
     asked = inputs(policy.spec.cameras, batch)
     for _ in range(2):
@@ -63,12 +63,13 @@ def main() -> None:
     parser.add_argument("--policy", default="bundled", help="bundled, a checkpoint folder or a hub id")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batches", default="1,2,4,8,16")
+    parser.add_argument("--dtype", choices=("bfloat16",), help="of matrix products  [default: the checkpoint's]")
     parser.add_argument("--seconds", type=float, default=5.0, help="at least so long per batch size")
     parser.add_argument("--out", help="JSON file")
     options = parser.parse_args()
     report = Report("policy_batch", __doc__)
     sizes = [int(word) for word in options.batches.split(",")]
-    rows = [measure(options.policy, options.device, size, options.seconds) for size in sizes]
+    rows = [measure(options.policy, options.device, size, options.seconds, options.dtype) for size in sizes]
     report.table(f"{options.policy} on {rows[0]['device']}", rows)
     speed = {row["batch"]: row["chunks/s"] for row in rows}
     knee = next((size for size in sizes if speed.get(2 * size, 0.0) < 1.1 * speed[size]), sizes[-1])

@@ -225,6 +225,19 @@ def test_policy_without_language_or_noise(tmp_path):
     assert not np.array_equal(first, other)
 
 
+def test_bfloat16_is_said_differs_a_little_and_repeats(policy, tiny_smolvla):
+    half = load(str(tiny_smolvla), device="cpu", batch_size=3, dtype="bfloat16")
+    assert dict(half.spec.fingerprint) == dict(policy.spec.fingerprint) | {"autocast": "bfloat16"}
+    asked = [request(0), request(1)]
+    chunks, exact = half.act(asked), policy.act(asked)
+    differences = np.abs(np.stack(chunks) - np.stack(exact))
+    assert chunks[0].dtype == np.float32
+    assert 0 < differences.mean() < 0.05
+    assert np.array_equal(np.stack(half.act(asked)), np.stack(chunks))
+    (alone,) = half.act([request(1)])
+    assert np.array_equal(alone, chunks[1])
+
+
 def test_a_batch_that_memory_does_not_suffice_for_is_halved_and_said(tiny_smolvla, monkeypatch):
     import torch
     from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
