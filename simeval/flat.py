@@ -1,28 +1,20 @@
 """Rows of a run as one table: a row per episode, spec and result side by side.
 
 Non-obvious behaviour:
-- Lines become typed columns a block at a time: as Python objects a million rows take many gigabytes.
-- What a row must have is what `EpisodeResult.from_row` asks for. Here the same fields are declared to a decoder, which
-  takes a fifth of the time.
+- Rows become typed columns a block at a time: as Python objects a million of them take many gigabytes.
 """
 
-import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_type_hints
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from simeval.garbage import uncollected
 from simeval.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_BLOCK = 10_000
-"""Rows that are Python objects at a time."""
 
 
 def _names(kind: type) -> tuple[str, ...]:
@@ -41,31 +33,11 @@ _KINDS: dict[str, Any] = dict.fromkeys(OPTIONAL, float) | dict.fromkeys(_TEXTS, 
 """Else the type of a column would depend on whether any, some or all of these episodes have one."""
 
 
-def _declared(kind: type, *more: tuple[str, type]) -> Any:
-    """What a line holds of a dataclass, and its parts of theirs, for the decoder."""
-    hints, needed, others = get_type_hints(kind), list(more), []
-    for field in fields(kind):
-        what = hints[field.name]
-        if is_dataclass(what) and isinstance(what, type):
-            needed.append((field.name, _declared(what)))
-        elif what == Magnitude | None:
-            needed.append((field.name, _declared(Magnitude) | None))
-        elif field.default is MISSING:
-            needed.append((field.name, what))
-        else:
-            others.append((field.name, what, field.default))
-    # A later version may add parts of its own to a row, but not numbers to one of ours.
-    return msgspec.defstruct(
-        kind.__name__, [*needed, *others], gc=False, forbid_unknown_fields=kind is not EpisodeResult
-    )
-
-
-_decoder = msgspec.json.Decoder(_declared(EpisodeResult, ("id", str), ("pair_id", str)))
-_nothing = _declared(Magnitude)()
+_nothing = Magnitude()
 
 
 def flat_frame(
-    lines: Iterable[bytes],
+    blocks: Iterable[Sequence[Any]],
     *,
     suites: Sequence[str],
     conditions: Sequence[str],
@@ -74,39 +46,26 @@ def flat_frame(
     """One row per episode, the latest attempt, in plan order.
 
     Args:
-        lines: rows as `EpisodeResult.row` makes them, each a line of JSON with its end.
+        blocks: of `simeval.rows.Row`.
         suites: in the order of the plan.
         conditions: in the order of the plan.
         columns: of `COLUMNS`, those that are wanted, with `id` and the spec's: each one takes time.
-
-    Raises:
-        ValueError: a line is not one of our rows.
     """
     import pandas as pd
 
     kinds = _KINDS | {"suite": pd.CategoricalDtype(list(suites)), "condition": pd.CategoricalDtype(list(conditions))}
     kinds = {name: kind for name, kind in kinds.items() if name in columns}
-    blocks = []
+    frames = []
     with uncollected():
-        for block in itertools.batched(lines, _BLOCK):
-            values = _columns(_decoded(block))
-            blocks.append(pd.DataFrame({name: values[name]() for name in columns}).astype(kinds))
-    if not blocks:
+        for rows in blocks:
+            values = _columns(rows)
+            frames.append(pd.DataFrame({name: values[name]() for name in columns}).astype(kinds))
+    if not frames:
         return pd.DataFrame(columns=list(columns)).astype(kinds)
-    frame = pd.concat(blocks, ignore_index=True)
-    del blocks
+    frame = pd.concat(frames, ignore_index=True)
+    del frames
     frame = frame[~frame["id"].duplicated(keep="last")]
     return frame.sort_values(["suite", "task", "init_state", "repeat", "condition"], ignore_index=True)
-
-
-def _decoded(lines: Sequence[bytes]) -> list[Any]:
-    try:
-        rows = _decoder.decode_lines(b"".join(lines))
-    except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from None
-    if len(rows) != len(lines):
-        raise ValueError("a line is not a row")
-    return rows
 
 
 def _columns(rows: Sequence[Any]) -> dict[str, Callable[[], list[Any]]]:

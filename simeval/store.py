@@ -8,12 +8,11 @@ Non-obvious behaviour:
 - An error row is tried again on resume; the later row of an id replaces the earlier one.
 """
 
-import itertools
 import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,16 +26,13 @@ from simeval.errors import ConfigError
 from simeval.flat import COLUMNS, flat_frame
 from simeval.lines import LineFile
 from simeval.recorders import PackedTrace, Trace
+from simeval.rows import Row, Told, read_blocks
 from simeval.types import EpisodeResult, EpisodeSpec, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-_LINES = 1000
-"""Rows that are decoded together."""
-_NO_ROW = (ValueError, TypeError, KeyError)
-"""What a line that is not a row may raise."""
 _BLOCK = 1 << 20
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
 
@@ -192,73 +188,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of an episodes file in order; a torn last line is skipped.
-
-    Raises:
-        ConfigError: a line in the middle is not a row.
-    """
-    for block, lines in enumerate(itertools.batched(_whole_lines(path), _LINES)):
-        try:
-            yield from _decoded(lines)
-        except _NO_ROW:
-            yield from _one_by_one(lines, path, block * _LINES)
-
-
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, each with its end; none if there is no file."""
-    if path.exists():
-        with path.open("rb") as file:
-            yield from (line for line in file if line.endswith(b"\n"))
-
-
-def _decoded(lines: Sequence[bytes]) -> list[dict[str, Any]]:
-    """Rows of so many lines; decoding them together takes half the time."""
-    rows: list[dict[str, Any]] = json.loads(f"[{b','.join(lines).decode()}]")
-    for row in rows:
-        row["id"], row["outcome"]
-    if len(rows) != len(lines):
-        raise ValueError("a line ends inside a row")
-    return rows
-
-
-def _one_by_one(lines: Sequence[bytes], path: Path, before: int) -> Iterator[dict[str, Any]]:
-    """Rows up to the line that is none."""
-    for number, line in enumerate(lines, before + 1):
-        try:
-            (row,) = _decoded([line])
-        except _NO_ROW:
-            raise ConfigError(f"{path}: line {number} is not an episode") from None
-        yield row
-
-
-class _Told(msgspec.Struct, gc=False):
-    """What a resumed run has to know of a row; the rest is skipped, which takes a fifth of the time."""
-
-    id: str
-    outcome: Outcome
-
-
-_told = msgspec.json.Decoder(_Told)
-
-
 def outcomes(folder: Path) -> dict[str, Outcome]:
     """Outcome of every episode that ran, by id, the latest attempt.
 
     Raises:
         ConfigError: a line in the middle of the rows is not a row.
     """
-    path = folder / EPISODES
-    found: dict[str, Outcome] = {}
-    try:
-        for lines in itertools.batched(_whole_lines(path), _LINES):
-            rows = _told.decode_lines(b"".join(lines))
-            if len(rows) != len(lines):
-                raise ValueError("a line is not a row")
-            found.update((row.id, row.outcome) for row in rows)
-    except (msgspec.MsgspecError, ValueError):
-        return {row["id"]: row["outcome"] for row in read_rows(path)}  # it names the line that is no row
-    return found
+    return {row.id: row.outcome for rows in read_blocks(folder / EPISODES, Told) for row in rows}
 
 
 def is_finished(folder: Path, episodes: Sequence[EpisodeSpec]) -> bool:
@@ -324,11 +260,9 @@ class Run:
         Raises:
             ConfigError: a row is not one of ours.
         """
-        try:
-            # Results, not rows: a row as a dictionary takes several times the memory.
-            latest = {row["id"]: EpisodeResult.from_row(row) for row in read_rows(self.folder / EPISODES)}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"{self.folder / EPISODES}: a row lacks or has a field too many: {error}") from None
+        # Results, not rows: a row as a dictionary takes several times the memory.
+        blocks = read_blocks(self.folder / EPISODES, Row)
+        latest = {row.id: EpisodeResult.from_row(msgspec.to_builtins(row)) for rows in blocks for row in rows}
         order = {name: i for i, name in enumerate(self.manifest["conditions"])}
         suites = {name: i for i, name in enumerate(self.manifest["config"]["suite"])}
         return tuple(
@@ -355,14 +289,12 @@ class Run:
 
     def table(self, columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
         """As `episodes`, with these columns alone; see `flat_frame`."""
-        path = self.folder / EPISODES
-        suites, conditions = self.manifest["config"]["suite"], self.manifest["conditions"]
-        try:
-            return flat_frame(_whole_lines(path), suites=suites, conditions=conditions, columns=columns)
-        except ValueError as error:
-            for _ in read_rows(path):
-                pass  # it names a line that is no row at all
-            raise ConfigError(f"{path}: a row is not one of ours: {error}") from None
+        return flat_frame(
+            read_blocks(self.folder / EPISODES, Row),
+            suites=self.manifest["config"]["suite"],
+            conditions=self.manifest["conditions"],
+            columns=columns,
+        )
 
     def trace(self, spec: EpisodeSpec) -> Trace | None:
         """The stored trace of an episode; `None` if none was kept.

@@ -132,7 +132,8 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.cluster", "simeval.nodes", "simeval.schedule", "simeval.worker"}
     | {"simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
-    "simeval.store": LEAVES | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders"},
+    "simeval.store": LEAVES | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"},
+    "simeval.rows": LEAVES,
     "simeval.flat": {"simeval.garbage", "simeval.types"},
     "simeval.stats*": {"simeval.stats.*"},
     "simeval.groups": {"simeval.types", "simeval.stats.*"},
@@ -226,7 +227,8 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.schedule": set(),
     "simeval.cluster": {"ray"},
     "simeval.nodes": {"ray"},
-    "simeval.flat": {"msgspec", "pandas"},
+    "simeval.flat": {"pandas"},
+    "simeval.rows": {"msgspec"},
     "simeval.policies.scripted": {"numpy", "cv2"},
     "simeval.policies.base": {"numpy"},
     "simeval.policies.registry": set(),
