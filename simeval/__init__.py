@@ -11,6 +11,8 @@ Names are loaded when they are first used: importing this package is free.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import envs  # noqa: F401  pins numerics before anything loads NumPy or torch
+
 if TYPE_CHECKING:
     from simeval.api import evaluate
     from simeval.audit.folder import Audit

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envs import numerics
 from envs.assets import is_bundled
 from envs.base import EnvError
 from simeval import plugins, provenance
-from simeval.cluster import ray_session
+from simeval.cluster import process_environment, ray_session
 from simeval.config import PLANNED, EvalConfig, from_mapping
 from simeval.errors import ConfigError
 from simeval.plan import Plan, duration, estimated_seconds, make_plan
-from simeval.policies.base import PolicySpec
 from simeval.policies.registry import PolicyChoice, check_policy, load_policy, smaller_batch
 from simeval.progress import Progress, Silent
 from simeval.runner import RayRunner, Runner, SerialRunner, has_gpu, use_actor
@@ -31,7 +31,7 @@ from simeval.store import (
     refuse_unwritable,
 )
 from simeval.types import EpisodeResult
-from simeval.worker import WorkerSetup
+from simeval.worker import WorkerFacts, WorkerSetup
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,6 +58,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
         ConfigError: the request cannot be carried out; nothing was started.
         OSError: the disk is full; what was finished before is on it.
     """
+    refuse_other_numerics(config.numerics)
     plan = make_plan(config)
     choice = policy_choice(config)
     folder = run_folder(config, plan)
@@ -67,10 +68,10 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
     assets = find_assets(config)
     progress = progress or Silent()
     with _runner(config, choice, assets) as runner:
-        spec = runner.policy_spec()
-        if note := smaller_batch(choice, spec):
+        facts = runner.facts()
+        if note := smaller_batch(choice, facts.policy):
             _log.warning("simeval: %s", note)
-        manifest = make_manifest(config, plan, spec, assets)
+        manifest = make_manifest(config, plan, facts, assets)
         with RunWriter(folder, manifest, grow=grow) as writer:
             done = writer.finished
             earlier = [EpisodeResult(spec, done[spec.id]) for spec in plan.episodes if spec.id in done]
@@ -84,6 +85,19 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
             finally:
                 progress.stop()
     return Run.load(folder)
+
+
+def refuse_other_numerics(wanted: str) -> None:
+    """A process cannot change its numerics: its libraries have chosen their kernels.
+
+    Raises:
+        ConfigError: they are not the wanted ones.
+    """
+    if numerics.mode() != wanted:
+        raise ConfigError(
+            f"--numerics {wanted}: this process runs with {numerics.mode()} numerics; "
+            f"set {numerics.VARIABLE}={wanted} before Python starts"
+        )
 
 
 def policy_choice(config: EvalConfig) -> PolicyChoice:
@@ -131,15 +145,17 @@ def assets_of(run: Run) -> Path | None:
     return assets
 
 
-def make_manifest(config: EvalConfig, plan: Plan, policy: PolicySpec, assets: Path | None) -> dict[str, Any]:
+def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Path | None) -> dict[str, Any]:
     """What a run is. `identity` is what a resumed run must agree on; the rest explains it to people."""
+    policy = facts.policy
     learned = bool(policy.fingerprint)
-    identity = {
+    identity: dict[str, Any] = {
         "plan": plan.digest,
         "settings": config.result_fields() | {"assets": provenance.folder_digest(assets) if assets else None},
         "policy": {"name": policy.name, "n_action_steps": policy.n_action_steps, **dict(policy.fingerprint)},
         "versions": provenance.versions(learned_policy=learned),
         "opengl": _gl_renderer() if policy.cameras else None,
+        "numerics": dict(facts.kernels),
     }
     if config.plugin:
         identity["plugins"] = _plugin_digests(config)
@@ -236,7 +252,12 @@ def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> It
 
             # Ray counts CUDA devices only.
             gpus = 1.0 if choice.device in ("auto", "cuda") and has_gpu(choice.device) else 0.0
-            policy = server.start(functools.partial(load_policy, choice), batch_size=choice.batch_size, num_gpus=gpus)
+            policy = server.start(
+                functools.partial(load_policy, choice),
+                batch_size=choice.batch_size,
+                num_gpus=gpus,
+                environment=process_environment() if cluster else None,
+            )
             yield RayRunner(WorkerSetup(policy, assets, config.traces, own), workers, cluster=cluster)
         else:
             yield RayRunner(WorkerSetup(choice, assets, config.traces, own), workers, cluster=cluster)
@@ -298,6 +319,17 @@ def audit(config: "AuditConfig", progress: "AuditProgress | None" = None) -> "Au
     from simeval.audit.run import audit as carry_out
 
     return carry_out(config, progress)
+
+
+def audit_numerics(config: "AuditConfig") -> str:
+    """Numerics of an audit: those asked for, else those of its run.
+
+    Raises:
+        ConfigError: its run is none.
+    """
+    if config.numerics or config.run is None:
+        return config.numerics or numerics.PORTABLE
+    return from_mapping(read_manifest(Path(config.run))["config"]).numerics
 
 
 def summarise_audit(done: "Audit") -> dict[str, Any]:

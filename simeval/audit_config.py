@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from envs.numerics import MODES
 from simeval.config import DEVICES, DTYPES, checked_fields, flag, option
 from simeval.errors import ConfigError
 
@@ -76,6 +77,11 @@ class AuditConfig:
     dtype: Literal["bfloat16"] | None = option(
         None, "Matrix products of the policy's network in bfloat16.  [default: as in the run]",
         changes_results=True, choices=DTYPES,
+    )  # fmt: skip
+    numerics: Literal["portable", "native"] | None = option(
+        None, "portable: the same numbers on every x86-64-v3 processor; native: the fastest kernels of this one.  "
+        "[default: as in the run; portable]",
+        changes_results=True, choices=MODES,
     )  # fmt: skip
     representation: bool = option(
         default=False, text="Compare what the policy makes of a frame inside, too (SmolVLA).", changes_results=True

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from simeval.cli_audit import audits
+from simeval.cli_numerics import enter_numerics
 from simeval.cli_options import ConfigFile, settings, with_config_options
 from simeval.cli_reports import reports
 from simeval.config import EvalConfig, flag, from_mapping
@@ -66,6 +67,7 @@ def run(
         wanted = from_mapping({**api.config_of(Path(resume)), **_execution_flags(flags, config)})
     else:
         wanted = _config(config, flags)
+    enter_numerics(wanted.numerics)
     console = Console()
     progress: Progress = PlainProgress(console)
     if as_json:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from simeval.audit_config import AuditConfig, audit_from_mapping
+from simeval.cli_numerics import enter_numerics
 from simeval.cli_options import ConfigFile, settings, with_config_options
 
 audits = typer.Typer()
@@ -28,6 +29,7 @@ def audit(
     from simeval.audit.progress import AuditProgress, JsonLines, Lines, LiveBar
 
     wanted = audit_from_mapping(settings(config, {"run": run, **flags}))
+    enter_numerics(api.audit_numerics(wanted))
     console = Console()
     progress: AuditProgress = JsonLines() if as_json else LiveBar(console) if console.is_terminal else Lines(console)
     done = api.audit(wanted, progress)

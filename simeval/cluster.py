@@ -7,10 +7,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from envs import numerics
 from simeval.errors import ConfigError, first_line
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 """Two busy processes with two threads each are several times slower than with one, and round differently."""
+
+
+def process_environment() -> dict[str, str]:
+    """Variables of every process of a run on another node: one thread, and numerics as here."""
+    return ONE_THREAD | numerics.environment()
+
 
 _KNOCK_OFTEN = {
     "RAY_raylet_client_connect_timeout_milliseconds": "20",

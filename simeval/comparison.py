@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from simeval import kernels
 from simeval.audit.base import FLOOR, DriftRow
 from simeval.errors import ConfigError
 from simeval.stats.change import Gain, RunChange, compare_drift, compare_runs
@@ -32,8 +33,10 @@ IGNORED = (
     "device",
     "batch_size",
     "dtype",
+    "numerics",
 )
-"""Settings that may differ: they name the episodes, of which the common ones are compared, or belong to the policy."""
+"""Settings that may differ: they name the episodes, of which the common ones are compared, belong to the policy, or
+are said in a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,9 @@ def _versions(a: Run, b: Run) -> list[str]:
     found = [{**run.manifest["identity"]["versions"], "opengl": run.manifest["identity"]["opengl"]} for run in (a, b)]
     # A policy that sees nothing needs no renderer, and a scripted one no torch.
     known = [{key: side.get(key) for key in found[0] if found[0][key] and found[1].get(key)} for side in found]
-    return [f"made with different software: {change}" for change in differences(known[0], known[1])]
+    notes = [f"made with different software: {change}" for change in differences(known[0], known[1])]
+    other = kernels.difference(a.manifest["identity"], b.manifest["identity"])
+    return [*notes, f"made with different numerics, so the same episode may differ: {other}"] if other else notes
 
 
 def _change(both: pd.DataFrame, conditions: Sequence[str], resampling: Resampling | None) -> RunChange:

@@ -9,6 +9,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from envs.numerics import MODES
 from envs.suites import PROTOCOLS, SUITES
 from simeval.errors import ConfigError, nearest
 from simeval.policies import bundled
@@ -78,6 +79,10 @@ class EvalConfig:
         None, "Matrix products of the policy's network in bfloat16: faster, slightly other actions.  "
         "[default: the checkpoint's]",
         changes_results=True, choices=DTYPES,
+    )  # fmt: skip
+    numerics: Literal["portable", "native"] = option(
+        "portable", "portable: the same rows on every x86-64-v3 processor; native: the fastest kernels of this one.",
+        changes_results=True, choices=MODES,
     )  # fmt: skip
     workers: int | None = option(None, "Rollout workers; 0 runs in this process.  [default: one per core]")
     ray_address: str | None = option(None, "Address of a Ray cluster, or auto.  [default: start Ray here]")

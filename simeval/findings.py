@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from envs.suites import tasks
-from simeval import provenance
+from simeval import kernels, provenance
 from simeval.across import medians
 from simeval.analysis import analyse
 from simeval.audit.folder import MANIFEST, Audit
@@ -175,6 +175,7 @@ def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:
         "code": manifest["git"],
         "OpenGL": identity["opengl"],
         "processor": manifest["host"].get("cpu"),
+        "numerics": kernels.describe(identity),
         **identity["versions"],
     }
     if audit:
@@ -190,6 +191,8 @@ def _instructions(run: Run) -> tuple[Instruction, ...]:
 def _exclusions(run: Run, audit: Audit | None) -> tuple[Exclusion, ...]:
     notes = [Exclusion("", "", str(note)) for note in run.manifest["notes"]]
     left_out = [Exclusion("", item.condition, item.reason) for item in audit.left_out] if audit else []
+    if audit and (note := kernels.audit_note(run.manifest["identity"], audit.manifest["identity"])):
+        notes.append(Exclusion("", "", note))
     return (*notes, *left_out)
 
 

@@ -16,8 +16,8 @@ from typing import Any
 from envs.assets import BUNDLED
 from envs.base import EnvError
 from envs.libero_files import resolve_assets
-from simeval import provenance
-from simeval.cluster import ONE_THREAD
+from simeval import kernels, provenance
+from simeval.cluster import process_environment
 from simeval.errors import ConfigError, error_line
 from simeval.policies.base import Policy
 from simeval.policies.registry import PolicyChoice, load_policy
@@ -85,7 +85,8 @@ def look(needs: Needs) -> NodeFacts:
 
 def _values(needs: Needs) -> dict[str, str | None]:
     code = f"{provenance.version('simeval')} (code {code_digest()})"
-    values = {"simeval": code, **provenance.versions(learned_policy=needs.checkpoint is not None)}
+    versions = provenance.versions(learned_policy=needs.checkpoint is not None)
+    values = {"simeval": code, **kernels.of_simulation(), **versions}
     if needs.draws:
         values["OpenGL"] = provenance.gl_renderer()
     if needs.checkpoint is not None:
@@ -182,7 +183,7 @@ class Nodes:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         there = NodeAffinitySchedulingStrategy(node, soft=False)
-        options = {"num_cpus": 0, "scheduling_strategy": there, "runtime_env": {"env_vars": ONE_THREAD}}
+        options = {"num_cpus": 0, "scheduling_strategy": there, "runtime_env": {"env_vars": process_environment()}}
         return ray.remote(look).options(**options).remote(self._needs)
 
     def judge(self, node: str, facts: NodeFacts) -> str | None:

@@ -5,11 +5,13 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from envs import numerics
+from simeval import kernels
 
 PINNED = ("mujoco", "robosuite", "hf-libero", "numpy", "lerobot", "torch", "transformers")
 """Distributions whose version changes rows."""
@@ -57,17 +59,8 @@ def _git(root: Path, *words: str) -> str:
 
 def host() -> dict[str, Any]:
     """The machine, as far as it explains speed and rounding."""
-    machine = {"platform": platform.platform(), "cpu": cpu_model(), "cpus": os.cpu_count()}
-    return {**machine, "python": platform.python_version()}
-
-
-def cpu_model() -> str | None:
-    """What the processor calls itself; libraries choose their instructions, and so their rounding, by it."""
-    try:
-        names = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        return platform.processor() or None
-    return names[0] if names else platform.machine()
+    processor = {"cpu": numerics.processor_name(), "instructions": kernels.instructions(), "cpus": os.cpu_count()}
+    return {"platform": platform.platform(), **processor, "python": platform.python_version()}
 
 
 def gl_renderer() -> str:

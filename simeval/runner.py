@@ -22,14 +22,15 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from simeval.cluster import ONE_THREAD
+from simeval import kernels
+from simeval.cluster import process_environment
 from simeval.errors import ConfigError, first_line
 from simeval.nodes import NodeFacts, Nodes, cannot_ask, needs_of
 from simeval.policies.base import PolicySpec
 from simeval.policies.registry import PolicyChoice
 from simeval.schedule import Queue
 from simeval.types import EpisodeResult, EpisodeSpec
-from simeval.worker import EpisodeWorker, Finished, Place, RemoteWorker, WorkerSetup
+from simeval.worker import EpisodeWorker, Finished, Place, RemoteWorker, WorkerFacts, WorkerSetup
 
 ATTEMPTS = 3
 """How many workers an episode may kill before it counts as an error, and how many may die in a row as they start."""
@@ -45,8 +46,8 @@ _log = logging.getLogger("simeval")
 class Runner(Protocol):
     """A place to run episodes."""
 
-    def policy_spec(self) -> PolicySpec:
-        """Load the policy and say what it is.
+    def facts(self) -> WorkerFacts:
+        """Load the policy and say what it is, and with which kernels episodes run.
 
         Raises:
             ConfigError: it cannot be loaded.
@@ -62,9 +63,9 @@ class SerialRunner:
     def __init__(self, setup: WorkerSetup) -> None:
         self._worker = EpisodeWorker(setup)
 
-    def policy_spec(self) -> PolicySpec:
+    def facts(self) -> WorkerFacts:
         """See `Runner`."""
-        return self._worker.policy_spec()
+        return self._worker.facts()
 
     def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
         """See `Runner`."""
@@ -117,7 +118,8 @@ class RayRunner:
         if self._nodes:
             self._nodes.check_all()
             # Workers started here inherit this process' environment; those of a running cluster have to be told.
-            self._options: dict[str, Any] = {"runtime_env": {"env_vars": ONE_THREAD}, "scheduling_strategy": "SPREAD"}
+            told = {"env_vars": process_environment()}
+            self._options: dict[str, Any] = {"runtime_env": told, "scheduling_strategy": "SPREAD"}
             if self._wanted > cpus:
                 _log.warning("simeval: %d CPUs for %d workers: the others wait for nodes", int(cpus), self._wanted)
         else:
@@ -130,7 +132,7 @@ class RayRunner:
         self._known: set[str] = set()
         self._stillborn: list[str] = []
         self._trouble = ""
-        self._spec: PolicySpec | None = None
+        self._facts: WorkerFacts | None = None
         self._queue = Queue(())
         self._deaths: dict[EpisodeSpec, list[str]] = {}
         self._looked = self._worked = time.monotonic()
@@ -138,11 +140,11 @@ class RayRunner:
         for _ in range(self._wanted):
             self._start()
 
-    def policy_spec(self) -> PolicySpec:
+    def facts(self) -> WorkerFacts:
         """See `Runner`."""
-        while self._spec is None:
+        while self._facts is None:
             self._listen()
-        return self._spec
+        return self._facts
 
     def run(self, episodes: Sequence[EpisodeSpec]) -> Generator[Sequence[Finished]]:
         """See `Runner`."""
@@ -242,18 +244,18 @@ class RayRunner:
         assets = self._nodes.assets(worker.node) if self._nodes else self._setup.assets
         self._ask(
             worker.actor.load.remote(Place(assets, worker.slot)),
-            lambda spec: self._loaded(worker, spec),
+            lambda facts: self._loaded(worker, facts),
             lambda error: self._lost(worker, error),
         )
 
-    def _loaded(self, worker: _Worker, spec: PolicySpec | str) -> None:
-        reason = spec if isinstance(spec, str) else _other_policy(spec, self._spec or spec)
-        if isinstance(spec, str) or reason:
+    def _loaded(self, worker: _Worker, facts: WorkerFacts | str) -> None:
+        reason = facts if isinstance(facts, str) else _other(facts, self._facts or facts)
+        if isinstance(facts, str) or reason:
             raise ConfigError(f"node {self._nodes.name(worker.node)}: {reason}" if self._nodes else str(reason))
         if self._nodes and worker.node not in self._known:
             self._known.add(worker.node)
             _log.warning("simeval: node %s works", self._nodes.name(worker.node))
-        self._spec, worker.loaded, self._trouble = spec, True, ""
+        self._facts, worker.loaded, self._trouble = facts, True, ""
         self._stillborn.clear()
         self._idle.append(worker)
         self._hand_out()
@@ -298,7 +300,7 @@ class RayRunner:
                 self._finished.append(Finished(_broken(spec, error)))
         elif not worker.loaded:
             self._stillborn.append(worker.node)
-            at_start = self._spec is None
+            at_start = self._facts is None
             blamed = [node for node in self._stillborn if self._is_alive(node) and (node or at_start)]
             if len(blamed) >= (1 if at_start and self._nodes is None else ATTEMPTS):
                 raise ConfigError(f"a worker died while it loaded the policy: {first_line(error)}")
@@ -325,6 +327,12 @@ class RayRunner:
         with contextlib.suppress(ValueError):
             self._idle.remove(worker)
         ray.kill(worker.actor)  # it may be alive, if what broke was the way to it
+
+
+def _other(there: WorkerFacts, elsewhere: WorkerFacts) -> str | None:
+    """In what a worker computes otherwise than the others."""
+    numerics = kernels.difference({"numerics": elsewhere.kernels}, {"numerics": there.kernels})
+    return f"other numerics than elsewhere: {numerics}" if numerics else _other_policy(there.policy, elsewhere.policy)
 
 
 def _other_policy(there: PolicySpec, elsewhere: PolicySpec) -> str | None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from simeval import kernels
 from simeval.config import PLANNED
 from simeval.errors import ConfigError
 from simeval.flat import COLUMNS, flat_frame
@@ -73,7 +74,7 @@ def refuse_other(folder: Path, stored: dict[str, Any], wanted: dict[str, Any]) -
     """
     if stored["plan"] == wanted["plan"]:
         stored, wanted = _without_planned(stored), _without_planned(wanted)
-    changes = differences(stored, wanted)
+    changes = identity_changes(stored, wanted)
     if changes:
         # The plan follows from the settings; its digest tells a person nothing unless it alone differs.
         told = [change for change in changes if not change.startswith("plan:")] or changes
@@ -225,6 +226,14 @@ def differences(stored: dict[str, Any], wanted: dict[str, Any], prefix: str = ""
         elif old != new:
             changes.append(f"{prefix}{key}: {_short(old)} -> {_short(new)}")
     return changes
+
+
+def identity_changes(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """As `differences`, with one entry for all that belongs to numerics."""
+    changes, numerics = differences(stored, wanted), kernels.difference(stored, wanted)
+    if numerics is None:
+        return changes
+    return [f"numerics: {numerics}", *(text for text in changes if not kernels.belongs(text.partition(":")[0]))]
 
 
 def _short(value: Any) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envs.build import EnvCache
+from simeval import kernels
 from simeval.cluster import ONE_THREAD
 from simeval.errors import ConfigError, error_line
 from simeval.nodes import egl_device, gpus_here
@@ -41,6 +42,19 @@ class Finished:
     trace: Trace | PackedTrace | None = None
 
 
+@dataclass(frozen=True)
+class WorkerFacts:
+    """What all workers of a run must have in common.
+
+    Attributes:
+        policy: what their policy says of itself.
+        kernels: see `simeval.kernels.of_simulation`.
+    """
+
+    policy: PolicySpec
+    kernels: dict[str, str]
+
+
 class EpisodeWorker:
     """A policy, the scenes built so far, and the loop."""
 
@@ -50,15 +64,19 @@ class EpisodeWorker:
         Raises:
             ConfigError: they cannot be loaded.
         """
+        from threadpoolctl import threadpool_limits
+
         os.environ.update(ONE_THREAD)
+        # The variables come too late for a BLAS that is loaded.
+        threadpool_limits(1)
         load(setup.plugins)
         self._setup = setup
         self._policy = load_policy(setup.policy) if isinstance(setup.policy, PolicyChoice) else setup.policy
         self._envs = EnvCache(setup.assets)
 
-    def policy_spec(self) -> PolicySpec:
-        """What the loaded policy says of itself."""
-        return self._policy.spec
+    def facts(self) -> "WorkerFacts":
+        """What the loaded policy says of itself, and the kernels in use here."""
+        return WorkerFacts(self._policy.spec, kernels.of_simulation())
 
     def run(self, spec: EpisodeSpec) -> Finished:
         """Run one episode.
@@ -106,14 +124,14 @@ class RemoteWorker:
 
         return bytes.fromhex(ray.get_runtime_context().get_node_id())
 
-    def load(self, place: Place) -> PolicySpec | str:
-        """Load the policy: what it says of itself, or why it cannot be loaded."""
+    def load(self, place: Place) -> WorkerFacts | str:
+        """Load the policy: what the worker is then, or why it cannot be loaded."""
         device = egl_device(place.slot, gpus_here(), os.environ)
         if device is not None:
             os.environ["MUJOCO_EGL_DEVICE_ID"] = device
         try:
             self._worker = EpisodeWorker(replace(self._setup, assets=place.assets))
-            return self._worker.policy_spec()
+            return self._worker.facts()
         except ConfigError as error:
             return str(error)
 

@@ -22,9 +22,10 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.errors": set(),
     "simeval.types": {"simeval.errors"},
     "simeval.seeding": {"simeval.types"},
-    "simeval.provenance": {"envs.base", "envs.rendering"},
+    "simeval.kernels": {"envs.numerics"},
+    "simeval.provenance": {"simeval.kernels", "envs.base", "envs.numerics", "envs.rendering"},
     # What is asked for.
-    "simeval.config": {"simeval.errors", "simeval.policies.bundled", "envs.suites"},
+    "simeval.config": {"simeval.errors", "simeval.policies.bundled", "envs.numerics", "envs.suites"},
     "simeval.plugins": {"simeval.errors", "perturbations.base"},
     "simeval.instructions": {
         *("simeval.errors", "envs.suites"),
@@ -38,9 +39,17 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
     "simeval.join": {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
     | {"perturbations.condition", "perturbations.spec", "perturbations.term"},
-    "simeval.comparison": {"simeval.types", "simeval.errors", "simeval.audit.base", "simeval.store", "simeval.stats.*"},
+    "simeval.comparison": {
+        "simeval.kernels",
+        "simeval.types",
+        "simeval.errors",
+        "simeval.audit.base",
+        "simeval.store",
+        "simeval.stats.*",
+    },
     "simeval.findings": {
-        *("simeval", "simeval.types", "simeval.errors", "simeval.provenance", "simeval.store", "simeval.audit.folder"),
+        *("simeval", "simeval.types", "simeval.errors", "simeval.kernels", "simeval.provenance", "simeval.store"),
+        "simeval.audit.folder",
         *("simeval.analysis", "simeval.heat", "simeval.join", "simeval.across", "simeval.comparison"),
         *("simeval.stats.correlation", "simeval.stats.screening", "simeval.report.data", "envs.suites"),
     },
@@ -48,9 +57,17 @@ INTERNAL: dict[str, set[str]] = {
         *("simeval", "simeval.errors", "simeval.comparison", "simeval.findings", "simeval.audit.*"),
         *("simeval.store", "simeval.report*"),
     },
-    "simeval.audit_config": {"simeval.config", "simeval.errors"},
+    "simeval.audit_config": {"simeval.config", "simeval.errors", "envs.numerics"},
     "simeval.cli_options": {"simeval.config"},
-    "simeval.cli_audit": {"simeval", "simeval.api", "simeval.audit_config", "simeval.cli_options", "simeval.audit.*"},
+    "simeval.cli_numerics": {"envs.numerics"},
+    "simeval.cli_audit": {
+        "simeval",
+        "simeval.api",
+        "simeval.cli_numerics",
+        "simeval.audit_config",
+        "simeval.cli_options",
+        "simeval.audit.*",
+    },
     "simeval.audit.base": {"simeval.policies.base", "perturbations.condition"},
     "simeval.audit.replay": {
         *("simeval.types", "simeval.recorders", "simeval.senses"),
@@ -72,7 +89,14 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.report.audit_table": {"simeval.audit.summary", "simeval.report.tables", "simeval.report.words"},
     "simeval.audit.run": LEAVES
     | {"simeval", "simeval.api", "simeval.audit.*", "simeval.audit_config", "simeval.config", "simeval.plugins"}
-    | {"simeval.policies*", "simeval.provenance", "simeval.report.audit_table", "simeval.runner", "simeval.store"}
+    | {
+        "simeval.kernels",
+        "simeval.policies*",
+        "simeval.provenance",
+        "simeval.report.audit_table",
+        "simeval.runner",
+        "simeval.store",
+    }
     | {"simeval.stats.drift", "simeval.cluster", "envs.base", "perturbations.spec"},
     "simeval.audit": set(),
     "simeval.audit.dataset_hub": {"simeval.errors", "simeval.policies.checkpoint"},
@@ -106,7 +130,9 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.policies.bundled": set(),
     "simeval.policies.bundled.*": {"simeval.policies*", "envs.*", "perturbations.base"},
     "simeval.policies.server": {"simeval", "simeval.provenance", "simeval.errors", "simeval.policies.base"},
-    "simeval.policies.*": {"simeval.errors", "simeval.garbage", "simeval.policies.*", "envs.base"},
+    "simeval.policies.*": {
+        *("simeval.errors", "simeval.garbage", "simeval.kernels", "simeval.policies.*", "envs.base"),
+    },
     # The loop, and what runs it. None of these may write a run.
     "simeval.rollout": LEAVES
     | {"simeval.instructions", "simeval.seeding", "simeval.recorders", "simeval.policies.base"}
@@ -121,18 +147,19 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.recorders": {"simeval.policies.base"},
     "simeval.worker": LEAVES
     | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"}
-    | {"simeval.plugins", "simeval.cluster", "simeval.nodes"},
+    | {"simeval.kernels", "simeval.plugins", "simeval.cluster", "simeval.nodes"},
     "simeval.schedule": {"simeval.types"},
-    "simeval.cluster": {"simeval.errors"},
+    "simeval.cluster": {"simeval.errors", "envs.numerics"},
     "simeval.nodes": {
-        *("simeval", "simeval.errors", "simeval.cluster", "simeval.provenance", "simeval.policies*"),
-        *("envs.assets", "envs.base", "envs.libero_files"),
+        *("simeval", "simeval.errors", "simeval.cluster", "simeval.kernels", "simeval.provenance"),
+        *("simeval.policies*", "envs.assets", "envs.base", "envs.libero_files"),
     },
     "simeval.runner": LEAVES
-    | {"simeval.cluster", "simeval.nodes", "simeval.schedule", "simeval.worker"}
+    | {"simeval.cluster", "simeval.kernels", "simeval.nodes", "simeval.schedule", "simeval.worker"}
     | {"simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
-    "simeval.store": LEAVES | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"},
+    "simeval.store": LEAVES
+    | {"simeval.kernels", "simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"},
     "simeval.rows": LEAVES,
     "simeval.flat": {"simeval.garbage", "simeval.types"},
     "simeval.stats*": {"simeval.stats.*"},
@@ -173,12 +200,12 @@ INTERNAL: dict[str, set[str]] = {
         *("simeval", "simeval.config", "simeval.plan", "simeval.policies*", "simeval.progress", "simeval.provenance"),
         "simeval.plugins",
         *("simeval.cluster", "simeval.runner", "simeval.store", "simeval.worker"),
-        *("envs.base", "envs.libero_files", "envs.assets", "envs.rendering", "simeval.preview"),
+        *("envs.base", "envs.libero_files", "envs.assets", "envs.numerics", "envs.rendering", "simeval.preview"),
         *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
     },
     "simeval.cli": {
         *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
-        *("simeval.cli_audit", "simeval.cli_options"),
+        *("simeval.cli_audit", "simeval.cli_numerics", "simeval.cli_options"),
         *(
             "simeval.cli_reports",
             "simeval.catalogue",
@@ -191,7 +218,7 @@ INTERNAL: dict[str, set[str]] = {
         ),
     },
     "simeval": LEAVES
-    | {"simeval.api", "simeval.config", "simeval.plan", "simeval.store"}
+    | {"envs", "simeval.api", "simeval.config", "simeval.plan", "simeval.store"}
     | {"simeval.audit.folder", "simeval.comparison", "simeval.findings"},
 }
 """Our modules -> ours that they may import, anywhere in the file. An exact name counts, else the first pattern."""
@@ -200,6 +227,7 @@ OUTSIDE: dict[str, set[str]] = {
     "envs.base": {"numpy"},
     "envs.suites": set(),
     "envs.words": set(),
+    "envs.numerics": set(),
     "envs.toy": {"numpy", "mujoco"},
     "envs.libero_files": {"numpy", "libero", "huggingface_hub"},
     "envs.gymnasium_env": {"numpy", "gymnasium"},
@@ -211,7 +239,8 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.plugins": set(),
     "simeval.instructions": {"numpy"},
     "simeval.catalogue": set(),
-    "simeval.worker": {"ray"},
+    "simeval.worker": {"ray", "threadpoolctl"},
+    "simeval.kernels": {"numpy", "cv2", "torch", "threadpoolctl"},
     "simeval.summary": {"rich"},
     "simeval.api": {"rich", "imageio"},
     "simeval.config": {"yaml"},
@@ -241,6 +270,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.groups": {"pandas"},
     "simeval.audit_config": set(),
     "simeval.cli_options": {"typer"},
+    "simeval.cli_numerics": set(),
     "simeval.cli_audit": {"typer", "rich"},
     "simeval.audit.base": set(),
     "simeval.audit.replay": {"numpy"},

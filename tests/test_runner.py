@@ -124,7 +124,7 @@ def test_the_serial_runner_yields_each_episode_once_in_order(undisturbed):
     specs = [result.spec for result in undisturbed.results[:6]]
     runner = SerialRunner(SEEKER)
     assert [finished.result.spec for (finished,) in runner.run(specs)] == specs
-    assert runner.policy_spec() == SeekerPolicy.spec
+    assert runner.facts().policy == SeekerPolicy.spec
 
 
 # Who does what

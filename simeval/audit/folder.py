@@ -20,7 +20,7 @@ from simeval.audit.base import DriftRow, Key
 from simeval.errors import ConfigError
 from simeval.lines import LineFile
 from simeval.stats.drift import VARIANTS
-from simeval.store import differences, write_json
+from simeval.store import identity_changes, write_json
 
 SCHEMA_VERSION = 1
 MANIFEST, ROWS = "audit.json", "drift.jsonl"
@@ -114,7 +114,7 @@ def refuse_other(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, A
         ConfigError: they differ; says in what.
     """
     # As JSON gives them back: tuples are lists there.
-    changes = differences(dict(stored), json.loads(json.dumps(wanted)))
+    changes = identity_changes(dict(stored), json.loads(json.dumps(wanted)))
     if changes:
         raise ConfigError(f"--out {folder}: holds a different audit ({'; '.join(changes[:6])}); choose another --out")
 

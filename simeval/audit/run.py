@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from envs.base import EnvError
 from perturbations.spec import Condition, SpecError, parse_sweep
-from simeval import plugins, provenance
-from simeval.api import GPU_BATCH, assets_of
+from simeval import kernels, plugins, provenance
+from simeval.api import GPU_BATCH, assets_of, refuse_other_numerics
 from simeval.audit.attention import write_attention
 from simeval.audit.base import DriftRow, FrameSource, Key
 from simeval.audit.drawing import drawing, usual_workers
@@ -87,6 +87,7 @@ def audit(config: AuditConfig, progress: AuditProgress | None = None) -> Audit:
         OSError: the disk is full; what was measured before is on it.
     """
     subject = _subject(config)
+    refuse_other_numerics(config.numerics or subject.origin.numerics)
     refuse_unwritable(subject.folder)
     os.environ.update(ONE_THREAD)
     policy = load_policy(subject.choice)
@@ -104,11 +105,13 @@ def audit(config: AuditConfig, progress: AuditProgress | None = None) -> Audit:
         batch_size=subject.choice.batch_size,
         representation=config.representation,
     )
+    identity = _identity(subject, frames.source, wanted, policy.spec)
+    mixed = kernels.audit_note(subject.run.manifest["identity"], identity) if subject.run else None
     about = {
-        "identity": _identity(subject, frames.source, wanted, policy.spec),
+        "identity": identity,
         "sigma_source": sigma_source,
         "left_out": [{"condition": condition, "reason": reason} for condition, reason in left_out],
-        "notes": list(frames.notes),
+        "notes": [*frames.notes, *([mixed] if mixed else [])],
         "scenes": frames.scenes,
     }
     done = _carry_out(subject, frames, policy, wanted, about, progress or Silent(), config)
@@ -272,6 +275,7 @@ def _identity(subject: _Subject, source: FrameSource, wanted: Measurement, polic
         "representation": wanted.representation,
         "versions": provenance.versions(learned_policy=bool(policy.fingerprint)),
         "opengl": _gl_renderer() if policy.cameras and subject.run else None,
+        "numerics": kernels.of_simulation(),
     }
     if subject.own:
         identity["plugins"] = {Path(plugin.path).name: plugin.sha256 for plugin in subject.own}

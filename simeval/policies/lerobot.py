@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import ACTION_SIZE, STATE_SIZE, Observation
+from simeval import kernels
 from simeval.errors import ConfigError
 from simeval.garbage import uncollected
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
@@ -248,6 +249,7 @@ class LerobotPolicy:
             ("dtypes", ",".join(sorted(dtypes))),
             *((("autocast", self._dtype),) if self._dtype else ()),
             *((package, version(package)) for package in ("torch", "lerobot", "transformers")),
+            *_numerics(self._device),
         )
 
 
@@ -258,6 +260,21 @@ def _training_std(pipeline: Any, key: str) -> tuple[float, ...] | None:
         if found is not None:
             return tuple(float(value) for value in found)
     return None
+
+
+def _numerics(device: str) -> tuple[tuple[str, Any], ...]:
+    """With which kernels a device computes, for the fingerprint."""
+    import torch
+
+    if device == "cuda":
+        settings = {
+            "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+            "TF32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+            "cuDNN autotuning": torch.backends.cudnn.benchmark,
+        }
+        words = ", ".join(f"{name} {'on' if on else 'off'}" for name, on in settings.items())
+        return (("gpu", torch.cuda.get_device_name()), ("determinism", words), ("kernels", kernels.of_torch()))
+    return (("kernels", kernels.of_torch()),)
 
 
 def _pin_numerics(device: str) -> None:

@@ -16,7 +16,7 @@ import asyncio
 import random
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -140,13 +140,20 @@ class RemotePolicy:
         raise EpisodeError("policy", f"the policy server is gone: {str(reason).splitlines()[0]}") from reason
 
 
-def start(build: Callable[[], Policy], *, batch_size: int, num_gpus: float = 1.0) -> RemotePolicy:
+def start(
+    build: Callable[[], Policy],
+    *,
+    batch_size: int,
+    num_gpus: float = 1.0,
+    environment: Mapping[str, str] | None = None,
+) -> RemotePolicy:
     """Start a server on every free GPU of the running Ray cluster and wait until their policies are loaded.
 
     Args:
         build: makes the policy, in the actor's process; picklable.
         batch_size: how many inputs to hand the policy at once, at most.
         num_gpus: share of a GPU to reserve; 0 for one server on whatever machine, as in tests on machines without.
+        environment: variables for the servers' processes, where those do not come from this one.
 
     Raises:
         ConfigError: the policy cannot be loaded, a server would answer otherwise than the others, or the cluster has
@@ -158,7 +165,10 @@ def start(build: Callable[[], Policy], *, batch_size: int, num_gpus: float = 1.0
         raise ConfigError(f"the policy server wants {num_gpus:g} GPUs, this Ray cluster has none that large")
     number = servers_for(ray.available_resources().get("GPU", 0.0), num_gpus)
     # No CPU is reserved: with every core taken by a rollout worker the server would never be scheduled.
-    options = {"num_gpus": num_gpus, "num_cpus": 0, "max_restarts": -1, "max_task_retries": _ATTEMPTS}
+    options: dict[str, Any] = {"num_gpus": num_gpus, "num_cpus": 0}
+    options |= {"max_restarts": -1, "max_task_retries": _ATTEMPTS}
+    if environment is not None:
+        options["runtime_env"] = {"env_vars": dict(environment)}
     actor = ray.remote(BatchServer).options(scheduling_strategy="SPREAD", **options)
     servers = [actor.remote(build, batch_size) for _ in range(number)]
     try:

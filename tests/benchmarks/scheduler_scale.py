@@ -142,7 +142,7 @@ def run_whole(plan: Plan, config: EvalConfig, folder: Path, workers: int) -> Non
     """What `evaluate` does with a plan, without loading or asking anything."""
     with instant_actors(workers):
         runner = RayRunner(WorkerSetup(PolicyChoice("zero"), None, "none"), workers, cluster=False)
-        manifest, tally = make_manifest(config, plan, runner.policy_spec(), None), Tally(plan)
+        manifest, tally = make_manifest(config, plan, runner.facts(), None), Tally(plan)
         with RunWriter(folder, manifest) as writer:
             for together in runner.run(plan.episodes):
                 writer.write_together([(finished.result, finished.trace) for finished in together])
@@ -171,7 +171,7 @@ def real_actors(plan: Plan, workers: int) -> None:
     """Episodes of one control step on real actors: what Ray itself takes for handing them out and back."""
     episodes = [replace(spec, max_steps=1) for spec in plan.episodes[: 500 * workers]]
     runner = RayRunner(WorkerSetup(PolicyChoice("zero"), None, "none"), workers, cluster=False)
-    runner.policy_spec()
+    runner.facts()
     with measured(f"{workers} real actors, one-step episodes", len(episodes)):
         assert sum(len(together) for together in runner.run(episodes)) == len(episodes)
 

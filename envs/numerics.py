@@ -1,0 +1,146 @@
+"""Pinned numerics: every library runs the same code on every x86-64-v3 processor.
+
+Libraries choose their kernels by the processor that they find. Kernels of other instruction sets add in another order,
+so they round otherwise, and a closed loop amplifies that into other episodes. `pin` therefore sets the variables by
+which each library can be told what to use. It runs when `envs` is imported, and `simeval` imports `envs` first.
+
+Non-obvious behaviour:
+- A library reads its variable when it is loaded. One that was imported before `envs` keeps the kernels it has chosen;
+  a warning says so, and `simeval.kernels` records what is really in use.
+- What a variable was set to before is kept in another variable, so that `native` finds it again in a new process.
+- Processes inherit the pins: Ray's workers, the scene compiler, the doctor's probes.
+- glibc chooses its functions by processor too, but has the same ones (FMA) on all processors of this level.
+"""
+
+import json
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+PORTABLE, NATIVE = "portable", "native"
+MODES = (PORTABLE, NATIVE)
+
+VARIABLE = "SIMEVAL_NUMERICS"
+"""Environment variable that chooses the mode of a Python process; `--numerics` sets it."""
+
+LEVEL = "x86-64-v3"
+"""What the pins ask for: AVX2 and FMA. Source: the x86-64 psABI's microarchitecture levels."""
+
+_BEFORE = "SIMEVAL_NUMERICS_BEFORE"
+_EARLY: list[str] = []
+_V3_FLAGS = frozenset({"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"})
+
+_NUMPY_BEYOND = "AVX512F AVX512CD AVX512_KNL AVX512_KNM AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR X86_V4"
+"""NumPy's dispatch targets above the level; it ignores those that a processor or a version of it lacks."""
+
+_PINS: Mapping[str, Mapping[str, str]] = {
+    # Each was measured to change actions or motion where a processor has AVX-512, except those of Numba and Mesa.
+    "numpy": {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": _NUMPY_BEYOND},
+    # MKL's AVX2 branch is another one on AMD's processors than on Intel's; COMPATIBLE alone is the same on both.
+    "torch": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "numba": {"NUMBA_CPU_NAME": LEVEL},
+    # Mesa's software renderer. With 128 bits it draws the same pixels, with 512 it crashes.
+    "OpenGL": {"LP_NATIVE_VECTOR_WIDTH": "256"},
+}
+_OPENCV = {"OPENCV_CPU_DISABLE": "AVX512-SKX"}
+
+
+@cache
+def processor_flags() -> frozenset[str]:
+    """What the processor can do, by Linux's names; empty where Linux does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").partition(":")[2].split())
+
+
+@cache
+def processor_name() -> str:
+    """What the processor calls itself; several kinds may share a name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+@cache
+def level() -> str:
+    """What this processor is: `x86-64-v3`, or a name for one that cannot run the pinned kernels."""
+    machine = platform.machine()
+    if machine not in ("x86_64", "AMD64"):
+        return machine
+    flags = processor_flags()
+    if not flags:
+        return f"{machine} on {platform.system()}, instructions unknown"
+    missing = sorted(_V3_FLAGS - flags)
+    return f"{machine} without {', '.join(missing)}" if missing else LEVEL
+
+
+@cache
+def pins() -> Mapping[str, str]:
+    """The variables to set on this processor, with their values; none where it is of another level."""
+    if level() != LEVEL:
+        return {}
+    chosen = {name: value for library in _PINS.values() for name, value in library.items()}
+    # OpenCV complains on standard error where there is nothing to disable.
+    return chosen | (_OPENCV if "avx512f" in processor_flags() else {})
+
+
+def mode() -> str:
+    """The mode of this process: `portable` or `native`."""
+    return NATIVE if os.environ.get(VARIABLE) == NATIVE else PORTABLE
+
+
+def loaded_early() -> tuple[str, ...]:
+    """Libraries that had chosen their kernels before they could be pinned."""
+    return tuple(_EARLY)
+
+
+def environment() -> dict[str, str]:
+    """Variables for a process that is started elsewhere, so that it computes as this one."""
+    return {VARIABLE: mode(), **(pins() if mode() == PORTABLE else {})}
+
+
+def prepare(wanted: str) -> None:
+    """Set the environment for a new process of this mode; it changes nothing in this one."""
+    os.environ[VARIABLE] = wanted
+    if wanted == NATIVE:
+        _restore()
+
+
+def pin() -> None:
+    """Pin what is not loaded yet, unless the process is `native`; called once, when `envs` is imported."""
+    wanted = os.environ.get(VARIABLE, PORTABLE)
+    if wanted not in MODES:
+        warnings.warn(f"{VARIABLE}={wanted}: must be {' or '.join(MODES)}; portable is used", stacklevel=2)
+    if mode() == NATIVE:
+        _restore()
+        return
+    changed = {name: os.environ.get(name) for name, value in pins().items() if os.environ.get(name) != value}
+    _EARLY[:] = [name for name, asked in _PINS.items() if name in sys.modules and changed.keys() & asked.keys()]
+    os.environ.update(pins())
+    if changed:
+        os.environ.setdefault(_BEFORE, json.dumps(changed))
+    if _EARLY:
+        warnings.warn(
+            f"{' and '.join(_EARLY)} imported before simeval: episodes of this process may differ on another type of "
+            "processor. Import simeval first; workers (--workers 1 and more) are not affected",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _restore() -> None:
+    """Give the variables back that `pin` has changed, here or in a parent process."""
+    for name, value in json.loads(os.environ.pop(_BEFORE, "{}")).items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
