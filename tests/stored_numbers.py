@@ -1,0 +1,341 @@
+"""Numbers in the documentation that come from stored rows, and the one script that writes them.
+
+    python tests/stored_numbers.py            write them into README.md, MODEL_CARD.md and results/README.md
+
+A claim is a piece of text with `{names}` for the numbers; white space in it stands for any. It must occur once in its
+file. A table is found by its header line. `tests/test_stored_numbers.py` holds that nothing would be rewritten.
+"""
+
+import simeval  # noqa: I001, F401  before NumPy
+
+import io
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from rich.console import Console
+
+from envs.suites import tasks
+from simeval import analysis
+from simeval.api import evaluate
+from simeval.audit.folder import Audit
+from simeval.config import from_mapping, load_yaml
+from simeval.findings import correlate
+from simeval.stats.correlation import Correlation
+from simeval.stats.intervals import Interval
+from simeval.store import Run
+from simeval.summary import print_tables
+from simeval.types import CLEAN
+
+ROOT = Path(__file__).resolve().parents[1]
+README, CARD, RESULTS = "README.md", "simeval/policies/bundled/MODEL_CARD.md", "results/README.md"
+WIDTH = 80
+"""Columns of the tables that are shown as a terminal prints them."""
+
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A piece of text with numbers in it; `values` are filled in where `text` has `{names}`."""
+
+    file: str
+    text: str
+    values: Mapping[str, str]
+
+    def written(self, content: str) -> str:
+        """The content of the file with these numbers.
+
+        Raises:
+            ValueError: the text does not occur exactly once.
+        """
+        parts = re.split(r"\{(\w+)\}", self.text)
+        pattern = "".join(
+            _NUMBER if i % 2 else r"\s+".join(map(re.escape, re.split(r"\s+", part))) for i, part in enumerate(parts)
+        )
+        found = list(re.finditer(pattern, content))
+        if len(found) != 1:
+            raise ValueError(f"{self.file}: {len(found)} times instead of once: {self.text}")
+        (match,) = found
+        return content[: match.start()] + self._filled(match[0], parts) + content[match.end() :]
+
+    def _filled(self, old: str, parts: Sequence[str]) -> str:
+        """The old text with new numbers: its line breaks stay."""
+        pattern = "".join(
+            f"({_NUMBER})" if i % 2 else "(" + r"\s+".join(map(re.escape, re.split(r"\s+", part))) + ")"
+            for i, part in enumerate(parts)
+        )
+        match = re.fullmatch(pattern, old)
+        assert match is not None
+        return "".join(self.values[parts[i]] if i % 2 else match[i + 1] for i in range(len(parts)))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Markdown table below a header line: what its rows say, by their first cells."""
+
+    file: str
+    header: str
+    rows: Callable[[], Mapping[str, Sequence[str]]]
+
+    def written(self, content: str) -> str:
+        """The content of the file with these rows.
+
+        Raises:
+            ValueError: there is not exactly one such table.
+        """
+        head, *rest = content.split(self.header + "\n")
+        if len(rest) != 1:
+            raise ValueError(f"{self.file}: {len(rest)} tables with the header {self.header}")
+        lines = rest[0].split("\n")
+        end = next(i for i, line in enumerate(lines) if not line.startswith("|"))
+        rows = [f"| {' | '.join([first, *cells])} |" for first, cells in self.rows().items()]
+        return "\n".join([head + self.header, lines[0], *rows, *lines[end:]])
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A block of terminal output below a line of text, from its first line that starts with `first`."""
+
+    file: str
+    below: str
+    screen: Callable[[], str]
+
+    def written(self, content: str) -> str:
+        """The content of the file with this block.
+
+        Raises:
+            ValueError: there is not exactly one such block.
+        """
+        pattern = re.escape(self.below) + r"\s+```\n(.*?)```"
+        found = list(re.finditer(pattern, content, re.DOTALL))
+        if len(found) != 1:
+            raise ValueError(f"{self.file}: {len(found)} blocks below: {self.below}")
+        return content[: found[0].start(1)] + self.screen() + content[found[0].end(1) :]
+
+
+@cache
+def run(name: str) -> Run:
+    """A stored run."""
+    return Run.load(ROOT / "results" / name)
+
+
+@cache
+def analysed(name: str) -> analysis.RunAnalysis:
+    return analysis.analyse(run(name).table(analysis.USED))
+
+
+def percent(value: float | None) -> str:
+    assert value is not None
+    return f"{100 * value:.1f}"
+
+
+def span(interval: Interval | None) -> str:
+    assert interval is not None
+    return f"{percent(interval.low)} to {percent(interval.high)}"
+
+
+def clean(name: str) -> analysis.ConditionRate:
+    return next(row for row in analysed(name).success if row.condition == CLEAN)
+
+
+def whole(name: str) -> dict[str, str]:
+    """The unperturbed rate of a run."""
+    row = clean(name)
+    low, high = span(row.interval).split(" to ")
+    return {"wins": str(row.successes), "n": str(row.n), "rate": percent(row.rate), "low": low, "high": high}
+
+
+def task_rows(name: str, word: str) -> dict[str, tuple[str, ...]]:
+    """Successes by task, with the labels that the table has now."""
+    labels = task_labels(CARD, TASKS.format(word))
+    found = {row.task: row for row in analysis.task_table(run(name).episodes) if row.condition == CLEAN}
+    return {
+        f"{task} {label}": (str(found[task].successes), span(found[task].interval)) for task, label in enumerate(labels)
+    }
+
+
+def task_labels(file: str, header: str) -> list[str]:
+    """How a table calls its tasks."""
+    below = (ROOT / file).read_text().split(header + "\n")[1].split("\n")
+    return [line.split("|")[1].strip().split(" ", 1)[1] for line in below[1:11]]
+
+
+def condition_rows(name: str, *, intervals: bool) -> dict[str, tuple[str, ...]]:
+    rates = {row.condition: row for row in analysed(name).success}
+    rows = {}
+    for drop in analysed(name).drops:
+        rate = rates[drop.condition]
+        success = percent(rate.rate) + (f" ({span(rate.interval)})" if intervals else "")
+        rows[drop.condition] = (success, f"{percent(drop.drop)} ({span(drop.interval)})")
+    return rows
+
+
+def language(name: str, condition: str) -> dict[str, str]:
+    row = next(row for row in analysed(name).language if row.condition == condition)
+    shares = {"followed": row.followed, "ignored": row.ignored, "approached": row.approached}
+    return {key: percent(share.rate) for key, share in shares.items()}
+
+
+def rate_of(name: str, condition: str) -> str:
+    return percent(next(row for row in analysed(name).success if row.condition == condition).rate)
+
+
+def first_grasps(name: str) -> dict[str, str]:
+    """Of the failures: at how many the gripper first closed at something that the goal names, or at something else."""
+    failed = [result for result in run(name).results if result.outcome == "failure"]
+    right = other = 0
+    for result in failed:
+        goal = tasks(result.spec.suite)[result.spec.task].goal
+        if result.approached is not None:
+            named = any(word.startswith(result.approached) for atom in goal for word in atom[1:])
+            right, other = right + named, other + (not named)
+    return {"right": str(right), "other": str(other), "failures": str(len(failed))}
+
+
+def held(name: str) -> dict[str, str]:
+    """Of the failures: at how many the gripper first closed at the object that is to be moved."""
+    failed = [result for result in run(name).results if result.outcome == "failure"]
+    moved = [tasks(result.spec.suite)[result.spec.task].goal[0][1] for result in failed]
+    return {
+        "right": str(sum(result.approached == name for result, name in zip(failed, moved, strict=True))),
+        "failures": str(len(failed)),
+    }
+
+
+@cache
+def study() -> Correlation:
+    (found,) = correlate(run("correlation"), Audit.load(run("correlation").folder / "audit"))
+    return found.correlation
+
+
+def two(value: float | None) -> str:
+    assert value is not None
+    return f"{value:.2f}"
+
+
+def drift() -> dict[str, str]:
+    """How well drift predicts the drop."""
+    found = study()
+    (loco,) = (row for row in found.loco if row.scheme == "condition")
+    (auroc,) = (row for row in found.aurocs if row.stratum == "within task x condition")
+    (pixels,) = (row.association for row in found.ranking if row.name == PIXELS)
+    spearman = found.between[0].association
+    values = {"k": str(found.k), "families": str(found.families)}
+    values |= {"mae": percent(loco.mae), "naive": percent(loco.mae_naive)}
+    for name, value, interval in (
+        ("rho", spearman.value, spearman.ci_conditions),
+        ("auroc", auroc.value, auroc.interval),
+        ("pixels", pixels.value, pixels.ci_conditions),
+    ):
+        assert interval is not None
+        values |= {name: two(value), f"{name}_low": two(interval.low), f"{name}_high": two(interval.high)}
+    return values
+
+
+def printed(run_: Run, width: int = WIDTH) -> str:
+    stream = io.StringIO()
+    print_tables(Console(file=stream, width=width, color_system=None), run_)
+    return stream.getvalue()
+
+
+def first_run() -> str:
+    lines = printed(run("quickstart")).splitlines(keepends=True)
+    start = next(i for i, line in enumerate(lines) if line.startswith("libero_spatial"))
+    return "".join(line for line in lines[start:] if not line.startswith("run folder"))
+
+
+def toy() -> str:
+    config = load_yaml(str(ROOT / "configs" / "toy.yaml"))
+    with tempfile.TemporaryDirectory() as folder:
+        done = evaluate(from_mapping({**config, "workers": 0, "traces": "none", "out": f"{folder}/toy"}))
+        lines = printed(done).splitlines(keepends=True)
+    start = next(i for i, line in enumerate(lines) if line.startswith("toy "))
+    return "".join([*lines[start : start + 10], "...\n"])
+
+
+TASKS = "| {} | successes of 50 | 95 % interval, % |"
+CONDITIONS = "| condition | success, % (95 % interval) | drop, points (95 % interval) |"
+FEW_PAIRS = "| condition | success, % | drop, points (95 % interval) |"
+PIXELS = "mean_abs"
+
+
+def statements() -> Iterator[Claim | Table | Screen]:
+    """Everything that is written from rows."""
+    yield Screen(README, "`make run` ends like this:", first_run)
+    yield Screen(README, "run `simeval run --config configs/toy.yaml`:", toy)
+    dark = {"dark": rate_of("correlation", "light:0.4"), **whole("spatial")}
+    yield Claim(README, "perturbations cost it success: {rate} % clean over all {n} published initial", dark)
+    yield Claim(README, "(`simeval show results/spatial`), {dark} % under `light:0.4`", dark)
+    both = {"object": percent(clean("object").rate), "goal": percent(clean("goal").rate)}
+    yield Claim(README, "(model card): {object} and {goal} % (`simeval show results/object`", both)
+    yield Claim(
+        README,
+        "rank correlation {rho} (95 % interval for other conditions like these {rho_low} to {rho_high})",
+        drift(),
+    )
+    yield Claim(README, "predicted from drift alone is off by {mae} points on average", drift())
+    yield Claim(README, "where the mean of the other conditions is off by {naive}.", drift())
+    yield Claim(README, "(AUROC within task and condition {auroc}, {auroc_low} to {auroc_high})", drift())
+    yield Claim(README, "The change of the pixels alone says little ({pixels}, {pixels_low} to {pixels_high})", drift())
+    yield Claim(README, "![Drift against drop: {k} conditions of {families} families]", drift())
+    for name in ("spatial", "object", "goal"):
+        yield Claim(
+            CARD,
+            f"--out results/{name}`): **{{wins}} of {{n}}**, {{rate}} % (95 % interval {{low}} to {{high}}).",
+            whole(name),
+        )
+    yield Table(CARD, TASKS.format("bowl"), lambda: task_rows("spatial", "bowl"))
+    yield Table(CARD, TASKS.format("object"), lambda: task_rows("object", "object"))
+    yield Table(CARD, TASKS.format("goal"), lambda: task_rows("goal", "goal"))
+    pairs = {"pairs": str(next(row.n for row in analysed("reference").success if row.condition == CLEAN))}
+    yield Claim(
+        CARD, "{pairs} pairs each, clean {rate} %; rows in `results/reference`", {**pairs, **whole("reference")}
+    )
+    yield Table(CARD, CONDITIONS, lambda: condition_rows("reference", intervals=True))
+    yield Claim(CARD, "(50 pairs each, clean {rate} %; rows in `results/correlation`", whole("correlation"))
+    yield Table(CARD, FEW_PAIRS, lambda: condition_rows("correlation", intervals=False))
+    other = pairs | language("reference", "instruction:counterfactual")
+    yield Claim(
+        CARD,
+        "(`instruction:counterfactual`, {pairs} pairs), it brought the other bowl in {followed} %, the original one in "
+        "{ignored} %; the gripper first closed next to what the instruction names in {approached} %.",
+        other,
+    )
+    told = language("object-language", "instruction:counterfactual")
+    told |= {"empty": rate_of("object-language", "instruction:empty"), "dark": rate_of("object-language", "light:0.4")}
+    yield Claim(
+        CARD,
+        "told to take another object, it brought that one in {followed} % and the original one in {ignored} %, and the "
+        "gripper first closed at what it was told in {approached} %; without words {empty} %, in 40 % of the light "
+        "{dark} %.",
+        told,
+    )
+    yield Claim(CARD, "(50 pairs each, clean {rate} %; rows in `results/object-language`", whole("object-language"))
+    yield Claim(
+        CARD, "In {right} of the {failures} failures above it had first closed its gripper at the right", held("object")
+    )
+    yield Claim(
+        CARD, "In {other} of the {failures} failures the gripper first closed at something else", first_grasps("goal")
+    )
+
+
+def main() -> int:
+    """Rewrite the files; the exit code is 1 if a statement has no place in its file."""
+    for statement in statements():
+        path = ROOT / statement.file
+        try:
+            content = statement.written(path.read_text())
+        except ValueError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+        path.write_text(content)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
