@@ -121,10 +121,26 @@ def import_libero() -> Any:
     """LIBERO's environment module, imported once and quietly (2 s, 0.2 GB; it pulls no torch)."""
     _write_config()
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
-    with silence(), _unplotted():
+    with silence(), _unplotted(), _drawn_by_us():
         import libero.libero.envs as module
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     return module
+
+
+@contextlib.contextmanager
+def _drawn_by_us() -> Iterator[None]:
+    """Keep robosuite out of the choice of what draws, which is not its business here.
+
+    When imported it refuses a `MUJOCO_EGL_DEVICE_ID` that is no part of `CUDA_VISIBLE_DEVICES`, though CUDA and EGL
+    count differently, and it may set `MUJOCO_GL` to another backend than MuJoCo was imported with.
+    """
+    names = ("MUJOCO_EGL_DEVICE_ID", "MUJOCO_GL")
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    os.environ.pop("MUJOCO_EGL_DEVICE_ID", None)
+    try:
+        yield
+    finally:
+        os.environ.update(before)
 
 
 @contextlib.contextmanager

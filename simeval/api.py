@@ -65,6 +65,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
     if not grow and _is_complete(folder, config, plan):
         return Run.load(folder)
     assets = find_assets(config)
+    refuse_undrawable(choice)
     progress = progress or Silent()
     with _runner(config, choice, assets) as runner:
         spec = runner.policy_spec()
@@ -101,6 +102,26 @@ def run_folder(config: EvalConfig, plan: Plan) -> Path:
     others = {key: value for key, value in config.result_fields().items() if key not in PLANNED}
     identity = provenance.digest({"plan": plan.digest, **others})
     return Path("results") / f"{'+'.join(config.suite)}-{policy}-{identity[:8]}"
+
+
+def refuse_undrawable(choice: PolicyChoice | None = None) -> None:
+    """Find out before anything starts whether this machine can draw what has to be drawn.
+
+    Args:
+        choice: the policy, which may need no images; `None` if images are drawn in any case.
+
+    Raises:
+        ConfigError: it cannot; says what is in the way.
+    """
+    from envs.opengl import check_drawing, select_backend
+
+    try:
+        if choice and choice.scripted and not load_policy(choice).spec.cameras:
+            select_backend()  # MuJoCo itself wants a backend that exists
+        else:
+            check_drawing()
+    except EnvError as error:
+        raise ConfigError(str(error)) from None
 
 
 def find_assets(config: EvalConfig) -> Path | None:
@@ -256,7 +277,7 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
         ConfigError: no such task, initial state or perturbation, or its scenes cannot be had.
     """
     from envs.libero_files import resolve_assets
-    from envs.rendering import select_backend
+    from envs.opengl import check_drawing
 
     plan, (suite,), assets = make_plan(config), config.suite, config.assets
     first = plan.episodes[0]
@@ -264,7 +285,7 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
         raise ConfigError(f"--size {size}: must be in [64, 1024]")
     folders: list[Path] = []
     try:
-        select_backend()
+        check_drawing()
         if suite != "toy":
             folders = [resolve_assets(assets or "bundled")]
             if assets is None and not config.perturb:

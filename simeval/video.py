@@ -76,9 +76,10 @@ def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
     Raises:
         ConfigError: nothing matches, traces were not kept, or the scenes cannot be had.
     """
-    from simeval.api import assets_of
+    from simeval.api import assets_of, refuse_undrawable
 
     chosen, assets = select(run, wanted), assets_of(run)
+    refuse_undrawable()
     plugins.load(plugins.read(run.manifest["config"].get("plugin", ())))
     # Two arms are drawn frame by frame in turn, and a scene perturbation of one must not show in the other.
     scenes = [EnvCache(assets) for _ in range(2)]

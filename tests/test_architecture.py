@@ -22,7 +22,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.errors": set(),
     "simeval.types": {"simeval.errors"},
     "simeval.seeding": {"simeval.types"},
-    "simeval.provenance": {"envs.base", "envs.rendering"},
+    "simeval.provenance": {"envs.base", "envs.opengl"},
     # What is asked for.
     "simeval.config": {"simeval.errors", "simeval.policies.bundled", "envs.suites"},
     "simeval.plugins": {"simeval.errors", "perturbations.base"},
@@ -61,7 +61,7 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.seeding", "simeval.store", "envs.base", "envs.build", "envs.suites"}
     | {"perturbations.base", "perturbations.condition"},
     "simeval.audit.drawing": {
-        *("simeval.audit.base", "simeval.cluster", "simeval.errors", "simeval.nodes", "simeval.plugins"),
+        *("simeval.audit.base", "simeval.cluster", "simeval.errors", "simeval.plugins", "envs.opengl"),
     },
     "simeval.audit.measure": LEAVES
     | {"simeval.audit.attention", "simeval.audit.base", "simeval.audit.representation", "simeval.policies.base"}
@@ -121,7 +121,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.recorders": {"simeval.policies.base"},
     "simeval.worker": LEAVES
     | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"}
-    | {"simeval.plugins", "simeval.cluster", "simeval.nodes"},
+    | {"simeval.plugins", "simeval.cluster", "envs.base", "envs.opengl"},
     "simeval.schedule": {"simeval.types"},
     "simeval.cluster": {"simeval.errors"},
     "simeval.nodes": {
@@ -165,7 +165,7 @@ INTERNAL: dict[str, set[str]] = {
     # It looks at the machine, not at runs; whatever may crash it starts as a process of its own.
     "simeval.doctor*": {
         *("simeval.doctor*", "simeval.errors", "simeval.provenance"),
-        *("envs.base", "envs.build", "envs.libero_files", "envs.rendering"),
+        *("envs.base", "envs.build", "envs.egl", "envs.libero_files", "envs.opengl"),
     },
     # The composition root and its command line.
     "simeval.api": {
@@ -173,7 +173,7 @@ INTERNAL: dict[str, set[str]] = {
         *("simeval", "simeval.config", "simeval.plan", "simeval.policies*", "simeval.progress", "simeval.provenance"),
         "simeval.plugins",
         *("simeval.cluster", "simeval.runner", "simeval.store", "simeval.worker"),
-        *("envs.base", "envs.libero_files", "envs.assets", "envs.rendering", "simeval.preview"),
+        *("envs.base", "envs.libero_files", "envs.assets", "envs.opengl", "simeval.preview"),
         *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
     },
     "simeval.cli": {

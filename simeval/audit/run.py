@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from envs.base import EnvError
 from perturbations.spec import Condition, SpecError, parse_sweep
 from simeval import plugins, provenance
-from simeval.api import GPU_BATCH, assets_of
+from simeval.api import GPU_BATCH, assets_of, refuse_undrawable
 from simeval.audit.attention import write_attention
 from simeval.audit.base import DriftRow, FrameSource, Key
 from simeval.audit.drawing import drawing, usual_workers
@@ -88,6 +88,8 @@ def audit(config: AuditConfig, progress: AuditProgress | None = None) -> Audit:
     """
     subject = _subject(config)
     refuse_unwritable(subject.folder)
+    if subject.run is not None:
+        refuse_undrawable()
     os.environ.update(ONE_THREAD)
     policy = load_policy(subject.choice)
     refuse_blind(policy, representation=config.representation)
