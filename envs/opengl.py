@@ -43,8 +43,8 @@ def select_backend() -> str:
     if asked:
         _refuse_impossible(asked, os.environ)
     else:
-        asked = _headless_here()
-        if asked is None:
+        asked = _headless_here() or ""
+        if not asked:
             raise EnvError(f"no headless OpenGL found; on Debian: apt-get install {PACKAGES['egl']}")
     os.environ["MUJOCO_GL"] = asked  # robosuite compares it letter by letter
     return asked

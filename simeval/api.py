@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,7 +180,7 @@ def make_manifest(config: EvalConfig, plan: Plan, policy: PolicySpec, assets: Pa
 
 
 def _plugin_digests(config: EvalConfig) -> dict[str, str]:
-    return {Path(plugin.path).name: plugin.sha256 for plugin in plugins.read(config.plugin)}
+    return plugins.digests(plugins.read(config.plugin))
 
 
 def _gl_renderer() -> str:
@@ -204,13 +204,25 @@ def assets_label(config: EvalConfig, assets: Path | None) -> str:
     return f"{label}), protocol {config.protocol}"
 
 
-def config_of(folder: Path) -> dict[str, Any]:
+def config_of(folder: Path, named: Sequence[str] = (), *, cluster: str | None = None) -> dict[str, Any]:
     """The configuration of a stored run, as YAML-ready values with `out` pointing at it, for `--resume`.
 
+    What would run code is not taken from it: neither plugins, nor the address of a cluster, which runs what it likes.
+
+    Args:
+        folder: the run.
+        named: plugins, as the person names them.
+        cluster: address of one, as the person names it.
+
     Raises:
-        ConfigError: there is no run.
+        ConfigError: there is no run, or a plugin of its is not named.
     """
-    return {**read_manifest(folder)["config"], "out": str(folder)}
+    manifest = read_manifest(folder)
+    plugins.named_again(folder, manifest, named)
+    before = manifest["config"].get("ray_address")
+    if before is not None and cluster is None:
+        _log.warning("simeval: this run was on a cluster (%s) and goes on here; --ray-address joins one", before)
+    return {**manifest["config"], "plugin": list(named), "ray_address": cluster, "out": str(folder)}
 
 
 def _summary(plan: Plan, config: EvalConfig) -> str:

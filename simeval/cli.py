@@ -63,7 +63,8 @@ def run(
             raise ConfigError("--grow: name the run with --resume")
         wanted = _grown(Path(resume), config, flags)
     elif resume is not None:
-        wanted = from_mapping({**api.config_of(Path(resume)), **_execution_flags(flags, config)})
+        stored = api.config_of(Path(resume), flags["plugin"] or (), cluster=flags["ray_address"])
+        wanted = from_mapping({**stored, **_execution_flags(flags, config)})
     else:
         wanted = _config(config, flags)
     console = Console()
@@ -85,7 +86,8 @@ def run(
         from simeval.video import Selection, matching, render_videos
 
         found = len(matching(done, Selection(which=wanted.video)))
-        for path in render_videos(done, Selection(which=wanted.video, limit=found)) if found else ():
+        selection = Selection(which=wanted.video, limit=max(1, found), plugins=wanted.plugin)
+        for path in render_videos(done, selection) if found else ():
             if not as_json:
                 console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
         if not found and not as_json:
@@ -131,7 +133,8 @@ def _grown(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:
 
     more = {name: flags[name] for name in GROWABLE if flags[name] not in (None, [])}
     others = {name: value for name, value in flags.items() if name not in more}
-    return grown_config(api.config_of(folder), {**more, **_execution_flags(others, file)})
+    stored = api.config_of(folder, flags["plugin"] or (), cluster=flags["ray_address"])
+    return grown_config(stored, {**more, **_execution_flags(others, file)})
 
 
 def _announce(console: Any, config: EvalConfig) -> None:
@@ -204,6 +207,9 @@ def video(
     size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024, even.")] = 512,
     compare: Annotated[bool, typer.Option("--compare", help="Clean and perturbed episode side by side.")] = False,
     limit: Annotated[int, typer.Option(help="At most this many videos.")] = 20,
+    plugin: Annotated[
+        list[str] | None, typer.Option(help="Python file that the run was made with; repeatable.")
+    ] = None,
 ) -> None:
     """Render stored episodes to MP4: what the policy saw, or clean and perturbed side by side."""
     from simeval.store import Run
@@ -213,7 +219,8 @@ def video(
     if len(chosen) > 1:
         raise ConfigError(f"--{chosen[0]} and --{chosen[1]}: choose one")
     which = chosen[0] if chosen else "all"
-    wanted = Selection(which=which, episode=episode, camera=camera, size=size, compare=compare, limit=limit)
+    own = tuple(plugin or ())
+    wanted = Selection(which, episode, camera=camera, size=size, compare=compare, limit=limit, plugins=own)
     for path in render_videos(Run.load(folder), wanted):
         print(path)
 

@@ -46,10 +46,10 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval.cli_reports": {
         *("simeval", "simeval.errors", "simeval.comparison", "simeval.findings", "simeval.audit.*"),
-        *("simeval.store", "simeval.report*"),
+        *("simeval.store", "simeval.report*", "simeval.plugins"),
     },
     "simeval.audit_config": {"simeval.config", "simeval.errors"},
-    "simeval.cli_options": {"simeval.config"},
+    "simeval.cli_options": {"simeval.config", "simeval.errors"},
     "simeval.cli_audit": {"simeval", "simeval.api", "simeval.audit_config", "simeval.cli_options", "simeval.audit.*"},
     "simeval.audit.base": {"simeval.policies.base", "perturbations.condition"},
     "simeval.audit.replay": {

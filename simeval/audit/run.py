@@ -198,7 +198,7 @@ def _facts(rows: Sequence[DriftRow], sets: Sequence[SetDrift]) -> dict[str, Any]
 def _subject(config: AuditConfig) -> _Subject:
     run = Run.load(config.run) if config.run is not None else None
     origin = from_mapping(run.manifest["config"]) if run else EvalConfig(policy=bundled.NAME)
-    own = plugins.read(tuple(dict.fromkeys((*origin.plugin, *config.plugin))))
+    own = plugins.named_again(run.folder, run.manifest, config.plugin) if run else plugins.read(config.plugin)
     plugins.load(own)
     asked = config.perturb or (tuple(run.manifest["conditions"]) if run else ())
     conditions = _conditions(asked)
@@ -276,7 +276,7 @@ def _identity(subject: _Subject, source: FrameSource, wanted: Measurement, polic
         "opengl": _gl_renderer() if policy.cameras and subject.run else None,
     }
     if subject.own:
-        identity["plugins"] = {Path(plugin.path).name: plugin.sha256 for plugin in subject.own}
+        identity["plugins"] = plugins.digests(subject.own)
     return identity
 
 
