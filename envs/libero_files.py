@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.asset_files import refuse_strays
 from envs.assets import BUNDLED
 from envs.base import EnvError
 from envs.suites import libero_root
@@ -67,20 +68,25 @@ def _checked(folder: Path, origin: str) -> Path:
     missing = [name for name in _ASSET_FOLDERS if not (folder / name).is_dir()]
     if missing:
         raise EnvError(f"{origin}: {folder} is not a LIBERO asset folder (it has no '{missing[0]}')")
-    return folder.resolve()
+    found = folder.resolve()
+    if found != BUNDLED.resolve():
+        refuse_strays(found)
+    return found
 
 
 def _download() -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(HUB_ASSETS, repo_type="dataset", etag_timeout=5))
+        found = Path(snapshot_download(HUB_ASSETS, repo_type="dataset", etag_timeout=5))
     except Exception as error:  # noqa: BLE001  the hub client raises a dozen types for "cannot be had"
         reason = type(error).__name__
         raise EnvError(
             f"LIBERO's assets are neither cached nor downloadable ({reason}); "
             "pass --assets PATH or --assets bundled, or set SIMEVAL_LIBERO_ASSETS"
         ) from None
+    refuse_strays(found)
+    return found
 
 
 @contextlib.contextmanager
