@@ -11,6 +11,8 @@ Names are loaded when they are first used: importing this package is free.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from simeval import neighbours
+
 if TYPE_CHECKING:
     from simeval.api import evaluate
     from simeval.audit.folder import Audit
@@ -36,6 +38,8 @@ __all__ = [
     "evaluate",
     "make_plan",
 ]
+
+neighbours.settle()
 
 _HOMES = {
     "Audit": "audit.folder",

@@ -21,6 +21,7 @@ INTERNAL: dict[str, set[str]] = {
     # The vocabulary.
     "simeval.errors": set(),
     "simeval.types": {"simeval.errors"},
+    "simeval.neighbours": set(),
     "simeval.seeding": {"simeval.types"},
     "simeval.provenance": {"envs.base", "envs.opengl"},
     # What is asked for.
@@ -192,7 +193,7 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval": LEAVES
     | {"simeval.api", "simeval.config", "simeval.plan", "simeval.store"}
-    | {"simeval.audit.folder", "simeval.comparison", "simeval.findings"},
+    | {"simeval.audit.folder", "simeval.comparison", "simeval.findings", "simeval.neighbours"},
 }
 """Our modules -> ours that they may import, anywhere in the file. An exact name counts, else the first pattern."""
 
@@ -263,6 +264,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.growth": set(),
     "simeval.garbage": set(),
     "simeval.lines": set(),
+    "simeval.neighbours": set(),
     "simeval.comparison": {"numpy", "pandas"},
     "simeval.cli_reports": {"typer", "rich"},
     "simeval.findings": {"numpy"},
