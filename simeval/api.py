@@ -4,14 +4,14 @@ import contextlib
 import datetime
 import functools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envs.assets import is_bundled
 from envs.base import EnvError
-from simeval import plugins, provenance
+from simeval import places, plugins, provenance
 from simeval.cluster import ray_session
 from simeval.config import PLANNED, EvalConfig, from_mapping
 from simeval.errors import ConfigError
@@ -146,7 +146,7 @@ def assets_of(run: Run) -> Path | None:
     Raises:
         ConfigError: it cannot be found, or what is found are other scenes.
     """
-    assets = find_assets(from_mapping(run.manifest["config"]))
+    assets = find_assets(from_mapping(places.located(run.manifest)))
     if assets and provenance.folder_digest(assets) != run.manifest["identity"]["settings"]["assets"]:
         raise ConfigError(f"{run.folder}: was made with other scenes ({run.manifest['assets']}) than those in {assets}")
     return assets
@@ -174,6 +174,7 @@ def make_manifest(config: EvalConfig, plan: Plan, policy: PolicySpec, assets: Pa
         "notes": list(plan.notes),
         "assets": assets_label(config, assets),
         "config": config.to_dict(),
+        "started_in": places.here(),
         "identity": identity,
         "host": provenance.host(),
     }
@@ -204,25 +205,28 @@ def assets_label(config: EvalConfig, assets: Path | None) -> str:
     return f"{label}), protocol {config.protocol}"
 
 
-def config_of(folder: Path, named: Sequence[str] = (), *, cluster: str | None = None) -> dict[str, Any]:
+def config_of(folder: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The configuration of a stored run, as YAML-ready values with `out` pointing at it, for `--resume`.
 
     What would run code is not taken from it: neither plugins, nor the address of a cluster, which runs what it likes.
 
     Args:
         folder: the run.
-        named: plugins, as the person names them.
-        cluster: address of one, as the person names it.
+        given: what the person says again, by names of settings: plugins, a cluster, where folders are now.
 
     Raises:
-        ConfigError: there is no run, or a plugin of its is not named.
+        ConfigError: there is no run, a plugin of its is not named, or its checkpoint is not there.
     """
-    manifest = read_manifest(folder)
+    said = {name: value for name, value in (given or {}).items() if value}
+    manifest, named, cluster = read_manifest(folder), list(said.get("plugin", ())), said.get("ray_address")
     plugins.named_again(folder, manifest, named)
-    before = manifest["config"].get("ray_address")
+    stored = places.located(manifest) | {name: said[name] for name in places.PLACES if name in said}
+    if "policy" not in said:
+        places.refuse_lost(folder, manifest, stored)
+    before = stored.get("ray_address")
     if before is not None and cluster is None:
         _log.warning("simeval: this run was on a cluster (%s) and goes on here; --ray-address joins one", before)
-    return {**manifest["config"], "plugin": list(named), "ray_address": cluster, "out": str(folder)}
+    return {**stored, "plugin": named, "ray_address": cluster, "out": str(folder)}
 
 
 def _summary(plan: Plan, config: EvalConfig) -> str:
@@ -247,8 +251,13 @@ def _is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
     stored = {key: manifest["identity"][key] for key in ("plan", "settings")}
     settings = config.result_fields() | {"assets": stored["settings"]["assets"]}
     stored |= {"plugins": manifest["identity"].get("plugins", {})}
-    refuse_other(folder, stored, {"plan": plan.digest, "settings": settings, "plugins": _plugin_digests(config)})
-    if manifest["config"].get("assets") != config.assets:
+    wanted = {"plan": plan.digest, "settings": settings, "plugins": _plugin_digests(config)}
+    stored = places.agreed(stored, manifest.get("started_in"), wanted)
+    before = stored["settings"].get("policy")
+    if before != config.policy_name and places.may_have_moved(before, config.policy_name):
+        return False
+    refuse_other(folder, stored, wanted)
+    if places.located(manifest)["assets"] != places.whole("assets", config.assets, None):
         return False
     return is_finished(folder, plan.episodes)
 

@@ -15,6 +15,7 @@ from simeval.cli_options import ConfigFile, settings, with_config_options
 from simeval.cli_reports import reports
 from simeval.config import EvalConfig, flag, from_mapping
 from simeval.errors import ConfigError, nearest
+from simeval.places import PLACES
 
 app = typer.Typer(
     add_completion=False,
@@ -63,7 +64,7 @@ def run(
             raise ConfigError("--grow: name the run with --resume")
         wanted = _grown(Path(resume), config, flags)
     elif resume is not None:
-        stored = api.config_of(Path(resume), flags["plugin"] or (), cluster=flags["ray_address"])
+        stored = api.config_of(Path(resume), flags)
         wanted = from_mapping({**stored, **_execution_flags(flags, config)})
     else:
         wanted = _config(config, flags)
@@ -119,7 +120,9 @@ def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
     """
     given = {name: value for name, value in flags.items() if value is not None and value != []}
     settled = [f.name for f in fields(EvalConfig) if f.metadata["changes_results"] or f.name == "out"]
-    for name in given:
+    for name, value in given.items():
+        if name in PLACES and Path(str(value)).expanduser().is_dir():
+            continue  # where it is now; what it holds is compared with what the run was made with
         if name in settled:
             raise ConfigError(f"--resume: {flag(name)} is settled by the run; start a new one to change it")
     if file:
@@ -133,8 +136,7 @@ def _grown(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:
 
     more = {name: flags[name] for name in GROWABLE if flags[name] not in (None, [])}
     others = {name: value for name, value in flags.items() if name not in more}
-    stored = api.config_of(folder, flags["plugin"] or (), cluster=flags["ray_address"])
-    return grown_config(stored, {**more, **_execution_flags(others, file)})
+    return grown_config(api.config_of(folder, flags), {**more, **_execution_flags(others, file)})
 
 
 def _announce(console: Any, config: EvalConfig) -> None:

@@ -27,6 +27,7 @@ INTERNAL: dict[str, set[str]] = {
     # What is asked for.
     "simeval.config": {"simeval.errors", "simeval.policies.bundled", "envs.suites"},
     "simeval.plugins": {"simeval.errors", "perturbations.base"},
+    "simeval.places": {"simeval.config", "simeval.errors", "simeval.policies.bundled"},
     "simeval.instructions": {
         *("simeval.errors", "envs.suites"),
         *("perturbations.base", "perturbations.instruction", "perturbations.spec"),
@@ -73,6 +74,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.report.audit_table": {"simeval.audit.summary", "simeval.report.tables", "simeval.report.words"},
     "simeval.audit.run": LEAVES
     | {"simeval", "simeval.api", "simeval.audit.*", "simeval.audit_config", "simeval.config", "simeval.plugins"}
+    | {"simeval.places"}
     | {"simeval.policies*", "simeval.provenance", "simeval.report.audit_table", "simeval.runner", "simeval.store"}
     | {"simeval.stats.drift", "simeval.cluster", "envs.base", "perturbations.spec"},
     "simeval.audit": set(),
@@ -133,7 +135,8 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.cluster", "simeval.nodes", "simeval.schedule", "simeval.worker"}
     | {"simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
-    "simeval.store": LEAVES | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"},
+    "simeval.store": LEAVES
+    | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.places", "simeval.recorders", "simeval.rows"},
     "simeval.rows": LEAVES,
     "simeval.flat": {"simeval.garbage", "simeval.types"},
     "simeval.stats*": {"simeval.stats.*"},
@@ -172,14 +175,14 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.api": {
         *LEAVES,
         *("simeval", "simeval.config", "simeval.plan", "simeval.policies*", "simeval.progress", "simeval.provenance"),
-        "simeval.plugins",
+        *("simeval.plugins", "simeval.places"),
         *("simeval.cluster", "simeval.runner", "simeval.store", "simeval.worker"),
         *("envs.base", "envs.libero_files", "envs.assets", "envs.opengl", "simeval.preview"),
         *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
     },
     "simeval.cli": {
         *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
-        *("simeval.cli_audit", "simeval.cli_options"),
+        *("simeval.places", "simeval.cli_audit", "simeval.cli_options"),
         *(
             "simeval.cli_reports",
             "simeval.catalogue",
@@ -210,6 +213,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.types": set(),
     "simeval.plan": set(),
     "simeval.plugins": set(),
+    "simeval.places": set(),
     "simeval.instructions": {"numpy"},
     "simeval.catalogue": set(),
     "simeval.worker": {"ray"},
