@@ -5,7 +5,7 @@ import gc
 from pathlib import Path
 
 from envs.base import Env, EnvError
-from envs.rendering import select_backend
+from envs.opengl import select_backend
 from envs.suites import tasks
 
 SCENES_KEPT = {"toy": 8, "libero": 1}

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.asset_files import refuse_strays
 from envs.assets import BUNDLED
 from envs.base import EnvError
 from envs.suites import libero_root
@@ -67,20 +68,25 @@ def _checked(folder: Path, origin: str) -> Path:
     missing = [name for name in _ASSET_FOLDERS if not (folder / name).is_dir()]
     if missing:
         raise EnvError(f"{origin}: {folder} is not a LIBERO asset folder (it has no '{missing[0]}')")
-    return folder.resolve()
+    found = folder.resolve()
+    if found != BUNDLED.resolve():
+        refuse_strays(found)
+    return found
 
 
 def _download() -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(HUB_ASSETS, repo_type="dataset", etag_timeout=5))
+        found = Path(snapshot_download(HUB_ASSETS, repo_type="dataset", etag_timeout=5))
     except Exception as error:  # noqa: BLE001  the hub client raises a dozen types for "cannot be had"
         reason = type(error).__name__
         raise EnvError(
             f"LIBERO's assets are neither cached nor downloadable ({reason}); "
             "pass --assets PATH or --assets bundled, or set SIMEVAL_LIBERO_ASSETS"
         ) from None
+    refuse_strays(found)
+    return found
 
 
 @contextlib.contextmanager
@@ -121,10 +127,26 @@ def import_libero() -> Any:
     """LIBERO's environment module, imported once and quietly (2 s, 0.2 GB; it pulls no torch)."""
     _write_config()
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
-    with silence(), _unplotted():
+    with silence(), _unplotted(), _drawn_by_us():
         import libero.libero.envs as module
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     return module
+
+
+@contextlib.contextmanager
+def _drawn_by_us() -> Iterator[None]:
+    """Keep robosuite out of the choice of what draws, which is not its business here.
+
+    When imported it refuses a `MUJOCO_EGL_DEVICE_ID` that is no part of `CUDA_VISIBLE_DEVICES`, though CUDA and EGL
+    count differently, and it may set `MUJOCO_GL` to another backend than MuJoCo was imported with.
+    """
+    names = ("MUJOCO_EGL_DEVICE_ID", "MUJOCO_GL")
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    os.environ.pop("MUJOCO_EGL_DEVICE_ID", None)
+    try:
+        yield
+    finally:
+        os.environ.update(before)
 
 
 @contextlib.contextmanager

@@ -1,16 +1,12 @@
-"""Which OpenGL draws the pictures, and one renderer per picture size.
+"""One renderer per image size.
 
 Non-obvious behaviour:
-- MuJoCo fixes its OpenGL backend when it is first imported, so `select_backend` has to run before that.
 - An OpenGL context has copies of the textures that something in sight has shown so far: software OpenGL keeps a table's
   in 50 MB. Others, and those that were written, are uploaded before the picture that needs them.
 - It has a shadow map, or none: it is made anew, with one, when a light first casts shadows.
-- Mesa's software rasteriser starts a thread per core; with one rollout worker per core a single thread is faster.
 """
 
 import atexit
-import ctypes
-import os
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -18,39 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import EnvError
+from envs.opengl import make_renderer
+from envs.opengl import select_backend as select_backend
 from envs.textures import ModelTextures
 
 _ALONE = 5
 """A geom group that LIBERO's models do not use."""
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
-
-
-def select_backend() -> str:
-    """Choose MuJoCo's OpenGL backend (a set `MUJOCO_GL` wins), and keep software OpenGL to one thread.
-
-    Returns:
-        `egl`, `osmesa`, or what `MUJOCO_GL` says.
-
-    Raises:
-        EnvError: no headless OpenGL library is installed.
-    """
-    os.environ.setdefault("LP_NUM_THREADS", "0")
-    if not os.environ.get("MUJOCO_GL"):
-        if _loads("libEGL.so.1"):
-            os.environ["MUJOCO_GL"] = "egl"
-        elif _loads("libOSMesa.so.8") or _loads("libOSMesa.so"):
-            os.environ["MUJOCO_GL"] = "osmesa"
-        else:
-            raise EnvError("no headless OpenGL found; on Debian: apt-get install libegl1 libgl1-mesa-dri libopengl0")
-    return os.environ["MUJOCO_GL"]
 
 
 _SHADOW_MAP = 2048
@@ -177,11 +146,7 @@ class Renderers:
         width, height = self._model.tex_width.copy(), self._model.tex_height.copy()
         self._model.tex_width[:] = self._model.tex_height[:] = 1  # the real ones come when something shows them
         try:
-            renderer = mujoco.Renderer(self._model, size, size)
-        except Exception as error:  # noqa: BLE001  MuJoCo and PyOpenGL raise many types here
-            raise EnvError(
-                f"cannot make an OpenGL context with MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {error}"
-            ) from None
+            renderer = make_renderer(self._model, size)
         finally:
             buffer.offwidth, buffer.offheight, quality.shadowsize = before
             self._model.tex_width[:], self._model.tex_height[:] = width, height

@@ -46,6 +46,7 @@ from envs.base import (
     StepResult,
     geoms_below,
 )
+from envs.opengl import make_renderer
 from envs.physics import MujocoPhysics
 from envs.suites import INIT_STATES, TOY_COLORS, tasks
 from envs.toy_scene import BLOCK_SIDE, MAX_RENDER_SIZE, SCENE, TABLE_SIDE, TIMESTEP, TIP_HOME, TIP_RADIUS, TIP_SPEED
@@ -306,10 +307,7 @@ class ToyEnv:
             _check_size(size)
             model = copy.copy(self._pristine)
             model.vis.global_.offwidth = model.vis.global_.offheight = size
-            try:
-                renderer = mujoco.Renderer(model, size, size)
-            except (mujoco.FatalError, ImportError, AttributeError) as error:
-                raise EnvError(f"no OpenGL to draw with; without a screen, set MUJOCO_GL=egl ({error})") from error
+            renderer = make_renderer(model, size)
             # A context that is left over when MuJoCo leaves the driver, at exit, fills stderr with tracebacks.
             atexit.register(_close_if_alive, weakref.ref(renderer))
             self._renderers[size] = renderer

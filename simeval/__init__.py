@@ -11,7 +11,7 @@ Names are loaded when they are first used: importing this package is free.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import envs  # noqa: F401  pins numerics before anything loads NumPy or torch
+from simeval import neighbours
 
 if TYPE_CHECKING:
     from simeval.api import evaluate
@@ -38,6 +38,9 @@ __all__ = [
     "evaluate",
     "make_plan",
 ]
+
+neighbours.settle()
+import envs  # noqa: E402, F401  pins numerics before anything loads NumPy or torch
 
 _HOMES = {
     "Audit": "audit.folder",

@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from envs import numerics
 from envs.assets import is_bundled
 from envs.base import EnvError
-from simeval import plugins, provenance
+from simeval import places, plugins, provenance
 from simeval.cluster import process_environment, ray_session
 from simeval.config import PLANNED, EvalConfig, from_mapping
 from simeval.errors import ConfigError
@@ -66,6 +66,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
     if not grow and _is_complete(folder, config, plan):
         return Run.load(folder)
     assets = find_assets(config)
+    refuse_undrawable(choice)
     progress = progress or Silent()
     with _runner(config, choice, assets) as runner:
         facts = runner.facts()
@@ -117,6 +118,26 @@ def run_folder(config: EvalConfig, plan: Plan) -> Path:
     return Path("results") / f"{'+'.join(config.suite)}-{policy}-{identity[:8]}"
 
 
+def refuse_undrawable(choice: PolicyChoice | None = None) -> None:
+    """Find out before anything starts whether this machine can draw what has to be drawn.
+
+    Args:
+        choice: the policy, which may need no images; `None` if images are drawn in any case.
+
+    Raises:
+        ConfigError: it cannot; says what is in the way.
+    """
+    from envs.opengl import check_drawing, select_backend
+
+    try:
+        if choice and choice.scripted and not load_policy(choice).spec.cameras:
+            select_backend()  # MuJoCo itself wants a backend that exists
+        else:
+            check_drawing()
+    except EnvError as error:
+        raise ConfigError(str(error)) from None
+
+
 def find_assets(config: EvalConfig) -> Path | None:
     """LIBERO's asset folder, or `None` if only toy suites are asked for.
 
@@ -139,7 +160,7 @@ def assets_of(run: Run) -> Path | None:
     Raises:
         ConfigError: it cannot be found, or what is found are other scenes.
     """
-    assets = find_assets(from_mapping(run.manifest["config"]))
+    assets = find_assets(from_mapping(places.located(run.manifest)))
     if assets and provenance.folder_digest(assets) != run.manifest["identity"]["settings"]["assets"]:
         raise ConfigError(f"{run.folder}: was made with other scenes ({run.manifest['assets']}) than those in {assets}")
     return assets
@@ -169,13 +190,14 @@ def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Pa
         "notes": list(plan.notes),
         "assets": assets_label(config, assets),
         "config": config.to_dict(),
+        "started_in": places.here(),
         "identity": identity,
         "host": provenance.host(),
     }
 
 
 def _plugin_digests(config: EvalConfig) -> dict[str, str]:
-    return {Path(plugin.path).name: plugin.sha256 for plugin in plugins.read(config.plugin)}
+    return plugins.digests(plugins.read(config.plugin))
 
 
 def _gl_renderer() -> str:
@@ -199,13 +221,28 @@ def assets_label(config: EvalConfig, assets: Path | None) -> str:
     return f"{label}), protocol {config.protocol}"
 
 
-def config_of(folder: Path) -> dict[str, Any]:
+def config_of(folder: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The configuration of a stored run, as YAML-ready values with `out` pointing at it, for `--resume`.
 
+    What would run code is not taken from it: neither plugins, nor the address of a cluster, which runs what it likes.
+
+    Args:
+        folder: the run.
+        given: what the person says again, by names of settings: plugins, a cluster, where folders are now.
+
     Raises:
-        ConfigError: there is no run.
+        ConfigError: there is no run, a plugin of its is not named, or its checkpoint is not there.
     """
-    return {**read_manifest(folder)["config"], "out": str(folder)}
+    said = {name: value for name, value in (given or {}).items() if value}
+    manifest, named, cluster = read_manifest(folder), list(said.get("plugin", ())), said.get("ray_address")
+    plugins.named_again(folder, manifest, named)
+    stored = places.located(manifest) | {name: said[name] for name in places.PLACES if name in said}
+    if "policy" not in said:
+        places.refuse_lost(folder, manifest, stored)
+    before = stored.get("ray_address")
+    if before is not None and cluster is None:
+        _log.warning("simeval: this run was on a cluster (%s) and goes on here; --ray-address joins one", before)
+    return {**stored, "plugin": named, "ray_address": cluster, "out": str(folder)}
 
 
 def _summary(plan: Plan, config: EvalConfig) -> str:
@@ -230,8 +267,13 @@ def _is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
     stored = {key: manifest["identity"][key] for key in ("plan", "settings")}
     settings = config.result_fields() | {"assets": stored["settings"]["assets"]}
     stored |= {"plugins": manifest["identity"].get("plugins", {})}
-    refuse_other(folder, stored, {"plan": plan.digest, "settings": settings, "plugins": _plugin_digests(config)})
-    if manifest["config"].get("assets") != config.assets:
+    wanted = {"plan": plan.digest, "settings": settings, "plugins": _plugin_digests(config)}
+    stored = places.agreed(stored, manifest.get("started_in"), wanted)
+    before = stored["settings"].get("policy")
+    if before != config.policy_name and places.may_have_moved(before, config.policy_name):
+        return False
+    refuse_other(folder, stored, wanted)
+    if places.located(manifest)["assets"] != places.whole("assets", config.assets, None):
         return False
     return is_finished(folder, plan.episodes)
 
@@ -277,7 +319,7 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
         ConfigError: no such task, initial state or perturbation, or its scenes cannot be had.
     """
     from envs.libero_files import resolve_assets
-    from envs.rendering import select_backend
+    from envs.opengl import check_drawing
 
     plan, (suite,), assets = make_plan(config), config.suite, config.assets
     first = plan.episodes[0]
@@ -285,7 +327,7 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
         raise ConfigError(f"--size {size}: must be in [64, 1024]")
     folders: list[Path] = []
     try:
-        select_backend()
+        check_drawing()
         if suite != "toy":
             folders = [resolve_assets(assets or "bundled")]
             if assets is None and not config.perturb:

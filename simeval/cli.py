@@ -16,6 +16,7 @@ from simeval.cli_options import ConfigFile, settings, with_config_options
 from simeval.cli_reports import reports
 from simeval.config import EvalConfig, flag, from_mapping
 from simeval.errors import ConfigError, nearest
+from simeval.places import PLACES
 
 app = typer.Typer(
     add_completion=False,
@@ -64,7 +65,8 @@ def run(
             raise ConfigError("--grow: name the run with --resume")
         wanted = _grown(Path(resume), config, flags)
     elif resume is not None:
-        wanted = from_mapping({**api.config_of(Path(resume)), **_execution_flags(flags, config)})
+        stored = api.config_of(Path(resume), flags)
+        wanted = from_mapping({**stored, **_execution_flags(flags, config)})
     else:
         wanted = _config(config, flags)
     enter_numerics(wanted.numerics)
@@ -87,7 +89,8 @@ def run(
         from simeval.video import Selection, matching, render_videos
 
         found = len(matching(done, Selection(which=wanted.video)))
-        for path in render_videos(done, Selection(which=wanted.video, limit=found)) if found else ():
+        selection = Selection(which=wanted.video, limit=max(1, found), plugins=wanted.plugin)
+        for path in render_videos(done, selection) if found else ():
             if not as_json:
                 console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
         if not found and not as_json:
@@ -119,7 +122,9 @@ def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
     """
     given = {name: value for name, value in flags.items() if value is not None and value != []}
     settled = [f.name for f in fields(EvalConfig) if f.metadata["changes_results"] or f.name == "out"]
-    for name in given:
+    for name, value in given.items():
+        if name in PLACES and Path(str(value)).expanduser().is_dir():
+            continue  # where it is now; what it holds is compared with what the run was made with
         if name in settled:
             raise ConfigError(f"--resume: {flag(name)} is settled by the run; start a new one to change it")
     if file:
@@ -133,7 +138,7 @@ def _grown(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:
 
     more = {name: flags[name] for name in GROWABLE if flags[name] not in (None, [])}
     others = {name: value for name, value in flags.items() if name not in more}
-    return grown_config(api.config_of(folder), {**more, **_execution_flags(others, file)})
+    return grown_config(api.config_of(folder, flags), {**more, **_execution_flags(others, file)})
 
 
 def _announce(console: Any, config: EvalConfig) -> None:
@@ -206,6 +211,9 @@ def video(
     size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024, even.")] = 512,
     compare: Annotated[bool, typer.Option("--compare", help="Clean and perturbed episode side by side.")] = False,
     limit: Annotated[int, typer.Option(help="At most this many videos.")] = 20,
+    plugin: Annotated[
+        list[str] | None, typer.Option(help="Python file that the run was made with; repeatable.")
+    ] = None,
 ) -> None:
     """Render stored episodes to MP4: what the policy saw, or clean and perturbed side by side."""
     from simeval.store import Run
@@ -215,7 +223,8 @@ def video(
     if len(chosen) > 1:
         raise ConfigError(f"--{chosen[0]} and --{chosen[1]}: choose one")
     which = chosen[0] if chosen else "all"
-    wanted = Selection(which=which, episode=episode, camera=camera, size=size, compare=compare, limit=limit)
+    own = tuple(plugin or ())
+    wanted = Selection(which, episode, camera=camera, size=size, compare=compare, limit=limit, plugins=own)
     for path in render_videos(Run.load(folder), wanted):
         print(path)
 

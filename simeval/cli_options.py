@@ -1,13 +1,16 @@
 """Configurations on the command line: every field is an option."""
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from simeval.config import flag, load_yaml
+from simeval.errors import ConfigError
 
 ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file with the same options; flags win.")]
 
@@ -50,6 +53,33 @@ def _annotation(item: Any, hint: Any) -> Any:
 
 
 def settings(file: str | None, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """What a YAML file and flags say together; flags win."""
+    """What a YAML file and flags say together; flags win.
+
+    Raises:
+        ConfigError: the file cannot be read, or would have code run that the flags do not name.
+    """
     given = {name: value for name, value in flags.items() if value is not None and value != []}
-    return {**(load_yaml(file) if file else {}), **given}
+    if file is None:
+        return given
+    recipe = load_yaml(file)
+    _refuse_code(file, recipe, given)
+    return {**recipe, **given}
+
+
+def _refuse_code(file: str, recipe: Mapping[Any, Any], flags: Mapping[str, Any]) -> None:
+    """A recipe may be a stranger's, and plugins and clusters are code: whoever starts the run names them."""
+    named = {_absolute(path) for path in flags.get("plugin", ())}
+    for key in ("plugin", "plugins"):
+        asked = recipe.get(key) or []
+        for path in asked if isinstance(asked, list) else [asked]:
+            if _absolute(path) not in named:
+                raise ConfigError(f"--config {file}: a plugin is code, so name it yourself: --plugin {path}")
+    address = recipe.get("ray_address", recipe.get("ray-address"))
+    if address is not None and "ray_address" not in flags:
+        raise ConfigError(f"--config {file}: a cluster runs code, so name it yourself: --ray-address {address}")
+
+
+def _absolute(path: Any) -> Path:
+    with contextlib.suppress(RuntimeError):  # ~nobody
+        return Path(str(path)).expanduser().absolute()
+    return Path(str(path)).absolute()

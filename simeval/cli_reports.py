@@ -1,6 +1,7 @@
 """The verbs that look at finished runs together: correlation with drift, comparison of two policies, the report."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,11 +12,13 @@ from simeval.errors import ConfigError
 
 if TYPE_CHECKING:
     from simeval.audit.base import DriftRow
+    from simeval.store import Run
 
 reports = typer.Typer()
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of text for people.")]
 RUN = typer.Argument(metavar="RUN", help="Run folder.")
+Plugins = Annotated[list[str] | None, typer.Option("--plugin", help="Plugin that a run was made with; repeatable.")]
 COMPARISON_SCHEMA = 1
 
 
@@ -45,6 +48,7 @@ def compare(
 def correlate(
     folder: Annotated[str, RUN],
     audit: Annotated[str | None, typer.Option(help="Audit folder.  [default: RUN/audit]")] = None,
+    plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Does the offline drift of a policy's actions predict its loss of success? The numbers alone."""
@@ -57,6 +61,7 @@ def correlate(
     from simeval.store import Run
 
     run = Run.load(folder)
+    _load_plugins([run], plugin or ())
     found = findings.correlate(run, Audit.load(Path(audit) if audit else run.folder / findings.AUDIT))
     policy = str(run.manifest["identity"]["policy"]["name"])
     if as_json:
@@ -75,6 +80,7 @@ def report(
         list[str] | None, typer.Option(help="Audit folder; repeatable.  [default: RUN/audit where there is one]")
     ] = None,
     out: Annotated[str | None, typer.Option(help="Folder to write.  [default: RUN/report]")] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Write report.html with its figures and the numbers behind them as CSV and JSON; needs no simulator."""
     from simeval import findings
@@ -86,8 +92,22 @@ def report(
         raise ConfigError("--out: name the folder to write a report of several runs to")
     target = Path(out) if out else Path(folders[0]) / "report"
     refuse_unwritable(target)
-    data = findings.report_data([Run.load(name) for name in folders], [Audit.load(name) for name in audit or ()])
+    runs = [Run.load(name) for name in folders]
+    _load_plugins(runs, plugin or ())
+    data = findings.report_data(runs, [Audit.load(name) for name in audit or ()])
     print(write_report(data, target))
+
+
+def _load_plugins(runs: "Sequence[Run]", named: Sequence[str]) -> None:
+    """Register the axes of the plugins that runs were made with, as far as the person names them.
+
+    Raises:
+        ConfigError: one of a run's is not named, or has another text.
+    """
+    from simeval import plugins
+
+    for run in runs:
+        plugins.load(plugins.named_again(run.folder, run.manifest, named))
 
 
 def _drift_of_both(

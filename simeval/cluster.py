@@ -4,8 +4,9 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from envs import numerics
 from simeval.errors import ConfigError, first_line
@@ -44,7 +45,8 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
-    quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    quiet["job_config"] = _path_as_here()
     try:
         if address:
             ray.init(address=address, **quiet)
@@ -62,6 +64,27 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+class _AsHere(list[str]):
+    """Folders for the path of workers, as far as they are on the path of this process."""
+
+    def extend(self, folders: Iterable[str]) -> None:
+        here = {os.path.abspath(folder) for folder in sys.path}  # noqa: PTH100  Ray compares these
+        super().extend(folder for folder in folders if folder in here)
+
+
+def _path_as_here() -> Any:
+    """A job whose workers import from where this process does.
+
+    Ray puts the working directory first. There may be anything in it, for instance another checkout of simeval, which
+    the workers would run in place of this one.
+    """
+    from ray.job_config import JobConfig
+
+    job = JobConfig()
+    job._py_driver_sys_path = _AsHere()
+    return job
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ Non-obvious behaviour:
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -224,29 +223,3 @@ def cannot_ask(error: Exception) -> str:
     """Why a node could not be looked at, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"simeval does not run there: {lines[-1][:300] if lines else error_line(error)}"
-
-
-def gpus_here() -> int:
-    """Number of NVIDIA's GPUs that this process could draw on."""
-    return len([path for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdecimal()])
-
-
-def egl_device(slot: int, gpus: int, environ: "os._Environ[str] | dict[str, str]") -> str | None:
-    """Which of a node's GPUs a worker draws on, for `MUJOCO_EGL_DEVICE_ID`; MuJoCo would always take the first.
-
-    Args:
-        slot: which of the node's workers it is, from 0.
-        gpus: how many GPUs the node has.
-        environ: what is set already wins, and `CUDA_VISIBLE_DEVICES` limits the choice.
-
-    Returns:
-        `None` to leave it to MuJoCo.
-    """
-    if "MUJOCO_EGL_DEVICE_ID" in environ or environ.get("MUJOCO_GL", "egl") != "egl":
-        return None
-    visible = environ.get("CUDA_VISIBLE_DEVICES")
-    devices = [str(index) for index in range(gpus)] if visible is None else visible.replace(" ", "").split(",")
-    # Names such as GPU-8f3e or MIG-... say nothing about EGL's order.
-    if len(devices) < 2 or not all(device.isdecimal() for device in devices):
-        return None
-    return devices[slot % len(devices)]

@@ -1,14 +1,18 @@
 """Perturbation axes of a user's own: one Python file, executed once in every process that plans or runs episodes.
 
 The text of the file travels, not its name: a worker on another machine runs the same axes, and the manifest says which.
+
+A plugin is code, and a run folder or a recipe may be a stranger's: neither has a plugin read. Only what the person
+names in the command at hand is, and for a run that exists only the text that it was made with.
 """
 
 import hashlib
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from perturbations.base import axes, unregister_all_but
 from simeval.errors import ConfigError, error_line
@@ -50,6 +54,53 @@ def _read(path: str) -> Plugin:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise ConfigError(f"--plugin {path}: {reason}") from None
+
+
+def digests(plugins: Sequence[Plugin]) -> dict[str, str]:
+    """SHA-256 of each, by the file's name, as a manifest keeps them.
+
+    Raises:
+        ConfigError: two have one name.
+    """
+    found: dict[str, str] = {}
+    for plugin in plugins:
+        name = Path(plugin.path).name
+        if found.setdefault(name, plugin.sha256) != plugin.sha256:
+            raise ConfigError(f"--plugin {plugin.path}: another plugin is named {name}; rename one")
+    return found
+
+
+def named_again(folder: Path, manifest: Mapping[str, Any], named: Sequence[str]) -> tuple[Plugin, ...]:
+    """Read the plugins that a person names for a stored run.
+
+    Args:
+        folder: the run.
+        manifest: what it says of itself.
+        named: paths, from the command at hand; there may be others among them than the run was made with.
+
+    Raises:
+        ConfigError: one of the run's is not named, or has another text.
+    """
+    stored, found = manifest["identity"].get("plugins") or {}, read(named)
+    here = digests(found)
+    for name, digest in stored.items():
+        if digest in here.values():
+            continue
+        if name in here:
+            raise ConfigError(
+                f"--plugin {name}: is not the one that {folder} was made with (sha256 {here[name][:8]}, "
+                f"there {str(digest)[:8]})"
+            )
+        raise ConfigError(
+            f"{folder}: was made with the plugin {name}; a plugin is code, so name it yourself: "
+            f"--plugin {_last_seen(manifest, name)}"
+        )
+    return found
+
+
+def _last_seen(manifest: Mapping[str, Any], name: str) -> str:
+    paths = [str(path) for path in manifest["config"].get("plugin") or ()]
+    return next((path for path in paths if Path(path).name == name), name)
 
 
 def load(plugins: Sequence[Plugin]) -> None:

@@ -70,19 +70,23 @@ def gl_renderer() -> str:
         EnvError: there is no OpenGL to draw with.
     """
     from envs.base import EnvError
-    from envs.rendering import select_backend
+    from envs.opengl import check_drawing, quiet_destructors
 
-    backend = select_backend()
-    import mujoco
-    from OpenGL import GL
-
+    backend = check_drawing()
     try:
+        import mujoco
+        from OpenGL import GL
+
+        quiet_destructors()
         context = mujoco.GLContext(16, 16)
         context.make_current()
         name = GL.glGetString(GL.GL_RENDERER)
         context.free()
-    except Exception as error:
-        raise EnvError(f"cannot draw with MUJOCO_GL={backend}: {error}") from error
+    except Exception as error:  # noqa: BLE001  MuJoCo and PyOpenGL raise many types here
+        reason = " ".join(str(error).split())[:200]
+        raise EnvError(
+            f"cannot draw with MUJOCO_GL={backend}: {reason}; simeval doctor --only opengl says more"
+        ) from None
     return f"{backend}: {name.decode()}" if name else backend
 
 

@@ -26,6 +26,7 @@ from simeval.config import PLANNED
 from simeval.errors import ConfigError
 from simeval.flat import COLUMNS, flat_frame
 from simeval.lines import LineFile
+from simeval.places import agreed
 from simeval.recorders import PackedTrace, Trace
 from simeval.rows import Row, Told, read_blocks
 from simeval.types import EpisodeResult, EpisodeSpec, Outcome
@@ -128,7 +129,7 @@ class RunWriter:
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
             wanted = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if grow else {})
-            refuse_other(self.folder, stored["identity"], wanted)
+            refuse_other(self.folder, agreed(stored["identity"], stored.get("started_in"), wanted), wanted)
         self._file.cut_torn_line()
         latest = outcomes(self.folder)
         if latest and stored is None:

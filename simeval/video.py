@@ -45,6 +45,7 @@ class Selection:
         size: side of a picture (px); even, because H.264 wants it.
         compare: the unperturbed twin beside it.
         limit: at most this many videos.
+        plugins: files with the axes of a user's own that the run was made with.
     """
 
     which: str = "all"
@@ -53,6 +54,7 @@ class Selection:
     size: int = 512
     compare: bool = False
     limit: int = 20
+    plugins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.which not in SELECTIONS:
@@ -74,12 +76,14 @@ def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
     """Render the selected episodes into the run's `videos` folder, yielding each file when it is done.
 
     Raises:
-        ConfigError: nothing matches, traces were not kept, or the scenes cannot be had.
+        ConfigError: nothing matches, traces were not kept, a plugin is not named, or the scenes cannot be had.
     """
-    from simeval.api import assets_of
+    from simeval.api import assets_of, refuse_undrawable
 
-    chosen, assets = select(run, wanted), assets_of(run)
-    plugins.load(plugins.read(run.manifest["config"].get("plugin", ())))
+    chosen, own = select(run, wanted), plugins.named_again(run.folder, run.manifest, wanted.plugins)
+    assets = assets_of(run)
+    refuse_undrawable()
+    plugins.load(own)
     # Two arms are drawn frame by frame in turn, and a scene perturbation of one must not show in the other.
     scenes = [EnvCache(assets) for _ in range(2)]
     twins = {r.spec.pair_id: r for r in run.results if r.spec.condition == CLEAN}

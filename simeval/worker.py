@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envs.build import EnvCache
+from envs.opengl import take_device
 from simeval import kernels
 from simeval.cluster import ONE_THREAD
 from simeval.errors import ConfigError, error_line
-from simeval.nodes import egl_device, gpus_here
 from simeval.plugins import Plugin, load
 from simeval.policies.base import Policy, PolicySpec
 from simeval.policies.registry import PolicyChoice, load_policy
@@ -126,9 +126,7 @@ class RemoteWorker:
 
     def load(self, place: Place) -> WorkerFacts | str:
         """Load the policy: what the worker is then, or why it cannot be loaded."""
-        device = egl_device(place.slot, gpus_here(), os.environ)
-        if device is not None:
-            os.environ["MUJOCO_EGL_DEVICE_ID"] = device
+        take_device(place.slot)
         try:
             self._worker = EpisodeWorker(replace(self._setup, assets=place.assets))
             return self._worker.facts()

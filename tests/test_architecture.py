@@ -21,12 +21,14 @@ INTERNAL: dict[str, set[str]] = {
     # The vocabulary.
     "simeval.errors": set(),
     "simeval.types": {"simeval.errors"},
+    "simeval.neighbours": set(),
     "simeval.seeding": {"simeval.types"},
     "simeval.kernels": {"envs.numerics"},
-    "simeval.provenance": {"simeval.kernels", "envs.base", "envs.numerics", "envs.rendering"},
+    "simeval.provenance": {"envs.opengl"} | {"simeval.kernels", "envs.base", "envs.numerics", "envs.rendering"},
     # What is asked for.
     "simeval.config": {"simeval.errors", "simeval.policies.bundled", "envs.numerics", "envs.suites"},
     "simeval.plugins": {"simeval.errors", "perturbations.base"},
+    "simeval.places": {"simeval.config", "simeval.errors", "simeval.policies.bundled"},
     "simeval.instructions": {
         *("simeval.errors", "envs.suites"),
         *("perturbations.base", "perturbations.instruction", "perturbations.spec"),
@@ -55,10 +57,10 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval.cli_reports": {
         *("simeval", "simeval.errors", "simeval.comparison", "simeval.findings", "simeval.audit.*"),
-        *("simeval.store", "simeval.report*"),
+        *("simeval.store", "simeval.report*", "simeval.plugins"),
     },
     "simeval.audit_config": {"simeval.config", "simeval.errors", "envs.numerics"},
-    "simeval.cli_options": {"simeval.config"},
+    "simeval.cli_options": {"simeval.errors"} | {"simeval.config"},
     "simeval.cli_numerics": {"envs.numerics"},
     "simeval.cli_audit": {
         "simeval",
@@ -78,7 +80,7 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.seeding", "simeval.store", "envs.base", "envs.build", "envs.suites"}
     | {"perturbations.base", "perturbations.condition"},
     "simeval.audit.drawing": {
-        *("simeval.audit.base", "simeval.cluster", "simeval.errors", "simeval.nodes", "simeval.plugins"),
+        *("simeval.audit.base", "simeval.cluster", "simeval.errors", "simeval.plugins", "envs.opengl"),
     },
     "simeval.audit.measure": LEAVES
     | {"simeval.audit.attention", "simeval.audit.base", "simeval.audit.representation", "simeval.policies.base"}
@@ -87,7 +89,8 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit.summary": {"simeval.types", "simeval.audit.base", "simeval.stats.drift"},
     "simeval.audit.progress": set(),
     "simeval.report.audit_table": {"simeval.audit.summary", "simeval.report.tables", "simeval.report.words"},
-    "simeval.audit.run": LEAVES
+    "simeval.audit.run": {"simeval.places"}
+    | LEAVES
     | {"simeval", "simeval.api", "simeval.audit.*", "simeval.audit_config", "simeval.config", "simeval.plugins"}
     | {
         "simeval.kernels",
@@ -145,7 +148,8 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.senses", "simeval.interventions", "simeval.mishaps"}
     | {"envs.base", "perturbations.base", "perturbations.condition"},
     "simeval.recorders": {"simeval.policies.base"},
-    "simeval.worker": LEAVES
+    "simeval.worker": {"envs.opengl"}
+    | LEAVES
     | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"}
     | {"simeval.kernels", "simeval.plugins", "simeval.cluster", "simeval.nodes"},
     "simeval.schedule": {"simeval.types"},
@@ -158,7 +162,8 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.cluster", "simeval.kernels", "simeval.nodes", "simeval.schedule", "simeval.worker"}
     | {"simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
-    "simeval.store": LEAVES
+    "simeval.store": {"simeval.places"}
+    | LEAVES
     | {"simeval.kernels", "simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"},
     "simeval.rows": LEAVES,
     "simeval.flat": {"simeval.garbage", "simeval.types"},
@@ -192,18 +197,20 @@ INTERNAL: dict[str, set[str]] = {
     # It looks at the machine, not at runs; whatever may crash it starts as a process of its own.
     "simeval.doctor*": {
         *("simeval.doctor*", "simeval.errors", "simeval.provenance"),
-        *("envs.base", "envs.build", "envs.libero_files", "envs.rendering"),
+        *("envs.base", "envs.build", "envs.egl", "envs.libero_files", "envs.opengl"),
     },
     # The composition root and its command line.
-    "simeval.api": {
+    "simeval.api": {"envs.opengl"}
+    | {
         *LEAVES,
         *("simeval", "simeval.config", "simeval.plan", "simeval.policies*", "simeval.progress", "simeval.provenance"),
-        "simeval.plugins",
+        *("simeval.plugins", "simeval.places"),
         *("simeval.cluster", "simeval.runner", "simeval.store", "simeval.worker"),
         *("envs.base", "envs.libero_files", "envs.assets", "envs.numerics", "envs.rendering", "simeval.preview"),
         *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
     },
-    "simeval.cli": {
+    "simeval.cli": {"simeval.places"}
+    | {
         *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
         *("simeval.cli_audit", "simeval.cli_numerics", "simeval.cli_options"),
         *(
@@ -217,7 +224,8 @@ INTERNAL: dict[str, set[str]] = {
             "simeval.stats.power",
         ),
     },
-    "simeval": LEAVES
+    "simeval": {"simeval.neighbours"}
+    | LEAVES
     | {"envs", "simeval.api", "simeval.config", "simeval.plan", "simeval.store"}
     | {"simeval.audit.folder", "simeval.comparison", "simeval.findings"},
 }
@@ -237,6 +245,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.types": set(),
     "simeval.plan": set(),
     "simeval.plugins": set(),
+    "simeval.places": set(),
     "simeval.instructions": {"numpy"},
     "simeval.catalogue": set(),
     "simeval.worker": {"ray", "threadpoolctl"},
@@ -293,6 +302,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.growth": set(),
     "simeval.garbage": set(),
     "simeval.lines": set(),
+    "simeval.neighbours": set(),
     "simeval.comparison": {"numpy", "pandas"},
     "simeval.cli_reports": {"typer", "rich"},
     "simeval.findings": {"numpy"},

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 
 import pytest
 from helpers import call, refusal, rows, toy_config
@@ -103,3 +104,114 @@ def test_a_file_that_is_no_plugin_is_refused(tmp_path, text, said):
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     assert "No such file" in refusal("plan", "--suite", "toy", "--plugin", tmp_path / "none.py")
+
+
+# -- a run folder or a recipe may be a stranger's ---------------------------------------------------------------------
+
+AGAIN = (
+    ("run", "--resume", "RUN"),
+    ("run", "--resume", "RUN", "--grow", "--init-states", "0-1"),
+    ("video", "RUN", "--limit", "1"),
+    ("audit", "RUN", "--out", "AUDIT"),
+    ("report", "RUN", "--out", "REPORT"),
+)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A run with a plugin that says when it is executed; this process has forgotten the plugin since."""
+    known = {info.name for info in base.axes()}
+    mark, path = tmp_path / "executed", tmp_path / "told.py"
+    text = SOURCE.replace("NAME", "told.axis")
+    path.write_text(f"from pathlib import Path\nPath({str(mark)!r}).touch()\n{text}")
+    config = toy_config(
+        tmp_path / "run", perturb=("told.axis:1",), plugin=(str(path),), tasks="0", init_states="0", policy="seeker"
+    )
+    evaluate(config)
+    forget(known, mark)
+    yield tmp_path, path, mark
+    forget(known, mark)
+
+
+def forget(known, mark):
+    base.unregister_all_but(known)
+    for name in [name for name in sys.modules if name.startswith("simeval_plugin_")]:
+        del sys.modules[name]
+    mark.unlink(missing_ok=True)
+
+
+def words(command, folder):
+    places = {"RUN": folder / "run", "AUDIT": folder / "audit", "REPORT": folder / "report"}
+    return [places.get(word, word) for word in command]
+
+
+@pytest.mark.parametrize("command", AGAIN, ids=" ".join)
+def test_a_run_folder_does_not_have_its_plugin_executed(stored, command):
+    folder, path, mark = stored
+    line = refusal(*words(command, folder))
+    assert line == (
+        f"{folder / 'run'}: was made with the plugin told.py; a plugin is code, so name it yourself: --plugin {path}"
+    )
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("command", AGAIN, ids=" ".join)
+def test_a_plugin_that_is_named_again_may_lie_elsewhere_but_not_say_other_things(stored, command):
+    folder, path, mark = stored
+    moved = folder / "elsewhere" / "told.py"
+    moved.parent.mkdir()
+    path.rename(moved)
+    original = moved.read_text()
+    moved.write_text(original + "# more\n")
+    line = refusal(*words(command, folder), "--plugin", moved)
+    assert line.startswith(f"--plugin told.py: is not the one that {folder / 'run'} was made with (sha256 ")
+    assert not mark.exists()
+    moved.write_text(original)
+    called = call(*words(command, folder), "--plugin", moved)
+    assert called.code == 0, called
+    assert mark.exists()
+
+
+def test_tables_of_a_run_need_no_plugin(stored):
+    folder, _, mark = stored
+    for command in (("show", folder / "run"), ("compare", folder / "run", folder / "run")):
+        assert call(*command).code == 0
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("key", ["plugin", "plugins"])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_recipe_does_not_have_a_plugin_executed(stored, key, many):
+    folder, path, mark = stored
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(json.dumps({"suite": "toy", "perturb": "told.axis:1", key: [str(path)] if many else str(path)}))
+    line = refusal("plan", "--config", recipe)
+    assert line == f"--config {recipe}: a plugin is code, so name it yourself: --plugin {path}"
+    assert not mark.exists()
+    assert call("plan", "--config", recipe, "--plugin", path).code == 0
+    assert mark.exists()
+
+
+def test_neither_a_recipe_nor_a_run_has_a_cluster_joined(stored, capsys):
+    """What runs a cluster runs what it likes in whoever joins it."""
+    folder, path, _ = stored
+    recipe = folder / "recipe.yaml"
+    recipe.write_text("suite: toy\nray_address: 203.0.113.1:6379\n")
+    line = refusal("run", "--config", recipe)
+    assert line == f"--config {recipe}: a cluster runs code, so name it yourself: --ray-address 203.0.113.1:6379"
+    manifest = folder / "run" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["config"]["ray_address"] = "203.0.113.1:6379"
+    manifest.write_text(json.dumps(content))
+    called = call("run", "--resume", folder / "run", "--grow", "--init-states", "0-1", "--plugin", path)
+    assert called.code == 0, called
+    assert len(rows(folder / "run")) == 4
+
+
+def test_two_plugins_of_one_name_are_refused(mine, tmp_path):
+    path, _ = mine
+    other = tmp_path / "other" / path.name
+    other.parent.mkdir()
+    other.write_text(SOURCE.replace("NAME", "other.axis"))
+    words = ("run", "--suite", "toy", "--out", tmp_path / "run", "--plugin", path, "--plugin", other)
+    assert refusal(*words) == f"--plugin {other}: another plugin is named {path.name}; rename one"

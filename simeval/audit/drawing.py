@@ -27,10 +27,10 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from envs.opengl import take_device
 from simeval.audit.base import Block, Draw, Frame, FrameSource, View, ViewRequest
 from simeval.cluster import ray_session
 from simeval.errors import ConfigError, first_line
-from simeval.nodes import egl_device, gpus_here
 from simeval.plugins import Plugin, load
 
 ATTEMPTS = 3
@@ -49,9 +49,7 @@ class DrawingWorker:
     def __init__(self, slot: int) -> None:
         """Args: slot: which of the workers it is, from 0."""
         self._source: FrameSource | None = None
-        device = egl_device(slot, gpus_here(), os.environ)
-        if device is not None:
-            os.environ["MUJOCO_EGL_DEVICE_ID"] = device
+        take_device(slot)
 
     def draw(self, stored: Sequence[Any], request: ViewRequest) -> bytes | str:
         """Draw some views.

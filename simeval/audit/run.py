@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from envs.base import EnvError
 from perturbations.spec import Condition, SpecError, parse_sweep
-from simeval import kernels, plugins, provenance
-from simeval.api import GPU_BATCH, assets_of, refuse_other_numerics
+from simeval import kernels, places, plugins, provenance
+from simeval.api import GPU_BATCH, assets_of, refuse_other_numerics, refuse_undrawable
 from simeval.audit.attention import write_attention
 from simeval.audit.base import DriftRow, FrameSource, Key
 from simeval.audit.drawing import drawing, usual_workers
@@ -89,6 +89,8 @@ def audit(config: AuditConfig, progress: AuditProgress | None = None) -> Audit:
     subject = _subject(config)
     refuse_other_numerics(config.numerics or subject.origin.numerics)
     refuse_unwritable(subject.folder)
+    if subject.run is not None:
+        refuse_undrawable()
     os.environ.update(ONE_THREAD)
     policy = load_policy(subject.choice)
     refuse_blind(policy, representation=config.representation)
@@ -198,8 +200,11 @@ def _facts(rows: Sequence[DriftRow], sets: Sequence[SetDrift]) -> dict[str, Any]
 
 def _subject(config: AuditConfig) -> _Subject:
     run = Run.load(config.run) if config.run is not None else None
-    origin = from_mapping(run.manifest["config"]) if run else EvalConfig(policy=bundled.NAME)
-    own = plugins.read(tuple(dict.fromkeys((*origin.plugin, *config.plugin))))
+    stored = places.located(run.manifest) if run else {}
+    if run and config.policy is None:
+        places.refuse_lost(run.folder, run.manifest, stored)
+    origin = from_mapping(stored) if run else EvalConfig(policy=bundled.NAME)
+    own = plugins.named_again(run.folder, run.manifest, config.plugin) if run else plugins.read(config.plugin)
     plugins.load(own)
     asked = config.perturb or (tuple(run.manifest["conditions"]) if run else ())
     conditions = _conditions(asked)
@@ -223,7 +228,7 @@ def _conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
 def _choice(config: AuditConfig, origin: EvalConfig) -> PolicyChoice:
     """The run's own policy as the run had it, as far as nothing else is asked for."""
     name = config.policy or origin.policy_name
-    same = name == origin.policy_name
+    same = places.whole("policy", name, None) == origin.policy_name
     device = config.device or origin.device
     steps = config.n_action_steps or (origin.n_action_steps if same else None)
     choice = PolicyChoice(name, device, steps, dtype=config.dtype or (origin.dtype if same else None))
@@ -278,7 +283,7 @@ def _identity(subject: _Subject, source: FrameSource, wanted: Measurement, polic
         "numerics": kernels.of_simulation(),
     }
     if subject.own:
-        identity["plugins"] = {Path(plugin.path).name: plugin.sha256 for plugin in subject.own}
+        identity["plugins"] = plugins.digests(subject.own)
     return identity
 
 
@@ -299,6 +304,7 @@ def _manifest(about: Mapping[str, Any], frames: int, rows: int, config: AuditCon
         "rows": rows,
         **about,
         "config": config.to_dict(),
+        "started_in": places.here(),
         "host": provenance.host(),
         "complete": False,
     }

@@ -7,6 +7,9 @@ from typing import Literal
 
 Status = Literal["ok", "note", "wrong"]
 
+SAID_WHY = 3
+"""Exit status of a probe whose last line on standard error says what is wrong, and after a semicolon what to do."""
+
 NAME_WIDTH = 10
 """Room for the names of the checks."""
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from simeval.doctor.findings import Finding, note, ok, wrong
+from simeval.doctor.findings import SAID_WHY, Finding, note, ok, wrong
 from simeval.doctor.surroundings import Answer, Surroundings
 
 TOLERANCE = {"pattern": 8, "scene": 14}
@@ -40,6 +40,8 @@ EXPECTED: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 LIBRARIES = "sudo apt-get install libegl1 libgl1-mesa-dri libopengl0"
 """What draws without a screen, on Debian and Ubuntu; the same list as `docker/system-packages.txt`."""
 
+_GRAPHICS = "in a container: -e NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics; else install libnvidia-gl"
+
 _SOFTWARE = ("llvmpipe", "softpipe", "swrast", "osmesa")
 
 
@@ -47,8 +49,9 @@ def check_opengl(here: Surroundings) -> Finding:
     """Whether OpenGL draws off screen, right, and on the GPU if there is one."""
     found, answer = _draw(here, "pattern")
     if found is None:
-        if "no headless OpenGL" in answer.reason:
-            return wrong("opengl", "neither EGL nor OSMesa is installed", LIBRARIES)
+        if answer.code == SAID_WHY:
+            what, _, mend = answer.reason.partition("; ")
+            return wrong("opengl", what, mend or LIBRARIES)
         if "glGetError" in answer.reason:  # how PyOpenGL says that it found EGL, but nothing to draw with
             return wrong("opengl", "libOpenGL.so.0 is not installed", LIBRARIES)
         mend = f"{LIBRARIES}; unset MUJOCO_GL" if here.env.get("MUJOCO_GL") else LIBRARIES
@@ -64,7 +67,14 @@ def check_opengl(here: Surroundings) -> Finding:
         return note(
             "opengl",
             f"{text}: in software, although there is a GPU",
-            "in a container: -e NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics; else install libnvidia-gl",
+            _GRAPHICS,
+        )
+    visible = [name for name in here.env.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    if len(visible) > found.get("devices", len(visible)):
+        return note(
+            "opengl",
+            f"{text}: CUDA_VISIBLE_DEVICES names {len(visible)} devices, EGL has {found['devices']}, on which all draw",
+            _GRAPHICS,
         )
     return ok("opengl", text)
 

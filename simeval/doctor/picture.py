@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import CAMERAS, Start
+from simeval.doctor.findings import SAID_WHY
 
 GRID = 4
 """A picture is summed up by the mean colours of GRID x GRID fields: what drivers draw differently, edges, drowns."""
@@ -91,12 +92,14 @@ def scene() -> tuple[dict[str, list[int]], float]:
 
 def main(what: str) -> None:
     """Print what came out; raises what drawing raises."""
-    from envs.rendering import select_backend
+    from envs.egl import devices
+    from envs.opengl import check_drawing
 
-    backend = select_backend()
+    backend = check_drawing()
     fields, milliseconds = {"pattern": pattern, "scene": scene}[what]()
     report: dict[str, Any] = {"fields": fields, "milliseconds": milliseconds}
-    sys.stdout.write(json.dumps(report | {"renderer": _renderer(backend)}) + "\n")
+    report |= {"renderer": _renderer(backend), "devices": len(devices())}
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 def _renderer(backend: str) -> str:
@@ -106,4 +109,10 @@ def _renderer(backend: str) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    from envs.base import EnvError
+
+    try:
+        main(sys.argv[1])
+    except EnvError as known:
+        sys.stderr.write(f"{known}\n")
+        sys.exit(SAID_WHY)

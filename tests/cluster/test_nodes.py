@@ -8,7 +8,7 @@ import pytest
 from envs.assets import BUNDLED
 from simeval import provenance
 from simeval.errors import ConfigError
-from simeval.nodes import Needs, NodeFacts, Nodes, egl_device, look, mismatch, needs_of
+from simeval.nodes import Needs, NodeFacts, Nodes, look, mismatch, needs_of
 from simeval.policies.registry import PolicyChoice
 
 BUNDLED_NEEDS = Needs(BUNDLED, provenance.folder_digest(BUNDLED), None, draws=False)
@@ -75,22 +75,3 @@ def test_a_checkpoint_of_the_same_name_with_other_weights_is_told_apart(tiny_smo
 def test_a_driver_that_lacks_something_itself_is_refused():
     with pytest.raises(ConfigError, match="no such folder"):
         Nodes(Needs(None, None, "/no/such/checkpoint", draws=False))
-
-
-@pytest.mark.parametrize(
-    ("environ", "gpus", "expected"),
-    [
-        ({}, 4, ["0", "1", "2", "3", "0"]),
-        ({"MUJOCO_GL": "egl"}, 2, ["0", "1", "0", "1", "0"]),
-        ({"CUDA_VISIBLE_DEVICES": "2, 5"}, 8, ["2", "5", "2", "5", "2"]),
-        ({"CUDA_VISIBLE_DEVICES": "3"}, 8, [None] * 5),
-        ({"CUDA_VISIBLE_DEVICES": ""}, 8, [None] * 5),
-        ({"CUDA_VISIBLE_DEVICES": "GPU-8f3e,GPU-91aa"}, 8, [None] * 5),
-        ({"MUJOCO_EGL_DEVICE_ID": "1"}, 8, [None] * 5),
-        ({"MUJOCO_GL": "osmesa"}, 8, [None] * 5),
-        ({}, 1, [None] * 5),
-        ({}, 0, [None] * 5),
-    ],
-)
-def test_the_workers_of_a_node_take_turns_with_its_gpus(environ, gpus, expected):
-    assert [egl_device(slot, gpus, environ) for slot in range(5)] == expected

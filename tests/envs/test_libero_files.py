@@ -1,10 +1,14 @@
 import pickle
+import shutil
 import subprocess
 import sys
 import zipfile
 
 import pytest
+from helpers import refusal
 
+from envs.asset_files import refuse_strays
+from envs.assets import BUNDLED
 from envs.base import EnvError
 from envs.libero_files import init_states, resolve_assets
 
@@ -92,3 +96,34 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
     done = importing_libero(tmp_path, TMPDIR=str(scratch))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert len(list(scratch.rglob("config.yaml"))) == 1
+
+
+STRAYS = {
+    '<texture file="../../../secret.png"/>': "names ../../../secret.png, a file outside the folder",
+    '<mesh file="SECRET"/>': "names SECRET, a file outside the folder",
+    '<texture fileup="../../../secret.png"/>': "names ../../../secret.png, a file outside the folder",
+    '<include file="wall.xml"/>': "has a <include>, and asset folders are data only",
+    '<model name="other" file="wall.xml"/>': "has a <model>, and asset folders are data only",
+    '<plugin plugin="mujoco.sensor.touch_grid"/>': "has a <plugin>, and asset folders are data only",
+}
+
+
+@pytest.mark.parametrize(("part", "said"), STRAYS.items(), ids=STRAYS)
+def test_a_folder_of_scenes_names_its_own_files_only(tmp_path, part, said):
+    folder, secret = tmp_path / "assets", tmp_path / "secret.png"
+    shutil.copytree(BUNDLED, folder)
+    secret.touch()
+    scene = folder / "scenes" / "evil" / "evil.xml"
+    scene.parent.mkdir()
+    scene.write_text(f"<mujoco><asset>{part.replace('SECRET', str(secret))}</asset></mujoco>")
+    words = ("run", "--suite", "libero_spatial", "--policy", "zero", "--assets", folder, "--out", tmp_path / "run")
+    line = refusal(*words)
+    assert line == f"--assets {folder}: scenes/evil/evil.xml {said.replace('SECRET', str(secret))}"
+    assert not (tmp_path / "run").exists()
+    secret.unlink()
+    if "include" not in part and "plugin" not in part and "model" not in part:
+        assert resolve_assets(str(shutil.copytree(folder, tmp_path / "again")))
+
+
+def test_liberos_own_folder_is_sound(official_assets):
+    refuse_strays(official_assets)
