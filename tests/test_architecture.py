@@ -165,6 +165,8 @@ INTERNAL: dict[str, set[str]] = {
     # It looks at the machine, not at runs; whatever may crash it starts as a process of its own.
     "simeval.doctor*": {
         *("simeval.doctor*", "simeval.errors", "simeval.provenance"),
+        # A checkpoint is ready if a run would take it.
+        *("simeval.policies.checkpoint", "simeval.policies.checkpoint_files"),
         *("envs.base", "envs.build", "envs.libero_files", "envs.rendering"),
     },
     # The composition root and its command line.
@@ -235,7 +237,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.policies.server": {"ray"},
     "simeval.policies.bundled": set(),
     "simeval.policies.bundled.*": {"numpy", "torch", "lerobot", "transformers", "tokenizers", "safetensors"},
-    "simeval.policies*": {"numpy", "torch", "lerobot", "huggingface_hub", "httpx"},
+    "simeval.policies*": {"numpy", "torch", "lerobot", "huggingface_hub", "httpx", "safetensors", "transformers"},
     "simeval.stats*": {"numpy", "scipy", "statsmodels"},
     "simeval.analysis": {"pandas"},
     "simeval.groups": {"pandas"},

@@ -4,7 +4,8 @@ Non-obvious behaviour:
 - A hub checkpoint is downloaded once, as a folder; from then on it is a local folder like any other.
 - Old checkpoints keep their normalisation inside the weights and have no saved processors: they are refused, since
   lerobot would build processors without statistics.
-- lerobot leaves actions in normalised units, silently, when the postprocessor has no statistics for them. Refused too.
+- A checkpoint is data. What it names is checked by `checkpoint_files` and `checkpoint_steps` before lerobot sees it,
+  what it scales with by `checkpoint_stats`.
 - A folder that carries the files of its vision-language model in `vlm/` uses these, whatever path was saved: the saved
   path is the place where the checkpoint was built, and the folder may have been moved.
 - The saved rename map goes from names of the training data to names of the policy. Pictures are handed over under the
@@ -13,7 +14,6 @@ Non-obvious behaviour:
 
 import contextlib
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +23,9 @@ from typing import Any
 from envs.base import ACTION_SIZE, CAMERAS, STATE_SIZE
 from simeval.errors import ConfigError
 from simeval.policies import bundled
+from simeval.policies.checkpoint_files import FILES, check_complete, check_files, check_tensors, inside, read_json
+from simeval.policies.checkpoint_stats import Scale, Wanted, read_scale
+from simeval.policies.checkpoint_steps import Step, check_models, read_steps
 
 STATE_KEY = "observation.state"
 ACTION_KEY = "action"
@@ -32,8 +35,10 @@ _AGENTVIEW = re.compile(r"agentview|base|front|top|exterior|third|primary|^image
 """Camera names seen in LIBERO checkpoints: lerobot's `image`/`image2`, its SmolVLA base's `camera1`/`camera2`, openpi's
 `base_0_rgb`/`left_wrist_0_rgb`, the original datasets' `agentview`/`wrist_image`/`eye_in_hand`."""
 
-_FILES = ("config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json")
-_HASHED = frozenset({".json", ".safetensors", ".txt", ".model", ".jinja"})
+_CONFIG, _WEIGHTS, _BEFORE, _AFTER = FILES
+_HASHED = frozenset({".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken"})
+_FEATURES = frozenset({"features", "rename_map", "stats"})
+"""Arguments of steps that hold names of features, not of models."""
 _STATEFUL = frozenset({"lingbot_va", "tdmpc", "vqbet"})
 """Types whose chunk depends on earlier calls. Source: their `predict_action_chunk` in lerobot 0.6.1."""
 
@@ -53,7 +58,10 @@ class Checkpoint:
         state_key: the observation key to hand the state over under.
         vlm: the language model's files that the folder carries (tokenizer, configuration), if it does.
         vlm_name: the saved name of the language model, usually a hub id.
-        preprocessor_steps: lerobot's names of the saved preprocessor's steps.
+        before: the steps of the saved preprocessor.
+        after: those of the saved postprocessor.
+        scales: how the preprocessor scales each input that the policy takes, where it does.
+        action_scale: how the postprocessor scales the actions, if it does.
     """
 
     name: str
@@ -66,7 +74,10 @@ class Checkpoint:
     state_key: str
     vlm: Path | None
     vlm_name: str | None
-    preprocessor_steps: frozenset[str]
+    before: tuple[Step, ...]
+    after: tuple[Step, ...]
+    scales: tuple[Scale, ...]
+    action_scale: Scale | None
 
 
 def read(checkpoint: str, *, n_action_steps: int | None = None) -> Checkpoint:
@@ -80,23 +91,39 @@ def read(checkpoint: str, *, n_action_steps: int | None = None) -> Checkpoint:
         ConfigError: it cannot be found or read, or it does not fit the suites; one line.
     """
     folder, name = _locate(checkpoint)
-    for file in _FILES:
-        if not (folder / file).is_file():
-            raise ConfigError(f"policy '{name}' is no complete lerobot checkpoint: it has no {file}")
+    return read_folder(folder, name, n_action_steps=n_action_steps)
+
+
+def read_folder(folder: Path, name: str, *, n_action_steps: int | None = None) -> Checkpoint:
+    """Check the checkpoint in a folder; see `read`.
+
+    Args:
+        folder: resolved.
+        name: of the checkpoint, for messages and tables.
+        n_action_steps: replaces the saved number.
+
+    Raises:
+        ConfigError: it cannot be read, or it does not fit the suites; one line.
+    """
+    check_complete(folder, name)
+    check_files(folder, name)
     try:
         return _checked(folder, name, n_action_steps)
-    except (LookupError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"policy '{name}': its JSON files are not laid out as lerobot writes them: {error!r}"
         ) from error
 
 
 def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
-    config, before, after = (_json(folder / file, name) for file in (_FILES[0], *_FILES[2:]))
+    config = read_json(folder / _CONFIG, name)
     if not isinstance(config.get("type"), str):
         raise ConfigError(f"policy '{name}': config.json does not say which type of policy it is")
+    before, after = (read_steps(read_json(folder / file, name), file, folder, name) for file in (_BEFORE, _AFTER))
+    vlm = _carried_vlm(folder, config.get("vlm_model_name"))
+    _refuse_other_places(config, before, after, folder, name=name)
+    check_tensors(folder / _WEIGHTS, name)
     _refuse_unsupported(config, name)
-    _refuse_unscaled_actions(after, name)
     sources = _rename_sources(before)
     features: Mapping[str, Any] = config.get("input_features") or {}
     _check_sizes(features, config.get("output_features") or {}, name)
@@ -107,19 +134,65 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
     if steps < 1 or (chunk_size is not None and steps > chunk_size):
         upper = chunk_size if chunk_size is not None else "its chunk size"
         raise ConfigError(f"policy '{name}': n_action_steps is {steps}, it must be in 1..{upper}")
+    cameras = _match_cameras(pictures, sources, config.get("empty_cameras", 0), name)
+    scales, action_scale = _read_scales(config, cameras, (before, after), folder, name=name)
     return Checkpoint(
         name=name,
         folder=folder,
         type=config["type"],
         n_action_steps=steps,
         chunk_size=chunk_size,
-        cameras=_match_cameras(pictures, sources, config.get("empty_cameras", 0), name),
+        cameras=cameras,
         picture_size=(shapes[0][1], shapes[0][2]) if shapes else (256, 256),
         state_key=sources.get(STATE_KEY, STATE_KEY),
-        vlm=_carried_vlm(folder, config.get("vlm_model_name")),
+        vlm=vlm,
         vlm_name=config.get("vlm_model_name"),
-        preprocessor_steps=frozenset(step.get("registry_name", "") for step in before.get("steps", ())),
+        before=before,
+        after=after,
+        scales=scales,
+        action_scale=action_scale,
     )
+
+
+def _refuse_other_places(
+    config: Mapping[str, Any], before: tuple[Step, ...], after: tuple[Step, ...], folder: Path, *, name: str
+) -> None:
+    """Refuse models and paths that neither lie in the folder nor belong to lerobot's policies."""
+    carried = (folder / "vlm").is_dir()
+    check_models(config, _CONFIG, folder, name=name, replaced=("vlm_model_name",) if carried else ())
+    for file, steps in ((_BEFORE, before), (_AFTER, after)):
+        for step in steps:
+            replaced = ("tokenizer_name",) if carried and step.name == "tokenizer_processor" else ()
+            # These hold names of features, not of models.
+            others = {
+                key: value for key, value in step.config.items() if key not in ("features", "rename_map", "stats")
+            }
+            check_models(others, file, folder, name=name, replaced=replaced)
+
+
+def _read_scales(
+    config: Mapping[str, Any],
+    cameras: Mapping[str, str],
+    steps: tuple[tuple[Step, ...], tuple[Step, ...]],
+    folder: Path,
+    *,
+    name: str,
+) -> tuple[tuple[Scale, ...], Scale | None]:
+    """How each input that the policy takes is scaled, and how its actions are.
+
+    Raises:
+        ConfigError: one of them cannot be, see `checkpoint_stats.read_scale`.
+    """
+    modes: Mapping[str, str] = config.get("normalization_mapping") or {}
+    renamed = {old: new for new, old in _rename_sources(steps[0]).items()}
+    values = [(renamed.get(key, key), key, "VISUAL") for key in cameras.values()]
+    if STATE_KEY in (config.get("input_features") or {}):
+        values.append((STATE_KEY, _rename_sources(steps[0]).get(STATE_KEY, STATE_KEY), "STATE"))
+    default = "IDENTITY" if modes else None
+    wanted = [Wanted(key, source, kind, modes.get(kind, default)) for key, source, kind in values]
+    scales = [read_scale(value, steps[0], _BEFORE, folder, name=name) for value in wanted]
+    action = Wanted(ACTION_KEY, ACTION_KEY, "ACTION", modes.get("ACTION", default))
+    return tuple(scale for scale in scales if scale), read_scale(action, steps[1], _AFTER, folder, name=name)
 
 
 def sha256(folder: Path) -> str:
@@ -193,16 +266,6 @@ def _name(folder: Path) -> str:
     return folder.name
 
 
-def _json(file: Path, name: str) -> Mapping[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"policy '{name}': {file.name} cannot be read: {one_line(error)}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"policy '{name}': {file.name} is no JSON object")
-    return values
-
-
 def _refuse_unsupported(config: Mapping[str, Any], name: str) -> None:
     kind, history = config["type"], config.get("n_obs_steps", 1)
     if kind in _STATEFUL:
@@ -213,22 +276,12 @@ def _refuse_unsupported(config: Mapping[str, Any], name: str) -> None:
         raise ConfigError(f"policy '{name}' is not supported: an adapter without its base; merge the two and save that")
 
 
-def _refuse_unscaled_actions(postprocessor: Mapping[str, Any], name: str) -> None:
-    for step in postprocessor.get("steps", ()):
-        if step.get("registry_name") != "unnormalizer_processor":
-            continue
-        values = step.get("config", {})
-        scaled = ACTION_KEY in values.get("features", {}) and step.get("state_file")
-        if values.get("norm_map", {}).get("ACTION", "IDENTITY") != "IDENTITY" and not scaled:
-            raise ConfigError(f"policy '{name}': its postprocessor has no statistics to scale the actions with")
-
-
-def _rename_sources(preprocessor: Mapping[str, Any]) -> dict[str, str]:
+def _rename_sources(before: tuple[Step, ...]) -> dict[str, str]:
     """Name of the policy -> name of the training data, from the saved rename map."""
     sources: dict[str, str] = {}
-    for step in preprocessor.get("steps", ()):
-        if step.get("registry_name") == "rename_observations_processor":
-            sources |= {new: old for old, new in step.get("config", {}).get("rename_map", {}).items()}
+    for step in before:
+        if step.name == "rename_observations_processor":
+            sources |= {new: old for old, new in step.config.get("rename_map", {}).items()}
     return sources
 
 
@@ -282,5 +335,6 @@ def _match_cameras(
 
 
 def _carried_vlm(folder: Path, saved: str | None) -> Path | None:
-    names = ["vlm"] if saved is None or Path(saved).is_absolute() else [saved, "vlm"]
-    return next((folder / name for name in names if (folder / name).is_dir()), None)
+    """The folder inside the checkpoint's that its language model's files are in: as saved, or `vlm`."""
+    found = (inside(folder, place) for place in (saved, "vlm") if place)
+    return next((place for place in found if place is not None and place.is_dir()), None)

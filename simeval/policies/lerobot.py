@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from envs.base import ACTION_SIZE, STATE_SIZE, Observation
 from simeval.errors import ConfigError
 from simeval.garbage import uncollected
+from simeval.policies import probe
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 from simeval.policies.checkpoint import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
@@ -86,6 +87,7 @@ class LerobotPolicy:
         self._parts = parts
         self._device = device
         self._dtype = dtype
+        self._probe_statistics()
         self._noise = self._try_out()
         self._batch_size = 1 if self._noise == "global" else self._fitting(batch_size)
         self.spec = PolicySpec(
@@ -180,6 +182,21 @@ class LerobotPolicy:
         shape = (self._checkpoint.chunk_size or 1, getattr(self._parts.config, "max_action_dim", ACTION_SIZE))
         generators = [torch.Generator().manual_seed(item.noise_seed) for item in inputs]
         return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(self._device)
+
+    def _probe_statistics(self) -> None:
+        """Prove that the statistics for what the policy sees and does arrive in the loaded pipelines."""
+        grey = np.full((*self._checkpoint.picture_size, 3), 64, np.uint8)
+        state = np.linspace(-0.5, 0.6, STATE_SIZE, dtype=np.float32)
+        observation = Observation(dict.fromkeys(self._checkpoint.cameras, grey), state, 0)
+        batch = self._observations([PolicyInput(observation, "", "", 0, noise_seed=0)])
+        name, parts = self._checkpoint.name, self._parts
+        try:
+            probe.check_inputs(parts.preprocess, batch, self._checkpoint.scales, name=name)
+            probe.check_actions(parts.postprocess, self._checkpoint.action_scale, name=name)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"policy '{name}' cannot predict: {one_line(error)}") from error
 
     def _try_out(self) -> NoiseMode:
         """Find out how noise must be given: whether the output still depends on the global generator.
