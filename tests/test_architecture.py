@@ -77,7 +77,8 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit": set(),
     "simeval.audit.dataset_hub": {"simeval.errors", "simeval.policies.checkpoint"},
     "simeval.audit.dataset_files": {
-        *("simeval.audit.dataset_hub", "simeval.errors", "simeval.policies.checkpoint", "envs.base"),
+        *("simeval.audit.dataset_hub", "simeval.errors", "envs.base"),
+        *("simeval.policies.cameras", "simeval.policies.checkpoint"),
     },
     "simeval.audit.dataset_frames": {
         *("simeval.audit.base", "simeval.audit.dataset_files", "simeval.config", "simeval.errors"),
@@ -237,7 +238,8 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.policies.server": {"ray"},
     "simeval.policies.bundled": set(),
     "simeval.policies.bundled.*": {"numpy", "torch", "lerobot", "transformers", "tokenizers", "safetensors"},
-    "simeval.policies*": {"numpy", "torch", "lerobot", "huggingface_hub", "httpx", "safetensors", "transformers"},
+    "simeval.policies*": {"numpy", "torch", "lerobot", "huggingface_hub", "httpx", "safetensors", "transformers"}
+    | {"peft"},
     "simeval.stats*": {"numpy", "scipy", "statsmodels"},
     "simeval.analysis": {"pandas"},
     "simeval.groups": {"pandas"},

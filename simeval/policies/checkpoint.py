@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs.base import ACTION_SIZE, CAMERAS, STATE_SIZE
+from envs.base import ACTION_SIZE, STATE_SIZE
 from simeval.errors import ConfigError
 from simeval.policies import bundled
+from simeval.policies.adapter import Adapter, read_adapter
+from simeval.policies.cameras import match_cameras
 from simeval.policies.checkpoint_files import FILES, check_complete, check_files, check_tensors, inside, read_json
 from simeval.policies.checkpoint_stats import Scale, Wanted, read_scale
 from simeval.policies.checkpoint_steps import Step, check_models, read_steps
@@ -30,13 +32,14 @@ from simeval.policies.checkpoint_steps import Step, check_models, read_steps
 STATE_KEY = "observation.state"
 ACTION_KEY = "action"
 
-_WRIST = re.compile(r"wrist|hand|gripper|^image_?2$|^camera_?2$")
-_AGENTVIEW = re.compile(r"agentview|base|front|top|exterior|third|primary|^image$|^image_?1$|^camera_?1$")
-"""Camera names seen in LIBERO checkpoints: lerobot's `image`/`image2`, its SmolVLA base's `camera1`/`camera2`, openpi's
-`base_0_rgb`/`left_wrist_0_rgb`, the original datasets' `agentview`/`wrist_image`/`eye_in_hand`."""
-
 _CONFIG, _WEIGHTS, _BEFORE, _AFTER = FILES
 _HASHED = frozenset({".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken"})
+_MODEL_FILES = (
+    *("added_tokens.json", "chat_template.jinja", "chat_template.json", "config.json", "generation_config.json"),
+    *("merges.txt", "preprocessor_config.json", "processor_config.json", "special_tokens_map.json", "spiece.model"),
+    *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "video_preprocessor_config.json", "vocab.json"),
+)
+"""What transformers reads of a model besides its weights."""
 _FEATURES = frozenset({"features", "rename_map", "stats"})
 """Arguments of steps that hold names of features, not of models."""
 _STATEFUL = frozenset({"lingbot_va", "tdmpc", "vqbet"})
@@ -54,6 +57,7 @@ class Checkpoint:
         n_action_steps: actions of a chunk that are executed.
         chunk_size: actions of a chunk; `None` where the type calls it otherwise.
         cameras: for each of our cameras that it looks at, the observation key to hand the picture over under.
+        unfed: observation keys of images that it declares and nobody hands over; see `Cameras`.
         picture_size: height and width (px) of the pictures it was trained on.
         state_key: the observation key to hand the state over under.
         vlm: the language model's files that the folder carries (tokenizer, configuration), if it does.
@@ -62,6 +66,8 @@ class Checkpoint:
         after: those of the saved postprocessor.
         scales: how the preprocessor scales each input that the policy takes, where it does.
         action_scale: how the postprocessor scales the actions, if it does.
+        adapter: what its weights are a change to, if they are.
+        models: hub ids whose tokenizer, configuration or backbone is read from the hub client's cache.
     """
 
     name: str
@@ -70,6 +76,7 @@ class Checkpoint:
     n_action_steps: int
     chunk_size: int | None
     cameras: Mapping[str, str]
+    unfed: tuple[str, ...]
     picture_size: tuple[int, int]
     state_key: str
     vlm: Path | None
@@ -78,6 +85,8 @@ class Checkpoint:
     after: tuple[Step, ...]
     scales: tuple[Scale, ...]
     action_scale: Scale | None
+    adapter: Adapter | None
+    models: tuple[str, ...]
 
 
 def read(checkpoint: str, *, n_action_steps: int | None = None) -> Checkpoint:
@@ -120,9 +129,12 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
     if not isinstance(config.get("type"), str):
         raise ConfigError(f"policy '{name}': config.json does not say which type of policy it is")
     before, after = (read_steps(read_json(folder / file, name), file, folder, name) for file in (_BEFORE, _AFTER))
-    vlm = _carried_vlm(folder, config.get("vlm_model_name"))
-    _refuse_other_places(config, before, after, folder, name=name)
-    check_tensors(folder / _WEIGHTS, name)
+    adapter = read_adapter(folder, config, name)
+    homes = (folder, adapter.base) if adapter else (folder,)
+    vlm = next((found for home in homes if (found := _carried_vlm(home, config.get("vlm_model_name")))), None)
+    models = _hub_models(config, (before, after), folder, name=name, carried=vlm is not None)
+    if adapter is None:
+        check_tensors(folder / _WEIGHTS, name)
     _refuse_unsupported(config, name)
     sources = _rename_sources(before)
     features: Mapping[str, Any] = config.get("input_features") or {}
@@ -134,15 +146,16 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
     if steps < 1 or (chunk_size is not None and steps > chunk_size):
         upper = chunk_size if chunk_size is not None else "its chunk size"
         raise ConfigError(f"policy '{name}': n_action_steps is {steps}, it must be in 1..{upper}")
-    cameras = _match_cameras(pictures, sources, config.get("empty_cameras", 0), name)
-    scales, action_scale = _read_scales(config, cameras, (before, after), folder, name=name)
+    cameras = match_cameras(pictures, sources, config, name)
+    scales, action_scale = _read_scales(config, cameras.keys, (before, after), folder, name=name)
     return Checkpoint(
         name=name,
         folder=folder,
         type=config["type"],
         n_action_steps=steps,
         chunk_size=chunk_size,
-        cameras=cameras,
+        cameras=cameras.keys,
+        unfed=cameras.unfed,
         picture_size=(shapes[0][1], shapes[0][2]) if shapes else (256, 256),
         state_key=sources.get(STATE_KEY, STATE_KEY),
         vlm=vlm,
@@ -151,23 +164,27 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
         after=after,
         scales=scales,
         action_scale=action_scale,
+        adapter=adapter,
+        models=models,
     )
 
 
-def _refuse_other_places(
-    config: Mapping[str, Any], before: tuple[Step, ...], after: tuple[Step, ...], folder: Path, *, name: str
-) -> None:
-    """Refuse models and paths that neither lie in the folder nor belong to lerobot's policies."""
-    carried = (folder / "vlm").is_dir()
-    check_models(config, _CONFIG, folder, name=name, replaced=("vlm_model_name",) if carried else ())
-    for file, steps in ((_BEFORE, before), (_AFTER, after)):
+def _hub_models(
+    config: Mapping[str, Any],
+    pipelines: tuple[tuple[Step, ...], tuple[Step, ...]],
+    folder: Path,
+    *,
+    name: str,
+    carried: bool,
+) -> tuple[str, ...]:
+    """The models of the hub that are read at load, all of them lerobot's policies' own; see `check_models`."""
+    found = check_models(config, _CONFIG, folder, name=name, replaced=("vlm_model_name",) if carried else ())
+    for file, steps in zip((_BEFORE, _AFTER), pipelines, strict=True):
         for step in steps:
             replaced = ("tokenizer_name",) if carried and step.name == "tokenizer_processor" else ()
-            # These hold names of features, not of models.
-            others = {
-                key: value for key, value in step.config.items() if key not in ("features", "rename_map", "stats")
-            }
-            check_models(others, file, folder, name=name, replaced=replaced)
+            named = {key: value for key, value in step.config.items() if key not in _FEATURES}
+            found |= check_models(named, file, folder, name=name, replaced=replaced)
+    return tuple(sorted(found))
 
 
 def _read_scales(
@@ -206,6 +223,24 @@ def sha256(folder: Path) -> str:
         with file.open("rb") as stream:
             total.update(f"{inside.as_posix()}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+def models_sha256(models: tuple[str, ...], cache: Path | None = None) -> str | None:
+    """Digest of what is read of hub models at load besides weights; `None` if there are none.
+
+    Args:
+        models: hub ids.
+        cache: the hub client's; `None` for the usual one.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    total = hashlib.sha256()
+    for model in models:
+        for file in _MODEL_FILES:
+            found = try_to_load_from_cache(model, file, cache_dir=cache)
+            if isinstance(found, str):
+                total.update(f"{model}/{file}:{hashlib.sha256(Path(found).read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest() if models else None
 
 
 @contextlib.contextmanager
@@ -272,8 +307,17 @@ def _refuse_unsupported(config: Mapping[str, Any], name: str) -> None:
         raise ConfigError(f"policy '{name}' is not supported: '{kind}' carries state from call to call")
     if history > 1:
         raise ConfigError(f"policy '{name}' is not supported: it wants a history of {history} observations")
-    if config.get("use_peft"):
-        raise ConfigError(f"policy '{name}' is not supported: an adapter without its base; merge the two and save that")
+    if config.get("temporal_ensemble_coeff") is not None:
+        raise ConfigError(
+            f"policy '{name}' is not supported: it averages each action over earlier chunks (temporal_ensemble_coeff "
+            f"{config['temporal_ensemble_coeff']}), so it carries state from call to call; with null there it executes "
+            "chunks, and is another policy"
+        )
+    if (config.get("rtc_config") or {}).get("enabled"):
+        raise ConfigError(
+            f"policy '{name}' is not supported: real-time chunking carries the rest of each chunk to the next call; "
+            "set rtc_config to null in config.json to execute chunks"
+        )
 
 
 def _rename_sources(before: tuple[Step, ...]) -> dict[str, str]:
@@ -297,41 +341,6 @@ def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: st
     others = [key for key, feature in inputs.items() if feature["type"] != "VISUAL" and key != STATE_KEY]
     if others:
         raise ConfigError(f"policy '{name}' does not fit: it wants {', '.join(others)}, which no suite offers")
-
-
-def camera_of(key: str) -> str | None:
-    """Which of our cameras an observation key means, judged by its name."""
-    word = key.removeprefix("observation.").removeprefix("images.").lower()
-    if _WRIST.search(word):
-        return "wrist"
-    return "agentview" if _AGENTVIEW.search(word) else None
-
-
-def _match_cameras(
-    pictures: Mapping[str, Any], sources: Mapping[str, str], empty_cameras: int, name: str
-) -> Mapping[str, str]:
-    """Our camera -> the key to hand its picture over under.
-
-    Raises:
-        ConfigError: more pictures than `empty_cameras` have no camera of ours.
-    """
-    matched: dict[str, str] = {}
-    unmatched: list[str] = []
-    wanted = [key for key in pictures if ".empty_camera_" not in key]
-    for key in wanted:
-        source = sources.get(key, key)
-        camera = camera_of(source) or camera_of(key)
-        if camera is None or camera in matched:
-            unmatched.append(key)
-        else:
-            matched[camera] = source
-    if len(unmatched) > empty_cameras or (wanted and not matched):
-        raise ConfigError(
-            f"policy '{name}' does not fit: it wants the cameras {', '.join(wanted)}, the suites offer "
-            f"{' and '.join(CAMERAS)}, and nothing tells which would be {', '.join(unmatched)}; "
-            "a rename_map in its policy_preprocessor.json can"
-        )
-    return matched
 
 
 def _carried_vlm(folder: Path, saved: str | None) -> Path | None:

@@ -20,6 +20,8 @@ FILES = ("config.json", "model.safetensors", "policy_preprocessor.json", "policy
 """What lerobot saves of every policy, and reads again."""
 
 ADAPTER = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+"""What peft saves in place of the model's weights."""
 
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _WORDS_ONLY = frozenset({"tokenizer.json", "vocab.json", "model.safetensors.index.json"})
@@ -34,10 +36,8 @@ def check_complete(folder: Path, name: str) -> None:
     Raises:
         ConfigError: a file is missing; says which, and where the right folder is or what makes the file.
     """
-    missing = [file for file in FILES if not (folder / file).is_file()]
-    adapter = (folder / ADAPTER).is_file()
-    if adapter and FILES[1] in missing:
-        missing.remove(FILES[1])
+    weights = ADAPTER_WEIGHTS if (folder / ADAPTER).is_file() else FILES[1]
+    missing = [file for file in (FILES[0], weights, *FILES[2:]) if not (folder / file).is_file()]
     if not missing:
         return
     below = [place for place in _places_below(folder) if (folder / place / FILES[0]).is_file()]
@@ -48,7 +48,7 @@ def check_complete(folder: Path, name: str) -> None:
     text = f"policy '{name}' is no complete lerobot checkpoint: it has no {missing[0]}"
     if missing[0] in FILES[2:]:
         text += f"; lerobot's migration makes the processors of an old one: {_MIGRATION} {folder}"
-    elif missing[0] == FILES[1] and (pickled := next((p for p in _files(folder) if p.suffix in _PICKLES), None)):
+    elif missing[0] == weights and (pickled := next((p for p in _files(folder) if p.suffix in _PICKLES), None)):
         text += f", only pickled weights ({pickled.name}), which may run code; convert them to safetensors"
     raise ConfigError(text)
 

@@ -85,7 +85,9 @@ def _check_state_file(state: Any, where: str, folder: Path, name: str) -> None:
         raise ConfigError(f"policy '{name}': {where} names the file {state}, which is not there; download it again")
 
 
-def check_models(values: Mapping[str, Any], file: str, folder: Path, *, name: str, replaced: Sequence[str]) -> None:
+def check_models(
+    values: Mapping[str, Any], file: str, folder: Path, *, name: str, replaced: Sequence[str]
+) -> frozenset[str]:
     """Refuse names of models and paths that lead anywhere but into the folder or to a model of lerobot's policies.
 
     Args:
@@ -95,9 +97,13 @@ def check_models(values: Mapping[str, Any], file: str, folder: Path, *, name: st
         name: of the checkpoint.
         replaced: keys whose value is replaced by the files that the folder carries.
 
+    Returns:
+        The hub ids that are named.
+
     Raises:
         ConfigError: such a name.
     """
+    hub: set[str] = set()
     for key, value in _names(values):
         path = Path(value)
         if ".." in path.parts or path.parts[0].startswith("~") or (path.is_absolute() and key not in replaced):
@@ -117,6 +123,8 @@ def check_models(values: Mapping[str, Any], file: str, folder: Path, *, name: st
                 f"policy '{name}': {key} {value!r} is a model of the hub, but also a folder here, which would be read "
                 "instead; start in another folder"
             )
+        hub.add(value)
+    return frozenset(hub)
 
 
 def _names(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -32,7 +32,7 @@ from simeval.errors import ConfigError
 from simeval.garbage import uncollected
 from simeval.policies import probe
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
-from simeval.policies.checkpoint import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
+from simeval.policies.checkpoint import ACTION_KEY, STATE_KEY, Checkpoint, models_sha256, one_line, read, sha256
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
 from simeval.policies.representations import Reader, Representation, representing
 
@@ -162,6 +162,8 @@ class LerobotPolicy:
             with reader.watching(batch) if reader else contextlib.nullcontext():
                 chunks = parts.model.predict_action_chunk(batch, **options)
             actions = parts.postprocess(chunks)
+        if not actions.is_floating_point():
+            raise TypeError(f"its actions are of type {actions.dtype}, not real numbers")
         return np.ascontiguousarray(actions.float().cpu().numpy())
 
     def _observations(self, inputs: Sequence[PolicyInput]) -> dict[str, Any]:
@@ -240,6 +242,11 @@ class LerobotPolicy:
                 f"policy '{self._checkpoint.name}' does not fit: it predicts chunks of shape {chunk.shape[1:]}, "
                 f"wanted are at least {wanted} actions of size {ACTION_SIZE}"
             )
+        if not np.isfinite(chunk).all():
+            raise ConfigError(
+                f"policy '{self._checkpoint.name}' predicts actions that are not finite for a black image; "
+                "its weights are damaged"
+            )
 
     def _blank(self, instruction: str) -> PolicyInput:
         picture = np.zeros((*self._checkpoint.picture_size, 3), np.uint8)
@@ -254,6 +261,8 @@ class LerobotPolicy:
         return (
             ("checkpoint", checkpoint.name),
             ("sha256", sha256(checkpoint.folder)),
+            *((("base", sha256(checkpoint.adapter.base)),) if checkpoint.adapter else ()),
+            *((("hub_models", digest),) if (digest := models_sha256(checkpoint.models)) else ()),
             ("type", checkpoint.type),
             ("chunk_size", checkpoint.chunk_size),
             ("n_action_steps", checkpoint.n_action_steps),

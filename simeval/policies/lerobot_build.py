@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simeval.errors import ConfigError, nearest
+from simeval.policies.adapter import merged
 from simeval.policies.checkpoint import Checkpoint, hub_or_cache, one_line
 from simeval.policies.harmless import ForeignCodeError, check_registered, no_foreign_code
 
@@ -95,7 +96,10 @@ def _build(checkpoint: Checkpoint, device: str) -> Parts:
     for field, value in values.items():
         if hasattr(config, field):
             setattr(config, field, value)
-    model = get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
+    weights = str(checkpoint.adapter.base) if checkpoint.adapter else folder
+    model = get_policy_class(config.type).from_pretrained(weights, config=config, strict=True)
+    if checkpoint.adapter:
+        model = merged(model, checkpoint.adapter, checkpoint.folder)
     # Naming a step that is not there is an error, and any name left out keeps what was saved: the rename map above all.
     before, after = (
         {step.name: overrides[step.name] for step in steps if step.name in overrides}
