@@ -90,7 +90,7 @@ def set_number(key: str, index: int, value: float) -> Callable[[dict], object]:
     return lambda values: values[key].__setitem__(index, value)
 
 
-def _no_language_model(name: str) -> Callable[[Path], object]:
+def no_language_model(name: str) -> Callable[[Path], object]:
     def make(folder: Path) -> None:
         shutil.rmtree(folder / "vlm")
         edit(folder, CONFIG, lambda config: config.update(vlm_model_name=name))
@@ -125,14 +125,14 @@ def _adapter(folder: Path, **values) -> None:
     configure(use_peft=True)(folder)
 
 
-def _adapter_beside_its_base(folder: Path, **values) -> None:
+def adapter_beside_its_base(folder: Path, **values) -> None:
     base = folder / "base"
     base.mkdir()
     shutil.copy(folder / WEIGHTS, base)
     _adapter(folder, **values)
 
 
-def _third_camera(folder: Path) -> None:
+def third_camera(folder: Path) -> None:
     """Fine-tuned from the SmolVLA base with a rename map: `camera3` stays declared."""
     for file in (CONFIG, BEFORE):
         text = (folder / file).read_text()
@@ -157,7 +157,7 @@ def _images_by_mean(folder: Path) -> None:
         )(folder)
 
 
-def _wrong_mode(mode: str, file: str, name: str, kind: str) -> Callable[[Path], object]:
+def wrong_mode(mode: str, file: str, name: str, kind: str) -> Callable[[Path], object]:
     """Both places say another mode than the statistics are for."""
 
     def make(folder: Path) -> None:
@@ -223,9 +223,9 @@ REFUSED = (
         "the two places name different modes",
         step(AFTER, "unnormalizer_processor", lambda s: s["config"]["norm_map"].update(ACTION="IDENTITY")),
     ),
-    Case("the mode needs minimum and maximum", _wrong_mode("MIN_MAX", BEFORE, "normalizer_processor", "STATE")),
-    Case("the mode needs quantiles", _wrong_mode("QUANTILES", AFTER, "unnormalizer_processor", "ACTION")),
-    Case("a mode that lerobot does not know", _wrong_mode("LOG", AFTER, "unnormalizer_processor", "ACTION")),
+    Case("the mode needs minimum and maximum", wrong_mode("MIN_MAX", BEFORE, "normalizer_processor", "STATE")),
+    Case("the mode needs quantiles", wrong_mode("QUANTILES", AFTER, "unnormalizer_processor", "ACTION")),
+    Case("a mode that lerobot does not know", wrong_mode("LOG", AFTER, "unnormalizer_processor", "ACTION")),
     Case("images scaled by mean and std, one camera without", _images_by_mean),
     Case("statistics that are not finite", tensors(ACTION_FILE, set_number("action.std", 2, np.nan))),
     Case("a negative std", tensors(STATE_FILE, set_number(f"{STATE}.std", 3, -0.1))),
@@ -252,10 +252,10 @@ REFUSED = (
     Case("weights of another policy", tensors(WEIGHTS, lambda v: v.pop("model.action_out_proj.bias"))),
     # Adapters.
     Case("a LoRA adapter without its base", _adapter),
-    Case("an adapter of another kind", lambda folder: _adapter_beside_its_base(folder, peft_type="MISS")),
+    Case("an adapter of another kind", lambda folder: adapter_beside_its_base(folder, peft_type="MISS")),
     Case(
         "an adapter that names a module to import",
-        lambda folder: _adapter_beside_its_base(folder, megatron_config={"a": 1}, megatron_core="os"),
+        lambda folder: adapter_beside_its_base(folder, megatron_config={"a": 1}, megatron_core="os"),
     ),
     Case("an adapter by its configuration, merged or not", configure(use_peft=True)),
     # Code.
@@ -287,8 +287,8 @@ REFUSED = (
         "a language model that brings a compiled kernel",
         write("vlm/generation_config.json", '{"_attn_implementation": "evil/kernel"}'),
     ),
-    Case("a language model outside the folder", _no_language_model("../vlm")),
-    Case("a language model of any other name", _no_language_model("evil/vlm")),
+    Case("a language model outside the folder", no_language_model("../vlm")),
+    Case("a language model of any other name", no_language_model("evil/vlm")),
     Case(
         "a step's file outside the folder",
         step(AFTER, "unnormalizer_processor", lambda s: s.update(state_file=f"../{ACTION_FILE}")),
@@ -309,7 +309,7 @@ REFUSED = (
 """Each ends with one line and exit code 2."""
 
 NOTED = (
-    Case("a declared camera that nobody feeds", _third_camera),
+    Case("a declared camera that nobody feeds", third_camera),
     Case("a part of the state that never moved in training", tensors(STATE_FILE, set_number(f"{STATE}.std", 7, 0.0))),
     Case("an action that never moved in training", tensors(ACTION_FILE, set_number("action.std", 3, 0.0))),
     Case("a whole chunk of 50 executed, as saved", configure(n_action_steps=50), ()),

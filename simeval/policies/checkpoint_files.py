@@ -28,6 +28,7 @@ _WORDS_ONLY = frozenset({"tokenizer.json", "vocab.json", "model.safetensors.inde
 """Long files whose keys are tokens or tensors; transformers looks for no code in them."""
 _LFS = b"version https://git-lfs"
 _MIGRATION = "python -m lerobot.processor.migrate_policy_normalization --pretrained-path"
+"""Takes a folder or a hub id, and writes the new files beside the old."""
 
 
 def check_complete(folder: Path, name: str) -> None:

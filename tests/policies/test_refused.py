@@ -1,4 +1,4 @@
-"""`docs/checkpoints-refused.md` says what a user sees of each kind of broken checkpoint; here each is made and tried."""
+"""`docs/checkpoints-refused.md` says what a user sees of each kind of broken checkpoint; here each is tried."""
 
 import logging
 import re
