@@ -25,7 +25,15 @@ from simeval.errors import ConfigError
 from simeval.policies import bundled
 from simeval.policies.adapter import Adapter, read_adapter
 from simeval.policies.cameras import match_cameras
-from simeval.policies.checkpoint_files import FILES, check_complete, check_files, check_tensors, inside, read_json
+from simeval.policies.checkpoint_files import (
+    FILES,
+    check_complete,
+    check_files,
+    check_tensors,
+    inside,
+    printable,
+    read_json,
+)
 from simeval.policies.checkpoint_stats import Scale, Wanted, read_scale
 from simeval.policies.checkpoint_steps import Step, check_models, read_steps
 
@@ -34,14 +42,10 @@ ACTION_KEY = "action"
 
 _CONFIG, _WEIGHTS, _BEFORE, _AFTER = FILES
 _HASHED = frozenset({".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken"})
-_MODEL_FILES = (
-    *("added_tokens.json", "chat_template.jinja", "chat_template.json", "config.json", "generation_config.json"),
-    *("merges.txt", "preprocessor_config.json", "processor_config.json", "special_tokens_map.json", "spiece.model"),
-    *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "video_preprocessor_config.json", "vocab.json"),
-)
-"""What transformers reads of a model besides its weights."""
 _FEATURES = frozenset({"features", "rename_map", "stats"})
 """Arguments of steps that hold names of features, not of models."""
+_LARGEST = 4096
+"""Side of an image (px) beyond which a saved shape is taken for a mistake."""
 _STATEFUL = frozenset({"lingbot_va", "tdmpc", "vqbet"})
 """Types whose chunk depends on earlier calls. Source: their `predict_action_chunk` in lerobot 0.6.1."""
 
@@ -114,13 +118,17 @@ def read_folder(folder: Path, name: str, *, n_action_steps: int | None = None) -
     Raises:
         ConfigError: it cannot be read, or it does not fit the suites; one line.
     """
-    check_complete(folder, name)
-    check_files(folder, name)
     try:
+        check_complete(folder, name)
+        check_files(folder, name)
         return _checked(folder, name, n_action_steps)
+    except ConfigError as error:
+        raise ConfigError(printable(str(error))) from None
+    except OSError as error:
+        raise ConfigError(f"policy '{name}': its files cannot be read: {one_line(error)}") from error
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(
-            f"policy '{name}': its JSON files are not laid out as lerobot writes them: {error!r}"
+            printable(f"policy '{name}': its JSON files are not laid out as lerobot writes them: {error!r}")
         ) from error
 
 
@@ -143,7 +151,7 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
     shapes = [feature["shape"] for feature in pictures.values()]
     chunk_size = config.get("chunk_size")
     steps = n_action_steps if n_action_steps is not None else config.get("n_action_steps", chunk_size or 1)
-    if steps < 1 or (chunk_size is not None and steps > chunk_size):
+    if not isinstance(steps, int) or steps < 1 or (chunk_size is not None and steps > chunk_size):
         upper = chunk_size if chunk_size is not None else "its chunk size"
         raise ConfigError(f"policy '{name}': n_action_steps is {steps}, it must be in 1..{upper}")
     cameras = match_cameras(pictures, sources, config, name)
@@ -223,24 +231,6 @@ def sha256(folder: Path) -> str:
         with file.open("rb") as stream:
             total.update(f"{inside.as_posix()}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
-
-
-def models_sha256(models: tuple[str, ...], cache: Path | None = None) -> str | None:
-    """Digest of what is read of hub models at load besides weights; `None` if there are none.
-
-    Args:
-        models: hub ids.
-        cache: the hub client's; `None` for the usual one.
-    """
-    from huggingface_hub import try_to_load_from_cache
-
-    total = hashlib.sha256()
-    for model in models:
-        for file in _MODEL_FILES:
-            found = try_to_load_from_cache(model, file, cache_dir=cache)
-            if isinstance(found, str):
-                total.update(f"{model}/{file}:{hashlib.sha256(Path(found).read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest() if models else None
 
 
 @contextlib.contextmanager
@@ -338,6 +328,12 @@ def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: st
         if list(shape) != [size]:
             text = "x".join(map(str, shape)) or "none"
             raise ConfigError(f"policy '{name}' does not fit: its {what} has size {text}, the suites' has {size}")
+    for key, feature in inputs.items():
+        shape = feature["shape"]
+        image = len(shape) == 3 and shape[0] == 3 and all(1 <= side <= _LARGEST for side in shape[1:])
+        if feature["type"] == "VISUAL" and not image:
+            text = "x".join(map(str, shape))
+            raise ConfigError(f"policy '{name}' does not fit: {key} has shape {text}, the suites' images are 3xHxW")
     others = [key for key, feature in inputs.items() if feature["type"] != "VISUAL" and key != STATE_KEY]
     if others:
         raise ConfigError(f"policy '{name}' does not fit: it wants {', '.join(others)}, which no suite offers")

@@ -62,7 +62,7 @@ def check_files(folder: Path, name: str) -> None:
     """
     for path in _files(folder):
         inside = path.relative_to(folder).as_posix()
-        if path.is_symlink() and not _stays(path.resolve(), folder):
+        if path.is_symlink() and not _stays(path, folder):
             raise ConfigError(f"policy '{name}': {inside} is a link out of its folder; copy the file into it")
         if not path.is_file():
             continue
@@ -120,7 +120,13 @@ def inside(folder: Path, place: str) -> Path | None:
     if not place or path.is_absolute() or any(part.startswith((".", "~")) for part in path.parts):
         return None
     found = folder / path
-    return found if found.exists() and _stays(found.resolve(), folder) else None
+    return found if found.exists() and _stays(found, folder) else None
+
+
+def printable(text: str) -> str:
+    """A line that no name in a file can break, colour or make endless: at most 700 characters, all printable."""
+    line = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    return line if len(line) <= 700 else f"{line[:699]}…"
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -130,7 +136,8 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(root, part) for part in sorted([*folders, *files]) if not part.startswith("."))
 
 
-def _stays(resolved: Path, folder: Path) -> bool:
+def _stays(path: Path, folder: Path) -> bool:
+    resolved = Path(os.path.realpath(path))  # Path.resolve raises for links in a circle
     if resolved.is_relative_to(folder):
         return True
     return folder.parent.name == "snapshots" and resolved.is_relative_to(folder.parents[1] / "blobs")

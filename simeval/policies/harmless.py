@@ -6,7 +6,7 @@ All such code passes through two functions of transformers, which are closed her
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from simeval.errors import ConfigError
@@ -28,17 +28,22 @@ def no_foreign_code() -> Iterator[None]:
     """Refuse to fetch or run Python files of a model's repository; nobody is asked on the terminal either."""
     import transformers.dynamic_module_utils as dynamic
 
-    saved: list[tuple[Any, str, Any]] = [(dynamic, "TIME_OUT_REMOTE_CODE", dynamic.TIME_OUT_REMOTE_CODE)]
-    modules = [sys.modules[module] for module in _IMPORTERS if module in sys.modules]
-    saved += [(module, door, getattr(module, door)) for module in modules for door in _DOORS]
+    doors, limit = {door: getattr(dynamic, door) for door in _DOORS}, dynamic.TIME_OUT_REMOTE_CODE
     dynamic.TIME_OUT_REMOTE_CODE = 0
-    for module, door, _ in saved[1:]:
-        setattr(module, door, _refuse)
+    _set(dict.fromkeys(_DOORS, _refuse))
     try:
         yield
     finally:
-        for module, attribute, value in saved:
-            setattr(module, attribute, value)
+        dynamic.TIME_OUT_REMOTE_CODE = limit
+        _set(doors)
+
+
+def _set(doors: Mapping[str, Callable[..., Any]]) -> None:
+    """Also in modules that were imported meanwhile, and took the closed door along."""
+    for module in _IMPORTERS:
+        if module in sys.modules:
+            for door, function in doors.items():
+                setattr(sys.modules[module], door, function)
 
 
 def check_registered(steps: Sequence[Step], name: str) -> None:

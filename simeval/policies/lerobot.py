@@ -32,7 +32,10 @@ from simeval.errors import ConfigError
 from simeval.garbage import uncollected
 from simeval.policies import probe
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
-from simeval.policies.checkpoint import ACTION_KEY, STATE_KEY, Checkpoint, models_sha256, one_line, read, sha256
+from simeval.policies.checkpoint import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
+from simeval.policies.checkpoint_files import printable
+from simeval.policies.harmless import no_foreign_code
+from simeval.policies.hub_models import models_sha256
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
 from simeval.policies.representations import Reader, Representation, representing
 
@@ -66,7 +69,10 @@ def load(
     found = read(checkpoint, n_action_steps=n_action_steps)
     with quiet(), uncollected():
         chosen = choose_device(device)
-        return LerobotPolicy(found, build(found, chosen), device=chosen, batch_size=batch_size, dtype=dtype)
+        try:
+            return LerobotPolicy(found, build(found, chosen), device=chosen, batch_size=batch_size, dtype=dtype)
+        except ConfigError as error:
+            raise ConfigError(printable(str(error))) from error
 
 
 class LerobotPolicy:
@@ -153,7 +159,8 @@ class LerobotPolicy:
         if self._dtype or parts.config.use_amp:
             amp = torch.autocast(self._device, torch.bfloat16 if self._dtype else None)
         forked = [torch.cuda.current_device()] if self._device == "cuda" else []
-        with torch.random.fork_rng(devices=forked), torch.inference_mode(), amp:
+        # Some types load a tokenizer or a processor in their first call only.
+        with no_foreign_code(), torch.random.fork_rng(devices=forked), torch.inference_mode(), amp:
             # On a CPU without the detour over GPUs that are not there: it takes a millisecond.
             (torch.default_generator if self._device == "cpu" else torch).manual_seed(global_seed)
             parts.model.reset()
@@ -193,8 +200,9 @@ class LerobotPolicy:
         batch = self._observations([PolicyInput(observation, "", "", 0, noise_seed=0)])
         name, parts = self._checkpoint.name, self._parts
         try:
-            probe.check_inputs(parts.preprocess, batch, self._checkpoint.scales, name=name)
-            probe.check_actions(parts.postprocess, self._checkpoint.action_scale, name=name)
+            with no_foreign_code():
+                probe.check_inputs(parts.preprocess, batch, self._checkpoint.scales, name=name)
+                probe.check_actions(parts.postprocess, self._checkpoint.action_scale, name=name)
         except ConfigError:
             raise
         except Exception as error:

@@ -100,5 +100,5 @@ def _registered(step: Any) -> str | None:
 
 
 def _numbers(tensor: Any) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = tensor.detach().double().cpu().numpy()
+    values: NDArray[np.float64] = tensor.detach().cpu().double().numpy()
     return values

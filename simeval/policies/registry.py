@@ -120,12 +120,13 @@ def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> Non
             known = [*bundled.POLICIES, *SCRIPTED]
             raise ConfigError(f"--policy: no policy or folder '{choice.name}'{nearest(choice.name, known)}")
         from simeval.policies.checkpoint import read
+        from simeval.policies.checkpoint_files import printable
         from simeval.policies.checkpoint_notes import notes
 
         found = read(choice.name, n_action_steps=choice.n_action_steps)
         libero = any(spec.suite != "toy" for spec in episodes)
         for note in notes(found, steps_given=choice.n_action_steps is not None, libero=libero):
-            _log.warning("simeval: %s", note)
+            _log.warning("simeval: %s", printable(note))
         return
     wanted = {(spec.suite, spec.task) for spec in episodes}
     if choice.name == "seeker" and any(suite != "toy" for suite, _ in wanted):

@@ -124,6 +124,15 @@ def test_a_type_that_needs_every_declared_image_is_refused_without_one(checkpoin
         ({"input_features": {"observation.state": 3}}, "not laid out"),
         ({"n_action_steps": 51}, "n_action_steps is 51, it must be in 1..50"),
         ({"n_action_steps": 0}, "n_action_steps is 0, it must be in 1..50"),
+        ({"n_action_steps": 9.5}, "n_action_steps is 9.5, it must be in 1..50"),
+        (
+            {"input_features": {IMAGES + "image": {"type": "VISUAL", "shape": [3, 10**6, 10**6]}, **STATE}},
+            "has shape 3x1000000",
+        ),
+        (
+            {"input_features": {IMAGES + "image": {"type": "VISUAL", "shape": [256, 256, 3]}, **STATE}},
+            "images are 3xHxW",
+        ),
         ({"n_obs_steps": 2}, "history of 2"),
         ({"type": "lingbot_va"}, "'lingbot_va' carries state"),
         ({"type": None}, "which type"),

@@ -12,9 +12,10 @@ from helpers import call
 from simeval.doctor.caches import check_checkpoint
 from simeval.doctor.surroundings import Surroundings
 from simeval.errors import ConfigError
-from simeval.policies.checkpoint import models_sha256, read
+from simeval.policies.checkpoint import read
 from simeval.policies.checkpoint_steps import Step
 from simeval.policies.harmless import ForeignCodeError, check_registered, no_foreign_code
+from simeval.policies.hub_models import models_sha256
 from simeval.policies.known import STEPS
 from simeval.policies.lerobot import load
 
@@ -89,6 +90,37 @@ def test_code_beside_a_model_is_refused_whoever_trusts_it(tmp_path, monkeypatch)
     assert (second / "ran").exists()
 
 
+def test_the_doors_are_open_again_afterwards(monkeypatch):
+    import sys
+
+    from transformers import dynamic_module_utils as dynamic
+
+    before = dynamic.get_class_in_module, dynamic.TIME_OUT_REMOTE_CODE
+    late = type(sys)("transformers.generation.utils")
+    with no_foreign_code():
+        late.get_class_in_module = dynamic.get_class_in_module
+        monkeypatch.setitem(sys.modules, "transformers.generation.utils", late)
+        assert late.get_class_in_module is not before[0]
+    assert (dynamic.get_class_in_module, dynamic.TIME_OUT_REMOTE_CODE) == before
+    assert late.get_class_in_module is before[0]
+
+
+def test_nothing_runs_in_the_first_call_either(folder, tmp_path, monkeypatch):
+    """Some types load a processor only when they are called."""
+    from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+
+    evil = tokenizer_with_code(tmp_path / "evil")
+
+    def lazy(self, batch, **options):
+        from transformers import AutoTokenizer
+
+        AutoTokenizer.from_pretrained(evil, trust_remote_code=True)
+
+    monkeypatch.setattr(SmolVLAPolicy, "predict_action_chunk", lazy)
+    assert "simeval runs none" in refusal(folder)
+    assert not (evil / "ran").exists()
+
+
 def test_nobody_is_asked_on_the_terminal_whether_to_run_code(tmp_path, monkeypatch):
     from transformers import AutoTokenizer
 
@@ -154,6 +186,28 @@ def test_the_fingerprint_covers_models_of_the_hub(tmp_path):
     file.write_text("{ }")
     assert models_sha256(("a/b",), tmp_path) != before
     assert models_sha256((), tmp_path) is None
+
+
+@pytest.mark.parametrize("title", ["\x1b]0;owned\x07", "\ud800", "a\nb", "\u202e", "x" * 4000])
+def test_names_in_files_cannot_write_on_the_terminal(folder, title):
+    first_step = {"registry_name": title}
+    makes = (
+        broken.configure(type=title),
+        lambda folder: broken.edit(folder, broken.BEFORE, lambda pipeline: pipeline["steps"][0].update(first_step)),
+        broken.step(
+            broken.AFTER, "unnormalizer_processor", lambda step: step["config"].update(norm_map={"ACTION": title})
+        ),
+    )
+    for make in makes:
+        make(folder)
+        said = refusal(folder)
+        assert said.isprintable()
+        assert len(said) <= 700
+
+
+def test_links_in_a_circle_are_no_files(folder):
+    (folder / "circle").symlink_to(folder / "circle")
+    assert read(str(folder)).type == "smolvla"
 
 
 def test_saved_devices_are_overridden(folder, tiny_smolvla):
