@@ -96,6 +96,9 @@ def _parts(actions: NDArray[np.float32], start: int, stops: frozenset[int]) -> l
 
 
 def _checked(answer: ActionChunk, size: int) -> ActionChunk:
+    kind = np.asarray(answer).dtype
+    if kind.kind not in "fiu":
+        raise EpisodeError("policy", f"it returned actions of type {kind}, not real numbers")
     # A copy: a policy may write its next answer into the same array, and other precisions would not replay exactly.
     with np.errstate(over="ignore"):
         chunk = np.array(answer, np.float32)

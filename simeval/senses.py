@@ -93,7 +93,9 @@ class Senses:
                 self.image[camera] = self.image.get(camera, ImageDifference()) + change
                 self.perturbed_frames += change.sum_abs > 0
         state = self.applied.state(clean.state, source)
-        self.state += float(np.mean(np.abs(state - clean.state) / self.applied.scale))
+        change, scale = np.abs(state - clean.state), self.applied.scale
+        # A number that never moved in training has no spread to measure its change by.
+        self.state += float(np.mean(np.divide(change, scale, out=np.zeros_like(change), where=scale > 0)))
         self.age += step - source
         self.looks += 1
         self.frames += len(images)

@@ -104,7 +104,8 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit": set(),
     "simeval.audit.dataset_hub": {"simeval.errors", "simeval.policies.checkpoint"},
     "simeval.audit.dataset_files": {
-        *("simeval.audit.dataset_hub", "simeval.errors", "simeval.policies.checkpoint", "envs.base"),
+        *("simeval.audit.dataset_hub", "simeval.errors", "envs.base"),
+        *("simeval.policies.cameras", "simeval.policies.checkpoint"),
     },
     "simeval.audit.dataset_frames": {
         *("simeval.audit.base", "simeval.audit.dataset_files", "simeval.config", "simeval.errors"),
@@ -195,7 +196,8 @@ INTERNAL: dict[str, set[str]] = {
         *("perturbations.base", "perturbations.condition", "perturbations.spec"),
     },
     # It looks at the machine, not at runs; whatever may crash it starts as a process of its own.
-    "simeval.doctor*": {
+    "simeval.doctor*": {"simeval.policies.checkpoint", "simeval.policies.checkpoint_files"}
+    | {
         *("simeval.doctor*", "simeval.errors", "simeval.provenance"),
         *("envs.base", "envs.build", "envs.egl", "envs.libero_files", "envs.opengl"),
     },
@@ -273,7 +275,8 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.policies.server": {"ray"},
     "simeval.policies.bundled": set(),
     "simeval.policies.bundled.*": {"numpy", "torch", "lerobot", "transformers", "tokenizers", "safetensors"},
-    "simeval.policies*": {"numpy", "torch", "lerobot", "huggingface_hub", "httpx"},
+    "simeval.policies*": {"numpy", "torch", "lerobot", "huggingface_hub", "httpx", "safetensors", "transformers"}
+    | {"peft"},
     "simeval.stats*": {"numpy", "scipy", "statsmodels"},
     "simeval.analysis": {"pandas"},
     "simeval.groups": {"pandas"},

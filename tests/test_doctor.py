@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import shutil
 import sys
 import threading
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 
 from simeval.doctor import CHECKS, Finding, Request, Surroundings, examine
 from simeval.doctor.__main__ import main
-from simeval.doctor.caches import CHECKPOINT_FILES, USUAL, check_assets, check_checkpoint
+from simeval.doctor.caches import USUAL, check_assets, check_checkpoint
 from simeval.doctor.findings import NAME_WIDTH, as_json, as_text, healthy, verdict
 from simeval.doctor.installed import LOCK, check_versions, read_lock, same_version
 from simeval.doctor.machine import GIB
@@ -206,12 +207,19 @@ def test_a_variable_that_points_nowhere_is_wrong(monkeypatch, tmp_path):
     assert (found.status, "gone" in found.text) == ("wrong", True)
 
 
-def fake_cache(folder: Path, *names: str, vlm: str | None = None):
+VLM = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"
+
+
+def fake_cache(folder: Path, checkpoint: Path, *names: str, vlm: str | None = None):
     """A hub cache that has all files of some repositories."""
     for name in names:
-        (folder / name).mkdir(parents=True)
-        for file in CHECKPOINT_FILES:
-            (folder / name / file).write_text(json.dumps({"type": "smolvla", "vlm_model_name": vlm}))
+        shutil.copytree(checkpoint, folder / name)
+        if vlm is not None:
+            shutil.rmtree(folder / name / "vlm")
+            for file in ("config.json", "policy_preprocessor.json"):
+                text = (folder / name / file).read_text()
+                saved = json.loads((checkpoint / "config.json").read_text())["vlm_model_name"]
+                (folder / name / file).write_text(text.replace(json.dumps(saved), json.dumps(vlm)))
     return lambda repository, file: path if (path := folder / repository / file).exists() else None
 
 
@@ -219,17 +227,17 @@ def fake_cache(folder: Path, *names: str, vlm: str | None = None):
     ("here", "vlm", "policy", "hub", "status", "says"),
     [
         ([USUAL], None, USUAL, "no route", "ok", "is here"),
-        ([USUAL, "a/vlm"], "a/vlm", USUAL, "no route", "ok", "is here"),
-        ([USUAL], "a/vlm", USUAL, "no route", "wrong", "a/vlm is not here"),
-        ([USUAL], "a/vlm", USUAL, "", "note", "a/vlm is not here yet"),
+        ([USUAL, VLM], VLM, USUAL, "no route", "ok", "is here"),
+        ([USUAL], VLM, USUAL, "no route", "wrong", f"{VLM} is not here"),
+        ([USUAL], VLM, USUAL, "", "note", f"{VLM} is not here yet"),
         ([], None, USUAL, "", "note", "not here yet"),
         ([], None, USUAL, "no route", "wrong", "out of reach"),
         ([], None, None, "no route", "note", "scripted"),
         ([], None, "no_such_folder", "", "wrong", "no such folder"),
     ],
 )
-def test_a_checkpoint_needs_all_its_files(tmp_path, here, vlm, policy, hub, status, says):
-    cached = fake_cache(tmp_path, *here, vlm=vlm)
+def test_a_checkpoint_needs_all_its_files(tmp_path, tiny_smolvla, here, vlm, policy, hub, status, says):
+    cached = fake_cache(tmp_path, tiny_smolvla, *here, vlm=vlm)
     found = check_checkpoint(server(reach=lambda url, limit: hub), policy, cached)
     assert (found.status, says in found.text) == (status, True), found
 

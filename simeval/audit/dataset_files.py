@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from envs.base import CAMERAS, STATE_SIZE
 from simeval.audit.dataset_hub import VERSION, download, locate, nothing_left_behind, offline
 from simeval.errors import ConfigError, nearest
-from simeval.policies.checkpoint import STATE_KEY, camera_of, one_line
+from simeval.policies.cameras import camera_of
+from simeval.policies.checkpoint import STATE_KEY, one_line
 
 STATE_KEYS = (STATE_KEY, "state")
 """Names of the robot's state, the preferred one first. Source: lerobot's and openpi's conversions of LIBERO."""

@@ -9,12 +9,12 @@ from envs.base import EnvError
 from envs.libero_files import HUB_ASSETS, resolve_assets
 from simeval.doctor.findings import Finding, note, ok, wrong
 from simeval.doctor.surroundings import Surroundings
+from simeval.errors import ConfigError
+from simeval.policies.checkpoint import read_folder
+from simeval.policies.checkpoint_files import FILES
 
 USUAL = "HuggingFaceVLA/smolvla_libero"
 """The public checkpoint that the recipes name; what is looked for if no other is."""
-
-CHECKPOINT_FILES = ("config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json")
-"""Without these a checkpoint is refused. Source: `simeval.policies.checkpoint`."""
 
 Cached = Callable[[str, str], Path | None]
 """Where a hub repository's file lies in the cache, if it does: `(repository, file)`."""
@@ -93,16 +93,17 @@ def check_checkpoint(here: Surroundings, policy: str | None, cached: Cached = ca
     name = policy or USUAL
     folder = Path(name).expanduser()
     if folder.is_dir():
-        missing = [file for file in CHECKPOINT_FILES if not (folder / file).is_file()]
-        if missing:
-            return wrong("checkpoint", f"{name} has no {', '.join(missing)}", "pass the folder that lerobot saved")
-        config = folder / "config.json"
+        config = folder.resolve() / "config.json"
     elif not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         return wrong("checkpoint", f"no such folder: {name}", "pass a checkpoint's folder, or a hub id NAME/NAME")
     else:
-        if any(cached(name, file) is None for file in CHECKPOINT_FILES):
+        if any(cached(name, file) is None for file in FILES):
             return _absent(here, name, needed=policy is not None)
         config = cached(name, "config.json") or folder
+    try:
+        read_folder(config.parent, name)
+    except ConfigError as error:
+        return wrong("checkpoint", str(error), "a run would say the same; it needs a folder as lerobot saves it")
     model = _language_model(config)
     if model and not (config.parent / "vlm").is_dir() and cached(model, "config.json") is None:
         return _absent(here, model, needed=policy is not None, options=' --exclude "*.safetensors" "onnx/*"')

@@ -4,7 +4,8 @@ Non-obvious behaviour:
 - A hub checkpoint is downloaded once, as a folder; from then on it is a local folder like any other.
 - Old checkpoints keep their normalisation inside the weights and have no saved processors: they are refused, since
   lerobot would build processors without statistics.
-- lerobot leaves actions in normalised units, silently, when the postprocessor has no statistics for them. Refused too.
+- A checkpoint is data. What it names is checked by `checkpoint_files` and `checkpoint_steps` before lerobot sees it,
+  what it scales with by `checkpoint_stats`.
 - A folder that carries the files of its vision-language model in `vlm/` uses these, whatever path was saved: the saved
   path is the place where the checkpoint was built, and the folder may have been moved.
 - The saved rename map goes from names of the training data to names of the policy. Pictures are handed over under the
@@ -13,27 +14,38 @@ Non-obvious behaviour:
 
 import contextlib
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs.base import ACTION_SIZE, CAMERAS, STATE_SIZE
+from envs.base import ACTION_SIZE, STATE_SIZE
 from simeval.errors import ConfigError
 from simeval.policies import bundled
+from simeval.policies.adapter import Adapter, read_adapter
+from simeval.policies.cameras import match_cameras
+from simeval.policies.checkpoint_files import (
+    FILES,
+    check_complete,
+    check_files,
+    check_tensors,
+    inside,
+    printable,
+    read_json,
+)
+from simeval.policies.checkpoint_stats import Scale, Wanted, read_scale
+from simeval.policies.checkpoint_steps import Step, check_models, read_steps
 
 STATE_KEY = "observation.state"
 ACTION_KEY = "action"
 
-_WRIST = re.compile(r"wrist|hand|gripper|^image_?2$|^camera_?2$")
-_AGENTVIEW = re.compile(r"agentview|base|front|top|exterior|third|primary|^image$|^image_?1$|^camera_?1$")
-"""Camera names seen in LIBERO checkpoints: lerobot's `image`/`image2`, its SmolVLA base's `camera1`/`camera2`, openpi's
-`base_0_rgb`/`left_wrist_0_rgb`, the original datasets' `agentview`/`wrist_image`/`eye_in_hand`."""
-
-_FILES = ("config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json")
-_HASHED = frozenset({".json", ".safetensors", ".txt", ".model", ".jinja"})
+_CONFIG, _WEIGHTS, _BEFORE, _AFTER = FILES
+_HASHED = frozenset({".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken"})
+_FEATURES = frozenset({"features", "rename_map", "stats"})
+"""Arguments of steps that hold names of features, not of models."""
+_LARGEST = 4096
+"""Side of an image (px) beyond which a saved shape is taken for a mistake."""
 _STATEFUL = frozenset({"lingbot_va", "tdmpc", "vqbet"})
 """Types whose chunk depends on earlier calls. Source: their `predict_action_chunk` in lerobot 0.6.1."""
 
@@ -49,11 +61,17 @@ class Checkpoint:
         n_action_steps: actions of a chunk that are executed.
         chunk_size: actions of a chunk; `None` where the type calls it otherwise.
         cameras: for each of our cameras that it looks at, the observation key to hand the picture over under.
+        unfed: observation keys of images that it declares and nobody hands over; see `Cameras`.
         picture_size: height and width (px) of the pictures it was trained on.
         state_key: the observation key to hand the state over under.
         vlm: the language model's files that the folder carries (tokenizer, configuration), if it does.
         vlm_name: the saved name of the language model, usually a hub id.
-        preprocessor_steps: lerobot's names of the saved preprocessor's steps.
+        before: the steps of the saved preprocessor.
+        after: those of the saved postprocessor.
+        scales: how the preprocessor scales each input that the policy takes, where it does.
+        action_scale: how the postprocessor scales the actions, if it does.
+        adapter: what its weights are a change to, if they are.
+        models: hub ids whose tokenizer, configuration or backbone is read from the hub client's cache.
     """
 
     name: str
@@ -62,11 +80,17 @@ class Checkpoint:
     n_action_steps: int
     chunk_size: int | None
     cameras: Mapping[str, str]
+    unfed: tuple[str, ...]
     picture_size: tuple[int, int]
     state_key: str
     vlm: Path | None
     vlm_name: str | None
-    preprocessor_steps: frozenset[str]
+    before: tuple[Step, ...]
+    after: tuple[Step, ...]
+    scales: tuple[Scale, ...]
+    action_scale: Scale | None
+    adapter: Adapter | None
+    models: tuple[str, ...]
 
 
 def read(checkpoint: str, *, n_action_steps: int | None = None) -> Checkpoint:
@@ -80,23 +104,46 @@ def read(checkpoint: str, *, n_action_steps: int | None = None) -> Checkpoint:
         ConfigError: it cannot be found or read, or it does not fit the suites; one line.
     """
     folder, name = _locate(checkpoint)
-    for file in _FILES:
-        if not (folder / file).is_file():
-            raise ConfigError(f"policy '{name}' is no complete lerobot checkpoint: it has no {file}")
+    return read_folder(folder, name, n_action_steps=n_action_steps)
+
+
+def read_folder(folder: Path, name: str, *, n_action_steps: int | None = None) -> Checkpoint:
+    """Check the checkpoint in a folder; see `read`.
+
+    Args:
+        folder: resolved.
+        name: of the checkpoint, for messages and tables.
+        n_action_steps: replaces the saved number.
+
+    Raises:
+        ConfigError: it cannot be read, or it does not fit the suites; one line.
+    """
     try:
+        check_complete(folder, name)
+        check_files(folder, name)
         return _checked(folder, name, n_action_steps)
-    except (LookupError, TypeError, AttributeError) as error:
+    except ConfigError as error:
+        raise ConfigError(printable(str(error))) from None
+    except OSError as error:
+        raise ConfigError(f"policy '{name}': its files cannot be read: {one_line(error)}") from error
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(
-            f"policy '{name}': its JSON files are not laid out as lerobot writes them: {error!r}"
+            printable(f"policy '{name}': its JSON files are not laid out as lerobot writes them: {error!r}")
         ) from error
 
 
 def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
-    config, before, after = (_json(folder / file, name) for file in (_FILES[0], *_FILES[2:]))
+    config = read_json(folder / _CONFIG, name)
     if not isinstance(config.get("type"), str):
         raise ConfigError(f"policy '{name}': config.json does not say which type of policy it is")
+    before, after = (read_steps(read_json(folder / file, name), file, folder, name) for file in (_BEFORE, _AFTER))
+    adapter = read_adapter(folder, config, name)
+    homes = (folder, adapter.base) if adapter else (folder,)
+    vlm = next((found for home in homes if (found := _carried_vlm(home, config.get("vlm_model_name")))), None)
+    models = _hub_models(config, (before, after), folder, name=name, carried=vlm is not None)
+    if adapter is None:
+        check_tensors(folder / _WEIGHTS, name)
     _refuse_unsupported(config, name)
-    _refuse_unscaled_actions(after, name)
     sources = _rename_sources(before)
     features: Mapping[str, Any] = config.get("input_features") or {}
     _check_sizes(features, config.get("output_features") or {}, name)
@@ -104,22 +151,73 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
     shapes = [feature["shape"] for feature in pictures.values()]
     chunk_size = config.get("chunk_size")
     steps = n_action_steps if n_action_steps is not None else config.get("n_action_steps", chunk_size or 1)
-    if steps < 1 or (chunk_size is not None and steps > chunk_size):
+    if not isinstance(steps, int) or steps < 1 or (chunk_size is not None and steps > chunk_size):
         upper = chunk_size if chunk_size is not None else "its chunk size"
         raise ConfigError(f"policy '{name}': n_action_steps is {steps}, it must be in 1..{upper}")
+    cameras = match_cameras(pictures, sources, config, name)
+    scales, action_scale = _read_scales(config, cameras.keys, (before, after), folder, name=name)
     return Checkpoint(
         name=name,
         folder=folder,
         type=config["type"],
         n_action_steps=steps,
         chunk_size=chunk_size,
-        cameras=_match_cameras(pictures, sources, config.get("empty_cameras", 0), name),
+        cameras=cameras.keys,
+        unfed=cameras.unfed,
         picture_size=(shapes[0][1], shapes[0][2]) if shapes else (256, 256),
         state_key=sources.get(STATE_KEY, STATE_KEY),
-        vlm=_carried_vlm(folder, config.get("vlm_model_name")),
+        vlm=vlm,
         vlm_name=config.get("vlm_model_name"),
-        preprocessor_steps=frozenset(step.get("registry_name", "") for step in before.get("steps", ())),
+        before=before,
+        after=after,
+        scales=scales,
+        action_scale=action_scale,
+        adapter=adapter,
+        models=models,
     )
+
+
+def _hub_models(
+    config: Mapping[str, Any],
+    pipelines: tuple[tuple[Step, ...], tuple[Step, ...]],
+    folder: Path,
+    *,
+    name: str,
+    carried: bool,
+) -> tuple[str, ...]:
+    """The models of the hub that are read at load, all of them lerobot's policies' own; see `check_models`."""
+    found = check_models(config, _CONFIG, folder, name=name, replaced=("vlm_model_name",) if carried else ())
+    for file, steps in zip((_BEFORE, _AFTER), pipelines, strict=True):
+        for step in steps:
+            replaced = ("tokenizer_name",) if carried and step.name == "tokenizer_processor" else ()
+            named = {key: value for key, value in step.config.items() if key not in _FEATURES}
+            found |= check_models(named, file, folder, name=name, replaced=replaced)
+    return tuple(sorted(found))
+
+
+def _read_scales(
+    config: Mapping[str, Any],
+    cameras: Mapping[str, str],
+    steps: tuple[tuple[Step, ...], tuple[Step, ...]],
+    folder: Path,
+    *,
+    name: str,
+) -> tuple[tuple[Scale, ...], Scale | None]:
+    """How each input that the policy takes is scaled, and how its actions are.
+
+    Raises:
+        ConfigError: one of them cannot be, see `checkpoint_stats.read_scale`.
+    """
+    modes: Mapping[str, str] = config.get("normalization_mapping") or {}
+    renamed = {old: new for new, old in _rename_sources(steps[0]).items()}
+    values = [(renamed.get(key, key), key, "VISUAL") for key in cameras.values()]
+    if STATE_KEY in (config.get("input_features") or {}):
+        values.append((STATE_KEY, _rename_sources(steps[0]).get(STATE_KEY, STATE_KEY), "STATE"))
+    default = "IDENTITY" if modes else None
+    wanted = [Wanted(key, source, kind, modes.get(kind, default)) for key, source, kind in values]
+    scales = [read_scale(value, steps[0], _BEFORE, folder, name=name) for value in wanted]
+    action = Wanted(ACTION_KEY, ACTION_KEY, "ACTION", modes.get("ACTION", default))
+    return tuple(scale for scale in scales if scale), read_scale(action, steps[1], _AFTER, folder, name=name)
 
 
 def sha256(folder: Path) -> str:
@@ -193,42 +291,31 @@ def _name(folder: Path) -> str:
     return folder.name
 
 
-def _json(file: Path, name: str) -> Mapping[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"policy '{name}': {file.name} cannot be read: {one_line(error)}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"policy '{name}': {file.name} is no JSON object")
-    return values
-
-
 def _refuse_unsupported(config: Mapping[str, Any], name: str) -> None:
     kind, history = config["type"], config.get("n_obs_steps", 1)
     if kind in _STATEFUL:
         raise ConfigError(f"policy '{name}' is not supported: '{kind}' carries state from call to call")
     if history > 1:
         raise ConfigError(f"policy '{name}' is not supported: it wants a history of {history} observations")
-    if config.get("use_peft"):
-        raise ConfigError(f"policy '{name}' is not supported: an adapter without its base; merge the two and save that")
+    if config.get("temporal_ensemble_coeff") is not None:
+        raise ConfigError(
+            f"policy '{name}' is not supported: it averages each action over earlier chunks (temporal_ensemble_coeff "
+            f"{config['temporal_ensemble_coeff']}), so it carries state from call to call; with null there it executes "
+            "chunks, and is another policy"
+        )
+    if (config.get("rtc_config") or {}).get("enabled"):
+        raise ConfigError(
+            f"policy '{name}' is not supported: real-time chunking carries the rest of each chunk to the next call; "
+            "set rtc_config to null in config.json to execute chunks"
+        )
 
 
-def _refuse_unscaled_actions(postprocessor: Mapping[str, Any], name: str) -> None:
-    for step in postprocessor.get("steps", ()):
-        if step.get("registry_name") != "unnormalizer_processor":
-            continue
-        values = step.get("config", {})
-        scaled = ACTION_KEY in values.get("features", {}) and step.get("state_file")
-        if values.get("norm_map", {}).get("ACTION", "IDENTITY") != "IDENTITY" and not scaled:
-            raise ConfigError(f"policy '{name}': its postprocessor has no statistics to scale the actions with")
-
-
-def _rename_sources(preprocessor: Mapping[str, Any]) -> dict[str, str]:
+def _rename_sources(before: tuple[Step, ...]) -> dict[str, str]:
     """Name of the policy -> name of the training data, from the saved rename map."""
     sources: dict[str, str] = {}
-    for step in preprocessor.get("steps", ()):
-        if step.get("registry_name") == "rename_observations_processor":
-            sources |= {new: old for old, new in step.get("config", {}).get("rename_map", {}).items()}
+    for step in before:
+        if step.name == "rename_observations_processor":
+            sources |= {new: old for old, new in step.config.get("rename_map", {}).items()}
     return sources
 
 
@@ -241,46 +328,18 @@ def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: st
         if list(shape) != [size]:
             text = "x".join(map(str, shape)) or "none"
             raise ConfigError(f"policy '{name}' does not fit: its {what} has size {text}, the suites' has {size}")
+    for key, feature in inputs.items():
+        shape = feature["shape"]
+        image = len(shape) == 3 and shape[0] == 3 and all(1 <= side <= _LARGEST for side in shape[1:])
+        if feature["type"] == "VISUAL" and not image:
+            text = "x".join(map(str, shape))
+            raise ConfigError(f"policy '{name}' does not fit: {key} has shape {text}, the suites' images are 3xHxW")
     others = [key for key, feature in inputs.items() if feature["type"] != "VISUAL" and key != STATE_KEY]
     if others:
         raise ConfigError(f"policy '{name}' does not fit: it wants {', '.join(others)}, which no suite offers")
 
 
-def camera_of(key: str) -> str | None:
-    """Which of our cameras an observation key means, judged by its name."""
-    word = key.removeprefix("observation.").removeprefix("images.").lower()
-    if _WRIST.search(word):
-        return "wrist"
-    return "agentview" if _AGENTVIEW.search(word) else None
-
-
-def _match_cameras(
-    pictures: Mapping[str, Any], sources: Mapping[str, str], empty_cameras: int, name: str
-) -> Mapping[str, str]:
-    """Our camera -> the key to hand its picture over under.
-
-    Raises:
-        ConfigError: more pictures than `empty_cameras` have no camera of ours.
-    """
-    matched: dict[str, str] = {}
-    unmatched: list[str] = []
-    wanted = [key for key in pictures if ".empty_camera_" not in key]
-    for key in wanted:
-        source = sources.get(key, key)
-        camera = camera_of(source) or camera_of(key)
-        if camera is None or camera in matched:
-            unmatched.append(key)
-        else:
-            matched[camera] = source
-    if len(unmatched) > empty_cameras or (wanted and not matched):
-        raise ConfigError(
-            f"policy '{name}' does not fit: it wants the cameras {', '.join(wanted)}, the suites offer "
-            f"{' and '.join(CAMERAS)}, and nothing tells which would be {', '.join(unmatched)}; "
-            "a rename_map in its policy_preprocessor.json can"
-        )
-    return matched
-
-
 def _carried_vlm(folder: Path, saved: str | None) -> Path | None:
-    names = ["vlm"] if saved is None or Path(saved).is_absolute() else [saved, "vlm"]
-    return next((folder / name for name in names if (folder / name).is_dir()), None)
+    """The folder inside the checkpoint's that its language model's files are in: as saved, or `vlm`."""
+    found = (inside(folder, place) for place in (saved, "vlm") if place)
+    return next((place for place in found if place is not None and place.is_dir()), None)

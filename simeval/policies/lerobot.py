@@ -31,8 +31,12 @@ from envs.base import ACTION_SIZE, STATE_SIZE, Observation
 from simeval import kernels
 from simeval.errors import ConfigError
 from simeval.garbage import uncollected
+from simeval.policies import probe
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 from simeval.policies.checkpoint import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
+from simeval.policies.checkpoint_files import printable
+from simeval.policies.harmless import no_foreign_code
+from simeval.policies.hub_models import models_sha256
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
 from simeval.policies.representations import Reader, Representation, representing
 
@@ -66,7 +70,10 @@ def load(
     found = read(checkpoint, n_action_steps=n_action_steps)
     with quiet(), uncollected():
         chosen = choose_device(device)
-        return LerobotPolicy(found, build(found, chosen), device=chosen, batch_size=batch_size, dtype=dtype)
+        try:
+            return LerobotPolicy(found, build(found, chosen), device=chosen, batch_size=batch_size, dtype=dtype)
+        except ConfigError as error:
+            raise ConfigError(printable(str(error))) from error
 
 
 class LerobotPolicy:
@@ -87,6 +94,7 @@ class LerobotPolicy:
         self._parts = parts
         self._device = device
         self._dtype = dtype
+        self._probe_statistics()
         self._noise = self._try_out()
         self._batch_size = 1 if self._noise == "global" else self._fitting(batch_size)
         self.spec = PolicySpec(
@@ -152,7 +160,8 @@ class LerobotPolicy:
         if self._dtype or parts.config.use_amp:
             amp = torch.autocast(self._device, torch.bfloat16 if self._dtype else None)
         forked = [torch.cuda.current_device()] if self._device == "cuda" else []
-        with torch.random.fork_rng(devices=forked), torch.inference_mode(), amp:
+        # Some types load a tokenizer or a processor in their first call only.
+        with no_foreign_code(), torch.random.fork_rng(devices=forked), torch.inference_mode(), amp:
             # On a CPU without the detour over GPUs that are not there: it takes a millisecond.
             (torch.default_generator if self._device == "cpu" else torch).manual_seed(global_seed)
             parts.model.reset()
@@ -161,6 +170,8 @@ class LerobotPolicy:
             with reader.watching(batch) if reader else contextlib.nullcontext():
                 chunks = parts.model.predict_action_chunk(batch, **options)
             actions = parts.postprocess(chunks)
+        if not actions.is_floating_point():
+            raise TypeError(f"its actions are of type {actions.dtype}, not real numbers")
         return np.ascontiguousarray(actions.float().cpu().numpy())
 
     def _observations(self, inputs: Sequence[PolicyInput]) -> dict[str, Any]:
@@ -181,6 +192,22 @@ class LerobotPolicy:
         shape = (self._checkpoint.chunk_size or 1, getattr(self._parts.config, "max_action_dim", ACTION_SIZE))
         generators = [torch.Generator().manual_seed(item.noise_seed) for item in inputs]
         return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(self._device)
+
+    def _probe_statistics(self) -> None:
+        """Prove that the statistics for what the policy sees and does arrive in the loaded pipelines."""
+        grey = np.full((*self._checkpoint.picture_size, 3), 64, np.uint8)
+        state = np.linspace(-0.5, 0.6, STATE_SIZE, dtype=np.float32)
+        observation = Observation(dict.fromkeys(self._checkpoint.cameras, grey), state, 0)
+        batch = self._observations([PolicyInput(observation, "", "", 0, noise_seed=0)])
+        name, parts = self._checkpoint.name, self._parts
+        try:
+            with no_foreign_code():
+                probe.check_inputs(parts.preprocess, batch, self._checkpoint.scales, name=name)
+                probe.check_actions(parts.postprocess, self._checkpoint.action_scale, name=name)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"policy '{name}' cannot predict: {one_line(error)}") from error
 
     def _try_out(self) -> NoiseMode:
         """Find out how noise must be given: whether the output still depends on the global generator.
@@ -224,6 +251,11 @@ class LerobotPolicy:
                 f"policy '{self._checkpoint.name}' does not fit: it predicts chunks of shape {chunk.shape[1:]}, "
                 f"wanted are at least {wanted} actions of size {ACTION_SIZE}"
             )
+        if not np.isfinite(chunk).all():
+            raise ConfigError(
+                f"policy '{self._checkpoint.name}' predicts actions that are not finite for a black image; "
+                "its weights are damaged"
+            )
 
     def _blank(self, instruction: str) -> PolicyInput:
         picture = np.zeros((*self._checkpoint.picture_size, 3), np.uint8)
@@ -238,6 +270,8 @@ class LerobotPolicy:
         return (
             ("checkpoint", checkpoint.name),
             ("sha256", sha256(checkpoint.folder)),
+            *((("base", sha256(checkpoint.adapter.base)),) if checkpoint.adapter else ()),
+            *((("hub_models", digest),) if (digest := models_sha256(checkpoint.models)) else ()),
             ("type", checkpoint.type),
             ("chunk_size", checkpoint.chunk_size),
             ("n_action_steps", checkpoint.n_action_steps),

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from simeval.errors import ConfigError, nearest
+from simeval.policies.adapter import merged
 from simeval.policies.checkpoint import Checkpoint, hub_or_cache, one_line
+from simeval.policies.harmless import ForeignCodeError, check_registered, no_foreign_code
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
@@ -47,6 +49,7 @@ def build(checkpoint: Checkpoint, device: str) -> Parts:
     try:
         with (
             quiet() as printed,
+            no_foreign_code(),
             contextlib.nullcontext() if checkpoint.vlm and checkpoint.vlm_name else hub_or_cache(),
         ):
             parts = _build(checkpoint, device)
@@ -73,6 +76,7 @@ def _build(checkpoint: Checkpoint, device: str) -> Parts:
             f"policy '{checkpoint.name}': lerobot knows no type '{checkpoint.type}'{nearest(checkpoint.type, known)}"
         )
     folder = str(checkpoint.folder)
+    check_registered([*checkpoint.before, *checkpoint.after], checkpoint.name)
     with _scratch_folder():
         config = PreTrainedConfig.from_pretrained(folder)
     values: dict[str, Any] = {
@@ -80,26 +84,41 @@ def _build(checkpoint: Checkpoint, device: str) -> Parts:
         "n_action_steps": checkpoint.n_action_steps,
         "pretrained_backbone_weights": None,  # a download whose result the checkpoint's weights replace
         "compile_model": False,  # minutes of compilation, and it switches TF32 on
+        "pretrained_path": checkpoint.folder,  # some types read their own configuration again from there
     }
-    overrides: dict[str, dict[str, str]] = {
+    overrides: dict[str, dict[str, Any]] = {
         "device_processor": {"device": device},
         "tokenizer_processor": {"padding": "max_length"},
+        "action_tokenizer_processor": {"trust_remote_code": False},
     }
     if checkpoint.vlm is not None:
         values["vlm_model_name"] = overrides["tokenizer_processor"]["tokenizer_name"] = str(checkpoint.vlm)
     for field, value in values.items():
         if hasattr(config, field):
             setattr(config, field, value)
-    model = get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
+    weights = str(checkpoint.adapter.base) if checkpoint.adapter else folder
+    model = get_policy_class(config.type).from_pretrained(weights, config=config, strict=True)
+    if checkpoint.adapter:
+        model = merged(model, checkpoint.adapter, checkpoint.folder)
     # Naming a step that is not there is an error, and any name left out keeps what was saved: the rename map above all.
-    used = {step: override for step, override in overrides.items() if step in checkpoint.preprocessor_steps}
-    preprocess, postprocess = make_pre_post_processors(config, pretrained_path=folder, preprocessor_overrides=used)
+    before, after = (
+        {step.name: overrides[step.name] for step in steps if step.name in overrides}
+        for steps in (checkpoint.before, checkpoint.after)
+    )
+    if "device_processor" in after:
+        after["device_processor"] = {"device": "cpu"}
+    preprocess, postprocess = make_pre_post_processors(
+        config, pretrained_path=folder, preprocessor_overrides=before, postprocessor_overrides=after
+    )
     return Parts(config, model.to(device).eval(), preprocess, postprocess)
 
 
 def _explain(error: Exception, checkpoint: Checkpoint) -> str:
     """Why a checkpoint could not be loaded, as the rest of a sentence."""
     text = str(error)
+    for cause in _causes(error):
+        if isinstance(cause, ForeignCodeError):
+            return str(cause)
     if "Missing key(s)" in text or "Unexpected key(s)" in text:
         missing, _, unknown = text.partition("Unexpected key(s)")
         parts = []
@@ -114,6 +133,14 @@ def _explain(error: Exception, checkpoint: Checkpoint) -> str:
             f"needs {model}, which is not in the cache and the hub cannot give; its folder may carry the files as vlm/"
         )
     return f"cannot be loaded: {one_line(error)}"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came from: lerobot wraps what breaks in a step."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
 
 
 def choose_device(device: str) -> str:

@@ -1,5 +1,6 @@
 """Policies by name: what `--policy` may say, and how each is loaded."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from simeval.errors import ConfigError, nearest
 from simeval.policies import bundled
 from simeval.policies.base import Policy, PolicySpec
 from simeval.types import EpisodeSpec
+
+_log = logging.getLogger("simeval")
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def smaller_batch(choice: PolicyChoice, spec: PolicySpec) -> str | None:
 
 
 def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> None:
-    """Refuse quickly, before anything is loaded or started, what cannot work.
+    """Refuse quickly, before anything is loaded or started, what cannot work; note what may mean something else.
 
     Raises:
         ConfigError: a mistyped name, a broken checkpoint, or a task that a scripted policy cannot do.
@@ -117,8 +120,13 @@ def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> Non
             known = [*bundled.POLICIES, *SCRIPTED]
             raise ConfigError(f"--policy: no policy or folder '{choice.name}'{nearest(choice.name, known)}")
         from simeval.policies.checkpoint import read
+        from simeval.policies.checkpoint_files import printable
+        from simeval.policies.checkpoint_notes import notes
 
-        read(choice.name, n_action_steps=choice.n_action_steps)
+        found = read(choice.name, n_action_steps=choice.n_action_steps)
+        libero = any(spec.suite != "toy" for spec in episodes)
+        for note in notes(found, steps_given=choice.n_action_steps is not None, libero=libero):
+            _log.warning("simeval: %s", printable(note))
         return
     wanted = {(spec.suite, spec.task) for spec in episodes}
     if choice.name == "seeker" and any(suite != "toy" for suite, _ in wanted):

@@ -97,10 +97,18 @@ def test_rename_map_decides(checkpoint):
 def test_empty_cameras_cover_what_we_lack(checkpoint):
     set_cameras(checkpoint, "camera1", "camera2", "camera3", "empty_camera_0", empty_cameras=1)
     assert set(read(str(checkpoint)).cameras) == {"agentview", "wrist"}
+    assert read(str(checkpoint)).unfed == ()
     set_cameras(checkpoint, "camera1", "camera2", "camera3", "camera4", "empty_camera_0", empty_cameras=1)
-    assert "camera3, observation.images.camera4" in refusal(checkpoint)
+    assert read(str(checkpoint)).unfed == (IMAGES + "camera3", IMAGES + "camera4")
     set_cameras(checkpoint, "nose", empty_cameras=1)
     assert "agentview and wrist" in refusal(checkpoint)
+    set_cameras(checkpoint, "camera1", "nose", "ear", empty_cameras=1)
+    assert f"which would be {IMAGES}nose, {IMAGES}ear" in refusal(checkpoint)
+
+
+def test_a_type_that_needs_every_declared_image_is_refused_without_one(checkpoint):
+    set_cameras(checkpoint, "camera1", "camera2", "camera3", type="act")
+    assert f"'act' cannot do without {IMAGES}camera3" in refusal(checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +124,15 @@ def test_empty_cameras_cover_what_we_lack(checkpoint):
         ({"input_features": {"observation.state": 3}}, "not laid out"),
         ({"n_action_steps": 51}, "n_action_steps is 51, it must be in 1..50"),
         ({"n_action_steps": 0}, "n_action_steps is 0, it must be in 1..50"),
+        ({"n_action_steps": 9.5}, "n_action_steps is 9.5, it must be in 1..50"),
+        (
+            {"input_features": {IMAGES + "image": {"type": "VISUAL", "shape": [3, 10**6, 10**6]}, **STATE}},
+            "has shape 3x1000000",
+        ),
+        (
+            {"input_features": {IMAGES + "image": {"type": "VISUAL", "shape": [256, 256, 3]}, **STATE}},
+            "images are 3xHxW",
+        ),
         ({"n_obs_steps": 2}, "history of 2"),
         ({"type": "lingbot_va"}, "'lingbot_va' carries state"),
         ({"type": None}, "which type"),

@@ -292,10 +292,10 @@ def test_missing_weights_are_refused(checkpoint):
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("model.safetensors", "no tensors", "cannot be loaded"),
+        ("model.safetensors", "no tensors", "cut off or no safetensors file"),
         ("vlm/tokenizer.json", "{", "cannot be loaded"),
         ("vlm/config.json", "{}", "cannot be loaded"),
-        ("policy_preprocessor.json", '{"steps": []}', "cannot predict"),
+        ("policy_preprocessor.json", '{"steps": []}', "has no step normalizer_processor"),
         ("policy_preprocessor.json", '{"steps": [{"registry_name": "unheard_of", "config": {}}]}', "unheard_of"),
     ],
 )
@@ -310,15 +310,27 @@ def test_unknown_type_is_refused(checkpoint):
     assert "did you mean 'smolvla'" in refusal(checkpoint)
 
 
+PUBLIC = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"
+
+
+def name_language_model(checkpoint: Path, name: str) -> None:
+    """Take the language model's files away and name one."""
+    shutil.rmtree(checkpoint / "vlm")
+    saved = json.loads((checkpoint / "config.json").read_text())["vlm_model_name"]
+    for file in ("config.json", "policy_preprocessor.json"):
+        text = (checkpoint / file).read_text().replace(json.dumps(saved), json.dumps(name))
+        (checkpoint / file).write_text(text)
+
+
 @pytest.mark.parametrize("offline", [True, False])
 def test_absent_language_model_is_refused_at_once(checkpoint, monkeypatch, offline):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    shutil.rmtree(checkpoint / "vlm")
+    name_language_model(checkpoint, PUBLIC)
     began = time.monotonic()
-    assert "needs 'vlm', which is not in the cache" in refusal(checkpoint)
+    assert f"needs '{PUBLIC}', which is not in the cache" in refusal(checkpoint)
     assert time.monotonic() - began < 10
     assert offline == constants.HF_HUB_OFFLINE
 
