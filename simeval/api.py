@@ -13,8 +13,9 @@ from envs.assets import is_bundled
 from envs.base import EnvError
 from simeval import plugins, provenance
 from simeval.cluster import ray_session
-from simeval.config import PLANNED, EvalConfig, from_mapping
+from simeval.config import PLANNED, EvalConfig, from_mapping, within
 from simeval.errors import ConfigError
+from simeval.files import write_image
 from simeval.plan import Plan, duration, estimated_seconds, make_plan
 from simeval.policies.base import PolicySpec
 from simeval.policies.registry import PolicyChoice, check_policy, load_policy, smaller_batch
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
 
 GPU_BATCH = 8
 """Fixed batch on a GPU: independent of the number of workers, so that their number changes no row."""
+
+IMAGE_FILES = (".png", ".jpg", ".jpeg")
+"""What a preview may be written as."""
+
+MAX_STEP = 10_000
+"""Control steps before a preview: more than any protocol's limit; each takes time."""
 
 _log = logging.getLogger("simeval")
 
@@ -260,8 +267,10 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
 
     plan, (suite,), assets = make_plan(config), config.suite, config.assets
     first = plan.episodes[0]
-    if not 64 <= size <= 1024:
-        raise ConfigError(f"--size {size}: must be in [64, 1024]")
+    if out.suffix.lower() not in IMAGE_FILES:
+        raise ConfigError(f"--out {out}: name a file that ends in {', '.join(IMAGE_FILES)}")
+    within("--size", size, 64, 1024)
+    within("--step", step, 0, MAX_STEP)
     folders: list[Path] = []
     try:
         select_backend()
@@ -279,12 +288,10 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
             sheet = contact_sheet(suite, first.task, init_state=first.init_state, assets=folders, size=size)
     except EnvError as error:
         raise ConfigError(str(error)) from None
-    import imageio.v3 as imageio
-
     try:
-        imageio.imwrite(out, sheet)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--out {out}: {getattr(error, 'strerror', None) or error}") from None
+        write_image(out, sheet, out.suffix.lower())
+    except OSError as error:
+        raise ConfigError(f"--out {out}: {error.strerror or error}") from None
     return out
 
 

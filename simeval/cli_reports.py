@@ -1,20 +1,21 @@
 """The verbs that look at finished runs together: correlation with drift, comparison of two policies, the report."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simeval.cli_options import AsJson
 from simeval.errors import ConfigError
+from simeval.files import refuse_link_out
+from simeval.json_output import emit
 
 if TYPE_CHECKING:
     from simeval.audit.base import DriftRow
 
 reports = typer.Typer()
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of text for people.")]
 RUN = typer.Argument(metavar="RUN", help="Run folder.")
 COMPARISON_SCHEMA = 1
 
@@ -36,7 +37,7 @@ def compare(
 
     found = compare_runs(Run.load(a), Run.load(b), _drift_of_both((a, b), (audit_a, audit_b)))
     if as_json:
-        print(json.dumps({"schema_version": COMPARISON_SCHEMA, **asdict(found)}, allow_nan=False))
+        emit({"schema_version": COMPARISON_SCHEMA, **asdict(found)})
         return
     print_comparison(Console(), found)
 
@@ -60,7 +61,7 @@ def correlate(
     found = findings.correlate(run, Audit.load(Path(audit) if audit else run.folder / findings.AUDIT))
     policy = str(run.manifest["identity"]["policy"]["name"])
     if as_json:
-        print(json.dumps(correlation_record([(policy, result) for result in found]), allow_nan=False))
+        emit(correlation_record([(policy, result) for result in found]))
         return
     console = Console()
     for result in found:
@@ -84,6 +85,8 @@ def report(
 
     if out is None and len(folders) > 1:
         raise ConfigError("--out: name the folder to write a report of several runs to")
+    if out is None:
+        refuse_link_out(Path(folders[0]), "report")
     target = Path(out) if out else Path(folders[0]) / "report"
     refuse_unwritable(target)
     data = findings.report_data([Run.load(name) for name in folders], [Audit.load(name) for name in audit or ()])

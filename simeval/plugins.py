@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perturbations.base import axes, unregister_all_but
-from simeval.errors import ConfigError, error_line
+from simeval.errors import ConfigError, ends_process, error_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ def _execute(plugin: Plugin) -> None:
     except BaseException as error:
         del sys.modules[plugin.module]
         unregister_all_but(known)
-        if isinstance(error, Exception) and not isinstance(error, ConfigError):
-            raise ConfigError(f"--plugin {plugin.path}: {error_line(error)}{_line(error, plugin.path)}") from None
-        raise
+        if isinstance(error, ConfigError) or ends_process(error):
+            raise
+        raise ConfigError(f"--plugin {plugin.path}: {error_line(error)}{_line(error, plugin.path)}") from None
 
 
-def _line(error: Exception, path: str) -> str:
+def _line(error: BaseException, path: str) -> str:
     """Where in the plugin an error was raised."""
     found, trace = None, error.__traceback__
     while trace is not None:

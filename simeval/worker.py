@@ -6,13 +6,14 @@ from pathlib import Path
 
 from envs.build import EnvCache
 from simeval.cluster import ONE_THREAD
-from simeval.errors import ConfigError, error_line
+from simeval.errors import ConfigError, ends_process, error_line
 from simeval.nodes import egl_device, gpus_here
 from simeval.plugins import Plugin, load
 from simeval.policies.base import Policy, PolicySpec
 from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.recorders import PackedTrace, Trace, TraceRecorder
 from simeval.rollout import run_episode
+from simeval.tally import Tally
 from simeval.types import EpisodeResult, EpisodeSpec
 
 
@@ -53,7 +54,7 @@ class EpisodeWorker:
         os.environ.update(ONE_THREAD)
         load(setup.plugins)
         self._setup = setup
-        self._policy = load_policy(setup.policy) if isinstance(setup.policy, PolicyChoice) else setup.policy
+        self._policy = _loaded(setup.policy) if isinstance(setup.policy, PolicyChoice) else setup.policy
         self._envs = EnvCache(setup.assets)
 
     def policy_spec(self) -> PolicySpec:
@@ -66,18 +67,35 @@ class EpisodeWorker:
         Raises:
             ConfigError: no episode can run like this.
         """
-        recorder = TraceRecorder()
+        tally, recorder = Tally(spec, current="build"), TraceRecorder()
         try:
             env = self._envs.get(spec.suite, spec.task, spec.resolution)
+            result = run_episode(spec, env, self._policy, recorder, tally)
+            keep = self._setup.traces == "all" or (self._setup.traces == "failures" and result.outcome == "failure")
+            if result.outcome != "error":
+                return Finished(result, recorder.trace() if keep else None)
+            self._envs.discard()
         except ConfigError:
             raise
-        except Exception as error:  # noqa: BLE001  simulators and users' environments raise anything
-            return Finished(EpisodeResult(spec, "error", error_phase="build", error_text=error_line(error)))
-        result = run_episode(spec, env, self._policy, recorder)
-        if result.outcome == "error":
-            self._envs.discard()
-        keep = self._setup.traces == "all" or (self._setup.traces == "failures" and result.outcome == "failure")
-        return Finished(result, recorder.trace() if keep else None)
+        except BaseException as error:  # simulators and users' environments raise anything
+            if ends_process(error):
+                raise
+            result = tally.broken(error)
+        return Finished(result)
+
+
+def _loaded(choice: PolicyChoice) -> Policy:
+    """A policy; whatever its code raises is said in one line.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    try:
+        return load_policy(choice)
+    except BaseException as error:
+        if isinstance(error, ConfigError) or ends_process(error):
+            raise
+        raise ConfigError(f"--policy {choice.name}: it does not load: {error_line(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)

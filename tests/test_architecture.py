@@ -34,6 +34,8 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval", "simeval.config", "simeval.instructions", "simeval.plugins", "simeval.policies.bundled"}
     | {"envs.suites", "perturbations.base", "perturbations.spec"},
     "simeval.lines": set(),
+    "simeval.files": {"simeval.errors"},
+    "simeval.json_output": set(),
     "simeval.garbage": set(),
     "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
     "simeval.join": {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
@@ -46,11 +48,15 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval.cli_reports": {
         *("simeval", "simeval.errors", "simeval.comparison", "simeval.findings", "simeval.audit.*"),
-        *("simeval.store", "simeval.report*"),
+        *("simeval.store", "simeval.report*", "simeval.cli_options", "simeval.json_output", "simeval.files"),
     },
     "simeval.audit_config": {"simeval.config", "simeval.errors"},
-    "simeval.cli_options": {"simeval.config"},
-    "simeval.cli_audit": {"simeval", "simeval.api", "simeval.audit_config", "simeval.cli_options", "simeval.audit.*"},
+    "simeval.cli_options": {"simeval.config", "simeval.json_output"},
+    "simeval.cli_process": {"simeval", "simeval.errors", "simeval.json_output"},
+    "simeval.cli_audit": {
+        *("simeval", "simeval.api", "simeval.audit_config", "simeval.cli_options", "simeval.audit.*"),
+        "simeval.json_output",
+    },
     "simeval.audit.base": {"simeval.policies.base", "perturbations.condition"},
     "simeval.audit.replay": {
         *("simeval.types", "simeval.recorders", "simeval.senses"),
@@ -68,7 +74,7 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.policies.representations", "simeval.stats.drift", "envs.base", "perturbations.condition"},
     "simeval.audit.folder": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.stats.drift", "simeval.store"},
     "simeval.audit.summary": {"simeval.types", "simeval.audit.base", "simeval.stats.drift"},
-    "simeval.audit.progress": set(),
+    "simeval.audit.progress": {"simeval.json_output"},
     "simeval.report.audit_table": {"simeval.audit.summary", "simeval.report.tables", "simeval.report.words"},
     "simeval.audit.run": LEAVES
     | {"simeval", "simeval.api", "simeval.audit.*", "simeval.audit_config", "simeval.config", "simeval.plugins"}
@@ -88,11 +94,16 @@ INTERNAL: dict[str, set[str]] = {
         *("simeval.audit.base", "simeval.audit.mini_figures", "simeval.errors", "simeval.store"),
         *("perturbations.instruction", "perturbations.spec"),
     },
-    "simeval.audit.mini_figures": {"simeval.audit.mini", "simeval.report.figures.style", "perturbations.term"},
+    "simeval.audit.mini_figures": {
+        "simeval.audit.mini",
+        "simeval.files",
+        "simeval.report.figures.style",
+        "perturbations.term",
+    },
     "simeval.audit.representation": {"simeval.policies.representations", "simeval.stats.representation"},
     "simeval.audit.vectors": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.audit.representation"},
     "simeval.audit.attention": {
-        *("simeval.audit.representation", "simeval.errors", "simeval.lettering"),
+        *("simeval.audit.representation", "simeval.errors", "simeval.files", "simeval.lettering"),
         *("simeval.policies.base", "simeval.policies.representations"),
     },
     "simeval.catalogue": {
@@ -121,7 +132,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.recorders": {"simeval.policies.base"},
     "simeval.worker": LEAVES
     | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"}
-    | {"simeval.plugins", "simeval.cluster", "simeval.nodes"},
+    | {"simeval.plugins", "simeval.cluster", "simeval.nodes", "simeval.tally"},
     "simeval.schedule": {"simeval.types"},
     "simeval.cluster": {"simeval.errors"},
     "simeval.nodes": {
@@ -142,16 +153,16 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.analysis": {"simeval.types", "simeval.groups", "simeval.following", "simeval.flagged", "simeval.stats.*"},
     "simeval.report*": {
         *("simeval.types", "simeval.report*", "simeval.analysis", "simeval.comparison", "simeval.stats.*"),
-        *("simeval.errors", "simeval.heat", "simeval.across"),
+        *("simeval.errors", "simeval.files", "simeval.heat", "simeval.across"),
     },
     "simeval.heat": {"simeval.types", "simeval.groups", "simeval.stats.*"},
     "simeval.across": {"simeval.stats.*"},
     "simeval.summary": {"simeval", "simeval.store", "simeval.analysis", "simeval.report"},
-    "simeval.progress": {"simeval.types", "simeval.plan"},
+    "simeval.progress": {"simeval.json_output", "simeval.types", "simeval.plan"},
     # It draws stored states again, so it needs scenes; it must not run anything.
     "simeval.video": LEAVES
     | {"simeval", "simeval.store", "simeval.recorders", "simeval.seeding", "simeval.config", "simeval.api"}
-    | {"simeval.plugins", "simeval.senses"}
+    | {"simeval.files", "simeval.plugins", "simeval.senses"}
     | {"envs.base", "envs.build", "envs.suites", "perturbations.spec"},
     "simeval.lettering": set(),
     "simeval.preview": {
@@ -171,14 +182,14 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.api": {
         *LEAVES,
         *("simeval", "simeval.config", "simeval.plan", "simeval.policies*", "simeval.progress", "simeval.provenance"),
-        "simeval.plugins",
+        *("simeval.files", "simeval.plugins"),
         *("simeval.cluster", "simeval.runner", "simeval.store", "simeval.worker"),
         *("envs.base", "envs.libero_files", "envs.assets", "envs.rendering", "simeval.preview"),
         *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
     },
     "simeval.cli": {
         *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
-        *("simeval.cli_audit", "simeval.cli_options"),
+        *("simeval.cli_audit", "simeval.cli_options", "simeval.cli_process", "simeval.json_output"),
         *(
             "simeval.cli_reports",
             "simeval.catalogue",
@@ -213,7 +224,10 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.catalogue": set(),
     "simeval.worker": {"ray"},
     "simeval.summary": {"rich"},
-    "simeval.api": {"rich", "imageio"},
+    "simeval.api": {"rich"},
+    "simeval.files": {"imageio"},
+    "simeval.json_output": set(),
+    "simeval.cli_process": {"typer"},
     "simeval.config": {"yaml"},
     "simeval.seeding": {"numpy"},
     "simeval.recorders": {"numpy"},
@@ -258,7 +272,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.audit.mini": {"numpy"},
     "simeval.audit.representation": {"numpy"},
     "simeval.audit.vectors": {"numpy"},
-    "simeval.audit.attention": {"numpy", "cv2", "imageio"},
+    "simeval.audit.attention": {"numpy", "cv2"},
     "simeval.audit.mini_figures": {"matplotlib"},
     "simeval.growth": set(),
     "simeval.garbage": set(),
@@ -274,7 +288,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.heat": {"numpy", "pandas"},
     "simeval.across": set(),
     "simeval.progress": {"rich"},
-    "simeval.video": {"numpy", "cv2", "imageio"},
+    "simeval.video": {"numpy", "cv2", "av"},
     "simeval.lettering": {"numpy", "cv2"},
     "simeval.preview": {"numpy"},
     "simeval.testing": {"numpy"},
