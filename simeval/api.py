@@ -230,10 +230,11 @@ def _is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
 @contextlib.contextmanager
 def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> Iterator[Runner]:
     own = plugins.read(config.plugin)
+    setup = WorkerSetup(choice, assets, config.traces, own, config.episode_timeout)
     if config.worker_count == 0:
         if config.inference == "actor":
             raise ConfigError("--inference actor: needs --workers of at least 1")
-        yield SerialRunner(WorkerSetup(choice, assets, config.traces, own))
+        yield SerialRunner(setup)
         return
     cluster = config.ray_address is not None
     workers = config.workers if cluster else config.worker_count
@@ -244,9 +245,8 @@ def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> It
             # Ray counts CUDA devices only.
             gpus = 1.0 if choice.device in ("auto", "cuda") and has_gpu(choice.device) else 0.0
             policy = server.start(functools.partial(load_policy, choice), batch_size=choice.batch_size, num_gpus=gpus)
-            yield RayRunner(WorkerSetup(policy, assets, config.traces, own), workers, cluster=cluster)
-        else:
-            yield RayRunner(WorkerSetup(choice, assets, config.traces, own), workers, cluster=cluster)
+            setup = replace(setup, policy=policy)
+        yield RayRunner(setup, workers, cluster=cluster)
 
 
 def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) -> Path:

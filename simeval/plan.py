@@ -67,7 +67,8 @@ def make_plan(config: EvalConfig) -> Plan:
     for suite in config.suite:
         limits = protocol.limits[suite]
         numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")
-        refusals = {name: _refusals(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
+        with plugins.limited(config.plugin):
+            refusals = {name: _refusals(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
         notes += [_note(suite, condition, found) for condition, found in refusals.items() if found]
         episodes += [
             EpisodeSpec(

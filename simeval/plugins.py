@@ -3,15 +3,20 @@
 The text of the file travels, not its name: a worker on another machine runs the same axes, and the manifest says which.
 """
 
+import contextlib
 import hashlib
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from perturbations.base import axes, unregister_all_but
 from simeval.errors import ConfigError, ends_process, error_line
+from simeval.watch import Overdue, time_limit
+
+SECONDS = 60.0
+"""How long a plugin may take to run, and its axes to say which tasks they are for. Ours; torch is imported in 20."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,20 @@ def _read(path: str) -> Plugin:
         raise ConfigError(f"--plugin {path}: {reason}") from None
 
 
+@contextlib.contextmanager
+def limited(paths: Sequence[str]) -> Iterator[None]:
+    """A time limit for what asks the axes of plugins; none where there are no plugins.
+
+    Raises:
+        ConfigError: it took too long.
+    """
+    try:
+        with time_limit(SECONDS if paths else None, "axes only say which tasks they are for"):
+            yield
+    except Overdue as error:
+        raise ConfigError(f"--plugin {', '.join(paths)}: {error}") from None
+
+
 def load(plugins: Sequence[Plugin]) -> None:
     """Register the axes of plugins in this process; those that are there already stay.
 
@@ -69,7 +88,8 @@ def _execute(plugin: Plugin) -> None:
     known = {info.name for info in axes()}
     sys.modules[plugin.module] = module  # dataclasses and pickle look it up there
     try:
-        exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
+        with time_limit(SECONDS, "a plugin only declares axes"):
+            exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
         if {info.name for info in axes()} == known:
             raise ConfigError(f"--plugin {plugin.path}: it registers no axis; decorate a function with register(...)")
     except BaseException as error:

@@ -8,6 +8,7 @@ from envs.build import EnvCache
 from simeval.cluster import ONE_THREAD
 from simeval.errors import ConfigError, ends_process, error_line
 from simeval.nodes import egl_device, gpus_here
+from simeval.notices import AFTER, Whereabouts, keep_writing
 from simeval.plugins import Plugin, load
 from simeval.policies.base import Policy, PolicySpec
 from simeval.policies.registry import PolicyChoice, load_policy
@@ -15,6 +16,10 @@ from simeval.recorders import PackedTrace, Trace, TraceRecorder
 from simeval.rollout import run_episode
 from simeval.tally import Tally
 from simeval.types import EpisodeResult, EpisodeSpec
+from simeval.watch import time_limit
+
+TIMEOUT = "--episode-timeout"
+"""What an episode exceeds that takes too long."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,14 @@ class WorkerSetup:
         assets: LIBERO's asset folder, if any LIBERO suite is asked for.
         traces: `all`, `failures` or `none`.
         plugins: axes of the user's own.
+        timeout: seconds that an episode may take; `None` for as long as it likes.
     """
 
     policy: PolicyChoice | Policy
     assets: Path | None
     traces: str
     plugins: tuple[Plugin, ...] = ()
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,21 +63,29 @@ class EpisodeWorker:
         self._setup = setup
         self._policy = _loaded(setup.policy) if isinstance(setup.policy, PolicyChoice) else setup.policy
         self._envs = EnvCache(setup.assets)
+        self._tally: Tally | None = None
 
     def policy_spec(self) -> PolicySpec:
         """What the loaded policy says of itself."""
         return self._policy.spec
 
+    def where(self) -> Whereabouts | None:
+        """What the running episode is doing; `None` between two. May be asked from another thread."""
+        tally = self._tally
+        return Whereabouts(tally.spec.id, tally.current, tally.steps) if tally else None
+
     def run(self, spec: EpisodeSpec) -> Finished:
-        """Run one episode.
+        """Run one episode; one that takes longer than it may is an error row.
 
         Raises:
             ConfigError: no episode can run like this.
         """
-        tally, recorder = Tally(spec, current="build"), TraceRecorder()
+        self._tally = tally = Tally(spec, current="build")
+        recorder = TraceRecorder()
         try:
-            env = self._envs.get(spec.suite, spec.task, spec.resolution)
-            result = run_episode(spec, env, self._policy, recorder, tally)
+            with time_limit(self._setup.timeout, TIMEOUT):
+                env = self._envs.get(spec.suite, spec.task, spec.resolution)
+                result = run_episode(spec, env, self._policy, recorder, tally)
             keep = self._setup.traces == "all" or (self._setup.traces == "failures" and result.outcome == "failure")
             if result.outcome != "error":
                 return Finished(result, recorder.trace() if keep else None)
@@ -81,6 +96,8 @@ class EpisodeWorker:
             if ends_process(error):
                 raise
             result = tally.broken(error)
+        finally:
+            self._tally = None
         return Finished(result)
 
 
@@ -130,7 +147,10 @@ class RemoteWorker:
         if device is not None:
             os.environ["MUJOCO_EGL_DEVICE_ID"] = device
         try:
-            self._worker = EpisodeWorker(replace(self._setup, assets=place.assets))
+            # Here it is the driver that stops what takes too long: it kills the process.
+            self._worker = EpisodeWorker(replace(self._setup, assets=place.assets, timeout=None))
+            # In time for whoever stops it.
+            keep_writing(self._worker.where, AFTER if self._setup.timeout is None else self._setup.timeout / 2)
             return self._worker.policy_spec()
         except ConfigError as error:
             return str(error)

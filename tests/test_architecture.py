@@ -25,7 +25,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.provenance": {"envs.base", "envs.rendering"},
     # What is asked for.
     "simeval.config": {"simeval.errors", "simeval.policies.bundled", "envs.suites"},
-    "simeval.plugins": {"simeval.errors", "perturbations.base"},
+    "simeval.plugins": {"simeval.errors", "simeval.watch", "perturbations.base"},
     "simeval.instructions": {
         *("simeval.errors", "envs.suites"),
         *("perturbations.base", "perturbations.instruction", "perturbations.spec"),
@@ -35,6 +35,8 @@ INTERNAL: dict[str, set[str]] = {
     | {"envs.suites", "perturbations.base", "perturbations.spec"},
     "simeval.lines": set(),
     "simeval.files": {"simeval.errors"},
+    "simeval.watch": set(),
+    "simeval.notices": {"simeval.errors"},
     "simeval.json_output": set(),
     "simeval.garbage": set(),
     "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
@@ -132,16 +134,17 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.recorders": {"simeval.policies.base"},
     "simeval.worker": LEAVES
     | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"}
-    | {"simeval.plugins", "simeval.cluster", "simeval.nodes", "simeval.tally"},
+    | {"simeval.plugins", "simeval.cluster", "simeval.nodes", "simeval.notices", "simeval.tally", "simeval.watch"},
     "simeval.schedule": {"simeval.types"},
-    "simeval.cluster": {"simeval.errors"},
+    "simeval.cluster": {"simeval.errors", "simeval.local_ray"},
+    "simeval.local_ray": set(),
     "simeval.nodes": {
         *("simeval", "simeval.errors", "simeval.cluster", "simeval.provenance", "simeval.policies*"),
         *("envs.assets", "envs.base", "envs.libero_files"),
     },
     "simeval.runner": LEAVES
-    | {"simeval.cluster", "simeval.nodes", "simeval.schedule", "simeval.worker"}
-    | {"simeval.policies.base", "simeval.policies.registry"},
+    | {"simeval.cluster", "simeval.nodes", "simeval.notices", "simeval.schedule", "simeval.watch", "simeval.worker"}
+    | {"simeval.policies.base", "simeval.policies.registry", "simeval.policies.server"},
     # What came of it: store <- analysis <- report.
     "simeval.store": LEAVES | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"},
     "simeval.rows": LEAVES,
@@ -226,6 +229,8 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.summary": {"rich"},
     "simeval.api": {"rich"},
     "simeval.files": {"imageio"},
+    "simeval.watch": set(),
+    "simeval.notices": {"ray"},
     "simeval.json_output": set(),
     "simeval.cli_process": {"typer"},
     "simeval.config": {"yaml"},
@@ -240,6 +245,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.runner": {"ray"},
     "simeval.schedule": set(),
     "simeval.cluster": {"ray"},
+    "simeval.local_ray": {"ray"},
     "simeval.nodes": {"ray"},
     "simeval.flat": {"pandas"},
     "simeval.rows": {"msgspec"},

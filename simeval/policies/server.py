@@ -128,7 +128,7 @@ class RemotePolicy:
         """
         import ray
 
-        reason: Exception | None = None
+        reason: Exception = RuntimeError("there is none")
         # Which one is left to chance: it changes no answer, and clients that take turns may fall into step.
         for server in random.SystemRandom().sample(self._servers, len(self._servers)):
             try:
@@ -142,7 +142,14 @@ class RemotePolicy:
                     raise EpisodeError("policy", answer.text)
                 chunks.append(answer)
             return chunks
-        raise EpisodeError("policy", f"the policy server is gone: {str(reason).splitlines()[0]}") from reason
+        raise EpisodeError("policy", f"the policy server is gone: {first_line(reason)}") from reason
+
+    def restart(self) -> None:
+        """Kill every server, for one of them does not answer; Ray starts it again and asks it what was on its way."""
+        import ray
+
+        for server in self._servers:
+            ray.kill(server, no_restart=False)
 
 
 def start(build: Callable[[], Policy], *, batch_size: int, num_gpus: float = 1.0) -> RemotePolicy:
