@@ -58,7 +58,11 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        if address is None and is_gone():
+            # To say good-bye, Ray would wait for a minute, and then end this process.
+            ray._private.worker._global_node.kill_all_processes(check_alive=False, allow_graceful=False)
+        else:
+            ray.shutdown()
 
 
 def _reason(error: Exception) -> str:
