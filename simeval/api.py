@@ -14,8 +14,9 @@ from envs.assets import is_bundled
 from envs.base import EnvError
 from simeval import places, plugins, provenance
 from simeval.cluster import process_environment, ray_session
-from simeval.config import PLANNED, EvalConfig, from_mapping
+from simeval.config import PLANNED, EvalConfig, from_mapping, within
 from simeval.errors import ConfigError
+from simeval.files import write_image
 from simeval.plan import Plan, duration, estimated_seconds, make_plan
 from simeval.policies.registry import PolicyChoice, check_policy, load_policy, smaller_batch
 from simeval.progress import Progress, Silent
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
 
 GPU_BATCH = 8
 """Fixed batch on a GPU: independent of the number of workers, so that their number changes no row."""
+
+IMAGE_FILES = (".png", ".jpg", ".jpeg")
+"""What a preview may be written as."""
+
+MAX_STEP = 10_000
+"""Control steps before a preview: more than any protocol's limit; each takes time."""
 
 _log = logging.getLogger("simeval")
 
@@ -281,10 +288,11 @@ def _is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
 @contextlib.contextmanager
 def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> Iterator[Runner]:
     own = plugins.read(config.plugin)
+    setup = WorkerSetup(choice, assets, config.traces, own, config.episode_timeout)
     if config.worker_count == 0:
         if config.inference == "actor":
             raise ConfigError("--inference actor: needs --workers of at least 1")
-        yield SerialRunner(WorkerSetup(choice, assets, config.traces, own))
+        yield SerialRunner(setup)
         return
     cluster = config.ray_address is not None
     workers = config.workers if cluster else config.worker_count
@@ -300,9 +308,8 @@ def _runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> It
                 num_gpus=gpus,
                 environment=process_environment() if cluster else None,
             )
-            yield RayRunner(WorkerSetup(policy, assets, config.traces, own), workers, cluster=cluster)
-        else:
-            yield RayRunner(WorkerSetup(choice, assets, config.traces, own), workers, cluster=cluster)
+            setup = replace(setup, policy=policy)
+        yield RayRunner(setup, workers, cluster=cluster)
 
 
 def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) -> Path:
@@ -323,8 +330,10 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
 
     plan, (suite,), assets = make_plan(config), config.suite, config.assets
     first = plan.episodes[0]
-    if not 64 <= size <= 1024:
-        raise ConfigError(f"--size {size}: must be in [64, 1024]")
+    if out.suffix.lower() not in IMAGE_FILES:
+        raise ConfigError(f"--out {out}: name a file that ends in {', '.join(IMAGE_FILES)}")
+    within("--size", size, 64, 1024)
+    within("--step", step, 0, MAX_STEP)
     folders: list[Path] = []
     try:
         check_drawing()
@@ -342,12 +351,10 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
             sheet = contact_sheet(suite, first.task, init_state=first.init_state, assets=folders, size=size)
     except EnvError as error:
         raise ConfigError(str(error)) from None
-    import imageio.v3 as imageio
-
     try:
-        imageio.imwrite(out, sheet)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--out {out}: {getattr(error, 'strerror', None) or error}") from None
+        write_image(out, sheet, out.suffix.lower())
+    except OSError as error:
+        raise ConfigError(f"--out {out}: {error.strerror or error}") from None
     return out
 
 

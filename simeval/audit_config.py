@@ -7,13 +7,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 from envs.numerics import MODES
-from simeval.config import DEVICES, DTYPES, checked_fields, flag, option
+from simeval.config import (
+    DEVICES,
+    DTYPES,
+    MAX_BATCH,
+    MAX_SEED,
+    MAX_STEPS,
+    check_ranges,
+    checked_fields,
+    flag,
+    option,
+)
 from simeval.errors import ConfigError
 
 FRAMES = ("start", "replay")
 RECIPES = ("none", "mini")
 MAX_FRAMES = 120
 """Frames of a dataset by default; those of the original audit."""
+MOST_FRAMES = 1_000_000
+"""More cannot be asked for: each takes a call of the policy per condition and seed."""
+MAX_DRAWING = 1024
 PER_EPISODE = 8
 """Frames of an episode by default: more than the five of the sliding mean over a rollout."""
 _SEED = re.compile(r"[0-9]{1,19}")
@@ -37,13 +50,16 @@ class AuditConfig:
         choices=FRAMES,
     )
     per_episode: int = option(
-        PER_EPISODE, "Most frames of one episode, with --frames replay; evenly spread.", changes_results=True
-    )
+        PER_EPISODE, "Most frames of one episode, with --frames replay; evenly spread.", changes_results=True,
+        between=(1, MOST_FRAMES),
+    )  # fmt: skip
     max_frames: int | None = option(
         None, f"Most frames in all, evenly spread.  [default: all of a run, {MAX_FRAMES} of a dataset]",
-        changes_results=True,
+        changes_results=True, between=(1, MOST_FRAMES),
     )  # fmt: skip
-    frame_seed: int = option(0, "Shifts the even choice of frames of a dataset.", changes_results=True)
+    frame_seed: int = option(
+        0, "Shifts the even choice of frames of a dataset.", changes_results=True, between=(0, MAX_SEED)
+    )
     episodes: str | None = option(
         None, "Episodes of a dataset, for instance 0-9.  [default: all]", changes_results=True
     )
@@ -65,14 +81,14 @@ class AuditConfig:
     )
     n_action_steps: int | None = option(
         None, "Actions of a chunk that count as executed.  [default: as in the run, or the checkpoint's]",
-        changes_results=True,
+        changes_results=True, between=(1, MAX_STEPS),
     )  # fmt: skip
     device: Literal["auto", "cuda", "mps", "cpu"] | None = option(
         None, "Where the policy runs.  [default: as in the run]", changes_results=True, choices=DEVICES
     )
     batch_size: int | None = option(
         None, "Fixed inference batch; numbers of different sizes differ at 1e-6.  [default: as in the run]",
-        changes_results=True,
+        changes_results=True, between=(1, MAX_BATCH),
     )  # fmt: skip
     dtype: Literal["bfloat16"] | None = option(
         None, "Matrix products of the policy's network in bfloat16.  [default: as in the run]",
@@ -96,18 +112,14 @@ class AuditConfig:
         None,
         "Workers that draw the frames of a run ahead of the policy; 0 draws in this process.  "
         "[default: one per core that the policy leaves, at most 8; 0 for few views]",
+        between=(0, MAX_DRAWING),
     )
     out: str | None = option(None, "Audit folder.  [default: RUN/audit; results/audit-<dataset>]")
 
     def __post_init__(self) -> None:
         if (self.run is None) == (self.dataset is None):
             raise ConfigError("audit: name a run folder, or a dataset with --dataset, and not both")
-        for name in ("per_episode", "max_frames", "n_action_steps", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{flag(name)} {value}: must be at least 1")
-        if self.workers is not None and self.workers < 0:
-            raise ConfigError(f"--workers {self.workers}: must be at least 0")
+        check_ranges(self)
         if self.workers and self.dataset is not None:
             raise ConfigError(f"--workers {self.workers}: is about frames of a run, and these are of a dataset")
         _ = self.seed_numbers

@@ -1,9 +1,7 @@
 """The command line: one call per verb. Options of `run` and `plan` are the fields of `EvalConfig`."""
 
-import _thread
-import json
 import sys
-import threading
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,10 +10,12 @@ import typer
 
 from simeval.cli_audit import audits
 from simeval.cli_numerics import enter_numerics
-from simeval.cli_options import ConfigFile, settings, with_config_options
+from simeval.cli_options import AsJson, ConfigFile, settings, with_config_options
+from simeval.cli_process import carry_out, leave
 from simeval.cli_reports import reports
 from simeval.config import EvalConfig, flag, from_mapping
 from simeval.errors import ConfigError, nearest
+from simeval.json_output import emit, write
 from simeval.places import PLACES
 
 app = typer.Typer(
@@ -28,15 +28,7 @@ app = typer.Typer(
 app.add_typer(audits)
 app.add_typer(reports)
 
-UsageError: Any = typer.BadParameter.__base__
-"""Typer has its own copy of click in some versions; this is the right class in all of them."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it; some versions of Typer return it, others raise."""
-
 LISTS = ("suites", "tasks", "perturbations", "policies", "protocols")
-
-AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of text for people.")]
 
 
 def _config(file: str | None, flags: dict[str, Any]) -> EvalConfig:
@@ -82,7 +74,7 @@ def run(
     from simeval import summary  # not earlier: pandas and scipy take a second
 
     if as_json:
-        print(json.dumps({"event": "summary", "folder": str(done.folder), **summary.summarise(done)}, allow_nan=False))
+        emit({"event": "summary", "folder": str(done.folder), **summary.summarise(done)})
     else:
         summary.print_tables(console, done)
     if wanted.video != "none":
@@ -95,22 +87,25 @@ def run(
                 console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
         if not found and not as_json:
             console.print(f"video: no finished episode is among the {wanted.video}", highlight=False)
-    _say_what_broke(done)
+    _refuse_incomplete(done)
 
 
-def _say_what_broke(done: Any) -> None:
-    """A line on standard error if episodes broke; exit code 1 if all of them did."""
+def _refuse_incomplete(done: Any) -> None:
+    """A line on standard error and exit code 1 unless every planned episode ran to its end."""
     from simeval.store import outcomes
 
-    if "error" not in outcomes(done.folder).values():
-        return
-    broken = done.episodes[done.episodes["outcome"] == "error"]
-    first = broken.iloc[0]
-    sys.stderr.write(
-        f"simeval: {len(broken)} of {len(done.episodes)} episodes broke, the first ({first['id']}) in its "
-        f"{first['error_phase']} phase: {first['error_text']}; the same command tries them again\n"
-    )
-    if len(broken) == len(done.episodes):
+    found = outcomes(done.folder)
+    missing = done.manifest["episodes"] - len(found)
+    if missing > 0:
+        sys.stderr.write(f"simeval: {missing} of {done.manifest['episodes']} episodes have not run\n")
+    if "error" in found.values():
+        broken = done.episodes[done.episodes["outcome"] == "error"]
+        first = broken.iloc[0]
+        sys.stderr.write(
+            f"simeval: {len(broken)} of {len(done.episodes)} episodes broke, the first ({first['id']}) in its "
+            f"{first['error_phase']} phase: {first['error_text']}; the same command tries them again\n"
+        )
+    if missing > 0 or "error" in found.values():
         raise typer.Exit(1)
 
 
@@ -167,7 +162,7 @@ def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> No
     seconds = estimated_seconds(planned, wanted)
     if as_json:
         rows = [{"id": spec.id, **asdict(spec)} for spec in planned.episodes]
-        print(json.dumps({"digest": planned.digest, "seconds": seconds, "episodes": rows}))
+        emit({"digest": planned.digest, "seconds": seconds, "episodes": rows})
         return
     pairs = len(planned.episodes) // len(planned.conditions)
     print(
@@ -274,7 +269,7 @@ def show(
 
     found = Run.load(folder)
     if as_json:
-        print(json.dumps(summary.summarise(found), allow_nan=False))
+        emit(summary.summarise(found))
         return
     summary.print_tables(Console(), found, tasks=by_task)
 
@@ -293,42 +288,17 @@ def doctor(
     from simeval.doctor import Request, consult
 
     wanted = Request(policy, ray, Path(out), tuple(name for name in only.split(",") if name))
-    raise typer.Exit(consult(wanted, sys.stdout.write, json=as_json))
+    raise typer.Exit(consult(wanted, write if as_json else sys.stdout.write, json=as_json))
+
+
+def command(argv: Sequence[str]) -> int:
+    """Carry out a command line; returns its exit code, see `simeval.cli_process.carry_out`."""
+    return carry_out(app, argv)
 
 
 def main() -> None:
-    """Entry point: bad input is one line on standard error and exit code 2."""
-    sys.unraisablehook = _not_raised
-    try:
-        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
-    except ConfigError as error:
-        code = _fail(str(error))
-    except UsageError as error:
-        code = _fail(error.format_message())
-    except (typer.Abort, KeyboardInterrupt):
-        code = INTERRUPTED
-    except BrokenPipeError:
-        code = 1
-    except OSError as error:
-        sys.stderr.write(f"simeval: {error.strerror or error}; what was finished is safe, the same command resumes\n")
-        code = 1
-    if code == INTERRUPTED:
-        sys.stderr.write("\ninterrupted; the same command resumes\n")
-    sys.exit(code or 0)
-
-
-def _not_raised(lost: "sys.UnraisableHookArgs") -> None:
-    """Python drops an interrupt that arrives inside a destructor or a callback; it must end the run all the same."""
-    if issubclass(lost.exc_type, KeyboardInterrupt):
-        # Not at once: here it would be lost again.
-        threading.Timer(0.05, _thread.interrupt_main).start()
-    else:
-        sys.__unraisablehook__(lost)
-
-
-def _fail(text: str) -> int:
-    sys.stderr.write(f"simeval: {' '.join(text.split())}\n")
-    return 2
+    """Entry point. Does not return: see `simeval.cli_process.leave`."""
+    leave(command(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """The verb that measures offline drift."""
 
-import json
 from typing import Annotated, Any
 
 import typer
 
 from simeval.audit_config import AuditConfig, audit_from_mapping
 from simeval.cli_numerics import enter_numerics
-from simeval.cli_options import ConfigFile, settings, with_config_options
+from simeval.cli_options import AsJson, ConfigFile, settings, with_config_options
+from simeval.json_output import emit
 
 audits = typer.Typer()
 
@@ -19,7 +19,7 @@ def audit(
         str | None, typer.Argument(metavar="RUN", help="Run folder whose clean episodes give the frames.")
     ] = None,
     config: ConfigFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for machines instead of text for people.")] = False,
+    as_json: AsJson = False,
     **flags: Any,
 ) -> None:
     """Measure how far perturbations move the predicted action on single frames. The same command resumes."""
@@ -34,7 +34,6 @@ def audit(
     progress: AuditProgress = JsonLines() if as_json else LiveBar(console) if console.is_terminal else Lines(console)
     done = api.audit(wanted, progress)
     if as_json:
-        summary = {"event": "summary", "folder": str(done.folder), **api.summarise_audit(done)}
-        print(json.dumps(summary, allow_nan=False))
+        emit({"event": "summary", "folder": str(done.folder), **api.summarise_audit(done)})
     else:
         api.print_audit(console, done)

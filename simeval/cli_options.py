@@ -11,7 +11,16 @@ import typer
 
 from simeval.config import flag, load_yaml
 from simeval.errors import ConfigError
+from simeval.json_output import divert
 
+
+def _divert(value: bool) -> bool:
+    if value:
+        divert()
+    return value
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of text for people.", callback=_divert)]
 ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file with the same options; flags win.")]
 
 

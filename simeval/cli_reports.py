@@ -1,6 +1,5 @@
 """The verbs that look at finished runs together: correlation with drift, comparison of two policies, the report."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simeval.cli_options import AsJson
 from simeval.errors import ConfigError
+from simeval.files import refuse_link_out
+from simeval.json_output import emit
 
 if TYPE_CHECKING:
     from simeval.audit.base import DriftRow
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 reports = typer.Typer()
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of text for people.")]
 RUN = typer.Argument(metavar="RUN", help="Run folder.")
 Plugins = Annotated[list[str] | None, typer.Option("--plugin", help="Plugin that a run was made with; repeatable.")]
 COMPARISON_SCHEMA = 1
@@ -39,7 +40,7 @@ def compare(
 
     found = compare_runs(Run.load(a), Run.load(b), _drift_of_both((a, b), (audit_a, audit_b)))
     if as_json:
-        print(json.dumps({"schema_version": COMPARISON_SCHEMA, **asdict(found)}, allow_nan=False))
+        emit({"schema_version": COMPARISON_SCHEMA, **asdict(found)})
         return
     print_comparison(Console(), found)
 
@@ -65,7 +66,7 @@ def correlate(
     found = findings.correlate(run, Audit.load(Path(audit) if audit else run.folder / findings.AUDIT))
     policy = str(run.manifest["identity"]["policy"]["name"])
     if as_json:
-        print(json.dumps(correlation_record([(policy, result) for result in found]), allow_nan=False))
+        emit(correlation_record([(policy, result) for result in found]))
         return
     console = Console()
     for result in found:
@@ -90,6 +91,8 @@ def report(
 
     if out is None and len(folders) > 1:
         raise ConfigError("--out: name the folder to write a report of several runs to")
+    if out is None:
+        refuse_link_out(Path(folders[0]), "report")
     target = Path(out) if out else Path(folders[0]) / "report"
     refuse_unwritable(target)
     runs = [Run.load(name) for name in folders]

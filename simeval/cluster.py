@@ -10,6 +10,7 @@ from typing import Any
 
 from envs import numerics
 from simeval.errors import ConfigError, first_line
+from simeval.local_ray import LOOPBACK, claim, clear_away, keep_token_private, loopback_only
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 """Two busy processes with two threads each are several times slower than with one, and round differently."""
@@ -54,16 +55,42 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
             os.environ.update(ONE_THREAD | _KNOCK_OFTEN)
             # One process waits for each CPU of Ray's from the start; those beyond the workers would be for nothing.
             own = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 200_000_000}
+            clear_away()
+            keep_token_private()
             # Without "local" Ray would join whatever cluster happens to run on this machine, or RAY_ADDRESS names.
-            with without_dashboard():
-                ray.init(address="local", **own, **quiet)
+            with without_dashboard(), loopback_only():
+                ray.init(address="local", _node_ip_address=LOOPBACK, **own, **quiet)
+            claim(Path(ray._private.worker._global_node.get_session_dir_path()))
     except Exception as error:  # noqa: BLE001  on a machine that is too busy Ray raises a bare Exception
         what = f"--ray-address {address}" if address else "Ray does not start here (--workers 0 does without)"
-        raise ConfigError(f"{what}: {first_line(error)}") from None
+        raise ConfigError(f"{what}: {_reason(error)}") from None
     try:
         yield
     finally:
-        ray.shutdown()
+        if address is None and is_gone():
+            # To say good-bye, Ray would wait for a minute, and then end this process.
+            ray._private.worker._global_node.kill_all_processes(check_alive=False, allow_graceful=False)
+        else:
+            ray.shutdown()
+
+
+def _reason(error: Exception) -> str:
+    name = str(getattr(error, "filename", None) or "")
+    if isinstance(error, OSError) and name.startswith(str(Path.home())):
+        return f"{name}: {error.strerror or error}; set HOME to a folder that can be written"
+    return first_line(error)
+
+
+def is_gone() -> bool:
+    """Whether the process that holds this Ray cluster together (GCS) answers no more. Ray itself says so after 60 s."""
+    import ray
+
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError:
+        return True
+    return False
 
 
 class _AsHere(list[str]):

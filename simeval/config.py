@@ -27,9 +27,36 @@ PLANNED = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "repe
 """Settings that act through the list of episodes alone: however they are worded, equal lists are equal runs."""
 
 
-def option(default: Any, text: str, *, changes_results: bool = False, choices: tuple[str, ...] = ()) -> Any:
-    """A field of a configuration: its default, its help text, and whether other values give other rows."""
-    metadata = {"help": text, "changes_results": changes_results, "choices": choices}
+MAX_STEPS = 1000
+"""Most actions of a chunk: the longest step limit of a protocol is shorter."""
+MAX_SEED = 2**63 - 1
+MAX_REPEATS = 10_000
+MAX_BATCH = 4096
+MAX_SECONDS = 7 * 24 * 3600
+MAX_WORKERS = 100_000
+"""In a cluster: more than the largest have CPUs."""
+MAX_WORKERS_HERE = 1024
+"""On this machine, where each is a process from the start."""
+
+
+def option(
+    default: Any,
+    text: str,
+    *,
+    changes_results: bool = False,
+    choices: tuple[str, ...] = (),
+    between: tuple[int, int] | None = None,
+) -> Any:
+    """A field of a configuration: its default, its help text, and whether other values give other rows.
+
+    Args:
+        default: its default.
+        text: its help text.
+        changes_results: whether other values give other rows.
+        choices: the words it may be, if they are few.
+        between: the smallest and the largest number it may be.
+    """
+    metadata = {"help": text, "changes_results": changes_results, "choices": choices, "between": between}
     return field(default=default, metadata=metadata)
 
 
@@ -52,13 +79,16 @@ class EvalConfig:
         changes_results=True,
     )
     n_action_steps: int | None = option(
-        None, "Actions executed per predicted chunk.  [default: the checkpoint's]", changes_results=True
-    )
+        None, "Actions executed per predicted chunk.  [default: the checkpoint's]", changes_results=True,
+        between=(1, MAX_STEPS),
+    )  # fmt: skip
     protocol: str = option(
         "openvla", "Step limits, settling, resolution and seeds.", changes_results=True, choices=tuple(PROTOCOLS)
     )
-    seed: int = option(0, "Root of all random streams of the run.", changes_results=True)
-    repeats: int = option(1, "Policy-sampling repeats of every episode.", changes_results=True)
+    seed: int = option(0, "Root of all random streams of the run.", changes_results=True, between=(0, MAX_SEED))
+    repeats: int = option(
+        1, "Policy-sampling repeats of every episode.", changes_results=True, between=(1, MAX_REPEATS)
+    )
     assets: str | None = option(
         None,
         "Scenes: bundled, official (SIMEVAL_LIBERO_ASSETS, the cache, the hub), hub, or PATH.  "
@@ -73,7 +103,7 @@ class EvalConfig:
     )
     batch_size: int | None = option(
         None, "Fixed inference batch; numbers of different sizes differ at 1e-6.  [default: 1; 8 on a GPU]",
-        changes_results=True,
+        changes_results=True, between=(1, MAX_BATCH),
     )  # fmt: skip
     dtype: Literal["bfloat16"] | None = option(
         None, "Matrix products of the policy's network in bfloat16: faster, slightly other actions.  "
@@ -84,7 +114,14 @@ class EvalConfig:
         "portable", "portable: the same rows on every x86-64-v3 processor; native: the fastest kernels of this one.",
         changes_results=True, choices=MODES,
     )  # fmt: skip
-    workers: int | None = option(None, "Rollout workers; 0 runs in this process.  [default: one per core]")
+    workers: int | None = option(
+        None, "Rollout workers; 0 runs in this process.  [default: one per core]", between=(0, MAX_WORKERS)
+    )
+    episode_timeout: int | None = option(
+        None,
+        "Seconds after which an episode is stopped and becomes an error row.  [default: none]",
+        between=(1, MAX_SECONDS),
+    )
     ray_address: str | None = option(None, "Address of a Ray cluster, or auto.  [default: start Ray here]")
     plugin: tuple[str, ...] = option(
         (),
@@ -104,18 +141,15 @@ class EvalConfig:
             raise ConfigError(f"--suite: name at least one of {', '.join(SUITES)}")
         if len(set(self.suite)) < len(self.suite):
             raise ConfigError(f"--suite: given twice: {', '.join(self.suite)}")
-        _at_least("repeats", self.repeats, 1)
-        _at_least("workers", self.workers, 0)
-        _at_least("n_action_steps", self.n_action_steps, 1)
-        _at_least("batch_size", self.batch_size, 1)
+        check_ranges(self)
+        if self.workers and not self.ray_address:
+            within("--workers", self.workers, 0, MAX_WORKERS_HERE)
         if self.video not in ("none", "failures") and self.traces != "all":
             raise ConfigError(f"--video {self.video}: needs --traces all, not {self.traces}")
         if self.video == "failures" and self.traces == "none":
             raise ConfigError("--video failures: needs --traces all or failures")
         # A run may be resumed from another folder.
         object.__setattr__(self, "plugin", tuple(str(Path(path).expanduser().absolute()) for path in self.plugin))
-        if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"--seed {self.seed}: must be in [0, 2**63)")
 
     @property
     def policy_name(self) -> str:
@@ -151,9 +185,27 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _at_least(name: str, value: int | None, lowest: int) -> None:
-    if value is not None and value < lowest:
-        raise ConfigError(f"{flag(name)} {value}: must be at least {lowest}")
+def within(name: str, value: int, low: int, high: int) -> None:
+    """Check the value of an option.
+
+    Raises:
+        ConfigError: it is not in `low`..`high`.
+    """
+    if not low <= value <= high:
+        shown = str(value) if abs(value) < 10**20 else f"{str(value)[:20]}..."
+        raise ConfigError(f"{name} {shown}: must be in [{low}, {'2**63)' if high == MAX_SEED else f'{high}]'}")
+
+
+def check_ranges(config: Any) -> None:
+    """Check every number of a configuration whose fields are made by `option`.
+
+    Raises:
+        ConfigError: one is outside its range.
+    """
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if item.metadata["between"] and value is not None:
+            within(flag(item.name), value, *item.metadata["between"])
 
 
 def flag(name: str) -> str:

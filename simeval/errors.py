@@ -1,4 +1,4 @@
-"""The two kinds of failure a run knows."""
+"""The kinds of failure a run knows, and how an exception of foreign code becomes a line of text."""
 
 from typing import Literal
 
@@ -7,6 +7,10 @@ Phase = Literal["build", "reset", "observe", "perturb", "policy", "step", "worke
 
 class ConfigError(Exception):
     """The request cannot be carried out as asked. One line for the user; the command line exits with code 2."""
+
+
+class RunError(Exception):
+    """The run cannot go on, though nothing was wrong with the request. One line; the command line exits with code 1."""
 
 
 class EpisodeError(Exception):
@@ -24,14 +28,33 @@ class EpisodeError(Exception):
         return EpisodeError, (self.phase, str(self))  # the default would call the constructor with the text alone
 
 
-def error_line(error: Exception) -> str:
-    """An exception as one line for an `error` row, at most 500 characters."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+def ends_process(error: BaseException) -> bool:
+    """Whether an exception asks this process to end: Ctrl-C, or what Ray raises in a worker that gets a SIGTERM.
+
+    Anything else that foreign code raises, `SystemExit` and bare `BaseException` included, is a fault of that code.
+    """
+    asked_by_ray = isinstance(error, SystemExit) and "ray_terminate_msg" in vars(error)
+    return asked_by_ray or isinstance(error, KeyboardInterrupt)
 
 
-def first_line(error: Exception) -> str:
+def said(error: BaseException) -> str:
+    """The text of an exception; empty if it breaks while it is asked for it."""
+    try:
+        return str(error)
+    except BaseException as broken:
+        if isinstance(broken, KeyboardInterrupt):
+            raise
+        return ""
+
+
+def error_line(error: BaseException) -> str:
+    """An exception as one line for an `error` row, at most 500 characters; its type alone if it has no text."""
+    return " ".join(f"{type(error).__name__}: {said(error)}".split())[:500].removesuffix(":")
+
+
+def first_line(error: BaseException) -> str:
     """The first line of an exception's text that says something; its type if none does."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return next((line.strip() for line in said(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:

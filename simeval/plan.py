@@ -54,6 +54,7 @@ def make_plan(config: EvalConfig) -> Plan:
     plugins.load(plugins.read(config.plugin))
     conditions = _conditions(config.perturb)
     names = tuple(str(condition) for condition in conditions)  # one text for all of a condition's episodes
+    _refuse_endless(config, len(conditions))
     protocol = PROTOCOLS[config.protocol]
     episodes: list[EpisodeSpec] = []
     notes: list[str] = []
@@ -66,7 +67,8 @@ def make_plan(config: EvalConfig) -> Plan:
     for suite in config.suite:
         limits = protocol.limits[suite]
         numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")
-        refusals = {name: _refusals(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
+        with plugins.limited(config.plugin):
+            refusals = {name: _refusals(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
         notes += [_note(suite, condition, found) for condition, found in refusals.items() if found]
         episodes += [
             EpisodeSpec(
@@ -121,6 +123,27 @@ def _check_all_run(conditions: tuple[Condition, ...], episodes: list[EpisodeSpec
         if condition not in planned and episodes:
             note = next(note for note in notes if note.startswith(f"{condition}: "))
             raise ConfigError(f"--perturb {note}; no task is left")
+
+
+MAX_EPISODES = 2_000_000
+"""Most planned episodes. A million take the plan half a minute and half a gigabyte; a run of more is many runs."""
+
+
+def _refuse_endless(config: EvalConfig, conditions: int) -> None:
+    """Refuse a plan that would take for ever to write down.
+
+    Raises:
+        ConfigError: it has too many episodes.
+    """
+    total = sum(
+        len(parse_indices(config.tasks, len(tasks(suite)), "tasks"))
+        * len(parse_indices(config.init_states, INIT_STATES, "init_states"))
+        * config.repeats
+        * conditions
+        for suite in config.suite
+    )
+    if total > MAX_EPISODES:
+        raise ConfigError(f"{total} episodes: a run has at most {MAX_EPISODES}; ask for fewer repeats or conditions")
 
 
 STEP_SECONDS = {"toy": 0.0008, "libero": 0.012}

@@ -6,16 +6,21 @@ A plugin is code, and a run folder or a recipe may be a stranger's: neither has 
 names in the command at hand is, and for a run that exists only the text that it was made with.
 """
 
+import contextlib
 import hashlib
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from perturbations.base import axes, unregister_all_but
-from simeval.errors import ConfigError, error_line
+from simeval.errors import ConfigError, ends_process, error_line
+from simeval.watch import Overdue, time_limit
+
+SECONDS = 60.0
+"""How long a plugin may take to run, and its axes to say which tasks they are for. Ours; torch is imported in 20."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,20 @@ def _last_seen(manifest: Mapping[str, Any], name: str) -> str:
     return next((path for path in paths if Path(path).name == name), name)
 
 
+@contextlib.contextmanager
+def limited(paths: Sequence[str]) -> Iterator[None]:
+    """A time limit for what asks the axes of plugins; none where there are no plugins.
+
+    Raises:
+        ConfigError: it took too long.
+    """
+    try:
+        with time_limit(SECONDS if paths else None, "axes only say which tasks they are for"):
+            yield
+    except Overdue as error:
+        raise ConfigError(f"--plugin {', '.join(paths)}: {error}") from None
+
+
 def load(plugins: Sequence[Plugin]) -> None:
     """Register the axes of plugins in this process; those that are there already stay.
 
@@ -120,18 +139,19 @@ def _execute(plugin: Plugin) -> None:
     known = {info.name for info in axes()}
     sys.modules[plugin.module] = module  # dataclasses and pickle look it up there
     try:
-        exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
+        with time_limit(SECONDS, "a plugin only declares axes"):
+            exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
         if {info.name for info in axes()} == known:
             raise ConfigError(f"--plugin {plugin.path}: it registers no axis; decorate a function with register(...)")
     except BaseException as error:
         del sys.modules[plugin.module]
         unregister_all_but(known)
-        if isinstance(error, Exception) and not isinstance(error, ConfigError):
-            raise ConfigError(f"--plugin {plugin.path}: {error_line(error)}{_line(error, plugin.path)}") from None
-        raise
+        if isinstance(error, ConfigError) or ends_process(error):
+            raise
+        raise ConfigError(f"--plugin {plugin.path}: {error_line(error)}{_line(error, plugin.path)}") from None
 
 
-def _line(error: Exception, path: str) -> str:
+def _line(error: BaseException, path: str) -> str:
     """Where in the plugin an error was raised."""
     found, trace = None, error.__traceback__
     while trace is not None:

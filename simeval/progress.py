@@ -4,8 +4,6 @@ Success rates are taken over each task's longest finished prefix of the plan, ne
 successes end sooner than failures, so the first finished episodes look better than the run will be.
 """
 
-import json
-import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from simeval.json_output import emit
 from simeval.plan import Plan
 from simeval.types import EpisodeResult, EpisodeSpec
 
@@ -189,15 +188,11 @@ class JsonProgress:
 
     def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
         """See `Progress`."""
-        self._emit({"event": "start", "episodes": len(plan.episodes), "finished": len(finished), "note": note})
+        emit({"event": "start", "episodes": len(plan.episodes), "finished": len(finished), "note": note})
 
     def update(self, result: EpisodeResult) -> None:
         """See `Progress`."""
-        self._emit({"event": "episode", **result.row()})
+        emit({"event": "episode", **result.row()})
 
     def stop(self) -> None:
         """See `Progress`."""
-
-    def _emit(self, event: dict[str, object]) -> None:
-        sys.stdout.write(json.dumps(event, allow_nan=False) + "\n")
-        sys.stdout.flush()

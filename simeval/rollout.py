@@ -12,7 +12,7 @@ from envs.base import ACTION_SIZE, Env, StepResult
 from envs.suites import tasks
 from perturbations.base import Infeasible
 from perturbations.spec import parse
-from simeval.errors import ConfigError, EpisodeError
+from simeval.errors import ConfigError, EpisodeError, ends_process
 from simeval.instructions import goals_told, language_context, tell
 from simeval.interventions import Interventions
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
@@ -23,16 +23,29 @@ from simeval.tally import Tally
 from simeval.types import EpisodeResult, EpisodeSpec
 
 
-def run_episode(spec: EpisodeSpec, env: Env, policy: Policy, recorder: Recorder) -> EpisodeResult:
-    """Roll the policy out once. Never raises for what happens inside: a crash is an `error` row, not a failed trial."""
-    tally = Tally(spec)
+def run_episode(
+    spec: EpisodeSpec, env: Env, policy: Policy, recorder: Recorder, tally: Tally | None = None
+) -> EpisodeResult:
+    """Roll the policy out once. Never raises for what happens inside: a crash is an `error` row, not a failed trial.
+
+    Args:
+        spec: the episode.
+        env: the built scene of its task.
+        policy: what acts.
+        recorder: is given every chunk.
+        tally: the episode's books, for somebody who looks at them meanwhile.
+    """
+    tally = tally or Tally(spec)
     try:
         return _run(tally, env, policy, recorder)
     except ConfigError:
         raise  # the request itself cannot be carried out; every further episode would say the same
     except Infeasible as reason:
         return tally.infeasible(reason)
-    except Exception as error:  # noqa: BLE001  user policies, user environments and simulators raise anything
+    except BaseException as error:
+        # User policies, user environments and simulators raise anything, also what would end this process.
+        if ends_process(error):
+            raise
         return tally.broken(error)
 
 
@@ -96,12 +109,12 @@ def _parts(actions: NDArray[np.float32], start: int, stops: frozenset[int]) -> l
 
 
 def _checked(answer: ActionChunk, size: int) -> ActionChunk:
-    kind = np.asarray(answer).dtype
-    if kind.kind not in "fiu":
-        raise EpisodeError("policy", f"it returned actions of type {kind}, not real numbers")
+    given = np.asarray(answer)
+    if given.dtype.kind not in "biufV":  # NumPy would drop an imaginary part, and read numbers out of text
+        raise EpisodeError("policy", f"it returned actions of type {given.dtype}, not real numbers")
     # A copy: a policy may write its next answer into the same array, and other precisions would not replay exactly.
     with np.errstate(over="ignore"):
-        chunk = np.array(answer, np.float32)
+        chunk = np.array(given, np.float32)
     if chunk.ndim != 2 or chunk.shape[0] < size or chunk.shape[1] != ACTION_SIZE:
         raise EpisodeError(
             "policy", f"it returned an action chunk of shape {chunk.shape}, not (>={size}, {ACTION_SIZE})"

@@ -23,14 +23,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from simeval import kernels
-from simeval.cluster import process_environment
-from simeval.errors import ConfigError, first_line
+from simeval.cluster import is_gone, process_environment
+from simeval.errors import ConfigError, RunError, first_line
 from simeval.nodes import NodeFacts, Nodes, cannot_ask, needs_of
+from simeval.notices import Whereabouts, read
 from simeval.policies.base import PolicySpec
 from simeval.policies.registry import PolicyChoice
+from simeval.policies.server import RemotePolicy
 from simeval.schedule import Queue
 from simeval.types import EpisodeResult, EpisodeSpec
-from simeval.worker import EpisodeWorker, Finished, Place, RemoteWorker, WorkerFacts, WorkerSetup
+from simeval.watch import Silence, reminding
+from simeval.worker import TIMEOUT, EpisodeWorker, Finished, Place, RemoteWorker, WorkerFacts, WorkerSetup
 
 ATTEMPTS = 3
 """How many workers an episode may kill before it counts as an error, and how many may die in a row as they start."""
@@ -38,7 +41,11 @@ ATTEMPTS = 3
 _PATIENCE = 60.0
 """Seconds without any worker after which a person is told what the run is waiting for."""
 _GLANCE = 5.0
-"""Seconds between looks at which nodes are alive."""
+"""Seconds between looks at which nodes are alive, and which episodes take too long."""
+_MISSES = 8
+"""Looks in a row at which a cluster's central process may be missing."""
+_TOLD = 3
+"""Of how many episodes at most a person is told what they are doing."""
 
 _log = logging.getLogger("simeval")
 
@@ -69,8 +76,12 @@ class SerialRunner:
 
     def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
         """See `Runner`."""
-        for spec in episodes:
-            yield (self._worker.run(spec),)
+        silence = Silence()
+        with reminding(silence, lambda: str(self._worker.where() or "it is being written")):
+            for spec in episodes:
+                finished = self._worker.run(spec)
+                silence.heard()
+                yield (finished,)
 
 
 @dataclass(eq=False, slots=True)
@@ -83,6 +94,7 @@ class _Worker:
         slot: which of the node's workers it is.
         loaded: whether it has its policy.
         running: the episode in flight.
+        since: when it was sent there (monotonic clock, s).
         last: the one before, whose scene it has built.
     """
 
@@ -91,6 +103,7 @@ class _Worker:
     slot: int = 0
     loaded: bool = False
     running: EpisodeSpec | None = None
+    since: float = 0.0
     last: EpisodeSpec | None = None
 
 
@@ -136,7 +149,10 @@ class RayRunner:
         self._queue = Queue(())
         self._deaths: dict[EpisodeSpec, list[str]] = {}
         self._looked = self._worked = time.monotonic()
+        self._timeout, self._silence = setup.timeout, Silence()
+        self._glance = _GLANCE if setup.timeout is None else min(_GLANCE, setup.timeout / 2)
         self._finished: list[Finished] = []
+        self._missed = 0
         for _ in range(self._wanted):
             self._start()
 
@@ -149,6 +165,7 @@ class RayRunner:
     def run(self, episodes: Sequence[EpisodeSpec]) -> Generator[Sequence[Finished]]:
         """See `Runner`."""
         self._queue, left = Queue(episodes), len(episodes)
+        self._silence.heard()
         self._hand_out()
         while left:
             try:
@@ -156,22 +173,27 @@ class RayRunner:
             finally:
                 finished, self._finished = self._finished, []
                 if finished:
+                    self._silence.heard()
                     left -= len(finished)
                     yield finished
 
     def _listen(self) -> None:
         """Wait a while for news and act on all there are."""
         with contextlib.suppress(queue.Empty):
-            first = self._news.get(timeout=_GLANCE)
+            first = self._news.get(timeout=self._glance)
             first()
             for _ in range(self._news.qsize()):  # not until there are none: fast workers send without end
                 self._news.get_nowait()()
-        if time.monotonic() - self._looked > _GLANCE:
+        if time.monotonic() - self._looked > self._glance:
             self._look_around()
 
     def _look_around(self) -> None:
         """Try again what did not start, and tell a person what became of the cluster."""
         self._looked = time.monotonic()
+        self._missed = self._missed + 1 if is_gone() else 0
+        # A cluster's may be started again elsewhere; Ray waits for it for a minute.
+        if self._missed and (self._nodes is None or self._missed > _MISSES):
+            raise RunError("Ray's central process (GCS) is gone")
         for _ in range(self._wanted - len(self._workers)):
             self._start()
         if self._nodes:
@@ -183,6 +205,33 @@ class RayRunner:
         elif self._looked - self._worked > _PATIENCE:
             self._worked = self._looked
             _log.warning("simeval: no worker is running; %s%s", _free(), self._trouble)
+        self._look_at_episodes()
+
+    def _look_at_episodes(self) -> None:
+        """Stop episodes that take too long, and tell a person what the others do if none finishes."""
+        busy = [(worker, worker.running) for worker in self._workers if worker.running]
+        busy.sort(key=lambda pair: pair[0].since)
+        for worker, spec in busy:
+            if self._timeout is not None and self._looked - worker.since > self._timeout:
+                self._stop(worker, spec)
+        quiet = self._silence.lasted()
+        if quiet is not None and busy:
+            _log.warning("simeval: no episode has finished for %d s; %d are running", quiet, len(busy))
+            for worker, spec in busy[:_TOLD]:
+                where = _where(worker) or f"{spec.id} is somewhere; its worker does not say"
+                _log.warning("simeval: %s, since %d s", where, self._looked - worker.since)
+
+    def _stop(self, worker: _Worker, spec: EpisodeSpec) -> None:
+        """An episode takes too long: its worker is killed, and the policy's servers if it waits for one of them."""
+        text = f"Overdue: it took longer than {self._timeout:g} s ({TIMEOUT}); its worker was killed"
+        where = _where(worker)
+        phase, steps = (where.phase, where.steps) if where else ("worker", 0)
+        if phase == "policy" and isinstance(self._setup.policy, RemotePolicy):
+            self._setup.policy.restart()
+        worker.running = None
+        self._finished.append(Finished(EpisodeResult(spec, "error", steps, error_phase=phase, error_text=text)))
+        self._replace(worker)
+        self._hand_out()
 
     def _ask(self, reply: Any, then: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
         """Call back in `_listen` with what a remote call answers."""
@@ -266,6 +315,7 @@ class RayRunner:
             worker.running = self._queue.take(worker.last)
             if worker.running is None:
                 return
+            worker.since = time.monotonic()
             self._idle.pop()
             self._run(worker, worker.running)
 
@@ -349,6 +399,12 @@ def _other_policy(there: PolicySpec, elsewhere: PolicySpec) -> str | None:
 def _broken(spec: EpisodeSpec, error: Exception) -> EpisodeResult:
     reason = first_line(error)
     return EpisodeResult(spec, "error", error_phase="worker", error_text=f"broke {ATTEMPTS} workers: {reason[:300]}")
+
+
+def _where(worker: _Worker) -> Whereabouts | None:
+    """What a worker wrote about the episode that it runs."""
+    note = read(worker.actor._actor_id.hex())
+    return note if note and worker.running and note.id == worker.running.id else None
 
 
 def _free() -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from envs.base import Env, Goal, StepResult
 from perturbations.base import CAMERAS, ImageDifference, Instruction
 from perturbations.condition import Condition, Term
-from simeval.errors import Phase, error_line
+from simeval.errors import EpisodeError, Phase, error_line, said
 from simeval.interventions import Interventions
 from simeval.mishaps import Extremes, mishaps
 from simeval.senses import Senses
@@ -137,14 +137,14 @@ class Tally:
 
     def infeasible(self, reason: Exception) -> EpisodeResult:
         """The row of an episode whose condition cannot be applied to it."""
-        text = " ".join(str(reason).split())[:500]
+        text = " ".join(said(reason).split())[:500]
         return EpisodeResult(
             self.spec, "infeasible", steps=self.steps, error_text=text, timings=self._timings(), flags=("infeasible",)
         )
 
-    def broken(self, error: Exception) -> EpisodeResult:
+    def broken(self, error: BaseException) -> EpisodeResult:
         """The row of an episode that could not come to its end."""
-        phase: Phase = getattr(error, "phase", self.current)
+        phase = error.phase if isinstance(error, EpisodeError) else self.current
         return EpisodeResult(self.spec, "error", steps=self.steps, error_phase=phase, error_text=error_line(error))
 
     def _timings(self) -> Timings:

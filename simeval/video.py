@@ -9,8 +9,8 @@ Non-obvious behaviour:
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +20,21 @@ from envs.build import EnvCache
 from envs.suites import tasks
 from perturbations.spec import parse
 from simeval import plugins
+from simeval.config import within
 from simeval.errors import ConfigError, nearest
+from simeval.files import refuse_link_out, whole_file
 from simeval.recorders import Trace
 from simeval.seeding import PairStreams
 from simeval.senses import first_masks
 from simeval.store import Run, trace_path
 from simeval.types import CLEAN, EpisodeResult
 
+MAX_VIDEOS = 1_000_000
 SELECTIONS = ("all", "failures", "successes", "flips")
 CAPTION = 64
 """Height of the text above the pictures (px)."""
+QUALITY = "15"
+"""Constant rate factor of H.264, 0 (lossless) to 51: small text stays legible."""
 HOLD = 12
 """Frames that the last picture stays."""
 
@@ -63,8 +68,7 @@ class Selection:
             raise ConfigError(f"--camera: no '{self.camera}'{nearest(self.camera, (*CAMERAS, 'both'))}")
         if not 64 <= self.size <= 1024 or self.size % 2:
             raise ConfigError(f"--size {self.size}: must be an even number in [64, 1024]")
-        if self.limit < 1:
-            raise ConfigError(f"--limit {self.limit}: must be at least 1")
+        within("--limit", self.limit, 1, MAX_VIDEOS)
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -80,6 +84,7 @@ def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
     """
     from simeval.api import assets_of, refuse_undrawable
 
+    refuse_link_out(run.folder, "videos")
     chosen, own = select(run, wanted), plugins.named_again(run.folder, run.manifest, wanted.plugins)
     assets = assets_of(run)
     refuse_undrawable()
@@ -134,26 +139,41 @@ def select(run: Run, wanted: Selection) -> list[EpisodeResult]:
 
 
 def _render(run: Run, arms: Sequence[EpisodeResult], scenes: Sequence[EnvCache], wanted: Selection) -> Path:
-    import imageio.v2 as imageio
-
     result = arms[-1]
     strips = [_frames(run, arm, envs, wanted) for arm, envs in zip(arms, scenes, strict=False)]
     path = run.folder / "videos" / f"{result.spec.id.replace('/', '_')}{'_compare' if len(arms) > 1 else ''}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.part.mp4")
-    writer: Any = imageio.get_writer(
-        partial, fps=CONTROL_HZ, codec="libx264", pixelformat="yuv420p", macro_block_size=2, quality=7
-    )
-    with writer:
-        last = [next(strip) for strip in strips]
-        held = 0
-        while held <= HOLD:
-            writer.append_data(np.concatenate(last, axis=1))
-            following = [next(strip, None) for strip in strips]
-            held = 0 if any(frame is not None for frame in following) else held + 1
-            last = [old if new is None else new for old, new in zip(last, following, strict=True)]
-    partial.replace(path)
+    with whole_file(path) as partial:
+        _encode(_side_by_side(strips), partial)
     return path
+
+
+def _side_by_side(strips: Sequence[Iterator[NDArray[np.uint8]]]) -> Iterator[NDArray[np.uint8]]:
+    """The frames of all arms until the longest has ended; the last ones stay for a while."""
+    last = [next(strip) for strip in strips]
+    held = 0
+    while held <= HOLD:
+        yield np.concatenate(last, axis=1)
+        following = [next(strip, None) for strip in strips]
+        held = 0 if any(frame is not None for frame in following) else held + 1
+        last = [old if new is None else new for old, new in zip(last, following, strict=True)]
+
+
+def _encode(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
+    """Write frames of one size, `uint8[H, W, 3]`, as H.264 that browsers play.
+
+    Raises:
+        OSError: the file cannot be written to its end.
+    """
+    import av
+
+    first = next(frames)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=CONTROL_HZ, options={"crf": QUALITY})
+        stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
+        for frame in chain([first], frames):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        file.mux(stream.encode(None))
 
 
 def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) -> Iterator[NDArray[np.uint8]]:

@@ -8,13 +8,19 @@ from envs.build import EnvCache
 from envs.opengl import take_device
 from simeval import kernels
 from simeval.cluster import ONE_THREAD
-from simeval.errors import ConfigError, error_line
+from simeval.errors import ConfigError, ends_process, error_line
+from simeval.notices import AFTER, Whereabouts, keep_writing
 from simeval.plugins import Plugin, load
 from simeval.policies.base import Policy, PolicySpec
 from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.recorders import PackedTrace, Trace, TraceRecorder
 from simeval.rollout import run_episode
+from simeval.tally import Tally
 from simeval.types import EpisodeResult, EpisodeSpec
+from simeval.watch import time_limit
+
+TIMEOUT = "--episode-timeout"
+"""What an episode exceeds that takes too long."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +32,14 @@ class WorkerSetup:
         assets: LIBERO's asset folder, if any LIBERO suite is asked for.
         traces: `all`, `failures` or `none`.
         plugins: axes of the user's own.
+        timeout: seconds that an episode may take; `None` for as long as it likes.
     """
 
     policy: PolicyChoice | Policy
     assets: Path | None
     traces: str
     plugins: tuple[Plugin, ...] = ()
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,31 +79,58 @@ class EpisodeWorker:
         threadpool_limits(1)
         load(setup.plugins)
         self._setup = setup
-        self._policy = load_policy(setup.policy) if isinstance(setup.policy, PolicyChoice) else setup.policy
+        self._policy = _loaded(setup.policy) if isinstance(setup.policy, PolicyChoice) else setup.policy
         self._envs = EnvCache(setup.assets)
+        self._tally: Tally | None = None
 
     def facts(self) -> "WorkerFacts":
         """What the loaded policy says of itself, and the kernels in use here."""
         return WorkerFacts(self._policy.spec, kernels.of_simulation())
 
+    def where(self) -> Whereabouts | None:
+        """What the running episode is doing; `None` between two. May be asked from another thread."""
+        tally = self._tally
+        return Whereabouts(tally.spec.id, tally.current, tally.steps) if tally else None
+
     def run(self, spec: EpisodeSpec) -> Finished:
-        """Run one episode.
+        """Run one episode; one that takes longer than it may is an error row.
 
         Raises:
             ConfigError: no episode can run like this.
         """
+        self._tally = tally = Tally(spec, current="build")
         recorder = TraceRecorder()
         try:
-            env = self._envs.get(spec.suite, spec.task, spec.resolution)
+            with time_limit(self._setup.timeout, TIMEOUT):
+                env = self._envs.get(spec.suite, spec.task, spec.resolution)
+                result = run_episode(spec, env, self._policy, recorder, tally)
+            keep = self._setup.traces == "all" or (self._setup.traces == "failures" and result.outcome == "failure")
+            if result.outcome != "error":
+                return Finished(result, recorder.trace() if keep else None)
+            self._envs.discard()
         except ConfigError:
             raise
-        except Exception as error:  # noqa: BLE001  simulators and users' environments raise anything
-            return Finished(EpisodeResult(spec, "error", error_phase="build", error_text=error_line(error)))
-        result = run_episode(spec, env, self._policy, recorder)
-        if result.outcome == "error":
-            self._envs.discard()
-        keep = self._setup.traces == "all" or (self._setup.traces == "failures" and result.outcome == "failure")
-        return Finished(result, recorder.trace() if keep else None)
+        except BaseException as error:  # simulators and users' environments raise anything
+            if ends_process(error):
+                raise
+            result = tally.broken(error)
+        finally:
+            self._tally = None
+        return Finished(result)
+
+
+def _loaded(choice: PolicyChoice) -> Policy:
+    """A policy; whatever its code raises is said in one line.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    try:
+        return load_policy(choice)
+    except BaseException as error:
+        if isinstance(error, ConfigError) or ends_process(error):
+            raise
+        raise ConfigError(f"--policy {choice.name}: it does not load: {error_line(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +163,10 @@ class RemoteWorker:
         """Load the policy: what the worker is then, or why it cannot be loaded."""
         take_device(place.slot)
         try:
-            self._worker = EpisodeWorker(replace(self._setup, assets=place.assets))
+            # Here it is the driver that stops what takes too long: it kills the process.
+            self._worker = EpisodeWorker(replace(self._setup, assets=place.assets, timeout=None))
+            # In time for whoever stops it.
+            keep_writing(self._worker.where, AFTER if self._setup.timeout is None else self._setup.timeout / 2)
             return self._worker.facts()
         except ConfigError as error:
             return str(error)

@@ -3,13 +3,11 @@
 import contextlib
 import io
 import json
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from unittest.mock import patch
 
 from envs.suites import PROTOCOLS
-from simeval.cli import main
+from simeval.cli import command
 from simeval.config import EvalConfig
 from simeval.recorders import Trace, TraceRecorder
 from simeval.rollout import run_episode
@@ -70,17 +68,8 @@ class Called:
 def call(*argv: object) -> Called:
     """`simeval ARGV` in this process."""
     out, err = io.StringIO(), io.StringIO()
-    code = None
-    with (
-        patch.object(sys, "argv", ["simeval", *map(str, argv)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-    assert isinstance(code, int)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command([*map(str, argv)])
     return Called(code, out.getvalue(), err.getvalue())
 
 

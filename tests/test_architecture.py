@@ -19,6 +19,8 @@ INTERNAL: dict[str, set[str]] = {
     "envs*": {"envs.*"},
     "perturbations*": {"perturbations*"},
     # The vocabulary.
+    "simeval.local_ray": set(),
+    "simeval.cli_process": {"simeval.errors", "simeval.json_output"},
     "simeval.errors": set(),
     "simeval.types": {"simeval.errors"},
     "simeval.neighbours": set(),
@@ -27,7 +29,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.provenance": {"envs.opengl"} | {"simeval.kernels", "envs.base", "envs.numerics", "envs.rendering"},
     # What is asked for.
     "simeval.config": {"simeval.errors", "simeval.policies.bundled", "envs.numerics", "envs.suites"},
-    "simeval.plugins": {"simeval.errors", "perturbations.base"},
+    "simeval.plugins": {"simeval.watch"} | {"simeval.errors", "perturbations.base"},
     "simeval.places": {"simeval.config", "simeval.errors", "simeval.policies.bundled"},
     "simeval.instructions": {
         *("simeval.errors", "envs.suites"),
@@ -37,6 +39,10 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval", "simeval.config", "simeval.instructions", "simeval.plugins", "simeval.policies.bundled"}
     | {"envs.suites", "perturbations.base", "perturbations.spec"},
     "simeval.lines": set(),
+    "simeval.files": {"simeval.errors"},
+    "simeval.watch": set(),
+    "simeval.notices": {"simeval.errors"},
+    "simeval.json_output": set(),
     "simeval.garbage": set(),
     "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
     "simeval.join": {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
@@ -55,14 +61,16 @@ INTERNAL: dict[str, set[str]] = {
         *("simeval.analysis", "simeval.heat", "simeval.join", "simeval.across", "simeval.comparison"),
         *("simeval.stats.correlation", "simeval.stats.screening", "simeval.report.data", "envs.suites"),
     },
-    "simeval.cli_reports": {
+    "simeval.cli_reports": {"simeval.cli_options", "simeval.files", "simeval.json_output"}
+    | {
         *("simeval", "simeval.errors", "simeval.comparison", "simeval.findings", "simeval.audit.*"),
         *("simeval.store", "simeval.report*", "simeval.plugins"),
     },
     "simeval.audit_config": {"simeval.config", "simeval.errors", "envs.numerics"},
-    "simeval.cli_options": {"simeval.errors"} | {"simeval.config"},
+    "simeval.cli_options": {"simeval.json_output"} | {"simeval.errors"} | {"simeval.config"},
     "simeval.cli_numerics": {"envs.numerics"},
-    "simeval.cli_audit": {
+    "simeval.cli_audit": {"simeval.json_output"}
+    | {
         "simeval",
         "simeval.api",
         "simeval.cli_numerics",
@@ -87,7 +95,7 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.policies.representations", "simeval.stats.drift", "envs.base", "perturbations.condition"},
     "simeval.audit.folder": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.stats.drift", "simeval.store"},
     "simeval.audit.summary": {"simeval.types", "simeval.audit.base", "simeval.stats.drift"},
-    "simeval.audit.progress": set(),
+    "simeval.audit.progress": {"simeval.json_output"},
     "simeval.report.audit_table": {"simeval.audit.summary", "simeval.report.tables", "simeval.report.words"},
     "simeval.audit.run": {"simeval.places"}
     | LEAVES
@@ -116,11 +124,16 @@ INTERNAL: dict[str, set[str]] = {
         *("simeval.audit.base", "simeval.audit.mini_figures", "simeval.errors", "simeval.store"),
         *("perturbations.instruction", "perturbations.spec"),
     },
-    "simeval.audit.mini_figures": {"simeval.audit.mini", "simeval.report.figures.style", "perturbations.term"},
+    "simeval.audit.mini_figures": {
+        "simeval.audit.mini",
+        "simeval.files",
+        "simeval.report.figures.style",
+        "perturbations.term",
+    },
     "simeval.audit.representation": {"simeval.policies.representations", "simeval.stats.representation"},
     "simeval.audit.vectors": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.audit.representation"},
     "simeval.audit.attention": {
-        *("simeval.audit.representation", "simeval.errors", "simeval.lettering"),
+        *("simeval.audit.representation", "simeval.errors", "simeval.files", "simeval.lettering"),
         *("simeval.policies.base", "simeval.policies.representations"),
     },
     "simeval.catalogue": {
@@ -149,17 +162,19 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.senses", "simeval.interventions", "simeval.mishaps"}
     | {"envs.base", "perturbations.base", "perturbations.condition"},
     "simeval.recorders": {"simeval.policies.base"},
-    "simeval.worker": {"envs.opengl"}
+    "simeval.worker": {"simeval.notices", "simeval.tally", "simeval.watch"}
+    | {"envs.opengl"}
     | LEAVES
     | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"}
     | {"simeval.kernels", "simeval.plugins", "simeval.cluster", "simeval.nodes"},
     "simeval.schedule": {"simeval.types"},
-    "simeval.cluster": {"simeval.errors", "envs.numerics"},
+    "simeval.cluster": {"simeval.local_ray"} | {"simeval.errors", "envs.numerics"},
     "simeval.nodes": {
         *("simeval", "simeval.errors", "simeval.cluster", "simeval.kernels", "simeval.provenance"),
         *("simeval.policies*", "envs.assets", "envs.base", "envs.libero_files"),
     },
-    "simeval.runner": LEAVES
+    "simeval.runner": {"simeval.notices", "simeval.policies.server", "simeval.watch"}
+    | LEAVES
     | {"simeval.cluster", "simeval.kernels", "simeval.nodes", "simeval.schedule", "simeval.worker"}
     | {"simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
@@ -175,16 +190,16 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.analysis": {"simeval.types", "simeval.groups", "simeval.following", "simeval.flagged", "simeval.stats.*"},
     "simeval.report*": {
         *("simeval.types", "simeval.report*", "simeval.analysis", "simeval.comparison", "simeval.stats.*"),
-        *("simeval.errors", "simeval.heat", "simeval.across"),
+        *("simeval.errors", "simeval.files", "simeval.heat", "simeval.across"),
     },
     "simeval.heat": {"simeval.types", "simeval.groups", "simeval.stats.*"},
     "simeval.across": {"simeval.stats.*"},
     "simeval.summary": {"simeval", "simeval.store", "simeval.analysis", "simeval.report"},
-    "simeval.progress": {"simeval.types", "simeval.plan"},
+    "simeval.progress": {"simeval.json_output", "simeval.types", "simeval.plan"},
     # It draws stored states again, so it needs scenes; it must not run anything.
     "simeval.video": LEAVES
     | {"simeval", "simeval.store", "simeval.recorders", "simeval.seeding", "simeval.config", "simeval.api"}
-    | {"simeval.plugins", "simeval.senses"}
+    | {"simeval.files", "simeval.plugins", "simeval.senses"}
     | {"envs.base", "envs.build", "envs.suites", "perturbations.spec"},
     "simeval.lettering": set(),
     "simeval.preview": {
@@ -202,7 +217,8 @@ INTERNAL: dict[str, set[str]] = {
         *("envs.base", "envs.build", "envs.egl", "envs.libero_files", "envs.opengl"),
     },
     # The composition root and its command line.
-    "simeval.api": {"envs.opengl"}
+    "simeval.api": {"simeval.files"}
+    | {"envs.opengl"}
     | {
         *LEAVES,
         *("simeval", "simeval.config", "simeval.plan", "simeval.policies*", "simeval.progress", "simeval.provenance"),
@@ -211,7 +227,8 @@ INTERNAL: dict[str, set[str]] = {
         *("envs.base", "envs.libero_files", "envs.assets", "envs.numerics", "envs.rendering", "simeval.preview"),
         *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
     },
-    "simeval.cli": {"simeval.places"}
+    "simeval.cli": {"simeval.cli_process", "simeval.json_output"}
+    | {"simeval.places"}
     | {
         *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
         *("simeval.cli_audit", "simeval.cli_numerics", "simeval.cli_options"),
@@ -253,7 +270,12 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.worker": {"ray", "threadpoolctl"},
     "simeval.kernels": {"numpy", "cv2", "torch", "threadpoolctl"},
     "simeval.summary": {"rich"},
-    "simeval.api": {"rich", "imageio"},
+    "simeval.api": {"rich"},
+    "simeval.files": {"imageio"},
+    "simeval.watch": set(),
+    "simeval.notices": {"ray"},
+    "simeval.json_output": set(),
+    "simeval.cli_process": {"typer"},
     "simeval.config": {"yaml"},
     "simeval.seeding": {"numpy"},
     "simeval.recorders": {"numpy"},
@@ -266,6 +288,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.runner": {"ray"},
     "simeval.schedule": set(),
     "simeval.cluster": {"ray"},
+    "simeval.local_ray": {"ray"},
     "simeval.nodes": {"ray"},
     "simeval.flat": {"pandas"},
     "simeval.rows": {"msgspec"},
@@ -300,7 +323,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.audit.mini": {"numpy"},
     "simeval.audit.representation": {"numpy"},
     "simeval.audit.vectors": {"numpy"},
-    "simeval.audit.attention": {"numpy", "cv2", "imageio"},
+    "simeval.audit.attention": {"numpy", "cv2"},
     "simeval.audit.mini_figures": {"matplotlib"},
     "simeval.growth": set(),
     "simeval.garbage": set(),
@@ -317,7 +340,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.heat": {"numpy", "pandas"},
     "simeval.across": set(),
     "simeval.progress": {"rich"},
-    "simeval.video": {"numpy", "cv2", "imageio"},
+    "simeval.video": {"numpy", "cv2", "av"},
     "simeval.lettering": {"numpy", "cv2"},
     "simeval.preview": {"numpy"},
     "simeval.testing": {"numpy"},

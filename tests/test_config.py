@@ -32,6 +32,7 @@ FULL = EvalConfig(
     plugin=("my_axes.py",),
     traces="failures",
     video="failures",
+    episode_timeout=600,
 )
 
 
@@ -52,7 +53,7 @@ def test_every_option_explains_itself(item):
 
 
 def test_what_only_says_how_to_run_is_no_part_of_what_a_resumed_run_must_agree_on():
-    how = {"inference", "workers", "ray_address", "plugin", "out", "traces", "video"}
+    how = {"inference", "workers", "ray_address", "plugin", "out", "traces", "video", "episode_timeout"}
     assert {item.name for item in fields(EvalConfig)} - set(EvalConfig().result_fields()) == how
 
 
@@ -115,11 +116,11 @@ def test_yaml_values_become_the_types_of_the_options(values, name, expected):
         ({"seed": -1}, "--seed -1: must be in [0, 2**63)"),
         ({"seed": 10**400}, "must be in [0, 2**63)"),
         ({"seed": 2**63}, "must be in [0, 2**63)"),
-        ({"workers": -1}, "--workers -1: must be at least 0"),
+        ({"workers": -1}, "--workers -1: must be in [0, 100000]"),
         ({"workers": 2.5}, "--workers: '2.5' is not a whole number"),
-        ({"repeats": 0}, "--repeats 0: must be at least 1"),
-        ({"n_action_steps": 0}, "--n-action-steps 0: must be at least 1"),
-        ({"batch_size": 0}, "--batch-size 0: must be at least 1"),
+        ({"repeats": 0}, "--repeats 0: must be in [1, 10000]"),
+        ({"n_action_steps": 0}, "--n-action-steps 0: must be in [1, 1000]"),
+        ({"batch_size": 0}, "--batch-size 0: must be in [1, 4096]"),
         ({"protocol": "openvlaa"}, "--protocol: no 'openvlaa'; did you mean 'openvla'?"),
         ({"protocol": None}, "--protocol: no 'None'"),
         ({"device": "gpu"}, "--device: no 'gpu'; did you mean 'cpu'?"),

@@ -147,7 +147,7 @@ def test_selections_render_what_they_say(run, videos, which):
         (["--size", "65"], "--size 65: must be an even number"),
         (["--size", "2048"], "--size 2048: must be an even number"),
         (["--camera", "wirst"], "--camera: no 'wirst'; did you mean 'wrist'?"),
-        (["--limit", "0"], "--limit 0: must be at least 1"),
+        (["--limit", "0"], "--limit 0: must be in [1, 1000000]"),
         (["--episode", "toy/0/init00/nome/r0"], "did you mean 'toy/0/init00/none/r0'?"),
         (["--failure"], "No such option: --failure"),
     ],

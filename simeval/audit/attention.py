@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from simeval.audit.representation import distances
 from simeval.errors import ConfigError
+from simeval.files import write_image
 from simeval.lettering import FONT, SCALES, Picture, beside, caption, enlarged, stacked
 from simeval.policies.base import PolicyInput
 from simeval.policies.representations import Representation
@@ -91,12 +92,10 @@ def write_attention(out: Path, title: str, clean: Gaze, perturbed: Gaze) -> None
     Raises:
         ConfigError: it cannot be written.
     """
-    import imageio.v3 as imageio
-
     sheet = attention_sheet(title, clean, perturbed)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        imageio.imwrite(out, sheet, extension=".png")
+        write_image(out, sheet)
     except OSError as error:
         raise ConfigError(f"{out}: the picture cannot be written: {error.strerror or error}") from error
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from perturbations.term import number_text
 from simeval.audit.mini import CONTROL, LANGUAGE, Metrics, MiniAudit, OverSeeds, Spread
+from simeval.files import whole_file
 from simeval.report.figures.style import INK, MUTED, OKABE_ITO, PNG_DPI, RC, WIDE, gridded
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ def _save(paint: Callable[[], "Figure"], path: Path) -> None:
 
     # "default" first: the figures must not depend on the user's own settings.
     with matplotlib.style.context(["default", RC]), mpl.rc_context({"font.size": WIDE.font}):
-        paint().savefig(path, dpi=PNG_DPI, metadata={"Software": None})
+        figure = paint()
+        with whole_file(path) as unfinished:
+            figure.savefig(unfinished, dpi=PNG_DPI, metadata={"Software": None})
 
 
 def _paint_language(audit: MiniAudit, panels: Sequence[_Panel]) -> "Figure":

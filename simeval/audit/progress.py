@@ -1,7 +1,5 @@
 """What a person or a machine sees while an audit goes on."""
 
-import json
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,6 +7,8 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from simeval.json_output import emit
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,7 @@ class JsonLines:
     def start(self, outlook: Outlook) -> None:
         """See `AuditProgress`."""
         event: dict[str, Any] = {"event": "start", "rows": outlook.rows, "done": outlook.done, "note": outlook.text}
-        sys.stdout.write(json.dumps({**event, "notes": list(outlook.notes)}, allow_nan=False) + "\n")
-        sys.stdout.flush()
+        emit({**event, "notes": list(outlook.notes)})
 
     def advance(self, rows: int) -> None:
         """See `AuditProgress`."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simeval import provenance
-from simeval.errors import ConfigError, EpisodeError, first_line
+from simeval.errors import ConfigError, EpisodeError, error_line, first_line
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
 
 _ATTEMPTS = 3
@@ -62,6 +62,8 @@ class BatchServer:
             policy = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
         except ConfigError as error:
             return _Failure(str(error))
+        except BaseException as error:  # noqa: BLE001  SystemExit would end the actor, and Ray start it again
+            return _Failure(f"the policy does not load: {error_line(error)}")
         return policy.spec
 
     async def facts(self) -> "_Facts":
@@ -100,10 +102,13 @@ class BatchServer:
     def _answer(self, inputs: Sequence[PolicyInput]) -> Sequence[ActionChunk | _Failure]:
         """Runs in the thread; never raises, or every client would wait for ever."""
         try:
-            return self._load().act(inputs)
-        except Exception as error:  # noqa: BLE001  whatever broke, the clients must hear of it
+            chunks = self._load().act(inputs)
+            if len(chunks) != len(inputs):
+                raise ValueError(f"{len(chunks)} action chunks for {len(inputs)} inputs")
+            return chunks
+        except BaseException as error:  # noqa: BLE001  whatever broke, the clients must hear of it
             if len(inputs) == 1:
-                return [_Failure(" ".join(f"{type(error).__name__}: {error}".split())[:300])]
+                return [_Failure(error_line(error)[:300])]
         # One bad input must not take its neighbours along.
         return [self._answer([item])[0] for item in inputs]
 
@@ -123,7 +128,7 @@ class RemotePolicy:
         """
         import ray
 
-        reason: Exception | None = None
+        reason: Exception = RuntimeError("there is none")
         # Which one is left to chance: it changes no answer, and clients that take turns may fall into step.
         for server in random.SystemRandom().sample(self._servers, len(self._servers)):
             try:
@@ -137,7 +142,14 @@ class RemotePolicy:
                     raise EpisodeError("policy", answer.text)
                 chunks.append(answer)
             return chunks
-        raise EpisodeError("policy", f"the policy server is gone: {str(reason).splitlines()[0]}") from reason
+        raise EpisodeError("policy", f"the policy server is gone: {first_line(reason)}") from reason
+
+    def restart(self) -> None:
+        """Kill every server, for one of them does not answer; Ray starts it again and asks it what was on its way."""
+        import ray
+
+        for server in self._servers:
+            ray.kill(server, no_restart=False)
 
 
 def start(

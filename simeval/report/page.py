@@ -14,6 +14,7 @@ from typing import Any
 
 from simeval.across import PolicyMedian
 from simeval.errors import ConfigError
+from simeval.files import whole_file
 from simeval.report.blocks import Block, Chapter, Desk, Media, Table, Text, columns, slug
 from simeval.report.compare_chapter import comparison_chapter
 from simeval.report.data import PictureLink, ReportData, Section, VideoLink
@@ -52,15 +53,15 @@ def write_report(data: ReportData, out: Path) -> Path:
         for folder in (out, out / "figures", out / "data"):
             folder.mkdir(parents=True, exist_ok=True)
         for drawing in desk.drawings:
-            (out / "figures" / f"{drawing.name}.svg").write_bytes(drawing.svg)
-            (out / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
+            _write(out / "figures" / f"{drawing.name}.svg", drawing.svg)
+            _write(out / "figures" / f"{drawing.name}.png", drawing.png)
         for name, values in desk.tables.items():
-            (out / "data" / name).write_text(csv_text(values))
+            _write(out / "data" / name, csv_text(values).encode())
         for name, file in desk.media.items():
             (out / name).parent.mkdir(exist_ok=True)
-            (out / name).write_bytes(file.read_bytes())
+            _write(out / name, file.read_bytes())
         _write_records(data, out)
-        page.write_text(_html(data, parts))
+        _write(page, _html(data, parts).encode())
     except OSError as error:
         raise ConfigError(f"--out {out}: {error.strerror or error}") from None
     return page
@@ -75,7 +76,12 @@ def _write_records(data: ReportData, out: Path) -> None:
     }
     for name, found in records.items():
         # What an earlier report left here is not about these runs.
-        (out / name).unlink(missing_ok=True) if found is None else (out / name).write_text(json_text(found))
+        (out / name).unlink(missing_ok=True) if found is None else _write(out / name, json_text(found).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
 
 
 def _parts(data: ReportData, desk: Desk) -> Iterator[Chapter]:

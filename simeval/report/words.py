@@ -38,6 +38,8 @@ def headline(policy: str, run: RunAnalysis) -> str:
     if not any(row.n for row in run.rates):
         errors = sum(row.errors for row in run.rates)
         return f"{policy}: no episode ran to its end ({_count(errors, 'error')})."
+    broken = sum(row.errors for row in run.rates)
+    end = f"; {_count(broken, 'episode')} broke." if broken else "."
     where = suites[0] if len(suites) == 1 else f"{len(suites)} suites"
     rates: tuple[ConditionRate | OverallRate, ...] = run.rates if len(suites) == 1 else run.overall
     clean = next((row for row in rates if row.condition == CLEAN and row.rate is not None), None)
@@ -46,11 +48,11 @@ def headline(policy: str, run: RunAnalysis) -> str:
     )
     tested = [row for row in run.drops if row.drop is not None]
     if not run.drops:
-        return f"{start}."
+        return f"{start}{end}"
     if not tested:
-        return f"{start}; no comparison is possible, too many pairs are missing."
+        return f"{start}; no comparison is possible, too many pairs are missing{end}"
     worst = max(tested, key=lambda row: (row.verdict == "drop", row.drop))
-    return f"{start}; {_cost(worst, several=len(suites) > 1)}."
+    return f"{start}; {_cost(worst, several=len(suites) > 1)}{end}"
 
 
 def verdicts(drops: tuple[ConditionDrop, ...], margin: float) -> str:

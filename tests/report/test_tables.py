@@ -120,7 +120,7 @@ def test_long_conditions_are_folded_not_cut():
 def test_headline():
     assert headline("SmolVLA", RUN) == (
         "SmolVLA on libero_spatial: 87.4 % (84.2 to 90.0) clean; `camera.orbit:20deg` costs 31.0 points "
-        "(27.0 to 35.0), 160 harmed, 5 helped of 500."
+        "(27.0 to 35.0), 160 harmed, 5 helped of 500; 1 episode broke."
     )
     assert words(printed(RUN, 80)).startswith(headline("SmolVLA", RUN))
 
@@ -135,9 +135,9 @@ def test_headline_of_several_suites_names_the_suite_of_the_worst():
 def test_headline_does_not_claim_what_was_not_shown():
     assert headline("SmolVLA", replace(RUN, drops=(NOISE_DROP,))).endswith(
         "clean; no drop is established; the largest estimate is `noise:0.05` with 0.4 points (-1.0 to 1.8), 6 harmed, "
-        "4 helped of 499 (within margin)."
+        "4 helped of 499 (within margin); 1 episode broke."
     )
-    assert headline("SmolVLA", replace(RUN, drops=())).endswith("(84.2 to 90.0) clean.")
+    assert headline("SmolVLA", replace(RUN, drops=())).endswith("(84.2 to 90.0) clean; 1 episode broke.")
 
 
 def test_a_refused_comparison_says_so():
