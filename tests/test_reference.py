@@ -111,7 +111,7 @@ def test_stored_rows_were_made_with_portable_numerics(name):
     identity = Run.load(RESULTS / name).manifest["identity"]
     assert identity["numerics"]["mode"] == "portable"
     assert (identity["numerics"]["OpenBLAS"], identity["numerics"]["NumPy"]) == ("Haswell", "AVX2")
-    assert identity["policy"]["kernels"] == "ATen AVX2, MKL COMPATIBLE, oneDNN AVX2"
+    assert identity["policy"]["kernels"] == "ATen AVX2, MKL COMPATIBLE, oneDNN AVX2, linear layers by oneDNN"
 
 
 @pytest.mark.skipif(numerics.level() != numerics.LEVEL, reason=f"the rows are for {numerics.LEVEL}")

@@ -38,6 +38,7 @@ from simeval.policies.checkpoint_files import printable
 from simeval.policies.harmless import no_foreign_code
 from simeval.policies.hub_models import models_sha256
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
+from simeval.policies.linear import by_onednn
 from simeval.policies.representations import Reader, Representation, representing
 
 NoiseMode = Literal["explicit", "none", "global"]
@@ -94,6 +95,7 @@ class LerobotPolicy:
         self._parts = parts
         self._device = device
         self._dtype = dtype
+        self._linear_by_onednn = by_onednn(parts.model, device)
         self._probe_statistics()
         self._noise = self._try_out()
         self._batch_size = 1 if self._noise == "global" else self._fitting(batch_size)
@@ -283,7 +285,7 @@ class LerobotPolicy:
             ("dtypes", ",".join(sorted(dtypes))),
             *((("autocast", self._dtype),) if self._dtype else ()),
             *((package, version(package)) for package in ("torch", "lerobot", "transformers")),
-            *_numerics(self._device),
+            *_numerics(self._device, linear_by_onednn=self._linear_by_onednn),
         )
 
 
@@ -296,7 +298,7 @@ def _training_std(pipeline: Any, key: str) -> tuple[float, ...] | None:
     return None
 
 
-def _numerics(device: str) -> tuple[tuple[str, Any], ...]:
+def _numerics(device: str, *, linear_by_onednn: bool) -> tuple[tuple[str, Any], ...]:
     """With which kernels a device computes, for the fingerprint."""
     import torch
 
@@ -308,7 +310,8 @@ def _numerics(device: str) -> tuple[tuple[str, Any], ...]:
         }
         words = ", ".join(f"{name} {'on' if on else 'off'}" for name, on in settings.items())
         return (("gpu", torch.cuda.get_device_name()), ("determinism", words), ("kernels", kernels.of_torch()))
-    return (("kernels", kernels.of_torch()),)
+    linear = ", linear layers by oneDNN" if linear_by_onednn else ""
+    return (("kernels", kernels.of_torch() + linear),)
 
 
 def _pin_numerics(device: str) -> None:
