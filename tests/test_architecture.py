@@ -35,6 +35,7 @@ INTERNAL: dict[str, set[str]] = {
     | {"envs.suites", "perturbations.base", "perturbations.spec"},
     "simeval.lines": set(),
     "simeval.files": {"simeval.errors"},
+    "simeval.limits": {"simeval.errors"},
     "simeval.watch": set(),
     "simeval.notices": {"simeval.errors"},
     "simeval.json_output": set(),
@@ -81,7 +82,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit.run": LEAVES
     | {"simeval", "simeval.api", "simeval.audit.*", "simeval.audit_config", "simeval.config", "simeval.plugins"}
     | {"simeval.policies*", "simeval.provenance", "simeval.report.audit_table", "simeval.runner", "simeval.store"}
-    | {"simeval.stats.drift", "simeval.cluster", "envs.base", "perturbations.spec"},
+    | {"simeval.stats.drift", "simeval.cluster", "simeval.files", "envs.base", "perturbations.spec"},
     "simeval.audit": set(),
     "simeval.audit.dataset_hub": {"simeval.errors", "simeval.policies.checkpoint"},
     "simeval.audit.dataset_files": {
@@ -185,7 +186,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.api": {
         *LEAVES,
         *("simeval", "simeval.config", "simeval.plan", "simeval.policies*", "simeval.progress", "simeval.provenance"),
-        *("simeval.files", "simeval.plugins"),
+        *("simeval.files", "simeval.limits", "simeval.plugins"),
         *("simeval.cluster", "simeval.runner", "simeval.store", "simeval.worker"),
         *("envs.base", "envs.libero_files", "envs.assets", "envs.rendering", "simeval.preview"),
         *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
@@ -229,6 +230,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.summary": {"rich"},
     "simeval.api": {"rich"},
     "simeval.files": {"imageio"},
+    "simeval.limits": set(),
     "simeval.watch": set(),
     "simeval.notices": {"ray"},
     "simeval.json_output": set(),
