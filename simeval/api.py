@@ -16,7 +16,8 @@ from simeval import places, plugins, provenance
 from simeval.cluster import process_environment, ray_session
 from simeval.config import PLANNED, EvalConfig, from_mapping, within
 from simeval.errors import ConfigError
-from simeval.files import write_image
+from simeval.files import refuse_link_out, write_image
+from simeval.limits import refuse_little_address_space
 from simeval.plan import Plan, duration, estimated_seconds, make_plan
 from simeval.policies.registry import PolicyChoice, check_policy, load_policy, smaller_batch
 from simeval.progress import Progress, Silent
@@ -72,6 +73,9 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
     check_policy(choice, plan.episodes)
     if not grow and _is_complete(folder, config, plan):
         return Run.load(folder)
+    refuse_little_address_space(config.worker_count)
+    for name in ("traces", "videos"):
+        refuse_link_out(folder, name)
     assets = find_assets(config)
     refuse_undrawable(choice)
     progress = progress or Silent()

@@ -10,7 +10,7 @@ from typing import Any
 
 from envs import numerics
 from simeval.errors import ConfigError, first_line
-from simeval.local_ray import LOOPBACK, claim, clear_away, keep_token_private, loopback_only
+from simeval.local_ray import LOOPBACK, claim, clear_away, end_all, keep_token_private, loopback_only
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 """Two busy processes with two threads each are several times slower than with one, and round differently."""
@@ -60,7 +60,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
             # Without "local" Ray would join whatever cluster happens to run on this machine, or RAY_ADDRESS names.
             with without_dashboard(), loopback_only():
                 ray.init(address="local", _node_ip_address=LOOPBACK, **own, **quiet)
-            claim(Path(ray._private.worker._global_node.get_session_dir_path()))
+            claim(_session())
     except Exception as error:  # noqa: BLE001  on a machine that is too busy Ray raises a bare Exception
         what = f"--ray-address {address}" if address else "Ray does not start here (--workers 0 does without)"
         raise ConfigError(f"{what}: {_reason(error)}") from None
@@ -69,9 +69,16 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
     finally:
         if address is None and is_gone():
             # To say good-bye, Ray would wait for a minute, and then end this process.
-            ray._private.worker._global_node.kill_all_processes(check_alive=False, allow_graceful=False)
+            end_all(_session())
         else:
             ray.shutdown()
+
+
+def _session() -> Path:
+    """The folder of the Ray session of this process."""
+    import ray
+
+    return Path(ray._private.worker._global_node.get_session_dir_path())
 
 
 def _reason(error: Exception) -> str:

@@ -79,9 +79,14 @@ def clear_away() -> int:
             pid, birth, namespace = note.read_text().split()
             # In another container the same number is another process.
             if note.stat().st_uid == os.getuid() and namespace == _namespace(os.getpid()) and _birth(int(pid)) != birth:
-                ended += sum(_end(int(entry.name), note.parent) for entry in Path("/proc").glob("[0-9]*"))
+                ended += end_all(note.parent)
                 note.unlink()
     return ended
+
+
+def end_all(session: Path) -> int:
+    """Kill every process of Ray's, of this user, that works in a session's folder; returns how many there were."""
+    return sum(_end(int(entry.name), session) for entry in Path("/proc").glob("[0-9]*"))
 
 
 def _end(pid: int, session: Path) -> bool:

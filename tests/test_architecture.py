@@ -40,6 +40,7 @@ INTERNAL: dict[str, set[str]] = {
     | {"envs.suites", "perturbations.base", "perturbations.spec"},
     "simeval.lines": set(),
     "simeval.files": {"simeval.errors"},
+    "simeval.limits": {"simeval.errors"},
     "simeval.watch": set(),
     "simeval.notices": {"simeval.errors"},
     "simeval.json_output": set(),
@@ -97,7 +98,8 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit.summary": {"simeval.types", "simeval.audit.base", "simeval.stats.drift"},
     "simeval.audit.progress": {"simeval.json_output"},
     "simeval.report.audit_table": {"simeval.audit.summary", "simeval.report.tables", "simeval.report.words"},
-    "simeval.audit.run": {"simeval.places"}
+    "simeval.audit.run": {"simeval.files"}
+    | {"simeval.places"}
     | LEAVES
     | {"simeval", "simeval.api", "simeval.audit.*", "simeval.audit_config", "simeval.config", "simeval.plugins"}
     | {
@@ -147,7 +149,8 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.policies.bundled": set(),
     "simeval.policies.bundled.*": {"simeval.policies*", "envs.*", "perturbations.base"},
     "simeval.policies.server": {"simeval", "simeval.provenance", "simeval.errors", "simeval.policies.base"},
-    "simeval.policies.*": {
+    "simeval.policies.*": {"envs.numerics"}
+    | {
         *("simeval.errors", "simeval.garbage", "simeval.kernels", "simeval.policies.*", "envs.base"),
     },
     # The loop, and what runs it. None of these may write a run.
@@ -217,7 +220,8 @@ INTERNAL: dict[str, set[str]] = {
         *("envs.base", "envs.build", "envs.egl", "envs.libero_files", "envs.opengl"),
     },
     # The composition root and its command line.
-    "simeval.api": {"simeval.files"}
+    "simeval.api": {"simeval.limits"}
+    | {"simeval.files"}
     | {"envs.opengl"}
     | {
         *LEAVES,
@@ -272,6 +276,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.summary": {"rich"},
     "simeval.api": {"rich"},
     "simeval.files": {"imageio"},
+    "simeval.limits": set(),
     "simeval.watch": set(),
     "simeval.notices": {"ray"},
     "simeval.json_output": set(),

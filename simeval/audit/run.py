@@ -26,6 +26,7 @@ from simeval.audit_config import MAX_FRAMES, AuditConfig
 from simeval.cluster import ONE_THREAD
 from simeval.config import EvalConfig, from_mapping
 from simeval.errors import ConfigError
+from simeval.files import refuse_link_out
 from simeval.plugins import Plugin
 from simeval.policies import bundled
 from simeval.policies.base import Policy, PolicySpec
@@ -213,6 +214,8 @@ def _subject(config: AuditConfig) -> _Subject:
     choice = _choice(config, origin)
     check_policy(choice, tuple(r.spec for r in run.results) if run else ())
     default = Path(run.folder) / "audit" if run else Path("results") / f"audit-{Path(str(config.dataset)).name}"
+    if run and not config.out:
+        refuse_link_out(run.folder, "audit")
     seeds = config.seed_numbers or (origin.seed,)
     return _Subject(run, origin, choice, own, conditions, seeds, Path(config.out) if config.out else default)
 
