@@ -30,9 +30,11 @@ H100 = "NVIDIA H100 80GB HBM3, 81559, {driver}\n"
 NOT_THERE = Answer(None, "", "nvidia-smi: No such file or directory")
 
 
-def drawn(what: str, renderer: str = "egl: NVIDIA H100/PCIe/SSE2", shift: int = 0) -> Answer:
+def drawn(what: str, renderer: str = "egl: NVIDIA H100/PCIe/SSE2", shift: int = 0, devices: int = 2) -> Answer:
     fields = {name: [value + shift for value in values] for name, values in EXPECTED[what].items()}
-    return Answer(0, json.dumps({"fields": fields, "milliseconds": 1.5, "renderer": renderer}) + "\n")
+    return Answer(
+        0, json.dumps({"fields": fields, "milliseconds": 1.5, "renderer": renderer, "devices": devices}) + "\n"
+    )
 
 
 def nodes(*versions: str) -> Answer:

@@ -8,11 +8,11 @@ from rich.text import Text
 
 from simeval.comparison import Comparison, SuiteChange
 from simeval.report.tables import ROOMY, plain_table
-from simeval.report.words import NOTHING, decimal, p_value, with_interval
+from simeval.report.words import NOTHING, decimal, p_value, paired_words, with_interval
 from simeval.stats.change import Gain
 
 METHODS = (
-    "success: difference of rates on the same episodes, Bonett-Price interval, McNemar's exact test; robustness: "
+    "success: difference of rates on the same episodes, {}; robustness: "
     "difference of the drops against each policy's own clean episodes, sign-flip test over initial states; p by Holm."
 )
 DRIFT = "drift: mean `drift_exec` on the same frames, in training standard deviations per dimension of each policy."
@@ -39,7 +39,9 @@ def render_comparison(found: Comparison, *, roomy: bool = False) -> Group:
         if suite.drift:
             parts += [_drift(suite, roomy=roomy), Text(DRIFT), Text()]
     parts += [Text(f"note: {note}") for note in found.notes]
-    return Group(*parts, Text(METHODS), Text(found.assets))
+    interval, test = paired_words(gain.interval for suite in found.suites for gain in suite.change.success)
+    used = f"{interval.removesuffix(' on pairs')} interval, {test}"
+    return Group(*parts, Text(METHODS.format(used)), Text(found.assets))
 
 
 def sentence(found: Comparison) -> str:

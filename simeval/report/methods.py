@@ -2,6 +2,7 @@
 
 from simeval.report.blocks import Block, Items, Text
 from simeval.report.data import ReportData
+from simeval.report.words import OVER_STATES, paired_words
 
 RUN = (
     "Success per condition: equal-weight mean over the suite's tasks, Wilson's interval on the effective number of "
@@ -11,6 +12,11 @@ RUN = (
     "Bonett and Price's interval, McNemar's exact test, Holm's adjustment over the conditions of a suite.",
     "Errors are never failures: they leave the rate and take their pair out of the comparison. A comparison with more "
     "than 2 % of its pairs missing is refused.",
+)
+REPEATS = (
+    "Where initial states were run several times, the states are the sample, for repeats of a state are not "
+    "independent: the drop has Student's t interval over the states, never narrower than a harmed and a helped state "
+    "more would make it, and the exact sign-flip test over them."
 )
 DRIFT = (
     "Drift: the same frame and the same sampling noise, unperturbed and perturbed; difference of the executed actions, "
@@ -38,6 +44,9 @@ COMPARED = (
 def methods(data: ReportData) -> tuple[Block, ...]:
     """What was done, as far as it concerns this report."""
     items = list(RUN)
+    drops = [row for section in data.sections for row in section.analysis.drops]
+    if paired_words(row.interval for row in drops)[0].startswith(OVER_STATES):
+        items.insert(2, REPEATS)
     found = [study.correlation for section in data.sections for study in section.studies]
     if found:
         items += DRIFT

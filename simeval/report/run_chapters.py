@@ -11,7 +11,17 @@ from simeval.report.figures.heat import MAX_LABELLED, MAX_TASKS, paint_heat
 from simeval.report.figures.style import Look
 from simeval.report.figures.success import by_family, paint_severity, paint_success
 from simeval.report.tables import FOLLOWING, flag_note
-from simeval.report.words import NOTHING, decimal, error_notes, p_value, verdicts, visible, with_interval
+from simeval.report.words import (
+    NOTHING,
+    OVER_STATES,
+    decimal,
+    error_notes,
+    p_value,
+    paired_words,
+    verdicts,
+    visible,
+    with_interval,
+)
 from simeval.stats.study import StudyCondition
 
 SMALL = 20
@@ -74,7 +84,7 @@ def _success(
         caption = "Success with Wilson's 95 % interval on the effective number of episodes; dashed: the clean rate."
         if drops:
             caption += (
-                " Beside it the paired drop with Bonett and Price's interval; filled where the verdict is a drop "
+                f" Beside it the paired drop with {_interval_of(drops)}; filled where the verdict is a drop "
                 "(interval above 0 and Holm-adjusted p below .05), hollow elsewhere."
             )
         paint = partial(paint_success, rates, drops, known, looks)
@@ -138,12 +148,20 @@ def _drop_row(row: ConditionDrop) -> tuple[str, ...]:
     )
 
 
+def _interval_of(drops: Sequence[ConditionDrop], level: str = "") -> str:
+    method, _ = paired_words(row.interval for row in drops)
+    if method.startswith(OVER_STATES):
+        return f"its{level} interval ({method})"
+    return f"Bonett and Price's{level} interval"
+
+
 def _severity(drops: Sequence[ConditionDrop], known: Known, looks: Mapping[str, Look], desk: Desk) -> Iterator[Block]:
     families = by_family(drops, known)
     if not families:
         return
     alone = [row.condition for row in drops if not any(row in rows for rows in families.values())]
-    caption = "Drop against strength, from mild to strong, with Bonett and Price's 95 % interval on pairs."
+    caption = f"Drop against strength, from mild to strong, with {_interval_of(drops, ' 95 %')}"
+    caption += " on pairs." if "Bonett" in caption else ", repeats of a state counted once."
     if alone:
         caption += " Conditions of one strength are in the figure above only."
     csv = desk.numbers("conditions", [known[row.condition] for row in drops if row.condition in known])

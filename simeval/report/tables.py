@@ -15,6 +15,7 @@ from simeval.report.words import (
     error_notes,
     headline,
     p_value,
+    paired_words,
     verdicts,
     visible,
     with_interval,
@@ -23,8 +24,7 @@ from simeval.report.words import (
 ROOMY = 100
 """Console width from which columns are set two blanks apart instead of one."""
 METHODS = (
-    "95 % intervals: success by Wilson on the effective n (these tasks, other initial states); "
-    "drop by Bonett-Price on pairs; p by McNemar's exact test."
+    "95 % intervals: success by Wilson on the effective n (these tasks, other initial states); drop by {}; p by {}."
 )
 FOLLOWING = (
     "index: P(instructed goal | its instruction) - P(that goal | the original instruction); "
@@ -64,7 +64,8 @@ def render_tables(run: RunAnalysis, *, policy: str, assets: str, roomy: bool = F
     if run.language:
         parts += [render_language(run, roomy=roomy)]
     parts += [Text(line) for line in (*error_notes(run.rates, run.drops), *map(flag_note, run.flags))]
-    parts += [Text(f"{METHODS} {visible(run.drops)}" if run.drops else METHODS), Text(assets)]
+    methods = METHODS.format(*paired_words(row.interval for row in run.drops))
+    parts += [Text(f"{methods} {visible(run.drops)}" if run.drops else methods), Text(assets)]
     return Group(*parts)
 
 

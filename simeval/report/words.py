@@ -1,9 +1,13 @@
 """Numbers as words. Rates are printed in per cent, differences in points, both with one decimal."""
 
+from collections.abc import Iterable
+
 from simeval.analysis import ConditionDrop, ConditionRate, OverallRate, RunAnalysis
 from simeval.stats.intervals import Interval
 from simeval.types import CLEAN
 
+OVER_STATES = "t over "
+"""How the name of a method begins that takes the initial states as the sample; see `simeval.stats.states`."""
 NOTHING = "-"
 """Printed where there is no number."""
 
@@ -114,3 +118,16 @@ def _cost(row: ConditionDrop, *, several: bool) -> str:
         f"no drop is established; the largest estimate is `{row.condition}`{where} with {decimal(row.drop)} points"
         f"{spread}, {counts} ({row.verdict})"
     )
+
+
+def paired_words(intervals: Iterable[Interval | None]) -> tuple[str, str]:
+    """How paired differences were estimated and tested: `Bonett-Price on pairs`, `McNemar's exact test`.
+
+    Args:
+        intervals: those that are shown; with repeats they are over initial states, and name how many.
+    """
+    methods = dict.fromkeys(interval.method for interval in intervals if interval is not None)
+    several = [method for method in methods if method.startswith(OVER_STATES)]
+    if not several:
+        return "Bonett-Price on pairs", "McNemar's exact test"
+    return " or ".join(several), "the exact sign-flip test over these states, as repeats of a state are not independent"

@@ -17,6 +17,7 @@ from scipy import stats
 from simeval.stats.intervals import Interval
 from simeval.stats.paired import holm, paired_drop
 from simeval.stats.resampling import Resampling, bootstrap_intervals
+from simeval.stats.states import over_states, repeats_differ
 
 Floats = NDArray[np.float64]
 ALPHA = 0.05
@@ -162,7 +163,9 @@ def _robustness(name: str, lost_a: Floats, lost_b: Floats, units: NDArray[np.gen
     both = ~(np.isnan(lost_a) | np.isnan(lost_b))
     if not both.any():
         return Gain(name, 0, 0, reason="no pair that both runs have")
-    means = _by_unit(lost_a[both] - lost_b[both], units[both])
+    gained = lost_a[both] - lost_b[both]
+    means = _by_unit(gained, units[both])
+    several = repeats_differ(gained, units[both])
     return Gain(
         condition=name,
         n=int(both.sum()),
@@ -170,7 +173,9 @@ def _robustness(name: str, lost_a: Floats, lost_b: Floats, units: NDArray[np.gen
         a=float(lost_a[both].mean()),
         b=float(lost_b[both].mean()),
         gain=float((lost_a[both] - lost_b[both]).mean()),
-        interval=_padded(means, resampling.level),
+        interval=over_states(gained, units[both], resampling.level, largest=2.0)
+        if several
+        else _padded(means, resampling.level),
         p=_sign_flip_p(means, resampling),
     )
 

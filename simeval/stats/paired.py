@@ -15,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 
 from simeval.stats.intervals import Interval
 from simeval.stats.power import BACKGROUND
+from simeval.stats.states import over_states, repeats_differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class PairedDrop:
         n00: both failed.
         units: sampling units: initial states, or pairs where each initial state was run once.
         drop: clean minus perturbed success rate; `None` without pairs.
-        interval: Bonett-Price interval of the drop.
+        interval: Bonett-Price interval of the drop; with repeats a t interval over the initial states.
         interval_90: the same at 90 %: its upper limit decides "the drop is below a margin" at the 5 % level.
         p: two-sided exact McNemar p-value; `None` without pairs.
     """
@@ -76,8 +77,9 @@ def paired_drop(
     """Compare two conditions pair by pair.
 
     The interval is Bonett and Price's (2012): Wald's, after one harmed and one helped pair were added. The test is
-    McNemar's exact test. With repeats, both work on the mean or sum over an initial state (see `units`), and the test
-    becomes the exact sign-flip test, of which McNemar's is the case of one repeat.
+    McNemar's exact test. With repeats the initial states are the sample (see `units`). If repeats of a state end
+    differently, the interval is Student's t over the states, see `over_states`, and the test the exact sign-flip test,
+    of which McNemar's is the case of one repeat.
 
     Args:
         clean: bool[n], success of the unperturbed episodes.
@@ -96,6 +98,13 @@ def paired_drop(
     _, unit, repeats = np.unique(labels, return_inverse=True, return_counts=True)
     sums = np.zeros(len(repeats))
     np.add.at(sums, unit, clean_ok.astype(float) - perturbed_ok)
+    differences = clean_ok.astype(float) - perturbed_ok
+
+    def interval(level: float) -> Interval:
+        if repeats_differ(differences, unit):
+            return over_states(differences, unit, level)
+        return _bonett_price(sums / repeats, level)
+
     return PairedDrop(
         n11=int((clean_ok & perturbed_ok).sum()),
         n10=int((clean_ok & ~perturbed_ok).sum()),
@@ -103,8 +112,8 @@ def paired_drop(
         n00=int((~clean_ok & ~perturbed_ok).sum()),
         units=len(sums),
         drop=float(sums.sum() / n) if n else None,
-        interval=_bonett_price(sums / repeats, level),
-        interval_90=_bonett_price(sums / repeats, 0.90),
+        interval=interval(level),
+        interval_90=interval(0.90),
         p=_sign_flip_p(sums) if n else None,
     )
 

@@ -136,7 +136,7 @@ def test_another_policy_can_be_audited_on_the_same_frames(run, tmp_path):
     assert summary["conditions"][0]["drift"]["over_floor"] == 0
 
 
-def test_axes_of_ones_own_work_those_of_the_run_without_being_named(tmp_path):
+def test_axes_of_ones_own_work_and_those_of_the_run_are_named_again(tmp_path):
     plugin = tmp_path / "axes.py"
     plugin.write_text(
         "from perturbations.base import AxisInfo, MULTIPLIER, Stage, register\n"
@@ -146,8 +146,11 @@ def test_axes_of_ones_own_work_those_of_the_run_without_being_named(tmp_path):
         "def halved(pixels, value, rng):\n    return pixels * value\n"
     )
     done = evaluate(toy_config(tmp_path / "run", perturb=("halved:0.1",), plugin=(str(plugin),)))
-    code = f"from simeval.cli import main; import sys; sys.argv = ['simeval', 'audit', {str(done.folder)!r}]; main()"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", "from simeval.cli import main; main()", "audit", str(done.folder)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.endswith(f"a plugin is code, so name it yourself: --plugin {plugin}\n")
+    ran = subprocess.run([*command, "--plugin", str(plugin)], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
     found = Audit.load(done.folder / "audit")
     assert max(row.drift_exec for row in found.rows if row.condition == "halved:0.1") > 0.1

@@ -184,3 +184,16 @@ def test_ascii_terminals_get_ascii():
     print_run(Console(file=file, width=80), RUN, policy="SmolVLA", assets=ASSETS)
     file.flush()
     assert b"camera.orbit" in raw.getvalue()
+
+
+def test_repeats_are_named_in_the_footnote(tmp_path):
+    """Four states of five repeats: interval, test and verdict are about the states, and the line says so."""
+    from helpers import call
+
+    words = ("run", "--suite", "toy", "--tasks", "0-1", "--init-states", "0-1", "--policy", "seeker", "--workers", "0")
+    called = call(*words, "--repeats", "5", "--perturb", "noise:0.3", "--out", tmp_path / "run")
+    said = " ".join(called.out.split())
+    assert "drop by t over 4 initial states; p by the exact sign-flip test over these states" in said
+    assert "McNemar" not in said
+    once = " ".join(call(*words, "--perturb", "noise:0.3", "--out", tmp_path / "once").out.split())
+    assert "drop by Bonett-Price on pairs; p by McNemar's exact test." in once

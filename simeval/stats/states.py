@@ -1,0 +1,60 @@
+"""The interval of a mean difference where each initial state was run several times.
+
+Repeats of an initial state are not independent, and other initial states are what an interval is about. So the states
+are the sample, and their mean differences its values; a pair of repeats is neither harmed nor helped for sure.
+"""
+
+from math import sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from simeval.stats.intervals import Interval
+
+METHOD = "t over {} initial states"
+
+
+def repeats_differ(differences: ArrayLike, units: ArrayLike) -> bool:
+    """Whether repeats of any initial state came out differently; if not, they say no more than one of them.
+
+    Args:
+        differences: float[pairs].
+        units: int[pairs], initial state of each.
+    """
+    values = np.asarray(differences, dtype=float)
+    _, first, unit = np.unique(np.asarray(units), return_index=True, return_inverse=True)
+    return bool((values != values[first][unit]).any())
+
+
+def over_states(differences: ArrayLike, units: ArrayLike, level: float, *, largest: float = 1.0) -> Interval:
+    """Student's t interval of the mean over pairs, its standard error from the spread between initial states.
+
+    Few states that behave alike show no spread, and would claim certainty. So the interval is never narrower than
+    Bonett and Price's idea makes it: a harmed and a helped state are added, of a typical size for the states that moved
+    (1 if none did).
+
+    Args:
+        differences: float[pairs].
+        units: int[pairs], initial state of each.
+        level: nominal coverage.
+        largest: the largest difference that there can be.
+    """
+    values = np.asarray(differences, dtype=float)
+    _, unit, repeats = np.unique(np.asarray(units), return_inverse=True, return_counts=True)
+    sums = np.bincount(unit, weights=values)
+    states, centre = len(repeats), float(values.mean())
+    half = _padded(sums / repeats, level)
+    if states > 1:
+        left = sums - centre * repeats
+        error = sqrt(states / (states - 1) * float((left**2).sum())) / len(values)
+        half = max(half, float(stats.t.isf((1 - level) / 2, states - 1)) * error)
+    low, high = max(-largest, centre - half), min(largest, centre + half)
+    return Interval(low, high, level, METHOD.format(states))
+
+
+def _padded(means: NDArray[np.floating], level: float) -> float:
+    moved = np.abs(means[means != 0])
+    typical = float((moved.sum() + 1) / (len(moved) + 1))
+    padded = np.concatenate([means, [typical, -typical]])
+    return float(stats.norm.isf((1 - level) / 2) * padded.std() / sqrt(len(padded)))
