@@ -27,6 +27,7 @@ from simeval.flat import COLUMNS, flat_frame
 from simeval.lines import LineFile
 from simeval.recorders import PackedTrace, Trace
 from simeval.rows import Row, Told, read_blocks
+from simeval.sealed import sealed_line
 from simeval.types import EpisodeResult, EpisodeSpec, Outcome
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class RunWriter:
             for result, trace in finished:
                 if trace is not None:
                     trace.save(trace_path(self.folder, result.spec))
-                lines.append(json.dumps(result.row(), allow_nan=False, separators=(",", ":")).encode() + b"\n")
+                lines.append(sealed_line(result.row()))
         finally:
             if lines:
                 self._file.append(b"".join(lines))

@@ -19,8 +19,11 @@ INTERNAL: dict[str, set[str]] = {
     "envs*": {"envs.*"},
     "perturbations*": {"perturbations*"},
     # The vocabulary.
-    "simeval.errors": set(),
+    "simeval.texts": set(),
+    "simeval.errors": {"simeval.texts"},
     "simeval.types": {"simeval.errors"},
+    "simeval.files": {"simeval.errors"},
+    "simeval.sealed": {"simeval.errors", "simeval.files", "simeval.texts"},
     "simeval.seeding": {"simeval.types"},
     "simeval.provenance": {"envs.base", "envs.rendering"},
     # What is asked for.
@@ -132,8 +135,10 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.cluster", "simeval.nodes", "simeval.schedule", "simeval.worker"}
     | {"simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
-    "simeval.store": LEAVES | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"},
-    "simeval.rows": LEAVES,
+    "simeval.store": LEAVES
+    | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"}
+    | {"simeval.sealed", "simeval.files", "simeval.texts"},
+    "simeval.rows": LEAVES | {"simeval.sealed", "simeval.texts"},
     "simeval.flat": {"simeval.garbage", "simeval.types"},
     "simeval.stats*": {"simeval.stats.*"},
     "simeval.groups": {"simeval.types", "simeval.stats.*"},
@@ -205,7 +210,10 @@ OUTSIDE: dict[str, set[str]] = {
     "envs.gymnasium_env": {"numpy", "gymnasium"},
     "envs*": {"numpy", "mujoco", "robosuite"},
     "perturbations*": {"numpy", "cv2"},
+    "simeval.texts": set(),
     "simeval.errors": set(),
+    "simeval.files": set(),
+    "simeval.sealed": set(),
     "simeval.types": set(),
     "simeval.plan": set(),
     "simeval.plugins": set(),
