@@ -36,7 +36,8 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.plan": LEAVES
     | {"simeval", "simeval.config", "simeval.instructions", "simeval.plugins", "simeval.policies.bundled"}
     | {"envs.suites", "perturbations.base", "perturbations.spec"},
-    "simeval.lines": set(),
+    "simeval.lines": {"simeval.errors"},
+    "simeval.manifests": {"simeval.config", "simeval.errors", "simeval.files", "simeval.texts"},
     "simeval.garbage": set(),
     "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
     "simeval.join": {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
@@ -69,7 +70,9 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit.measure": LEAVES
     | {"simeval.audit.attention", "simeval.audit.base", "simeval.audit.representation", "simeval.policies.base"}
     | {"simeval.policies.representations", "simeval.stats.drift", "envs.base", "perturbations.condition"},
-    "simeval.audit.folder": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.stats.drift", "simeval.store"},
+    "simeval.audit.folder": LEAVES
+    | {"simeval.audit.base", "simeval.lines", "simeval.manifests", "simeval.sealed", "simeval.stats.drift"}
+    | {"simeval.store"},
     "simeval.audit.summary": {"simeval.types", "simeval.audit.base", "simeval.stats.drift"},
     "simeval.audit.progress": set(),
     "simeval.report.audit_table": {"simeval.audit.summary", "simeval.report.tables", "simeval.report.words"},
@@ -93,7 +96,8 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval.audit.mini_figures": {"simeval.audit.mini", "simeval.report.figures.style", "perturbations.term"},
     "simeval.audit.representation": {"simeval.policies.representations", "simeval.stats.representation"},
-    "simeval.audit.vectors": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.audit.representation"},
+    "simeval.audit.vectors": LEAVES
+    | {"simeval.audit.base", "simeval.lines", "simeval.sealed", "simeval.texts", "simeval.audit.representation"},
     "simeval.audit.attention": {
         *("simeval.audit.representation", "simeval.errors", "simeval.lettering"),
         *("simeval.policies.base", "simeval.policies.representations"),
@@ -121,7 +125,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.tally": LEAVES
     | {"simeval.senses", "simeval.interventions", "simeval.mishaps"}
     | {"envs.base", "perturbations.base", "perturbations.condition"},
-    "simeval.recorders": {"simeval.policies.base"},
+    "simeval.recorders": {"simeval.policies.base", "simeval.texts"},
     "simeval.worker": LEAVES
     | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"}
     | {"simeval.plugins", "simeval.cluster", "simeval.nodes"},
@@ -137,7 +141,7 @@ INTERNAL: dict[str, set[str]] = {
     # What came of it: store <- analysis <- report.
     "simeval.store": LEAVES
     | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"}
-    | {"simeval.sealed", "simeval.files", "simeval.texts"},
+    | {"simeval.manifests", "simeval.sealed", "simeval.files", "simeval.texts"},
     "simeval.rows": LEAVES | {"simeval.sealed", "simeval.texts"},
     "simeval.flat": {"simeval.garbage", "simeval.types"},
     "simeval.stats*": {"simeval.stats.*"},
@@ -214,6 +218,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.errors": set(),
     "simeval.files": set(),
     "simeval.sealed": set(),
+    "simeval.manifests": {"msgspec"},
     "simeval.types": set(),
     "simeval.plan": set(),
     "simeval.plugins": set(),
