@@ -27,8 +27,12 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.seeding": {"simeval.types"},
     "simeval.provenance": {"envs.base", "envs.rendering"},
     # What is asked for.
-    "simeval.config": {"simeval.errors", "simeval.policies.bundled", "envs.suites"},
-    "simeval.plugins": {"simeval.errors", "perturbations.base"},
+    "simeval.config": {
+        *("simeval.errors", "simeval.policies.bundled", "simeval.recipes", "simeval.texts", "envs.suites"),
+    },
+    "simeval.recipes": {"simeval.errors", "simeval.files", "simeval.texts"},
+    "simeval.terminal": {"simeval.texts"},
+    "simeval.plugins": {"simeval.errors", "simeval.files", "simeval.texts", "perturbations.base"},
     "simeval.instructions": {
         *("simeval.errors", "envs.suites"),
         *("perturbations.base", "perturbations.instruction", "perturbations.spec"),
@@ -50,11 +54,18 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval.cli_reports": {
         *("simeval", "simeval.errors", "simeval.comparison", "simeval.findings", "simeval.audit.*"),
-        *("simeval.store", "simeval.report*"),
+        *("simeval.store", "simeval.report*", "simeval.terminal", "simeval.texts"),
     },
     "simeval.audit_config": {"simeval.config", "simeval.errors"},
     "simeval.cli_options": {"simeval.config"},
-    "simeval.cli_audit": {"simeval", "simeval.api", "simeval.audit_config", "simeval.cli_options", "simeval.audit.*"},
+    "simeval.cli_audit": {
+        "simeval.terminal",
+        "simeval",
+        "simeval.api",
+        "simeval.audit_config",
+        "simeval.cli_options",
+        "simeval.audit.*",
+    },
     "simeval.audit.base": {"simeval.policies.base", "perturbations.condition"},
     "simeval.audit.replay": {
         *("simeval.types", "simeval.recorders", "simeval.senses"),
@@ -83,8 +94,10 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit": set(),
     "simeval.audit.dataset_hub": {"simeval.errors", "simeval.policies.checkpoint"},
     "simeval.audit.dataset_files": {
-        *("simeval.audit.dataset_hub", "simeval.errors", "simeval.policies.checkpoint", "envs.base"),
+        *("simeval.audit.dataset_hub", "simeval.audit.dataset_parts", "simeval.errors", "simeval.files"),
+        *("simeval.policies.checkpoint", "simeval.texts", "envs.base"),
     },
+    "simeval.audit.dataset_parts": {"simeval.errors"},
     "simeval.audit.dataset_frames": {
         *("simeval.audit.base", "simeval.audit.dataset_files", "simeval.config", "simeval.errors"),
         *("simeval.instructions", "simeval.policies.base", "simeval.seeding"),
@@ -151,7 +164,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.analysis": {"simeval.types", "simeval.groups", "simeval.following", "simeval.flagged", "simeval.stats.*"},
     "simeval.report*": {
         *("simeval.types", "simeval.report*", "simeval.analysis", "simeval.comparison", "simeval.stats.*"),
-        *("simeval.errors", "simeval.heat", "simeval.across"),
+        *("simeval.errors", "simeval.heat", "simeval.across", "simeval.texts"),
     },
     "simeval.heat": {"simeval.types", "simeval.groups", "simeval.stats.*"},
     "simeval.across": {"simeval.stats.*"},
@@ -186,6 +199,7 @@ INTERNAL: dict[str, set[str]] = {
         *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
     },
     "simeval.cli": {
+        *("simeval.terminal", "simeval.texts"),
         *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
         *("simeval.cli_audit", "simeval.cli_options"),
         *(
@@ -219,6 +233,8 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.files": set(),
     "simeval.sealed": set(),
     "simeval.manifests": {"msgspec"},
+    "simeval.recipes": {"yaml"},
+    "simeval.terminal": {"rich"},
     "simeval.types": set(),
     "simeval.plan": set(),
     "simeval.plugins": set(),
@@ -227,7 +243,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.worker": {"ray"},
     "simeval.summary": {"rich"},
     "simeval.api": {"rich", "imageio"},
-    "simeval.config": {"yaml"},
+    "simeval.config": set(),
     "simeval.seeding": {"numpy"},
     "simeval.recorders": {"numpy"},
     "simeval.rollout": {"numpy"},
@@ -265,6 +281,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.audit.progress": {"rich"},
     "simeval.audit.run": {"rich"},
     "simeval.audit": set(),
+    "simeval.audit.dataset_parts": set(),
     "simeval.audit.dataset_hub": {"lerobot", "datasets", "huggingface_hub"},
     "simeval.audit.dataset_files": {"numpy", "lerobot"},
     "simeval.audit.dataset_frames": {"numpy"},
