@@ -52,7 +52,7 @@ def _loader() -> Any:
     """PyYAML's safe loader, with plain numbers only."""
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
         """Refuses numbers that are not what they look like."""
 
     def plain(kind: str) -> Any:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from simeval.errors import ConfigError
 from simeval.files import open_regular
@@ -109,7 +109,7 @@ def read_sealed(path: Path, remedy: str) -> Iterator[Block]:
     if not path.exists():
         return
     first, rest = 1, b""
-    with open_regular(path) as file:
+    with _opened(path) as file:
         while read := file.read(_BLOCK):
             whole = read.rfind(b"\n") + 1
             if not whole:
@@ -143,6 +143,13 @@ def read_objects(path: Path, what: str, remedy: str) -> Iterator[tuple[int, Any]
             if isinstance(value, dict):
                 value.pop("crc", None)
             yield number, value
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return open_regular(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _has_bare_lines(path: Path, data: bytes, first: int, remedy: str) -> bool:

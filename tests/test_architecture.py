@@ -155,7 +155,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.store": LEAVES
     | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"}
     | {"simeval.manifests", "simeval.sealed", "simeval.files", "simeval.texts"},
-    "simeval.rows": LEAVES | {"simeval.sealed", "simeval.texts"},
+    "simeval.rows": LEAVES | {"simeval.sealed", "simeval.texts", "envs.suites"},
     "simeval.flat": {"simeval.garbage", "simeval.types"},
     "simeval.stats*": {"simeval.stats.*"},
     "simeval.groups": {"simeval.types", "simeval.stats.*"},
