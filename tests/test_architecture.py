@@ -44,8 +44,8 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.manifests": {"simeval.config", "simeval.errors", "simeval.files", "simeval.texts"},
     "simeval.garbage": set(),
     "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
-    "simeval.join": {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
-    | {"perturbations.condition", "perturbations.spec", "perturbations.term"},
+    "simeval.join": {"simeval.errors", "simeval.types", "simeval.audit.base", "simeval.stats.*"}
+    | {"perturbations.base", "perturbations.condition", "perturbations.spec", "perturbations.term"},
     "simeval.comparison": {"simeval.types", "simeval.errors", "simeval.audit.base", "simeval.store", "simeval.stats.*"},
     "simeval.findings": {
         *("simeval", "simeval.types", "simeval.errors", "simeval.provenance", "simeval.store", "simeval.audit.folder"),
@@ -57,7 +57,7 @@ INTERNAL: dict[str, set[str]] = {
         *("simeval.store", "simeval.report*", "simeval.terminal", "simeval.texts"),
     },
     "simeval.audit_config": {"simeval.config", "simeval.errors"},
-    "simeval.cli_options": {"simeval.config"},
+    "simeval.cli_options": {"simeval.config", "simeval.texts"},
     "simeval.cli_audit": {
         "simeval.terminal",
         "simeval",
