@@ -79,6 +79,8 @@ def read_blocks(path: Path, kind: Any) -> Iterator[list[Any]]:
         # What has a checksum was written by us, so that two of its fields are enough to know.
         wanted = Claimed if kind is Told and block.bare else kind
         try:
+            if block.bare and not block.data.isascii():
+                block.data.decode()  # the decoder does not look at what it skips
             rows = _decoders[wanted].decode_lines(block.data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             rows = []
@@ -102,11 +104,13 @@ def _decoded(path: Path, number: int, line: bytes, kind: Any) -> Any:
         ConfigError: it is no row; says which line, and why.
     """
     line = _mended(line)
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: line {number} is not an episode: it is not UTF-8; {_REMEDY}") from None
     for wanted in (Told, kind):
         try:
             row = _decoders[wanted].decode(line)
-        except UnicodeDecodeError:
-            raise ConfigError(f"{path}: line {number} is not an episode: it is not UTF-8; {_REMEDY}") from None
         except RecursionError:
             raise ConfigError(f"{path}: line {number} is not an episode: it is nested too deeply; {_REMEDY}") from None
         except msgspec.MsgspecError as error:

@@ -148,7 +148,7 @@ def test_traces_and_their_folders_are_on_the_disk_before_their_rows(tmp_path, mo
 
     def sync(file):
         really(file)
-        synced.append(Path(os.readlink(f"/proc/self/fd/{file}")))
+        synced.append(Path(f"/proc/self/fd/{file}").readlink())
 
     monkeypatch.setattr(os, "fsync", sync)
     folder = tmp_path / "other"
