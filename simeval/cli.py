@@ -17,6 +17,7 @@ from simeval.config import EvalConfig, flag, from_mapping
 from simeval.errors import ConfigError, nearest
 from simeval.json_output import emit, write
 from simeval.places import PLACES
+from simeval.texts import escaped, shown
 
 app = typer.Typer(
     add_completion=False,
@@ -47,10 +48,9 @@ def run(
     **flags: Any,
 ) -> None:
     """Roll a policy out under perturbations and print success with intervals. The same command resumes."""
-    from rich.console import Console
-
     from simeval import api
     from simeval.progress import JsonProgress, LiveProgress, PlainProgress, Progress
+    from simeval.terminal import PlainConsole
 
     if grow:
         if resume is None:
@@ -62,7 +62,7 @@ def run(
     else:
         wanted = _config(config, flags)
     enter_numerics(wanted.numerics)
-    console = Console()
+    console = PlainConsole()
     progress: Progress = PlainProgress(console)
     if as_json:
         progress = JsonProgress()
@@ -103,7 +103,7 @@ def _refuse_incomplete(done: Any) -> None:
         first = broken.iloc[0]
         sys.stderr.write(
             f"simeval: {len(broken)} of {len(done.episodes)} episodes broke, the first ({first['id']}) in its "
-            f"{first['error_phase']} phase: {first['error_text']}; the same command tries them again\n"
+            f"{first['error_phase']} phase: {shown(first['error_text'], 300)}; the same command tries them again\n"
         )
     if missing > 0 or "error" in found.values():
         raise typer.Exit(1)
@@ -221,7 +221,7 @@ def video(
     own = tuple(plugin or ())
     wanted = Selection(which, episode, camera=camera, size=size, compare=compare, limit=limit, plugins=own)
     for path in render_videos(Run.load(folder), wanted):
-        print(path)
+        print(escaped(str(path)))
 
 
 @app.command()
@@ -252,7 +252,7 @@ def preview(
         perturb=tuple(perturb or ()),
         plugin=tuple(plugin or ()),
     )
-    print(api.write_preview(config, size=size, out=Path(out), step=step))
+    print(escaped(str(api.write_preview(config, size=size, out=Path(out), step=step))))
 
 
 @app.command()
@@ -262,16 +262,15 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print the tables of a run, finished or not."""
-    from rich.console import Console
-
     from simeval import summary
     from simeval.store import Run
+    from simeval.terminal import PlainConsole
 
     found = Run.load(folder)
     if as_json:
         emit(summary.summarise(found))
         return
-    summary.print_tables(Console(), found, tasks=by_task)
+    summary.print_tables(PlainConsole(), found, tasks=by_task)
 
 
 @app.command()

@@ -19,12 +19,16 @@ import typer
 
 from simeval import json_output
 from simeval.errors import ConfigError, RunError, error_line
+from simeval.texts import shown
 
 UsageError: Any = typer.BadParameter.__base__
 """Typer has its own copy of click in some versions; this is the right class in all of them."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it; some versions of Typer return it, others raise."""
+
+LONGEST = 560
+"""Characters of a message at most: some quote what a person typed, or what a file holds."""
 
 SAFE = "what was finished is safe, the same command resumes"
 
@@ -98,5 +102,5 @@ def _not_raised(lost: "sys.UnraisableHookArgs") -> None:
 
 
 def _said(text: str, code: int) -> int:
-    sys.stderr.write(f"simeval: {' '.join(text.split())}\n")
+    sys.stderr.write(f"simeval: {shown(' '.join(text.split()), LONGEST)}\n")
     return code

@@ -11,6 +11,7 @@ from simeval.cli_options import AsJson
 from simeval.errors import ConfigError
 from simeval.files import refuse_link_out
 from simeval.json_output import emit
+from simeval.texts import escaped
 
 if TYPE_CHECKING:
     from simeval.audit.base import DriftRow
@@ -32,17 +33,16 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two policies on the same episodes: success, robustness, and drift where both were audited."""
-    from rich.console import Console
-
     from simeval.comparison import compare as compare_runs
     from simeval.report.change_table import print_comparison
     from simeval.store import Run
+    from simeval.terminal import PlainConsole
 
     found = compare_runs(Run.load(a), Run.load(b), _drift_of_both((a, b), (audit_a, audit_b)))
     if as_json:
         emit({"schema_version": COMPARISON_SCHEMA, **asdict(found)})
         return
-    print_comparison(Console(), found)
+    print_comparison(PlainConsole(), found)
 
 
 @reports.command()
@@ -53,13 +53,12 @@ def correlate(
     as_json: AsJson = False,
 ) -> None:
     """Does the offline drift of a policy's actions predict its loss of success? The numbers alone."""
-    from rich.console import Console
-
     from simeval import findings
     from simeval.audit.folder import Audit
     from simeval.report.drift_table import print_study
     from simeval.report.files import correlation_record
     from simeval.store import Run
+    from simeval.terminal import PlainConsole
 
     run = Run.load(folder)
     _load_plugins([run], plugin or ())
@@ -68,7 +67,7 @@ def correlate(
     if as_json:
         emit(correlation_record([(policy, result) for result in found]))
         return
-    console = Console()
+    console = PlainConsole()
     for result in found:
         print_study(console, policy, result)
     console.print(run.manifest["assets"], highlight=False)
@@ -98,7 +97,7 @@ def report(
     runs = [Run.load(name) for name in folders]
     _load_plugins(runs, plugin or ())
     data = findings.report_data(runs, [Audit.load(name) for name in audit or ()])
-    print(write_report(data, target))
+    print(escaped(str(write_report(data, target))))
 
 
 def _load_plugins(runs: "Sequence[Run]", named: Sequence[str]) -> None:

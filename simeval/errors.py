@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from simeval.texts import uncolored, well_formed
+
 Phase = Literal["build", "reset", "observe", "perturb", "policy", "step", "worker"]
 
 
@@ -38,9 +40,9 @@ def ends_process(error: BaseException) -> bool:
 
 
 def said(error: BaseException) -> str:
-    """The text of an exception; empty if it breaks while it is asked for it."""
+    """The text of an exception, without a library's colours; empty if it breaks while it is asked for it."""
     try:
-        return str(error)
+        return well_formed(uncolored(str(error)))
     except BaseException as broken:
         if isinstance(broken, KeyboardInterrupt):
             raise
@@ -61,5 +63,5 @@ def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
     """A suggestion for a mistyped name: `; did you mean 'noise'?`, or the known names if none is close."""
     import difflib
 
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word[:200], known, n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"

@@ -17,6 +17,7 @@ from typing import Any
 
 from perturbations.base import axes, unregister_all_but
 from simeval.errors import ConfigError, ends_process, error_line
+from simeval.files import read_regular
 from simeval.watch import Overdue, time_limit
 
 SECONDS = 60.0
@@ -54,8 +55,10 @@ def read(paths: Sequence[str]) -> tuple[Plugin, ...]:
 
 def _read(path: str) -> Plugin:
     try:
-        source = Path(path).read_bytes()
+        source = read_regular(Path(path))
         return Plugin(str(Path(path).resolve()), source.decode(), hashlib.sha256(source).hexdigest())
+    except ConfigError as error:
+        raise ConfigError(f"--plugin {error}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise ConfigError(f"--plugin {path}: {reason}") from None

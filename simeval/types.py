@@ -8,6 +8,12 @@ from simeval.errors import Phase
 CLEAN = "none"
 """The unperturbed condition: the baseline of every pair."""
 
+
+def condition_part(condition: str) -> str:
+    """A condition as the part of a name that it is: `noise:0.05` -> `noise=0.05`."""
+    return condition.replace(":", "=").replace("/", "~")
+
+
 Outcome = Literal["success", "failure", "error", "infeasible"]
 Reached = Literal["original", "counterfactual", "neither"]
 
@@ -49,8 +55,7 @@ class EpisodeSpec:
     @property
     def id(self) -> str:
         """Readable unique name within a run, for instance `libero_spatial/3/init07/noise=0.05/r0`."""
-        condition = self.condition.replace(":", "=").replace("/", "~")
-        return f"{self.suite}/{self.task}/init{self.init_state:02d}/{condition}/r{self.repeat}"
+        return f"{self.suite}/{self.task}/init{self.init_state:02d}/{condition_part(self.condition)}/r{self.repeat}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ def _encode(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
 
 def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) -> Iterator[NDArray[np.uint8]]:
     spec = result.spec
-    trace = run.trace(spec)
+    trace = run.trace(result)
     if trace is None:
         raise ConfigError(f"{spec.id}: its trace was not kept; run with --traces all")
     env = envs.get(spec.suite, spec.task, spec.resolution)

@@ -19,17 +19,23 @@ INTERNAL: dict[str, set[str]] = {
     "envs*": {"envs.*"},
     "perturbations*": {"perturbations*"},
     # The vocabulary.
+    "simeval.texts": set(),
+    "simeval.terminal": {"simeval.texts"},
+    "simeval.sealed": {"simeval.errors", "simeval.files", "simeval.texts"},
+    "simeval.recipes": {"simeval.errors", "simeval.files", "simeval.texts"},
+    "simeval.manifests": {"simeval.config", "simeval.errors", "simeval.files", "simeval.texts"},
     "simeval.local_ray": set(),
-    "simeval.cli_process": {"simeval.errors", "simeval.json_output"},
-    "simeval.errors": set(),
+    "simeval.cli_process": {"simeval.texts"} | {"simeval.errors", "simeval.json_output"},
+    "simeval.errors": {"simeval.texts"},
     "simeval.types": {"simeval.errors"},
     "simeval.neighbours": set(),
     "simeval.seeding": {"simeval.types"},
     "simeval.kernels": {"envs.numerics"},
     "simeval.provenance": {"envs.opengl"} | {"simeval.kernels", "envs.base", "envs.numerics", "envs.rendering"},
     # What is asked for.
-    "simeval.config": {"simeval.errors", "simeval.policies.bundled", "envs.numerics", "envs.suites"},
-    "simeval.plugins": {"simeval.watch"} | {"simeval.errors", "perturbations.base"},
+    "simeval.config": {"simeval.recipes", "simeval.texts"}
+    | {"simeval.errors", "simeval.policies.bundled", "envs.numerics", "envs.suites"},
+    "simeval.plugins": {"simeval.files"} | {"simeval.watch"} | {"simeval.errors", "perturbations.base"},
     "simeval.places": {"simeval.config", "simeval.errors", "simeval.policies.bundled"},
     "simeval.instructions": {
         *("simeval.errors", "envs.suites"),
@@ -38,7 +44,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.plan": LEAVES
     | {"simeval", "simeval.config", "simeval.instructions", "simeval.plugins", "simeval.policies.bundled"}
     | {"envs.suites", "perturbations.base", "perturbations.spec"},
-    "simeval.lines": set(),
+    "simeval.lines": {"simeval.errors"},
     "simeval.files": {"simeval.errors"},
     "simeval.limits": {"simeval.errors"},
     "simeval.watch": set(),
@@ -46,7 +52,8 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.json_output": set(),
     "simeval.garbage": set(),
     "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
-    "simeval.join": {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
+    "simeval.join": {"perturbations.base", "simeval.errors"}
+    | {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
     | {"perturbations.condition", "perturbations.spec", "perturbations.term"},
     "simeval.comparison": {
         "simeval.kernels",
@@ -62,15 +69,17 @@ INTERNAL: dict[str, set[str]] = {
         *("simeval.analysis", "simeval.heat", "simeval.join", "simeval.across", "simeval.comparison"),
         *("simeval.stats.correlation", "simeval.stats.screening", "simeval.report.data", "envs.suites"),
     },
-    "simeval.cli_reports": {"simeval.cli_options", "simeval.files", "simeval.json_output"}
+    "simeval.cli_reports": {"simeval.terminal", "simeval.texts"}
+    | {"simeval.cli_options", "simeval.files", "simeval.json_output"}
     | {
         *("simeval", "simeval.errors", "simeval.comparison", "simeval.findings", "simeval.audit.*"),
         *("simeval.store", "simeval.report*", "simeval.plugins"),
     },
     "simeval.audit_config": {"simeval.config", "simeval.errors", "envs.numerics"},
-    "simeval.cli_options": {"simeval.json_output"} | {"simeval.errors"} | {"simeval.config"},
+    "simeval.cli_options": {"simeval.texts"} | {"simeval.json_output"} | {"simeval.errors"} | {"simeval.config"},
     "simeval.cli_numerics": {"envs.numerics"},
-    "simeval.cli_audit": {"simeval.json_output"}
+    "simeval.cli_audit": {"simeval.terminal"}
+    | {"simeval.json_output"}
     | {
         "simeval",
         "simeval.api",
@@ -94,7 +103,9 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit.measure": LEAVES
     | {"simeval.audit.attention", "simeval.audit.base", "simeval.audit.representation", "simeval.policies.base"}
     | {"simeval.policies.representations", "simeval.stats.drift", "envs.base", "perturbations.condition"},
-    "simeval.audit.folder": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.stats.drift", "simeval.store"},
+    "simeval.audit.folder": LEAVES
+    | {"simeval.audit.base", "simeval.lines", "simeval.manifests", "simeval.sealed", "simeval.stats.drift"}
+    | {"simeval.store"},
     "simeval.audit.summary": {"simeval.types", "simeval.audit.base", "simeval.stats.drift"},
     "simeval.audit.progress": {"simeval.json_output"},
     "simeval.report.audit_table": {"simeval.audit.summary", "simeval.report.tables", "simeval.report.words"},
@@ -113,10 +124,12 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.stats.drift", "simeval.cluster", "envs.base", "perturbations.spec"},
     "simeval.audit": set(),
     "simeval.audit.dataset_hub": {"simeval.errors", "simeval.policies.checkpoint"},
-    "simeval.audit.dataset_files": {
+    "simeval.audit.dataset_files": {"simeval.audit.dataset_parts", "simeval.files", "simeval.texts"}
+    | {
         *("simeval.audit.dataset_hub", "simeval.errors", "envs.base"),
         *("simeval.policies.cameras", "simeval.policies.checkpoint"),
     },
+    "simeval.audit.dataset_parts": {"simeval.errors"},
     "simeval.audit.dataset_frames": {
         *("simeval.audit.base", "simeval.audit.dataset_files", "simeval.config", "simeval.errors"),
         *("simeval.instructions", "simeval.policies.base", "simeval.seeding"),
@@ -133,7 +146,8 @@ INTERNAL: dict[str, set[str]] = {
         "perturbations.term",
     },
     "simeval.audit.representation": {"simeval.policies.representations", "simeval.stats.representation"},
-    "simeval.audit.vectors": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.audit.representation"},
+    "simeval.audit.vectors": LEAVES
+    | {"simeval.audit.base", "simeval.lines", "simeval.sealed", "simeval.texts", "simeval.audit.representation"},
     "simeval.audit.attention": {
         *("simeval.audit.representation", "simeval.errors", "simeval.files", "simeval.lettering"),
         *("simeval.policies.base", "simeval.policies.representations"),
@@ -164,7 +178,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.tally": LEAVES
     | {"simeval.senses", "simeval.interventions", "simeval.mishaps"}
     | {"envs.base", "perturbations.base", "perturbations.condition"},
-    "simeval.recorders": {"simeval.policies.base"},
+    "simeval.recorders": {"simeval.texts"} | {"simeval.policies.base"},
     "simeval.worker": {"simeval.notices", "simeval.tally", "simeval.watch"}
     | {"envs.opengl"}
     | LEAVES
@@ -181,17 +195,19 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.cluster", "simeval.kernels", "simeval.nodes", "simeval.schedule", "simeval.worker"}
     | {"simeval.policies.base", "simeval.policies.registry"},
     # What came of it: store <- analysis <- report.
-    "simeval.store": {"simeval.places"}
+    "simeval.store": {"simeval.files", "simeval.manifests", "simeval.sealed", "simeval.texts"}
+    | {"simeval.places"}
     | LEAVES
     | {"simeval.kernels", "simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"},
-    "simeval.rows": LEAVES,
+    "simeval.rows": {"envs.suites", "simeval.sealed", "simeval.texts"} | LEAVES,
     "simeval.flat": {"simeval.garbage", "simeval.types"},
     "simeval.stats*": {"simeval.stats.*"},
     "simeval.groups": {"simeval.types", "simeval.stats.*"},
     "simeval.following": {"simeval.types", "simeval.groups", "simeval.stats.*"},
     "simeval.flagged": {"simeval.groups"},
     "simeval.analysis": {"simeval.types", "simeval.groups", "simeval.following", "simeval.flagged", "simeval.stats.*"},
-    "simeval.report*": {
+    "simeval.report*": {"simeval.texts"}
+    | {
         *("simeval.types", "simeval.report*", "simeval.analysis", "simeval.comparison", "simeval.stats.*"),
         *("simeval.errors", "simeval.files", "simeval.heat", "simeval.across"),
     },
@@ -231,7 +247,8 @@ INTERNAL: dict[str, set[str]] = {
         *("envs.base", "envs.libero_files", "envs.assets", "envs.numerics", "envs.rendering", "simeval.preview"),
         *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
     },
-    "simeval.cli": {"simeval.cli_process", "simeval.json_output"}
+    "simeval.cli": {"simeval.terminal", "simeval.texts"}
+    | {"simeval.cli_process", "simeval.json_output"}
     | {"simeval.places"}
     | {
         *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
@@ -264,7 +281,13 @@ OUTSIDE: dict[str, set[str]] = {
     "envs.gymnasium_env": {"numpy", "gymnasium"},
     "envs*": {"numpy", "mujoco", "robosuite"},
     "perturbations*": {"numpy", "cv2"},
+    "simeval.texts": set(),
     "simeval.errors": set(),
+    "simeval.files": {"imageio"},
+    "simeval.sealed": set(),
+    "simeval.manifests": {"msgspec"},
+    "simeval.recipes": {"yaml"},
+    "simeval.terminal": {"rich"},
     "simeval.types": set(),
     "simeval.plan": set(),
     "simeval.plugins": set(),
@@ -275,7 +298,6 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.kernels": {"numpy", "cv2", "torch", "threadpoolctl"},
     "simeval.summary": {"rich"},
     "simeval.api": {"rich"},
-    "simeval.files": {"imageio"},
     "simeval.limits": set(),
     "simeval.watch": set(),
     "simeval.notices": {"ray"},
@@ -322,6 +344,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.audit.progress": {"rich"},
     "simeval.audit.run": {"rich"},
     "simeval.audit": set(),
+    "simeval.audit.dataset_parts": set(),
     "simeval.audit.dataset_hub": {"lerobot", "datasets", "huggingface_hub"},
     "simeval.audit.dataset_files": {"numpy", "lerobot"},
     "simeval.audit.dataset_frames": {"numpy"},

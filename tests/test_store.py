@@ -25,10 +25,21 @@ from simeval.policies.scripted import SeekerPolicy
 from simeval.store import SCHEMA_VERSION, Run, RunWriter, differences, trace_path
 from simeval.types import EpisodeResult, Magnitude
 
+REMEDY = "delete the line, and the same command runs its episode again"
 SMALL = {"tasks": "0", "perturb": ("noise:0.3", "instruction:empty")}
 MANIFEST = {
     "schema_version": SCHEMA_VERSION,
-    "identity": {"plan": "p", "settings": {"seed": 0, "assets": None}, "policy": {"name": "seeker"}},
+    "created": "2026-11-26T00:00:00+00:00",
+    "git": None,
+    "notes": [],
+    "host": {},
+    "identity": {
+        "plan": "p",
+        "settings": {"seed": 0, "assets": None},
+        "policy": {"name": "seeker", "n_action_steps": 6},
+        "versions": {},
+        "opengl": None,
+    },
     "assets": "toy",
     "config": {"suite": ["toy"]},
     "conditions": ["none"],
@@ -50,6 +61,11 @@ def folder(finished, tmp_path) -> Path:
 
 def config(folder: Path, **changes):
     return toy_config(folder, **{**SMALL, **changes})
+
+
+def without_checksum(line: str) -> dict:
+    """A row as older versions wrote it."""
+    return {key: value for key, value in json.loads(line).items() if key != "crc"}
 
 
 def episodes_file(folder: Path) -> Path:
@@ -249,7 +265,8 @@ def test_a_corrupt_line_in_the_middle_is_named(folder, bad):
     content[2] = bad
     episodes_file(folder).write_bytes(b"\n".join(content))
     for refused in (refusal("show", folder), refusal("run", "--resume", folder)):
-        assert refused == f"{episodes_file(folder)}: line 3 is not an episode"
+        said = refused.replace(": it is not UTF-8", "")
+        assert said == f"{episodes_file(folder)}: line 3 is not an episode; {REMEDY}"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +281,7 @@ def test_a_corrupt_line_in_the_middle_is_named(folder, bad):
 )
 def test_a_row_of_another_shape_is_refused_in_one_line(folder, change):
     first, *others = episodes_file(folder).read_text().splitlines()
-    changed = json.dumps(json.loads(first) | change)
+    changed = json.dumps(without_checksum(first) | change)
     episodes_file(folder).write_text("\n".join([changed, *others]) + "\n")
     assert str(episodes_file(folder)) in refusal("show", folder)
 
@@ -339,8 +356,8 @@ def test_rows_written_together_are_synced_once_and_are_all_there(tmp_path, monke
         really(file)
         synced.append(episodes_file(tmp_path).read_bytes().count(b"\n"))
 
-    monkeypatch.setattr(os, "fsync", sync)
     with RunWriter(tmp_path, MANIFEST) as writer:
+        monkeypatch.setattr(os, "fsync", sync)
         writer.write_together([(result, None) for result in results])
     assert synced == [5]
     assert [row["id"] for row in lines(tmp_path)] == [result.spec.id for result in results]
@@ -381,7 +398,7 @@ def test_a_trace_that_does_not_fit_costs_neither_the_rows_before_it_nor_the_disk
 
 
 def test_the_table_says_what_the_results_say_also_of_older_rows_and_second_attempts(finished, folder):
-    content = [json.loads(line) for line in episodes_file(folder).read_text().splitlines()]
+    content = [without_checksum(line) for line in episodes_file(folder).read_text().splitlines()]
     for name in ("hits", "approached", "visible", "flags", "source"):
         del content[1][name]
     content[2]["of_a_later_version"] = [1]
