@@ -57,7 +57,7 @@ def whole_number(text: str) -> int:
     Raises:
         typer.BadParameter: it is none.
     """
-    if not re.fullmatch(r"\s*[-+]?[0-9]{1,40}\s*", text):
+    if not re.fullmatch(r"\s*[-+]?[0-9]{1,4000}\s*", text):
         raise typer.BadParameter(f"'{shown(text)}' is not a valid integer.")
     return int(text)
 

@@ -63,7 +63,7 @@ def checkpoint(folder: Path, **config) -> Path:
     }
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(values | config))
-    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     for name in ("policy_preprocessor.json", "policy_postprocessor.json"):
         (folder / name).write_text('{"steps": []}')
     return folder
@@ -135,7 +135,7 @@ def test_bad_options_are_refused_in_one_line(idle, words, said):
         ("seed: one", "--seed: 'one' is not a whole number"),
         ("workers: 1.5", "--workers: '1.5' is not a whole number"),
         ("repeats: .inf", "--repeats: 'inf' is not a whole number"),
-        ("tasks: {from: 1}", "--tasks '{'from': 1}': write numbers and ranges"),
+        ("tasks: {from: 1}", "--tasks: '{'from': 1}' is not one value"),
         ("perturb: {noise: 0.1}", "--perturb: "),
         ("perturb: [noise: 0.1]", "--perturb: "),
         ("- toy", "must hold 'option: value' lines"),

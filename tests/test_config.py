@@ -26,6 +26,7 @@ FULL = EvalConfig(
     inference="worker",
     batch_size=4,
     dtype="bfloat16",
+    numerics="native",
     workers=3,
     ray_address="auto",
     out="there",
