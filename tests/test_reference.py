@@ -19,14 +19,9 @@ from simeval.store import Run
 from simeval.worker import EpisodeWorker, WorkerSetup
 
 RESULTS = Path(__file__).parent.parent / "results"
-STORED = ("spatial", "object", "goal", "reference", "correlation", "object-language", "quickstart")
+STORED = ("spatial", "object", "goal", "correlation", "quickstart")
 SAMPLE = 4
 IDENTITY = ("outcome", "steps", "first_success", "state_digest", "reached", "approached", "magnitude", "flags")
-
-
-@pytest.fixture(scope="module")
-def reference() -> Run:
-    return Run.load(RESULTS / "reference")
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +37,9 @@ def test_every_planned_episode_ran(name):
     assert "not LIBERO results" in run.manifest["assets"]
 
 
-@pytest.mark.parametrize("name", ["reference", "correlation"])
-def test_the_recipe_is_what_was_run(name):
-    recipe = from_mapping(load_yaml(str(RESULTS.parent / "configs" / f"{name}.yaml")))
-    stored = from_mapping(Run.load(RESULTS / name).manifest["config"])
+def test_the_recipe_is_what_was_run(correlation):
+    recipe = from_mapping(load_yaml(str(RESULTS.parent / "configs" / "correlation.yaml")))
+    stored = from_mapping(correlation.manifest["config"])
     assert make_plan(recipe).episodes == make_plan(stored).episodes
 
 
@@ -61,7 +55,7 @@ def test_the_bundled_policies_reach_their_target_on_the_published_initial_states
 
 @pytest.mark.parametrize(
     ("name", "other", "shared"),
-    [("correlation", "reference", 50 * 13), ("spatial", "reference", 100), ("spatial", "correlation", 50)],
+    [("correlation", "spatial", 50), ("quickstart", "spatial", 20)],
 )
 def test_an_episode_is_the_same_in_both_runs(name, other, shared):
     elsewhere = {result.spec.id: result.state_digest for result in Run.load(RESULTS / other).results}
@@ -71,20 +65,17 @@ def test_an_episode_is_the_same_in_both_runs(name, other, shared):
         assert result.state_digest == elsewhere[result.spec.id]
 
 
-def test_success_falls_with_light_and_occlusion(reference, correlation):
-    few = {row.condition: row.rate for row in success_table(correlation.episodes)}
+def test_success_falls_with_light_and_occlusion(correlation):
+    rates = {row.condition: row.rate for row in success_table(correlation.episodes)}
     for axis, strengths in {"light": (0.8, 0.6, 0.4), "occlusion": (0.1, 0.2, 0.4)}.items():
-        curve = [few["none"], *(few[f"{axis}:{strength}"] for strength in strengths)]
+        curve = [rates["none"], *(rates[f"{axis}:{strength}"] for strength in strengths)]
         assert curve == sorted(curve, reverse=True)
-    many = {row.condition: row.rate for row in success_table(reference.episodes)}
-    assert many["none"] > many["light:0.8"] > many["light:0.6"]
-    assert many["none"] > many["occlusion:0.2"] > many["occlusion:0.4"]
-    assert many["none"] > many["noise:0.5"] > many["noise:1"]
-    assert many["instruction:empty"] < 0.1
+    assert rates["none"] > rates["noise:1"]
+    assert rates["instruction:empty"] < 0.1
 
 
-def test_told_the_other_bowl_it_takes_the_other_bowl(reference):
-    rows = reference.episodes
+def test_told_the_other_bowl_it_takes_the_other_bowl(correlation):
+    rows = correlation.episodes
     told = rows[rows["condition"] == "instruction:counterfactual"]
     assert (told["reached"] == "counterfactual").mean() > 5 * (told["reached"] == "original").mean()
 
@@ -98,11 +89,10 @@ def test_the_audit_is_of_this_policy_and_reproduces_its_rollouts(correlation):
     assert facts["equal"] == facts["compared"] == 50
 
 
-@pytest.mark.parametrize("name", ["reference", "correlation"])
-def test_the_stored_summary_is_that_of_the_rows(name):
+def test_the_stored_summary_is_that_of_the_rows(correlation):
     from simeval.summary import summarise
 
-    run = Run.load(RESULTS / name)
+    run = correlation
     assert json.loads((run.folder / "summary.json").read_text()) == json.loads(json.dumps(summarise(run)))
 
 
@@ -115,7 +105,7 @@ def test_stored_rows_were_made_with_portable_numerics(name):
 
 
 @pytest.mark.skipif(numerics.level() != numerics.LEVEL, reason=f"the rows are for {numerics.LEVEL}")
-@pytest.mark.parametrize("name", ["spatial", "object", "goal", "reference"])
+@pytest.mark.parametrize("name", ["spatial", "object", "goal", "correlation"])
 def test_a_sample_of_the_episodes_runs_again_on_this_processor(name):
     run = Run.load(RESULTS / name)
     if (opengl := provenance.gl_renderer()) != run.manifest["identity"]["opengl"]:
