@@ -110,7 +110,7 @@ def _parts(actions: NDArray[np.float32], start: int, stops: frozenset[int]) -> l
 
 def _checked(answer: ActionChunk, size: int) -> ActionChunk:
     given = np.asarray(answer)
-    if given.dtype.kind not in "biufV":  # NumPy would drop an imaginary part, and read numbers out of text
+    if given.dtype.kind not in "iufV":  # NumPy would drop an imaginary part, and read numbers out of text
         raise EpisodeError("policy", f"it returned actions of type {given.dtype}, not real numbers")
     # A copy: a policy may write its next answer into the same array, and other precisions would not replay exactly.
     with np.errstate(over="ignore"):

@@ -47,6 +47,17 @@ def walk(env, condition, size=5, cameras=CAMERAS, **changes):
     return policy, result, trace
 
 
+def test_a_number_that_never_moved_in_training_has_no_scale_to_measure_its_change_by(env):
+    policy = Walking()
+    policy.spec = replace(policy.spec, state_std=(0.1,) * 7 + (0.0,))
+    spec = replace(toy_spec(max_steps=10, resolution=64), condition="proprio.noise:0.5")
+    with np.errstate(all="raise"):
+        result, _ = roll_out(spec, env, policy)
+    assert result.outcome != "error", result.error_text
+    assert np.isfinite(result.magnitude.state)
+    assert result.magnitude.state > 0
+
+
 @pytest.mark.parametrize("delay", [1, 3, 5, 7, 12])
 @pytest.mark.parametrize("size", [1, 5, 8])
 def test_a_delayed_observation_is_the_one_of_that_many_steps_ago(env, delay, size):
