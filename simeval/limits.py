@@ -25,5 +25,5 @@ def refuse_little_address_space(workers: int) -> None:
     if limit not in (resource.RLIM_INFINITY, -1) and limit < needed * 1e9:
         raise ConfigError(
             f"the address space of a process is limited to {limit / 1e9:.1f} GB (ulimit -v), and with "
-            f"--workers {workers} {needed} GB are the least; ulimit -v unlimited lifts it, a container limits memory better"
+            f"--workers {workers} {needed} GB are the least; ulimit -v unlimited lifts it"
         )
