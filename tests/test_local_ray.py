@@ -98,6 +98,38 @@ def test_a_live_session_is_left_alone(tmp_path, monkeypatch):
     assert not note.exists(), "its process is gone, and the number another's"
 
 
+def test_of_a_dead_session_only_what_is_rays_and_works_in_it_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    dead, other = tmp_path / "ray" / "session_dead", tmp_path / "ray" / "session_other"
+    for session in (dead, other):
+        session.mkdir(parents=True)
+        (session / "agent.log").touch()
+    local_ray.claim(dead)
+    note = dead / "simeval-owner"
+    pid, birth, namespace = note.read_text().split()
+    note.write_text(f"{pid} {int(birth) - 1} {namespace}")
+    code = "import sys, time; file = open(sys.argv[2]); print(flush=True); time.sleep(300)"
+
+    def opening(title: str, log: Path) -> subprocess.Popen:
+        process = subprocess.Popen([sys.executable, "-c", code, title, str(log)], stdout=subprocess.PIPE)
+        process.stdout.readline()
+        return process
+
+    agent = opening("ray::Agent", dead / "agent.log")
+    reader = subprocess.Popen(["tail", "-f", str(dead / "agent.log")], stdout=subprocess.DEVNULL)
+    elsewhere = opening("ray::Agent", other / "agent.log")
+    try:
+        assert local_ray.clear_away() == 1
+        assert agent.wait(10) == -9
+        assert (reader.poll(), elsewhere.poll()) == (None, None)
+        assert not note.exists()
+        assert local_ray.clear_away() == 0
+    finally:
+        for process in (agent, reader, elsewhere):
+            process.kill()
+            process.communicate()
+
+
 def test_a_token_that_others_can_read_is_made_private(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
