@@ -6,8 +6,10 @@ Non-obvious behaviour:
 """
 
 import errno
+import glob
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,3 +53,67 @@ def refuse_irregular(path: Path, descriptor: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     raise ConfigError(f"{path}: not a regular file")
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file, complete or not at all, also after a power cut; what an earlier writer left half is removed.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is left.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        for stale in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+            stale.unlink(missing_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync(paths: Iterable[Path], *, up_to: Path) -> None:
+    """Have files on the disk, and the folders that they are in.
+
+    Args:
+        paths: the files.
+        up_to: a folder above all of them that is on the disk already, and its own entries are not to be forgotten.
+
+    Raises:
+        OSError: they could not be written.
+    """
+    folders: dict[Path, None] = {}
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        folder = path.parent
+        while folder not in folders:
+            folders[folder] = None
+            if folder in (up_to, folder.parent):
+                break
+            folder = folder.parent
+    for folder in folders:
+        sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have a folder's entries on the disk.
+
+    Raises:
+        OSError: they could not be written.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that know no folders to sync
+            raise
+    finally:
+        os.close(descriptor)

@@ -9,6 +9,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from simeval.errors import ConfigError
+
 _BLOCK = 1 << 20
 """Bytes that are searched at a time, from the end."""
 
@@ -21,8 +23,11 @@ class LineFile:
 
         Raises:
             BlockingIOError: another process has it open.
+            ConfigError: it is no regular file.
             OSError: it cannot be written.
         """
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ConfigError(f"{path}: not a regular file")
         # Unbuffered: after a failed write it is known how much of it is in the file.
         self._file = path.open("a+b", buffering=0)
         try:

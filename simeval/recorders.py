@@ -1,7 +1,7 @@
 """Side effects that leave the loop: what an episode did, kept for videos and audits."""
 
+import hashlib
 import io
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simeval.policies.base import ActionChunk
+from simeval.texts import well_formed
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Trace:
     chunk_steps: NDArray[np.int64]
     instruction: str
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 (16 hex digits) of the states after settling: the `state_digest` of the episode's row."""
+        return hashlib.sha256(np.ascontiguousarray(self.states[1:])).hexdigest()[:16]
+
     def packed(self) -> "PackedTrace":
         """The same as the compressed `.npz` that it is kept as."""
         buffer = io.BytesIO()
@@ -39,7 +45,7 @@ class Trace:
             actions=self.actions,
             chunks=self.chunks,
             chunk_steps=self.chunk_steps,
-            instruction=np.asarray(self.instruction),
+            instruction=np.asarray(well_formed(self.instruction)),
         )
         return PackedTrace(buffer.getvalue())
 
@@ -67,13 +73,13 @@ class PackedTrace:
     def save(self, path: Path) -> None:
         """Write the file, complete or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
+        partial = path.with_suffix(".part")  # whoever writes it again takes the same name: nothing stays
         try:
             partial.write_bytes(self.data)
+            partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        partial.replace(path)
 
 
 class Recorder(Protocol):

@@ -10,10 +10,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
+from envs.suites import SUITES, tasks
 from simeval.errors import ConfigError
 from simeval.sealed import Block, read_sealed
 from simeval.texts import all_well_formed, shown
@@ -27,11 +28,17 @@ class Told(msgspec.Struct, gc=False):
     outcome: Outcome
 
 
+def _at_least(lowest: int) -> Any:
+    return Annotated[int, msgspec.Meta(ge=lowest)]
+
+
 def _declared(kind: type, *more: tuple[str, type]) -> Any:
     """What a line holds of a dataclass, and its parts of theirs."""
     hints, needed, others = get_type_hints(kind), list(more), []
     for field in fields(kind):
         what = hints[field.name]
+        if kind is EpisodeSpec and what is int:
+            what = _at_least(1 if field.name in ("max_steps", "resolution") else 0)
         if is_dataclass(what) and isinstance(what, type):
             needed.append((field.name, _declared(what)))
         elif what == Magnitude | None:
@@ -72,13 +79,17 @@ def read_blocks(path: Path, kind: Any) -> Iterator[list[Any]]:
         # What has a checksum was written by us, so that two of its fields are enough to know.
         wanted = Claimed if kind is Told and block.bare else kind
         try:
+            if block.bare and not block.data.isascii():
+                block.data.decode()  # the decoder does not look at what it skips
             rows = _decoders[wanted].decode_lines(block.data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             rows = []
         if len(rows) != block.count:  # a line may also be empty
             rows = [_decoded(path, number, line, wanted) for number, line in _numbered(block)]
         if block.bare:
             _refuse_contradictions(path, block.first, rows)
+        if kind is Row:
+            _refuse_unknown(path, block.first, rows)
         yield rows
 
 
@@ -93,11 +104,15 @@ def _decoded(path: Path, number: int, line: bytes, kind: Any) -> Any:
         ConfigError: it is no row; says which line, and why.
     """
     line = _mended(line)
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: line {number} is not an episode: it is not UTF-8; {_REMEDY}") from None
     for wanted in (Told, kind):
         try:
             row = _decoders[wanted].decode(line)
-        except UnicodeDecodeError:
-            raise ConfigError(f"{path}: line {number} is not an episode: it is not UTF-8; {_REMEDY}") from None
+        except RecursionError:
+            raise ConfigError(f"{path}: line {number} is not an episode: it is nested too deeply; {_REMEDY}") from None
         except msgspec.MsgspecError as error:
             reason = "is not an episode" if wanted is Told else f"is not one of our episodes: {shown(error, 200)}"
             raise ConfigError(f"{path}: line {number} {reason}; {_REMEDY}") from None
@@ -130,6 +145,21 @@ def _refuse_contradictions(path: Path, first: int, rows: Sequence[Any]) -> None:
                     f"{path}: line {number} is damaged: it is named '{shown(said, 120)}', but is of "
                     f"'{shown(follows, 120)}'; {_REMEDY}"
                 )
+
+
+def _refuse_unknown(path: Path, first: int, rows: Sequence[Any]) -> None:
+    """A row is of a task that there is.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    for suite, task in {(row.spec.suite, row.spec.task) for row in rows}:
+        known = len(tasks(suite)) if suite in SUITES else None
+        if known is not None and 0 <= task < known:
+            continue
+        number = next(n for n, row in enumerate(rows, first) if (row.spec.suite, row.spec.task) == (suite, task))
+        what = f"there is no suite '{shown(suite)}'" if known is None else f"{suite} has no task {task}"
+        raise ConfigError(f"{path}: line {number} is not one of our episodes: {what}; {_REMEDY}")
 
 
 def _names(specs: Sequence[Any]) -> tuple[list[str], list[str]]:

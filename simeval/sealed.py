@@ -1,8 +1,8 @@
 """Lines of JSON that carry a checksum of themselves: how they are written, and read many at a time.
 
-A sealed line is a JSON object whose last field, `"crc":"BNFOAIKJC"`, is chosen so that the CRC-32 of the whole line, its
-end included, is 0. So is that of any number of sealed lines together: a file of them is checked as fast as it can be
-read, without looking for lines in it. By hand: `any(map(zlib.crc32, open(path, "rb")))` is False.
+A sealed line is a JSON object whose last field, `"crc":"BNFOAIKJC"`, is chosen so that the CRC-32 of the whole line,
+its end included, is 0. So is that of any number of sealed lines together: a file of them is checked as fast as it can
+be read, without looking for lines in it. By hand: `any(map(zlib.crc32, open(path, "rb")))` is False.
 
 Non-obvious behaviour:
 - Lines without a checksum, which older versions wrote, are passed on as they are. So a line whose checksum is itself
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from simeval.errors import ConfigError
 from simeval.files import open_regular
@@ -109,7 +109,7 @@ def read_sealed(path: Path, remedy: str) -> Iterator[Block]:
     if not path.exists():
         return
     first, rest = 1, b""
-    with open_regular(path) as file:
+    with _opened(path) as file:
         while read := file.read(_BLOCK):
             whole = read.rfind(b"\n") + 1
             if not whole:
@@ -120,6 +120,36 @@ def read_sealed(path: Path, remedy: str) -> Iterator[Block]:
             bare = zlib.crc32(data) != 0 and _has_bare_lines(path, data, first, remedy)
             yield Block(data, first, count := data.count(b"\n"), bare)
             first += count
+
+
+def read_objects(path: Path, what: str, remedy: str) -> Iterator[tuple[int, Any]]:
+    """The lines of a file one by one, each with its number, parsed and without its checksum.
+
+    Args:
+        path: the file.
+        what: what a line is, for the message.
+        remedy: as for `read_sealed`.
+
+    Raises:
+        ConfigError: as `read_sealed`, or a line is not JSON.
+    """
+    for block in read_sealed(path, remedy):
+        for number, line in enumerate(block.data[:-1].split(b"\n"), block.first):
+            try:
+                value = all_well_formed(json.loads(line.decode()))
+            except (ValueError, RecursionError) as error:
+                reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "it is not JSON"
+                raise ConfigError(f"{path}: line {number} is not {what}: {reason}; {remedy}") from None
+            if isinstance(value, dict):
+                value.pop("crc", None)
+            yield number, value
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return open_regular(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _has_bare_lines(path: Path, data: bytes, first: int, remedy: str) -> bool:

@@ -23,17 +23,20 @@ import msgspec
 
 from simeval.config import PLANNED
 from simeval.errors import ConfigError
+from simeval.files import open_regular, replace_file, sync, sync_folder
 from simeval.flat import COLUMNS, flat_frame
 from simeval.lines import LineFile
+from simeval.manifests import SCHEMA_VERSION as SCHEMA_VERSION
+from simeval.manifests import RunManifest, read_checked
 from simeval.recorders import PackedTrace, Trace
 from simeval.rows import Row, Told, read_blocks
 from simeval.sealed import sealed_line
+from simeval.texts import all_well_formed, escaped, shown
 from simeval.types import EpisodeResult, EpisodeSpec, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
 _BLOCK = 1 << 20
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
 
@@ -44,10 +47,13 @@ def trace_path(folder: Path, spec: EpisodeSpec) -> Path:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, complete or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
-    partial.replace(path)
+    """Write a JSON file, complete or not at all, also after a power cut; texts that are none are mended.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is left.
+    """
+    text = json.dumps(all_well_formed(value), indent=1, allow_nan=False)
+    replace_file(path, f"{text}\n".encode())
 
 
 def refuse_unwritable(folder: Path) -> None:
@@ -136,6 +142,7 @@ class RunWriter:
         self.finished = {id_: outcome for id_, outcome in latest.items() if outcome != "error"}
         if stored is None:
             write_json(self.folder / MANIFEST, manifest)
+            sync_folder(self.folder.parent)
         elif stored["identity"]["plan"] != manifest["identity"]["plan"]:
             write_json(self.folder / MANIFEST, _grown(stored, manifest))
 
@@ -151,13 +158,18 @@ class RunWriter:
                 that still fitted.
         """
         lines: list[bytes] = []
+        written: list[Path] = []
         try:
             for result, trace in finished:
                 if trace is not None:
-                    trace.save(trace_path(self.folder, result.spec))
+                    path = trace_path(self.folder, result.spec)
+                    trace.save(path)
+                    written.append(path)
                 lines.append(sealed_line(result.row()))
         finally:
             if lines:
+                # A row says that its trace is there, so the disk must have that first.
+                sync(written, up_to=self.folder)
                 self._file.append(b"".join(lines))
 
     def __enter__(self) -> Self:
@@ -175,18 +187,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the folder is not a run of ours.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        version = manifest["schema_version"]
-        manifest["config"]["suite"], manifest["conditions"], manifest["episodes"], manifest["assets"]
-        manifest["identity"]["plan"], manifest["identity"]["policy"]["name"], manifest["identity"]["settings"]["assets"]
-    except FileNotFoundError:
-        raise ConfigError(f"{folder}: no run here (it has no {MANIFEST})") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"{folder / MANIFEST}: not a manifest of simeval ({type(error).__name__})") from None
-    if version != SCHEMA_VERSION:
-        raise ConfigError(f"{folder}: written with schema {version}, this simeval reads {SCHEMA_VERSION}")
-    return dict(manifest)
+    missing = f"{folder}: no run here (it has no {MANIFEST})"
+    return read_checked(folder / MANIFEST, RunManifest, "a manifest of simeval", missing)
 
 
 def outcomes(folder: Path) -> dict[str, Outcome]:
@@ -207,7 +209,7 @@ def is_finished(folder: Path, episodes: Sequence[EpisodeSpec]) -> bool:
     path = folder / EPISODES
     if not path.exists():
         return not episodes
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         # Far cheaper than to read the rows, and enough for a run that was cut short.
         rows = sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
     if rows < len(episodes):
@@ -230,7 +232,7 @@ def differences(stored: dict[str, Any], wanted: dict[str, Any], prefix: str = ""
 
 def _short(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return escaped(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 @dataclass(frozen=True)
@@ -297,14 +299,40 @@ class Run:
             columns=columns,
         )
 
-    def trace(self, spec: EpisodeSpec) -> Trace | None:
-        """The stored trace of an episode; `None` if none was kept.
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {result.spec.id: result.state_digest for result in self.results}
+
+    def trace(self, episode: EpisodeSpec | EpisodeResult) -> Trace | None:
+        """The stored trace of an episode, which is that of its row; `None` if none was kept.
+
+        Args:
+            episode: its row, or its specification, for which the rows are read to find it.
 
         Raises:
-            ConfigError: the file is damaged.
+            ConfigError: the file is damaged, or is not the trace that the row was made with.
         """
+        spec = episode if isinstance(episode, EpisodeSpec) else episode.spec
         path = trace_path(self.folder, spec)
         try:
-            return Trace.load(path) if path.exists() else None
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            if not path.exists():
+                return None
+            trace = Trace.load(path)
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            KeyError,
+            TypeError,
+            MemoryError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
             raise ConfigError(f"{path}: not a trace of simeval ({type(error).__name__})") from None
+        expected = self._digests.get(spec.id, "") if isinstance(episode, EpisodeSpec) else episode.state_digest
+        if expected and trace.digest != expected:
+            raise ConfigError(
+                f"{path}: not the trace of its row: its states have the digest {trace.digest}, the row's is "
+                f"{shown(expected, 40)}"
+            )
+        return trace

@@ -154,7 +154,7 @@ def _render(run: Run, arms: Sequence[EpisodeResult], scenes: Sequence[EnvCache],
 
 def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) -> Iterator[NDArray[np.uint8]]:
     spec = result.spec
-    trace = run.trace(spec)
+    trace = run.trace(result)
     if trace is None:
         raise ConfigError(f"{spec.id}: its trace was not kept; run with --traces all")
     env = envs.get(spec.suite, spec.task, spec.resolution)

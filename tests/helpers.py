@@ -13,6 +13,8 @@ from simeval.cli import main
 from simeval.config import EvalConfig
 from simeval.recorders import Trace, TraceRecorder
 from simeval.rollout import run_episode
+from simeval.sealed import sealed_line
+from simeval.store import trace_path
 from simeval.types import EpisodeResult, EpisodeSpec
 
 CONDITIONS = ("noise:0.3", "light:0.1", "occlusion:0.2@agentview", "instruction:counterfactual")
@@ -54,6 +56,16 @@ def rows(folder: Path) -> dict[str, dict]:
     ids = [row["id"] for row in found]
     assert sorted(ids) == sorted(set(ids))
     return dict(zip(ids, found, strict=True))
+
+
+def exchange_trace(folder: Path, spec: EpisodeSpec, trace: Trace) -> None:
+    """Put another trace in the place of an episode's, and its digest into the row, as a run elsewhere would have."""
+    trace.save(trace_path(folder, spec))
+    path = Path(folder) / "episodes.jsonl"
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    changed = [row | {"state_digest": trace.digest} if row["id"] == spec.id else row for row in found]
+    plain = [{key: value for key, value in row.items() if key != "crc"} for row in changed]
+    path.write_bytes(b"".join(map(sealed_line, plain)))
 
 
 def trace_bytes(trace: Trace) -> tuple:

@@ -27,8 +27,12 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.seeding": {"simeval.types"},
     "simeval.provenance": {"envs.base", "envs.rendering"},
     # What is asked for.
-    "simeval.config": {"simeval.errors", "simeval.policies.bundled", "envs.suites"},
-    "simeval.plugins": {"simeval.errors", "perturbations.base"},
+    "simeval.config": {
+        *("simeval.errors", "simeval.policies.bundled", "simeval.recipes", "simeval.texts", "envs.suites"),
+    },
+    "simeval.recipes": {"simeval.errors", "simeval.files", "simeval.texts"},
+    "simeval.terminal": {"simeval.texts"},
+    "simeval.plugins": {"simeval.errors", "simeval.files", "simeval.texts", "perturbations.base"},
     "simeval.instructions": {
         *("simeval.errors", "envs.suites"),
         *("perturbations.base", "perturbations.instruction", "perturbations.spec"),
@@ -36,11 +40,12 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.plan": LEAVES
     | {"simeval", "simeval.config", "simeval.instructions", "simeval.plugins", "simeval.policies.bundled"}
     | {"envs.suites", "perturbations.base", "perturbations.spec"},
-    "simeval.lines": set(),
+    "simeval.lines": {"simeval.errors"},
+    "simeval.manifests": {"simeval.config", "simeval.errors", "simeval.files", "simeval.texts"},
     "simeval.garbage": set(),
     "simeval.growth": {"simeval.errors", "simeval.config", "simeval.plan"},
-    "simeval.join": {"simeval.types", "simeval.audit.base", "simeval.stats.*"}
-    | {"perturbations.condition", "perturbations.spec", "perturbations.term"},
+    "simeval.join": {"simeval.errors", "simeval.types", "simeval.audit.base", "simeval.stats.*"}
+    | {"perturbations.base", "perturbations.condition", "perturbations.spec", "perturbations.term"},
     "simeval.comparison": {"simeval.types", "simeval.errors", "simeval.audit.base", "simeval.store", "simeval.stats.*"},
     "simeval.findings": {
         *("simeval", "simeval.types", "simeval.errors", "simeval.provenance", "simeval.store", "simeval.audit.folder"),
@@ -49,11 +54,18 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval.cli_reports": {
         *("simeval", "simeval.errors", "simeval.comparison", "simeval.findings", "simeval.audit.*"),
-        *("simeval.store", "simeval.report*"),
+        *("simeval.store", "simeval.report*", "simeval.terminal", "simeval.texts"),
     },
     "simeval.audit_config": {"simeval.config", "simeval.errors"},
-    "simeval.cli_options": {"simeval.config"},
-    "simeval.cli_audit": {"simeval", "simeval.api", "simeval.audit_config", "simeval.cli_options", "simeval.audit.*"},
+    "simeval.cli_options": {"simeval.config", "simeval.texts"},
+    "simeval.cli_audit": {
+        "simeval.terminal",
+        "simeval",
+        "simeval.api",
+        "simeval.audit_config",
+        "simeval.cli_options",
+        "simeval.audit.*",
+    },
     "simeval.audit.base": {"simeval.policies.base", "perturbations.condition"},
     "simeval.audit.replay": {
         *("simeval.types", "simeval.recorders", "simeval.senses"),
@@ -69,7 +81,9 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit.measure": LEAVES
     | {"simeval.audit.attention", "simeval.audit.base", "simeval.audit.representation", "simeval.policies.base"}
     | {"simeval.policies.representations", "simeval.stats.drift", "envs.base", "perturbations.condition"},
-    "simeval.audit.folder": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.stats.drift", "simeval.store"},
+    "simeval.audit.folder": LEAVES
+    | {"simeval.audit.base", "simeval.lines", "simeval.manifests", "simeval.sealed", "simeval.stats.drift"}
+    | {"simeval.store"},
     "simeval.audit.summary": {"simeval.types", "simeval.audit.base", "simeval.stats.drift"},
     "simeval.audit.progress": set(),
     "simeval.report.audit_table": {"simeval.audit.summary", "simeval.report.tables", "simeval.report.words"},
@@ -80,8 +94,10 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.audit": set(),
     "simeval.audit.dataset_hub": {"simeval.errors", "simeval.policies.checkpoint"},
     "simeval.audit.dataset_files": {
-        *("simeval.audit.dataset_hub", "simeval.errors", "simeval.policies.checkpoint", "envs.base"),
+        *("simeval.audit.dataset_hub", "simeval.audit.dataset_parts", "simeval.errors", "simeval.files"),
+        *("simeval.policies.checkpoint", "simeval.texts", "envs.base"),
     },
+    "simeval.audit.dataset_parts": {"simeval.errors"},
     "simeval.audit.dataset_frames": {
         *("simeval.audit.base", "simeval.audit.dataset_files", "simeval.config", "simeval.errors"),
         *("simeval.instructions", "simeval.policies.base", "simeval.seeding"),
@@ -93,7 +109,8 @@ INTERNAL: dict[str, set[str]] = {
     },
     "simeval.audit.mini_figures": {"simeval.audit.mini", "simeval.report.figures.style", "perturbations.term"},
     "simeval.audit.representation": {"simeval.policies.representations", "simeval.stats.representation"},
-    "simeval.audit.vectors": LEAVES | {"simeval.audit.base", "simeval.lines", "simeval.audit.representation"},
+    "simeval.audit.vectors": LEAVES
+    | {"simeval.audit.base", "simeval.lines", "simeval.sealed", "simeval.texts", "simeval.audit.representation"},
     "simeval.audit.attention": {
         *("simeval.audit.representation", "simeval.errors", "simeval.lettering"),
         *("simeval.policies.base", "simeval.policies.representations"),
@@ -121,7 +138,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.tally": LEAVES
     | {"simeval.senses", "simeval.interventions", "simeval.mishaps"}
     | {"envs.base", "perturbations.base", "perturbations.condition"},
-    "simeval.recorders": {"simeval.policies.base"},
+    "simeval.recorders": {"simeval.policies.base", "simeval.texts"},
     "simeval.worker": LEAVES
     | {"simeval.rollout", "simeval.recorders", "simeval.policies.base", "simeval.policies.registry", "envs.build"}
     | {"simeval.plugins", "simeval.cluster", "simeval.nodes"},
@@ -137,8 +154,8 @@ INTERNAL: dict[str, set[str]] = {
     # What came of it: store <- analysis <- report.
     "simeval.store": LEAVES
     | {"simeval.config", "simeval.flat", "simeval.lines", "simeval.recorders", "simeval.rows"}
-    | {"simeval.sealed", "simeval.files", "simeval.texts"},
-    "simeval.rows": LEAVES | {"simeval.sealed", "simeval.texts"},
+    | {"simeval.manifests", "simeval.sealed", "simeval.files", "simeval.texts"},
+    "simeval.rows": LEAVES | {"simeval.sealed", "simeval.texts", "envs.suites"},
     "simeval.flat": {"simeval.garbage", "simeval.types"},
     "simeval.stats*": {"simeval.stats.*"},
     "simeval.groups": {"simeval.types", "simeval.stats.*"},
@@ -147,7 +164,7 @@ INTERNAL: dict[str, set[str]] = {
     "simeval.analysis": {"simeval.types", "simeval.groups", "simeval.following", "simeval.flagged", "simeval.stats.*"},
     "simeval.report*": {
         *("simeval.types", "simeval.report*", "simeval.analysis", "simeval.comparison", "simeval.stats.*"),
-        *("simeval.errors", "simeval.heat", "simeval.across"),
+        *("simeval.errors", "simeval.heat", "simeval.across", "simeval.texts"),
     },
     "simeval.heat": {"simeval.types", "simeval.groups", "simeval.stats.*"},
     "simeval.across": {"simeval.stats.*"},
@@ -182,6 +199,7 @@ INTERNAL: dict[str, set[str]] = {
         *("simeval.audit.folder", "simeval.audit.progress", "simeval.audit.run", "simeval.audit_config"),
     },
     "simeval.cli": {
+        *("simeval.terminal", "simeval.texts"),
         *("simeval", "simeval.errors", "simeval.config", "simeval.api", "simeval.plan", "simeval.progress"),
         *("simeval.cli_audit", "simeval.cli_options"),
         *(
@@ -214,6 +232,9 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.errors": set(),
     "simeval.files": set(),
     "simeval.sealed": set(),
+    "simeval.manifests": {"msgspec"},
+    "simeval.recipes": {"yaml"},
+    "simeval.terminal": {"rich"},
     "simeval.types": set(),
     "simeval.plan": set(),
     "simeval.plugins": set(),
@@ -222,7 +243,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.worker": {"ray"},
     "simeval.summary": {"rich"},
     "simeval.api": {"rich", "imageio"},
-    "simeval.config": {"yaml"},
+    "simeval.config": set(),
     "simeval.seeding": {"numpy"},
     "simeval.recorders": {"numpy"},
     "simeval.rollout": {"numpy"},
@@ -260,6 +281,7 @@ OUTSIDE: dict[str, set[str]] = {
     "simeval.audit.progress": {"rich"},
     "simeval.audit.run": {"rich"},
     "simeval.audit": set(),
+    "simeval.audit.dataset_parts": set(),
     "simeval.audit.dataset_hub": {"lerobot", "datasets", "huggingface_hub"},
     "simeval.audit.dataset_files": {"numpy", "lerobot"},
     "simeval.audit.dataset_frames": {"numpy"},

@@ -29,7 +29,17 @@ REMEDY = "delete the line, and the same command runs its episode again"
 SMALL = {"tasks": "0", "perturb": ("noise:0.3", "instruction:empty")}
 MANIFEST = {
     "schema_version": SCHEMA_VERSION,
-    "identity": {"plan": "p", "settings": {"seed": 0, "assets": None}, "policy": {"name": "seeker"}},
+    "created": "2026-11-26T00:00:00+00:00",
+    "git": None,
+    "notes": [],
+    "host": {},
+    "identity": {
+        "plan": "p",
+        "settings": {"seed": 0, "assets": None},
+        "policy": {"name": "seeker", "n_action_steps": 6},
+        "versions": {},
+        "opengl": None,
+    },
     "assets": "toy",
     "config": {"suite": ["toy"]},
     "conditions": ["none"],
@@ -346,8 +356,8 @@ def test_rows_written_together_are_synced_once_and_are_all_there(tmp_path, monke
         really(file)
         synced.append(episodes_file(tmp_path).read_bytes().count(b"\n"))
 
-    monkeypatch.setattr(os, "fsync", sync)
     with RunWriter(tmp_path, MANIFEST) as writer:
+        monkeypatch.setattr(os, "fsync", sync)
         writer.write_together([(result, None) for result in results])
     assert synced == [5]
     assert [row["id"] for row in lines(tmp_path)] == [result.spec.id for result in results]

@@ -19,11 +19,14 @@ from typing import Any, Self
 from simeval.audit.base import DriftRow, Key
 from simeval.errors import ConfigError
 from simeval.lines import LineFile
+from simeval.manifests import SCHEMA_VERSION as SCHEMA_VERSION
+from simeval.manifests import AuditManifest, read_checked
+from simeval.sealed import read_objects, sealed_line
 from simeval.stats.drift import VARIANTS
 from simeval.store import differences, write_json
 
-SCHEMA_VERSION = 1
 MANIFEST, ROWS = "audit.json", "drift.jsonl"
+_REMEDY = "cut the file off before that line, and the same command measures the rest again"
 _IN_WORDS = {"start": "start frames", "replay": "replayed frames", "dataset": "frames of a dataset"}
 _NUMBERS = (*VARIANTS, "mean_abs", "psnr")
 
@@ -91,8 +94,7 @@ class AuditWriter:
         """
         if not rows:
             return
-        lines = (json.dumps(row.row(), allow_nan=False, separators=(",", ":")) + "\n" for row in rows)
-        self._file.append("".join(lines).encode())
+        self._file.append(b"".join(sealed_line(row.row()) for row in rows))
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Say that all is measured, and what came of it (JSON-ready)."""
@@ -125,39 +127,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the folder is not an audit of ours.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        version, identity = manifest["schema_version"], manifest["identity"]
-        found = Audit(folder, manifest)
-        _ = found.policy, found.n_action_steps, found.frames_in_words, found.sigma_source, found.left_out
-        _ = found.conditions, manifest["complete"], manifest["rows"], identity["seeds"]
-    except FileNotFoundError:
-        raise ConfigError(f"{folder}: no audit here (it has no {MANIFEST})") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"{folder / MANIFEST}: not a manifest of an audit ({type(error).__name__})") from None
-    if version != SCHEMA_VERSION:
-        raise ConfigError(f"{folder}: written with schema {version}, this simeval reads {SCHEMA_VERSION}")
-    return dict(manifest)
+    missing = f"{folder}: no audit here (it has no {MANIFEST})"
+    return read_checked(folder / MANIFEST, AuditManifest, "a manifest of an audit", missing)
 
 
 def read_rows(path: Path) -> Iterator[DriftRow]:
     """The rows of an audit in order; a torn last line is skipped.
 
     Raises:
-        ConfigError: a line is not a row.
+        ConfigError: a line is not a row, or is damaged.
     """
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                row = DriftRow.from_row(json.loads(line))
-                _check(row)
-            except (ValueError, TypeError, KeyError, AttributeError):
-                raise ConfigError(f"{path}: line {number} is not a row of an audit") from None
-            yield row
+    for number, value in read_objects(path, "a row of an audit", _REMEDY):
+        try:
+            row = DriftRow.from_row(value)
+            _check(row)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise ConfigError(f"{path}: line {number} is not a row of an audit; {_REMEDY}") from None
+        yield row
 
 
 def _check(row: DriftRow) -> None:

@@ -220,9 +220,10 @@ class RunFrames:
 
     def _replayed(self, pair_id: str) -> Replay:
         if self._replay is None or self._replay[0] != pair_id:
-            spec = self._episodes[pair_id].spec
+            result = self._episodes[pair_id]
+            spec = result.spec
             env = self._scenes.get(spec.suite, spec.task, spec.resolution)
-            trace, looks = self.run.trace(spec), self._looks[pair_id]
+            trace, looks = self.run.trace(result), self._looks[pair_id]
             self._replay = pair_id, Replay.run(env, spec, trace, looks=looks, cameras=self.policy.cameras)
         return self._replay[1]
 
@@ -246,7 +247,7 @@ def _frames(run: Run, result: EpisodeResult, kind: Kind, per_episode: int) -> li
     spec = result.spec
     steps = [0]
     if kind == "replay":
-        trace = run.trace(spec)
+        trace = run.trace(result)
         steps = [] if trace is None else [int(step) for step in trace.chunk_steps]
     return [
         Frame(

@@ -10,7 +10,6 @@ Non-obvious behaviour:
 """
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,12 @@ from simeval.audit.base import FLOOR, DriftRow, Key
 from simeval.audit.representation import PARTS, Vectors, set_distances
 from simeval.errors import ConfigError
 from simeval.lines import LineFile
+from simeval.sealed import read_objects, sealed_line
+from simeval.texts import shown
 from simeval.types import CLEAN
 
 FILE = "vectors.jsonl"
+_REMEDY = "start the audit again in another --out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,11 @@ class VectorWriter:
             ConfigError: they cannot be written.
         """
         lines = [
-            json.dumps([*key, base64.b64encode(np.asarray(part, "<f4").tobytes()).decode()]) + "\n"
+            sealed_line({"key": list(key), "vectors": base64.b64encode(np.asarray(part, "<f4").tobytes()).decode()})
             for key, part in vectors
         ]
         try:
-            self._file.append("".join(lines).encode())
+            self._file.append(b"".join(lines))
         except OSError as error:
             raise ConfigError(f"{self._path}: {error.strerror or error}") from None
 
@@ -96,19 +98,18 @@ def read_vectors(folder: Path) -> dict[Key, Vectors]:
         ConfigError: the file is damaged.
     """
     path = folder / FILE
-    if not path.exists():
-        return {}
     found: dict[Key, Vectors] = {}
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                frame, condition, seed, text = json.loads(line)
-                vectors = np.frombuffer(base64.b64decode(text, validate=True), "<f4").reshape(len(PARTS), -1)
-                found[str(frame), str(condition), int(seed)] = vectors
-            except (ValueError, TypeError) as error:
-                raise ConfigError(f"{path}, line {number}: not the vectors of a row ({error})") from error
+    for number, value in read_objects(path, "the vectors of a row", _REMEDY):
+        try:
+            # Older versions wrote a list of four.
+            (frame, condition, seed), text = (
+                (value["key"], value["vectors"]) if isinstance(value, dict) else (value[:3], value[3])
+            )
+            vectors = np.frombuffer(base64.b64decode(text, validate=True), "<f4").reshape(len(PARTS), -1)
+            found[str(frame), str(condition), int(seed)] = vectors
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            reason = shown(error, 80)
+            raise ConfigError(f"{path}: line {number} is not the vectors of a row ({reason}); {_REMEDY}") from error
     return found
 
 

@@ -20,7 +20,7 @@ from queue import SimpleQueue
 import numpy as np
 import psutil
 import pytest
-from helpers import call, toy_config
+from helpers import call, exchange_trace, toy_config
 
 from perturbations import base
 from perturbations.spec import parse
@@ -39,7 +39,7 @@ from simeval.errors import ConfigError
 from simeval.policies.base import PolicySpec
 from simeval.policies.scripted import SeekerPolicy
 from simeval.stats.drift import ActionScale
-from simeval.store import Run, trace_path
+from simeval.store import Run
 
 CONDITIONS = ("noise:0.3", "light:0.1", "instruction:counterfactual", "freeze:0.5", "occlusion:0.2/target=teapot_1")
 
@@ -229,7 +229,7 @@ def test_errors_are_the_same_line_as_in_this_process(source, run, own_axis, tmp_
     for file in ("manifest.json", "episodes.jsonl"):
         (tmp_path / file).write_text((run.folder / file).read_text())
     spec = run.results[0].spec
-    replace(run.trace(spec), states=np.zeros((200, 5))).save(trace_path(tmp_path, spec))
+    exchange_trace(tmp_path, spec, replace(run.trace(spec), states=np.zeros((200, 5))))
     damaged = RunFrames.open(Run.load(tmp_path), None, policy=SeekerPolicy.spec)
     (said,) = refused(damaged, wanted())
     assert said.startswith("toy/0/init00/r0@0, none: a state of this scene has shape")

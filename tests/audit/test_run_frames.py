@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import toy_config
+from helpers import exchange_trace, toy_config
 
 from perturbations.base import axes
 from perturbations.spec import parse
@@ -16,7 +16,7 @@ from simeval.policies.base import PolicySpec
 from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.policies.scripted import SeekerPolicy
 from simeval.seeding import PairStreams
-from simeval.store import Run, trace_path
+from simeval.store import Run
 
 VISIBLE = (
     *("light:0.4", "camera.shift:7@agentview", "tint.object:0.9", "texture.table:draw", "noise:0.2"),
@@ -252,7 +252,7 @@ def test_where_the_motion_is_another_the_stored_states_are_shown(run, tmp_path):
     trace = run.trace(spec)
     moved = trace.states.copy()
     moved[3:, 1] += 0.05
-    replace(trace, states=moved).save(trace_path(tmp_path, spec))
+    exchange_trace(tmp_path, spec, replace(trace, states=moved))
     source = RunFrames.open(Run.load(tmp_path), None, policy=SeekerPolicy.spec, kind="replay", per_episode=2)
     first, last = source.views(source.frames()[:2], parse("none"), 0)
     (_, original) = RunFrames.open(run, None, policy=SeekerPolicy.spec, kind="replay", per_episode=2).views(
@@ -267,7 +267,7 @@ def test_a_damaged_trace_is_one_line(run, tmp_path):
     for name in ("manifest.json", "episodes.jsonl"):
         (tmp_path / name).write_text((run.folder / name).read_text())
     spec = next(r.spec for r in run.results if r.spec.condition == "none")
-    replace(run.trace(spec), states=np.zeros((200, 5))).save(trace_path(tmp_path, spec))
+    exchange_trace(tmp_path, spec, replace(run.trace(spec), states=np.zeros((200, 5))))
     source = RunFrames.open(Run.load(tmp_path), None, policy=SeekerPolicy.spec)
     with pytest.raises(ConfigError, match="toy/0/init00/r0@0, none: a state of this scene has shape"):
         list(source.views(source.frames()[:1], parse("none"), 0))

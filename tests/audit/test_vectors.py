@@ -81,7 +81,7 @@ DAMAGED = ("[", "{}", '["a", "none", 0]', '["a", "none", 0, "AAAA"]', '["a", "no
 @pytest.mark.parametrize("line", DAMAGED)
 def test_damage_is_named(tmp_path, line):
     (tmp_path / FILE).write_text(line + "\n")
-    with pytest.raises(ConfigError, match=r"vectors.jsonl, line 1: not the vectors"):
+    with pytest.raises(ConfigError, match=r"vectors.jsonl: line 1 is not the vectors"):
         read_vectors(tmp_path)
 
 
