@@ -15,6 +15,7 @@ from simeval.cli_options import ConfigFile, settings, with_config_options
 from simeval.cli_reports import reports
 from simeval.config import EvalConfig, flag, from_mapping
 from simeval.errors import ConfigError, nearest
+from simeval.texts import escaped, shown
 
 app = typer.Typer(
     add_completion=False,
@@ -31,6 +32,9 @@ UsageError: Any = typer.BadParameter.__base__
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it; some versions of Typer return it, others raise."""
+
+_LONGEST = 560
+"""Characters of a message at most: some quote what a person typed, or what a file holds."""
 
 LISTS = ("suites", "tasks", "perturbations", "policies", "protocols")
 
@@ -53,10 +57,9 @@ def run(
     **flags: Any,
 ) -> None:
     """Roll a policy out under perturbations and print success with intervals. The same command resumes."""
-    from rich.console import Console
-
     from simeval import api
     from simeval.progress import JsonProgress, LiveProgress, PlainProgress, Progress
+    from simeval.terminal import PlainConsole
 
     if grow:
         if resume is None:
@@ -66,7 +69,7 @@ def run(
         wanted = from_mapping({**api.config_of(Path(resume)), **_execution_flags(flags, config)})
     else:
         wanted = _config(config, flags)
-    console = Console()
+    console = PlainConsole()
     progress: Progress = PlainProgress(console)
     if as_json:
         progress = JsonProgress()
@@ -103,7 +106,7 @@ def _say_what_broke(done: Any) -> None:
     first = broken.iloc[0]
     sys.stderr.write(
         f"simeval: {len(broken)} of {len(done.episodes)} episodes broke, the first ({first['id']}) in its "
-        f"{first['error_phase']} phase: {first['error_text']}; the same command tries them again\n"
+        f"{first['error_phase']} phase: {shown(first['error_text'], 300)}; the same command tries them again\n"
     )
     if len(broken) == len(done.episodes):
         raise typer.Exit(1)
@@ -215,7 +218,7 @@ def video(
     which = chosen[0] if chosen else "all"
     wanted = Selection(which=which, episode=episode, camera=camera, size=size, compare=compare, limit=limit)
     for path in render_videos(Run.load(folder), wanted):
-        print(path)
+        print(escaped(str(path)))
 
 
 @app.command()
@@ -246,7 +249,7 @@ def preview(
         perturb=tuple(perturb or ()),
         plugin=tuple(plugin or ()),
     )
-    print(api.write_preview(config, size=size, out=Path(out), step=step))
+    print(escaped(str(api.write_preview(config, size=size, out=Path(out), step=step))))
 
 
 @app.command()
@@ -256,16 +259,15 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print the tables of a run, finished or not."""
-    from rich.console import Console
-
     from simeval import summary
     from simeval.store import Run
+    from simeval.terminal import PlainConsole
 
     found = Run.load(folder)
     if as_json:
         print(json.dumps(summary.summarise(found), allow_nan=False))
         return
-    summary.print_tables(Console(), found, tasks=by_task)
+    summary.print_tables(PlainConsole(), found, tasks=by_task)
 
 
 @app.command()
@@ -299,7 +301,9 @@ def main() -> None:
     except BrokenPipeError:
         code = 1
     except OSError as error:
-        sys.stderr.write(f"simeval: {error.strerror or error}; what was finished is safe, the same command resumes\n")
+        sys.stderr.write(
+            f"simeval: {shown(error.strerror or error, 300)}; what was finished is safe, the same command resumes\n"
+        )
         code = 1
     if code == INTERRUPTED:
         sys.stderr.write("\ninterrupted; the same command resumes\n")
@@ -316,7 +320,7 @@ def _not_raised(lost: "sys.UnraisableHookArgs") -> None:
 
 
 def _fail(text: str) -> int:
-    sys.stderr.write(f"simeval: {' '.join(text.split())}\n")
+    sys.stderr.write(f"simeval: {shown(' '.join(text.split()), _LONGEST)}\n")
     return 2
 
 

@@ -22,13 +22,12 @@ def audit(
     **flags: Any,
 ) -> None:
     """Measure how far perturbations move the predicted action on single frames. The same command resumes."""
-    from rich.console import Console
-
     from simeval import api
     from simeval.audit.progress import AuditProgress, JsonLines, Lines, LiveBar
+    from simeval.terminal import PlainConsole
 
     wanted = audit_from_mapping(settings(config, {"run": run, **flags}))
-    console = Console()
+    console = PlainConsole()
     progress: AuditProgress = JsonLines() if as_json else LiveBar(console) if console.is_terminal else Lines(console)
     done = api.audit(wanted, progress)
     if as_json:

@@ -1,6 +1,7 @@
 """Configurations on the command line: every field is an option."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -8,6 +9,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from simeval.config import flag, load_yaml
+from simeval.texts import shown
 
 ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file with the same options; flags win.")]
 
@@ -37,6 +39,17 @@ def with_config_options(config: type[Any]) -> Callable[[Callable[..., None]], Ca
     return decorate
 
 
+def whole_number(text: str) -> int:
+    """A number of a command line: Python also takes `1_000` and digits of other scripts, which are slips here.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    if not re.fullmatch(r"\s*[-+]?[0-9]{1,40}\s*", text):
+        raise typer.BadParameter(f"'{shown(text)}' is not a valid integer.")
+    return int(text)
+
+
 def _annotation(item: Any, hint: Any) -> Any:
     allowed = (hint, *get_args(hint))
     kind: Any = list[str] if get_origin(hint) is tuple else bool if bool in allowed else int if int in allowed else str
@@ -46,6 +59,8 @@ def _annotation(item: Any, hint: Any) -> Any:
         text += f"  [default: {shown}]"
     metavar = "|".join(item.metadata["choices"]) or ("N" if kind is int else "TEXT")
     shape: dict[str, Any] = {} if kind is bool else {"metavar": metavar}
+    if kind is int:
+        shape["parser"] = whole_number
     return Annotated[kind | None, typer.Option(flag(item.name), help=text, **shape)]
 
 

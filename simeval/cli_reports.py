@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simeval.errors import ConfigError
+from simeval.texts import escaped
 
 if TYPE_CHECKING:
     from simeval.audit.base import DriftRow
@@ -28,17 +29,16 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two policies on the same episodes: success, robustness, and drift where both were audited."""
-    from rich.console import Console
-
     from simeval.comparison import compare as compare_runs
     from simeval.report.change_table import print_comparison
     from simeval.store import Run
+    from simeval.terminal import PlainConsole
 
     found = compare_runs(Run.load(a), Run.load(b), _drift_of_both((a, b), (audit_a, audit_b)))
     if as_json:
         print(json.dumps({"schema_version": COMPARISON_SCHEMA, **asdict(found)}, allow_nan=False))
         return
-    print_comparison(Console(), found)
+    print_comparison(PlainConsole(), found)
 
 
 @reports.command()
@@ -48,13 +48,12 @@ def correlate(
     as_json: AsJson = False,
 ) -> None:
     """Does the offline drift of a policy's actions predict its loss of success? The numbers alone."""
-    from rich.console import Console
-
     from simeval import findings
     from simeval.audit.folder import Audit
     from simeval.report.drift_table import print_study
     from simeval.report.files import correlation_record
     from simeval.store import Run
+    from simeval.terminal import PlainConsole
 
     run = Run.load(folder)
     found = findings.correlate(run, Audit.load(Path(audit) if audit else run.folder / findings.AUDIT))
@@ -62,7 +61,7 @@ def correlate(
     if as_json:
         print(json.dumps(correlation_record([(policy, result) for result in found]), allow_nan=False))
         return
-    console = Console()
+    console = PlainConsole()
     for result in found:
         print_study(console, policy, result)
     console.print(run.manifest["assets"], highlight=False)
@@ -87,7 +86,7 @@ def report(
     target = Path(out) if out else Path(folders[0]) / "report"
     refuse_unwritable(target)
     data = findings.report_data([Run.load(name) for name in folders], [Audit.load(name) for name in audit or ()])
-    print(write_report(data, target))
+    print(escaped(str(write_report(data, target))))
 
 
 def _drift_of_both(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any, Literal
 from envs.suites import PROTOCOLS, SUITES
 from simeval.errors import ConfigError, nearest
 from simeval.policies import bundled
+from simeval.texts import shown, well_formed
 
 SCRIPTED_POLICIES = ("expert", "seeker", "zero", "random")
 """Policies of our own that need no checkpoint."""
@@ -94,11 +96,11 @@ class EvalConfig:
     def __post_init__(self) -> None:
         for name in self.suite:
             if name not in SUITES:
-                raise ConfigError(f"--suite: no suite '{name}'{nearest(name, SUITES)}")
+                raise ConfigError(f"--suite: no suite '{shown(name)}'{nearest(name, SUITES)}")
         if not self.suite:
             raise ConfigError(f"--suite: name at least one of {', '.join(SUITES)}")
         if len(set(self.suite)) < len(self.suite):
-            raise ConfigError(f"--suite: given twice: {', '.join(self.suite)}")
+            raise ConfigError(f"--suite: given twice: {shown(', '.join(self.suite), 200)}")
         _at_least("repeats", self.repeats, 1)
         _at_least("workers", self.workers, 0)
         _at_least("n_action_steps", self.n_action_steps, 1)
@@ -110,7 +112,7 @@ class EvalConfig:
         # A run may be resumed from another folder.
         object.__setattr__(self, "plugin", tuple(str(Path(path).expanduser().absolute()) for path in self.plugin))
         if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"--seed {self.seed}: must be in [0, 2**63)")
+            raise ConfigError(f"--seed {_number(self.seed)}: must be in [0, 2**63)")
 
     @property
     def policy_name(self) -> str:
@@ -148,7 +150,11 @@ def _plain(value: Any) -> Any:
 
 def _at_least(name: str, value: int | None, lowest: int) -> None:
     if value is not None and value < lowest:
-        raise ConfigError(f"{flag(name)} {value}: must be at least {lowest}")
+        raise ConfigError(f"{flag(name)} {_number(value)}: must be at least {lowest}")
+
+
+def _number(value: int) -> str:
+    return shown(value) if abs(value) < 10**40 else f"of {value.bit_length()} bits"  # Python writes no longer ones out
 
 
 def flag(name: str) -> str:
@@ -187,7 +193,7 @@ def checked_fields(values: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]
     for name, value in values.items():
         key = _ALSO.get(str(name), str(name).replace("-", "_"))
         if key not in known:
-            raise ConfigError(f"no option '{name}'{nearest(str(name), list(known))}")
+            raise ConfigError(f"no option '{shown(name)}'{nearest(str(name), list(known))}")
         checked[key] = _checked(key, value, hints[key], known[key].metadata["choices"])
     return checked
 
@@ -198,22 +204,48 @@ def _checked(name: str, value: Any, hint: Any, choices: tuple[str, ...]) -> Any:
     allowed = typing.get_args(hint) if union else (hint,)
     if value is None and type(None) in allowed:
         return None
-    if choices and value not in choices:
-        raise ConfigError(f"{flag(name)}: no '{value}'{nearest(str(value), choices)}")
+    if isinstance(value, bool) and bool not in allowed and int not in allowed:
+        if value is False and "none" in choices:
+            return "none"
+        word = "on, yes or true" if value else "off, no or false"
+        raise ConfigError(f"{flag(name)}: no '{value}', as YAML reads {word}; {_instead(choices)}")
+    if choices and (not isinstance(value, str) or value not in choices):
+        raise ConfigError(f"{flag(name)}: no '{_brief(value)}'{nearest(_brief(value), choices)}")
     if typing.get_origin(hint) is tuple:
-        return tuple(str(item) for item in (value if isinstance(value, list | tuple) else [value]))
+        return _texts(name, value)
     if bool in allowed:
         if not isinstance(value, bool):
-            raise ConfigError(f"{flag(name)}: '{value}' is neither true nor false")
+            raise ConfigError(f"{flag(name)}: '{_brief(value)}' is neither true nor false")
         return value
     if int in allowed:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole and not (isinstance(value, float) and value.is_integer()):
-            raise ConfigError(f"{flag(name)}: '{value}' is not a whole number")
+            raise ConfigError(f"{flag(name)}: '{_brief(value)}' is not a whole number")
         return int(value)
     if str in allowed and isinstance(value, list):  # a YAML list of numbers: [0, 3, 5]
-        return ",".join(str(item) for item in value)
-    return str(value)
+        return ",".join(_texts(name, value))
+    if isinstance(value, dict):
+        raise ConfigError(f"{flag(name)}: '{_brief(value)}' is not one value")
+    return well_formed(str(value))
+
+
+def _instead(choices: tuple[str, ...]) -> str:
+    return f"write one of {', '.join(choices)}" if choices else "put the word in quotes if it is meant"
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    """The items of a list, or one value as a list of it; nothing is none."""
+    items = [] if value is None else value if isinstance(value, list | tuple) else [value]
+    for item in items:
+        if item is None or isinstance(item, bool):
+            raise ConfigError(f"{flag(name)}: no '{item}'; {_instead(())}")
+    # YAML can make a list that holds itself, or of which the text has no end.
+    return tuple(well_formed(_brief(item) if isinstance(item, list | dict) else str(item)) for item in items)
+
+
+def _brief(value: Any) -> str:
+    """A value that is refused, as text of a few words."""
+    return shown(value if isinstance(value, str) else reprlib.repr(value))
 
 
 def load_yaml(path: str) -> dict[str, Any]:
@@ -222,18 +254,9 @@ def load_yaml(path: str) -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing, unreadable, or not a mapping.
     """
-    import yaml
+    from simeval.recipes import read_recipe
 
-    try:
-        values = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config: cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ConfigError(f"--config: {path} is not YAML{f' (line {mark.line + 1})' if mark else ''}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"--config: {path} must hold 'option: value' lines")
-    return values
+    return read_recipe(path)
 
 
 def parse_indices(text: str | None, count: int, name: str) -> tuple[int, ...]:
@@ -248,7 +271,7 @@ def parse_indices(text: str | None, count: int, name: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part.strip())
         if not match:
-            raise ConfigError(f"{flag(name)} '{text[:60]}': write numbers and ranges, for instance 0,3,5-7")
+            raise ConfigError(f"{flag(name)} '{shown(text, 60)}': write numbers and ranges, for instance 0,3,5-7")
         low, high = int(match[1]), int(match[2] or match[1])
         if high >= count or low > high:
             raise ConfigError(f"{flag(name)} {part.strip()}: must be within 0..{count - 1}")

@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from perturbations.base import SpecError
 from perturbations.condition import Condition
 from perturbations.spec import parse
 from perturbations.term import Term
 from simeval.audit.base import FLOOR, DriftRow
+from simeval.errors import ConfigError
 from simeval.stats.drift import PRIMARY, VARIANTS, windowed_max
 from simeval.stats.screening import Rival
 from simeval.stats.study import FrameDrift, Study, StudyCondition, validity
@@ -67,8 +69,15 @@ def join(episodes: pd.DataFrame, rows: Sequence[DriftRow]) -> tuple[Joined, ...]
 
 
 def study_conditions(names: Sequence[str]) -> tuple[StudyCondition, ...]:
-    """What the statistics must know about perturbed conditions, by their canonical texts."""
-    parsed = [parse(name) for name in names]
+    """What the statistics must know about perturbed conditions, by their canonical texts.
+
+    Raises:
+        ConfigError: there is no such condition, for instance because it is of a plugin's.
+    """
+    try:
+        parsed = [parse(name) for name in names]
+    except SpecError as error:
+        raise ConfigError(f"a condition of the run cannot be read: {error}") from None
     usual: dict[str, Any] = {}
     for condition in parsed:
         alike = [_variant(other) for other in parsed if _family(other) == _family(condition)]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from perturbations.base import axes, unregister_all_but
 from simeval.errors import ConfigError, error_line
+from simeval.files import read_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,10 @@ def read(paths: Sequence[str]) -> tuple[Plugin, ...]:
 
 def _read(path: str) -> Plugin:
     try:
-        source = Path(path).read_bytes()
+        source = read_regular(Path(path))
         return Plugin(str(Path(path).resolve()), source.decode(), hashlib.sha256(source).hexdigest())
+    except ConfigError as error:
+        raise ConfigError(f"--plugin {error}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise ConfigError(f"--plugin {path}: {reason}") from None

@@ -88,6 +88,9 @@ def test_keys_may_be_written_like_flags():
         ({"workers": 0}, "workers", 0),
         ({"policy": "zero"}, "policy", "zero"),
         ({"traces": "none"}, "traces", "none"),
+        ({"video": False}, "video", "none"),
+        ({"traces": False}, "traces", "none"),
+        ({"perturb": None}, "perturb", ()),
     ],
 )
 def test_yaml_values_become_the_types_of_the_options(values, name, expected):
@@ -129,7 +132,10 @@ def test_yaml_values_become_the_types_of_the_options(values, name, expected):
         ({"video": "flips", "traces": "failures"}, "--video flips: needs --traces all, not failures"),
         ({"video": "all", "traces": "none"}, "--video all: needs --traces all, not none"),
         ({"video": "failures", "traces": "none"}, "--video failures: needs --traces all or failures"),
-        ({"video": False}, "--video: no 'False'"),
+        ({"video": True}, "--video: no 'True', as YAML reads on, yes or true; write one of none, all, failures"),
+        ({"inference": False}, "--inference: no 'False', as YAML reads off, no or false; write one of auto, worker"),
+        ({"policy": True}, "--policy: no 'True', as YAML reads on, yes or true; put the word in quotes"),
+        ({"perturb": [None]}, "--perturb: no 'None'"),
     ],
 )
 def test_wrong_values_are_refused_in_one_line(values, said):

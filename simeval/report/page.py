@@ -24,6 +24,7 @@ from simeval.report.methods import methods
 from simeval.report.run_chapters import provenance, remarks, success_chapters
 from simeval.report.sentences import number, spanned, verdict_sentence
 from simeval.report.words import NOTHING, headline, with_interval
+from simeval.texts import escaped
 from simeval.types import CLEAN
 
 EMBEDDED = 500_000
@@ -205,12 +206,21 @@ def _media(
         yield Media(source, link.caption, video=video, link=not source.startswith("data:"), folded=folded)
 
 
+def _plain(value: Any) -> Any:
+    """A value of a template without what a terminal, or a browser's direction of writing, would obey."""
+    # Markup is ours: figures, and parts that were escaped before.
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return "\n".join(map(escaped, value.split("\n")))
+
+
 def _html(data: ReportData, parts: Sequence[Chapter]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("simeval.report", "templates"),
         autoescape=True,
+        finalize=_plain,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
