@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 
 from envs.base import CAMERAS, STATE_SIZE
 from simeval.audit.dataset_hub import VERSION, download, locate, nothing_left_behind, offline
+from simeval.audit.dataset_parts import refuse_incomplete
 from simeval.errors import ConfigError, nearest
+from simeval.files import read_regular
 from simeval.policies.checkpoint import STATE_KEY, camera_of, one_line
+from simeval.texts import shown as show
 
 STATE_KEYS = (STATE_KEY, "state")
 """Names of the robot's state, the preferred one first. Source: lerobot's and openpi's conversions of LIBERO."""
@@ -119,10 +122,12 @@ def find(name: str, cameras: Sequence[str], layout: Layout, *, revision: str | N
     """
     folder, shown, commit = locate(name, revision)
     info = _read_info(folder, shown)
-    features: Mapping[str, Any] = info.get("features") or {}
+    features = _features(info, shown)
+    if commit is None:
+        refuse_incomplete(folder, shown, features)
     keys = _match_cameras(features, cameras, layout, shown)
     state_key = next((key for key in STATE_KEYS if key in features), None)
-    size = list(features[state_key].get("shape", ())) if state_key else None
+    size = list(features[state_key]["shape"]) if state_key else None
     if state_key is None or size != [STATE_SIZE]:
         found = f"its {state_key} has the shape {size}" if state_key else f"it has no {STATE_KEY}"
         raise ConfigError(
@@ -191,20 +196,44 @@ def _picture(dataset: Dataset, stored: Any, key: str) -> NDArray[np.uint8]:
 
 def _read_info(folder: Path, name: str) -> Mapping[str, Any]:
     try:
-        info = json.loads((folder / _INFO).read_text(encoding="utf-8"))
+        info = json.loads(read_regular(folder / _INFO).decode())
     except FileNotFoundError:
         raise ConfigError(f"dataset '{name}' is no LeRobotDataset: it has no {_INFO}") from None
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"dataset '{name}': {_INFO} cannot be read: {one_line(error)}") from error
+    except RecursionError:
+        raise ConfigError(f"dataset '{name}': {_INFO} is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"dataset '{name}': {_INFO} is not UTF-8") from None
+    except ConfigError as error:
+        raise ConfigError(f"dataset '{name}': {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"dataset '{name}': {_INFO} is not JSON: {show(error, 100)}") from error
+    except OSError as error:
+        raise ConfigError(f"dataset '{name}': {_INFO} cannot be read: {error.strerror or error}") from error
     if not isinstance(info, dict):
         raise ConfigError(f"dataset '{name}': {_INFO} is no JSON object")
     version = info.get("codebase_version")
     if version != VERSION:
         raise ConfigError(
-            f"dataset '{name}' has the format {version}, only {VERSION} can be read; "
+            f"dataset '{name}' has the format {show(version, 40)}, only {VERSION} can be read; "
             "lerobot.scripts.convert_dataset_v21_to_v30 converts it"
         )
     return info
+
+
+def _features(info: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str, Any]]:
+    """What the frames hold, by key.
+
+    Raises:
+        ConfigError: the description is of another shape.
+    """
+    features = info.get("features")
+    if not isinstance(features, dict) or not features:
+        raise ConfigError(f"dataset '{name}': {_INFO} has no features: it needs a mapping of key to dtype and shape")
+    for key, feature in features.items():
+        shape = feature.get("shape") if isinstance(feature, dict) else None
+        if not isinstance(shape, list) or not isinstance(feature.get("dtype"), str):
+            raise ConfigError(f"dataset '{name}': {_INFO}: the feature '{show(key)}' has no dtype or no shape")
+    return features
 
 
 def _match_cameras(features: Mapping[str, Any], cameras: Sequence[str], layout: Layout, name: str) -> Mapping[str, str]:
