@@ -98,6 +98,11 @@ def mode() -> str:
     return NATIVE if os.environ.get(VARIABLE) == NATIVE else PORTABLE
 
 
+def pinned() -> bool:
+    """Whether this process computes as any other of the level does."""
+    return mode() == PORTABLE and level() == LEVEL
+
+
 def loaded_early() -> tuple[str, ...]:
     """Libraries that had chosen their kernels before they could be pinned."""
     return tuple(_EARLY)

@@ -73,7 +73,7 @@ def _numba() -> str:
 
 
 def _processor() -> dict[str, str]:
-    if numerics.mode() == numerics.PORTABLE and numerics.level() == numerics.LEVEL:
+    if numerics.pinned():
         return {}
     return {"processor": f"{numerics.processor_name()}, {instructions()}"}
 

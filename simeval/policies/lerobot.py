@@ -8,6 +8,8 @@ Non-obvious behaviour:
 - A sample's bits change with the number of samples in a call (1e-6, and a closed loop amplifies that), but not with
   its neighbours or its position. So every call has exactly `batch_size` samples, filled up with copies of the last;
   the text is padded to its full length, and torch uses one thread. `batch_size` is part of the fingerprint.
+- The kernels of portable numerics on a CPU are different: with them a sample's bits change with its position. There the
+  network gets one sample per call, whatever `batch_size` says.
 - lerobot draws one noise tensor per batch from the global generator. Here each sample brings its own, drawn on the
   CPU so that every device gets the same. Policies that refuse or ignore it are detected by a trial at load; if their
   output is random all the same, they run one sample at a time with the global generator seeded (`noise` in the
@@ -95,10 +97,10 @@ class LerobotPolicy:
         self._parts = parts
         self._device = device
         self._dtype = dtype
-        self._linear_by_onednn = by_onednn(parts.model, device)
         self._probe_statistics()
         self._noise = self._try_out()
         self._batch_size = 1 if self._noise == "global" else self._fitting(batch_size)
+        self._one_by_one = by_onednn(parts.model, device)
         self.spec = PolicySpec(
             name=checkpoint.name,
             n_action_steps=checkpoint.n_action_steps,
@@ -146,8 +148,9 @@ class LerobotPolicy:
 
     def _batches(self, inputs: Sequence[PolicyInput]) -> Iterator[tuple[list[PolicyInput], list[PolicyInput]]]:
         """Inputs in groups, each also filled up to a whole batch."""
-        for group in (list(part) for part in batched(inputs, self._batch_size)):
-            yield group, group + [group[-1]] * (self._batch_size - len(group))
+        size = 1 if self._one_by_one else self._batch_size
+        for group in (list(part) for part in batched(inputs, size)):
+            yield group, group + [group[-1]] * (size - len(group))
 
     def _predict(
         self, inputs: Sequence[PolicyInput], noise: NoiseMode, *, global_seed: int, reader: Reader | None = None
@@ -285,7 +288,7 @@ class LerobotPolicy:
             ("dtypes", ",".join(sorted(dtypes))),
             *((("autocast", self._dtype),) if self._dtype else ()),
             *((package, version(package)) for package in ("torch", "lerobot", "transformers")),
-            *_numerics(self._device, linear_by_onednn=self._linear_by_onednn),
+            *_numerics(self._device, linear_by_onednn=self._one_by_one),
         )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from envs import numerics
 from envs.base import Observation
 from simeval.errors import ConfigError
 from simeval.policies.base import PolicyInput
@@ -79,6 +80,21 @@ def test_neighbours_position_and_number_change_nothing(policy):
     assert policy.act([]) == []
 
 
+@pytest.fixture(scope="module")
+def batched(tiny_smolvla) -> LerobotPolicy:
+    """As where numerics are native: whole batches, all of them by torch's own choice of libraries."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(numerics.VARIABLE, numerics.NATIVE)
+        return load(str(tiny_smolvla), device="cpu", batch_size=3)
+
+
+def test_portable_numerics_give_the_actions_of_native_ones_up_to_rounding(policy, batched):
+    items = [request(index) for index in range(3)]
+    for ours, theirs in zip(policy.act(items), batched.act(items), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+    assert policy.spec.fingerprint != batched.spec.fingerprint or not numerics.pinned()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -107,7 +123,7 @@ def test_global_generator_and_threads_are_left_out_of_it(policy):
     assert torch.get_num_threads() == 1
 
 
-def test_same_as_lerobots_own_pipeline(policy, tiny_smolvla):
+def test_same_as_lerobots_own_pipeline(batched, tiny_smolvla):
     """The published steps of lerobot's evaluation, from robosuite's upside-down pictures to environment actions."""
     import torch
     from lerobot.configs import PreTrainedConfig
@@ -148,7 +164,7 @@ def test_same_as_lerobots_own_pipeline(policy, tiny_smolvla):
         replace(item, observation=replace(item.observation, state=state))
         for item, state in zip(items, states, strict=True)
     ]
-    assert np.array_equal(np.stack(policy.act(items)), theirs)
+    assert np.array_equal(np.stack(batched.act(items)), theirs)
     single = load(str(tiny_smolvla), device="cpu", batch_size=1)
     assert np.allclose(np.stack(single.act(items)), theirs, rtol=0, atol=1e-5)
 
