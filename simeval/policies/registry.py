@@ -1,9 +1,9 @@
 """Policies by name: what `--policy` may say, and how each is loaded."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from envs.suites import tasks
@@ -116,7 +116,9 @@ def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> Non
         ConfigError: a mistyped name, a broken checkpoint, or a task that a scripted policy cannot do.
     """
     if not choice.scripted:
-        if choice.name not in bundled.POLICIES and "/" not in choice.name and not Path(choice.name).exists():
+        # Unlike Path.exists, it takes a name that no file system can hold for one that is not there.
+        there = os.path.exists(choice.name)  # noqa: PTH110
+        if choice.name not in bundled.POLICIES and "/" not in choice.name and not there:
             known = [*bundled.POLICIES, *SCRIPTED]
             raise ConfigError(f"--policy: no policy or folder '{choice.name}'{nearest(choice.name, known)}")
         from simeval.policies.checkpoint import read
