@@ -1,5 +1,5 @@
 # `make run`: the main job, offline. `make test`: all checks. Both do the whole set-up on a fresh Debian machine.
-.PHONY: run test test-slow lint bench setup clean
+.PHONY: run test test-slow lint bench chaos setup clean
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -30,6 +30,10 @@ lint: setup
 BENCHMARKS := $(filter-out %/report.py %/lerobot_peer.py %/real_smolvla.py,$(wildcard tests/benchmarks/*.py))
 bench: setup
 	for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# 500 cases of each kind of disturbance: docs/chaos.md. Results: results/benchmarks/chaos.json.
+chaos: setup
+	$(BIN)/python tests/chaos/run.py --cases 500
 
 setup: $(READY)
 

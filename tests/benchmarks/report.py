@@ -83,7 +83,8 @@ class Report:
         """Write everything as JSON; by default below `results/benchmarks`."""
         path = Path(out) if out else RESULTS / f"{self.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        command = " ".join(["python", f"tests/benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+        script = Path(sys.argv[0]).resolve().relative_to(ROOT)
+        command = " ".join(["python", str(script), *sys.argv[1:]])
         created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         content = {"benchmark": self.name, "about": self.about, "command": command, "created": created}
         content |= {"machine": self.machine, "load_after": os.getloadavg()[0], "tables": self.tables}
