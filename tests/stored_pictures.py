@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simeval.findings import report_data
-from simeval.report import write_report
+from simeval.report.page import write_report
 from simeval.store import Run
 from simeval.video import Selection, render_videos
 
