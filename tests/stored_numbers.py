@@ -150,12 +150,17 @@ def whole(name: str) -> dict[str, str]:
     return {"wins": str(row.successes), "n": str(row.n), "rate": percent(row.rate), "low": low, "high": high}
 
 
+def wins(row: analysis.TaskRate) -> int:
+    assert row.rate is not None
+    return round(row.rate * row.n)
+
+
 def task_rows(name: str, header: str) -> dict[str, tuple[str, ...]]:
     """Successes by task, with the labels that the table has now."""
     labels = task_labels(CARD, header)
     found = {row.task: row for row in analysis.task_table(run(name).episodes) if row.condition == CLEAN}
     return {
-        f"{task} {label}": (str(found[task].successes), span(found[task].interval)) for task, label in enumerate(labels)
+        f"{task} {label}": (str(wins(found[task])), span(found[task].interval)) for task, label in enumerate(labels)
     }
 
 
