@@ -25,7 +25,7 @@ from simeval.video import Selection, render_videos
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, RESULTS = ROOT / "docs", ROOT / "results"
 SIZE = 240
-PAIR = "libero_spatial/2/init01/occlusion=0.4/r0"
+PAIR = "libero_spatial/2/init00/occlusion=0.4/r0"
 
 
 def moments(video: Path, number: int) -> list[NDArray[np.uint8]]:
