@@ -37,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", action="append", choices=[*KINDS], help="repeatable; all by default")
     parser.add_argument("--cases", type=int, default=500, help="of each kind")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no further case of a kind after these")
     parser.add_argument("--first", type=int, default=0, help="seed of the first case")
     parser.add_argument("--seed", type=int, help="only this case, whose folder is kept")
     parser.add_argument("--out", help="JSON file; results/benchmarks/chaos.json by default")
@@ -51,27 +52,33 @@ def main() -> None:
         if wanted.seed is not None:
             again(kinds, wanted.seed, ground)
             return
-        rows = [cases(kind, range(wanted.first, wanted.first + wanted.cases), ground) for kind in kinds]
+        seeds = range(wanted.first, wanted.first + wanted.cases)
+        rows = [cases(kind, seeds, ground, 60 * wanted.minutes) for kind in kinds]
     report.table("chaos: cases, and how many of them ended as none may", rows)
     report.write(wanted.out)
     if any(row[kind] for row in rows for kind in FAULTS):
         raise SystemExit(1)
 
 
-def cases(kind: str, seeds: range, ground: Ground) -> dict:
-    """A line of the table."""
+def cases(kind: str, seeds: range, ground: Ground, seconds: float) -> dict:
+    """A line of the table, with the number of cases that there was time for."""
     print(f"{kind}: seeds {seeds.start} to {seeds.stop - 1}", flush=True)
     start, bad = time.monotonic(), dict.fromkeys(FAULTS, 0)
-    first = None
+    first, ran = None, 0
     for seed in seeds:
+        if ran and time.monotonic() - start > seconds:
+            break
         found = one(kind, seed, ground)
+        ran += 1
+        if ran % 5 == 0:
+            print(f"  {ran} cases, {time.monotonic() - start:.0f} s", flush=True)
         for fault in found:
             bad[fault.kind] += 1
             told = f"seed {seed}: {fault.kind}: {fault.words}: simeval {' '.join(fault.argv)}"
             told = told.replace(f"{ground.folder}/", "").encode("ascii", "backslashreplace").decode()[:600]
             first = first or told
             print(f"  {told}", flush=True)
-    return {"kind": kind, "cases": len(seeds), **bad, "s": time.monotonic() - start, "first": first}
+    return {"kind": kind, "cases": ran, **bad, "s": time.monotonic() - start, "first": first}
 
 
 def one(kind: str, seed: int, ground: Ground) -> list[Fault]:
