@@ -41,4 +41,4 @@ def refuse_strays(folder: Path) -> None:
             for value in (value for key, value in part.items() if key.startswith("file")):
                 target = os.path.normpath(os.path.join(root, name.parent, value))  # noqa: PTH118  `..` goes as text
                 if os.path.commonpath([root, target]) != root and os.path.lexists(target):
-                    raise EnvError(f"--assets {folder}: {name} names {value[:80]}, a file outside the folder")
+                    raise EnvError(f"--assets {folder}: {name} names {value[:300]}, a file outside the folder")

@@ -54,7 +54,7 @@ def test_the_same_command_gets_the_same_folder_wherever_it_is_said(started):
     assert manifest["started_in"] == str(started)
     called = call(*RUN, "--policy", "ck/act")
     assert called.code == 0
-    assert [path.name for path in (started / "results").iterdir()] == ["toy-act-ff00be42"]
+    assert [path.name for path in (started / "results").iterdir()] == ["toy-act-19bf34e2"]
 
 
 def test_a_checkpoint_that_is_gone_is_asked_for(started, monkeypatch):

@@ -341,7 +341,7 @@ def test_an_incomplete_folder_is_not_completed_from_elsewhere(dataset, tmp_path)
     copy = altered(dataset, tmp_path)
     for file in (copy / "data").rglob("*.parquet"):
         file.unlink()
-    assert "is it complete?" in refused(copy)
+    assert "is incomplete: data has no .parquet file; copy the whole folder again" in refused(copy)
     shutil.rmtree(copy / "meta" / "episodes")
     assert "its meta/ cannot be read" in refused(copy)
 
