@@ -343,7 +343,7 @@ def test_an_incomplete_folder_is_not_completed_from_elsewhere(dataset, tmp_path)
         file.unlink()
     assert "is incomplete: data has no .parquet file; copy the whole folder again" in refused(copy)
     shutil.rmtree(copy / "meta" / "episodes")
-    assert "its meta/ cannot be read" in refused(copy)
+    assert "is incomplete: meta/episodes is missing" in refused(copy)
 
 
 def test_a_policy_that_sees_the_simulator_is_refused(dataset):
