@@ -14,6 +14,10 @@ class PlainConsole(Console):
     def __init__(self) -> None:
         super().__init__(markup=False, emoji=False)
 
+    def on_broken_pipe(self) -> None:
+        """Let the command end as with any other output that nobody reads: rich would raise `SystemExit`."""
+        raise BrokenPipeError
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """See `rich.console.Console.render`; all that is printed comes through here, also the cells of a table."""
         for segment in super().render(renderable, options):

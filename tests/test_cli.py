@@ -489,3 +489,12 @@ def test_a_run_with_episodes_that_broke_says_so_in_its_headline_and_fails(tmp_pa
     first = f"toy/0/{bad[0]}/none/r0"
     assert line.startswith(f"simeval: {len(bad)} of 2 episodes broke, the first ({first}) in its policy phase: ")
     assert "no such luck" in line
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_fault():
+    """As in `simeval show RUN | head -2`."""
+    folder = Path(__file__).parent.parent / "results" / "correlation"
+    command = [sys.executable, "-m", "simeval.cli", "show", folder, "--by-task"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert (process.wait(60), process.stderr.read()) == (1, "")
