@@ -79,14 +79,21 @@ def clear_away() -> int:
             pid, birth, namespace = note.read_text().split()
             # In another container the same number is another process.
             if note.stat().st_uid == os.getuid() and namespace == _namespace(os.getpid()) and _birth(int(pid)) != birth:
-                ended += end_all(note.parent)
+                # `session_latest` is a link, and open files are known by the real name of their folder.
+                ended += end_all(note.parent.resolve())
                 note.unlink()
     return ended
 
 
 def end_all(session: Path) -> int:
     """Kill every process of Ray's, of this user, that works in a session's folder; returns how many there were."""
-    return sum(_end(int(entry.name), session) for entry in Path("/proc").glob("[0-9]*"))
+    ended = 0
+    for _ in range(5):  # one that was started while we looked is found by the next look
+        found = sum(_end(int(entry.name), session) for entry in Path("/proc").glob("[0-9]*"))
+        ended += found
+        if not found:
+            break
+    return ended
 
 
 def _end(pid: int, session: Path) -> bool:
@@ -96,7 +103,7 @@ def _end(pid: int, session: Path) -> bool:
     except OSError:
         return False
     try:
-        if not _belongs(Path("/proc", str(pid)), session):
+        if not works_in(session, Path("/proc", str(pid))):
             return False
         signal.pidfd_send_signal(handle, signal.SIGKILL)
     except OSError:
@@ -106,11 +113,24 @@ def _end(pid: int, session: Path) -> bool:
     return True
 
 
-def _belongs(process: Path, session: Path) -> bool:
+def works_in(session: Path, process: Path) -> bool:
+    """Whether a process, by its folder in /proc, is another of this user, of Ray, and has files of a session open.
+
+    Raises:
+        OSError: it is gone, or may not be looked at.
+    """
     if process.stat().st_uid != os.getuid() or int(process.name) == os.getpid():
         return False
     ours = (process / "exe").readlink().name.startswith(_EXECUTABLES) and b"ray" in (process / "cmdline").read_bytes()
-    return ours and any(link.readlink().is_relative_to(session) for link in (process / "fd").iterdir())
+    return ours and any(_points_into(session, link) for link in (process / "fd").iterdir())
+
+
+def _points_into(folder: Path, link: Path) -> bool:
+    """Whether an open file lies in a folder; a file that was closed meanwhile says nothing of the others."""
+    try:
+        return link.readlink().is_relative_to(folder)
+    except OSError:
+        return False
 
 
 def _birth(pid: int) -> str:

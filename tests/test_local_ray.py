@@ -158,3 +158,34 @@ def test_a_home_that_cannot_be_written_is_named_with_what_to_do(tmp_path):
     assert done.stderr.startswith("simeval: Ray does not start here (--workers 0 does without): /proc/.ray")
     assert done.stderr.endswith("; set HOME to a folder that can be written\n")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_closed_while_we_look_hides_no_process(tmp_path):
+    """An agent that has lost its raylet opens and closes files all the time."""
+    session, process = tmp_path / "session_1", tmp_path / "proc" / "1"
+    (process / "fd").mkdir(parents=True)
+    (process / "exe").symlink_to("/usr/bin/python3.12")
+    (process / "cmdline").write_bytes(b"ray::DashboardAgent")
+    (process / "fd" / "3").touch()  # no link: reading it fails like one that is gone
+    assert not local_ray.works_in(session, process)
+    (process / "fd" / "4").symlink_to(session / "logs" / "agent.log")
+    assert local_ray.works_in(session, process)
+
+
+def test_the_link_to_the_latest_session_stands_for_the_session(tmp_path, monkeypatch):
+    """Whichever of the two is found first, what works in the session is ended before its note goes."""
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    session = tmp_path / "ray" / "real_name"
+    session.mkdir(parents=True)
+    (tmp_path / "ray" / "session_latest").symlink_to(session)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    local_ray.claim(session)
+    note = session / "simeval-owner"
+    note.write_text(note.read_text().replace(str(os.getpid()), str(gone.pid), 1))
+    waiting = "import sys, time; log = open(sys.argv[1], 'w'); print('ray', flush=True); time.sleep(100)"
+    agent = subprocess.Popen([sys.executable, "-c", waiting, str(session / "agent.log")], stdout=subprocess.PIPE)
+    assert agent.stdout is not None
+    agent.stdout.readline()
+    assert local_ray.clear_away() == 1
+    assert agent.wait(10) == -9
