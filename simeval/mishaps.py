@@ -1,4 +1,4 @@
-"""What went wrong with the world during an episode: seen in its states at its end, at no cost while it runs."""
+"""What was wrong in an episode, with the world or with the policy's place in it: seen at its end in its extremes."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import Scene
+from simeval.policies.base import PolicySpec
 
 OFF_TABLE = 0.1
 """An object whose middle is this far (m) below the table's surface fell off it: further than any reaches down while it
@@ -18,7 +19,7 @@ episodes of a learned policy in libero_spatial none exceeded 1.1 m/s (measured).
 
 @dataclass
 class Extremes:
-    """The smallest and the largest of each number of an episode's states.
+    """The smallest and the largest of each number of an episode's states, or of other rows of numbers.
 
     Attributes:
         low, high: `float64[n]`; not a number where a state had one that was not; `None` before the first state.
@@ -27,9 +28,9 @@ class Extremes:
     low: NDArray[np.float64] | None = None
     high: NDArray[np.float64] | None = None
 
-    def add(self, states: NDArray[np.float64]) -> None:
-        """Take `float64[T, n]` further states into account."""
-        low, high = states.min(axis=0), states.max(axis=0)
+    def add(self, states: NDArray[np.floating]) -> None:
+        """Take further states, `float[T, n]`, into account."""
+        low, high = states.min(axis=0).astype(float), states.max(axis=0).astype(float)
         self.low = low if self.low is None else np.minimum(self.low, low)
         self.high = high if self.high is None else np.maximum(self.high, high)
 
@@ -53,3 +54,23 @@ def mishaps(extremes: Extremes, scene: Scene) -> tuple[str, ...]:
     found = ["object_off_table"] * bool((low[heights] < scene.pivot[2] - OFF_TABLE).any())
     found += ["unstable"] * bool(too_fast.any() or not np.isfinite(fastest).all())
     return tuple(found)
+
+
+def unlike_training(policy: PolicySpec, states: Extremes, actions: Extremes) -> tuple[str, ...]:
+    """Flags of an episode with numbers that the policy cannot have met in training: `far_state`, `far_action`.
+
+    Args:
+        policy: says what it has met, if it knows.
+        states: of the states that it was given.
+        actions: of the actions that it chose.
+    """
+    found = ["far_state"] * _beyond(policy.state_limits, states)
+    return tuple(found + ["far_action"] * _beyond(policy.action_limits, actions))
+
+
+def _beyond(limits: tuple[tuple[float, float], ...] | None, extremes: Extremes) -> bool:
+    if limits is None or extremes.low is None or extremes.high is None:
+        return False
+    lowest, highest = np.array(limits[: extremes.low.size]).T
+    known = lowest.size  # a policy may be trained on a part of the numbers
+    return bool((extremes.low[:known] < lowest).any() or (extremes.high[:known] > highest).any())

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from envs.base import Env, Goal, Observation
 from perturbations.base import ImageDifference, Infeasible, Masks, image_difference
 from perturbations.condition import Applied, Condition
+from simeval.mishaps import Extremes
 from simeval.policies.base import PolicySpec
 
 
@@ -27,6 +28,7 @@ class Senses:
         image: realised image change, by camera.
         scene: realised scene change at the first frame, by camera.
         state: sum of the state's mean absolute change (training standard deviations).
+        states: extremes of the states that the policy was given.
         age: sum of the ages of the observations (control steps).
         frames, perturbed_frames: see `simeval.types.Counts`.
         visible: share of the target's outline that is seen in the first frame, by camera.
@@ -40,6 +42,7 @@ class Senses:
     image: dict[str, ImageDifference] = field(default_factory=dict)
     scene: dict[str, ImageDifference] = field(default_factory=dict)
     state: float = 0.0
+    states: Extremes = field(default_factory=Extremes)
     age: float = 0.0
     looks: int = 0
     frames: int = 0
@@ -96,6 +99,7 @@ class Senses:
         change, scale = np.abs(state - clean.state), self.applied.scale
         # A number that never moved in training has no spread to measure its change by.
         self.state += float(np.mean(np.divide(change, scale, out=np.zeros_like(change), where=scale > 0)))
+        self.states.add(state[np.newaxis])
         self.age += step - source
         self.looks += 1
         self.frames += len(images)

@@ -15,7 +15,7 @@ from perturbations.base import CAMERAS, ImageDifference, Instruction
 from perturbations.condition import Condition, Term
 from simeval.errors import EpisodeError, Phase, error_line, said
 from simeval.interventions import Interventions
-from simeval.mishaps import Extremes, mishaps
+from simeval.mishaps import Extremes, mishaps, unlike_training
 from simeval.senses import Senses
 from simeval.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Outcome, Reached, Timings
 
@@ -42,6 +42,7 @@ class Tally:
     seconds: dict[Phase, float] = field(default_factory=lambda: defaultdict(float))
     current: Phase = "reset"
     extremes: Extremes = field(default_factory=Extremes)
+    actions: Extremes = field(default_factory=Extremes)
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     @contextlib.contextmanager
@@ -64,6 +65,7 @@ class Tally:
     def commanded(self, wanted: NDArray[np.float32], done: NDArray[np.float32]) -> None:
         """Count how far an executed chunk was from the commanded one."""
         self.chunks += 1
+        self.actions.add(wanted)
         self.action += float(np.abs(done - wanted).mean(axis=1).sum())
 
     def finished(
@@ -92,7 +94,11 @@ class Tally:
             hits=tuple(sorted(self.hits.items(), key=lambda hit: (hit[1], hit[0]))),
             approached=env.approached,
             visible=tuple(senses.visible.items()),
-            flags=self._flags(condition, told, senses, interventions) + mishaps(self.extremes, env.scene()),
+            flags=(
+                *self._flags(condition, told, senses, interventions),
+                *mishaps(self.extremes, env.scene()),
+                *unlike_training(senses.policy, senses.states, self.actions),
+            ),
         )
 
     def _magnitude(self, condition: Condition, senses: Senses, interventions: Interventions) -> Magnitude | None:

@@ -144,7 +144,8 @@ class EpisodeResult:
         flags: what to know before this episode is averaged: `no_op:PART` if a part of the condition changed nothing,
             `spill:CAMERA` if it changed the view of a camera that it is not aimed at, `target_hidden`; under any
             condition `object_off_table` if an object fell off the table, `unstable` if the simulation did what nothing
-            real does (see `simeval.mishaps`).
+            real does (see `simeval.mishaps`), `far_state` if the policy was given a state, `far_action` if it chose an
+            action further from its training data than anything of the same kind.
     """
 
     spec: EpisodeSpec

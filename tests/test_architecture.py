@@ -172,9 +172,10 @@ INTERNAL: dict[str, set[str]] = {
     | {"simeval.instructions", "simeval.seeding", "simeval.recorders", "simeval.policies.base"}
     | {"simeval.senses", "simeval.interventions", "simeval.tally"}
     | {"envs.base", "envs.suites", "perturbations.base", "perturbations.spec"},
-    "simeval.senses": {"simeval.policies.base", "envs.base", "perturbations.base", "perturbations.condition"},
+    "simeval.senses": {"simeval.mishaps", "simeval.policies.base"}
+    | {"envs.base", "perturbations.base", "perturbations.condition"},
     "simeval.interventions": {"envs.base", "perturbations.base", "perturbations.condition"},
-    "simeval.mishaps": {"envs.base"},
+    "simeval.mishaps": {"envs.base", "simeval.policies.base"},
     "simeval.tally": LEAVES
     | {"simeval.senses", "simeval.interventions", "simeval.mishaps"}
     | {"envs.base", "perturbations.base", "perturbations.condition"},

@@ -45,6 +45,9 @@ class PolicySpec:
         privileged: whether it is given the simulator's state.
         state_std: standard deviation of each number of the state in its training data, if it knows.
         action_std: the same of each number of the action, in the environment's units.
+        state_limits: (lowest, highest) of each number of the state beyond which nothing in training can have been, if
+            it knows.
+        action_limits: the same of each number of the action, in the environment's units.
         fingerprint: what its outputs depend on (checkpoint hash, dtypes, batch size ...): part of the manifest.
     """
 
@@ -54,6 +57,8 @@ class PolicySpec:
     privileged: bool = False
     state_std: tuple[float, ...] | None = None
     action_std: tuple[float, ...] | None = None
+    state_limits: tuple[tuple[float, float], ...] | None = None
+    action_limits: tuple[tuple[float, float], ...] | None = None
     fingerprint: tuple[tuple[str, Any], ...] = ()
 
 

@@ -6,10 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simeval.policies.checkpoint import STATE_KEY, Checkpoint
-from simeval.policies.checkpoint_stats import Scale
-
-_FAR = 10.0
-"""Training deviations (or half-ranges) from the middle of the training data that nothing of the same kind reaches."""
+from simeval.policies.checkpoint_stats import FAR, Scale
 
 _START: NDArray[np.float64] = np.array([-0.13, 0.0, 0.7, 3.14, 0.0, -0.09, 0.03, -0.03])
 """State in which LIBERO's episodes start: gripper's position (m), axis and angle (rad), fingers (m). The middle of what
@@ -64,9 +61,9 @@ def _other_units(found: Checkpoint) -> Iterator[str]:
     for scale in found.scales:
         if scale.key != STATE_KEY:
             continue
-        middle, spread = _middle(scale)
+        middle, spread = scale.middle, scale.spread
         beyond = np.maximum(0, np.abs(_START - middle[: _START.size]) - _ROOM)
-        far = np.flatnonzero(beyond > _FAR * spread[: _START.size])
+        far = np.flatnonzero(beyond > FAR * spread[: _START.size])
         far = far[spread[far] > 0]
         if far.size:
             at = int(far[np.argmax(beyond[far] / spread[far])])
@@ -76,18 +73,11 @@ def _other_units(found: Checkpoint) -> Iterator[str]:
                 f"({middle[at]:.3g} ± {spread[at]:.2g}); other units or another order?"
             )
     if found.action_scale is not None:
-        middle, spread = _middle(found.action_scale)
+        middle, spread = found.action_scale.middle, found.action_scale.spread
         reach = np.abs(middle) + 2 * spread
-        if reach.max() > _FAR:
+        if reach.max() > FAR:
             at = int(np.argmax(reach))
             yield (
                 f"policy '{found.name}': action {at + 1} reaches {reach[at]:.3g} in its training data, "
                 "the suites take -1 to 1; other units?"
             )
-
-
-def _middle(scale: Scale) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Middle and deviation (or half-range) of what a scale was made from."""
-    if scale.mode == "MEAN_STD":
-        return scale.low, scale.high
-    return (scale.low + scale.high) / 2, scale.width / 2

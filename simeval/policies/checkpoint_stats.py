@@ -27,6 +27,9 @@ NEEDS: Mapping[str, tuple[str, str]] = {
 NORMALIZERS = ("normalizer_processor", "molmoact2_masked_normalizer")
 UNNORMALIZERS = ("unnormalizer_processor", "molmoact2_masked_unnormalizer")
 
+FAR = 10.0
+"""Training deviations (or half-ranges) from the middle of the training data that nothing of the same kind reaches."""
+
 _SHOWN = 4
 """Names of statistics that a message lists."""
 
@@ -67,6 +70,23 @@ class Scale:
             values * self.high if self.mode == "MEAN_STD" else (values + 1) / 2 * self._divisor
         )
         return distance + self.low
+
+    @property
+    def middle(self) -> NDArray[np.float64]:
+        """Mean, or the middle of the range, of what the scale was made from."""
+        return self.low if self.mode == "MEAN_STD" else (self.low + self.high) / 2
+
+    @property
+    def spread(self) -> NDArray[np.float64]:
+        """Standard deviation, or half the range, of what the scale was made from."""
+        return self.high if self.mode == "MEAN_STD" else self.width / 2
+
+    def limits(self) -> tuple[tuple[float, float], ...]:
+        """For each number the lowest and the highest value of the same kind; all values where it never moved."""
+        reach = np.where(self.spread > 0, FAR * self.spread, np.inf)
+        return tuple(
+            (float(low), float(high)) for low, high in zip(self.middle - reach, self.middle + reach, strict=True)
+        )
 
     @property
     def _divisor(self) -> NDArray[np.float64]:

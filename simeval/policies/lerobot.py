@@ -107,6 +107,8 @@ class LerobotPolicy:
             cameras=tuple(checkpoint.cameras),
             state_std=_training_std(parts.preprocess, STATE_KEY),
             action_std=_training_std(parts.postprocess, ACTION_KEY),
+            state_limits=next((s.limits() for s in checkpoint.scales if s.source == checkpoint.state_key), None),
+            action_limits=checkpoint.action_scale.limits() if checkpoint.action_scale else None,
             fingerprint=self._fingerprint(),
         )
 

@@ -20,6 +20,7 @@ from simeval.report.words import (
     visible,
     with_interval,
 )
+from simeval.types import CLEAN
 
 ROOMY = 100
 """Console width from which columns are set two blanks apart instead of one."""
@@ -121,6 +122,10 @@ def flag_note(row: FlagCount) -> str:
             return f"{count} left out as infeasible, e.g. {row.example}: {row.reason}"
         case "no_op":
             return f"{count} unchanged by its {part} part, as the policy sees it, e.g. {row.example}"
+        case "far_state" | "far_action":
+            what = "were given states" if kind == "far_state" else "chose actions"
+            asked = "; other units?" if row.condition == CLEAN else ","
+            return f"{count} {what} far outside the policy's training data{asked} e.g. {row.example}"
         case "spill":
             return f"{count} with a change in {part}, which it is not aimed at, e.g. {row.example}"
         case _:

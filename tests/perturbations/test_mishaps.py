@@ -1,5 +1,7 @@
 """What goes wrong during an episode is flagged in its row: in the toy suite, through the loop."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import roll_out, toy_spec
@@ -7,7 +9,8 @@ from helpers import roll_out, toy_spec
 from envs.toy import ToyEnv
 from perturbations.base import COUNT, AxisInfo, Key, Stage, register
 from simeval.mishaps import MAX_SPEED, OFF_TABLE, Extremes, mishaps
-from simeval.policies.scripted import SeekerPolicy
+from simeval.policies.checkpoint_stats import Scale
+from simeval.policies.scripted import SeekerPolicy, ZeroPolicy
 
 BLOCK = "yellow_block"
 """No task 0 touches it."""
@@ -105,3 +108,44 @@ def test_limits(part, offset, value, flags, env):
 
 def test_no_states_no_mishaps(env):
     assert mishaps(Extremes(), env.scene()) == ()
+
+
+class Trained(ZeroPolicy):
+    """Moves nothing but the gripper, and says in which limits its training was."""
+
+    def __init__(self, state, action):
+        self.spec = replace(ZeroPolicy.spec, state_limits=state, action_limits=action)
+
+
+ANY = (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("state", "action", "flags"),
+    [
+        (None, None, ()),
+        ((ANY,) * 8, (ANY,) * 7, ()),
+        (((-9.0, 9.0),) * 8, ((-9.0, 9.0),) * 7, ()),
+        (((-9.0, 9.0),) * 7 + ((5.0, 9.0),), None, ("far_state",)),
+        (((-9.0, -8.0), *(ANY,) * 5), None, ("far_state",)),  # of the first six alone
+        (None, ((-9.0, 9.0),) * 6 + ((2.0, 3.0),), ("far_action",)),
+        (((8.0, 9.0),) * 8, ((8.0, 9.0),) * 7, ("far_state", "far_action")),
+    ],
+)
+def test_numbers_far_outside_the_training_data_are_flagged(env, state, action, flags):
+    result, _ = roll_out(toy_spec(max_steps=6), env, Trained(state, action))
+    assert result.flags == flags
+
+
+@pytest.mark.parametrize(
+    ("mode", "low", "high", "limits"),
+    [
+        ("MEAN_STD", 1.0, 0.5, (-4.0, 6.0)),
+        ("MEAN_STD", 1.0, 0.0, ANY),
+        ("MIN_MAX", -1.0, 3.0, (-19.0, 21.0)),
+        ("QUANTILES", 2.0, 2.0, ANY),
+    ],
+)
+def test_the_limits_come_from_what_a_value_is_scaled_with(mode, low, high, limits):
+    scale = Scale("observation.state", "observation.state", mode, np.array([low]), np.array([high]), 1e-8)
+    assert scale.limits() == (limits,)
