@@ -10,7 +10,7 @@ import typer
 
 from simeval.cli_audit import audits
 from simeval.cli_numerics import enter_numerics
-from simeval.cli_options import AsJson, ConfigFile, settings, with_config_options
+from simeval.cli_options import WHOLE, AsJson, ConfigFile, settings, with_config_options
 from simeval.cli_process import carry_out, leave
 from simeval.cli_reports import reports
 from simeval.config import EvalConfig, flag, from_mapping
@@ -203,9 +203,9 @@ def video(
     successes: Annotated[bool, typer.Option("--successes", help="Only successful episodes.")] = False,
     flips: Annotated[bool, typer.Option("--flips", help="Only pairs whose outcome a perturbation changed.")] = False,
     camera: Annotated[str, typer.Option(help="agentview, wrist or both.")] = "both",
-    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024, even.")] = 512,
+    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024, even.", **WHOLE)] = 512,
     compare: Annotated[bool, typer.Option("--compare", help="Clean and perturbed episode side by side.")] = False,
-    limit: Annotated[int, typer.Option(help="At most this many videos.")] = 20,
+    limit: Annotated[int, typer.Option(help="At most this many videos.", **WHOLE)] = 20,
     plugin: Annotated[
         list[str] | None, typer.Option(help="Python file that the run was made with; repeatable.")
     ] = None,
@@ -227,17 +227,17 @@ def video(
 @app.command()
 def preview(
     suite: Annotated[str, typer.Option(help="Suite.")] = "libero_spatial",
-    task: Annotated[int, typer.Option(help="Task number.")] = 0,
-    init_state: Annotated[int, typer.Option(help="Initial state.")] = 0,
+    task: Annotated[int, typer.Option(help="Task number.", **WHOLE)] = 0,
+    init_state: Annotated[int, typer.Option(help="Initial state.", **WHOLE)] = 0,
     perturb: Annotated[
         list[str] | None, typer.Option(help="Condition or sweep to show beside the clean picture; repeatable.")
     ] = None,
-    step: Annotated[int, typer.Option(help="Control steps that the robot has held still, with --perturb.")] = 0,
+    step: Annotated[int, typer.Option(help="Control steps that the robot holds still, with --perturb.", **WHOLE)] = 0,
     plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
     assets: Annotated[
         str | None, typer.Option(help="Only these scenes.  [default: bundled, and official if here]")
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024.")] = 256,
+    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024.", **WHOLE)] = 256,
     out: Annotated[str, typer.Option(help="PNG file.")] = "preview.png",
 ) -> None:
     """Draw what a policy would see: a task's first frame from both cameras, or what perturbations make of it."""

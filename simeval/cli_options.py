@@ -51,15 +51,19 @@ def with_config_options(config: type[Any]) -> Callable[[Callable[..., None]], Ca
     return decorate
 
 
-def whole_number(text: str) -> int:
-    """A number of a command line: Python also takes `1_000` and digits of other scripts, which are slips here.
+def whole_number(text: str | int) -> int:
+    """A number of a command line, or a default: Python also takes `1_000` and digits of other scripts, slips here.
 
     Raises:
         typer.BadParameter: it is none.
     """
-    if not re.fullmatch(r"\s*[-+]?[0-9]{1,4000}\s*", text):
-        raise typer.BadParameter(f"'{shown(text)}' is not a valid integer.")
+    if not re.fullmatch(r"\s*[-+]?[0-9]{1,4000}\s*", str(text)):
+        raise typer.BadParameter(f"'{shown(str(text))}' is not a valid integer.")
     return int(text)
+
+
+WHOLE: dict[str, Any] = {"metavar": "N", "parser": whole_number}
+"""Of an option that takes a whole number."""
 
 
 def _annotation(item: Any, hint: Any) -> Any:
@@ -69,10 +73,8 @@ def _annotation(item: Any, hint: Any) -> Any:
     if item.default not in (None, (), False) and "[" not in text:
         shown = " ".join(item.default) if isinstance(item.default, tuple) else item.default
         text += f"  [default: {shown}]"
-    metavar = "|".join(item.metadata["choices"]) or ("N" if kind is int else "TEXT")
-    shape: dict[str, Any] = {} if kind is bool else {"metavar": metavar}
-    if kind is int:
-        shape["parser"] = whole_number
+    metavar = "|".join(item.metadata["choices"]) or "TEXT"
+    shape: dict[str, Any] = {} if kind is bool else WHOLE if kind is int else {"metavar": metavar}
     return Annotated[kind | None, typer.Option(flag(item.name), help=text, **shape)]
 
 

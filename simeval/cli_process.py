@@ -19,7 +19,7 @@ import typer
 
 from simeval import json_output
 from simeval.errors import ConfigError, RunError, error_line
-from simeval.texts import shown
+from simeval.texts import escaped, shown
 
 UsageError: Any = typer.BadParameter.__base__
 """Typer has its own copy of click in some versions; this is the right class in all of them."""
@@ -41,6 +41,8 @@ def carry_out(app: Callable[..., Any], argv: Sequence[str]) -> int:
         argv: the words after the command's name.
     """
     hook, sys.unraisablehook = sys.unraisablehook, _not_raised
+    if logging.lastResort:  # prints the warnings of all loggers that nobody has set up
+        logging.lastResort.setFormatter(_Escaping())
     try:
         code = _code(app, argv)
         with contextlib.suppress(OSError):
@@ -90,6 +92,13 @@ def leave(code: int) -> NoReturn:
                 sys.stderr.write(f"simeval: standard output: {error.strerror or error}\n")
     logging.shutdown()
     os._exit(code)
+
+
+class _Escaping(logging.Formatter):
+    """Spells out what a terminal would obey: warnings quote folders, nodes and exceptions."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(escaped, super().format(record).split("\n")))
 
 
 def _not_raised(lost: "sys.UnraisableHookArgs") -> None:

@@ -1,6 +1,7 @@
 """Texts that are no text, and texts that a terminal would obey: stored whole, shown harmless."""
 
 import json
+import logging
 import os
 import shutil
 from dataclasses import replace
@@ -11,6 +12,7 @@ from helpers import call, refusal, roll_out, toy_config, toy_spec
 
 from envs.toy import ToyEnv
 from simeval.api import evaluate
+from simeval.cli_process import carry_out
 from simeval.errors import error_line, first_line
 from simeval.files import replace_file
 from simeval.policies import registry
@@ -134,7 +136,18 @@ def test_long_words_are_cut_in_messages():
 
 @pytest.mark.parametrize("number", ["1_000", "\uff11\uff12", "\u0663", "0x10", "1e3", ""])
 def test_a_number_has_plain_digits(number):
-    assert "not a valid integer" in refusal("plan", "--suite", "toy", "--seed", number)
+    for words in (("plan", "--suite", "toy", "--seed"), ("video", "somewhere", "--limit"), ("preview", "--task")):
+        assert "not a valid integer" in refusal(*words, number)
+
+
+def test_a_warning_reaches_the_terminal_escaped(capsys, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])  # pytest's own
+
+    def warn(**_):
+        logging.getLogger("simeval").warning("simeval: node %s works", "one\x1b[2J\rtwo")
+
+    assert carry_out(warn, ["x"]) == 0
+    assert "simeval: node one\\x1b[2J\\x0dtwo works" in capsys.readouterr().err
 
 
 # What is on the disk, and when
