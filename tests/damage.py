@@ -81,7 +81,9 @@ def line(number: int, change: Callable[[bytes], bytes], name: str = "episodes.js
     return do
 
 
-def row(number: int, place: str, value: Any, *, sealed: bool = True) -> Callable[[Path], Any]:
+def row(
+    number: int, place: str, value: Any, *, sealed: bool = True, name: str = "episodes.jsonl"
+) -> Callable[[Path], Any]:
     """Set a value in a row, with a checksum that fits, or as older versions wrote it."""
 
     def change(old: bytes) -> bytes:
@@ -94,7 +96,12 @@ def row(number: int, place: str, value: Any, *, sealed: bool = True) -> Callable
         inner[last] = value
         return sealed_line(found) if sealed else json.dumps(found).encode() + b"\n"
 
-    return line(number, change)
+    return line(number, change, name)
+
+
+def drift(number: int, place: str, value: Any) -> Callable[[Path], Any]:
+    """Set a value in a row of an audit, with a checksum that fits."""
+    return row(number, place, value, name=R)
 
 
 def again(old: bytes) -> bytes:
@@ -168,6 +175,44 @@ RUNS = (
     Damage("a trace holds Python objects", trace(objects), "video"),
     Damage("a trace is of other states than its row", trace(other_states), "video"),
 )  # fmt: skip
+
+A, R = "audit.json", "drift.jsonl"
+AUDITS = (
+    Damage("`audit.json` is missing", gone(A)),
+    Damage("`audit.json` is empty", text(A, "")),
+    Damage("`audit.json` is cut short", text(A, '{"schema_version": 1, "frames"')),
+    Damage("`audit.json` is not UTF-8", text(A, b'{"created": "\xff"}')),
+    Damage("`audit.json` holds a list", text(A, "[]")),
+    Damage("`audit.json` is nested 100 000 deep", text(A, DEEP)),
+    Damage("`audit.json` is a FIFO", instead(A, os.mkfifo)),
+    Damage("`audit.json` is a folder", instead(A, os.mkdir)),
+    Damage("an audit of another schema", put(A, "schema_version", 9)),
+    Damage("the number of rows is a text", put(A, "rows", "4")),
+    Damage("the number of rows is another", put(A, "rows", 5)),
+    Damage("the conditions are a number", put(A, "identity/conditions", 3)),
+    Damage("no name of the policy", put(A, "identity/policy/name")),
+    Damage("the frames are a text", put(A, "identity/frames", "start")),
+    Damage("the notes are a number", put(A, "notes", 1)),
+    Damage("`drift.jsonl` is missing", gone(R)),
+    Damage("`drift.jsonl` is a FIFO", instead(R, os.mkfifo)),
+    Damage("`drift.jsonl` is a folder", instead(R, os.mkdir)),
+    Damage("`drift.jsonl` lacks its last row", line(4, lambda old: b"", R)),
+    Damage("a row is garbage", line(2, lambda old: b"garbage\n", R)),
+    Damage("a row is empty", line(2, lambda old: b"\n", R)),
+    Damage("a row is not UTF-8", line(2, lambda old: b'{"frame\xff":1}\n', R)),
+    Damage("a digit of a row has changed", line(2, lambda old: old.replace(b'"seed":', b'"seed":1', 1), R)),
+    Damage("a row's checksum has changed", line(2, lambda old: old[:-4] + b"?" + old[-3:], R)),
+    Damage("a row was written again by another program", line(2, again, R)),
+    Damage("a row is there twice", lambda folder: line(2, lambda old: _line(folder, 1), R)(folder)),
+    Damage("a row has a text for a number", drift(2, "drift_exec", "7")),
+    Damage("a row has a list for a frame", drift(2, "frame", ["x"])),
+    Damage("a row has a seed that is a text", drift(2, "seed", "0")),
+)  # fmt: skip
+
+
+def _line(folder: Path, number: int) -> bytes:
+    return (folder / R).read_bytes().splitlines(keepends=True)[number - 1]
+
 
 INFO = "meta/info.json"
 TASKS, EPISODES = "meta/tasks.parquet", "meta/episodes/chunk-000/file-000.parquet"

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from audit import dataset_fixture
-from damage import DATASETS, DOCUMENT, RECIPES, RUNS, Damage, listed
+from damage import AUDITS, DATASETS, DOCUMENT, RECIPES, RUNS, Damage, listed
 from helpers import refusal, toy_config
 
-from simeval.api import evaluate
+from simeval.api import audit, evaluate
 from simeval.audit.dataset_frames import DatasetFrames
+from simeval.audit.folder import Audit
+from simeval.audit_config import AuditConfig
 from simeval.errors import ConfigError
 from simeval.policies.base import PolicySpec
 
@@ -20,6 +22,13 @@ POLICY = PolicySpec("somebody's", 8, ("agentview", "wrist"))
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     return evaluate(toy_config(tmp_path_factory.mktemp("damage") / "RUN", tasks="0", perturb=("noise:0.3",))).folder
+
+
+@pytest.fixture(scope="module")
+def audited(finished) -> Path:
+    folder = finished.parent / "AUDIT"
+    audit(AuditConfig(run=str(finished), perturb=("noise:0.3",), out=str(folder)))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +57,15 @@ def test_a_damaged_run_is_the_line_of_the_table(finished, tmp_path, damage):
     check(damage.verb, damage.words, refusal(damage.verb, folder).replace(str(tmp_path), "").replace("/RUN", "RUN"))
 
 
+@pytest.mark.parametrize("damage", AUDITS, ids=words_of)
+def test_a_damaged_audit_is_the_line_of_the_table(audited, tmp_path, damage):
+    folder = Path(shutil.copytree(audited, tmp_path / "AUDIT"))
+    damage.do(folder)
+    with pytest.raises(ConfigError) as caught:
+        print(Audit.load(folder).rows)
+    check("audit", damage.words, str(caught.value).replace(f"{tmp_path}/", ""))
+
+
 @pytest.mark.parametrize("damage", DATASETS, ids=words_of)
 def test_a_broken_dataset_is_the_line_of_the_table(demonstrations, tmp_path, damage):
     folder = Path(shutil.copytree(demonstrations, tmp_path / "DATASET"))
@@ -68,7 +86,9 @@ def test_a_broken_recipe_is_the_line_of_the_table(tmp_path, words, content):
 
 
 def test_the_document_lists_what_is_tested_and_nothing_else():
-    tested = {f"{d.verb}: {d.words}" for d in RUNS} | {f"dataset: {d.words}" for d in DATASETS}
-    assert set(listed()) == tested | {f"recipe: {words}" for words, _ in RECIPES}
-    assert min(len(RUNS), len(DATASETS)) >= 25
+    tested = {f"{d.verb}: {d.words}" for d in RUNS} | {f"recipe: {words}" for words, _ in RECIPES}
+    for kind, damages in {"dataset": DATASETS, "audit": AUDITS}.items():
+        tested |= {f"{kind}: {damage.words}" for damage in damages}
+    assert set(listed()) == tested
+    assert min(len(RUNS), len(DATASETS), len(AUDITS)) >= 25
     assert DOCUMENT.exists()
