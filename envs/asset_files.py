@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ET
 from functools import cache
 from pathlib import Path
 
-from envs.words import EnvError
+from envs.goals import EnvError
 
 _FOREIGN = ("include", "extension", "plugin", "model")
 """MJCF's elements that bring in more than a file of data. Source: MuJoCo, XML reference."""

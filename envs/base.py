@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.words import Atom as Atom
-from envs.words import EnvError as EnvError
-from envs.words import Goal as Goal
+from envs.goals import Atom as Atom
+from envs.goals import EnvError as EnvError
+from envs.goals import Goal as Goal
 
 CAMERAS = ("agentview", "wrist")
 """The two views every suite offers: a fixed one of the workspace and one that moves with the hand."""
@@ -32,7 +32,7 @@ APPROACH_REACH = 0.03
 
 
 class ResetSpec(Protocol):
-    """What a reset depends on. `simeval.types.EpisodeSpec` has these fields and more."""
+    """What a reset depends on. `simeval.core.types.EpisodeSpec` has these fields and more."""
 
     @property
     def init_state(self) -> int:

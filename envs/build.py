@@ -5,7 +5,7 @@ import gc
 from pathlib import Path
 
 from envs.base import Env, EnvError
-from envs.opengl import select_backend
+from envs.sim.opengl import select_backend
 from envs.suites import tasks
 
 SCENES_KEPT = {"toy": 8, "libero": 1}
@@ -26,10 +26,10 @@ def make_env(suite: str, task: int, resolution: int, assets: Path | None) -> Env
     """
     select_backend()
     if suite == "toy":
-        from envs.toy import ToyEnv
+        from envs.toy.env import ToyEnv
 
         return ToyEnv(task, resolution)
-    from envs.libero import LiberoEnv
+    from envs.libero.env import LiberoEnv
 
     if assets is None:
         raise EnvError(f"{suite} needs LIBERO's assets")

@@ -51,7 +51,7 @@ class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         self._protocol, self._limits = PROTOCOLS[protocol], PROTOCOLS[protocol].limits[suite]
         folder = None
         if suite != "toy":
-            from envs.libero_files import resolve_assets
+            from envs.libero.files import resolve_assets
 
             folder = resolve_assets(assets)
         self.env: Env = make_env(suite, task, self._limits.resolution, folder)

@@ -6,7 +6,7 @@ which each library can be told what to use. It runs when `envs` is imported, and
 
 Non-obvious behaviour:
 - A library reads its variable when it is loaded. One that was imported before `envs` keeps the kernels it has chosen;
-  a warning says so, and `simeval.kernels` records what is really in use.
+  a warning says so, and `simeval.core.kernels` records what is really in use.
 - What a variable was set to before is kept in another variable, so that `native` finds it again in a new process.
 - Processes inherit the pins: Ray's workers, the scene compiler, the doctor's probes.
 - glibc chooses its functions by processor too, but has the same ones (FMA) on all processors of this level.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from envs.words import EnvError, Goal
+from envs.goals import EnvError, Goal
 
 LIBERO_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
 SUITES = (*LIBERO_SUITES, "toy")

@@ -19,9 +19,9 @@ from perturbations import (
     light,
     occlusion,
     optics,
+    proprio,
     robot,
     sensor,
-    state,
     texture,
     timing,
 )
@@ -38,9 +38,9 @@ __all__ = [
     "light",
     "occlusion",
     "optics",
+    "proprio",
     "robot",
     "sensor",
-    "state",
     "texture",
     "timing",
 ]

@@ -32,7 +32,6 @@ from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 
-from perturbations.difference import ImageDifference, image_difference
 from perturbations.handles import (
     Goal,
     Instruction,
@@ -43,6 +42,7 @@ from perturbations.handles import (
     RngFactory,
     Scene,
 )
+from perturbations.image_metrics import ImageDifference, image_difference
 from perturbations.units import (
     CENTIMETRES,
     COUNT,

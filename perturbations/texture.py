@@ -34,8 +34,8 @@ STYLES: Mapping[str, Mapping[str, _Rgb]] = {
         "concrete": (146, 146, 142),
     },
 }
-"""The looks of each surface and their colours; must equal those of `envs.styles`, tested. LIBERO's scenes have a
-material `style_SURFACE_LOOK` with a picture of each; a scene without them gets the plain colour."""
+"""The looks of each surface and their colours; must equal those of `envs.sim.surface_styles`, tested. LIBERO's scenes
+have a material `style_SURFACE_LOOK` with a picture of each; a scene without them gets the plain colour."""
 
 DRAW, STOCK = "draw", "stock"
 

@@ -11,18 +11,18 @@ Names are loaded when they are first used: importing this package is free.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from simeval import neighbours
+from simeval.core import namesakes
 
 if TYPE_CHECKING:
+    from simeval.analysis.compare import compare
+    from simeval.analysis.findings import correlate
     from simeval.api import evaluate
-    from simeval.audit.folder import Audit
-    from simeval.comparison import compare
-    from simeval.config import EvalConfig
-    from simeval.errors import ConfigError, EpisodeError
-    from simeval.findings import correlate
-    from simeval.plan import Plan, make_plan
-    from simeval.store import Run
-    from simeval.types import EpisodeResult, EpisodeSpec
+    from simeval.config.evaluation import EvalConfig
+    from simeval.config.plan import Plan, make_plan
+    from simeval.core.errors import ConfigError, EpisodeError
+    from simeval.core.types import EpisodeResult, EpisodeSpec
+    from simeval.store.audit import Audit
+    from simeval.store.run import Run
 
 __all__ = [
     "Audit",
@@ -39,22 +39,22 @@ __all__ = [
     "make_plan",
 ]
 
-neighbours.settle()
+namesakes.settle()
 import envs  # noqa: E402, F401  pins numerics before anything loads NumPy or torch
 
 _HOMES = {
-    "Audit": "audit.folder",
-    "ConfigError": "errors",
-    "EpisodeError": "errors",
-    "EpisodeResult": "types",
-    "EpisodeSpec": "types",
-    "EvalConfig": "config",
-    "Plan": "plan",
-    "Run": "store",
-    "compare": "comparison",
-    "correlate": "findings",
+    "Audit": "store.audit",
+    "ConfigError": "core.errors",
+    "EpisodeError": "core.errors",
+    "EpisodeResult": "core.types",
+    "EpisodeSpec": "core.types",
+    "EvalConfig": "config.evaluation",
+    "Plan": "config.plan",
+    "Run": "store.run",
+    "compare": "analysis.compare",
+    "correlate": "analysis.findings",
     "evaluate": "api",
-    "make_plan": "plan",
+    "make_plan": "config.plan",
 }
 
 

@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 from envs import numerics
 from envs.assets import is_bundled
 from envs.base import EnvError
-from simeval import places, plugins, provenance
-from simeval.cluster import process_environment, ray_session
-from simeval.config import PLANNED, EvalConfig, from_mapping, within
-from simeval.errors import ConfigError
-from simeval.files import refuse_link_out, write_image
-from simeval.limits import refuse_little_address_space
-from simeval.plan import Plan, duration, estimated_seconds, make_plan
+from simeval.config import paths
+from simeval.config.evaluation import PLANNED, EvalConfig, from_mapping, within
+from simeval.config.plan import Plan, duration, estimated_seconds, make_plan
+from simeval.core import plugins, provenance
+from simeval.core.errors import ConfigError
+from simeval.core.files import refuse_link_out, write_image
+from simeval.core.limits import refuse_little_address_space
+from simeval.core.types import EpisodeResult
 from simeval.policies.registry import PolicyChoice, check_policy, load_policy, smaller_batch
-from simeval.progress import Progress, Silent
-from simeval.runner import RayRunner, Runner, SerialRunner, has_gpu, use_actor
-from simeval.store import (
+from simeval.runner.progress import Progress, Silent
+from simeval.runner.ray_runner import RayRunner, Runner, SerialRunner, has_gpu, use_actor
+from simeval.runner.session import process_environment, ray_session
+from simeval.runner.worker import WorkerFacts, WorkerSetup
+from simeval.store.run import (
     MANIFEST,
     SCHEMA_VERSION,
     Run,
@@ -32,15 +35,13 @@ from simeval.store import (
     refuse_other,
     refuse_unwritable,
 )
-from simeval.types import EpisodeResult
-from simeval.worker import WorkerFacts, WorkerSetup
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from simeval.audit.folder import Audit
-    from simeval.audit.progress import AuditProgress
-    from simeval.audit_config import AuditConfig
+    from simeval.config.audit import AuditConfig
+    from simeval.drift.progress import AuditProgress
+    from simeval.store.audit import Audit
 
 GPU_BATCH = 8
 """Fixed batch on a GPU: independent of the number of workers, so that their number changes no row."""
@@ -60,7 +61,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
     Args:
         config: what to run; an equal configuration with the same `out` resumes.
         progress: told about every episode.
-        grow: the run in `out` may have fewer episodes than `config` asks for; see `simeval.growth`.
+        grow: the run in `out` may have fewer episodes than `config` asks for; see `simeval.config.extend`.
 
     Raises:
         ConfigError: the request cannot be carried out; nothing was started.
@@ -138,7 +139,7 @@ def refuse_undrawable(choice: PolicyChoice | None = None) -> None:
     Raises:
         ConfigError: it cannot; says what is in the way.
     """
-    from envs.opengl import check_drawing, select_backend
+    from envs.sim.opengl import check_drawing, select_backend
 
     try:
         if choice and choice.scripted and not load_policy(choice).spec.cameras:
@@ -157,7 +158,7 @@ def find_assets(config: EvalConfig) -> Path | None:
     """
     if config.suite == ("toy",):
         return None
-    from envs.libero_files import resolve_assets
+    from envs.libero.files import resolve_assets
 
     try:
         return resolve_assets(config.assets_choice)
@@ -171,7 +172,7 @@ def assets_of(run: Run) -> Path | None:
     Raises:
         ConfigError: it cannot be found, or what is found are other scenes.
     """
-    assets = find_assets(from_mapping(places.located(run.manifest)))
+    assets = find_assets(from_mapping(paths.located(run.manifest)))
     if assets and provenance.folder_digest(assets) != run.manifest["identity"]["settings"]["assets"]:
         raise ConfigError(f"{run.folder}: was made with other scenes ({run.manifest['assets']}) than those in {assets}")
     return assets
@@ -201,7 +202,7 @@ def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Pa
         "notes": list(plan.notes),
         "assets": assets_label(config, assets),
         "config": config.to_dict(),
-        "started_in": places.here(),
+        "started_in": paths.here(),
         "identity": identity,
         "host": provenance.host(),
     }
@@ -247,9 +248,9 @@ def config_of(folder: Path, given: Mapping[str, Any] | None = None) -> dict[str,
     said = {name: value for name, value in (given or {}).items() if value}
     manifest, named, cluster = read_manifest(folder), list(said.get("plugin", ())), said.get("ray_address")
     plugins.named_again(folder, manifest, named)
-    stored = places.located(manifest) | {name: said[name] for name in places.PLACES if name in said}
+    stored = paths.located(manifest) | {name: said[name] for name in paths.PLACES if name in said}
     if "policy" not in said:
-        places.refuse_lost(folder, manifest, stored)
+        paths.refuse_lost(folder, manifest, stored)
     before = stored.get("ray_address")
     if before is not None and cluster is None:
         _log.warning("simeval: this run was on a cluster (%s) and goes on here; --ray-address joins one", before)
@@ -279,12 +280,12 @@ def _is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
     settings = config.result_fields() | {"assets": stored["settings"]["assets"]}
     stored |= {"plugins": manifest["identity"].get("plugins", {})}
     wanted = {"plan": plan.digest, "settings": settings, "plugins": _plugin_digests(config)}
-    stored = places.agreed(stored, manifest.get("started_in"), wanted)
+    stored = paths.agreed(stored, manifest.get("started_in"), wanted)
     before = stored["settings"].get("policy")
-    if before != config.policy_name and places.may_have_moved(before, config.policy_name):
+    if before != config.policy_name and paths.may_have_moved(before, config.policy_name):
         return False
     refuse_other(folder, stored, wanted)
-    if places.located(manifest)["assets"] != places.whole("assets", config.assets, None):
+    if paths.located(manifest)["assets"] != paths.whole("assets", config.assets, None):
         return False
     return is_finished(folder, plan.episodes)
 
@@ -329,8 +330,8 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
     Raises:
         ConfigError: no such task, initial state or perturbation, or its scenes cannot be had.
     """
-    from envs.libero_files import resolve_assets
-    from envs.opengl import check_drawing
+    from envs.libero.files import resolve_assets
+    from envs.sim.opengl import check_drawing
 
     plan, (suite,), assets = make_plan(config), config.suite, config.assets
     first = plan.episodes[0]
@@ -346,7 +347,7 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
             if assets is None and not config.perturb:
                 with contextlib.suppress(EnvError):
                     folders.append(resolve_assets("cached"))
-        from simeval.preview import condition_sheet, contact_sheet
+        from simeval.media.preview import condition_sheet, contact_sheet
 
         if config.perturb:
             episodes = [replace(spec, resolution=size) for spec in plan.episodes]
@@ -369,7 +370,7 @@ def audit(config: "AuditConfig", progress: "AuditProgress | None" = None) -> "Au
         ConfigError: the request cannot be carried out, or the repeat control drifted. What was measured is kept.
         OSError: the disk is full; what was measured before is on it.
     """
-    from simeval.audit.run import audit as carry_out
+    from simeval.drift.session import audit as carry_out
 
     return carry_out(config, progress)
 
@@ -387,13 +388,13 @@ def audit_numerics(config: "AuditConfig") -> str:
 
 def summarise_audit(done: "Audit") -> dict[str, Any]:
     """The table of an audit, JSON-ready, with what it is about."""
-    from simeval.audit.run import summary
+    from simeval.drift.session import summary
 
     return summary(done)
 
 
 def print_audit(console: "Console", done: "Audit") -> None:
     """Print the table of an audit."""
-    from simeval.audit.run import print_table
+    from simeval.drift.session import print_table
 
     print_table(console, done)

@@ -23,7 +23,7 @@ from perturbations.base import (
 )
 from perturbations.condition import Condition, number_text
 from perturbations.spec import parse
-from simeval.seeding import PairStreams
+from simeval.core.seeding import PairStreams
 
 STEPS = 40
 """Control steps that an axis gets to show an effect: enough for the rarest of preset drops."""
@@ -76,7 +76,7 @@ def check_perturbation(name: str, env: Env | None = None, *, context: Instructio
 
 def _bundled_scene() -> Env:
     from envs.build import make_env
-    from envs.libero_files import resolve_assets
+    from envs.libero.files import resolve_assets
 
     return make_env("libero_spatial", 0, 64, resolve_assets("bundled"))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from envs.libero_files import resolve_assets
-from envs.rendering import select_backend
+from envs.libero.files import resolve_assets
+from envs.sim.rendering import select_backend
 
 select_backend()
 

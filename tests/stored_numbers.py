@@ -20,16 +20,16 @@ from pathlib import Path
 from rich.console import Console
 
 from envs.suites import tasks
-from simeval import analysis
+from simeval.analysis import success
 from simeval.api import evaluate
-from simeval.audit.folder import Audit
-from simeval.config import from_mapping, load_yaml
-from simeval.findings import correlate
+from simeval.store.audit import Audit
+from simeval.config.evaluation import from_mapping, load_yaml
+from simeval.analysis.findings import correlate
 from simeval.stats.correlation import Correlation
 from simeval.stats.intervals import Interval
-from simeval.store import Run
-from simeval.summary import print_tables
-from simeval.types import CLEAN
+from simeval.store.run import Run
+from simeval.report.terminal.run import print_tables
+from simeval.core.types import CLEAN
 
 ROOT = Path(__file__).resolve().parents[1]
 README, CARD, RESULTS = "README.md", "simeval/policies/bundled/MODEL_CARD.md", "results/README.md"
@@ -125,8 +125,8 @@ def run(name: str) -> Run:
 
 
 @cache
-def analysed(name: str) -> analysis.RunAnalysis:
-    return analysis.analyse(run(name).table(analysis.USED))
+def analysed(name: str) -> success.RunAnalysis:
+    return success.analyse(run(name).table(success.USED))
 
 
 def percent(value: float | None) -> str:
@@ -139,7 +139,7 @@ def span(interval: Interval | None) -> str:
     return f"{percent(interval.low)} to {percent(interval.high)}"
 
 
-def clean(name: str) -> analysis.ConditionRate:
+def clean(name: str) -> success.ConditionRate:
     return next(row for row in analysed(name).rates if row.condition == CLEAN)
 
 
@@ -150,7 +150,7 @@ def whole(name: str) -> dict[str, str]:
     return {"wins": str(row.successes), "n": str(row.n), "rate": percent(row.rate), "low": low, "high": high}
 
 
-def wins(row: analysis.TaskRate) -> int:
+def wins(row: success.TaskRate) -> int:
     assert row.rate is not None
     return round(row.rate * row.n)
 
@@ -158,7 +158,7 @@ def wins(row: analysis.TaskRate) -> int:
 def task_rows(name: str, header: str) -> dict[str, tuple[str, ...]]:
     """Successes by task, with the labels that the table has now."""
     labels = task_labels(CARD, header)
-    found = {row.task: row for row in analysis.task_table(run(name).episodes) if row.condition == CLEAN}
+    found = {row.task: row for row in success.task_table(run(name).episodes) if row.condition == CLEAN}
     return {
         f"{task} {label}": (str(wins(found[task])), span(found[task].interval)) for task, label in enumerate(labels)
     }

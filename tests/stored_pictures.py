@@ -17,10 +17,10 @@ import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import NDArray
 
-from simeval.findings import report_data
+from simeval.analysis.findings import report_data
 from simeval.report.page import write_report
-from simeval.store import Run
-from simeval.video import Selection, render_videos
+from simeval.store.run import Run
+from simeval.media.video import Selection, render_videos
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, RESULTS = ROOT / "docs", ROOT / "results"

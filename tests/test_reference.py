@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from envs import numerics
-from envs.libero_files import resolve_assets
-from simeval import provenance
-from simeval.analysis import success_table, task_table
-from simeval.audit.folder import Audit
-from simeval.config import from_mapping, load_yaml
-from simeval.findings import same_policy
-from simeval.plan import make_plan
+from envs.libero.files import resolve_assets
+from simeval.analysis.findings import same_policy
+from simeval.analysis.success import success_table, task_table
+from simeval.config.evaluation import from_mapping, load_yaml
+from simeval.config.plan import make_plan
+from simeval.core import provenance
 from simeval.policies.registry import PolicyChoice
-from simeval.store import Run
-from simeval.worker import EpisodeWorker, WorkerSetup
+from simeval.runner.worker import EpisodeWorker, WorkerSetup
+from simeval.store.audit import Audit
+from simeval.store.run import Run
 
 RESULTS = Path(__file__).parent.parent / "results"
 STORED = ("spatial", "object", "goal", "correlation", "quickstart")
@@ -90,7 +90,7 @@ def test_the_audit_is_of_this_policy_and_reproduces_its_rollouts(correlation):
 
 
 def test_the_stored_summary_is_that_of_the_rows(correlation):
-    from simeval.summary import summarise
+    from simeval.report.terminal.run import summarise
 
     run = correlation
     assert json.loads((run.folder / "summary.json").read_text()) == json.loads(json.dumps(summarise(run)))

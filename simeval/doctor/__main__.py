@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from simeval.core.errors import ConfigError
 from simeval.doctor import Request, consult
-from simeval.errors import ConfigError
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from envs.base import EnvError
-from envs.libero_files import HUB_ASSETS, resolve_assets
+from envs.libero.files import HUB_ASSETS, resolve_assets
+from simeval.core.errors import ConfigError
 from simeval.doctor.findings import Finding, note, ok, wrong
 from simeval.doctor.surroundings import Surroundings
-from simeval.errors import ConfigError
-from simeval.policies.checkpoint import read_folder
-from simeval.policies.checkpoint_files import FILES
+from simeval.policies.checkpoint.files import FILES
+from simeval.policies.checkpoint.read import read_folder
 
 USUAL = "HuggingFaceVLA/smolvla_libero"
 """The public checkpoint that the recipes name; what is looked for if no other is."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from simeval.core.errors import ConfigError, error_line, nearest
 from simeval.doctor.caches import check_assets, check_bundled, check_checkpoint, check_hub
 from simeval.doctor.cluster import check_ray
 from simeval.doctor.findings import Finding, as_json, as_text, healthy, verdict, wrong
@@ -11,7 +12,6 @@ from simeval.doctor.installed import check_opencv, check_python, check_versions
 from simeval.doctor.machine import check_disk, check_driver, check_gpu, check_memory, check_threads, check_torch
 from simeval.doctor.opengl import check_opengl, check_scene
 from simeval.doctor.surroundings import Surroundings
-from simeval.errors import ConfigError, error_line, nearest
 
 
 @dataclass(frozen=True, slots=True)

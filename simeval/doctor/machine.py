@@ -17,7 +17,7 @@ WORKER_MEMORY = 1.2 * GIB
 """What a rollout worker takes with an official LIBERO scene. Source: resident size, 0.8 to 1.2 GiB measured."""
 
 RAY_STORE = 0.25 * GIB
-"""Shared memory that a run's Ray needs. Source: `object_store_memory` in `simeval.runner`, rounded up."""
+"""Shared memory that a run's Ray needs. Source: `object_store_memory` in `simeval.runner.ray_runner`, rounded up."""
 
 _TOOLKIT = "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
 

@@ -75,7 +75,7 @@ def scene() -> tuple[dict[str, list[int]], float]:
         EnvError: the scene cannot be built or drawn.
     """
     from envs.build import make_env
-    from envs.libero_files import resolve_assets
+    from envs.libero.files import resolve_assets
 
     env = make_env("libero_spatial", 0, SIDE, resolve_assets("bundled"))
     try:
@@ -92,8 +92,8 @@ def scene() -> tuple[dict[str, list[int]], float]:
 
 def main(what: str) -> None:
     """Print what came out; raises what drawing raises."""
-    from envs.egl import devices
-    from envs.opengl import check_drawing
+    from envs.sim.egl import devices
+    from envs.sim.opengl import check_drawing
 
     backend = check_drawing()
     fields, milliseconds = {"pattern": pattern, "scene": scene}[what]()
@@ -103,7 +103,7 @@ def main(what: str) -> None:
 
 
 def _renderer(backend: str) -> str:
-    from simeval.provenance import gl_renderer
+    from simeval.core.provenance import gl_renderer
 
     return gl_renderer() or backend
 

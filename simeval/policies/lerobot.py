@@ -30,15 +30,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import ACTION_SIZE, STATE_SIZE, Observation
-from simeval import kernels
-from simeval.errors import ConfigError
-from simeval.garbage import uncollected
+from simeval.core import kernels
+from simeval.core.errors import ConfigError
+from simeval.core.gc_pause import uncollected
 from simeval.policies import probe
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
-from simeval.policies.checkpoint import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
-from simeval.policies.checkpoint_files import printable
-from simeval.policies.harmless import no_foreign_code
-from simeval.policies.hub_models import models_sha256
+from simeval.policies.checkpoint.files import printable
+from simeval.policies.checkpoint.harmless import no_foreign_code
+from simeval.policies.checkpoint.hub_models import models_sha256
+from simeval.policies.checkpoint.read import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
 from simeval.policies.linear import by_onednn
 from simeval.policies.representations import Reader, Representation, representing

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from simeval.errors import ConfigError, nearest
-from simeval.policies.adapter import merged
-from simeval.policies.checkpoint import Checkpoint, hub_or_cache, one_line
-from simeval.policies.harmless import ForeignCodeError, check_registered, no_foreign_code
+from simeval.core.errors import ConfigError, nearest
+from simeval.policies.checkpoint.adapter import merged
+from simeval.policies.checkpoint.harmless import ForeignCodeError, check_registered, no_foreign_code
+from simeval.policies.checkpoint.read import Checkpoint, hub_or_cache, one_line
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simeval.errors import ConfigError
-from simeval.policies.checkpoint_stats import NORMALIZERS, UNNORMALIZERS, Scale
+from simeval.core.errors import ConfigError
+from simeval.policies.checkpoint.statistics import NORMALIZERS, UNNORMALIZERS, Scale
 
 _TOLERANCE = 1e-3
 """Of the scaled value. lerobot computes in float32, and a narrow width cancels digits."""

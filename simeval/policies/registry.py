@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from envs.suites import tasks
-from simeval.errors import ConfigError, nearest
+from simeval.core.errors import ConfigError, nearest
+from simeval.core.types import EpisodeSpec
 from simeval.policies import bundled
 from simeval.policies.base import Policy, PolicySpec
-from simeval.types import EpisodeSpec
 
 _log = logging.getLogger("simeval")
 
@@ -67,7 +67,7 @@ def _seeker() -> Policy:
 
 
 def _expert() -> Policy:
-    from simeval.policies.expert import LiberoExpert
+    from simeval.policies.expert.policy import LiberoExpert
 
     return LiberoExpert()
 
@@ -121,9 +121,9 @@ def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> Non
         if choice.name not in bundled.POLICIES and "/" not in choice.name and not there:
             known = [*bundled.POLICIES, *SCRIPTED]
             raise ConfigError(f"--policy: no policy or folder '{choice.name}'{nearest(choice.name, known)}")
-        from simeval.policies.checkpoint import read
-        from simeval.policies.checkpoint_files import printable
-        from simeval.policies.checkpoint_notes import notes
+        from simeval.policies.checkpoint.files import printable
+        from simeval.policies.checkpoint.notes import notes
+        from simeval.policies.checkpoint.read import read
 
         found = read(choice.name, n_action_steps=choice.n_action_steps)
         libero = any(spec.suite != "toy" for spec in episodes)
@@ -134,7 +134,7 @@ def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> Non
     if choice.name == "seeker" and any(suite != "toy" for suite, _ in wanted):
         raise ConfigError("--policy seeker: it only knows the toy suite")
     if choice.name == "expert":
-        from simeval.policies.expert import supports
+        from simeval.policies.expert.policy import supports
 
         for suite, task in sorted(wanted):
             if not supports(tasks(suite)[task].goal):

@@ -23,7 +23,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from simeval.errors import ConfigError
+from simeval.core.errors import ConfigError
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
 
 TYPE = "smolvla"

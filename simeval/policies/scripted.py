@@ -4,8 +4,8 @@
 exists so that a whole study, perturbed pictures and changed instructions included, runs in seconds without a GPU.
 
 Non-obvious behaviour:
-    - `seeker` knows the agentview camera of `envs.toy` by heart, as a trained policy does. It does not notice when a
-      perturbation moves that camera, and reaches beside the block.
+    - `seeker` knows the agentview camera of `envs.toy.env` by heart, as a trained policy does. It does not notice when
+      a perturbation moves that camera, and reaches beside the block.
     - Its thresholds are fixed. Pictures that are too dark, too grey or too noisy hide the block; it then stays still.
     - Where the instruction names several colours, the first counts.
 """
@@ -35,7 +35,7 @@ _MIN_VALUE = 60
 _MIN_AREA = 0.001
 """Least area of a block, as a fraction of the picture. A block in plain sight covers 0.0035 to 0.01."""
 
-# The agentview camera and the sizes of `envs.toy`; the policy's tests hold them against that scene.
+# The agentview camera and the sizes of `envs.toy.env`; the policy's tests hold them against that scene.
 _CAMERA = np.array([0.62, 0.0, 0.62])
 _RIGHT = np.array([0.0, 1.0, 0.0])
 _UP = np.array([-np.sqrt(0.5), 0.0, np.sqrt(0.5)])

@@ -21,8 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from simeval import provenance
-from simeval.errors import ConfigError, EpisodeError, error_line, first_line
+from simeval.core import provenance
+from simeval.core.errors import ConfigError, EpisodeError, error_line, first_line
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
 
 _ATTEMPTS = 3

@@ -1,6 +1,6 @@
 """What a reader sees: draws, never computes."""
 
-from simeval.report.tables import print_run, render_by_task, render_language, render_tables
-from simeval.report.words import headline
+from simeval.report.format import headline
+from simeval.report.terminal.tables import print_run, render_by_task, render_language, render_tables
 
 __all__ = ["headline", "print_run", "render_by_task", "render_language", "render_tables"]

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from simeval.across import PolicyMedian
-from simeval.analysis import RunAnalysis
-from simeval.comparison import Comparison
-from simeval.heat import CellDrop, TaskPoint
+from simeval.analysis.by_task import CellDrop, TaskPoint
+from simeval.analysis.compare import Comparison
+from simeval.analysis.over_policies import PolicyMedian
+from simeval.analysis.success import RunAnalysis
 from simeval.stats.correlation import Correlation
 from simeval.stats.study import StudyCondition
 

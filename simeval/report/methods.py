@@ -2,7 +2,7 @@
 
 from simeval.report.blocks import Block, Items, Text
 from simeval.report.data import ReportData
-from simeval.report.words import OVER_STATES, paired_words
+from simeval.report.format import OVER_STATES, paired_words
 
 RUN = (
     "Success per condition: equal-weight mean over the suite's tasks, Wilson's interval on the effective number of "

@@ -12,21 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from simeval.across import PolicyMedian
-from simeval.errors import ConfigError
-from simeval.files import whole_file
+from simeval.analysis.over_policies import PolicyMedian
+from simeval.core.errors import ConfigError
+from simeval.core.files import whole_file
+from simeval.core.texts import escaped
+from simeval.core.types import CLEAN
 from simeval.report.blocks import Block, Chapter, Desk, Media, Table, Text, columns, slug
-from simeval.report.compare_chapter import comparison_chapter
+from simeval.report.chapters.compare import comparison_chapter
+from simeval.report.chapters.drift import drift_chapters
+from simeval.report.chapters.run import provenance, remarks, success_chapters
 from simeval.report.data import PictureLink, ReportData, Section, VideoLink
-from simeval.report.drift_chapters import drift_chapters
+from simeval.report.export import comparison_record, correlation_record, csv_text, json_text, summary_record
 from simeval.report.figures.style import Look, looks_of
-from simeval.report.files import comparison_record, correlation_record, csv_text, json_text, summary_record
+from simeval.report.format import NOTHING, headline, with_interval
 from simeval.report.methods import methods
-from simeval.report.run_chapters import provenance, remarks, success_chapters
-from simeval.report.sentences import number, spanned, verdict_sentence
-from simeval.report.words import NOTHING, headline, with_interval
-from simeval.texts import escaped
-from simeval.types import CLEAN
+from simeval.report.text import number, spanned, verdict_sentence
 
 EMBEDDED = 500_000
 """Videos and pictures up to this size are part of the page (bytes); base64 adds a third."""

@@ -88,7 +88,7 @@ class Setting:
 def checkpoint(name: str, folder: Path) -> Path:
     """A copy whose text is padded to full length: simeval always does that, lerobot if the checkpoint says so."""
     if name == "tiny":
-        subprocess.run([PYTHON, ROOT / "tests" / "tiny_smolvla.py", folder], env=environment(), check=True)
+        subprocess.run([PYTHON, ROOT / "tests" / "support" / "tiny_smolvla.py", folder], env=environment(), check=True)
     elif name == "bundled":
         shutil.copytree(ROOT / "simeval" / "policies" / "bundled" / "checkpoint", folder)
     else:
@@ -110,7 +110,7 @@ def timed(command: list, log: Path, **options) -> tuple[float, Memory]:
 
 
 def ours(setting: Setting, folder: Path) -> Side:
-    from simeval.store import Run
+    from simeval.store.run import Run
 
     run = folder / "run"
     watched = watch_run(
@@ -129,7 +129,7 @@ def ours(setting: Setting, folder: Path) -> Side:
 
 def peers(setting: Setting, options: tuple[str, ...], folder: Path) -> Side:
     from envs.assets import is_bundled
-    from envs.libero_files import import_libero
+    from envs.libero.files import import_libero
 
     case = setting.case
     folder.mkdir(parents=True)
@@ -204,7 +204,7 @@ def agreement(mine: Side, theirs: Side) -> list[dict]:
 
 def measure(report: Report, name: str, options: argparse.Namespace, scratch: Path) -> None:
     from envs.base import EnvError
-    from envs.libero_files import resolve_assets
+    from envs.libero.files import resolve_assets
 
     case = CASES[name]
     try:

@@ -20,22 +20,22 @@ from pathlib import Path
 
 import psutil
 
-from envs.rendering import select_backend
+from envs.sim.rendering import select_backend
 
 select_backend()
 
 from perturbations.spec import parse_sweep  # noqa: E402  MuJoCo reads its backend when it is imported
 from simeval.api import assets_of, evaluate  # noqa: E402
-from simeval.audit.base import ViewRequest  # noqa: E402
-from simeval.audit.dataset_frames import DatasetFrames  # noqa: E402
-from simeval.audit.drawing import drawing  # noqa: E402
-from simeval.audit.folder import AuditWriter  # noqa: E402
-from simeval.audit.measure import Measurement, keys, measure  # noqa: E402
-from simeval.audit.run_frames import RunFrames  # noqa: E402
-from simeval.config import EvalConfig  # noqa: E402
+from simeval.config.evaluation import EvalConfig  # noqa: E402
+from simeval.drift.frames.base import ViewRequest  # noqa: E402
+from simeval.drift.frames.from_dataset import DatasetFrames  # noqa: E402
+from simeval.drift.frames.from_run import RunFrames  # noqa: E402
+from simeval.drift.frames.render_pool import drawing  # noqa: E402
+from simeval.drift.measure import Measurement, keys, measure  # noqa: E402
 from simeval.policies.base import Policy, PolicyInput  # noqa: E402
 from simeval.policies.registry import PolicyChoice, load_policy  # noqa: E402
 from simeval.stats.drift import ActionScale  # noqa: E402
+from simeval.store.audit import AuditWriter  # noqa: E402
 
 VARIANTS = (
     *("instruction:empty,counterfactual", "brightness:0.4,1.6", "noise:0.12,0.26", "occlusion:0.1,0.3"),
@@ -107,8 +107,8 @@ def audited(source, policy: Policy, wanted: Measurement, folder: Path, draw) -> 
 
 def source_of(wanted: argparse.Namespace, policy: Policy, scratch: Path) -> RunFrames | DatasetFrames:
     if wanted.kind == "dataset":
-        sys.path.insert(0, str(Path(__file__).parents[1]))
-        from audit import dataset_fixture
+        sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+        import dataset_fixture
 
         episodes = dataset_fixture.pictures(frames=20, starts=2, size=256)
         folder = dataset_fixture.write(scratch / "dataset", episodes)

@@ -39,7 +39,7 @@ def measure(suite, task, size, rounds, assets):
 
 
 def main():
-    from envs.libero_files import resolve_assets
+    from envs.libero.files import resolve_assets
     from envs.suites import LIBERO_SUITES, tasks
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

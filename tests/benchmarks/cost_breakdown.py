@@ -34,9 +34,9 @@ def bare(folder: Path, shard: int, shards: int) -> None:
     """Replay a share of a run's episodes; waits for a line before it starts and prints what each part took."""
     from envs.build import EnvCache
     from simeval.api import assets_of, policy_choice
-    from simeval.config import from_mapping
+    from simeval.config.evaluation import from_mapping
     from simeval.policies.registry import load_policy
-    from simeval.store import Run
+    from simeval.store.run import Run
 
     run = Run.load(folder)
     policy = load_policy(policy_choice(from_mapping(run.manifest["config"])))
@@ -56,8 +56,8 @@ def bare(folder: Path, shard: int, shards: int) -> None:
 
 
 def replay(result, trace, env, policy, parts: dict[str, float]) -> None:
+    from simeval.core.seeding import PairStreams
     from simeval.policies.base import PolicyInput
-    from simeval.seeding import PairStreams
 
     spec, clock = result.spec, time.perf_counter
     seeds = [PairStreams.of(spec).policy_seed(i) for i in range(len(trace.chunks))]
@@ -126,7 +126,7 @@ def per_episode(watched: Watched, processes: int) -> dict[str, float]:
 
 def bookkeeping(folder: Path, scratch: Path) -> dict[str, float]:
     """Milliseconds per episode to pack its trace, to send it to another process and to store it."""
-    from simeval.store import Run, RunWriter
+    from simeval.store.run import Run, RunWriter
 
     run = Run.load(folder)
     episodes = [(result, run.trace(result.spec)) for result in run.results]

@@ -14,15 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from envs.rendering import select_backend
+from envs.sim.rendering import select_backend
 
 select_backend()
 
 from envs.build import EnvCache  # noqa: E402  MuJoCo reads its backend when it is imported
 from envs.suites import tasks  # noqa: E402
 from simeval.api import evaluate  # noqa: E402
-from simeval.config import EvalConfig  # noqa: E402
-from simeval.plan import Plan, make_plan  # noqa: E402
+from simeval.config.evaluation import EvalConfig  # noqa: E402
+from simeval.config.plan import Plan, make_plan  # noqa: E402
 from simeval.policies.base import Policy, PolicyInput  # noqa: E402
 from simeval.policies.registry import PolicyChoice, load_policy  # noqa: E402
 

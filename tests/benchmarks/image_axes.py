@@ -14,7 +14,7 @@ import numpy as np
 
 from perturbations.base import Masks, axes
 from perturbations.spec import parse
-from simeval.seeding import PairStreams
+from simeval.core.seeding import PairStreams
 
 ROUNDS = 30
 LIMIT_MS = 12.0

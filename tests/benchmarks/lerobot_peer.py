@@ -63,7 +63,7 @@ class Watch:
     def noise(self, shape, device):
         import torch
 
-        from simeval.seeding import PairStreams
+        from simeval.core.seeding import PairStreams
 
         drawn = []
         for init_state in self.init_states:

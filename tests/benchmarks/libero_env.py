@@ -17,7 +17,7 @@ import psutil
 from report import Report
 
 from envs.base import EnvError
-from envs.libero_files import resolve_assets
+from envs.libero.files import resolve_assets
 
 STEPS, LOOKS = 20, 5
 ROWS = {"reset": "reset + 10 settle steps", "blind": "control step, no picture", "look": "control step, two pictures"}
@@ -60,11 +60,11 @@ class Ours:
 
 class Stock:
     def __init__(self, suite, task):
-        from envs.rendering import select_backend
+        from envs.sim.rendering import select_backend
 
         select_backend()
-        from envs.libero import IDLE_ACTION
-        from envs.libero_files import import_libero, init_states, silence, use_assets
+        from envs.libero.env import IDLE_ACTION
+        from envs.libero.files import import_libero, init_states, silence, use_assets
         from envs.suites import tasks
 
         chosen = tasks(suite)[task]

@@ -49,7 +49,7 @@ def scene() -> dict[str, float]:
 
     from envs.base import Start
     from envs.build import make_env
-    from envs.libero_files import resolve_assets
+    from envs.libero.files import resolve_assets
 
     env = make_env("libero_spatial", 0, 256, resolve_assets("bundled"))
     env.reset(Start(0, 0, 10))
@@ -58,10 +58,10 @@ def scene() -> dict[str, float]:
 
 
 def toy_episode() -> float:
-    from simeval.config import EvalConfig
-    from simeval.plan import make_plan
+    from simeval.config.evaluation import EvalConfig
+    from simeval.config.plan import make_plan
     from simeval.policies.registry import PolicyChoice
-    from simeval.worker import EpisodeWorker, WorkerSetup
+    from simeval.runner.worker import EpisodeWorker, WorkerSetup
 
     (spec,) = make_plan(EvalConfig(suite=("toy",), tasks="0", init_states="0")).episodes
     worker = EpisodeWorker(WorkerSetup(PolicyChoice("seeker"), None, "none"))

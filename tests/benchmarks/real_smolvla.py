@@ -14,7 +14,7 @@ PARAMETERS = 450_046_176
 
 def build(out: Path) -> Path:
     """Write the checkpoint into a folder."""
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
     from tiny_smolvla import LIKE_THE_PUBLIC_ONES, STATS
 
     from simeval.policies.bundled.architecture import Shape, save

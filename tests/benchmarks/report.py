@@ -23,8 +23,8 @@ PACKAGES = ("simeval", "mujoco", "robosuite", "hf-libero", "lerobot", "torch", "
 
 def environment(**more) -> dict:
     """What every measured process gets: one thread for BLAS and for software OpenGL, no network."""
-    from envs.rendering import select_backend
-    from simeval.cluster import ONE_THREAD
+    from envs.sim.rendering import select_backend
+    from simeval.runner.session import ONE_THREAD
 
     select_backend()
     return os.environ | ONE_THREAD | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)} | more
@@ -32,7 +32,7 @@ def environment(**more) -> dict:
 
 def machine() -> dict:
     """The hardware, and how busy it was before anything was measured."""
-    from simeval import provenance
+    from simeval.core import provenance
 
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -32,20 +32,20 @@ from unittest.mock import patch
 import numpy as np
 import ray
 
-from simeval import analysis
+from simeval.analysis import success
 from simeval.api import make_manifest
-from simeval.cluster import ray_session
-from simeval.config import EvalConfig
-from simeval.plan import Plan, make_plan
+from simeval.config.evaluation import EvalConfig
+from simeval.config.plan import Plan, make_plan
+from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
 from simeval.policies.registry import PolicyChoice
 from simeval.policies.scripted import ZeroPolicy
-from simeval.progress import Tally
-from simeval.recorders import Trace
-from simeval.runner import RayRunner
-from simeval.schedule import Queue
-from simeval.store import Run, RunWriter, is_finished
-from simeval.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
-from simeval.worker import Finished, WorkerSetup
+from simeval.rollout.trace import Trace
+from simeval.runner.progress import Tally
+from simeval.runner.queue import Queue
+from simeval.runner.ray_runner import RayRunner
+from simeval.runner.session import ray_session
+from simeval.runner.worker import Finished, WorkerSetup
+from simeval.store.run import Run, RunWriter, is_finished
 
 STRENGTHS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 PER_REPEAT = 4 * 50 * (len(STRENGTHS) + 1)
@@ -272,7 +272,7 @@ def one_run(config: EvalConfig, folder: Path, workers: int) -> None:
         episodes = Run.load(folder).episodes
     assert len(episodes) == count
     with measured("all tables of the summary", count):
-        analysis.analyse(episodes)
+        success.analyse(episodes)
 
 
 if __name__ == "__main__":

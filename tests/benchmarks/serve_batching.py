@@ -19,9 +19,9 @@ import psutil
 from report import Report
 
 from envs.base import CAMERAS, STATE_SIZE, Observation
-from simeval.cluster import ray_session
 from simeval.policies import server
 from simeval.policies.base import PolicyInput, PolicySpec
+from simeval.runner.session import ray_session
 
 BATCH = 8
 

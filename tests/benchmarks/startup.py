@@ -31,7 +31,7 @@ def many_rows(small: Path, folder: Path, rows: int) -> None:
     """A finished run with so many episodes, under the manifest of a small one."""
     import numpy as np
 
-    from simeval.types import Counts, EpisodeResult, EpisodeSpec, Timings
+    from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Timings
 
     conditions = ("none", *(f"noise:{level:g}" for level in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)))
     repeats = max(1, -(-rows // (4 * 50 * len(conditions))))
@@ -116,7 +116,7 @@ def memory_rows(scratch: Path) -> list[dict]:
     What a further worker takes is what three take more than one, by half: libraries that they share count once.
     """
     from envs.base import EnvError
-    from envs.libero_files import resolve_assets
+    from envs.libero.files import resolve_assets
 
     rows = []
     for scenes in ("bundled", "official"):

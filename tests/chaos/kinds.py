@@ -64,7 +64,7 @@ class Ground:
     def checkpoint(self) -> Path:
         """A small SmolVLA."""
         tests = Path(__file__).parents[1]
-        subprocess.run([sys.executable, tests / "tiny_smolvla.py", self.folder / "checkpoint"], check=True,
+        subprocess.run([sys.executable, tests / "support" / "tiny_smolvla.py", self.folder / "checkpoint"], check=True,
                        capture_output=True, env=os.environ | {"PYTHONPATH": str(tests.parent)})  # fmt: skip
         self._sound(*LEARNED, "--policy", self.folder / "checkpoint", *HERE, self.folder / "learned")
         return self.folder / "checkpoint"
@@ -73,12 +73,12 @@ class Ground:
     def dataset(self) -> Path:
         """Two episodes of a LeRobotDataset with videos."""
         write = (
-            "import sys, pathlib\nfrom audit import dataset_fixture as made\n"
+            "import sys, pathlib\nimport dataset_fixture as made\n"
             "made.write(pathlib.Path(sys.argv[1]), made.gray(['fold it', 'open it'], size=64), video=True)"
         )
         tests = Path(__file__).parents[1]
         subprocess.run([sys.executable, "-c", write, self.folder / "dataset"], check=True, capture_output=True,
-                       env=os.environ | {"PYTHONPATH": f"{tests.parent}:{tests}"})  # fmt: skip
+                       env=os.environ | {"PYTHONPATH": f"{tests.parent}:{tests / 'support'}"})  # fmt: skip
         self._sound(*AUDIT, "--dataset", self.folder / "dataset", "--policy", self.checkpoint,
                     "--out", self.folder / "audited")  # fmt: skip
         return self.folder / "dataset"

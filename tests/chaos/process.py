@@ -100,8 +100,8 @@ def _child(argv: tuple[str, ...], folder: Path, prepare: Callable[[], object] | 
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if prepare:
             prepare()
-        from simeval.cli import command
-        from simeval.cli_process import leave
+        from simeval.cli.app import command
+        from simeval.cli.process import leave
 
         leave(command(argv))
     except BaseException:  # noqa: BLE001  the parent reads it

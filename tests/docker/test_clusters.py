@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from simeval.config import EvalConfig, flag, from_mapping, load_yaml
+from simeval.config.evaluation import EvalConfig, flag, from_mapping, load_yaml
 from simeval.doctor.installed import read_lock
 
 ROOT = Path(__file__).parents[2]

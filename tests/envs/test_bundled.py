@@ -12,8 +12,8 @@ from envs.assets import BUNDLED, is_bundled
 from envs.assets.generate import files
 from envs.assets.robot import lighten
 from envs.base import EnvError
-from envs.libero import LiberoEnv
-from envs.libero_files import resolve_assets
+from envs.libero.env import LiberoEnv
+from envs.libero.files import resolve_assets
 
 SUITES = suites.LIBERO_SUITES[:4]
 SAMPLE = (("libero_spatial", 4), ("libero_object", 3), ("libero_goal", 0), ("libero_10", 9))

@@ -9,10 +9,10 @@ import pytest
 from envs import suites
 from envs.base import CAMERAS
 from envs.build import make_env
-from envs.libero_files import resolve_assets
+from envs.libero.files import resolve_assets
 from perturbations.base import axes
 from perturbations.spec import parse
-from simeval.seeding import PairStreams
+from simeval.core.seeding import PairStreams
 from simeval.testing import model_fields
 
 RNG = PairStreams(0, (1, 2, 3, 4)).generator

@@ -1,7 +1,7 @@
 import pytest
 
 from envs import suites
-from envs.libero_files import import_libero, init_states
+from envs.libero.files import import_libero, init_states
 
 MAIN = suites.LIBERO_SUITES[:4]
 

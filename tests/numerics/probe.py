@@ -2,8 +2,8 @@
 
     python tests/numerics/probe.py
 
-`tests/test_numerics.py` runs it in a new process and compares with stored digests. It is a script of its own, so that
-it can also be run where pytest cannot: under an emulated processor, for instance (`qemu-x86_64 -cpu Haswell`).
+`tests/core/test_numerics.py` runs it in a new process and compares with stored digests. It is a script of its own, so
+that it can also be run where pytest cannot: under an emulated processor, for instance (`qemu-x86_64 -cpu Haswell`).
 """
 
 import simeval  # noqa: I001, F401  before NumPy
@@ -16,8 +16,8 @@ import numpy as np
 
 from envs.base import Observation, Start
 from envs.build import make_env
-from envs.libero_files import resolve_assets
-from simeval import kernels
+from envs.libero.files import resolve_assets
+from simeval.core import kernels
 
 CHUNKS = 6
 STEPS = 50

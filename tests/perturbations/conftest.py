@@ -9,7 +9,7 @@ import pytest
 from envs.base import Scene
 from perturbations import base
 from perturbations.base import Instruction, InstructionContext, RngFactory
-from simeval.seeding import PairStreams
+from simeval.core.seeding import PairStreams
 
 XML = """
 <mujoco>

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from envs.base import Scene
 from perturbations.camera import WRIST_REACH
 from perturbations.spec import parse
-from simeval.seeding import PairStreams
+from simeval.core.seeding import PairStreams
 
 XML = """
 <mujoco><worldbody>

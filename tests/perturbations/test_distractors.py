@@ -9,8 +9,8 @@ from arenas import Reset, begin, build, pictures, streams
 
 from envs import suites
 from envs.base import EnvError
-from envs.libero_spares import KINDS, POOL, spare_kinds
-from envs.toy import ToyEnv
+from envs.libero.distractors import KINDS, POOL, spare_kinds
+from envs.toy.env import ToyEnv
 from perturbations import layout
 from perturbations.base import Infeasible
 from perturbations.spec import parse

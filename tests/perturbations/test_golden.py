@@ -17,7 +17,7 @@ import pytest
 
 from perturbations.base import Stage, axes
 from perturbations.spec import parse
-from simeval.seeding import PairStreams
+from simeval.core.seeding import PairStreams
 
 DATA = Path(__file__).parent / "data"
 TABLE = DATA / "golden.json"

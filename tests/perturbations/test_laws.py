@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs.build import make_env
-from envs.libero_files import resolve_assets
+from envs.libero.files import resolve_assets
 from perturbations.base import (
     CAMERAS,
     FRACTION,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from arenas import Reset, begin, build, changed, fields, streams
 
-from envs.libero import IDLE_ACTION
-from envs.toy import ToyEnv
+from envs.libero.env import IDLE_ACTION
+from envs.toy.env import ToyEnv
 from perturbations.base import Infeasible, axes
 from perturbations.layout import MAX_DRIFT, MAX_OVERLAP, MAX_STEP
 from perturbations.spec import parse

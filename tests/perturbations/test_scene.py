@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from arenas import apart, begin, build, changed, fields, pictures
 
-from envs import styles
-from envs.toy import ToyEnv
+from envs.sim import surface_styles
+from envs.toy.env import ToyEnv
 from perturbations import texture
 from perturbations.base import Infeasible, axes
 from perturbations.spec import parse
@@ -160,16 +160,18 @@ def test_shadows_darken_some_places_and_brighten_none(libero, clean):
 
 
 def test_looks_have_the_same_names_and_colours_on_both_sides():
-    ours = {surface: {name: look.color for name, look in looks.items()} for surface, looks in styles.STYLES.items()}
+    ours = {
+        surface: {name: look.color for name, look in looks.items()} for surface, looks in surface_styles.STYLES.items()
+    }
     assert ours == {surface: dict(looks) for surface, looks in texture.STYLES.items()}
 
 
 @pytest.mark.parametrize(
-    ("surface", "name"), [(surface, name) for surface, looks in styles.STYLES.items() for name in looks]
+    ("surface", "name"), [(surface, name) for surface, looks in surface_styles.STYLES.items() for name in looks]
 )
 def test_pictures_of_looks_repeat_without_a_seam_and_have_their_colour(surface, name):
-    look = styles.STYLES[surface][name]
-    picture = styles.picture(look).astype(int)
+    look = surface_styles.STYLES[surface][name]
+    picture = surface_styles.picture(look).astype(int)
     inside = max(np.abs(np.diff(picture, axis=axis)).mean() for axis in (0, 1))
     for axis in (0, 1):
         seam = np.abs(picture.take(0, axis) - picture.take(-1, axis)).mean()

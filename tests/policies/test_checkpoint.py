@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from simeval.errors import ConfigError
-from simeval.policies.checkpoint import read, sha256
+from simeval.core.errors import ConfigError
+from simeval.policies.checkpoint.read import read, sha256
 
 IMAGES = "observation.images."
 VISUAL = {"type": "VISUAL", "shape": [3, 256, 256]}

@@ -8,9 +8,9 @@ import pytest
 
 from envs.base import Observation, Pose, Privileged
 from envs.suites import LIBERO_SUITES, PROTOCOLS, other_goals, tasks
-from simeval.errors import ConfigError, EpisodeError
+from simeval.core.errors import ConfigError, EpisodeError
 from simeval.policies.base import PolicyInput
-from simeval.policies.expert import LiberoExpert, supports
+from simeval.policies.expert.policy import LiberoExpert, supports
 
 TABLE = 0.9
 ON_PLATE = (("on", "akita_black_bowl_1", "plate_1"),)
@@ -208,7 +208,7 @@ def steps_to(env, goal, max_steps):
 @pytest.mark.official
 @pytest.mark.parametrize(("index", "counterfactual"), [(0, True), (4, False), (9, False)])
 def test_it_reaches_the_goal_that_it_is_told(index, counterfactual, official_assets):
-    from envs.libero import LiberoEnv
+    from envs.libero.env import LiberoEnv
 
     task = tasks("libero_spatial")[index]
     goals = [task.goal] + [other.goal for other in other_goals("libero_spatial", index)[:1] if counterfactual]

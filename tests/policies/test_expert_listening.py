@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from helpers import roll_out
 
-from envs.libero import LiberoEnv
-from envs.libero_files import resolve_assets
+from envs.libero.env import LiberoEnv
+from envs.libero.files import resolve_assets
 from envs.suites import PROTOCOLS, other_goals, tasks
-from simeval.policies.expert import LiberoExpert
-from simeval.types import EpisodeSpec
+from simeval.core.types import EpisodeSpec
+from simeval.policies.expert.policy import LiberoExpert
 
 
 class Deaf(LiberoExpert):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from envs.base import Observation, Pose, Privileged
-from envs.libero import LiberoEnv
-from envs.libero_files import resolve_assets
+from envs.libero.env import LiberoEnv
+from envs.libero.files import resolve_assets
 from envs.suites import PROTOCOLS, tasks
 from simeval.policies.base import PolicyInput
-from simeval.policies.expert import LiberoExpert
+from simeval.policies.expert.policy import LiberoExpert
 
 
 def shifted(point, x, y, z):

@@ -9,14 +9,14 @@ import broken_checkpoints as broken
 import pytest
 from helpers import call
 
+from simeval.core.errors import ConfigError
 from simeval.doctor.caches import check_checkpoint
 from simeval.doctor.surroundings import Surroundings
-from simeval.errors import ConfigError
-from simeval.policies.checkpoint import read
-from simeval.policies.checkpoint_steps import Step
-from simeval.policies.harmless import ForeignCodeError, check_registered, no_foreign_code
-from simeval.policies.hub_models import models_sha256
-from simeval.policies.known import STEPS
+from simeval.policies.checkpoint.harmless import ForeignCodeError, check_registered, no_foreign_code
+from simeval.policies.checkpoint.hub_models import models_sha256
+from simeval.policies.checkpoint.known import STEPS
+from simeval.policies.checkpoint.read import read
+from simeval.policies.checkpoint.steps import Step
 from simeval.policies.lerobot import load
 
 PUBLIC = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"
@@ -224,7 +224,7 @@ def test_a_pickled_initial_state_may_hold_an_array_only(tmp_path):
     import zipfile
 
     from envs.base import EnvError
-    from envs.libero_files import init_states
+    from envs.libero.files import init_states
 
     class Evil:
         def __reduce__(self):

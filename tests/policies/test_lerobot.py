@@ -14,7 +14,7 @@ import pytest
 
 from envs import numerics
 from envs.base import Observation
-from simeval.errors import ConfigError
+from simeval.core.errors import ConfigError
 from simeval.policies.base import PolicyInput
 from simeval.policies.lerobot import LerobotPolicy, load
 from simeval.policies.registry import PolicyChoice, load_policy, smaller_batch

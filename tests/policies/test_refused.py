@@ -10,8 +10,8 @@ import pytest
 from helpers import call
 
 from envs.suites import tasks
+from simeval.core.types import EpisodeSpec
 from simeval.policies.registry import PolicyChoice, check_policy
-from simeval.types import EpisodeSpec
 
 TABLE = Path(__file__).parents[2] / "docs" / "checkpoints-refused.md"
 ROW = re.compile(r"^\| (?P<title>[^|`]+) \| `(?P<line>.+)` \|$", re.M)

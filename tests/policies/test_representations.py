@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from envs.base import Observation
-from simeval.errors import ConfigError
+from simeval.core.errors import ConfigError
 from simeval.policies.base import PolicyInput
 from simeval.policies.lerobot import LerobotPolicy, load
 from simeval.policies.representations import Representation, representing

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from envs import toy
 from envs.base import Observation
 from envs.suites import INIT_STATES, PROTOCOLS, TOY_COLORS, tasks
+from envs.toy import env as toy
+from simeval.core.types import EpisodeSpec
 from simeval.policies import scripted
 from simeval.policies.base import PolicyInput
 from simeval.policies.registry import PolicyChoice, load_policy
-from simeval.types import EpisodeSpec
 
 MAX_STEPS = PROTOCOLS["openvla"].limits["toy"].max_steps
 SEEKER = scripted.SeekerPolicy()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from envs.base import Observation
-from simeval.errors import ConfigError, EpisodeError
+from simeval.core.errors import ConfigError, EpisodeError
 from simeval.policies.base import PolicyInput, PolicySpec
 from simeval.policies.lerobot import load
 from simeval.policies.server import BatchServer, start

@@ -12,13 +12,13 @@ import pytest
 from helpers import toy_spec
 
 from envs.base import Observation
-from envs.toy import ToyEnv
-from simeval.errors import ConfigError
+from envs.toy.env import ToyEnv
+from simeval.core.errors import ConfigError
 from simeval.policies.base import PolicyInput, PolicySpec
-from simeval.policies.checkpoint import read
+from simeval.policies.checkpoint.read import read
 from simeval.policies.lerobot import LerobotPolicy, load
-from simeval.recorders import TraceRecorder
-from simeval.rollout import run_episode
+from simeval.rollout.loop import run_episode
+from simeval.rollout.trace import TraceRecorder
 
 SEEN = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
 REQUEST = PolicyInput(

@@ -12,7 +12,7 @@ from simeval.report.figures.drift import paint_scatter
 from simeval.report.figures.labels import Box, Label, place_labels
 from simeval.report.figures.style import NARROW, RC, VARIABLES, WIDE, looks_of, render, strength_of
 from simeval.report.figures.success import paint_success
-from simeval.report.sentences import box_lines
+from simeval.report.text import box_lines
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -16,13 +16,13 @@ from drift_studies import constant, simulated
 from helpers import toy_config
 from reports import FEW, episodes_of, named, run_section, simulated_section, with_special
 
-from simeval.across import medians
-from simeval.analysis import analyse
+from simeval.analysis.compare import Comparison, SuiteChange
+from simeval.analysis.over_policies import medians
+from simeval.analysis.success import analyse
 from simeval.api import evaluate
-from simeval.comparison import Comparison, SuiteChange
-from simeval.errors import ConfigError
+from simeval.core.errors import ConfigError
 from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData, Section, VideoLink
-from simeval.report.files import correlation_record, record
+from simeval.report.export import correlation_record, record
 from simeval.report.page import EMBEDDED, write_report
 from simeval.stats.change import compare_drift, compare_runs
 
@@ -170,7 +170,7 @@ def test_the_page_says_what_was_found(full):
 def test_another_process_makes_the_same_bytes(full, tmp_path):
     code = f"""
 import sys
-sys.path[:0] = [{str(TESTS.parent)!r}, {str(TESTS)!r}, {str(TESTS / "report")!r}]
+sys.path[:0] = [{str(TESTS.parent)!r}, {str(TESTS / "support")!r}, {str(TESTS / "report")!r}]
 from pathlib import Path
 from test_page import full_report, write_report
 write_report(full_report(), Path({str(tmp_path)!r}))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
-from simeval.analysis import (
+from simeval.analysis.success import (
     ConditionDrop,
     ConditionRate,
     LanguageRate,

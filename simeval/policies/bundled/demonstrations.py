@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import ACTION_SIZE, CAMERAS, Goal, Privileged
-from envs.libero import LiberoEnv
-from envs.libero_files import resolve_assets
+from envs.libero.env import LiberoEnv
+from envs.libero.files import resolve_assets
 from envs.suites import PROTOCOLS, Task, other_goals, tasks
 from perturbations.base import Instruction
 from simeval.policies.base import Policy, PolicyInput
 from simeval.policies.bundled.layout import CHUNK, EDGE
-from simeval.policies.expert import next_action, supports
-from simeval.policies.expert_scene import SPOTS
+from simeval.policies.expert.policy import next_action, supports
+from simeval.policies.expert.scene import SPOTS
 
 STRIDE = 2
 """Control steps between recorded frames."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from envs.libero import LiberoEnv
+    from envs.libero.env import LiberoEnv
 
 FIRST_SEED = 7_000_000
 """Added to every recording's number. Evaluation draws nothing from this stream."""
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _collect(options: argparse.Namespace) -> None:
-    from envs.rendering import select_backend
+    from envs.sim.rendering import select_backend
 
     select_backend()
     from simeval.policies.bundled import demonstrations

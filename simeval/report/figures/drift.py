@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from simeval.heat import TaskPoint
+from simeval.analysis.by_task import TaskPoint
 from simeval.report.figures.labels import Box, Label, place_labels
 from simeval.report.figures.style import INK, MUTED, Canvas, Look, gridded, in_percent, percent, strength_of
 from simeval.stats.correlation import Correlation

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simeval.heat import CellDrop
+from simeval.analysis.by_task import CellDrop
 from simeval.report.figures.style import GRID, HARM, HELP, INK, MUTED, Canvas, percent
 
 if TYPE_CHECKING:

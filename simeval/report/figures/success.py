@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from simeval.analysis import ConditionDrop, ConditionRate
+from simeval.analysis.success import ConditionDrop, ConditionRate
+from simeval.core.types import CLEAN
 from simeval.report.figures.forest import Mark, Panel, Row, paint_forest
 from simeval.report.figures.style import (
     INK,
@@ -15,7 +16,6 @@ from simeval.report.figures.style import (
     strength_of,
 )
 from simeval.stats.study import StudyCondition
-from simeval.types import CLEAN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,1 @@
+"""LIBERO's tasks on robosuite's models and MuJoCo, stepped exactly as robosuite steps them."""

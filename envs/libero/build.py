@@ -1,0 +1,76 @@
+"""LIBERO's own environment object of a task: built once, quietly, without its renderer."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.assets import is_bundled
+from envs.assets.robot import lighten
+from envs.base import EnvError
+from envs.libero.distractors import add_spares, spare_name, spare_objects
+from envs.libero.files import import_libero, silence, use_assets
+from envs.sim.compile import robosuite_compiles_aside
+from envs.sim.distractors import Spares, copy_statistics
+from envs.sim.pristine import Pristine
+from envs.sim.share_textures import share_textures
+from envs.sim.surface_styles import add_styles, paint_styles
+from envs.suites import Task
+
+
+@contextlib.contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Seed numpy's global generator, which robosuite and LIBERO draw from, and give it back as it was."""
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
+def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Pristine, Spares]:
+    """LIBERO's own environment object of a task, without its renderer, and what was done to its model.
+
+    Args:
+        task: the task.
+        assets: LIBERO's asset folder.
+        plain: the model of the plain scene (`mujoco.MjModel`), to get the scene with objects in reserve.
+
+    Returns:
+        The environment, its model's values before any reset, and its spare objects; none in the plain scene.
+
+    Raises:
+        EnvError: the scene cannot be built from these assets.
+    """
+    module = import_libero()
+    use_assets(assets)
+    try:
+        look = lighten if is_bundled(assets) else str
+        objects = spare_objects(task) if plain else {}
+        spares: list[Spares] = []
+
+        def describe(xml: str) -> str:
+            return share_textures(add_spares(add_styles(look(xml)), objects))
+
+        def finish(model: Any) -> None:
+            paint_styles(model)
+            spares.append(Spares(model, [spare_name(kind) for kind in objects]))
+            if plain:
+                copy_statistics(plain, model)
+
+        with silence(), global_seed(0), robosuite_compiles_aside(describe, finish) as compiled:
+            env = module.env_wrapper.ControlEnv(
+                bddl_file_name=str(task.bddl), has_offscreen_renderer=False, use_camera_obs=False, hard_reset=False
+            ).env
+    except FileNotFoundError as error:
+        missing = f"has no {Path(str(error.filename)).stem}"
+        hint = "; pass --assets hub, or a folder with LIBERO's own" if is_bundled(assets) else ""
+        raise EnvError(f"cannot build {task.suite} task {task.index}: {assets} {missing}{hint}") from error
+    except Exception as error:
+        raise EnvError(f"cannot build {task.suite} task {task.index} from {assets}: {error}") from error
+    # The first reset() of a stock environment has two copies of these samplers: one from building, one from the reset.
+    env.object_property_initializers = env.object_property_initializers * 2
+    return env, compiled[-1], spares[-1]

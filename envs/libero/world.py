@@ -1,0 +1,286 @@
+"""One compiled scene of LIBERO and everything that is bound to its model: the mechanics under `libero.LiberoEnv`.
+
+Non-obvious behaviour:
+- The simulator draws fixture poses from numpy's global generator. It is seeded for the reset and put back afterwards.
+- An observation shows the world at the substep at which robosuite's observable clock samples, not at the end of the
+  control step. That moment's `MjData` is kept, and drawn later if it is asked for.
+- robosuite evaluates position and velocity stages three times per substep from an unchanged state. Two of the three are
+  skipped, which changes no bit; the constraint solver still runs three times, because its warm start depends on it.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.base import CONTROL_HZ, EnvError, Goal, Intervention, Moment, Pose, Privileged, Scene
+from envs.libero.arm import SKIP_POS_VEL, Arm
+from envs.libero.build import build_scene, global_seed
+from envs.libero.contacts import Contacts
+from envs.libero.files import silence
+from envs.libero.gripper import Grasp
+from envs.libero.names import Things
+from envs.libero.physics import LiberoPhysics
+from envs.sim.rendering import Renderers
+from envs.sim.textures import ModelTextures
+from envs.suites import Task
+
+_CAMERA_NAMES = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
+_SUBSTEPS = 25
+"""Physics steps of 2 ms per control step of 50 ms. Source: robosuite's SIMULATION_TIMESTEP, LIBERO's control_freq."""
+
+_DRAWN = (
+    *("qpos", "xpos", "xquat", "xmat", "xipos", "ximat", "xanchor", "xaxis", "subtree_com"),
+    *("geom_xpos", "geom_xmat", "site_xpos", "site_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir"),
+)
+"""Everything of an `MjData` that a picture or the proprioception is made from."""
+
+
+class _SensorClock:
+    """When an observation samples: robosuite's `Observable.update`, sum for sum.
+
+    The sums of 0.002 s drift against the period of 0.05 s, so the substep is not always the same one.
+    """
+
+    _TICK, _PERIOD = 0.002, 1.0 / CONTROL_HZ
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """As after robosuite's reset and LIBERO's `set_init_state`, which both force a sample."""
+        self._elapsed, self._sampled = 0.0, False
+        self.tick(force=True)
+        self.tick(force=True)
+
+    def tick(self, *, force: bool = False) -> bool:
+        """Advance by one substep; whether an observation samples now."""
+        self._elapsed += self._TICK
+        samples = force or (not self._sampled and self._elapsed <= self._PERIOD)
+        self._sampled = self._sampled or samples
+        if self._elapsed >= self._PERIOD:
+            samples = samples or not self._sampled
+            self._elapsed %= self._PERIOD
+            self._sampled = False
+        return samples
+
+
+class World:
+    """A simulation of one scene.
+
+    Attributes:
+        task: what is to be done in it.
+        env: LIBERO's own environment object.
+        model, data: its live `mujoco.MjModel` and `mujoco.MjData`.
+        seen: `mujoco.MjData` of the moment that an observation shows.
+        cameras: MuJoCo camera id of each entry of `envs.base.CAMERAS`.
+        arm: drives the robot.
+        spares: objects that it holds in reserve; none in the plain scene.
+        things: its things by name.
+        grasp: watches the gripper.
+    """
+
+    def __init__(self, task: Task, assets: Path, like: "World | None" = None) -> None:
+        """Build it (seconds).
+
+        Args:
+            task: a task of one of LIBERO's suites.
+            assets: LIBERO's asset folder, see `libero_files.resolve_assets`.
+            like: the plain scene of the same task and assets, to get the one with objects in reserve.
+
+        Raises:
+            EnvError: the scene cannot be built from these assets.
+        """
+        self.task = task
+        # Absolute, because robosuite looks for relative paths below its own folder.
+        self.env, self._pristine, self.spares = build_scene(task, assets.resolve(), like.model if like else None)
+        self.model: Any = self.env.sim.model._model
+        self.data: Any = self.env.sim.data._data
+        self.env.check_contact = Contacts(self.model, self.data).check
+        self.seen = mujoco.MjData(self.model)
+        self._scratch = mujoco.MjData(self.model)
+        self._textures = ModelTextures(self.model)
+        self._renderers = Renderers(self.model, self._textures)
+        self._clock = _SensorClock()
+        self.cameras = {ours: int(self.model.camera(theirs).id) for ours, theirs in _CAMERA_NAMES.items()}
+        self.arm = Arm(self.env, self.model, self.data)
+        self.things = Things(self.env, self.model, task.goal, self.spares)
+        self._physics = LiberoPhysics(self.env, self.model, self.data, self.things)
+        self.grasp = Grasp(self.model, self.data, self.things)
+
+    # -- beginning -----------------------------------------------------------------------------------------------
+
+    def load(self, env_seed: int) -> None:
+        """As after loading the scene: every field and fixture in place, objects where the samplers drop them.
+
+        The order of calls is that of a hard reset; each one matters to the last bit.
+        """
+        with silence(), global_seed(env_seed):
+            self._pristine.restore()
+            self._textures.restore()
+            mujoco.mj_resetData(self.model, self.data)
+            mujoco.mj_forward(self.model, self.data)  # robosuite, when the simulation is made
+            mujoco.mj_forward(self.model, self.data)  # robosuite, when the render context is made
+            self.arm.forget()
+            self._reset_samplers()
+            mujoco.mj_forward(self.model, self.data)
+        self.env.visualize(vis_settings=dict.fromkeys(self.env._visualizations, False))
+
+    def _reset_samplers(self) -> None:
+        from robosuite.utils.errors import RandomizationError
+
+        # Stock LIBERO tries again until its placement samplers find room; the draws go on from the same generator.
+        for _ in range(1000):
+            with contextlib.suppress(RandomizationError):
+                self.env._reset_internal()
+                return
+        raise EnvError(f"{self.task.name}: LIBERO's samplers found no placement")
+
+    def begin(self, state: NDArray[np.float64], env_seed: int) -> None:
+        """Load the scene and set an initial state, as a hard reset and LIBERO's `set_init_state` do.
+
+        Args:
+            state: of the plain scene.
+            env_seed: seed of what the simulator draws.
+        """
+        self.load(env_seed)
+        self.set_state(self.spares.lengthened(state))
+        self._clock.reset()
+
+    def intervene(self, change: Intervention) -> None:
+        """See `envs.base.Env.intervene`."""
+        change(self._physics)
+        mujoco.mj_forward(self.model, self.data)
+        self.env._post_process()
+        self._keep_frame()
+
+    # -- states --------------------------------------------------------------------------------------------------
+
+    def state(self) -> NDArray[np.float64]:
+        """See `envs.base.Env.state`."""
+        return np.concatenate(([self.data.time], self.data.qpos, self.data.qvel))
+
+    def set_state(self, state: NDArray[np.float64]) -> None:
+        """See `envs.base.Env.set_state`."""
+        self.env.sim.set_state_from_flattened(state)
+        self.spares.follow(self.data.qpos)
+        mujoco.mj_forward(self.model, self.data)
+        self.env._post_process()
+        self._keep_frame()
+
+    def holds(self, goal: Goal) -> bool:
+        """Whether a goal is reached."""
+        return all(self.env._eval_predicate(list(atom)) for atom in goal)
+
+    def privileged(self, goal: Goal, step: int) -> Privileged:
+        """See `envs.base.Env.privileged`."""
+        data, env = self._present(), self.env
+        objects = {name: Pose(data.xpos[i].copy(), data.xquat[i].copy()) for name, i in env.obj_body_id.items()}
+        joints = {
+            joint: float(data.qpos[env.sim.model.get_joint_qpos_addr(joint)])
+            for fixture in env.fixtures_dict.values()
+            for joint in fixture.joints
+        }
+        quat = np.empty(4)
+        mujoco.mju_mat2Quat(quat, data.site_xmat[self.arm.site])
+        hand = Pose(data.site_xpos[self.arm.site].copy(), quat)
+        return Privileged(objects, hand, data.qpos[self.arm.fingers].copy(), joints, goal, step)
+
+    def scene(self) -> Scene:
+        """See `envs.base.Env.scene`."""
+        present = self.spares.present(self.data.qpos)
+        return self.things.scene(self.cameras, self._textures, present)
+
+    def _present(self) -> Any:
+        """Positions of the present state, worked out aside: a forward call would move the solver's warm start."""
+        self._scratch.qpos[:] = self.data.qpos
+        mujoco.mj_kinematics(self.model, self._scratch)
+        mujoco.mj_comPos(self.model, self._scratch)
+        mujoco.mj_camlight(self.model, self._scratch)
+        return self._scratch
+
+    # -- motion --------------------------------------------------------------------------------------------------
+
+    def control_step(self, action: NDArray[np.float64], number: int) -> None:
+        """Carry out one action (7), the episode's `number`th.
+
+        Raises:
+            EnvError: the simulation is not finite any more.
+        """
+        model, data, arm = self.model, self.data, self.arm
+        for substep in range(_SUBSTEPS):
+            mujoco.mj_forward(model, data)
+            arm.actuate(action, new_goal=substep == 0)
+            mujoco.mj_forwardSkip(model, data, SKIP_POS_VEL, 1)
+            mujoco.mj_Euler(model, data)
+            if self._clock.tick():
+                self._keep_frame()
+        # Stock MuJoCo would quietly reset an exploded simulation to its start and go on.
+        if not (np.isfinite(data.qpos).all() and np.isfinite(data.qvel).all()):
+            raise EnvError(f"{self.task.name}: the simulation exploded at control step {number}")
+        self.env._post_process()
+
+    def _keep_frame(self) -> None:
+        for field in _DRAWN:
+            getattr(self.seen, field)[:] = getattr(self.data, field)
+        # The stove's glow is a model field that is switched after the sensors have sampled.
+        self._seen_sites = self.model.site_rgba.copy()
+
+    def moment(self, step: int) -> Moment:
+        """See `envs.base.Env.moment`."""
+        kept = {field: getattr(self.seen, field).copy() for field in _DRAWN}
+        return Moment(kept | {"sites": self._seen_sites.copy()}, step)
+
+    def show(self, moment: Moment) -> None:
+        """See `envs.base.Env.show`."""
+        for field in _DRAWN:
+            getattr(self.seen, field)[:] = moment.arrays[field]
+        self._seen_sites = moment.arrays["sites"].copy()
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def frame(self, camera: str, size: int) -> NDArray[np.uint8]:
+        """The kept moment, flipped on both axes as OpenGL shows it: the orientation that policies were trained on."""
+        now = self.model.site_rgba.copy()
+        self.model.site_rgba[:] = self._seen_sites
+        mujoco.mj_camlight(self.model, self.seen)
+        picture = self._renderers.draw(self.seen, self.cameras[camera], size)
+        self.model.site_rgba[:] = now
+        return np.ascontiguousarray(picture[:, ::-1])
+
+    def render(self, camera: str, size: int) -> NDArray[np.uint8]:
+        """See `envs.base.Env.render`."""
+        picture = self._renderers.draw(self._present(), self.cameras[camera], size)
+        return np.ascontiguousarray(picture[:, ::-1])
+
+    def masks(self, camera: str, names: Sequence[str], size: int, *, alone: bool) -> dict[str, NDArray[np.bool_]]:
+        """See `envs.base.Env.masks`; pictures of `size` pixels per side."""
+        mujoco.mj_camlight(self.model, self.seen)
+        found = {}
+        for name in (name for name in names if name in self.things.all):
+            geoms, view = self.things.geoms_of(name), self.cameras[camera]
+            mask = self._renderers.segment(self.seen, view, size, geoms, alone=alone)
+            found[name] = np.ascontiguousarray(mask[:, ::-1])
+        return found
+
+    def proprioception(self) -> NDArray[np.float32]:
+        """See `envs.base.Observation.state`."""
+        data, arm = self.seen, self.arm
+        w, x, y, z = data.xquat[arm.hand].astype(np.float32)
+        # No sign flip to w >= 0: the hand points down, w is near 0, and policies were trained without one.
+        sine = np.sqrt(np.maximum(np.float32(1) - w * w, np.float32(0)))
+        turn = np.zeros(3, np.float32)
+        if sine > 1e-10:
+            turn = np.asarray((x, y, z), np.float32) / sine * (np.float32(2) * np.arccos(np.clip(w, -1, 1)))
+        state: NDArray[np.float32] = np.concatenate(
+            (data.site_xpos[arm.site], turn, data.qpos[arm.fingers]), dtype=np.float32
+        )
+        return state
+
+    def close(self) -> None:
+        """Free the render contexts."""
+        self._renderers.close()

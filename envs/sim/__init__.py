@@ -1,0 +1,1 @@
+"""MuJoCo tools that know no suite: rendering, compiled scenes, textures, model backup."""

@@ -1,0 +1,1 @@
+"""Rows to tables: success, drops, language following, flags, comparisons, drift against drops."""

@@ -1,0 +1,191 @@
+"""Two runs of the same episodes with two policies, for instance before and after a fine-tune.
+
+Non-obvious behaviour:
+- Only episodes that start alike are compared: equal ids with unequal seeds, limits or scenes are refused, not matched.
+- Drift is compared on frames that show the same state: start frames of the same episodes, or frames of the same source.
+  Replayed frames of each policy's own rollouts show other states, so they are not compared.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from simeval.core import kernels
+from simeval.core.errors import ConfigError
+from simeval.core.types import CLEAN
+from simeval.drift.frames.base import FLOOR, DriftRow
+from simeval.stats.change import Gain, RunChange, compare_drift, compare_runs
+from simeval.stats.drift import PRIMARY
+from simeval.stats.resampling import Resampling
+from simeval.store.run import Run, differences
+
+IGNORED = (
+    "perturb",
+    "tasks",
+    "init_states",
+    "repeats",
+    "suite",
+    "policy",
+    "n_action_steps",
+    "device",
+    "batch_size",
+    "dtype",
+    "numerics",
+)
+"""Settings that may differ: they name the episodes, of which the common ones are compared, belong to the policy, or
+are said in a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteChange:
+    """What changed on one suite.
+
+    Attributes:
+        suite: the suite.
+        change: success and robustness on the common episodes.
+        drift: offline drift on the common frames; empty without audits of both.
+    """
+
+    suite: str
+    change: RunChange
+    drift: tuple[Gain, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Run B against run A.
+
+    Attributes:
+        a, b: names of the runs' policies; where they are equal, with the run folders.
+        assets: which scenes the numbers are about.
+        suites: one entry per suite that both have.
+        notes: what to know: episodes that only one has, versions that differ, why drift is missing.
+    """
+
+    a: str
+    b: str
+    assets: str
+    suites: tuple[SuiteChange, ...]
+    notes: tuple[str, ...] = ()
+
+
+def compare(
+    a: Run,
+    b: Run,
+    drift: tuple[Sequence[DriftRow], Sequence[DriftRow]] | None = None,
+    resampling: Resampling | None = None,
+) -> Comparison:
+    """Compare two runs.
+
+    Args:
+        a: before.
+        b: after.
+        drift: rows of audits of both policies on the same frames.
+        resampling: seed and level of all random statistics.
+
+    Raises:
+        ConfigError: the runs have no episode in common, or their episodes do not start alike.
+    """
+    _refuse_unlike(a, b)
+    both = a.episodes.merge(b.episodes, on=["id", "pair_id", "suite", "task", "init_state"], suffixes=("_a", "_b"))
+    if both.empty:
+        raise ConfigError(f"{a.folder} and {b.folder}: no episode is in both")
+    conditions = [name for name in a.manifest["conditions"] if name in set(both["condition_a"])]
+    if CLEAN not in conditions:
+        raise ConfigError(f"{a.folder} and {b.folder}: no unperturbed episode is in both")
+    suites = [name for name in a.manifest["config"]["suite"] if name in set(both["suite"])]
+    notes = [*_left_out(a, b, len(both)), *_versions(a, b)]
+    rows, why = _common_frames(drift)
+    if why:
+        notes.append(why)
+    changes = []
+    for suite in suites:
+        here = [name for name in conditions if name in set(both.loc[both["suite"] == suite, "condition_a"])]
+        change = _change(both[both["suite"] == suite], here, resampling)
+        changes.append(SuiteChange(suite, change, _drift(rows, suite, here, resampling)))
+    return Comparison(*_names(a, b), a.manifest["assets"], tuple(changes), tuple(notes))
+
+
+def _refuse_unlike(a: Run, b: Run) -> None:
+    """The same name must mean the same start."""
+    kept = [{k: v for k, v in run.manifest["identity"]["settings"].items() if k not in IGNORED} for run in (a, b)]
+    changes = differences(kept[0], kept[1])
+    if changes:
+        raise ConfigError(f"{a.folder} and {b.folder}: the episodes do not start alike ({'; '.join(changes)})")
+    specs = {result.spec.id: result.spec for result in a.results}
+    for result in b.results:
+        if specs.get(result.spec.id, result.spec) != result.spec:
+            raise ConfigError(f"{a.folder} and {b.folder}: {result.spec.id} does not start alike in both")
+
+
+def _names(a: Run, b: Run) -> tuple[str, str]:
+    names = tuple(str(run.manifest["identity"]["policy"]["name"]) for run in (a, b))
+    if names[0] != names[1]:
+        return names[0], names[1]
+    return f"{names[0]} ({a.folder.name})", f"{names[1]} ({b.folder.name})"
+
+
+def _left_out(a: Run, b: Run, common: int) -> list[str]:
+    alone = {run.folder: len(run.results) - common for run in (a, b)}
+    return [f"{count} episodes are only in {folder}" for folder, count in alone.items() if count]
+
+
+def _versions(a: Run, b: Run) -> list[str]:
+    found = [{**run.manifest["identity"]["versions"], "opengl": run.manifest["identity"]["opengl"]} for run in (a, b)]
+    # A policy that sees nothing needs no renderer, and a scripted one no torch.
+    known = [{key: side.get(key) for key in found[0] if found[0][key] and found[1].get(key)} for side in found]
+    notes = [f"made with different software: {change}" for change in differences(known[0], known[1])]
+    other = kernels.difference(a.manifest["identity"], b.manifest["identity"])
+    return [*notes, f"made with different numerics, so the same episode may differ: {other}"] if other else notes
+
+
+def _change(both: pd.DataFrame, conditions: Sequence[str], resampling: Resampling | None) -> RunChange:
+    tables = []
+    for side in ("a", "b"):
+        scored = both[f"outcome_{side}"].map({"success": 1.0, "failure": 0.0})
+        table = both.assign(scored=scored).pivot(index="pair_id", columns=f"condition_{side}", values="scored")
+        tables.append(table.reindex(columns=list(conditions)).astype(float))
+    about = both.drop_duplicates("pair_id").set_index("pair_id").loc[tables[0].index]
+    units = about.groupby(["task", "init_state"], observed=True).ngroup().to_numpy()
+    return compare_runs(conditions, *(table.to_numpy() for table in tables), units=units, resampling=resampling)
+
+
+def _common_frames(
+    drift: tuple[Sequence[DriftRow], Sequence[DriftRow]] | None,
+) -> tuple[pd.DataFrame | None, str]:
+    """Drift of both policies where both were asked about the same state, and why there is none."""
+    if drift is None:
+        return None, ""
+    key = ["frame", "source", "cluster", "suite", "condition", "seed"]
+    tables = [
+        pd.DataFrame([[getattr(row, name) for name in (*key, PRIMARY)] for row in rows], columns=[*key, PRIMARY])
+        for rows in drift
+    ]
+    both = tables[0].merge(tables[1], on=key, suffixes=("_a", "_b"))
+    both = both[(both["source"] != "replay") & ~both["condition"].isin([CLEAN, FLOOR])]
+    if both.empty:
+        return None, "drift is not compared: the audits share no frame of the same state (start frames or a dataset)"
+    return both, ""
+
+
+def _drift(
+    rows: pd.DataFrame | None, suite: str, conditions: Sequence[str], resampling: Resampling | None
+) -> tuple[Gain, ...]:
+    if rows is None:
+        return ()
+    mine = rows[rows["suite"].isin([suite, ""]) & rows["condition"].isin(conditions)]
+    if mine.empty:
+        return ()
+    measured = [name for name in conditions if name in set(mine["condition"])]
+    tables = [
+        mine.pivot_table(index=["cluster", "frame"], columns="condition", values=f"{PRIMARY}_{side}", aggfunc="mean")
+        for side in ("a", "b")
+    ]
+    values: list[NDArray[np.float64]] = [
+        table.reindex(index=tables[0].index, columns=measured).to_numpy(dtype=float) for table in tables
+    ]
+    clusters = np.asarray(pd.factorize(tables[0].index.get_level_values("cluster"))[0])
+    return compare_drift(measured, *values, units=clusters, resampling=resampling)

@@ -1,0 +1,213 @@
+"""From runs and audits to what a report shows: everything is computed here, and drawn in `simeval.report`.
+
+No simulator, no policy, no GPU: a report is built from the run folders alone, and comes out the same every time.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.suites import tasks
+from simeval.analysis.by_task import cell_drops, task_points
+from simeval.analysis.compare import compare
+from simeval.analysis.join import join, study_conditions
+from simeval.analysis.over_policies import medians
+from simeval.analysis.success import analyse
+from simeval.core import kernels, provenance
+from simeval.core.errors import ConfigError
+from simeval.core.types import CLEAN
+from simeval.report.data import (
+    Exclusion,
+    Instruction,
+    PictureLink,
+    ReportData,
+    Section,
+    StudyResult,
+    VideoLink,
+)
+from simeval.stats.correlation import Options
+from simeval.stats.correlation import correlate as correlate_study
+from simeval.stats.screening import Rival
+from simeval.store.audit import MANIFEST, Audit
+from simeval.store.run import Run
+
+AUDIT = "audit"
+"""Where an audit lies inside a run folder, unless another place was named."""
+
+
+def correlate(run: Run, audit: Audit, options: Options | None = None) -> tuple[StudyResult, ...]:
+    """Drift against drop, one result per suite of the run.
+
+    Raises:
+        ConfigError: the audit is of another policy.
+    """
+    refuse_other_policy(run, audit)
+    found = []
+    for joined in join(run.episodes, audit.rows):
+        rivals = (*joined.rivals, *_of_sets(audit, [condition.name for condition in joined.study.conditions]))
+        correlation = correlate_study(joined.study, rivals, options)
+        entering = tuple(point.condition for point in correlation.points if not point.excluded)
+        found.append(
+            StudyResult(
+                suite=joined.suite,
+                correlation=correlation,
+                n_action_steps=audit.n_action_steps,
+                frames=f"{joined.frames} {audit.frames_in_words}",
+                sigma=audit.sigma_source,
+                tasks=task_points(joined.study, entering),
+            )
+        )
+    return tuple(found)
+
+
+def _of_sets(audit: Audit, conditions: Sequence[str]) -> list[Rival]:
+    """Predictors that only all frames of a condition have together."""
+    measured = audit.set_distances
+    names = dict.fromkeys(name for distances in measured.values() for name in distances)
+    found = [[measured.get(condition, {}).get(name) for condition in conditions] for name in names]
+    return [Rival(name, np.array(values, dtype=float)) for name, values in zip(names, found, strict=True)]
+
+
+def refuse_other_policy(run: Run, audit: Audit) -> None:
+    """Drift of one policy says nothing about the episodes of another.
+
+    Raises:
+        ConfigError: they are not of the same policy.
+    """
+    if not same_policy(run, audit):
+        name = run.manifest["identity"]["policy"]["name"]
+        raise ConfigError(f"{audit.folder}: an audit of policy '{audit.policy}', but {run.folder} is a run of '{name}'")
+
+
+def same_policy(run: Run, audit: Audit) -> bool:
+    """Whether a run and an audit are of the same weights (or scripted policy), executing as many actions."""
+    ran, audited = run.manifest["identity"]["policy"], audit.fingerprint
+    key = "sha256" if "sha256" in ran else "name"
+    return all(ran.get(field) == audited.get(field) for field in (key, "n_action_steps"))
+
+
+def report_data(runs: Sequence[Run], audits: Sequence[Audit] = (), options: Options | None = None) -> ReportData:
+    """What a report of these runs shows: one section per run, and a comparison of two.
+
+    Args:
+        runs: one per policy.
+        audits: each of the policy of one of the runs; the audits inside the run folders are used where none is given.
+        options: seed and numbers of the random statistics.
+
+    Raises:
+        ConfigError: an audit is of none of the policies, or two are of the same.
+    """
+    for audit in audits:
+        if not any(same_policy(run, audit) for run in runs):
+            refuse_other_policy(runs[0], audit)
+    mine = [_audit_of(run, audits) for run in runs]
+    sections = tuple(_section(run, audit, options) for run, audit in zip(runs, mine, strict=True))
+    studies = [(result.suite, result.correlation) for section in sections for result in section.studies]
+    comparison = None
+    if len(runs) == 2:
+        first, second = mine
+        drift = (first.rows, second.rows) if first and second else None
+        comparison = compare(runs[0], runs[1], drift, options.resampling if options else None)
+    names = " against ".join(dict.fromkeys(section.name for section in sections))
+    folders = " ".join(str(run.folder) for run in runs)
+    chosen = "".join(f" --audit {audit.folder}" for audit in audits)
+    return ReportData(
+        title=f"{names} on {', '.join(dict.fromkeys(suite for section in sections for suite in section.suites))}",
+        sections=sections,
+        comparison=comparison,
+        medians=medians(studies),
+        generated_by=f"simeval {provenance.version('simeval')}",
+        rebuild=f"simeval report {folders}{chosen}",
+    )
+
+
+def _audit_of(run: Run, audits: Sequence[Audit]) -> Audit | None:
+    found = [audit for audit in audits if same_policy(run, audit)]
+    if len(found) > 1:
+        raise ConfigError(f"--audit: {found[0].folder} and {found[1].folder} are both of the policy of {run.folder}")
+    if not audits and (run.folder / AUDIT / MANIFEST).exists():
+        return Audit.load(run.folder / AUDIT)
+    return found[0] if found else None
+
+
+def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
+    manifest, episodes = run.manifest, run.episodes
+    conditions = [str(name) for name in episodes["condition"].cat.categories if name != CLEAN]
+    return Section(
+        name=str(manifest["identity"]["policy"]["name"]),
+        provenance=_provenance(run, audit),
+        analysis=analyse(episodes),
+        assets=str(manifest["assets"]),
+        conditions=study_conditions(conditions),
+        cells=cell_drops(episodes),
+        instructions=_instructions(run),
+        studies=correlate(run, audit, options) if audit else (),
+        exclusions=_exclusions(run, audit),
+        videos=_videos(run),
+        pictures=_pictures(audit),
+        preview=next((path for path in (run.folder / "preview.png",) if path.exists()), None),
+        planned=int(manifest["episodes"]),
+        ran=len(run.results),
+    )
+
+
+def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:
+    """What the numbers rest on, as (label, value)."""
+    manifest, identity = run.manifest, run.manifest["identity"]
+    policy, settings = identity["policy"], identity["settings"]
+    facts: dict[str, Any] = {
+        "policy": policy["name"],
+        "weights (SHA-256)": policy.get("sha256"),
+        "type": policy.get("type"),
+        "actions executed per chunk": policy["n_action_steps"],
+        "chunk": policy.get("chunk_size"),
+        "sampling noise": policy.get("noise"),
+        "device": policy.get("device"),
+        "suites": ", ".join(manifest["config"]["suite"]),
+        "protocol": settings["protocol"],
+        "seed": settings["seed"],
+        "episodes": f"{len(run.results)} of {manifest['episodes']}",
+        "grown from": " -> ".join(str(step["episodes"]) for step in manifest.get("grown", [])) or None,
+        "plan (SHA-256)": identity["plan"][:16],
+        "started": manifest["created"],
+        "code": manifest["git"],
+        "OpenGL": identity["opengl"],
+        "processor": manifest["host"].get("cpu"),
+        "numerics": kernels.describe(identity),
+        **identity["versions"],
+    }
+    if audit:
+        facts |= {"audit": audit.frames_in_words, "unit of drift": audit.sigma_source}
+    return tuple((label, str(value)) for label, value in facts.items() if value is not None)
+
+
+def _instructions(run: Run) -> tuple[Instruction, ...]:
+    used = dict.fromkeys((result.spec.suite, result.spec.task) for result in run.results)
+    return tuple(Instruction(suite, task, tasks(suite)[task].instruction) for suite, task in used)
+
+
+def _exclusions(run: Run, audit: Audit | None) -> tuple[Exclusion, ...]:
+    notes = [Exclusion("", "", str(note)) for note in run.manifest["notes"]]
+    left_out = [Exclusion("", item.condition, item.reason) for item in audit.left_out] if audit else []
+    if audit and (note := kernels.audit_note(run.manifest["identity"], audit.manifest["identity"])):
+        notes.append(Exclusion("", "", note))
+    return (*notes, *left_out)
+
+
+def _videos(run: Run) -> tuple[VideoLink, ...]:
+    """The videos that `simeval video` has made, in plan order; those beside their clean twin first."""
+    found = []
+    for suffix, text in (("_compare", ", clean beside perturbed"), ("", "")):
+        for result in run.results:
+            path = run.folder / "videos" / f"{result.spec.id.replace('/', '_')}{suffix}.mp4"
+            if path.exists():
+                found.append(VideoLink(f"{result.spec.id}: {result.outcome}{text}", path))
+    return tuple(found)
+
+
+def _pictures(audit: Audit | None) -> tuple[PictureLink, ...]:
+    """Maps of attention that the audit has drawn."""
+    drawn = sorted((audit.folder / "attention").glob("*.png")) if audit else []
+    return tuple(PictureLink(path.stem.replace("_", " "), Path(path)) for path in drawn)

@@ -1,0 +1,68 @@
+"""Episodes by suite, task and condition, and rates over them: what all tables have in common."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import pandas as pd
+
+from simeval.core.types import CLEAN, Outcome
+from simeval.stats.intervals import Interval, SuiteRate, suite_mean_of_units
+
+COLUMNS = (
+    *("id", "pair_id", "suite", "task", "init_state", "repeat", "condition"),
+    *("outcome", "steps", "first_success", "reached"),
+)
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A count of episodes, its share (equal-weight mean over tasks; `None` if nothing ran) and the Wilson interval."""
+
+    count: int
+    rate: float | None
+    interval: Interval
+
+
+def groups(episodes: pd.DataFrame, *keys: str) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """The episodes by `keys`, checked, in the order of the tables."""
+    if episodes.empty:
+        return
+    absent = [column for column in COLUMNS if column not in episodes]
+    if absent:
+        raise ValueError(f"episodes lack the columns {', '.join(absent)}")
+    twice = episodes.loc[episodes["id"].duplicated(), "id"]
+    if len(twice):
+        raise ValueError(f"episode {twice.iloc[0]} occurs twice")
+    unknown = set(episodes["outcome"].unique()) - set(get_args(Outcome))
+    if unknown:
+        raise ValueError(f"unknown outcomes: {', '.join(sorted(map(str, unknown)))}")
+    ordered = episodes.assign(suite=_ordered(episodes["suite"]), condition=_ordered(episodes["condition"]))
+    # Sorted, so that no sum depends on the order in which the episodes finished.
+    ordered = ordered.sort_values(["suite", "condition", "task", "init_state", "repeat"], ignore_index=True)
+    yield from ordered.groupby(list(keys), observed=True)
+
+
+def _ordered(names: "pd.Series[str]") -> pd.Categorical:
+    planned = isinstance(names.dtype, pd.CategoricalDtype)
+    return pd.Categorical(names, names.cat.categories if planned else sorted(set(names), key=_natural), ordered=True)
+
+
+def _natural(name: str) -> tuple[bool, list[str | float]]:
+    """Sort key: `none` first, numbers by value."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)  # text and number in turn, so that like meets like
+    return name != CLEAN, [float(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
+def rate(rows: pd.DataFrame, hits: "pd.Series[bool]") -> SuiteRate:
+    """Mean of `hits` over tasks; repeats of an initial state are averaged first, for they are not independent."""
+    units = hits[rows.index].astype(float).groupby([rows["task"], rows["init_state"]]).mean()
+    return suite_mean_of_units([task.to_numpy() for _, task in units.groupby(level=0)], LEVEL)
+
+
+def share(ran: pd.DataFrame, hits: "pd.Series[bool]") -> Share:
+    """How often `hits` is true: its count, its mean over tasks, and an interval."""
+    mean = rate(ran, hits)
+    return Share(int(hits.sum()), mean.rate, mean.interval)

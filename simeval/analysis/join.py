@@ -1,0 +1,183 @@
+"""A run and an audit, tied together: what each condition cost in closed loop beside how far it moves the action.
+
+Non-obvious behaviour:
+- Drift that was measured on a run's pairs is averaged over the frames and seeds of each pair; drift on the frames of a
+  dataset belongs to no pair, so it serves every suite and cannot say anything about single tasks or episodes.
+- A condition's family is its axis, for strengths of one axis are not independent. Strengths are ordered only among
+  conditions that differ in nothing else, and for numbers with a direction by their distance from the identity.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from perturbations.base import SpecError
+from perturbations.condition import Condition
+from perturbations.spec import parse
+from perturbations.term import Term
+from simeval.core.errors import ConfigError
+from simeval.core.types import CLEAN
+from simeval.drift.frames.base import FLOOR, DriftRow
+from simeval.stats.drift import PRIMARY, VARIANTS, windowed_max
+from simeval.stats.screening import Rival
+from simeval.stats.study import FrameDrift, Study, StudyCondition, validity
+
+Floats = NDArray[np.float64]
+
+PICTURE = "mean_abs"
+"""Rival that needs no policy: the change of the pictures themselves."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Joined:
+    """One policy on one suite.
+
+    Attributes:
+        suite: the suite.
+        study: outcomes and primary drift.
+        rivals: other predictors, one value per condition.
+        frames: frames with drift, of all conditions together.
+    """
+
+    suite: str
+    study: Study
+    rivals: tuple[Rival, ...]
+    frames: int
+
+
+def join(episodes: pd.DataFrame, rows: Sequence[DriftRow]) -> tuple[Joined, ...]:
+    """One study per suite of a run.
+
+    Args:
+        episodes: `simeval.store.run.Run.episodes`.
+        rows: of an audit of the same policy.
+    """
+    drifts = _table(rows)
+    conditions = [str(name) for name in episodes["condition"].cat.categories if name != CLEAN]
+    found = []
+    for suite in episodes["suite"].cat.categories:
+        mine = episodes[episodes["suite"] == suite]
+        here = drifts[drifts["suite"].isin([suite, ""])]
+        if not mine.empty:
+            found.append(_join_suite(str(suite), mine, here, conditions))
+    return tuple(found)
+
+
+def study_conditions(names: Sequence[str]) -> tuple[StudyCondition, ...]:
+    """What the statistics must know about perturbed conditions, by their canonical texts.
+
+    Raises:
+        ConfigError: there is no such condition, for instance because it is of a plugin's.
+    """
+    try:
+        parsed = [parse(name) for name in names]
+    except SpecError as error:
+        raise ConfigError(f"a condition of the run cannot be read: {error}") from None
+    usual: dict[str, Any] = {}
+    for condition in parsed:
+        alike = [_variant(other) for other in parsed if _family(other) == _family(condition)]
+        usual[_family(condition)] = Counter(filter(None, alike)).most_common(1)
+    return tuple(
+        StudyCondition(
+            name,
+            family=_family(condition),
+            severity=_strength(condition) if _variant(condition) in dict(usual[_family(condition)]) else None,
+            validity=validity(condition.meaning, {term.info.channel for term in _effective(condition)}),
+            identity=not _effective(condition),
+        )
+        for name, condition in zip(names, parsed, strict=True)
+    )
+
+
+def _effective(condition: Condition) -> list[Term]:
+    return [term for term in condition.terms if not term.is_identity]
+
+
+def _family(condition: Condition) -> str:
+    return "+".join(condition.axes)
+
+
+def _variant(condition: Condition) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+    """What else than the number sets a single term of a number apart; `None` for words and combinations."""
+    if len(condition.terms) != 1 or isinstance(condition.terms[0].value, str):
+        return None
+    return condition.terms[0].camera, condition.terms[0].options
+
+
+def _strength(condition: Condition) -> float:
+    (term,) = condition.terms
+    return abs(float(term.value) - float(term.info.identity))
+
+
+def _table(rows: Sequence[DriftRow]) -> pd.DataFrame:
+    columns = ["frame", "source", "cluster", "step", "suite", "pair_id", "condition", "seed", "mean_abs", *VARIANTS]
+    table = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
+    table[[PICTURE, *VARIANTS]] = table[[PICTURE, *VARIANTS]].astype(float)
+    inner = pd.DataFrame([dict(row.representation) for row in rows], index=table.index, dtype=float)
+    return pd.concat([table, inner.add_prefix("representation: ")], axis=1)
+
+
+def _join_suite(suite: str, episodes: pd.DataFrame, drifts: pd.DataFrame, conditions: Sequence[str]) -> Joined:
+    outcomes = episodes.pivot(index="pair_id", columns="condition", values="outcome")
+    about = episodes.drop_duplicates("pair_id").set_index("pair_id").loc[outcomes.index]
+    success = outcomes.astype(object).replace({"success": 1.0, "failure": 0.0, "error": np.nan, "infeasible": np.nan})
+    success = success.reindex(columns=[CLEAN, *conditions]).astype(float)
+    infeasible = (outcomes.reindex(columns=conditions) == "infeasible").to_numpy(dtype=bool)
+    perturbed = drifts[~drifts["condition"].isin([CLEAN, FLOOR])]
+    on_pairs = perturbed[perturbed["pair_id"].isin(outcomes.index)]
+    floor = drifts.loc[drifts["condition"] == FLOOR, PRIMARY].mean()
+    drift = frames = None
+    if len(on_pairs):
+        means = on_pairs.pivot_table(index="pair_id", columns="condition", values=PRIMARY, aggfunc="mean")
+        drift = means.reindex(index=outcomes.index, columns=conditions).to_numpy(dtype=float)
+    elif len(perturbed):
+        frames = _frame_drift(perturbed, conditions)
+    study = Study(
+        conditions=study_conditions(conditions),
+        tasks=about["task"].to_numpy(dtype=np.int64),
+        init_states=about["init_state"].to_numpy(dtype=np.int64),
+        clean=success[CLEAN].to_numpy(),
+        perturbed=success[conditions].to_numpy(),
+        drift=drift,
+        frames=frames,
+        infeasible=infeasible,
+        floor=None if np.isnan(floor) else float(floor),
+    )
+    used = on_pairs if drift is not None else perturbed
+    return Joined(suite, study, _rivals(used, conditions), int(used["frame"].nunique()))
+
+
+def _frame_drift(drifts: pd.DataFrame, conditions: Sequence[str]) -> FrameDrift:
+    table = drifts.pivot_table(index=["cluster", "frame"], columns="condition", values=PRIMARY, aggfunc="mean")
+    clusters = pd.factorize(table.index.get_level_values("cluster"))[0]
+    values = table.reindex(columns=list(conditions)).to_numpy(dtype=float)
+    return FrameDrift(values, np.asarray(clusters, np.int64))
+
+
+def _rivals(drifts: pd.DataFrame, conditions: Sequence[str]) -> tuple[Rival, ...]:
+    """Every other number of the audit that was measured, as a mean over clusters per condition."""
+    others = [name for name in VARIANTS if name != PRIMARY]
+    inner = [name for name in drifts.columns if name.startswith("representation: ")]
+    rivals = []
+    for name in (*others, PICTURE, *inner):
+        means = drifts.groupby(["condition", "cluster"])[name].mean().groupby("condition").mean()
+        values = means.reindex(list(conditions)).to_numpy(dtype=float)
+        if not np.isnan(values).all():
+            rivals.append(Rival(name.removeprefix("representation: "), values))
+    if (drifts["source"] == "replay").any():
+        rivals.append(Rival("drift_exec, worst moment", _worst_moments(drifts, conditions)))
+    return tuple(rivals)
+
+
+def _worst_moments(drifts: pd.DataFrame, conditions: Sequence[str]) -> Floats:
+    """Largest sliding mean over the frames of an episode, averaged over episodes."""
+    ordered = drifts.dropna(subset=[PRIMARY]).sort_values("step", kind="stable")
+    episodes = ordered.groupby(["condition", "cluster", "seed"])[PRIMARY]
+    worst = episodes.agg(lambda values: windowed_max(values.to_numpy()))
+    means = worst.groupby("condition").mean()
+    return np.asarray(means.reindex(list(conditions)).to_numpy(dtype=float))

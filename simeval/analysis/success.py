@@ -1,0 +1,292 @@
+"""From episodes to the numbers of a report: success, paired drops, language following. Draws nothing, reads no file.
+
+Every function takes one row per episode, with `COLUMNS`. Tables are ordered by suite and condition: by category where
+those columns are categorical (the order of the plan), else by name with `none` first. Rates and drops are fractions; a
+number that the data cannot carry is `None`, never NaN. Errors are never failures: an `error` row leaves the rate, and
+takes its pair out of the comparison.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import pandas as pd
+
+from simeval.analysis.flags import FlagCount, flag_table
+from simeval.analysis.grouping import COLUMNS, LEVEL, Share, groups, rate
+from simeval.analysis.language import LanguageRate, language_table
+from simeval.core.types import CLEAN
+from simeval.stats.intervals import Interval, mean_of_suites
+from simeval.stats.paired import PairedDrop, holm, paired_drop
+from simeval.stats.power import smallest_visible_drop
+
+__all__ = [
+    "COLUMNS", "ConditionDrop", "ConditionRate", "FlagCount", "LanguageRate", "OverallRate", "RunAnalysis", "Share",
+    "TaskRate", "USED", "analyse", "drop_table", "flag_table", "language_table", "overall_table", "success_table",
+    "summary", "task_table",
+]  # fmt: skip
+
+SCHEMA_VERSION = 1
+ALPHA = 0.05
+MARGIN = 0.05
+"""Drops below this count as robust, if the data show it (fraction). A house choice, to be set before the run."""
+USED = (*COLUMNS, "goal", "hits", "approached", "flags", "error_text")
+"""What `analyse` looks at; without the last five it knows nothing of language and flags."""
+MAX_MISSING = 0.02
+"""Share of pairs that may be missing before a comparison is refused. A house choice."""
+
+Verdict = Literal["drop", "within margin", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionRate:
+    """How often one condition succeeded in one suite.
+
+    Attributes:
+        tasks: tasks with at least one episode that ran.
+        n: episodes that ran.
+        successes: episodes that succeeded.
+        errors: episodes that broke; not among `n`.
+        rate: equal-weight mean over tasks; `None` if nothing ran.
+        interval: the same tasks, other initial states.
+        across_tasks: other tasks like these; `None` where it cannot be estimated.
+        mean_steps: mean control steps to success; `None` without success.
+        rate_if_errors_fail, rate_if_errors_succeed: bounds of the rate; `None` without errors.
+        infeasible: episodes that the condition cannot be applied to; not among `n` either.
+    """
+
+    suite: str
+    condition: str
+    tasks: int
+    n: int
+    successes: int
+    errors: int
+    rate: float | None
+    interval: Interval
+    across_tasks: Interval | None
+    mean_steps: float | None
+    rate_if_errors_fail: float | None
+    rate_if_errors_succeed: float | None
+    infeasible: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionDrop:
+    """What one condition cost against `none`, over the pairs of one suite to which it can be applied.
+
+    Attributes:
+        pairs: complete pairs.
+        missing: pairs with an error or without an episode on either side, in the tasks that the condition was run on.
+        harmed, helped: pairs that only the clean, only the perturbed episode solved.
+        clean_rate, perturbed_rate: success rates, pooled over the complete pairs.
+        drop, interval: `clean_rate - perturbed_rate`; `None`, as all that follows, where `note` says n/a.
+        p, p_holm: exact McNemar p-value, and the same adjusted for the conditions of the suite in this run.
+        retention: `perturbed_rate / clean_rate`; `None` also where no clean episode succeeded.
+        smallest_visible: smallest drop shown with 80 % power, were it the suite's only one; may be `None`.
+        verdict: `drop` if the interval lies above 0 and `p_holm` is below .05, whatever the size; else `within margin`
+            if the upper limit of the 90 % interval is below the margin; else `undecided`.
+        note: what to know before using the numbers; often empty.
+    """
+
+    suite: str
+    condition: str
+    pairs: int
+    missing: int
+    harmed: int
+    helped: int
+    clean_rate: float | None
+    perturbed_rate: float | None
+    drop: float | None = None
+    interval: Interval | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    retention: float | None = None
+    smallest_visible: float | None = None
+    verdict: Verdict | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRate:
+    """Success of one condition on one task: episodes that ran, episodes that broke, rate and Wilson interval."""
+
+    suite: str
+    task: int
+    condition: str
+    n: int
+    errors: int
+    rate: float | None
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class OverallRate:
+    """Equal-weight mean of the suite means of one condition; only for conditions that ran in every suite."""
+
+    condition: str
+    suites: int
+    rate: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class RunAnalysis:
+    """All tables of one run; `margin` is the drop that still counts as robust (fraction)."""
+
+    rates: tuple[ConditionRate, ...]
+    drops: tuple[ConditionDrop, ...]
+    tasks: tuple[TaskRate, ...]
+    language: tuple[LanguageRate, ...]
+    overall: tuple[OverallRate, ...]
+    margin: float
+    flags: tuple[FlagCount, ...] = ()
+
+
+def analyse(episodes: pd.DataFrame, margin: float = MARGIN) -> RunAnalysis:
+    """All tables of a run.
+
+    Raises:
+        ValueError: a column is missing, an episode occurs twice, or an outcome is unknown.
+    """
+    outcomes = episodes.filter(items=COLUMNS)  # all 60 columns would be copied with every group
+    return RunAnalysis(
+        rates=success_table(outcomes),
+        drops=drop_table(outcomes, margin),
+        tasks=task_table(outcomes),
+        language=language_table(episodes),
+        overall=overall_table(outcomes),
+        margin=margin,
+        flags=flag_table(episodes),
+    )
+
+
+def success_table(episodes: pd.DataFrame) -> tuple[ConditionRate, ...]:
+    """One row per suite and condition."""
+    table = []
+    for (suite, condition), all_rows in groups(episodes, "suite", "condition"):
+        rows = _feasible(all_rows)
+        broken, good = rows["outcome"] == "error", rows["outcome"] == "success"
+        mean = rate(rows[~broken], good)
+        steps = rows.loc[good, "first_success"].dropna().astype(float)
+        errors = int(broken.sum())
+        table.append(
+            ConditionRate(
+                suite=suite,
+                condition=condition,
+                tasks=mean.tasks,
+                n=len(rows) - errors,
+                successes=int(good.sum()),
+                errors=errors,
+                rate=mean.rate,
+                interval=mean.interval,
+                across_tasks=mean.across_tasks,
+                mean_steps=float(steps.mean()) if len(steps) else None,
+                rate_if_errors_fail=rate(rows, good).rate if errors else None,
+                rate_if_errors_succeed=rate(rows, good | broken).rate if errors else None,
+                infeasible=len(all_rows) - len(rows),
+            )
+        )
+    return tuple(table)
+
+
+def drop_table(episodes: pd.DataFrame, margin: float = MARGIN) -> tuple[ConditionDrop, ...]:
+    """One row per suite and perturbed condition; p-values are adjusted within a suite; `margin` is a fraction."""
+    table: list[ConditionDrop] = []
+    for _, rows in groups(episodes, "suite"):
+        clean = rows[rows["condition"] == CLEAN]
+        others = rows[rows["condition"] != CLEAN].groupby("condition", observed=True)
+        compared = [_compare(clean, perturbed) for _, perturbed in others]
+        adjusted = holm([paired.p for _, paired in compared if paired and paired.p is not None])
+        remaining = iter(adjusted)
+        for row, paired in compared:
+            table.append(_judge(row, paired, next(remaining), len(adjusted), margin) if paired else row)
+    return tuple(table)
+
+
+def task_table(episodes: pd.DataFrame) -> tuple[TaskRate, ...]:
+    """One row per suite, task and condition."""
+    table = []
+    for (suite, task, condition), all_rows in groups(episodes, "suite", "task", "condition"):
+        rows = _feasible(all_rows)
+        ran = rows[rows["outcome"] != "error"]
+        mean = rate(ran, ran["outcome"] == "success")
+        broken = len(rows) - len(ran)
+        table.append(TaskRate(suite, int(task), condition, len(ran), broken, mean.rate, mean.interval))
+    return tuple(table)
+
+
+def overall_table(episodes: pd.DataFrame) -> tuple[OverallRate, ...]:
+    """Means over suites, one row per condition that ran in every suite; empty for a single suite."""
+    suites = 0 if episodes.empty else episodes["suite"].nunique()
+    table = []
+    for (condition,), rows in groups(episodes, "condition"):
+        ran = rows[rows["outcome"].isin(["success", "failure"])]
+        means = [rate(part, part["outcome"] == "success") for _, part in ran.groupby("suite", observed=True)]
+        mean = mean_of_suites(means, LEVEL)
+        if len(means) == suites > 1 and mean.rate is not None:
+            table.append(OverallRate(condition, suites, mean.rate, mean.interval))
+    return tuple(table)
+
+
+def summary(episodes: pd.DataFrame, margin: float = MARGIN) -> dict[str, Any]:
+    """All tables as a JSON-ready record: fractions, `None` where there is no number, never NaN."""
+    return {"schema_version": SCHEMA_VERSION, "level": LEVEL, "alpha": ALPHA, **asdict(analyse(episodes, margin))}
+
+
+def _feasible(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["outcome"] != "infeasible"]
+
+
+def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDrop, PairedDrop | None]:
+    """The counts of one comparison, and what to test; `None` where the data cannot carry a test."""
+    tasks, all_tasks = set(perturbed["task"]), {*clean["task"], *perturbed["task"]}
+    possible = _feasible(perturbed)
+    impossible = perturbed.loc[~perturbed.index.isin(possible.index), "pair_id"]
+    twins = clean[clean["task"].isin(tasks) & ~clean["pair_id"].isin(impossible)]
+    pair = ["pair_id", "task", "init_state"]
+    pairs = twins[[*pair, "outcome"]].merge(possible[[*pair, "outcome"]], "outer", pair, suffixes=("_clean", ""))
+    complete = pairs[pairs[["outcome_clean", "outcome"]].isin(["success", "failure"]).all(axis=1)]
+    paired = paired_drop(
+        complete["outcome_clean"] == "success",
+        complete["outcome"] == "success",
+        units=complete.groupby(["task", "init_state"]).ngroup(),
+        level=LEVEL,
+    )
+    missing = len(pairs) - len(complete)
+    refused = missing > MAX_MISSING * len(pairs) or possible.empty
+    note = "" if tasks == all_tasks else f"in {len(tasks)} of {len(all_tasks)} tasks"
+    if possible.empty:
+        note = "n/a: infeasible in every pair"
+    elif refused:
+        note = f"n/a: more than {100 * MAX_MISSING:.0f} % of pairs missing"
+    row = ConditionDrop(
+        suite=str(perturbed["suite"].iloc[0]),
+        condition=str(perturbed["condition"].iloc[0]),
+        pairs=paired.n,
+        missing=missing,
+        harmed=paired.n10,
+        helped=paired.n01,
+        clean_rate=paired.clean_rate,
+        perturbed_rate=paired.perturbed_rate,
+        note=note,
+    )
+    return row, None if refused else paired
+
+
+def _judge(row: ConditionDrop, paired: PairedDrop, p_holm: float, tests: int, margin: float) -> ConditionDrop:
+    """The comparison with its test; `tests` is the number of conditions that Holm's adjustment spans."""
+    verdict: Verdict = "undecided"
+    if paired.interval.low > 0 and p_holm < ALPHA:
+        verdict = "drop"
+    elif paired.interval_90.high < margin:
+        verdict = "within margin"
+    return replace(
+        row,
+        drop=paired.drop,
+        interval=paired.interval,
+        p=paired.p,
+        p_holm=p_holm,
+        retention=paired.retention,
+        # Holm holds the smallest p-value of the family against alpha / tests.
+        smallest_visible=smallest_visible_drop(paired.units, background=paired.background, alpha=ALPHA / tests),
+        verdict=verdict,
+    )

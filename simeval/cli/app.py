@@ -1,0 +1,300 @@
+"""The command line: one call per verb. Options of `run` and `plan` are the fields of `EvalConfig`."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from simeval.cli.audit import audits
+from simeval.cli.numerics import enter_numerics
+from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config_options
+from simeval.cli.process import carry_out, leave
+from simeval.cli.reports import reports
+from simeval.config.evaluation import EvalConfig, flag, from_mapping
+from simeval.config.paths import PLACES
+from simeval.core.errors import ConfigError, nearest
+from simeval.core.json_output import emit, write
+from simeval.core.texts import escaped, shown
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="How robust is a Vision-Language-Action policy? Paired, perturbed rollouts in LIBERO, with intervals.",
+)
+
+app.add_typer(audits)
+app.add_typer(reports)
+
+LISTS = ("suites", "tasks", "perturbations", "policies", "protocols")
+
+
+def _config(file: str | None, flags: dict[str, Any]) -> EvalConfig:
+    return from_mapping(settings(file, flags))
+
+
+@app.command()
+@with_config_options(EvalConfig)
+def run(
+    config: ConfigFile = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with the run in this folder, as it was started.")] = None,
+    grow: Annotated[
+        bool, typer.Option("--grow", help="With --resume: add initial states, tasks, repeats, suites or conditions.")
+    ] = False,
+    as_json: AsJson = False,
+    **flags: Any,
+) -> None:
+    """Roll a policy out under perturbations and print success with intervals. The same command resumes."""
+    from simeval import api
+    from simeval.core.console import PlainConsole
+    from simeval.runner.progress import JsonProgress, LiveProgress, PlainProgress, Progress
+
+    if grow:
+        if resume is None:
+            raise ConfigError("--grow: name the run with --resume")
+        wanted = _grown(Path(resume), config, flags)
+    elif resume is not None:
+        stored = api.config_of(Path(resume), flags)
+        wanted = from_mapping({**stored, **_execution_flags(flags, config)})
+    else:
+        wanted = _config(config, flags)
+    enter_numerics(wanted.numerics)
+    console = PlainConsole()
+    progress: Progress = PlainProgress(console)
+    if as_json:
+        progress = JsonProgress()
+    elif console.is_terminal:
+        progress = LiveProgress(console)
+    if not as_json:
+        _announce(console, wanted)
+    done = api.evaluate(wanted, progress, grow=grow)
+    from simeval.report.terminal.run import print_tables, summarise  # not earlier: pandas and scipy take a second
+
+    if as_json:
+        emit({"event": "summary", "folder": str(done.folder), **summarise(done)})
+    else:
+        print_tables(console, done)
+    if wanted.video != "none":
+        from simeval.media.video import Selection, matching, render_videos
+
+        found = len(matching(done, Selection(which=wanted.video)))
+        selection = Selection(which=wanted.video, limit=max(1, found), plugins=wanted.plugin)
+        for path in render_videos(done, selection) if found else ():
+            if not as_json:
+                console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+        if not found and not as_json:
+            console.print(f"video: no finished episode is among the {wanted.video}", highlight=False)
+    _refuse_incomplete(done)
+
+
+def _refuse_incomplete(done: Any) -> None:
+    """A line on standard error and exit code 1 unless every planned episode ran to its end."""
+    from simeval.store.run import outcomes
+
+    found = outcomes(done.folder)
+    missing = done.manifest["episodes"] - len(found)
+    if missing > 0:
+        sys.stderr.write(f"simeval: {missing} of {done.manifest['episodes']} episodes have not run\n")
+    if "error" in found.values():
+        broken = done.episodes[done.episodes["outcome"] == "error"]
+        first = broken.iloc[0]
+        sys.stderr.write(
+            f"simeval: {len(broken)} of {len(done.episodes)} episodes broke, the first ({first['id']}) in its "
+            f"{first['error_phase']} phase: {shown(first['error_text'], 300)}; the same command tries them again\n"
+        )
+    if missing > 0 or "error" in found.values():
+        raise typer.Exit(1)
+
+
+def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
+    """What may be said again on resume: how to run, not what.
+
+    Raises:
+        ConfigError: a setting that would change rows.
+    """
+    given = {name: value for name, value in flags.items() if value is not None and value != []}
+    settled = [f.name for f in fields(EvalConfig) if f.metadata["changes_results"] or f.name == "out"]
+    for name, value in given.items():
+        if name in PLACES and Path(str(value)).expanduser().is_dir():
+            continue  # where it is now; what it holds is compared with what the run was made with
+        if name in settled:
+            raise ConfigError(f"--resume: {flag(name)} is settled by the run; start a new one to change it")
+    if file:
+        raise ConfigError("--resume: --config is settled by the run; start a new one to change it")
+    return given
+
+
+def _grown(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:
+    from simeval import api
+    from simeval.config.extend import GROWABLE, grown_config
+
+    more = {name: flags[name] for name in GROWABLE if flags[name] not in (None, [])}
+    others = {name: value for name, value in flags.items() if name not in more}
+    return grown_config(api.config_of(folder, flags), {**more, **_execution_flags(others, file)})
+
+
+def _announce(console: Any, config: EvalConfig) -> None:
+    import os
+
+    from simeval.config.plan import make_plan
+
+    for note in make_plan(config).notes:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False)
+    cores = os.cpu_count() or 1
+    if config.worker_count > cores and not config.ray_address:
+        console.print(f"note: {config.worker_count} workers share {cores} cores; more than {cores} will not be faster")
+
+
+@app.command()
+@with_config_options(EvalConfig)
+def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> None:
+    """Print what `run` with the same options would do, without a simulator."""
+    from dataclasses import asdict
+
+    from simeval.config.plan import duration, estimated_seconds, make_plan
+    from simeval.stats.power import smallest_visible_drop
+
+    wanted = _config(config, flags)
+    planned = make_plan(wanted)
+    seconds = estimated_seconds(planned, wanted)
+    if as_json:
+        rows = [{"id": spec.id, **asdict(spec)} for spec in planned.episodes]
+        emit({"digest": planned.digest, "seconds": seconds, "episodes": rows})
+        return
+    pairs = len(planned.episodes) // len(planned.conditions)
+    print(
+        f"{len(planned.episodes)} episodes: {'+'.join(wanted.suite)}, {wanted.policy_name}, protocol {wanted.protocol}"
+    )
+    print(f"conditions ({len(planned.conditions)}): {', '.join(planned.conditions)}")
+    for note in planned.notes:
+        print(f"note: {note}")
+    print(
+        f"at most about {duration(seconds)} with {wanted.worker_count} workers, software rendering, without inference"
+    )
+    visible = smallest_visible_drop(pairs, alpha=0.05 / max(1, len(planned.conditions) - 1))
+    drops = f"drops below {100 * visible:.1f} points" if visible else "any drop"
+    print(f"{pairs} pairs per condition: this run could not see {drops} (80 % power, p < .05 after Holm)")
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[str, typer.Argument(help=" | ".join(LISTS))],
+    name: Annotated[str | None, typer.Argument(help="Everything about this perturbation.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Only this suite's tasks.")] = None,
+    plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
+) -> None:
+    """List suites, tasks, perturbations, policies or protocols."""
+    from simeval.cli import catalog
+
+    if what not in LISTS:
+        raise ConfigError(f"list: no list '{what}'{nearest(what, LISTS)}")
+    for line in catalog.lines(what, name, suite=suite, own=tuple(plugin or ())):
+        print(line)
+
+
+@app.command()
+def video(
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder.")],
+    episode: Annotated[str | None, typer.Option(help="Only this episode id.")] = None,
+    failures: Annotated[bool, typer.Option("--failures", help="Only failed episodes.")] = False,
+    successes: Annotated[bool, typer.Option("--successes", help="Only successful episodes.")] = False,
+    flips: Annotated[bool, typer.Option("--flips", help="Only pairs whose outcome a perturbation changed.")] = False,
+    camera: Annotated[str, typer.Option(help="agentview, wrist or both.")] = "both",
+    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024, even.", **WHOLE)] = 512,
+    compare: Annotated[bool, typer.Option("--compare", help="Clean and perturbed episode side by side.")] = False,
+    limit: Annotated[int, typer.Option(help="At most this many videos.", **WHOLE)] = 20,
+    plugin: Annotated[
+        list[str] | None, typer.Option(help="Python file that the run was made with; repeatable.")
+    ] = None,
+) -> None:
+    """Render stored episodes to MP4: what the policy saw, or clean and perturbed side by side."""
+    from simeval.media.video import Selection, render_videos
+    from simeval.store.run import Run
+
+    chosen = [name for name, on in (("flips", flips), ("failures", failures), ("successes", successes)) if on]
+    if len(chosen) > 1:
+        raise ConfigError(f"--{chosen[0]} and --{chosen[1]}: choose one")
+    which = chosen[0] if chosen else "all"
+    own = tuple(plugin or ())
+    wanted = Selection(which, episode, camera=camera, size=size, compare=compare, limit=limit, plugins=own)
+    for path in render_videos(Run.load(folder), wanted):
+        print(escaped(str(path)))
+
+
+@app.command()
+def preview(
+    suite: Annotated[str, typer.Option(help="Suite.")] = "libero_spatial",
+    task: Annotated[int, typer.Option(help="Task number.", **WHOLE)] = 0,
+    init_state: Annotated[int, typer.Option(help="Initial state.", **WHOLE)] = 0,
+    perturb: Annotated[
+        list[str] | None, typer.Option(help="Condition or sweep to show beside the clean picture; repeatable.")
+    ] = None,
+    step: Annotated[int, typer.Option(help="Control steps that the robot holds still, with --perturb.", **WHOLE)] = 0,
+    plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
+    assets: Annotated[
+        str | None, typer.Option(help="Only these scenes.  [default: bundled, and official if here]")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024.", **WHOLE)] = 256,
+    out: Annotated[str, typer.Option(help="PNG file.")] = "preview.png",
+) -> None:
+    """Draw what a policy would see: a task's first frame from both cameras, or what perturbations make of it."""
+    from simeval import api
+    from simeval.config.evaluation import EvalConfig
+
+    config = EvalConfig(
+        suite=(suite,),
+        tasks=str(task),
+        init_states=str(init_state),
+        assets=assets,
+        perturb=tuple(perturb or ()),
+        plugin=tuple(plugin or ()),
+    )
+    print(escaped(str(api.write_preview(config, size=size, out=Path(out), step=step))))
+
+
+@app.command()
+def show(
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder.")],
+    by_task: Annotated[bool, typer.Option("--by-task", help="One table per task as well.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the tables of a run, finished or not."""
+    from simeval.core.console import PlainConsole
+    from simeval.report.terminal.run import print_tables, summarise
+    from simeval.store.run import Run
+
+    found = Run.load(folder)
+    if as_json:
+        emit(summarise(found))
+        return
+    print_tables(PlainConsole(), found, tasks=by_task)
+
+
+@app.command()
+def doctor(
+    policy: Annotated[str | None, typer.Option(help="A checkpoint that will be run: a folder or hub id.")] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="local: start Ray for a moment; auto or HOST:PORT: ask a running cluster.")
+    ] = None,
+    out: Annotated[str, typer.Option(help="Where runs will be written.")] = "results",
+    only: Annotated[str, typer.Option(help="Checks to run, for instance gpu,opengl.  [default: all]")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Is this machine ready for a run? Says what is wrong and the command that mends it; exit code 1 if anything is."""
+    from simeval.doctor import Request, consult
+
+    wanted = Request(policy, ray, Path(out), tuple(name for name in only.split(",") if name))
+    raise typer.Exit(consult(wanted, write if as_json else sys.stdout.write, json=as_json))
+
+
+def command(argv: Sequence[str]) -> int:
+    """Carry out a command line; returns its exit code, see `simeval.cli.process.carry_out`."""
+    return carry_out(app, argv)
+
+
+def main() -> None:
+    """Entry point. Does not return: see `simeval.cli.process.leave`."""
+    leave(command(sys.argv[1:]))

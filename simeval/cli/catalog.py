@@ -1,0 +1,143 @@
+"""What `simeval list` prints."""
+
+from collections.abc import Iterator
+
+from envs.suites import PROTOCOLS, SUITES, other_goals, tasks
+from perturbations.base import AxisInfo, SpecError, axes, find_axis
+from simeval.config.evaluation import EvalConfig
+from simeval.core import plugins
+from simeval.core.errors import ConfigError, nearest
+from simeval.policies import bundled
+from simeval.policies.registry import SCRIPTED
+
+
+def lines(what: str, name: str | None = None, *, suite: str | None = None, own: tuple[str, ...] = ()) -> Iterator[str]:
+    """The lines of one list.
+
+    Args:
+        what: `suites`, `tasks`, `perturbations`, `policies` or `protocols`.
+        name: for `perturbations`, everything about this one.
+        suite: for `tasks`, only this suite.
+        own: files with axes of the user's own.
+
+    Raises:
+        ConfigError: no such suite or perturbation, or a file that cannot be loaded.
+    """
+    if name is not None and what != "perturbations":
+        raise ConfigError(f"list {what}: takes no name ('{name}')")
+    plugins.load(plugins.read(own))
+    if suite is not None and suite not in SUITES:
+        raise ConfigError(f"--suite: no suite '{suite}'{nearest(suite, SUITES)}")
+    match what:
+        case "suites":
+            yield from (f"{name:16}{len(tasks(name)):3} tasks" for name in SUITES)
+        case "tasks":
+            for name in (suite,) if suite else SUITES:
+                for task in tasks(name):
+                    others = len(other_goals(name, task.index)) if name != "libero_90" else 0
+                    yield f"{name:16}{task.index:3}  {task.instruction}" + (
+                        f"  ({others} other goals)" if others else ""
+                    )
+        case "perturbations":
+            yield from _perturbations() if name is None else _explained(name)
+        case "policies":
+            for name, found in bundled.POLICIES.items():
+                yield f"{name:15} a small SmolVLA, trained on {', '.join(found.suites)} in the bundled scenes"
+            yield from (f"{name:15} {text}" for name, (_, text) in SCRIPTED.items())
+            yield f"{'FOLDER':15} a checkpoint that lerobot saved, for instance a SmolVLA"
+            yield f"{'OWNER/NAME':15} a checkpoint on the Hugging Face hub, for instance HuggingFaceVLA/smolvla_libero"
+        case _:
+            yield from _protocols()
+
+
+FAMILIES = {"V": "vision", "S": "semantics", "E": "execution"}
+CHANNELS = {
+    "language": "the instruction",
+    "physics": "the simulation, before anything settles",
+    "scene": "what is drawn, in every view",
+    "image": "single pictures",
+    "timing": "when the policy sees what",
+    "state": "the robot's report of its own body",
+    "action": "the robot's commands",
+}
+
+
+def _perturbations() -> Iterator[str]:
+    yield "Written NAME:VALUE, joined by +; several values (0.1,0.2) are a sweep. `simeval list perturbations NAME`"
+    yield "says more about one."
+    channel = ""
+    for axis in axes():
+        if axis.channel != channel:
+            channel = axis.channel
+            yield ""
+            yield f"{channel}: {CHANNELS[channel]}"
+        yield f"  {axis.name:17} {axis.value_means}"
+        if axis.presets:
+            yield f"  {'':17} s1..s5: {', '.join(f'{value:g}' for value in axis.presets)} ({axis.unit.name})"
+        elif len(axis.allowed) < 90:
+            yield f"  {'':17} {axis.allowed}"
+
+
+def _explained(name: str) -> Iterator[str]:
+    try:
+        axis = find_axis(name)
+    except SpecError as error:
+        raise ConfigError(f"list perturbations: {error}") from None
+    yield axis.name + (f" (also {', '.join(axis.aliases)})" if axis.aliases else "")
+    yield f"  value     {axis.value_means}"
+    if axis.words:
+        yield from _words(axis)
+    else:
+        yield f"  unit      {axis.unit.name}, written as {axis.unit.accepted}" + (
+            ", whole numbers" if axis.unit.whole else ""
+        )
+        yield f"  range     {axis.allowed.removeprefix('in ')}; {axis.identity:g} changes nothing"
+    if axis.presets:
+        yield f"  presets   {', '.join(f's{i}={value:g}' for i, value in enumerate(axis.presets, 1))}"
+    if axis.keys:
+        yield "  settings"
+    for key in axis.keys:
+        default = f" [default: {key.default}]" if key.default else ""
+        yield f"    /{f'{key.name}={key.accepted}':22} {KEYS.get(key.name, 'setting of this axis')}{default}"
+    if axis.cameras:
+        yield f"  cameras   {', '.join(f'@{camera}' for camera in axis.cameras)}; without one all of them"
+    writes = f"; writes {', '.join(axis.writes)}" if axis.writes else ""
+    yield f"  acts on   {CHANNELS[axis.channel]} (channel {axis.channel}, stage {axis.stage.name.lower()}){writes}"
+    yield f"  family    {axis.family}: {FAMILIES[axis.family]}"
+    yield f"  source    {axis.source}"
+    yield f"  example   --perturb {axis.example}"
+
+
+KEYS = {
+    "from": "first control step that is perturbed",
+    "until": "first control step that is clean again",
+    "mode": "new draws for every frame (flicker), or the same ones for the whole episode (static)",
+    "seed": "other draws than those of the run",
+    "target": "an object or fixture by its name in the task file",
+    "gripper": "whether the gripper's command is perturbed as well",
+    "fill": "what it is filled with",
+}
+
+
+def _words(axis: AxisInfo) -> Iterator[str]:
+    meanings = {"kept": "", "changed": "changes what is asked for", "not_applicable": "asks for nothing certain"}
+    yield f"  words     ({axis.identity} changes nothing)"
+    for word, meaning in axis.words.items():
+        argument = axis.arguments.get(word)
+        more = ""
+        if argument is not None:
+            optional = argument.default is not None
+            more = f"{'[' if optional else ''}:...{']' if optional else ''} {argument.means}, {argument.allowed}"
+        yield f"    {word}{more}" + (
+            f"  ({meanings[meaning]})" if axis.channel == "language" and meanings[meaning] else ""
+        )
+
+
+def _protocols() -> Iterator[str]:
+    default = EvalConfig().protocol
+    for protocol in PROTOCOLS.values():
+        yield f"{protocol.name}{' (default)' if protocol.name == default else ''}: {protocol.source}"
+        for suite, limits in protocol.limits.items():
+            yield (
+                f"  {suite:16} max {limits.max_steps} steps, {limits.settle_steps} settle steps, {limits.resolution} px"
+            )

@@ -1,0 +1,111 @@
+"""Configurations on the command line: every field is an option."""
+
+import contextlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import typer
+
+from simeval.config.evaluation import flag, load_yaml
+from simeval.core.errors import ConfigError
+from simeval.core.json_output import divert
+from simeval.core.texts import shown
+
+
+def _divert(value: bool) -> bool:
+    if value:
+        divert()
+    return value
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of text for people.", callback=_divert)]
+ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file with the same options; flags win.")]
+
+
+def with_config_options(config: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command every field of a configuration as an option, collected in its keyword arguments.
+
+    Args:
+        config: a dataclass whose fields are made by `simeval.config.evaluation.option`. A field that the command has as
+            a parameter of its own stays that.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        hints, taken = get_type_hints(config), {parameter.name for parameter in own}
+        options = [
+            inspect.Parameter(
+                item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(item, hints[item.name])
+            )
+            for item in fields(config)
+            if item.name not in taken
+        ]
+        keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in own]
+        command.__signature__ = inspect.Signature([*options, *keyword])  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+def whole_number(text: str | int) -> int:
+    """A number of a command line, or a default: Python also takes `1_000` and digits of other scripts, slips here.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    if not re.fullmatch(r"\s*[-+]?[0-9]{1,4000}\s*", str(text)):
+        raise typer.BadParameter(f"'{shown(str(text))}' is not a valid integer.")
+    return int(text)
+
+
+WHOLE: dict[str, Any] = {"metavar": "N", "parser": whole_number}
+"""Of an option that takes a whole number."""
+
+
+def _annotation(item: Any, hint: Any) -> Any:
+    allowed = (hint, *get_args(hint))
+    kind: Any = list[str] if get_origin(hint) is tuple else bool if bool in allowed else int if int in allowed else str
+    text = item.metadata["help"]
+    if item.default not in (None, (), False) and "[" not in text:
+        shown = " ".join(item.default) if isinstance(item.default, tuple) else item.default
+        text += f"  [default: {shown}]"
+    metavar = "|".join(item.metadata["choices"]) or "TEXT"
+    shape: dict[str, Any] = {} if kind is bool else WHOLE if kind is int else {"metavar": metavar}
+    return Annotated[kind | None, typer.Option(flag(item.name), help=text, **shape)]
+
+
+def settings(file: str | None, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What a YAML file and flags say together; flags win.
+
+    Raises:
+        ConfigError: the file cannot be read, or would have code run that the flags do not name.
+    """
+    given = {name: value for name, value in flags.items() if value is not None and value != []}
+    if file is None:
+        return given
+    recipe = load_yaml(file)
+    _refuse_code(file, recipe, given)
+    return {**recipe, **given}
+
+
+def _refuse_code(file: str, recipe: Mapping[Any, Any], flags: Mapping[str, Any]) -> None:
+    """A recipe may be a stranger's, and plugins and clusters are code: whoever starts the run names them."""
+    named = {_absolute(path) for path in flags.get("plugin", ())}
+    for key in ("plugin", "plugins"):
+        asked = recipe.get(key) or []
+        for path in asked if isinstance(asked, list) else [asked]:
+            if _absolute(path) not in named:
+                raise ConfigError(f"--config {file}: a plugin is code, so name it yourself: --plugin {path}")
+    address = recipe.get("ray_address", recipe.get("ray-address"))
+    if address is not None and "ray_address" not in flags:
+        raise ConfigError(f"--config {file}: a cluster runs code, so name it yourself: --ray-address {address}")
+
+
+def _absolute(path: Any) -> Path:
+    with contextlib.suppress(RuntimeError):  # ~nobody
+        return Path(str(path)).expanduser().absolute()
+    return Path(str(path)).absolute()

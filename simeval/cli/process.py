@@ -1,0 +1,115 @@
+"""The process around a verb: its exit code, the one line of what went wrong, and how it ends.
+
+Non-obvious behaviour:
+- Code 0 is given by a verb alone. Foreign code that calls `sys.exit(0)` does not get it.
+- The process leaves at once when all is flushed: threads and exit handlers that foreign code left may never end.
+"""
+
+import _thread
+import contextlib
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import typer
+
+from simeval.core import json_output
+from simeval.core.errors import ConfigError, RunError, error_line
+from simeval.core.texts import escaped, shown
+
+UsageError: Any = typer.BadParameter.__base__
+"""Typer has its own copy of click in some versions; this is the right class in all of them."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it; some versions of Typer return it, others raise."""
+
+LONGEST = 560
+"""Characters of a message at most: some quote what a person typed, or what a file holds."""
+
+SAFE = "what was finished is safe, the same command resumes"
+
+
+def carry_out(app: Callable[..., Any], argv: Sequence[str]) -> int:
+    """Carry out a command line: 0 done, 1 not to its end, 2 bad input (one line on standard error), 130 interrupted.
+
+    Args:
+        app: the verbs; called as Typer's applications are.
+        argv: the words after the command's name.
+    """
+    hook, sys.unraisablehook = sys.unraisablehook, _not_raised
+    if logging.lastResort:  # prints the warnings of all loggers that nobody has set up
+        logging.lastResort.setFormatter(_Escaping())
+    try:
+        code = _code(app, argv)
+        with contextlib.suppress(OSError):
+            json_output.restore()
+        if code == INTERRUPTED:
+            sys.stderr.write("\ninterrupted; the same command resumes\n")
+        return code
+    finally:
+        sys.unraisablehook = hook
+
+
+def _code(app: Callable[..., Any], argv: Sequence[str]) -> int:
+    try:
+        return int(app(args=[*argv] or ["--help"], standalone_mode=False) or 0)
+    except ConfigError as error:
+        return _said(str(error), 2)
+    except UsageError as error:
+        return _said(error.format_message(), 2)
+    except RunError as error:
+        return _said(f"{error}; {SAFE}", 1)
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _said(f"{where}{error.strerror or error}; {SAFE}", 1)
+    except MemoryError:
+        return _said(f"there is not enough memory; {SAFE}", 1)
+    except Exception:  # noqa: BLE001  a fault of simeval's own: whoever reports it needs all of it
+        traceback.print_exc()
+        return 1
+    except BaseException as error:  # noqa: BLE001  SystemExit and the like: a signal, or foreign code
+        return _said(f"ended by {error_line(error)}; {SAFE}", 1)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process, and wait for nothing that foreign code left running."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            code = code or 1
+        except OSError as error:
+            code = code or 1
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"simeval: standard output: {error.strerror or error}\n")
+    logging.shutdown()
+    os._exit(code)
+
+
+class _Escaping(logging.Formatter):
+    """Spells out what a terminal would obey: warnings quote folders, nodes and exceptions."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(escaped, super().format(record).split("\n")))
+
+
+def _not_raised(lost: "sys.UnraisableHookArgs") -> None:
+    """Python drops an interrupt that arrives inside a destructor or a callback; it must end the run all the same."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        # Not at once: here it would be lost again.
+        threading.Timer(0.05, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _said(text: str, code: int) -> int:
+    sys.stderr.write(f"simeval: {shown(' '.join(text.split()), LONGEST)}\n")
+    return code

@@ -1,0 +1,332 @@
+"""Everything a user can set about a run, one place per option: default, meaning, YAML key and command-line flag."""
+
+import os
+import re
+import reprlib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from envs.numerics import MODES
+from envs.suites import PROTOCOLS, SUITES
+from simeval.core.errors import ConfigError, nearest
+from simeval.core.texts import shown, well_formed
+from simeval.policies import bundled
+
+SCRIPTED_POLICIES = ("expert", "seeker", "zero", "random")
+"""Policies of our own that need no checkpoint."""
+TRACES = ("all", "failures", "none")
+VIDEOS = ("none", "all", "failures", "successes", "flips")
+DEVICES = ("auto", "cuda", "mps", "cpu")
+INFERENCE = ("auto", "worker", "actor")
+DTYPES = ("bfloat16",)
+
+
+PLANNED = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "repeats")
+"""Settings that act through the list of episodes alone: however they are worded, equal lists are equal runs."""
+
+
+MAX_STEPS = 1000
+"""Most actions of a chunk: the longest step limit of a protocol is shorter."""
+MAX_SEED = 2**63 - 1
+MAX_REPEATS = 10_000
+MAX_BATCH = 4096
+MAX_SECONDS = 7 * 24 * 3600
+MAX_WORKERS = 100_000
+"""In a cluster: more than the largest have CPUs."""
+MAX_WORKERS_HERE = 1024
+"""On this machine, where each is a process from the start."""
+
+
+def option(
+    default: Any,
+    text: str,
+    *,
+    changes_results: bool = False,
+    choices: tuple[str, ...] = (),
+    between: tuple[int, int] | None = None,
+) -> Any:
+    """A field of a configuration: its default, its help text, and whether other values give other rows.
+
+    Args:
+        default: its default.
+        text: its help text.
+        changes_results: whether other values give other rows.
+        choices: the words it may be, if they are few.
+        between: the smallest and the largest number it may be.
+    """
+    metadata = {"help": text, "changes_results": changes_results, "choices": choices, "between": between}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What `simeval run` does. The same names are YAML keys (`n_action_steps`) and flags (`--n-action-steps`)."""
+
+    suite: tuple[str, ...] = option(
+        ("libero_spatial",), f"Suite; repeat for several: {', '.join(SUITES)}.", changes_results=True
+    )
+    tasks: str | None = option(None, "Task numbers, for instance 0,3,5-7.  [default: all]", changes_results=True)
+    init_states: str | None = option(None, "Initial states, for instance 0-9.  [default: all 50]", changes_results=True)
+    perturb: tuple[str, ...] = option(
+        (), "Condition or sweep, for instance noise:0.01,0.05; repeatable. 'none' always runs.", changes_results=True
+    )
+    policy: str | None = option(
+        None,
+        "bundled, bundled-object, bundled-goal, expert, seeker, zero, random, a checkpoint folder, or a hub id.  "
+        "[default: the bundled one that knows the suite; on toy seeker]",
+        changes_results=True,
+    )
+    n_action_steps: int | None = option(
+        None, "Actions executed per predicted chunk.  [default: the checkpoint's]", changes_results=True,
+        between=(1, MAX_STEPS),
+    )  # fmt: skip
+    protocol: str = option(
+        "openvla", "Step limits, settling, resolution and seeds.", changes_results=True, choices=tuple(PROTOCOLS)
+    )
+    seed: int = option(0, "Root of all random streams of the run.", changes_results=True, between=(0, MAX_SEED))
+    repeats: int = option(
+        1, "Policy-sampling repeats of every episode.", changes_results=True, between=(1, MAX_REPEATS)
+    )
+    assets: str | None = option(
+        None,
+        "Scenes: bundled, official (SIMEVAL_LIBERO_ASSETS, the cache, the hub), hub, or PATH.  "
+        "[default: bundled for our own policies, official for other checkpoints]",
+        changes_results=True,
+    )
+    device: Literal["auto", "cuda", "mps", "cpu"] = option(
+        "auto", "Where the policy runs.", changes_results=True, choices=DEVICES
+    )
+    inference: Literal["auto", "worker", "actor"] = option(
+        "auto", "Policy inside each worker, or one batched actor.  [auto: actor on a GPU]", choices=INFERENCE
+    )
+    batch_size: int | None = option(
+        None, "Fixed inference batch; numbers of different sizes differ at 1e-6.  [default: 1; 8 on a GPU]",
+        changes_results=True, between=(1, MAX_BATCH),
+    )  # fmt: skip
+    dtype: Literal["bfloat16"] | None = option(
+        None, "Matrix products of the policy's network in bfloat16: faster, slightly other actions.  "
+        "[default: the checkpoint's]",
+        changes_results=True, choices=DTYPES,
+    )  # fmt: skip
+    numerics: Literal["portable", "native"] = option(
+        "portable", "portable: the same rows on every x86-64-v3 processor; native: the fastest kernels of this one.",
+        changes_results=True, choices=MODES,
+    )  # fmt: skip
+    workers: int | None = option(
+        None, "Rollout workers; 0 runs in this process.  [default: one per core]", between=(0, MAX_WORKERS)
+    )
+    episode_timeout: int | None = option(
+        None,
+        "Seconds after which an episode is stopped and becomes an error row.  [default: none]",
+        between=(1, MAX_SECONDS),
+    )
+    ray_address: str | None = option(None, "Address of a Ray cluster, or auto.  [default: start Ray here]")
+    plugin: tuple[str, ...] = option(
+        (),
+        "Python file with perturbation axes of your own; repeatable. What it says, not its name, is part of the run.",
+    )
+    out: str | None = option(None, "Run folder.  [default: results/<suite>-<policy>-<hash of the plan>]")
+    traces: Literal["all", "failures", "none"] = option("all", "Which episodes keep a trace.", choices=TRACES)
+    video: Literal["none", "all", "failures", "successes", "flips"] = option(
+        "none", "Videos to render when the run is over.", choices=VIDEOS
+    )
+
+    def __post_init__(self) -> None:
+        for name in self.suite:
+            if name not in SUITES:
+                raise ConfigError(f"--suite: no suite '{shown(name)}'{nearest(name, SUITES)}")
+        if not self.suite:
+            raise ConfigError(f"--suite: name at least one of {', '.join(SUITES)}")
+        if len(set(self.suite)) < len(self.suite):
+            raise ConfigError(f"--suite: given twice: {shown(', '.join(self.suite), 200)}")
+        check_ranges(self)
+        if self.workers and not self.ray_address:
+            within("--workers", self.workers, 0, MAX_WORKERS_HERE)
+        if self.video not in ("none", "failures") and self.traces != "all":
+            raise ConfigError(f"--video {self.video}: needs --traces all, not {self.traces}")
+        if self.video == "failures" and self.traces == "none":
+            raise ConfigError("--video failures: needs --traces all or failures")
+        # A run may be resumed from another folder.
+        object.__setattr__(self, "plugin", tuple(str(Path(path).expanduser().absolute()) for path in self.plugin))
+
+    @property
+    def policy_name(self) -> str:
+        """The policy, with the default filled in."""
+        return self.policy or ("seeker" if self.suite == ("toy",) else bundled.default(self.suite))
+
+    @property
+    def assets_choice(self) -> str:
+        """Which scenes, with the default filled in: those that the policy was made for."""
+        at_home = (*SCRIPTED_POLICIES, *bundled.POLICIES)
+        return self.assets or ("bundled" if self.policy_name in at_home else "official")
+
+    @property
+    def worker_count(self) -> int:
+        """The number of workers, with the default filled in; 0 means this process."""
+        return (os.cpu_count() or 1) if self.workers is None else self.workers
+
+    def result_fields(self) -> dict[str, Any]:
+        """The settings that change rows, JSON-ready: what a resumed run must agree on."""
+        found = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.metadata["changes_results"]}
+        return found | {"policy": self.policy_name}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings, JSON- and YAML-ready; `from_mapping` reads them back."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+
+_ALSO = {"plugins": "plugin"}
+"""Other spellings of keys in YAML files."""
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def within(name: str, value: int, low: int, high: int) -> None:
+    """Check the value of an option.
+
+    Raises:
+        ConfigError: it is not in `low`..`high`.
+    """
+    if not low <= value <= high:
+        shown = str(value) if abs(value) < 10**20 else f"{str(value)[:20]}..."
+        raise ConfigError(f"{name} {shown}: must be in [{low}, {'2**63)' if high == MAX_SEED else f'{high}]'}")
+
+
+def check_ranges(config: Any) -> None:
+    """Check every number of a configuration whose fields are made by `option`.
+
+    Raises:
+        ConfigError: one is outside its range.
+    """
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if item.metadata["between"] and value is not None:
+            within(flag(item.name), value, *item.metadata["between"])
+
+
+def flag(name: str) -> str:
+    """The command-line spelling of a field: `n_action_steps` -> `--n-action-steps`."""
+    return "--" + name.replace("_", "-")
+
+
+def default_of(item: "Field[Any]") -> Any:
+    """A field's default value."""
+    return None if item.default is MISSING else item.default
+
+
+def from_mapping(values: Mapping[str, Any], base: EvalConfig | None = None) -> EvalConfig:
+    """A configuration from YAML or flags; what `values` does not name comes from `base`, else from the defaults.
+
+    Raises:
+        ConfigError: an unknown key, a value of the wrong type, or one outside its range.
+    """
+    checked = checked_fields(values, EvalConfig)
+    return replace(base, **checked) if base else EvalConfig(**checked)
+
+
+def checked_fields(values: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:
+    """Values for the fields of a configuration, from YAML or flags.
+
+    Args:
+        values: by name, as a YAML key or a field.
+        kind: a dataclass whose fields are made by `option`.
+
+    Raises:
+        ConfigError: an unknown key, a value of the wrong type, or one that is no choice.
+    """
+    known = {f.name: f for f in fields(kind)}
+    hints = typing.get_type_hints(kind)
+    checked = {}
+    for name, value in values.items():
+        key = _ALSO.get(str(name), str(name).replace("-", "_"))
+        if key not in known:
+            raise ConfigError(f"no option '{shown(name)}'{nearest(str(name), list(known))}")
+        checked[key] = _checked(key, value, hints[key], known[key].metadata["choices"])
+    return checked
+
+
+def _checked(name: str, value: Any, hint: Any, choices: tuple[str, ...]) -> Any:
+    # A union with a literal in it is of the older kind.
+    union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    allowed = typing.get_args(hint) if union else (hint,)
+    if value is None and type(None) in allowed:
+        return None
+    if isinstance(value, bool) and bool not in allowed and int not in allowed:
+        if value is False and "none" in choices:
+            return "none"
+        word = "on, yes or true" if value else "off, no or false"
+        raise ConfigError(f"{flag(name)}: no '{value}', as YAML reads {word}; {_instead(choices)}")
+    if choices and (not isinstance(value, str) or value not in choices):
+        raise ConfigError(f"{flag(name)}: no '{_brief(value)}'{nearest(_brief(value), choices)}")
+    if typing.get_origin(hint) is tuple:
+        return _texts(name, value)
+    if bool in allowed:
+        if not isinstance(value, bool):
+            raise ConfigError(f"{flag(name)}: '{_brief(value)}' is neither true nor false")
+        return value
+    if int in allowed:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole and not (isinstance(value, float) and value.is_integer()):
+            raise ConfigError(f"{flag(name)}: '{_brief(value)}' is not a whole number")
+        return int(value)
+    if str in allowed and isinstance(value, list):  # a YAML list of numbers: [0, 3, 5]
+        return ",".join(_texts(name, value))
+    if isinstance(value, dict):
+        raise ConfigError(f"{flag(name)}: '{_brief(value)}' is not one value")
+    return well_formed(str(value))
+
+
+def _instead(choices: tuple[str, ...]) -> str:
+    return f"write one of {', '.join(choices)}" if choices else "put the word in quotes if it is meant"
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    """The items of a list, or one value as a list of it; nothing is none."""
+    items = [] if value is None else value if isinstance(value, list | tuple) else [value]
+    for item in items:
+        if item is None or isinstance(item, bool):
+            raise ConfigError(f"{flag(name)}: no '{item}'; {_instead(())}")
+    # YAML can make a list that holds itself, or of which the text has no end.
+    return tuple(well_formed(_brief(item) if isinstance(item, list | dict) else str(item)) for item in items)
+
+
+def _brief(value: Any) -> str:
+    """A value that is refused, as text of a few words."""
+    return shown(value if isinstance(value, str) else reprlib.repr(value))
+
+
+def load_yaml(path: str) -> dict[str, Any]:
+    """Read a recipe.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, or not a mapping.
+    """
+    from simeval.config.recipe import read_recipe
+
+    return read_recipe(path)
+
+
+def parse_indices(text: str | None, count: int, name: str) -> tuple[int, ...]:
+    """`0,3,5-7` -> (0, 3, 5, 6, 7), sorted; `None` -> all.
+
+    Raises:
+        ConfigError: not a list of numbers and ranges, or outside `0..count-1`.
+    """
+    if text is None:
+        return tuple(range(count))
+    found: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part.strip())
+        if not match:
+            raise ConfigError(f"{flag(name)} '{shown(text, 60)}': write numbers and ranges, for instance 0,3,5-7")
+        low, high = int(match[1]), int(match[2] or match[1])
+        if high >= count or low > high:
+            raise ConfigError(f"{flag(name)} {part.strip()}: must be within 0..{count - 1}")
+        found.update(range(low, high + 1))
+    return tuple(sorted(found))

@@ -1,0 +1,175 @@
+"""From a configuration to the list of episodes: nothing is run, nothing heavy is imported."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+from envs.suites import INIT_STATES, PROTOCOLS, tasks
+from perturbations.base import SpecError
+from perturbations.spec import Condition, parse_sweep
+from simeval.config.evaluation import SCRIPTED_POLICIES, EvalConfig, parse_indices
+from simeval.core import plugins
+from simeval.core.errors import ConfigError
+from simeval.core.types import CLEAN, EpisodeSpec
+from simeval.policies import bundled
+from simeval.rollout.instructions import why_untellable
+
+LONGEST = 150
+"""Characters of a condition; it is part of the names of traces and videos, which file systems limit to 255 bytes."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The episodes of a run, in order.
+
+    Attributes:
+        episodes: by suite, task, initial state and repeat, each pair's conditions together, `none` first.
+        conditions: canonical strings, `none` first.
+        notes: what was left out, and why.
+    """
+
+    episodes: tuple[EpisodeSpec, ...]
+    conditions: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the episodes as one JSON array: equal plans are equal work."""
+        total, names = hashlib.sha256(b"["), sorted(field.name for field in fields(EpisodeSpec))
+        for index, spec in enumerate(self.episodes):
+            text = json.dumps({name: getattr(spec, name) for name in names})
+            total.update(f"{', ' if index else ''}{text}".encode())
+        total.update(b"]")
+        return total.hexdigest()
+
+
+def make_plan(config: EvalConfig) -> Plan:
+    """List the episodes that a configuration asks for.
+
+    Raises:
+        ConfigError: a task, initial state or perturbation that does not exist.
+    """
+    plugins.load(plugins.read(config.plugin))
+    conditions = _conditions(config.perturb)
+    names = tuple(str(condition) for condition in conditions)  # one text for all of a condition's episodes
+    _refuse_endless(config, len(conditions))
+    protocol = PROTOCOLS[config.protocol]
+    episodes: list[EpisodeSpec] = []
+    notes: list[str] = []
+    known = bundled.POLICIES[config.policy_name].suites if config.policy_name in bundled.POLICIES else config.suite
+    if unknown := [suite for suite in config.suite if suite not in known]:
+        notes.append(
+            f"policy {config.policy_name}: trained on {', '.join(known)} alone; nothing can be expected of it on "
+            f"{', '.join(unknown)}"
+        )
+    for suite in config.suite:
+        limits = protocol.limits[suite]
+        numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")
+        with plugins.limited(config.plugin):
+            refusals = {name: _refusals(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
+        notes += [_note(suite, condition, found) for condition, found in refusals.items() if found]
+        episodes += [
+            EpisodeSpec(
+                suite=suite,
+                task=task,
+                init_state=init_state,
+                condition=condition,
+                repeat=repeat,
+                root_seed=config.seed,
+                env_seed=protocol.env_seed(init_state),
+                max_steps=limits.max_steps,
+                settle_steps=limits.settle_steps,
+                resolution=limits.resolution,
+            )
+            for task in numbers
+            for init_state in parse_indices(config.init_states, INIT_STATES, "init_states")
+            for repeat in range(config.repeats)
+            for condition in names
+            if task not in refusals[condition]
+        ]
+    _check_all_run(conditions, episodes, notes)
+    return Plan(tuple(episodes), names, tuple(notes))
+
+
+def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:
+    try:
+        found = [condition for text in (CLEAN, *specs) for condition in parse_sweep(text)]
+    except SpecError as error:
+        raise ConfigError(f"--perturb: {error}") from None
+    for condition in found:
+        if len(str(condition)) > LONGEST:
+            raise ConfigError(
+                f"--perturb {str(condition)[:60]}...: longer than {LONGEST} characters, too long for file names"
+            )
+    return tuple(dict.fromkeys(found))
+
+
+def _refusals(condition: Condition, suite: str, numbers: tuple[int, ...]) -> dict[int, str]:
+    """Why tasks cannot be given the instruction of a condition, by task."""
+    reasons = {number: why_untellable(condition, tasks(suite)[number]) for number in numbers}
+    return {number: reason for number, reason in reasons.items() if reason}
+
+
+def _note(suite: str, condition: str, refusals: dict[int, str]) -> str:
+    reason = next(iter(refusals.values())).partition(": ")[2]
+    return f"{condition}: {suite} tasks {', '.join(map(str, refusals))} are left out; {reason}"
+
+
+def _check_all_run(conditions: tuple[Condition, ...], episodes: list[EpisodeSpec], notes: list[str]) -> None:
+    planned = {spec.condition for spec in episodes}
+    for condition in map(str, conditions):
+        if condition not in planned and episodes:
+            note = next(note for note in notes if note.startswith(f"{condition}: "))
+            raise ConfigError(f"--perturb {note}; no task is left")
+
+
+MAX_EPISODES = 2_000_000
+"""Most planned episodes. A million take the plan half a minute and half a gigabyte; a run of more is many runs."""
+
+
+def _refuse_endless(config: EvalConfig, conditions: int) -> None:
+    """Refuse a plan that would take for ever to write down.
+
+    Raises:
+        ConfigError: it has too many episodes.
+    """
+    total = sum(
+        len(parse_indices(config.tasks, len(tasks(suite)), "tasks"))
+        * len(parse_indices(config.init_states, INIT_STATES, "init_states"))
+        * config.repeats
+        * conditions
+        for suite in config.suite
+    )
+    if total > MAX_EPISODES:
+        raise ConfigError(f"{total} episodes: a run has at most {MAX_EPISODES}; ask for fewer repeats or conditions")
+
+
+STEP_SECONDS = {"toy": 0.0008, "libero": 0.012}
+"""A control step on one busy core."""
+FRAME_SECONDS = {"toy": 0.003, "bundled": 0.01, "official": 0.2}
+"""An observation of both cameras with software OpenGL on one busy core."""
+USUAL_ACTION_STEPS = 10
+"""Assumed for a checkpoint, whose own number is not read here."""
+
+
+def estimated_seconds(plan: Plan, config: EvalConfig) -> float:
+    """An upper estimate of the run time without policy inference: every episode at full length, software rendering."""
+    sighted = config.policy_name not in SCRIPTED_POLICIES or config.policy_name == "seeker"
+    total = 0.0
+    for spec in plan.episodes:
+        toy = spec.suite == "toy"
+        scenes = "toy" if toy else "bundled" if config.assets_choice == "bundled" else "official"
+        frames = -(-spec.max_steps // (config.n_action_steps or USUAL_ACTION_STEPS)) if sighted else 0
+        steps = spec.max_steps + spec.settle_steps
+        total += steps * STEP_SECONDS["toy" if toy else "libero"] + frames * FRAME_SECONDS[scenes]
+    cores = config.worker_count if config.ray_address else os.cpu_count() or 1
+    return total / max(1, min(config.worker_count, cores))
+
+
+def duration(seconds: float) -> str:
+    """A span of time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,70 @@
+"""Recipes: YAML files of options, read so that a surprising one is refused in one line.
+
+Non-obvious behaviour:
+- YAML 1.1 reads 010 as eight, 1_000 as a thousand and 1:30 as ninety. A number here has the digits that it says.
+- The parser has no limit of depth but Python's, and numbers and dates break in ways of their own.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from simeval.core.errors import ConfigError
+from simeval.core.files import read_regular
+from simeval.core.texts import shown
+
+_PLAIN = re.compile(
+    r"[-+]?(?:(?:0|[1-9][0-9]{0,39})(?:\.[0-9]*)?(?:e[-+]?[0-9]{1,3})?|\.[0-9]+(?:e[-+]?[0-9]{1,3})?|\.inf)|\.nan", re.I
+)
+
+
+def read_recipe(path: str) -> dict[str, Any]:
+    """Read a recipe.
+
+    Raises:
+        ConfigError: the file is missing, no regular file, unreadable, or not a mapping.
+    """
+    import yaml
+
+    where = shown(path, 200)
+    try:
+        values = yaml.load(read_regular(Path(path)).decode(), _loader())
+    except OSError as error:
+        raise ConfigError(f"--config: cannot read {where}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"--config: cannot read {where}: it is not UTF-8") from None
+    except ConfigError as error:
+        raise ConfigError(f"--config: {shown(error, 400)}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        said = f": {shown(error.problem, 100)}" if getattr(error, "problem", None) else ""
+        raise ConfigError(f"--config: {where} is not YAML{f' (line {mark.line + 1})' if mark else ''}{said}") from None
+    except RecursionError:
+        raise ConfigError(f"--config: {where} is nested too deeply") from None
+    except (ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:  # dates, tags
+        raise ConfigError(f"--config: {where} holds a value that cannot be read: {shown(error, 100)}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"--config: {where} must hold 'option: value' lines")
+    return values
+
+
+def _loader() -> Any:
+    """PyYAML's safe loader, with plain numbers only."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        """Refuses numbers that are not what they look like."""
+
+    def plain(kind: str) -> Any:
+        def number(loader: Any, node: Any) -> Any:
+            if not _PLAIN.fullmatch(str(node.value)):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{shown(node.value, 40)}' is no plain number", node.start_mark
+                )
+            return getattr(yaml.SafeLoader, f"construct_yaml_{kind}")(loader, node)
+
+        return number
+
+    for kind in ("int", "float"):
+        Loader.add_constructor(f"tag:yaml.org,2002:{kind}", plain(kind))
+    return Loader

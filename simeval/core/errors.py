@@ -1,0 +1,67 @@
+"""The kinds of failure a run knows, and how an exception of foreign code becomes a line of text."""
+
+from typing import Literal
+
+from simeval.core.texts import uncolored, well_formed
+
+Phase = Literal["build", "reset", "observe", "perturb", "policy", "step", "worker"]
+
+
+class ConfigError(Exception):
+    """The request cannot be carried out as asked. One line for the user; the command line exits with code 2."""
+
+
+class RunError(Exception):
+    """The run cannot go on, though nothing was wrong with the request. One line; the command line exits with code 1."""
+
+
+class EpisodeError(Exception):
+    """One episode broke. It becomes an `error` row; the run goes on.
+
+    Attributes:
+        phase: what the loop was doing.
+    """
+
+    def __init__(self, phase: Phase, text: str) -> None:
+        super().__init__(text)
+        self.phase: Phase = phase
+
+    def __reduce__(self) -> tuple[type["EpisodeError"], tuple[Phase, str]]:
+        return EpisodeError, (self.phase, str(self))  # the default would call the constructor with the text alone
+
+
+def ends_process(error: BaseException) -> bool:
+    """Whether an exception asks this process to end: Ctrl-C, or what Ray raises in a worker that gets a SIGTERM.
+
+    Anything else that foreign code raises, `SystemExit` and bare `BaseException` included, is a fault of that code.
+    """
+    asked_by_ray = isinstance(error, SystemExit) and "ray_terminate_msg" in vars(error)
+    return asked_by_ray or isinstance(error, KeyboardInterrupt)
+
+
+def said(error: BaseException) -> str:
+    """The text of an exception, without a library's colours; empty if it breaks while it is asked for it."""
+    try:
+        return well_formed(uncolored(str(error)))
+    except BaseException as broken:
+        if isinstance(broken, KeyboardInterrupt):
+            raise
+        return ""
+
+
+def error_line(error: BaseException) -> str:
+    """An exception as one line for an `error` row, at most 500 characters; its type alone if it has no text."""
+    return " ".join(f"{type(error).__name__}: {said(error)}".split())[:500].removesuffix(":")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text that says something; its type if none does."""
+    return next((line.strip() for line in said(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
+    """A suggestion for a mistyped name: `; did you mean 'noise'?`, or the known names if none is close."""
+    import difflib
+
+    close = difflib.get_close_matches(word[:200], known, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"

@@ -1,0 +1,192 @@
+"""The values that flow through a run: what is planned (`EpisodeSpec`) and what came of it (`EpisodeResult`)."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from simeval.core.errors import Phase
+
+CLEAN = "none"
+"""The unperturbed condition: the baseline of every pair."""
+
+
+def condition_part(condition: str) -> str:
+    """A condition as the part of a name that it is: `noise:0.05` -> `noise=0.05`."""
+    return condition.replace(":", "=").replace("/", "~")
+
+
+Outcome = Literal["success", "failure", "error", "infeasible"]
+Reached = Literal["original", "counterfactual", "neither"]
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSpec:
+    """One planned episode. Its outcome is a function of these values and of the policy, of nothing else.
+
+    Attributes:
+        suite: suite name, for instance `libero_spatial`.
+        task: index of the task in its suite.
+        init_state: index of the published initial state.
+        condition: canonical perturbation string, `none` for the baseline.
+        repeat: index of the policy-sampling repeat.
+        root_seed: root of every random stream of the run.
+        env_seed: seed for what the simulator draws at reset; never depends on the condition.
+        max_steps: control steps after settling before the episode counts as a failure.
+        settle_steps: idle control steps before the first policy frame.
+        resolution: side of the square camera pictures (px).
+    """
+
+    suite: str
+    task: int
+    init_state: int
+    condition: str
+    repeat: int
+    root_seed: int
+    env_seed: int
+    max_steps: int
+    settle_steps: int
+    resolution: int
+
+    # Not cached: a million planned episodes would hold a gigabyte of names.
+    @property
+    def pair_id(self) -> str:
+        """Identity without the condition: equal for an episode and its unperturbed twin."""
+        return f"{self.suite}/{self.task}/init{self.init_state:02d}/r{self.repeat}"
+
+    @property
+    def id(self) -> str:
+        """Readable unique name within a run, for instance `libero_spatial/3/init07/noise=0.05/r0`."""
+        return f"{self.suite}/{self.task}/init{self.init_state:02d}/{condition_part(self.condition)}/r{self.repeat}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Wall-clock seconds by part of the loop."""
+
+    reset: float = 0.0
+    physics: float = 0.0
+    render: float = 0.0
+    perturb: float = 0.0
+    inference: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How often the expensive things happened.
+
+    Attributes:
+        control_steps: after settling.
+        renders: camera pictures drawn, also those that only a check looked at.
+        policy_calls: chunks predicted.
+        frames: pictures that the policy consumed.
+        perturbed_frames: those of them that an image perturbation changed.
+    """
+
+    control_steps: int = 0
+    renders: int = 0
+    policy_calls: int = 0
+    frames: int = 0
+    perturbed_frames: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Magnitude:
+    """What a perturbation really did in one episode. A number is `None` where the condition has no such part.
+
+    Attributes:
+        mean_abs: mean absolute difference of the policy's pictures to the clean ones (levels of 255), by the image
+            part, over the frames it consumed.
+        psnr: the same as peak signal-to-noise ratio (dB); `None` also where nothing differed.
+        scene_mean_abs, scene_psnr: the same for the scene part, at the first frame.
+        state: mean absolute change of the state (training standard deviations), over the frames consumed.
+        action: mean absolute change of the action (of [-1, 1]), over the steps executed.
+        age_steps: mean age of the observations consumed (control steps).
+        moved_cm: largest displacement of an object by the physics part (cm).
+        joints_rad: norm of the displacement of the arm's joints (rad).
+    """
+
+    mean_abs: float | None = None
+    psnr: float | None = None
+    scene_mean_abs: float | None = None
+    scene_psnr: float | None = None
+    state: float | None = None
+    action: float | None = None
+    age_steps: float | None = None
+    moved_cm: float | None = None
+    joints_rad: float | None = None
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """What came of one episode.
+
+    Attributes:
+        spec: the plan it fulfils.
+        outcome: `success` if the goal that counts for the condition was reached within `max_steps`; `infeasible` if the
+            condition cannot be applied to this pair: neither a success nor a failure, nor worth another try.
+        steps: control steps executed after settling.
+        first_success: step at which that goal first held, 1-based; `None` without success.
+        reached: which goal was reached first; `counterfactual` only where the instruction names another goal.
+        instruction: the text the policy was given.
+        error_phase: what the loop was doing when the episode broke; `None` unless `outcome == "error"`.
+        error_text: the reason of an error or of infeasibility, in one line.
+        timings: wall-clock seconds.
+        counts: control steps, renders, policy calls.
+        state_digest: SHA-256 (16 hex digits) of the trace of states: equal digests mean bit-identical motion.
+        magnitude: realised strength; `None` where nothing was to be changed.
+        first_hit: step at which `reached` was; `None` for neither.
+        source: where the instruction comes from: `original`, or an entry of a pool.
+        goal: the other goal that the instruction asks for, as text; `None` if it asks for none.
+        hits: (goal, step) for every other goal of the scene that was reached before the episode ended; these do not end
+            it. `None` if they were not tracked (rows of older versions).
+        approached: what the gripper first closed next to; see `envs.base.Env.approached`.
+        visible: (camera, share) of the target's outline that nothing hides in the first frame; empty where nothing that
+            the policy sees is perturbed.
+        flags: what to know before this episode is averaged: `no_op:PART` if a part of the condition changed nothing,
+            `spill:CAMERA` if it changed the view of a camera that it is not aimed at, `target_hidden`; under any
+            condition `object_off_table` if an object fell off the table, `unstable` if the simulation did what nothing
+            real does (see `simeval.rollout.anomalies`), `far_state` if the policy was given a state, `far_action` if it
+            chose an action further from its training data than anything of the same kind.
+    """
+
+    spec: EpisodeSpec
+    outcome: Outcome
+    steps: int = 0
+    first_success: int | None = None
+    reached: Reached = "neither"
+    instruction: str = ""
+    error_phase: Phase | None = None
+    error_text: str | None = None
+    timings: Timings = Timings()
+    counts: Counts = Counts()
+    state_digest: str = ""
+    magnitude: Magnitude | None = None
+    first_hit: int | None = None
+    source: str = "original"
+    goal: str | None = None
+    hits: tuple[tuple[str, int], ...] | None = None
+    approached: str | None = None
+    visible: tuple[tuple[str, float], ...] = ()
+    flags: tuple[str, ...] = ()
+
+    def row(self) -> dict[str, Any]:
+        """A JSON-ready record; `EpisodeResult.from_row` reads it back."""
+        return {"id": self.spec.id, "pair_id": self.spec.pair_id, **asdict(self)}
+
+    @staticmethod
+    def from_row(row: dict[str, Any]) -> "EpisodeResult":
+        """Rebuild a result from `row()`, also from one that an older version wrote with fewer fields.
+
+        Raises:
+            KeyError, TypeError: the record is not one of ours.
+        """
+        known = {field.name for field in fields(EpisodeResult)}
+        values = {key: value for key, value in row.items() if key in known}
+        values["spec"] = EpisodeSpec(**row["spec"])
+        values["timings"] = Timings(**row["timings"])
+        values["counts"] = Counts(**row["counts"])
+        values["magnitude"] = Magnitude(**row["magnitude"]) if row["magnitude"] else None
+        for name in ("hits", "visible"):
+            if row.get(name) is not None:
+                values[name] = tuple((key, value) for key, value in row[name])
+        values["flags"] = tuple(row.get("flags", ()))
+        return EpisodeResult(**values)

@@ -1,0 +1,61 @@
+"""The files that a LeRobotDataset (v3.0) in a folder must have, looked for before anything reads it.
+
+Verified against lerobot 0.6.1, which looks for what a folder lacks on the hub, and then speaks of the hub alone.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from simeval.core.errors import ConfigError
+
+_TASKS, _EPISODES, _DATA, _VIDEOS = "meta/tasks.parquet", "meta/episodes", "data", "videos"
+
+
+def refuse_incomplete(folder: Path, name: str, features: Mapping[str, Mapping[str, Any]]) -> None:
+    """Compare a folder with what its description promises.
+
+    Args:
+        folder: of the dataset.
+        name: how it is called in messages.
+        features: of its description, by key.
+
+    Raises:
+        ConfigError: something is missing, empty or cut short; says what.
+    """
+    for part in (_TASKS, _EPISODES, _DATA):
+        _refuse_without(folder, name, part, ".parquet")
+    for key, feature in features.items():
+        if feature["dtype"] == "video":
+            _refuse_without(folder, name, f"{_VIDEOS}/{key}", ".mp4")
+
+
+def _refuse_without(folder: Path, name: str, part: str, suffix: str) -> None:
+    path = folder / part
+    if not path.exists():
+        raise _incomplete(name, f"{part} is missing")
+    files = [path] if path.suffix == suffix else sorted(path.rglob(f"*{suffix}"))
+    if not files:
+        raise _incomplete(name, f"{part} has no {suffix} file")
+    for file in files:
+        shown = file.relative_to(folder)
+        if not file.is_file():
+            raise _incomplete(name, f"{shown} is not a regular file")
+        try:
+            with file.open("rb") as opened:
+                head = opened.read(64)
+                size = opened.seek(0, 2)
+                opened.seek(max(0, size - 4))
+                tail = opened.read()
+        except OSError as error:
+            raise _incomplete(name, f"{shown} cannot be read: {error.strerror or error}") from None
+        if head.startswith(b"version https://git-lfs"):
+            raise ConfigError(f"dataset '{name}': {shown} is a git-lfs pointer, not the file; git lfs pull fetches it")
+        if not head:
+            raise _incomplete(name, f"{shown} is empty")
+        if suffix == ".parquet" and not (head.startswith(b"PAR1") and tail == b"PAR1"):
+            raise _incomplete(name, f"{shown} is no Parquet file, or is cut short")
+
+
+def _incomplete(name: str, what: str) -> ConfigError:
+    return ConfigError(f"dataset '{name}' is incomplete: {what}; copy the whole folder again")

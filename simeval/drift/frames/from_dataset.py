@@ -1,0 +1,265 @@
+"""Frames of a LeRobotDataset: the states of demonstrations, which need neither a simulator nor a rollout.
+
+    frames = DatasetFrames.open("path/to/dataset", policy=policy.spec)
+
+Non-obvious behaviour:
+- Pictures are taken as they are stored: the published LIBERO datasets have them as policies were trained on them,
+  turned by 180 degrees against what OpenGL draws. `Layout.upside_down` is for datasets that have not.
+- There is no scene. So an occluder may cover what the task moves, and whatever needs another picture of the same state,
+  an earlier frame or a place in the picture cannot be seen (`why_not` says so).
+- Other goals of the scene are unknown as well: `instruction:counterfactual` is the instruction of another episode. The
+  other kinds work where the instruction is word for word that of a LIBERO task, or where they need nothing but it.
+- Each frame has draws of its own, for every seed; all strengths of a perturbation share them.
+"""
+
+import hashlib
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from envs.base import Observation
+from envs.suites import LIBERO_SUITES, Task, tasks
+from perturbations.base import (
+    Channel,
+    ImageDifference,
+    Infeasible,
+    Instruction,
+    InstructionContext,
+    image_difference,
+    takes,
+)
+from perturbations.spec import Condition
+from simeval.config.evaluation import parse_indices
+from simeval.core.errors import ConfigError, EpisodeError, error_line
+from simeval.core.seeding import PairStreams
+from simeval.drift.frames.base import FLOOR_STREAM, Frame, View
+from simeval.drift.frames.lerobot_dataset import Layout, Snapshot, find, read
+from simeval.policies.base import PolicyInput, PolicySpec
+from simeval.rollout.instructions import language_context, tell
+
+MAX_FRAMES = 120
+"""Frames of the original small audit."""
+PER_EPISODE = 4
+"""Frames per episode where the dataset has episodes enough: more episodes are more independent units."""
+
+_UNSEEN: Mapping[Channel, str] = {
+    "scene": "it changes the scene, and a dataset cannot be drawn again; audit a run",
+    "physics": "it changes how things move, and a frame holds still",
+    "timing": "it changes when the policy looks, and a frame is one moment",
+    "action": "it changes what the robot does, not what the policy predicts",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DatasetFrames:
+    """A `FrameSource`; see the module's docstring. All pictures are in memory, 0.4 MB per frame of 2 x 256 x 256.
+
+    Attributes:
+        policy: whose eyes these are.
+        identity: what the frames are.
+        snapshots: the frames as stored, by id.
+        listed: the frames, in order.
+        texts: every instruction of the episodes that could be chosen, each once.
+    """
+
+    policy: PolicySpec
+    identity: Mapping[str, Any]
+    snapshots: Mapping[str, Snapshot]
+    listed: tuple[Frame, ...]
+    texts: tuple[str, ...]
+
+    @staticmethod
+    def open(
+        name: str,
+        *,
+        policy: PolicySpec,
+        max_frames: int = MAX_FRAMES,
+        frame_seed: int = 0,
+        episodes: str | None = None,
+        revision: str | None = None,
+        layout: Layout | None = None,
+    ) -> "DatasetFrames":
+        """Choose frames evenly over episodes and time, and read them.
+
+        Args:
+            name: a folder, or a hub id such as `HuggingFaceVLA/libero`.
+            policy: whose eyes these are.
+            max_frames: how many; all where the dataset has fewer.
+            frame_seed: shifts the even choice.
+            episodes: only these, for instance `0,3,5-7`.
+            revision: of a hub dataset; `None` for the tag `v3.0`, else the main branch.
+            layout: how it names and stores its pictures.
+
+        Raises:
+            ConfigError: the dataset cannot be had, is not of version 3.0 or lacks something; one line.
+        """
+        if policy.privileged:
+            raise ConfigError(f"policy '{policy.name}' needs the simulator's state, which a dataset does not have")
+        if max_frames < 1:
+            raise ConfigError(f"--max-frames {max_frames}: must be at least 1")
+        dataset = find(name, policy.cameras, layout or Layout(), revision=revision)
+        numbers = tuple(sorted(dataset.lengths))
+        allowed = [numbers[i] for i in parse_indices(episodes, len(numbers), "episodes")]
+        chosen = choose({number: dataset.lengths[number] for number in allowed}, max_frames, frame_seed)
+        snapshots = read(dataset, chosen)
+        frames = tuple(_frame(snapshot, policy) for snapshot in snapshots)
+        identity = {
+            "source": "dataset",
+            "dataset": dataset.name,
+            "commit": dataset.commit,
+            "cameras": dict(dataset.cameras),
+            "upside_down": dataset.upside_down,
+            "max_frames": max_frames,
+            "frame_seed": frame_seed,
+            "episodes": sorted({episode for episode, _ in chosen}),
+            "frames": len(frames),
+            "sha256": _digest(snapshots),
+        }
+        texts = tuple(dict.fromkeys(text for number in allowed for text in dataset.instructions[number]))
+        by_id = {frame.id: snapshot for frame, snapshot in zip(frames, snapshots, strict=True)}
+        return DatasetFrames(policy, identity, by_id, frames, texts)
+
+    def frames(self) -> Sequence[Frame]:
+        """All frames, by episode and time."""
+        return self.listed
+
+    def why_not(self, condition: Condition) -> str:
+        """Why a condition cannot be seen on these frames at all; empty if it can."""
+        for term in condition.effective(*_UNSEEN):
+            return f"{term}: {_UNSEEN[term.info.channel]}"
+        for term in condition.effective("image", "state"):
+            if takes(term.info, "memory"):
+                return f"{term}: it repeats what was seen before, and a frame is one moment"
+            if term.target:
+                return f"{term}: a dataset does not say where '{term.target}' is visible"
+        if not any(condition.effective("language")):
+            return ""
+        reasons = [self._why_untellable(condition, text) for text in {s.instruction for s in self.snapshots.values()}]
+        return "" if "" in reasons else min(reasons)
+
+    def views(self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False) -> Iterator[View]:
+        """Views of frames in order, perturbed as they are asked for; see `FrameSource.views`.
+
+        Raises:
+            ConfigError: a perturbation breaks.
+        """
+        for frame in frames:
+            try:
+                view = self._view(frame, condition, seed, floor=floor)
+            except EpisodeError as error:
+                raise ConfigError(f"{frame.id}, {condition}: {error}") from None
+            except Exception as error:
+                # An axis of the user's own breaks in its own way.
+                raise ConfigError(f"{frame.id}, {condition}: {error_line(error)}") from error
+            yield view
+
+    def _view(self, frame: Frame, condition: Condition, seed: int, *, floor: bool) -> View:
+        stored = self.snapshots[frame.id]
+        streams = PairStreams(seed, (stored.episode, stored.index))
+        noise = PairStreams(seed, (*streams.identity, FLOOR_STREAM)) if floor else streams
+        clean = PolicyInput(
+            observation=Observation(stored.images, stored.state, frame.step),
+            instruction=stored.instruction,
+            pair_id=frame.id,
+            chunk=frame.chunk,
+            noise_seed=noise.policy_seed(frame.chunk),
+        )
+        try:
+            told = tell(condition, self._context(stored.instruction, stored.episode), streams.generator)
+        except Infeasible as reason:
+            return View(frame, clean, infeasible=str(reason))
+        applied = condition.start(streams.generator, self.policy.state_std)
+        images = applied.images(stored.images, frame.step)
+        differences = (image_difference(stored.images[camera], images[camera]) for camera in self.policy.cameras)
+        change = sum(differences, ImageDifference())
+        seen = Observation(images, applied.state(stored.state, frame.step), frame.step)
+        request = replace(clean, observation=seen, instruction=told.text)
+        return View(frame, request, change.mean_abs, change.psnr)
+
+    def _why_untellable(self, condition: Condition, text: str) -> str:
+        if len(self.texts) < 2 and any(t.value == "counterfactual" for t in condition.effective("language")):
+            return "instruction:counterfactual: all episodes have the same instruction"
+        try:
+            # Whether there is one does not depend on what is drawn.
+            condition.instruction(self._context(text), lambda *_: np.random.default_rng(0))
+        except Infeasible as reason:
+            return str(reason)
+        return ""
+
+    def _context(self, text: str, turn: int = 0) -> InstructionContext:
+        """What an instruction may be exchanged for."""
+        task = libero_task(text)
+        known = language_context(task) if task else InstructionContext(text, _goal(text), (), ())
+        others = (Instruction(other, _goal(other), "dataset") for other in self.texts if other != text)
+        return replace(known, counterfactuals=tuple(others), turn=turn)
+
+
+def choose(lengths: Mapping[int, int], most: int, seed: int) -> tuple[tuple[int, int], ...]:
+    """Frames spread evenly over episodes and, within each, over time.
+
+    Args:
+        lengths: frames of each episode that may be chosen.
+        most: number of frames, if there are that many.
+        seed: shifts the grid of episodes and each grid of frames.
+
+    Returns:
+        (episode, number of the frame in it), sorted.
+    """
+    draws = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(zlib.crc32(b"frames"),))))
+    numbers, shift = sorted(lengths), draws.random()
+    count = math.ceil(most / PER_EPISODE)
+    while True:
+        count = min(count, len(numbers))
+        picked = [numbers[i] for i in _even(len(numbers), count, shift)]
+        if count == len(numbers) or sum(lengths[number] for number in picked) >= most:
+            break
+        count += 1  # episodes shorter than `PER_EPISODE`
+    shares = dict.fromkeys(picked, 0)
+    left = min(most, sum(lengths[number] for number in picked))
+    while left:
+        for number in [n for n in picked if shares[n] < lengths[n]][:left]:
+            shares[number] += 1
+            left -= 1
+    return tuple((n, index) for n in picked for index in _even(lengths[n], shares[n], draws.random()))
+
+
+def _even(length: int, count: int, shift: float) -> list[int]:
+    """`count` of `length` positions at equal distances; `shift` in [0, 1) moves all of them."""
+    return [int((i + shift) * length / count) for i in range(count)]
+
+
+@cache
+def libero_task(text: str) -> Task | None:
+    """The first LIBERO task with this instruction, word for word."""
+    return next((task for suite in LIBERO_SUITES for task in tasks(suite) if task.instruction == text), None)
+
+
+def _goal(text: str) -> tuple[tuple[str, ...], ...]:
+    """Stands in for the goal of an instruction: nothing here could check one, but other words ask for another."""
+    return (("told", text),)
+
+
+def _frame(snapshot: Snapshot, policy: PolicySpec) -> Frame:
+    cluster = f"episode {snapshot.episode}"
+    return Frame(
+        id=f"{cluster}@{snapshot.index}",
+        source="demo",
+        cluster=cluster,
+        step=snapshot.index,
+        chunk=snapshot.index // policy.n_action_steps,
+    )
+
+
+def _digest(snapshots: Sequence[Snapshot]) -> str:
+    total = hashlib.sha256()
+    for snapshot in snapshots:
+        total.update(f"{snapshot.episode}@{snapshot.index} {snapshot.instruction}\n".encode())
+        total.update(snapshot.state.tobytes())
+        for camera in sorted(snapshot.images):
+            total.update(snapshot.images[camera].tobytes())
+    return total.hexdigest()

@@ -1,0 +1,300 @@
+"""Frames of a finished run: what the policy looked at in its clean episodes, drawn again under any visible condition.
+
+    frames = RunFrames.open(run, assets, policy=policy.spec, kind="start")
+
+Non-obvious behaviour:
+- With the run's own root seed, a condition draws what it drew in the run's rollouts (the same rectangle, the same
+  noise), and the policy samples with the same noise. What it predicted there is stored, and compared.
+- Perturbations over time (`freeze`) are shown every look of the episode before the audited one, as in a rollout.
+- One scene is built at a time, and one episode kept; frames are cheap in the order in which they are listed.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from envs.base import EnvError, Observation
+from envs.build import EnvCache
+from envs.suites import tasks
+from perturbations.base import Channel, ImageDifference, Infeasible, RngFactory, image_difference, takes
+from perturbations.condition import Condition
+from simeval.core.errors import ConfigError, EpisodeError, error_line, nearest
+from simeval.core.seeding import PairStreams
+from simeval.core.types import CLEAN, EpisodeResult
+from simeval.drift.frames.base import FLOOR_STREAM, Frame, View
+from simeval.drift.frames.replay import Replay, changed_scene
+from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
+from simeval.rollout.instructions import language_context, tell
+from simeval.store.run import Run
+
+Kind = Literal["start", "replay"]
+PER_EPISODE = 8
+"""Frames of an episode by default: more than the five that `simeval.stats.drift.windowed_max` averages."""
+
+_UNSEEN: Mapping[Channel, str] = {
+    "physics": "it changes how things stand or move, and a frame is a state that was reached without it",
+    "timing": "it changes when the policy looks, and a frame is one moment",
+    "action": "it changes what the robot does, not what the policy predicts",
+}
+
+
+@dataclass(eq=False)
+class RunFrames:
+    """A `FrameSource`; see the module's docstring.
+
+    Attributes:
+        run: the run.
+        policy: whose eyes these are.
+        identity: what the frames are.
+        listed: the frames, by suite, task, episode and time.
+        notes: what to know about the choice of frames.
+    """
+
+    run: Run
+    policy: PolicySpec
+    identity: Mapping[str, Any]
+    listed: tuple[Frame, ...]
+    notes: tuple[str, ...]
+    _episodes: Mapping[str, EpisodeResult]
+    _assets: Path | None
+    _looks: Mapping[str, int]
+    _scenes: EnvCache = field(init=False)
+    _replay: tuple[str, Replay] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._scenes = EnvCache(self._assets)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For another process: no scene that is built, and no rows of the run that it does not need.
+        run = Run(self.run.folder, self.run.manifest)
+        chosen = {pair_id: self._episodes[pair_id] for pair_id in self._looks}
+        about = (self.policy, self.identity, self.listed, self.notes)
+        return RunFrames, (run, *about, chosen, self._assets, self._looks)
+
+    @staticmethod
+    def open(
+        run: Run,
+        assets: Path | None,
+        *,
+        policy: PolicySpec,
+        kind: Kind = "start",
+        per_episode: int = PER_EPISODE,
+        max_frames: int | None = None,
+    ) -> "RunFrames":
+        """Choose frames of the clean episodes that came to an end.
+
+        Args:
+            run: the run; unfinished ones have fewer episodes.
+            assets: the asset folder that its scenes were built from, `None` for toy suites.
+            policy: whose eyes these are; need not be the run's.
+            kind: `start` for the first frame of every episode, `replay` for those at which its policy looked.
+            per_episode: at most so many frames of an episode, evenly spread (`replay`).
+            max_frames: at most so many in all, evenly spread; `None` for all.
+
+        Raises:
+            ConfigError: the run has no such frames, or a number is out of range.
+        """
+        if kind not in get_args(Kind):
+            raise ConfigError(f"--frames: no '{kind}'{nearest(str(kind), get_args(Kind))}")
+        for name, value in (("--per-episode", per_episode), ("--max-frames", max_frames)):
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} {value}: must be at least 1")
+        episodes = {r.spec.pair_id: r for r in run.results if r.spec.condition == CLEAN and r.outcome in _ENDED}
+        if not episodes:
+            raise ConfigError(f"{run.folder}: no clean episode of this run has come to an end")
+        found = [_frames(run, result, kind, per_episode) for result in episodes.values()]
+        missing = sum(not frames for frames in found)
+        if missing == len(found):
+            raise ConfigError(
+                f"{run.folder}: no traces were kept of clean episodes; use --frames start, or run with --traces all"
+            )
+        listed = _thinned([frame for frames in found for frame in frames], max_frames)
+        looks = {frame.pair_id or "": frame.chunk + 1 for frame in listed}
+        identity = {
+            "source": "run",
+            "kind": kind,
+            "plan": run.manifest["identity"]["plan"],
+            "scenes": run.manifest["identity"]["settings"]["assets"],
+            "per_episode": per_episode if kind == "replay" else None,
+            "max_frames": max_frames,
+            "frames": len(listed),
+            "sha256": _digest(listed, episodes),
+        }
+        notes = _notes(run, len(episodes), missing)
+        return RunFrames(run, policy, identity, listed, notes, episodes, assets, looks)
+
+    @property
+    def root_seed(self) -> int:
+        """The run's own."""
+        return int(self.run.manifest["config"]["seed"])
+
+    def frames(self) -> Sequence[Frame]:
+        """All frames; the order in which they are cheap."""
+        return self.listed
+
+    def why_not(self, condition: Condition) -> str:
+        """Why a condition cannot be seen on these frames at all; empty if it can."""
+        for term in condition.effective(*_UNSEEN):
+            return f"{term}: {_UNSEEN[term.info.channel]}"
+        seen = list(condition.effective("language", "scene", "image", "state"))
+        if self.identity["kind"] == "start" and seen and not any(term.is_active(0) for term in seen):
+            return f"{seen[0]}: it begins later than the first frame; use --frames replay"
+        return ""
+
+    def views(self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False) -> Iterator[View]:
+        """Views of frames in order; see `FrameSource.views`. A clean view is drawn anew each time, a floor's is not.
+
+        Raises:
+            ConfigError: the scene cannot be built or drawn, or a perturbation breaks.
+        """
+        for pair_id, group in groupby(frames, key=lambda frame: frame.pair_id or ""):
+            wanted = list(group)
+            try:
+                found = self._views(pair_id, wanted, condition, seed, floor=floor)
+            except ConfigError:
+                raise
+            except (EnvError, EpisodeError) as error:
+                raise ConfigError(f"{wanted[0].id}, {condition}: {error}") from None
+            except Exception as error:
+                # An axis of the user's own, or a damaged trace, breaks in its own way.
+                raise ConfigError(f"{wanted[0].id}, {condition}: {error_line(error)}") from error
+            yield from found
+
+    def close(self) -> None:
+        """Free the scene that is built."""
+        self._replay = None
+        self._scenes.discard()
+
+    def _views(
+        self, pair_id: str, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool
+    ) -> list[View]:
+        replay = self._replayed(pair_id)
+        streams = PairStreams.of(replace(replay.spec, root_seed=seed))
+        noise = PairStreams(seed, (*streams.identity, FLOOR_STREAM)) if floor else streams
+        context = language_context(self._task(replay), turn=replay.spec.init_state)
+        requests = [
+            PolicyInput(
+                observation=replay.clean(frame.chunk, anew=condition.is_clean and not floor),
+                instruction=context.original,
+                pair_id=pair_id,
+                chunk=frame.chunk,
+                noise_seed=noise.policy_seed(frame.chunk),
+            )
+            for frame in frames
+        ]
+        if condition.is_clean:
+            recorded = [None if floor else self._recorded(replay, frame, seed) for frame in frames]
+            return [View(f, request, recorded=r) for f, request, r in zip(frames, requests, recorded, strict=True)]
+        try:
+            told = tell(condition, context, streams.generator)
+            seen = self._seen(replay, [frame.chunk for frame in frames], condition, streams.generator)
+        except Infeasible as reason:
+            return [View(f, request, infeasible=str(reason)) for f, request in zip(frames, requests, strict=True)]
+        found = []
+        for frame, request in zip(frames, requests, strict=True):
+            clean, shown = request.observation.images, seen[frame.chunk].images
+            change = sum((image_difference(clean[c], shown[c]) for c in self.policy.cameras), ImageDifference())
+            perturbed = replace(request, observation=seen[frame.chunk], instruction=told.text)
+            found.append(View(frame, perturbed, change.mean_abs, change.psnr))
+        return found
+
+    def _seen(
+        self, replay: Replay, looks: Sequence[int], condition: Condition, rng: RngFactory
+    ) -> dict[int, Observation]:
+        """What the policy sees at some looks, the condition having been at work since the episode began."""
+        applied = condition.start(rng, self.policy.state_std)
+        take = replay.draw if condition.scene_cameras else replay.clean
+        found = {}
+        with changed_scene(replay.env, condition, rng):
+            applied.masks = replay.masks(condition, self._task(replay).goal)
+            for look in range(max(looks) + 1) if _remembers(condition) else looks:
+                taken, step = take(look), replay.step_of(look)
+                images = applied.images(taken.images, step)
+                found[look] = Observation(images, applied.state(taken.state, step), step)
+        return found
+
+    def _replayed(self, pair_id: str) -> Replay:
+        if self._replay is None or self._replay[0] != pair_id:
+            result = self._episodes[pair_id]
+            spec = result.spec
+            env = self._scenes.get(spec.suite, spec.task, spec.resolution)
+            trace, looks = self.run.trace(result), self._looks[pair_id]
+            self._replay = pair_id, Replay.run(env, spec, trace, looks=looks, cameras=self.policy.cameras)
+        return self._replay[1]
+
+    def _recorded(self, replay: Replay, frame: Frame, seed: int) -> ActionChunk | None:
+        """What the run's own policy predicted here; `None` for other policies and other sampling noise."""
+        own = self.run.manifest["identity"]["policy"]
+        same = (own["name"], own.get("sha256")) == (self.policy.name, dict(self.policy.fingerprint).get("sha256"))
+        if replay.trace is None or seed != self.root_seed or not same:
+            return None
+        recorded: ActionChunk = replay.trace.chunks[frame.chunk]
+        return recorded
+
+    def _task(self, replay: Replay) -> Any:
+        return tasks(replay.spec.suite)[replay.spec.task]
+
+
+_ENDED = ("success", "failure")
+
+
+def _frames(run: Run, result: EpisodeResult, kind: Kind, per_episode: int) -> list[Frame]:
+    spec = result.spec
+    steps = [0]
+    if kind == "replay":
+        trace = run.trace(result)
+        steps = [] if trace is None else [int(step) for step in trace.chunk_steps]
+    return [
+        Frame(
+            id=f"{spec.pair_id}@{steps[chunk]}",
+            source=kind,
+            # Repeats of an initial state are no independent draws of it.
+            cluster=f"{spec.suite}/{spec.task}/init{spec.init_state:02d}",
+            step=steps[chunk],
+            chunk=chunk,
+            suite=spec.suite,
+            task=spec.task,
+            pair_id=spec.pair_id,
+        )
+        for chunk in _even(len(steps), per_episode)
+    ]
+
+
+def _thinned(frames: list[Frame], most: int | None) -> tuple[Frame, ...]:
+    return tuple(frames[i] for i in _even(len(frames), most or len(frames)))
+
+
+def _even(count: int, most: int) -> list[int]:
+    """At most so many of `count` positions, at equal distances, both ends among them."""
+    if most >= count:
+        return list(range(count))
+    return [int(i) for i in np.linspace(0, count - 1, most).round()]
+
+
+def _remembers(condition: Condition) -> bool:
+    return any(takes(term.info, "memory") for term in condition.effective("image", "state"))
+
+
+def _digest(frames: Sequence[Frame], episodes: Mapping[str, EpisodeResult]) -> str:
+    """Of which frames, and of the motion that they are from."""
+    total = hashlib.sha256()
+    for frame in frames:
+        total.update(f"{frame.id} {episodes[frame.pair_id or ''].state_digest}\n".encode())
+    return total.hexdigest()
+
+
+def _notes(run: Run, ended: int, missing: int) -> tuple[str, ...]:
+    notes = []
+    planned = len({r.spec.pair_id for r in run.results})
+    if len(run.results) < run.manifest["episodes"]:
+        notes.append(f"the run is unfinished: {len(run.results)} of {run.manifest['episodes']} episodes have run")
+    if planned > ended:
+        notes.append(f"{planned - ended} pairs have no clean episode that came to an end")
+    if missing:
+        notes.append(f"{missing} of {ended} clean episodes kept no trace and are left out")
+    return tuple(notes)

@@ -1,0 +1,133 @@
+"""Where a dataset is, on disk or on the hub, and how to open it without traces or surprises.
+
+Non-obvious behaviour:
+- lerobot looks for a folder that lacks a file on the hub; within `offline` it does not.
+- The `datasets` library copies all that it reads into the user's cache, gigabytes for pictures; within
+  `nothing_left_behind` into a folder that is removed again.
+- A hub dataset is kept where lerobot keeps those that it downloads itself.
+"""
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from simeval.core.errors import ConfigError
+from simeval.policies.checkpoint.read import hub_or_cache, one_line
+
+VERSION = "v3.0"
+"""The one format that lerobot 0.6 reads."""
+
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+
+def locate(name: str, revision: str | None) -> tuple[Path, str, str | None]:
+    """Folder, name, and for a hub dataset the commit; of that only the description is downloaded.
+
+    Raises:
+        ConfigError: no such folder, or the hub does not have it or cannot be reached.
+    """
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():
+        if revision is not None:
+            raise ConfigError(f"--revision {revision}: '{name}' is a folder, and only hub datasets have revisions")
+        return folder.resolve(), folder.resolve().name, None
+    if not _HUB_ID.fullmatch(name):
+        raise ConfigError(f"dataset '{name}': no such folder (a hub id would be NAME/NAME)")
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    wanted = [revision] if revision else [VERSION, "main"]
+    why = ConfigError(f"dataset '{name}': the hub has no revision {' or '.join(wanted)} of it")
+    for candidate in wanted:
+        try:
+            found = download(name, candidate, ["meta/*", "meta/**"])
+        except RevisionNotFoundError:
+            continue
+        except ConfigError as error:  # without the hub, the other revision may be in the cache
+            why = error
+            continue
+        # A snapshot's folder has the name of its commit.
+        return found, name, found.name
+    raise why
+
+
+def download(name: str, revision: str, patterns: Sequence[str]) -> Path:
+    """Files of a hub dataset that match; only those that are not there yet.
+
+    Raises:
+        ConfigError: the hub cannot be reached and they are not there, or it does not have the dataset.
+        RevisionNotFoundError: it has no such revision.
+    """
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RevisionNotFoundError,
+    )
+    from lerobot.utils.constants import HF_LEROBOT_HUB_CACHE
+
+    try:
+        with hub_or_cache():
+            found = snapshot_download(
+                name,
+                repo_type="dataset",
+                revision=revision,
+                cache_dir=HF_LEROBOT_HUB_CACHE,
+                allow_patterns=list(patterns),
+                etag_timeout=5,
+                # A commit is otherwise listed on the hub, whatever is in the cache.
+                local_files_only=constants.HF_HUB_OFFLINE,
+            )
+    except RevisionNotFoundError:
+        raise
+    except LocalEntryNotFoundError as error:
+        raise ConfigError(
+            f"dataset '{name}': no such folder here, and the Hugging Face hub cannot be reached; "
+            f"pass the folder of a downloaded LeRobotDataset ({VERSION})"
+        ) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise ConfigError(f"dataset '{name}': no such folder, and not on the hub: {one_line(error)}") from error
+    return Path(found)
+
+
+@contextlib.contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Let the `datasets` library cache into a folder that is removed again."""
+    import datasets
+
+    before = datasets.config.HF_DATASETS_CACHE
+    with tempfile.TemporaryDirectory(prefix="simeval-dataset-") as scratch, _without_bars():
+        datasets.config.HF_DATASETS_CACHE = Path(scratch)
+        try:
+            yield
+        finally:
+            datasets.config.HF_DATASETS_CACHE = before
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep the `datasets` library's own progress bars from the terminal."""
+    from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
+
+    shown = is_progress_bar_enabled()
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bar()
+
+
+@contextlib.contextmanager
+def offline() -> Iterator[None]:
+    """Keep lerobot from asking the hub for what a folder lacks."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before

@@ -1,0 +1,289 @@
+"""A LeRobotDataset (v3.0) on disk or on the hub: found, checked, and the few frames of it that an audit looks at.
+
+Verified against lerobot 0.6.1, datasets 4.8.5, av 15.1.
+
+Non-obvious behaviour:
+- A folder is only ever read: lerobot would make one that does not exist, and ask the hub for what it lacks.
+- Videos are decoded by PyAV whatever else is installed: other decoders convert colours a little differently.
+- Only the files of the chosen episodes are downloaded, but one file holds many episodes.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.base import CAMERAS, STATE_SIZE
+from simeval.core.errors import ConfigError, nearest
+from simeval.core.files import read_regular
+from simeval.core.texts import shown as show
+from simeval.drift.frames.dataset_parts import refuse_incomplete
+from simeval.drift.frames.hub import VERSION, download, locate, nothing_left_behind, offline
+from simeval.policies.checkpoint.cameras import camera_of
+from simeval.policies.checkpoint.read import STATE_KEY, one_line
+
+STATE_KEYS = (STATE_KEY, "state")
+"""Names of the robot's state, the preferred one first. Source: lerobot's and openpi's conversions of LIBERO."""
+
+_INFO = Path("meta/info.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a dataset names and stores its pictures.
+
+    Attributes:
+        camera_keys: the dataset's key of each of our cameras, where its name does not tell.
+        upside_down: its pictures are stored as OpenGL draws them, turned by 180 degrees, as in LIBERO's own HDF5 files.
+            Datasets that lerobot's and openpi's policies were trained on are upright.
+    """
+
+    camera_keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    upside_down: bool = False
+
+    def __post_init__(self) -> None:
+        for camera in self.camera_keys:
+            if camera not in CAMERAS:
+                raise ConfigError(f"--camera-keys: no camera '{camera}'{nearest(camera, CAMERAS)}")
+
+    @staticmethod
+    def parse(camera_keys: str | None, *, upside_down: bool = False) -> "Layout":
+        """Read `agentview=KEY,wrist=KEY`.
+
+        Raises:
+            ConfigError: the text is something else.
+        """
+        pairs = [part.strip().partition("=") for part in (camera_keys or "").split(",") if part.strip()]
+        for camera, _, key in pairs:
+            if not (camera and key):
+                raise ConfigError(f"--camera-keys '{str(camera_keys)[:80]}': write agentview=KEY,wrist=KEY")
+        return Layout({camera.strip(): key.strip() for camera, _, key in pairs}, upside_down)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset that fits; nothing but its description was read.
+
+    Attributes:
+        name: hub id or folder name.
+        folder: where its files are; of a hub dataset, those that were downloaded.
+        commit: the hub's revision; `None` for a folder.
+        cameras: its key of each camera that is asked for.
+        state_key: its key of the robot's state.
+        upside_down: see `Layout`.
+        lengths: frames of each episode.
+        instructions: the instructions of each episode.
+    """
+
+    name: str
+    folder: Path
+    commit: str | None
+    cameras: Mapping[str, str]
+    state_key: str
+    upside_down: bool
+    lengths: Mapping[int, int]
+    instructions: Mapping[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One frame as it is stored.
+
+    Attributes:
+        episode: index of the episode.
+        index: number of the frame in it.
+        images: `uint8[H, W, 3]` by camera, upright RGB.
+        state: `float32[8]`.
+        instruction: what the robot was told.
+    """
+
+    episode: int
+    index: int
+    images: Mapping[str, NDArray[np.uint8]]
+    state: NDArray[np.float32]
+    instruction: str
+
+
+def find(name: str, cameras: Sequence[str], layout: Layout, *, revision: str | None = None) -> Dataset:
+    """Find a dataset and check that it has what a policy looks at.
+
+    Args:
+        name: a folder, or a hub id such as `HuggingFaceVLA/libero`.
+        cameras: entries of `envs.base.CAMERAS` that are needed.
+        layout: how it stores them.
+        revision: branch, tag or commit of a hub dataset; `None` for the tag `v3.0`, else the main branch.
+
+    Raises:
+        ConfigError: there is none, it is of another version, or it lacks something; one line.
+    """
+    folder, shown, commit = locate(name, revision)
+    info = _read_info(folder, shown)
+    features = _features(info, shown)
+    if commit is None:
+        refuse_incomplete(folder, shown, features)
+    keys = _match_cameras(features, cameras, layout, shown)
+    state_key = next((key for key in STATE_KEYS if key in features), None)
+    size = list(features[state_key]["shape"]) if state_key else None
+    if state_key is None or size != [STATE_SIZE]:
+        found = f"its {state_key} has the shape {size}" if state_key else f"it has no {STATE_KEY}"
+        raise ConfigError(
+            f"dataset '{shown}': {found}; a policy needs {STATE_SIZE} numbers: position, axis-angle, 2 fingers"
+        )
+    lengths, instructions = _episodes(folder, shown)
+    return Dataset(shown, folder, commit, keys, state_key, layout.upside_down, lengths, instructions)
+
+
+def read(dataset: Dataset, chosen: Sequence[tuple[int, int]]) -> tuple[Snapshot, ...]:
+    """Read frames, given as (episode, number in it), in that order.
+
+    Raises:
+        ConfigError: a file is missing or broken, or a picture is not RGB; one line.
+    """
+    from lerobot.datasets import LeRobotDataset
+
+    episodes = sorted({episode for episode, _ in chosen})
+    if dataset.commit is not None:
+        _download(dataset, episodes)
+    first, position = {}, 0
+    for episode in episodes:
+        first[episode] = position
+        position += dataset.lengths[episode]
+    # Decoders and parsers of files from elsewhere can break in any way; the user needs one line.
+    try:
+        with nothing_left_behind(), offline():
+            source = LeRobotDataset(
+                "local/dataset",
+                root=dataset.folder,
+                episodes=episodes,
+                video_backend="pyav",
+                return_uint8=True,
+            )
+            return tuple(
+                _snapshot(dataset, source[first[episode] + index], episode, index) for episode, index in chosen
+            )
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"dataset '{dataset.name}': its episodes cannot be read, is it complete? {one_line(error)}"
+        ) from error
+
+
+def _snapshot(dataset: Dataset, item: Mapping[str, Any], episode: int, index: int) -> Snapshot:
+    if (int(item["episode_index"]), int(item["frame_index"])) != (episode, index):
+        raise ConfigError(f"dataset '{dataset.name}': its files do not hold the episodes that its meta/ describes")
+    images = {camera: _picture(dataset, item[key], key) for camera, key in dataset.cameras.items()}
+    state = np.asarray(item[dataset.state_key], np.float32)
+    if not np.isfinite(state).all():
+        raise ConfigError(f"dataset '{dataset.name}': the state of episode {episode}, frame {index} is not finite")
+    return Snapshot(episode, index, images, state, str(item["task"]))
+
+
+def _picture(dataset: Dataset, stored: Any, key: str) -> NDArray[np.uint8]:
+    """`uint8[H, W, 3]` of lerobot's `[3, H, W]`, which is float in [0, 1] for pictures and uint8 for videos."""
+    pixels = np.asarray(stored)
+    if pixels.ndim != 3 or pixels.shape[0] != 3:
+        raise ConfigError(f"dataset '{dataset.name}': {key} holds pictures of shape {pixels.shape}, not RGB")
+    if pixels.dtype != np.uint8:
+        pixels = np.rint(pixels * 255).astype(np.uint8)
+    upright = pixels.transpose(1, 2, 0)
+    return np.ascontiguousarray(upright[::-1, ::-1] if dataset.upside_down else upright)
+
+
+def _read_info(folder: Path, name: str) -> Mapping[str, Any]:
+    try:
+        info = json.loads(read_regular(folder / _INFO).decode())
+    except FileNotFoundError:
+        raise ConfigError(f"dataset '{name}' is no LeRobotDataset: it has no {_INFO}") from None
+    except RecursionError:
+        raise ConfigError(f"dataset '{name}': {_INFO} is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"dataset '{name}': {_INFO} is not UTF-8") from None
+    except ConfigError as error:
+        raise ConfigError(f"dataset '{name}': {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"dataset '{name}': {_INFO} is not JSON: {show(error, 100)}") from error
+    except OSError as error:
+        raise ConfigError(f"dataset '{name}': {_INFO} cannot be read: {error.strerror or error}") from error
+    if not isinstance(info, dict):
+        raise ConfigError(f"dataset '{name}': {_INFO} is no JSON object")
+    version = info.get("codebase_version")
+    if version != VERSION:
+        raise ConfigError(
+            f"dataset '{name}' has the format {show(version, 40)}, only {VERSION} can be read; "
+            "lerobot.scripts.convert_dataset_v21_to_v30 converts it"
+        )
+    return info
+
+
+def _features(info: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str, Any]]:
+    """What the frames hold, by key.
+
+    Raises:
+        ConfigError: the description is of another shape.
+    """
+    features = info.get("features")
+    if not isinstance(features, dict) or not features:
+        raise ConfigError(f"dataset '{name}': {_INFO} has no features: it needs a mapping of key to dtype and shape")
+    for key, feature in features.items():
+        shape = feature.get("shape") if isinstance(feature, dict) else None
+        if not isinstance(shape, list) or not isinstance(feature.get("dtype"), str):
+            raise ConfigError(f"dataset '{name}': {_INFO}: the feature '{show(key)}' has no dtype or no shape")
+    return features
+
+
+def _match_cameras(features: Mapping[str, Any], cameras: Sequence[str], layout: Layout, name: str) -> Mapping[str, str]:
+    pictures = [key for key, feature in features.items() if feature.get("dtype") in ("image", "video")]
+    has = f"it has the pictures {', '.join(pictures)}" if pictures else "it has no pictures"
+    matched: dict[str, str] = {}
+    for camera, key in layout.camera_keys.items():
+        if key not in pictures:
+            raise ConfigError(f"dataset '{name}': --camera-keys {camera}={key}: {has}")
+    for camera in cameras:
+        if camera in layout.camera_keys:
+            matched[camera] = layout.camera_keys[camera]
+            continue
+        fitting = [key for key in pictures if camera_of(key) == camera]
+        if len(fitting) != 1:
+            what = "none is" if not fitting else f"{' and '.join(fitting)} could be"
+            raise ConfigError(
+                f"dataset '{name}': {has}, {what} the policy's camera '{camera}'; pass --camera-keys {camera}=KEY"
+            )
+        matched[camera] = fitting[0]
+    return matched
+
+
+def _episodes(folder: Path, name: str) -> tuple[dict[int, int], dict[int, tuple[str, ...]]]:
+    """Length and instructions of every episode."""
+    from lerobot.datasets import LeRobotDatasetMetadata
+
+    try:
+        with nothing_left_behind(), offline():
+            rows = LeRobotDatasetMetadata("local/dataset", root=folder).episodes
+            columns = rows.select_columns(["episode_index", "length", "tasks"])[:] if rows is not None else {}
+    except Exception as error:
+        raise ConfigError(f"dataset '{name}': its meta/ cannot be read: {one_line(error)}") from error
+    numbers = [int(number) for number in columns.get("episode_index", ())]
+    if not numbers:
+        raise ConfigError(f"dataset '{name}' has no episodes")
+    lengths = dict(zip(numbers, map(int, columns["length"]), strict=True))
+    texts = [tuple(map(str, several)) for several in columns["tasks"]]
+    return lengths, dict(zip(numbers, texts, strict=True))
+
+
+def _download(dataset: Dataset, episodes: Sequence[int]) -> None:
+    """Download the files of some episodes beside the description."""
+    from lerobot.datasets import LeRobotDatasetMetadata
+
+    with nothing_left_behind(), offline():
+        meta = LeRobotDatasetMetadata("local/dataset", root=dataset.folder)
+        files = {str(meta.get_data_file_path(episode)) for episode in episodes}
+        # lerobot wants all videos of an episode, also of cameras that nobody asked for.
+        files |= {str(meta.get_video_file_path(episode, key)) for episode in episodes for key in meta.video_keys}
+    assert dataset.commit is not None
+    download(dataset.name, dataset.commit, sorted(files))

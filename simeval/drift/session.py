@@ -1,0 +1,366 @@
+"""One audit from request to folder: which frames, which conditions, which policy; then measure what is missing."""
+
+import contextlib
+import datetime
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from envs.base import EnvError
+from perturbations.spec import Condition, SpecError, parse_sweep
+from simeval.api import GPU_BATCH, assets_of, refuse_other_numerics, refuse_undrawable
+from simeval.config import paths
+from simeval.config.audit import MAX_FRAMES, AuditConfig
+from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.core import kernels, plugins, provenance
+from simeval.core.errors import ConfigError
+from simeval.core.files import refuse_link_out
+from simeval.core.plugins import Plugin
+from simeval.drift.frames.base import DriftRow, FrameSource, Key
+from simeval.drift.frames.from_run import RunFrames
+from simeval.drift.frames.render_pool import drawing, usual_workers
+from simeval.drift.measure import Measured, Measurement, keys, measure
+from simeval.drift.progress import AuditProgress, Outlook, Silent
+from simeval.drift.representation import Vectors
+from simeval.drift.summary import summarise
+from simeval.drift.vectors import SetDrift, VectorWriter, read_vectors, set_drift
+from simeval.media.attention import write_attention
+from simeval.policies import bundled
+from simeval.policies.base import Policy, PolicySpec
+from simeval.policies.registry import PolicyChoice, check_policy, load_policy
+from simeval.policies.representations import representing
+from simeval.runner.ray_runner import has_gpu
+from simeval.runner.session import ONE_THREAD
+from simeval.stats.drift import GRIPPER, ActionScale
+from simeval.store.audit import SCHEMA_VERSION, Audit, AuditWriter
+from simeval.store.run import Run, refuse_unwritable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NO_UNIT = (1.0,) * GRIPPER
+"""Where a policy does not know the spread of its training actions, drift stays in the units of the actions."""
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is audited, before anything slow.
+
+    Attributes:
+        run: whose episodes give the frames, if any.
+        origin: the configuration of that run; the defaults without one.
+        choice: the policy.
+        own: axes of the user's own.
+        conditions: those asked for, without `none`.
+        seeds: roots of the random streams.
+        folder: where the audit lies.
+    """
+
+    run: Run | None
+    origin: EvalConfig
+    choice: PolicyChoice
+    own: tuple[Plugin, ...]
+    conditions: tuple[Condition, ...]
+    seeds: tuple[int, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """Where frames are from, and what a manifest says about them."""
+
+    source: FrameSource
+    close: Callable[[], None]
+    notes: tuple[str, ...]
+    scenes: str
+
+
+def audit(config: AuditConfig, progress: AuditProgress | None = None) -> Audit:
+    """Measure what is not measured yet of an audit, and return it.
+
+    Args:
+        config: what to measure; an equal configuration with the same `out` resumes.
+        progress: told how it goes.
+
+    Raises:
+        ConfigError: the request cannot be carried out, or the repeat control drifted. What was measured is kept.
+        OSError: the disk is full; what was measured before is on it.
+    """
+    subject = _subject(config)
+    refuse_other_numerics(config.numerics or subject.origin.numerics)
+    refuse_unwritable(subject.folder)
+    if subject.run is not None:
+        refuse_undrawable()
+    os.environ.update(ONE_THREAD)
+    policy = load_policy(subject.choice)
+    refuse_blind(policy, representation=config.representation)
+    frames = _frames(config, subject, policy.spec)
+    shown = tuple(c for c in subject.conditions if not frames.source.why_not(c))
+    left_out = [(str(c), why) for c in subject.conditions if (why := frames.source.why_not(c))]
+    if not shown:
+        raise ConfigError(f"--perturb: nothing can be seen on these frames; {'; '.join(why for _, why in left_out)}")
+    std, sigma_source = _unit(policy.spec)
+    wanted = Measurement(
+        conditions=shown,
+        seeds=subject.seeds,
+        scale=ActionScale(std, policy.spec.n_action_steps),
+        batch_size=subject.choice.batch_size,
+        representation=config.representation,
+    )
+    identity = _identity(subject, frames.source, wanted, policy.spec)
+    mixed = kernels.audit_note(subject.run.manifest["identity"], identity) if subject.run else None
+    about = {
+        "identity": identity,
+        "sigma_source": sigma_source,
+        "left_out": [{"condition": condition, "reason": reason} for condition, reason in left_out],
+        "notes": [*frames.notes, *([mixed] if mixed else [])],
+        "scenes": frames.scenes,
+    }
+    done = _carry_out(subject, frames, policy, wanted, about, progress or Silent(), config)
+    if config.recipe == "mini":
+        from simeval.drift.mini import write_mini
+
+        write_mini(done.rows, done.folder, unit=done.sigma_source)
+    return done
+
+
+def refuse_blind(policy: Policy, *, representation: bool = False) -> None:
+    """Refuse policies whose predictions cannot be audited.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if policy.spec.privileged:
+        raise ConfigError(
+            f"--policy {policy.spec.name}: it is given the simulator's state and sees no pictures, so there is nothing "
+            "to audit"
+        )
+    if representation:
+        representing(policy)
+
+
+def _carry_out(
+    subject: _Subject,
+    frames: _Frames,
+    policy: Policy,
+    wanted: Measurement,
+    about: Mapping[str, Any],
+    progress: AuditProgress,
+    config: AuditConfig,
+) -> Audit:
+    listed = frames.source.frames()
+    all_keys = keys(listed, wanted)
+    manifest = _manifest(about, len(listed), len(all_keys), config)
+    with AuditWriter(subject.folder, manifest, all_keys) as writer, _vectors(subject.folder, wanted) as keep:
+        workers = _workers(config, subject, len(all_keys) - len(writer.done))
+        progress.start(_outlook(subject, about, wanted, len(listed), len(all_keys), len(writer.done), workers))
+        try:
+            with drawing(frames.source, subject.own, workers) as draw:
+                for found in measure(frames.source, policy, wanted, done=writer.done, draw=draw):
+                    keep([(one.row.key, one.vectors) for one in found if one.vectors is not None])
+                    _draw_attention(subject.folder, policy.spec.name, found)
+                    writer.write([one.row for one in found])
+                    progress.advance(len(found))
+        finally:
+            progress.stop()
+            frames.close()
+        rows = Audit.load(subject.folder).rows
+        writer.finish(_facts(rows, set_drift(rows, read_vectors(subject.folder)) if wanted.representation else ()))
+    return Audit.load(subject.folder)
+
+
+@contextlib.contextmanager
+def _vectors(folder: Path, wanted: Measurement) -> Iterator[Callable[[Sequence[tuple[Key, Vectors]]], None]]:
+    """Where the vectors of rows go."""
+    if not wanted.representation:
+        yield lambda vectors: None
+        return
+    with VectorWriter(folder) as writer:
+        yield writer.append
+
+
+def _draw_attention(folder: Path, policy: str, found: Sequence[Measured]) -> None:
+    """One picture per condition, of the first frame."""
+    for one in found:
+        if one.gazes is not None:
+            name = one.row.condition.replace(":", "=").replace("/", "~")
+            write_attention(folder / "attention" / f"{name}.png", f"{policy}, {one.row.frame}", *one.gazes)
+
+
+def _facts(rows: Sequence[DriftRow], sets: Sequence[SetDrift]) -> dict[str, Any]:
+    """What came of an audit, JSON-ready."""
+    found = summarise(rows)
+    return {
+        "drift_floor": found.floor,
+        "repeat_control": {"views": found.repeats, "largest_drift": 0.0},  # any other has stopped the audit
+        "reproduces_rollout": {"equal": found.reproduced, "compared": found.compared},
+        "representation": [{"condition": one.condition, "n": one.n, "distances": dict(one.distances)} for one in sets],
+    }
+
+
+def _subject(config: AuditConfig) -> _Subject:
+    run = Run.load(config.run) if config.run is not None else None
+    stored = paths.located(run.manifest) if run else {}
+    if run and config.policy is None:
+        paths.refuse_lost(run.folder, run.manifest, stored)
+    origin = from_mapping(stored) if run else EvalConfig(policy=bundled.NAME)
+    own = plugins.named_again(run.folder, run.manifest, config.plugin) if run else plugins.read(config.plugin)
+    plugins.load(own)
+    asked = config.perturb or (tuple(run.manifest["conditions"]) if run else ())
+    conditions = _conditions(asked)
+    if not conditions:
+        raise ConfigError(f"--perturb: name at least one condition; {'the run has none' if run else 'there is no run'}")
+    choice = _choice(config, origin)
+    check_policy(choice, tuple(r.spec for r in run.results) if run else ())
+    default = Path(run.folder) / "audit" if run else Path("results") / f"audit-{Path(str(config.dataset)).name}"
+    if run and not config.out:
+        refuse_link_out(run.folder, "audit")
+    seeds = config.seed_numbers or (origin.seed,)
+    return _Subject(run, origin, choice, own, conditions, seeds, Path(config.out) if config.out else default)
+
+
+def _conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
+    try:
+        found = [condition for text in texts for condition in parse_sweep(text)]
+    except SpecError as error:
+        raise ConfigError(f"--perturb: {error}") from None
+    return tuple(dict.fromkeys(condition for condition in found if not condition.is_clean))
+
+
+def _choice(config: AuditConfig, origin: EvalConfig) -> PolicyChoice:
+    """The run's own policy as the run had it, as far as nothing else is asked for."""
+    name = config.policy or origin.policy_name
+    same = paths.whole("policy", name, None) == origin.policy_name
+    device = config.device or origin.device
+    steps = config.n_action_steps or (origin.n_action_steps if same else None)
+    choice = PolicyChoice(name, device, steps, dtype=config.dtype or (origin.dtype if same else None))
+    usual = GPU_BATCH if not choice.scripted and has_gpu(device) else 1
+    return replace(choice, batch_size=config.batch_size or origin.batch_size or usual)
+
+
+def _frames(config: AuditConfig, subject: _Subject, policy: PolicySpec) -> _Frames:
+    if subject.run is not None:
+        found = RunFrames.open(
+            subject.run,
+            assets_of(subject.run),
+            policy=policy,
+            kind=config.frames,
+            per_episode=config.per_episode,
+            max_frames=config.max_frames,
+        )
+        return _Frames(found, found.close, found.notes, str(subject.run.manifest["assets"]))
+    from simeval.drift.frames.from_dataset import DatasetFrames
+    from simeval.drift.frames.lerobot_dataset import Layout
+
+    frames = DatasetFrames.open(
+        str(config.dataset),
+        policy=policy,
+        max_frames=config.max_frames or MAX_FRAMES,
+        frame_seed=config.frame_seed,
+        episodes=config.episodes,
+        revision=config.revision,
+        layout=Layout.parse(config.camera_keys, upside_down=config.upside_down),
+    )
+    return _Frames(frames, lambda: None, (), f"dataset {frames.identity['dataset']}")
+
+
+def _unit(policy: PolicySpec) -> tuple[tuple[float, ...], str]:
+    """The unit of drift, and where it is from."""
+    if policy.action_std is None:
+        return NO_UNIT, "1 per dimension: the policy does not know the spread of its training actions"
+    return policy.action_std, "standard deviations of the training actions, from the checkpoint"
+
+
+def _identity(subject: _Subject, source: FrameSource, wanted: Measurement, policy: PolicySpec) -> Mapping[str, Any]:
+    """What an audit that is resumed must agree on."""
+    identity = {
+        "frames": dict(source.identity),
+        "policy": {"name": policy.name, "n_action_steps": policy.n_action_steps, **dict(policy.fingerprint)},
+        "action_std": list(wanted.scale.std),
+        "conditions": list(map(str, wanted.conditions)),
+        "seeds": list(wanted.seeds),
+        "representation": wanted.representation,
+        "versions": provenance.versions(learned_policy=bool(policy.fingerprint)),
+        "opengl": _gl_renderer() if policy.cameras and subject.run else None,
+        "numerics": kernels.of_simulation(),
+    }
+    if subject.own:
+        identity["plugins"] = plugins.digests(subject.own)
+    return identity
+
+
+def _gl_renderer() -> str:
+    try:
+        return provenance.gl_renderer()
+    except EnvError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _manifest(about: Mapping[str, Any], frames: int, rows: int, config: AuditConfig) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "simeval": provenance.version("simeval"),
+        "git": provenance.git_commit(),
+        "frames": frames,
+        "rows": rows,
+        **about,
+        "config": config.to_dict(),
+        "started_in": paths.here(),
+        "host": provenance.host(),
+        "complete": False,
+    }
+
+
+def _workers(config: AuditConfig, subject: _Subject, views: int) -> int:
+    """How many workers draw what is left."""
+    if not views or subject.run is None:
+        return 0
+    if config.workers is not None or subject.origin.suite == ("toy",):
+        return config.workers or 0
+    return usual_workers(views, gpu=not subject.choice.scripted and has_gpu(subject.choice.device))
+
+
+def _outlook(
+    subject: _Subject, about: Mapping[str, Any], wanted: Measurement, frames: int, rows: int, done: int, workers: int
+) -> Outlook:
+    drawn = f", drawn by {workers} worker{'s' * (workers > 1)}" if workers else ""
+    seeds = f"{len(wanted.seeds)} seeds" if len(wanted.seeds) > 1 else "1 seed"
+    text = (
+        f"{subject.choice.name}: {frames} frames x {len(wanted.conditions)} conditions x {seeds}, with clean view, "
+        f"repeat control and noise floor {wanted.predictions(frames)} predictions{drawn} -> {subject.folder}"
+    )
+    return Outlook(text, _notes(about), rows, done)
+
+
+def _notes(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """What to know about the frames, and which conditions are missing."""
+    left_out = [(item["condition"], item["reason"]) for item in about["left_out"]]
+    told = [f"{name} is left out; {reason.removeprefix(f'{name}: ')}" for name, reason in left_out]
+    return (*about["notes"], *told)
+
+
+def summary(done: Audit) -> dict[str, Any]:
+    """The table of an audit, JSON-ready, with what it is about."""
+    about = {"schema_version": SCHEMA_VERSION, "policy": done.policy, "frames": done.manifest["frames"]}
+    return {
+        **about,
+        "kind": done.frames_in_words,
+        "n_action_steps": done.n_action_steps,
+        "sigma_source": done.sigma_source,
+        "left_out": [asdict(item) for item in done.left_out],
+        "notes": list(done.manifest["notes"]),
+        **asdict(summarise(done.rows)),
+    }
+
+
+def print_table(console: "Console", done: Audit) -> None:
+    """Print the table of an audit, and where it lies."""
+    from simeval.report.terminal.audit import print_audit
+
+    title = f"{done.policy}, {done.manifest['frames']} {done.frames_in_words}"
+    unit = f"drift: mean over the {done.n_action_steps} executed steps, per dimension; unit: {done.sigma_source}."
+    print_audit(console, summarise(done.rows), title, [*_notes(done.manifest), unit, str(done.manifest["scenes"])])
+    console.print(f"audit folder: {done.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)

@@ -1,0 +1,138 @@
+"""Where a policy looks: its attention drawn over the pictures, clean, perturbed, and what moved.
+
+Non-obvious behaviour:
+- Attention has one number per region of the network's picture tokens (4 x 4 for the bundled policy). The regions are
+  drawn as they are, each with its share in percent; a smooth blend would claim a resolution that is not there.
+- Both sides share one scale, so a colour means the same everywhere on a sheet; the change has a scale of its own.
+- Orange for much and for more, blue for less: told apart by colour-blind eyes. In black and white the numbers are left.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from simeval.core.errors import ConfigError
+from simeval.core.files import write_image
+from simeval.drift.representation import distances
+from simeval.media.captions import FONT, SCALES, Picture, beside, caption, enlarged, stacked
+from simeval.policies.base import PolicyInput
+from simeval.policies.representations import Representation
+
+MIN_SIDE = 256
+"""Smaller pictures are shown enlarged by a whole number, so that the numbers on them have room (px)."""
+
+_MUCH, _LITTLE = (255, 140, 0), (40, 120, 255)
+_DARK, _LIGHT = (20, 20, 20), (255, 255, 255)
+_STRONGEST = 0.7
+"""Opacity of the colour where the scale ends; the picture must stay visible."""
+
+Shares = NDArray[np.float64]
+"""`float64[h, w]`: attention of a picture's regions, or its change (fractions of all attention)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gaze:
+    """What a policy got at a frame under a condition, and where it looked.
+
+    Attributes:
+        condition: canonical text.
+        request: what it got.
+        seen: what it made of that.
+    """
+
+    condition: str
+    request: PolicyInput
+    seen: Representation
+
+
+def attention_sheet(title: str, clean: Gaze, perturbed: Gaze) -> Picture:
+    """One frame: a row per camera with the clean view, the perturbed view, and the change over the clean picture.
+
+    Args:
+        title: what to say above, for instance policy and frame.
+        clean: the frame without perturbation.
+        perturbed: the same frame with it.
+
+    Returns:
+        `uint8[H, W, 3]`, RGB.
+    """
+    cameras = clean.seen.cameras
+    before, after = (gaze.seen.attention.astype(np.float64) for gaze in (clean, perturbed))
+    scale, change = float(max(before.max(), after.max())), float(np.abs(after - before).max())
+    shift = dict(distances(clean.seen, perturbed.seen))["attention_shift"]
+    told = "" if perturbed.request.instruction == clean.request.instruction else perturbed.request.instruction
+    rows = []
+    for k, camera in enumerate(cameras):
+        pictures = [gaze.request.observation.images[camera] for gaze in (clean, perturbed)]
+        shown = [
+            _drawn(pictures[0], before[k], scale),
+            _drawn(pictures[1], after[k], scale),
+            _drawn(pictures[0], after[k] - before[k], change, signed=True),
+        ]
+        texts = [f"{camera}: {_percent(part[k].sum())}" for part in (before, after)]
+        texts.append(f"{camera}: {100 * (after[k].sum() - before[k].sum()):+.1f} points")
+        width = shown[0].shape[1]
+        rows += [beside(shown), beside([caption([text], width, strong=False) for text in texts])]
+    heads = [
+        ["clean", _elsewhere(clean.seen)],
+        [perturbed.condition, f'told: "{told}"' if told else "", _elsewhere(perturbed.seen)],
+        ["change", f"in points, on the clean picture; attention_shift {shift:.3f}"],
+    ]
+    above = beside([caption(texts, width) for texts in heads])
+    meaning = "share of the action expert's attention (%), by region of the picture"
+    return stacked([caption([title, clean.request.instruction, meaning], above.shape[1]), above, *rows])
+
+
+def write_attention(out: Path, title: str, clean: Gaze, perturbed: Gaze) -> None:
+    """Write `attention_sheet` as a PNG; the folder is made.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    sheet = attention_sheet(title, clean, perturbed)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_image(out, sheet)
+    except OSError as error:
+        raise ConfigError(f"{out}: the picture cannot be written: {error.strerror or error}") from error
+
+
+def _elsewhere(seen: Representation) -> str:
+    return f"words {_percent(seen.attention_language)}, state {_percent(seen.attention_state)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _drawn(picture: Picture, shares: Shares, scale: float, *, signed: bool = False) -> Picture:
+    """The picture in gray, each region coloured by its share of the scale and with its number."""
+    large = enlarged(picture, -(-MIN_SIDE // min(picture.shape[:2])))
+    height, width = large.shape[:2]
+    # The network scales a picture into a square and fills it up at the left and at the top.
+    side = max(height, width)
+    strength = np.clip(shares / scale, -1, 1) if scale > 0 else np.zeros_like(shares)
+    square = cv2.resize(strength, (side, side), interpolation=cv2.INTER_NEAREST)
+    strength = square[side - height :, side - width :, None]
+    gray = cv2.cvtColor(large, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float64)
+    color = np.where(strength > 0, np.array(_MUCH, np.float64), np.array(_LITTLE, np.float64))
+    opacity = _STRONGEST * np.abs(strength)
+    canvas = np.ascontiguousarray(((1 - opacity) * gray + opacity * color).round().astype(np.uint8))
+    rows, columns = shares.shape
+    for (i, j), share in np.ndenumerate(shares):
+        x, y = (j + 0.5) * side / columns - (side - width), (i + 0.5) * side / rows - (side - height)
+        if x > 0 and y > 0:
+            _number(canvas, f"{100 * share:{'+' if signed else ''}.0f}", (x, y))
+    return canvas
+
+
+def _number(canvas: Picture, text: str, center: tuple[float, float]) -> None:
+    """Write with a dark rim: regions may be of any brightness."""
+    text = "0" if text in ("+0", "-0") else text
+    (width, height), _ = cv2.getTextSize(text, FONT, SCALES[-1], 1)
+    at = (round(center[0] - width / 2), round(center[1] + height / 2))
+    for color, thickness in ((_DARK, 3), (_LIGHT, 1)):
+        cv2.putText(canvas, text, at, FONT, SCALES[-1], color, thickness, cv2.LINE_AA)

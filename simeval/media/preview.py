@@ -1,0 +1,218 @@
+"""What a policy would see: a task from both cameras, or what perturbations make of it.
+
+Non-obvious behaviour:
+
+- Perturbed pictures come out of the evaluation loop itself, with a policy that only looks. So they are those that an
+  episode with the same seed starts with, pixel by pixel.
+- Conditions of one kind (same axes, cameras and settings) share a row beside the clean picture.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import batched
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.assets import is_bundled
+from envs.base import ACTION_SIZE, CAMERAS, Env, Start
+from envs.build import make_env
+from envs.suites import PROTOCOLS, tasks
+from perturbations.base import image_difference
+from perturbations.spec import parse
+from simeval.core.types import CLEAN, EpisodeSpec
+from simeval.media.captions import Picture, beside, caption, enlarged, plain, stacked
+from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
+from simeval.rollout.loop import run_episode
+from simeval.rollout.trace import TraceRecorder
+
+COLUMNS = 6
+"""Most perturbed pictures side by side; a longer sweep goes on in another row."""
+
+MIN_SIDE = 256
+"""Smaller pictures are shown enlarged by a whole number, so that the text above them has room (px)."""
+
+_PROTOCOL = PROTOCOLS["openvla"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the policy would get at one moment under one condition.
+
+    Attributes:
+        condition: canonical text.
+        images: `uint8[H, W, 3]` by camera; empty if it would not get anything.
+        instruction: what it is told.
+        why: why it would not get anything, in one line; else empty.
+    """
+
+    condition: str
+    images: Mapping[str, Picture]
+    instruction: str
+    why: str
+
+
+class _Onlooker:
+    """A policy that holds still and keeps the last thing it was given."""
+
+    spec = PolicySpec("onlooker", 1, CAMERAS)
+
+    def __init__(self) -> None:
+        self.given: PolicyInput | None = None
+
+    def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
+        self.given = inputs[-1]
+        idle = np.zeros((1, ACTION_SIZE), np.float32)
+        idle[0, -1] = -1  # the gripper stays open
+        return [idle for _ in inputs]
+
+
+def look(env: Env, spec: EpisodeSpec, step: int = 0) -> View:
+    """What a policy that holds still would get after `step` control steps of an episode.
+
+    Args:
+        env: the built scene of the episode's task, at its resolution.
+        spec: the episode.
+        step: control steps before the look, for perturbations that begin later.
+    """
+    eyes = _Onlooker()
+    result = run_episode(replace(spec, max_steps=step + 1), env, eyes, TraceRecorder())
+    if result.outcome in ("error", "infeasible"):
+        return View(spec.condition, {}, "", f"{result.outcome}: {result.error_text}")
+    assert eyes.given is not None
+    # A copy: what a policy is given need not outlive the step.
+    images = {camera: np.array(image) for camera, image in eyes.given.observation.images.items()}
+    return View(spec.condition, images, eyes.given.instruction, "")
+
+
+def condition_sheet(episodes: Sequence[EpisodeSpec], *, assets: Path | None, step: int = 0) -> Picture:
+    """Both cameras of one pair under each of its conditions, beside the clean pictures, with the realised PSNR.
+
+    Args:
+        episodes: episodes of one pair, in the order of the sheet; the clean one need not be among them.
+        assets: LIBERO asset folder; the toy suite needs none.
+        step: control steps before the look.
+
+    Returns:
+        `uint8[H, W, 3]`, RGB.
+
+    Raises:
+        EnvError: the scene cannot be built.
+        ValueError: the episodes are not of one pair.
+    """
+    first = episodes[0]
+    if any((spec.pair_id, spec.root_seed) != (first.pair_id, first.root_seed) for spec in episodes):
+        raise ValueError("a sheet shows the conditions of one pair")
+    env = make_env(first.suite, first.task, first.resolution, assets)
+    try:
+        clean = look(env, replace(first, condition=CLEAN), step)
+        views = [look(env, spec, step) for spec in episodes if spec.condition != CLEAN]
+    finally:
+        env.close()
+    title = f"{_name(assets)} | {first.suite} {first.task} | initial state {first.init_state} | seed {first.root_seed}"
+    title += f" | after {step} control steps" if step else ""
+    blocks = [stacked(_block(clean, kinds)) for kinds in _shelves(_kinds(views))]
+    width = max((block.shape[1] for block in blocks), default=MIN_SIDE * len(CAMERAS))
+    return stacked([caption([title, clean.instruction], width), *blocks])
+
+
+def _kinds(views: Sequence[View]) -> list[list[View]]:
+    """Views whose conditions differ in their values alone, together, in order of appearance."""
+    found: dict[object, list[View]] = {}
+    for view in views:
+        kind = tuple((term.axis, term.camera, term.options) for term in parse(view.condition).terms)
+        found.setdefault(kind, []).append(view)
+    return list(found.values())
+
+
+def _shelves(kinds: Sequence[list[View]]) -> list[list[list[View]]]:
+    """Kinds that share a row, in order; a kind that is too long for one goes on in the next."""
+    shelves: list[list[list[View]]] = []
+    for part in (list(part) for kind in kinds for part in batched(kind, COLUMNS)):
+        if shelves and sum(map(len, shelves[-1])) + len(part) <= COLUMNS:
+            shelves[-1].append(part)
+        else:
+            shelves.append([part])
+    return shelves
+
+
+def _block(clean: View, kinds: Sequence[Sequence[View]]) -> list[Picture]:
+    """The clean column and those of some kinds: what each means, the conditions' names, and each camera's pictures."""
+    side = next(iter(clean.images.values())).shape[0] if clean.images else MIN_SIDE
+    times = -(-MIN_SIDE // side)
+    side *= times
+    meanings = [caption([""], side)]
+    for kind in kinds:
+        terms = parse(kind[0].condition).terms
+        # Explanations of a mixture would take more room than its pictures.
+        texts = [f"{term.axis}: {term.info.value_means}" for term in terms if len(terms) == 1]
+        meanings.append(caption(texts, side * len(kind), strong=False))
+    shown = [clean, *(view for kind in kinds for view in kind)]
+    columns = [_column(view, clean, side, times) for view in shown]
+    return [caption([], side), beside(meanings), *(beside(parts) for parts in zip(*columns, strict=True))]
+
+
+def _column(view: View, clean: View, side: int, times: int) -> list[Picture]:
+    """One condition: its name, what the policy is told if that is new, and each camera's picture above its change."""
+    told = "" if view.why or view.instruction == clean.instruction else f'told: "{view.instruction}"'
+    parts = [caption(["clean" if view is clean else view.condition, told], side)]
+    for camera in CAMERAS:
+        if camera in view.images:
+            text = camera if view is clean else _change(clean.images.get(camera), view.images[camera])
+            parts += [enlarged(view.images[camera], times), caption([text], side, strong=False)]
+        else:
+            parts += [plain(side, view.why), caption([camera if view is clean else ""], side, strong=False)]
+    return parts
+
+
+def _change(clean: Picture | None, seen: Picture) -> str:
+    if clean is None:
+        return ""
+    difference = image_difference(clean, seen)
+    psnr = difference.psnr
+    return "unchanged" if psnr is None else f"PSNR {psnr:.1f} dB, change {difference.mean_abs:.1f}"
+
+
+def contact_sheet(
+    suite: str, task: int, *, init_state: int = 0, assets: Sequence[Path], size: int = 256
+) -> NDArray[np.uint8]:
+    """Both cameras of a task's initial state, after settling, one row per asset folder under a caption.
+
+    Args:
+        suite: an entry of `suites.SUITES`.
+        task: its index.
+        init_state: index of the published initial state.
+        assets: LIBERO asset folders, drawn from top to bottom; the toy suite needs none.
+        size: side of each picture (px).
+
+    Returns:
+        `uint8[H, 2 * size, 3]`, RGB.
+
+    Raises:
+        EnvError: a scene cannot be built, or there is no such initial state.
+    """
+    folders: Sequence[Path | None] = list(assets) or [None]
+    instruction = tasks(suite)[task].instruction
+    rows = []
+    for folder in folders:
+        pictures = _pictures(suite, task, init_state, folder, size)
+        title = f"{_name(folder)} | {suite} {task} | initial state {init_state}"
+        rows += [caption([title, instruction], size * len(CAMERAS)), beside(pictures)]
+    return stacked(rows)
+
+
+def _pictures(suite: str, task: int, init_state: int, assets: Path | None, size: int) -> list[Picture]:
+    env = make_env(suite, task, size, assets)
+    try:
+        env.reset(Start(init_state, _PROTOCOL.env_seed(init_state), _PROTOCOL.limits[suite].settle_steps))
+        images = env.observe().images
+    finally:
+        env.close()
+    return [images[camera] for camera in CAMERAS]
+
+
+def _name(assets: Path | None) -> str:
+    if assets is None:
+        return "toy"
+    return "bundled scenes" if is_bundled(assets) else f"official scenes ({assets.name})"

@@ -1,0 +1,1 @@
+"""Reads and checks a checkpoint folder before lerobot loads it."""

@@ -1,0 +1,118 @@
+"""LoRA adapters: a checkpoint whose weights are a small change to those of another one, its base.
+
+Non-obvious behaviour:
+- lerobot saves an adapter through peft, which writes where the base was in `base_model_name_or_path`. It is looked for
+  there, or in `base/` inside the adapter's folder. It is never downloaded.
+- The change is added to the base's weights once, at load. What runs is then a policy of the usual class.
+- peft imports modules and reads caches that an adapter's configuration names. It is given a configuration with the
+  known numbers only, and an adapter that asks for anything else is refused.
+"""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simeval.core.errors import ConfigError
+from simeval.policies.checkpoint.files import ADAPTER, ADAPTER_WEIGHTS, check_files, check_tensors, read_json
+
+_TAKEN = frozenset(
+    {
+        *("r", "lora_alpha", "lora_dropout", "bias", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern"),
+        *("target_modules", "exclude_modules", "target_parameters", "layers_to_transform", "layers_pattern"),
+        *("modules_to_save", "fan_in_fan_out"),
+    }
+)
+"""Fields of peft's `LoraConfig` that say where the change goes and how large it is."""
+_WITHOUT_EFFECT = frozenset(
+    {
+        *("auto_mapping", "base_model_name_or_path", "inference_mode", "megatron_core", "peft_type", "peft_version"),
+        *("qalora_group_size", "revision", "task_type", "loftq_config"),
+    }
+)
+"""Fields that describe the training, or do nothing without another one."""
+_PLAIN_STARTS = (None, True, False, "gaussian")
+"""Values of `init_lora_weights` that leave the base's weights as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter and where its base is.
+
+    Attributes:
+        base: the base's folder.
+        values: arguments of peft's `LoraConfig`.
+    """
+
+    base: Path
+    values: Mapping[str, Any]
+
+
+def read_adapter(folder: Path, config: Mapping[str, Any], name: str) -> Adapter | None:
+    """The adapter in a checkpoint's folder; `None` if it has weights of its own.
+
+    Args:
+        folder: of the checkpoint.
+        config: its policy's configuration.
+        name: of the checkpoint.
+
+    Raises:
+        ConfigError: its base is not here, it is no LoRA adapter, or peft is not installed.
+    """
+    if not (folder / ADAPTER).is_file():
+        if config.get("use_peft"):
+            raise ConfigError(
+                f"policy '{name}': config.json says that it is an adapter (use_peft), but it has no {ADAPTER}; "
+                "if it is merged, set use_peft to false"
+            )
+        return None
+    values = read_json(folder / ADAPTER, name)
+    base_name = values.get("base_model_name_or_path")
+    what = f"policy '{name}' is a {str(values.get('peft_type'))[:20]} adapter of {str(base_name)[:200]!r}"
+    if values.get("peft_type") != "LORA":
+        raise ConfigError(f"{what}; only LORA adapters are loaded: merge the two (merge_and_unload) and save that")
+    base = _base(folder, base_name)
+    if base is None:
+        raise ConfigError(
+            f"{what}, which is no folder here; copy the base to {folder}/base, "
+            "or merge the two (peft's merge_and_unload) and save that"
+        )
+    asked = sorted(key for key, value in values.items() if value and key not in _TAKEN | _WITHOUT_EFFECT)
+    if values.get("init_lora_weights") in _PLAIN_STARTS and "init_lora_weights" in asked:
+        asked.remove("init_lora_weights")
+    if asked:
+        raise ConfigError(f"{what}, which also asks for {', '.join(asked)}; merge the two and save that")
+    check_files(base, f"{name}, base")
+    check_tensors(base / "model.safetensors", f"{name}, base")
+    check_tensors(folder / ADAPTER_WEIGHTS, name)
+    if importlib.util.find_spec("peft") is None:
+        raise ConfigError(f"{what}; peft is not installed: pip install 'simeval[peft]', or merge the two and save that")
+    return Adapter(base, {key: values[key] for key in sorted(_TAKEN & values.keys())})
+
+
+def merged(model: Any, adapter: Adapter, folder: Path) -> Any:
+    """The base's model with the adapter's change added to its weights.
+
+    Raises:
+        ValueError: the adapter's tensors are not those that the base has a place for.
+    """
+    from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+    from safetensors import safe_open
+
+    config = LoraConfig(**adapter.values, inference_mode=True)
+    wrapped = PeftModel.from_pretrained(model, str(folder), config=config, torch_device="cpu")
+    with safe_open(folder / ADAPTER_WEIGHTS, framework="numpy") as file:
+        saved = set(file.keys())
+    placed = set(get_peft_model_state_dict(wrapped))
+    if saved != placed:
+        odd = sorted(saved ^ placed)
+        raise ValueError(f"{len(odd)} tensors of the adapter do not fit its base ({', '.join(odd[:3])})")
+    return wrapped.merge_and_unload()
+
+
+def _base(folder: Path, saved: Any) -> Path | None:
+    places = [folder / "base"]
+    if isinstance(saved, str) and Path(saved).is_absolute():
+        places.append(Path(saved))
+    return next((place.resolve() for place in places if (place / "model.safetensors").is_file()), None)

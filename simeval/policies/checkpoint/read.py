@@ -1,0 +1,345 @@
+"""What a lerobot checkpoint says about itself, read without torch, so that an impossible request fails at once.
+
+Non-obvious behaviour:
+- A hub checkpoint is downloaded once, as a folder; from then on it is a local folder like any other.
+- Old checkpoints keep their normalisation inside the weights and have no saved processors: they are refused, since
+  lerobot would build processors without statistics.
+- A checkpoint is data. What it names is checked by `checkpoint_files` and `checkpoint_steps` before lerobot sees it,
+  what it scales with by `checkpoint_stats`.
+- A folder that carries the files of its vision-language model in `vlm/` uses these, whatever path was saved: the saved
+  path is the place where the checkpoint was built, and the folder may have been moved.
+- The saved rename map goes from names of the training data to names of the policy. Pictures are handed over under the
+  former, so that the saved preprocessor renames them itself.
+"""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from envs.base import ACTION_SIZE, STATE_SIZE
+from simeval.core.errors import ConfigError
+from simeval.policies import bundled
+from simeval.policies.checkpoint.adapter import Adapter, read_adapter
+from simeval.policies.checkpoint.cameras import match_cameras
+from simeval.policies.checkpoint.files import (
+    FILES,
+    check_complete,
+    check_files,
+    check_tensors,
+    inside,
+    printable,
+    read_json,
+)
+from simeval.policies.checkpoint.statistics import Scale, Wanted, read_scale
+from simeval.policies.checkpoint.steps import Step, check_models, read_steps
+
+STATE_KEY = "observation.state"
+ACTION_KEY = "action"
+
+_CONFIG, _WEIGHTS, _BEFORE, _AFTER = FILES
+_HASHED = frozenset({".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken"})
+_FEATURES = frozenset({"features", "rename_map", "stats"})
+"""Arguments of steps that hold names of features, not of models."""
+_LARGEST = 4096
+"""Side of an image (px) beyond which a saved shape is taken for a mistake."""
+_STATEFUL = frozenset({"lingbot_va", "tdmpc", "vqbet"})
+"""Types whose chunk depends on earlier calls. Source: their `predict_action_chunk` in lerobot 0.6.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that fits what the suites offer.
+
+    Attributes:
+        name: hub id or folder name.
+        folder: where its files are.
+        type: lerobot's name of the policy class.
+        n_action_steps: actions of a chunk that are executed.
+        chunk_size: actions of a chunk; `None` where the type calls it otherwise.
+        cameras: for each of our cameras that it looks at, the observation key to hand the picture over under.
+        unfed: observation keys of images that it declares and nobody hands over; see `Cameras`.
+        picture_size: height and width (px) of the pictures it was trained on.
+        state_key: the observation key to hand the state over under.
+        vlm: the language model's files that the folder carries (tokenizer, configuration), if it does.
+        vlm_name: the saved name of the language model, usually a hub id.
+        before: the steps of the saved preprocessor.
+        after: those of the saved postprocessor.
+        scales: how the preprocessor scales each input that the policy takes, where it does.
+        action_scale: how the postprocessor scales the actions, if it does.
+        adapter: what its weights are a change to, if they are.
+        models: hub ids whose tokenizer, configuration or backbone is read from the hub client's cache.
+    """
+
+    name: str
+    folder: Path
+    type: str
+    n_action_steps: int
+    chunk_size: int | None
+    cameras: Mapping[str, str]
+    unfed: tuple[str, ...]
+    picture_size: tuple[int, int]
+    state_key: str
+    vlm: Path | None
+    vlm_name: str | None
+    before: tuple[Step, ...]
+    after: tuple[Step, ...]
+    scales: tuple[Scale, ...]
+    action_scale: Scale | None
+    adapter: Adapter | None
+    models: tuple[str, ...]
+
+
+def read(checkpoint: str, *, n_action_steps: int | None = None) -> Checkpoint:
+    """Find a checkpoint and check that it can be evaluated.
+
+    Args:
+        checkpoint: a folder that lerobot saved, or a hub id such as `HuggingFaceVLA/smolvla_libero`.
+        n_action_steps: replaces the saved number.
+
+    Raises:
+        ConfigError: it cannot be found or read, or it does not fit the suites; one line.
+    """
+    folder, name = _locate(checkpoint)
+    return read_folder(folder, name, n_action_steps=n_action_steps)
+
+
+def read_folder(folder: Path, name: str, *, n_action_steps: int | None = None) -> Checkpoint:
+    """Check the checkpoint in a folder; see `read`.
+
+    Args:
+        folder: resolved.
+        name: of the checkpoint, for messages and tables.
+        n_action_steps: replaces the saved number.
+
+    Raises:
+        ConfigError: it cannot be read, or it does not fit the suites; one line.
+    """
+    try:
+        check_complete(folder, name)
+        check_files(folder, name)
+        return _checked(folder, name, n_action_steps)
+    except ConfigError as error:
+        raise ConfigError(printable(str(error))) from None
+    except OSError as error:
+        raise ConfigError(f"policy '{name}': its files cannot be read: {one_line(error)}") from error
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            printable(f"policy '{name}': its JSON files are not laid out as lerobot writes them: {error!r}")
+        ) from error
+
+
+def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
+    config = read_json(folder / _CONFIG, name)
+    if not isinstance(config.get("type"), str):
+        raise ConfigError(f"policy '{name}': config.json does not say which type of policy it is")
+    before, after = (read_steps(read_json(folder / file, name), file, folder, name) for file in (_BEFORE, _AFTER))
+    adapter = read_adapter(folder, config, name)
+    homes = (folder, adapter.base) if adapter else (folder,)
+    vlm = next((found for home in homes if (found := _carried_vlm(home, config.get("vlm_model_name")))), None)
+    models = _hub_models(config, (before, after), folder, name=name, carried=vlm is not None)
+    if adapter is None:
+        check_tensors(folder / _WEIGHTS, name)
+    _refuse_unsupported(config, name)
+    sources = _rename_sources(before)
+    features: Mapping[str, Any] = config.get("input_features") or {}
+    _check_sizes(features, config.get("output_features") or {}, name)
+    pictures = {key: feature for key, feature in features.items() if feature["type"] == "VISUAL"}
+    shapes = [feature["shape"] for feature in pictures.values()]
+    chunk_size = config.get("chunk_size")
+    steps = n_action_steps if n_action_steps is not None else config.get("n_action_steps", chunk_size or 1)
+    if not isinstance(steps, int) or steps < 1 or (chunk_size is not None and steps > chunk_size):
+        upper = chunk_size if chunk_size is not None else "its chunk size"
+        raise ConfigError(f"policy '{name}': n_action_steps is {steps}, it must be in 1..{upper}")
+    cameras = match_cameras(pictures, sources, config, name)
+    scales, action_scale = _read_scales(config, cameras.keys, (before, after), folder, name=name)
+    return Checkpoint(
+        name=name,
+        folder=folder,
+        type=config["type"],
+        n_action_steps=steps,
+        chunk_size=chunk_size,
+        cameras=cameras.keys,
+        unfed=cameras.unfed,
+        picture_size=(shapes[0][1], shapes[0][2]) if shapes else (256, 256),
+        state_key=sources.get(STATE_KEY, STATE_KEY),
+        vlm=vlm,
+        vlm_name=config.get("vlm_model_name"),
+        before=before,
+        after=after,
+        scales=scales,
+        action_scale=action_scale,
+        adapter=adapter,
+        models=models,
+    )
+
+
+def _hub_models(
+    config: Mapping[str, Any],
+    pipelines: tuple[tuple[Step, ...], tuple[Step, ...]],
+    folder: Path,
+    *,
+    name: str,
+    carried: bool,
+) -> tuple[str, ...]:
+    """The models of the hub that are read at load, all of them lerobot's policies' own; see `check_models`."""
+    found = check_models(config, _CONFIG, folder, name=name, replaced=("vlm_model_name",) if carried else ())
+    for file, steps in zip((_BEFORE, _AFTER), pipelines, strict=True):
+        for step in steps:
+            replaced = ("tokenizer_name",) if carried and step.name == "tokenizer_processor" else ()
+            named = {key: value for key, value in step.config.items() if key not in _FEATURES}
+            found |= check_models(named, file, folder, name=name, replaced=replaced)
+    return tuple(sorted(found))
+
+
+def _read_scales(
+    config: Mapping[str, Any],
+    cameras: Mapping[str, str],
+    steps: tuple[tuple[Step, ...], tuple[Step, ...]],
+    folder: Path,
+    *,
+    name: str,
+) -> tuple[tuple[Scale, ...], Scale | None]:
+    """How each input that the policy takes is scaled, and how its actions are.
+
+    Raises:
+        ConfigError: one of them cannot be, see `checkpoint_stats.read_scale`.
+    """
+    modes: Mapping[str, str] = config.get("normalization_mapping") or {}
+    renamed = {old: new for new, old in _rename_sources(steps[0]).items()}
+    values = [(renamed.get(key, key), key, "VISUAL") for key in cameras.values()]
+    if STATE_KEY in (config.get("input_features") or {}):
+        values.append((STATE_KEY, _rename_sources(steps[0]).get(STATE_KEY, STATE_KEY), "STATE"))
+    default = "IDENTITY" if modes else None
+    wanted = [Wanted(key, source, kind, modes.get(kind, default)) for key, source, kind in values]
+    scales = [read_scale(value, steps[0], _BEFORE, folder, name=name) for value in wanted]
+    action = Wanted(ACTION_KEY, ACTION_KEY, "ACTION", modes.get("ACTION", default))
+    return tuple(scale for scale in scales if scale), read_scale(action, steps[1], _AFTER, folder, name=name)
+
+
+def sha256(folder: Path) -> str:
+    """Digest of everything in a checkpoint folder that its outputs depend on; independent of where the folder is."""
+    total = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        inside = file.relative_to(folder)
+        # Hidden folders hold the hub client's bookkeeping, with time stamps.
+        if file.suffix not in _HASHED or not file.is_file() or any(part.startswith(".") for part in inside.parts):
+            continue
+        with file.open("rb") as stream:
+            total.update(f"{inside.as_posix()}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+@contextlib.contextmanager
+def hub_or_cache() -> Iterator[None]:
+    """Use only the hub client's cache if the hub cannot be reached: left alone, it retries every file for 20 s."""
+    import httpx
+    from huggingface_hub import constants, get_session
+
+    before = constants.HF_HUB_OFFLINE
+    try:
+        get_session().head(constants.ENDPOINT, timeout=5)
+    except (httpx.HTTPError, OSError):
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an error as one line of at most 300 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:299]}…"
+
+
+def _locate(checkpoint: str) -> tuple[Path, str]:
+    """Folder and name of a checkpoint; downloads a hub checkpoint.
+
+    Raises:
+        ConfigError: no such folder, or the hub does not have it or cannot be reached.
+    """
+    if checkpoint in bundled.POLICIES:
+        return bundled.POLICIES[checkpoint].folder, checkpoint
+    folder = Path(checkpoint).expanduser()
+    if checkpoint and folder.is_dir():
+        return folder.resolve(), _name(folder.resolve())
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", checkpoint):
+        raise ConfigError(f"policy '{checkpoint}': no such folder (a hub id would be NAME/NAME)")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        patterns = [f"*{suffix}" for suffix in _HASHED]
+        return Path(snapshot_download(checkpoint, allow_patterns=patterns, etag_timeout=5)), checkpoint
+    except LocalEntryNotFoundError as error:
+        raise ConfigError(
+            f"policy '{checkpoint}': no such folder here, and the Hugging Face hub cannot be reached; "
+            "pass the folder of a downloaded checkpoint"
+        ) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise ConfigError(f"policy '{checkpoint}': no such folder, and not on the hub: {one_line(error)}") from error
+
+
+def _name(folder: Path) -> str:
+    # lerobot's training writes RUN/checkpoints/STEP/pretrained_model: the last part says nothing.
+    if folder.name == "pretrained_model" and folder.parent.parent.name == "checkpoints":
+        return f"{folder.parents[2].name}/{folder.parent.name}"
+    return folder.name
+
+
+def _refuse_unsupported(config: Mapping[str, Any], name: str) -> None:
+    kind, history = config["type"], config.get("n_obs_steps", 1)
+    if kind in _STATEFUL:
+        raise ConfigError(f"policy '{name}' is not supported: '{kind}' carries state from call to call")
+    if history > 1:
+        raise ConfigError(f"policy '{name}' is not supported: it wants a history of {history} observations")
+    if config.get("temporal_ensemble_coeff") is not None:
+        raise ConfigError(
+            f"policy '{name}' is not supported: it averages each action over earlier chunks (temporal_ensemble_coeff "
+            f"{config['temporal_ensemble_coeff']}), so it carries state from call to call; with null there it executes "
+            "chunks, and is another policy"
+        )
+    if (config.get("rtc_config") or {}).get("enabled"):
+        raise ConfigError(
+            f"policy '{name}' is not supported: real-time chunking carries the rest of each chunk to the next call; "
+            "set rtc_config to null in config.json to execute chunks"
+        )
+
+
+def _rename_sources(before: tuple[Step, ...]) -> dict[str, str]:
+    """Name of the policy -> name of the training data, from the saved rename map."""
+    sources: dict[str, str] = {}
+    for step in before:
+        if step.name == "rename_observations_processor":
+            sources |= {new: old for old, new in step.config.get("rename_map", {}).items()}
+    return sources
+
+
+def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: str) -> None:
+    wanted = {
+        "state": (inputs.get(STATE_KEY, {"shape": [STATE_SIZE]})["shape"], STATE_SIZE),
+        "action": (outputs.get(ACTION_KEY, {"shape": []})["shape"], ACTION_SIZE),
+    }
+    for what, (shape, size) in wanted.items():
+        if list(shape) != [size]:
+            text = "x".join(map(str, shape)) or "none"
+            raise ConfigError(f"policy '{name}' does not fit: its {what} has size {text}, the suites' has {size}")
+    for key, feature in inputs.items():
+        shape = feature["shape"]
+        image = len(shape) == 3 and shape[0] == 3 and all(1 <= side <= _LARGEST for side in shape[1:])
+        if feature["type"] == "VISUAL" and not image:
+            text = "x".join(map(str, shape))
+            raise ConfigError(f"policy '{name}' does not fit: {key} has shape {text}, the suites' images are 3xHxW")
+    others = [key for key, feature in inputs.items() if feature["type"] != "VISUAL" and key != STATE_KEY]
+    if others:
+        raise ConfigError(f"policy '{name}' does not fit: it wants {', '.join(others)}, which no suite offers")
+
+
+def _carried_vlm(folder: Path, saved: str | None) -> Path | None:
+    """The folder inside the checkpoint's that its language model's files are in: as saved, or `vlm`."""
+    found = (inside(folder, place) for place in (saved, "vlm") if place)
+    return next((place for place in found if place is not None and place.is_dir()), None)

@@ -1,0 +1,222 @@
+"""The statistics that a checkpoint scales its inputs and actions with: that they are there, and mean something.
+
+Non-obvious behaviour:
+- lerobot hands a value on as it is, silently, if its normalizer has no statistics under the value's name.
+- A normalizer's mode is what its own step says. The configuration says it a second time; the two must agree.
+- Statistics in the step's JSON take precedence over its file.
+- `std + eps` divides, but `std` multiplies. Source: `lerobot.processor.normalize_processor`, lerobot 0.6.1.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simeval.core.errors import ConfigError, first_line
+from simeval.policies.checkpoint.steps import Step
+
+NEEDS: Mapping[str, tuple[str, str]] = {
+    "MEAN_STD": ("mean", "std"),
+    "MIN_MAX": ("min", "max"),
+    "QUANTILES": ("q01", "q99"),
+    "QUANTILE10": ("q10", "q90"),
+}
+NORMALIZERS = ("normalizer_processor", "molmoact2_masked_normalizer")
+UNNORMALIZERS = ("unnormalizer_processor", "molmoact2_masked_unnormalizer")
+
+FAR = 10.0
+"""Training deviations (or half-ranges) from the middle of the training data that nothing of the same kind reaches."""
+
+_SHOWN = 4
+"""Names of statistics that a message lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How one value is scaled.
+
+    Attributes:
+        key: the value's name where it is scaled.
+        source: the name that it is handed over under.
+        mode: one of `NEEDS`.
+        low: mean, minimum or lower quantile; `float64[n]`, for images `float64[3, 1, 1]`.
+        high: deviation, maximum or upper quantile; the same shape.
+        eps: stands in for a width of 0.
+    """
+
+    key: str
+    source: str
+    mode: str
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    eps: float
+
+    @property
+    def width(self) -> NDArray[np.float64]:
+        """What a value's distance from `low` is divided by, before anything stands in for 0."""
+        return self.high if self.mode == "MEAN_STD" else self.high - self.low
+
+    def scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the network should see of values in the environment's units."""
+        distance: NDArray[np.float64] = values - self.low
+        return distance / (self.high + self.eps) if self.mode == "MEAN_STD" else 2 * distance / self._divisor - 1
+
+    def unscaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values in the environment's units from what the network gives."""
+        distance: NDArray[np.float64] = (
+            values * self.high if self.mode == "MEAN_STD" else (values + 1) / 2 * self._divisor
+        )
+        return distance + self.low
+
+    @property
+    def middle(self) -> NDArray[np.float64]:
+        """Mean, or the middle of the range, of what the scale was made from."""
+        return self.low if self.mode == "MEAN_STD" else (self.low + self.high) / 2
+
+    @property
+    def spread(self) -> NDArray[np.float64]:
+        """Standard deviation, or half the range, of what the scale was made from."""
+        return self.high if self.mode == "MEAN_STD" else self.width / 2
+
+    def limits(self) -> tuple[tuple[float, float], ...]:
+        """For each number the lowest and the highest value of the same kind; all values where it never moved."""
+        reach = np.where(self.spread > 0, FAR * self.spread, np.inf)
+        return tuple(
+            (float(low), float(high)) for low, high in zip(self.middle - reach, self.middle + reach, strict=True)
+        )
+
+    @property
+    def _divisor(self) -> NDArray[np.float64]:
+        return np.where(self.width == 0, self.eps, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A value that is scaled or not.
+
+    Attributes:
+        key: its name.
+        source: the name that it is handed over under.
+        kind: `VISUAL`, `STATE` or `ACTION`.
+        mode: how the configuration says that it is scaled; `None` if it says nothing.
+    """
+
+    key: str
+    source: str
+    kind: str
+    mode: str | None
+
+
+def read_scale(wanted: Wanted, steps: Sequence[Step], file: str, folder: Path, *, name: str) -> Scale | None:
+    """How a pipeline scales a value; `None` if it does not and need not.
+
+    Args:
+        wanted: the value.
+        steps: of the pipeline.
+        file: that the pipeline is saved in.
+        folder: of the checkpoint.
+        name: of the checkpoint.
+
+    Raises:
+        ConfigError: it should, but has no step, file or statistics for it, or none that can be used.
+    """
+    kinds, others = (UNNORMALIZERS, NORMALIZERS) if wanted.kind == "ACTION" else (NORMALIZERS, UNNORMALIZERS)
+    if any(step.name in others for step in steps):
+        raise ConfigError(f"policy '{name}': {file} has a step {others[0]}, which scales the wrong way there")
+    found = [step for step in steps if step.name in kinds]
+    if not found:
+        if wanted.mode in (None, "IDENTITY"):
+            return None
+        raise ConfigError(
+            f"policy '{name}': {wanted.key} is to be scaled by {wanted.mode}, but {file} has no step {kinds[0]}; "
+            "save the policy again with its processors"
+        )
+    if len(found) > 1:
+        raise ConfigError(f"policy '{name}': {file} has {len(found)} steps {kinds[0]}, which would scale twice")
+    (step,) = found
+    mode = _mode(step, wanted, file, name)
+    if mode == "IDENTITY":
+        return None
+    where = f"{file}: {step.name}"
+    keys = step.config.get("normalize_observation_keys")
+    if wanted.key not in (step.config.get("features") or {}) or (
+        keys is not None and wanted.kind != "ACTION" and wanted.key not in keys
+    ):
+        raise ConfigError(
+            f"policy '{name}': no statistics are used for {wanted.key}, which {mode} should scale: "
+            f"{where} does not list it"
+        )
+    return _scale(wanted, mode, step, where, folder, name=name)
+
+
+def _mode(step: Step, wanted: Wanted, file: str, name: str) -> str:
+    mode = step.config.get("norm_map", {}).get(wanted.kind, "IDENTITY")
+    if mode != "IDENTITY" and mode not in NEEDS:
+        raise ConfigError(f"policy '{name}': {file} scales {wanted.kind} by {str(mode)[:40]!r}, which lerobot cannot")
+    if wanted.mode is not None and mode != wanted.mode:
+        raise ConfigError(
+            f"policy '{name}': config.json has {wanted.kind} scaled by {wanted.mode}, {file} by {mode}; "
+            "make the two agree"
+        )
+    return str(mode)
+
+
+def _scale(wanted: Wanted, mode: str, step: Step, where: str, folder: Path, *, name: str) -> Scale:
+    statistics, source = _statistics(step, where, folder, name)
+    needed = [f"{wanted.key}.{kind}" for kind in NEEDS[mode]]
+    missing = [key for key in needed if key not in statistics]
+    if missing:
+        others = sorted(statistics, key=lambda key: (wanted.key not in key, key))
+        has = f"{', '.join(others[:_SHOWN])}{', ...' if len(others) > _SHOWN else ''}" if others else "nothing"
+        raise ConfigError(
+            f"policy '{name}': no {' and '.join(NEEDS[mode])} of {wanted.key}, which {mode} scales with, "
+            f"in {source}; it has {has}"
+        )
+    shape = tuple(step.config["features"][wanted.key]["shape"])
+    low, high = (_values(statistics[key], key, shape, source, name=name) for key in needed)
+    scale = Scale(wanted.key, wanted.source, mode, low, high, float(step.config.get("eps", 1e-8)))
+    if (scale.width < 0).any():
+        at = int(np.argmax(scale.width.ravel() < 0)) + 1
+        what = "a negative std" if mode == "MEAN_STD" else f"{NEEDS[mode][0]} above {NEEDS[mode][1]}"
+        raise ConfigError(f"policy '{name}': {wanted.key} has {what} at number {at} in {source}")
+    return scale
+
+
+def _statistics(step: Step, where: str, folder: Path, name: str) -> tuple[Mapping[str, Any], str]:
+    """Statistics by `value.kind`, and where they are."""
+    in_json = step.config.get("stats")
+    if in_json:
+        return {f"{key}.{kind}": numbers for key, of in in_json.items() for kind, numbers in of.items()}, where
+    if step.state_file is None:
+        raise ConfigError(f"policy '{name}': {where} names no file with statistics (state_file)")
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(folder / step.state_file), step.state_file
+    except (SafetensorError, OSError, TypeError, KeyError) as error:
+        raise ConfigError(
+            f"policy '{name}': the statistics in {step.state_file} cannot be read ({first_line(error)}); "
+            "download or save it again"
+        ) from None
+
+
+def _values(numbers: Any, key: str, shape: tuple[int, ...], source: str, *, name: str) -> NDArray[np.float64]:
+    try:
+        values = np.asarray(numbers, np.float64)
+    except (TypeError, ValueError):
+        raise ConfigError(f"policy '{name}': {key} in {source} is no list of numbers") from None
+    image = len(shape) == 3
+    allowed = [(shape[0],), (shape[0], 1, 1), shape] if image else [shape]
+    if values.shape not in allowed:
+        found = "x".join(map(str, values.shape)) or "1 number"
+        raise ConfigError(
+            f"policy '{name}': {key} in {source} has size {found}, the value has {'x'.join(map(str, shape))}"
+        )
+    if not np.isfinite(values).all():
+        at = int(np.argmin(np.isfinite(values).ravel())) + 1
+        raise ConfigError(f"policy '{name}': {key} in {source} is not finite at number {at}: {values.ravel()[at - 1]}")
+    return values.reshape(-1, 1, 1) if image and values.ndim == 1 else values

@@ -1,0 +1,106 @@
+"""The chapter that compares two runs."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from simeval.analysis.compare import Comparison, SuiteChange
+from simeval.report.blocks import Block, Chapter, Desk, Items, Table, Text, columns
+from simeval.report.figures.forest import Mark, Panel, Row, paint_forest
+from simeval.report.figures.style import INK, Look
+from simeval.report.format import NOTHING, decimal, p_value, with_interval
+from simeval.report.text import number, spanned
+from simeval.stats.change import Gain
+
+PLAIN = Look(INK, "o")
+
+
+def comparison_chapter(comparison: Comparison, desk: Desk) -> Chapter:
+    """Success, robustness and drift, before and after."""
+    blocks: list[Block] = [
+        Text(f"A, before: {comparison.a}. B, after: {comparison.b}. Gains are positive where B is better."),
+        Text(comparison.assets, "note"),
+    ]
+    if comparison.notes:
+        blocks.append(Items(comparison.notes))
+    for part in comparison.suites:
+        blocks += _suite(part, desk.named("compare", part.suite))
+    if not comparison.suites:
+        blocks.append(Text("The two runs have no suite in common.", "note"))
+    return Chapter("Before and after", tuple(blocks), level=2, anchor="compare")
+
+
+def _suite(part: SuiteChange, desk: Desk) -> Iterator[Block]:
+    overall = part.change.overall
+    if overall.gain is None:
+        yield Text(f"{part.suite}: nothing can be compared ({overall.reason}).", "note")
+    else:
+        yield Text(
+            f"{part.suite}: over all perturbed conditions B loses {decimal(overall.gain)} points less than A "
+            f"{_limits(overall)}, p {p_value(overall.p)}: {overall.direction}.",
+            "verdict",
+        )
+    success, robustness = part.change.success, {row.condition: row for row in part.change.robustness}
+    csv = desk.numbers("success", success), desk.numbers("robustness", part.change.robustness)
+    if any(row.gain is not None for row in success):
+        rows = [Row(row.condition, (_mark(row), _mark(robustness.get(row.condition)))) for row in success]
+        panels = [Panel("gain in success, points", 0.0), Panel("gain in robustness, points", 0.0)]
+        caption = (
+            "B minus A in success, and A's drop minus B's, with 95 % intervals. Filled: the interval excludes 0 and "
+            "the Holm-adjusted p is below .05."
+        )
+        yield desk.figure(
+            "gains", f"Gains of B over A on {part.suite}", partial(paint_forest, rows, panels), caption, csv
+        )
+    heads: tuple[str, ...] = (
+        "condition",
+        "episodes",
+        "A %",
+        "B %",
+        "only A / only B",
+        "gain, points [95 % CI]",
+        "p (Holm)",
+        "says",
+        "note",
+    )
+    table = tuple(_row(row, f"{_count(row.only_a)} / {_count(row.only_b)}") for row in success)
+    yield Table(f"Success on {part.suite}", columns(*heads, words=["says", "note"]), table, csv[0])
+    heads = ("condition", "pairs", "drop A", "drop B", "gain, points [95 % CI]", "p (Holm)", "says", "note")
+    table = tuple(_row(row) for row in part.change.robustness)
+    note = "Robustness is the difference of the drops: a policy that got better everywhere is not thereby more robust."
+    yield Table(f"Robustness on {part.suite}", columns(*heads, words=["says", "note"]), table, csv[1], note)
+    yield from _drift(part.suite, part.drift, desk)
+
+
+def _drift(suite: str, gains: Sequence[Gain], desk: Desk) -> Iterator[Block]:
+    if not gains:
+        yield Text(f"{suite}: drift before and after needs an audit of both runs.", "note")
+        return
+    rows = tuple(
+        (
+            *(row.condition, str(row.n), number(row.a, 3), number(row.b, 3)),
+            *(spanned(row.gain, row.interval, 3), row.direction, row.reason),
+        )
+        for row in gains
+    )
+    heads = ("condition", "frames", "drift A", "drift B", "less drift [95 % CI]", "says", "note")
+    yield Table(f"Drift on {suite}", columns(*heads, words=["says", "note"]), rows, desk.numbers("drift", gains))
+
+
+def _row(row: Gain, *more: str) -> tuple[str, ...]:
+    gain = with_interval(row.gain, row.interval) if row.interval else decimal(row.gain)
+    start = (row.condition, str(row.n), decimal(row.a), decimal(row.b), *more)
+    return (*start, gain, p_value(row.p_holm), row.direction, row.reason)
+
+
+def _mark(row: Gain | None) -> Mark:
+    if row is None:
+        return Mark(None, None, PLAIN)
+    return Mark(row.gain, row.interval, PLAIN, filled=row.direction != "no difference shown")
+
+
+def _limits(row: Gain) -> str:
+    return "(no interval)" if row.interval is None else f"({decimal(row.interval.low)} to {decimal(row.interval.high)})"
+
+
+def _count(number_: int | None) -> str:
+    return NOTHING if number_ is None else str(number_)

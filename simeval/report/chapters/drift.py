@@ -1,0 +1,276 @@
+"""The chapters about drift against drop, of one policy on one suite."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from simeval.report.blocks import Block, Chapter, Desk, Items, Table, Text, columns
+from simeval.report.chapters.prediction import prediction_chapter
+from simeval.report.data import StudyResult
+from simeval.report.figures.drift import paint_scatter, paint_tasks
+from simeval.report.figures.forest import Mark, Panel, Row, paint_forest
+from simeval.report.figures.style import INK, Look
+from simeval.report.format import NOTHING, decimal, p_value, with_interval
+from simeval.report.text import box_lines, gaps, level_row, number, span, spanned, verdict_sentence
+from simeval.stats.correlation import Correlation
+from simeval.stats.study import Point
+from simeval.stats.verdict import SATURATED, USEFUL, USELESS
+
+PLAIN = Look(INK, "o")
+LEVELS = {"spearman": "Spearman ρ (primary)", "kendall": "Kendall τ-b", "pearson": "Pearson r", "mmrv": "MMRV, points"}
+
+
+def drift_chapters(result: StudyResult, looks: Mapping[str, Look], desk: Desk) -> Iterator[Chapter]:
+    """Everything about one study."""
+    found = result.correlation
+    used = tuple(point for point in found.points if not point.excluded)
+    here = desk.named(result.suite)
+    blocks = (*_drift(result, used, looks, here), *_levels(found, here), *_within(result, used, looks, here))
+    yield Chapter(f"Drift against drop on {result.suite}", blocks)
+    yield Chapter("Per episode", tuple(_episodes(found, here)))
+    yield Chapter("Rival predictors", tuple(_rivals(found, here)))
+    yield prediction_chapter(found, used, looks, here)
+    yield Chapter("Conditions outside the correlation", (*_changed(found, here), *_left_out(found, here)))
+    yield Chapter("Verdict and what to know before believing it", tuple(_verdict(result)))
+
+
+def _drift(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Look], desk: Desk) -> Iterator[Block]:
+    found = result.correlation
+    steps = "unknown" if result.n_action_steps is None else str(result.n_action_steps)
+    yield Text(
+        f"Drift is {found.predictor}, on {result.frames}; unit: {result.sigma}; executed steps per chunk: {steps}."
+    )
+    csv = desk.numbers("points", found.points), desk.numbers("monotone", _steps(found))
+    hollow = _drawable(point for point in found.points if point.excluded and point.validity == "kept")
+    if _drawable(used) or hollow:
+        caption = (
+            "Mean drift and paired drop of every condition whose meaning is kept, with 95 % intervals both ways "
+            "(bootstrap "
+            "over clusters; Bonett and Price). Colour and marker: family; text: strength."
+        )
+        if hollow:
+            caption += " Hollow: not counted (identity values, missing pairs)."
+        alt = f"Drift against drop on {result.suite}. {' '.join(box_lines(found))}"
+        paint = partial(paint_scatter, found, hollow, looks, box_lines(found))
+        yield desk.figure("drift_drop", alt, paint, caption, csv)
+    else:
+        yield Text("No condition has both a drift and a drop, so there is nothing to draw.", "note")
+    heads = (
+        "condition",
+        "family",
+        "pairs",
+        "drift [95 % CI]",
+        "drift / floor",
+        "drop, points [95 % CI]",
+        "drop / clean",
+    )
+    rows = tuple(
+        (
+            *(point.condition, point.family, str(point.pairs)),
+            spanned(point.drift.mean, point.drift.interval, 3),
+            number(point.drift.over_floor, 1),
+            with_interval(point.drop, point.drop_interval),
+            number(point.relative_drop),
+        )
+        for point in used
+    )
+    yield Table("Points of the correlation", columns(*heads, words=["family"]), rows, csv[0], folded=True)
+
+
+def _drawable(points: "Iterator[Point] | tuple[Point, ...]") -> tuple[Point, ...]:
+    return tuple(point for point in points if point.drift.mean is not None and point.drop is not None)
+
+
+def _steps(found: Correlation) -> tuple[dict[str, float], ...]:
+    return tuple(
+        {"drift": place, "success_rate": rate}
+        for place, rate in zip(found.monotone.drift, found.monotone.rate, strict=True)
+    )
+
+
+def _levels(found: Correlation, desk: Desk) -> Iterator[Block]:
+    rows = [level_row(LEVELS[row.association.stat], row) for row in found.between]
+    means = found.between_families
+    rows.append(
+        (
+            "Spearman ρ of the families' means",
+            *(number(means.value), span(means.ci_conditions), NOTHING, p_value(means.p), str(means.k)),
+            NOTHING if means.loo_min is None else f"{number(means.loo_min)} to {number(means.loo_max)}",
+        )
+    )
+    heads = ("statistic", "value", "95 % CI, conditions", "95 % CI, episodes", "p", "K", "one condition left out")
+    note = (
+        "CI over conditions: other perturbations like these, whole families drawn together. CI over episodes: these "
+        "very conditions, episodes drawn anew; it may lie beside the value, for new noise weakens any order. "
+        f"{_ranges(found)} Noise ceiling r_max = {number(found.ceiling.ceiling)}."
+    )
+    csv = desk.numbers("between", found.between)
+    yield Table("Between conditions", columns(*heads), tuple(rows), csv, note)
+    if found.dose:
+        yield _dose(found, desk)
+
+
+def _ranges(found: Correlation) -> str:
+    drift, drop = found.drift_range, found.drop_range
+    if drift is None or drop is None:
+        return "No condition entered."
+    return (
+        f"Ranges seen: drift {number(drift.low, 3)} to {number(drift.high, 3)}, drop {decimal(drop.low)} to "
+        f"{decimal(drop.high)} points."
+    )
+
+
+def _dose(found: Correlation, desk: Desk) -> Table:
+    rows = tuple(
+        (dose.family, str(dose.conditions), *map(number, (dose.severity_drift, dose.severity_drop, dose.drift_drop)))
+        for dose in found.dose
+    )
+    heads = ("family", "strengths", "τ strength, drift", "τ strength, drop", "τ drift, drop")
+    note = "Kendall's τ inside each family of at least three strengths; - where a side does not vary."
+    return Table("Dose response", columns(*heads), rows, desk.numbers("dose", found.dose), note)
+
+
+def _within(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Look], desk: Desk) -> Iterator[Block]:
+    inside = result.correlation.within_task
+    if inside is None:
+        yield Text("Drift was measured on frames that belong to no pair, so nothing is said within tasks.", "note")
+        return
+    if inside.rho is None:
+        yield Text(f"Within tasks: {inside.reason}.", "note")
+    else:
+        share = NOTHING if inside.share_positive is None else f"{100 * inside.share_positive:.0f} %"
+        yield Text(
+            f"Within tasks, after ranking inside each: Spearman ρ = {spanned(inside.rho, inside.ci_conditions)}, "
+            f"p {p_value(inside.p)}; τ is above 0 in {share} of the {inside.tasks_used} tasks in which drift and drop "
+            "vary."
+        )
+    csv = desk.numbers("task_order", inside.tasks), desk.numbers("task_points", result.tasks)
+    if result.tasks and used:
+        families = {point.condition: point.family for point in used}
+        points = [point for point in result.tasks if point.condition in families]
+        paint = partial(paint_tasks, points, inside.tasks, families, looks)
+        caption = "Drift against drop inside each task; ρ is the task's own rank correlation."
+        yield desk.figure("tasks", f"Drift against drop by task on {result.suite}", paint, caption, csv)
+
+
+def _episodes(found: Correlation, desk: Desk) -> Iterator[Block]:
+    yield Text(
+        "Pairs whose unperturbed episode succeeded: does more drift mean a flip to failure? .5 says nothing. To rank "
+        "conditions is not to predict episodes: only the strictest row compares like with like, so only it has a "
+        "p-value."
+    )
+    rows = tuple(
+        (
+            row.stratum,
+            spanned(row.value, row.interval),
+            p_value(row.p),
+            *(str(row.n_flip), str(row.n_keep), str(row.strata), row.reason),
+        )
+        for row in found.aurocs
+    )
+    heads = ("compared", "AUROC [95 % CI]", "p", "flipped", "kept", "strata", "note")
+    csv = desk.numbers("auroc", found.aurocs)
+    yield Table("AUROC of drift for the flip", columns(*heads, words=["note"]), rows, csv)
+    slope = found.flip_slope
+    if slope.slope is None:
+        yield Text(f"Slope of flips: - ({slope.reason}).", "note")
+    else:
+        yield Text(
+            f"logit P(flip) rises by {spanned(slope.slope, slope.interval)} per unit of log(1 + drift), "
+            "errors clustered by initial state."
+        )
+
+
+def _rivals(found: Correlation, desk: Desk) -> Iterator[Block]:
+    csv = desk.numbers("ranking", found.ranking)
+    drawn = [row for row in found.ranking if row.association.value is not None]
+    if len(drawn) > 1:
+        rows = [
+            Row(row.name, (Mark(row.association.value, row.association.ci_conditions, PLAIN, filled=row.primary),))
+            for row in drawn
+        ]
+        panel = Panel("Spearman ρ with the drop, 95 % CI over conditions", 0.0, "", -0.1, 1.0, points=False)
+        caption = (
+            "Predictors of the drop, best first. Filled: the primary one, fixed beforehand; the others are exploratory."
+        )
+        yield desk.figure("rivals", "Predictors ranked", partial(paint_forest, rows, [panel]), caption, (csv,))
+    heads = (
+        "predictor",
+        "role",
+        "ρ [95 % CI]",
+        "p",
+        "p (Holm)",
+        "K",
+        "LOCO skill",
+        "primary minus this [95 % CI]",
+        "note",
+    )
+    rows_of_text = tuple(
+        (
+            *(row.name, "primary" if row.primary else "exploratory"),
+            spanned(row.association.value, row.association.ci_conditions),
+            *(p_value(row.association.p), p_value(row.p_holm), str(row.association.k), number(row.skill)),
+            spanned(row.less_than_primary, row.less_interval),
+            row.association.reason,
+        )
+        for row in found.ranking
+    )
+    yield Table("Predictors", columns(*heads, words=["role", "note"]), rows_of_text, csv)
+    if len(found.ranking) == 1:
+        yield Text(
+            "Only the primary drift was given; an audit with other variants and representations adds rivals.", "note"
+        )
+
+
+def _changed(found: Correlation, desk: Desk) -> Iterator[Block]:
+    if not found.changed:
+        return
+    rows = tuple(
+        (
+            *(row.condition, number(row.drift, 3), number(row.over_floor, 1), number(row.over_kept, 1)),
+            *(decimal(row.drop), NOTHING if row.unmoved is None else "no: unmoved" if row.unmoved else "yes"),
+        )
+        for row in found.changed
+    )
+    heads = ("condition", "drift", "drift / floor", "drift / kept", "drop, points", "action changed")
+    note = (
+        "Here the instruction asks for something else: a good policy drifts, and no drift is the failure. The "
+        "expected sign "
+        "is reversed, so these never enter the correlation. Drift / kept: over the median of the conditions that "
+        "keep the "
+        "meaning."
+    )
+    csv = desk.numbers("changed", found.changed)
+    yield Table("Meaning changed", columns(*heads, words=["action changed"]), rows, csv, note)
+
+
+def _left_out(found: Correlation, desk: Desk) -> Iterator[Block]:
+    points = [point for point in found.points if point.excluded and point.validity != "changed"]
+    if not points:
+        yield Text("Every other condition entered the correlation.")
+        return
+    rows = tuple(
+        (p.condition, p.family, number(p.drift.mean, 3), with_interval(p.drop, p.drop_interval), p.reason)
+        for p in points
+    )
+    heads = columns("condition", "family", "drift", "drop, points [95 % CI]", "reason", words=["family", "reason"])
+    yield Table("Left out, and drift cannot see these", heads, rows, desk.numbers("left_out", points))
+
+
+def _verdict(result: StudyResult) -> Iterator[Block]:
+    found = result.correlation
+    yield Text(verdict_sentence(result.suite, found), "verdict")
+    yield Text(
+        f"Rule, fixed beforehand: useful for ranking if the lower limit of ρ is above {USEFUL} and the leave-one-out "
+        f"skill above 0; not predictive if the upper limit is below {USELESS}; otherwise undecided."
+    )
+    saturated = found.saturation
+    if saturated.saturated <= SATURATED * saturated.cells:  # beyond that a caveat says it
+        yield Text(
+            f"{saturated.saturated} of {saturated.cells} task x condition cells are saturated: all episodes succeeded, "
+            "or none, so they carry no order."
+        )
+    yield Items(found.caveats) if found.caveats else Text("No rule for a caveat fired.")
+    missing = gaps(found)
+    if missing:
+        yield Text("Numbers that the data cannot carry:")
+        yield Items(missing)

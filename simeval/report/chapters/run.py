@@ -1,0 +1,249 @@
+"""The chapters about a run: success, drops, language following, what was left out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from simeval.analysis.by_task import CellDrop
+from simeval.analysis.success import ConditionDrop, ConditionRate
+from simeval.report.blocks import Block, Chapter, Desk, Facts, Items, Table, Text, columns
+from simeval.report.data import Section
+from simeval.report.figures.heat import MAX_LABELLED, MAX_TASKS, paint_heat
+from simeval.report.figures.style import Look
+from simeval.report.figures.success import by_family, paint_severity, paint_success
+from simeval.report.format import (
+    NOTHING,
+    OVER_STATES,
+    decimal,
+    error_notes,
+    p_value,
+    paired_words,
+    verdicts,
+    visible,
+    with_interval,
+)
+from simeval.report.terminal.tables import FOLLOWING, flag_note
+from simeval.stats.study import StudyCondition
+
+SMALL = 20
+"""Pairs per condition below which the page says that they are few."""
+
+Known = Mapping[str, StudyCondition]
+
+
+def provenance(section: Section) -> Iterator[Block]:
+    """What the numbers rest on."""
+    told = any(value == section.assets for _, value in section.provenance)
+    yield Facts(section.provenance if told else (*section.provenance, ("scenes", section.assets)))
+    if section.planned is not None and section.ran < section.planned:
+        missing = section.planned - section.ran
+        yield Text(f"Unfinished: {missing} of {section.planned} episodes have not run.", "note")
+    if section.instructions:
+        rows = tuple((row.suite, str(row.task), row.text or "(empty)") for row in section.instructions)
+        yield Table(
+            "Original instructions", columns("suite", "task", "instruction", words=["instruction"]), rows, folded=True
+        )
+
+
+def success_chapters(section: Section, looks: Mapping[str, Look], desk: Desk) -> Iterator[Chapter]:
+    """Success and drops, one chapter per suite, then the mean of the suites."""
+    known = {condition.name: condition for condition in section.conditions}
+    for suite in section.suites:
+        rates = tuple(row for row in section.analysis.rates if row.suite == suite)
+        drops = tuple(row for row in section.analysis.drops if row.suite == suite)
+        cells = tuple(cell for cell in section.cells if cell.suite == suite)
+        blocks = (
+            *_success(suite, rates, drops, known, looks, desk.named(suite)),
+            *_severity(drops, known, looks, desk.named(suite)),
+            *_heat(cells, desk.named(suite)),
+            *_by_task(section, suite, desk.named(suite)),
+        )
+        yield Chapter(f"Success on {suite}", blocks)
+    if section.analysis.overall:
+        rows = tuple((r.condition, str(r.suites), with_interval(r.rate, r.interval)) for r in section.analysis.overall)
+        csv = desk.numbers("overall", section.analysis.overall)
+        table = Table(
+            "Equal-weight mean of the suites", columns("condition", "suites", "success % [95 % CI]"), rows, csv
+        )
+        yield Chapter("Mean of the suites", (table,))
+    language = tuple(_language(section, desk))
+    if language:
+        yield Chapter("Language following", language)
+
+
+def _success(
+    suite: str,
+    rates: Sequence[ConditionRate],
+    drops: Sequence[ConditionDrop],
+    known: Known,
+    looks: Mapping[str, Look],
+    desk: Desk,
+) -> Iterator[Block]:
+    csv = desk.numbers("success", rates), desk.numbers("drops", drops)
+    few = [row.n for row in rates if row.n < SMALL]
+    if any(row.rate is not None for row in rates):
+        caption = "Success with Wilson's 95 % interval on the effective number of episodes; dashed: the clean rate."
+        if drops:
+            caption += (
+                f" Beside it the paired drop with {_interval_of(drops)}; filled where the verdict is a drop "
+                "(interval above 0 and Holm-adjusted p below .05), hollow elsewhere."
+            )
+        paint = partial(paint_success, rates, drops, known, looks)
+        yield desk.figure("success", f"Success per condition on {suite}", paint, caption, csv)
+    else:
+        yield Text("No episode ran to its end, so there is no success rate.", "note")
+    if few:
+        yield Text(
+            f"Few episodes: {min(few)} in the smallest condition. The intervals are wide because the data are thin.",
+            "note",
+        )
+    heads: tuple[str, ...] = (
+        "condition",
+        "n",
+        "success % [95 % CI]",
+        "across tasks %",
+        "steps to success",
+        "errors",
+        "infeasible",
+    )
+    yield Table("Success", columns(*heads), tuple(map(_rate_row, rates)), csv[0])
+    if drops:
+        heads = (
+            *("condition", "pairs", "clean %", "perturbed %", "drop, points [95 % CI]", "harmed / helped", "p"),
+            *("p (Holm)", "retention %", "verdict", "note"),
+        )
+        rows = tuple(map(_drop_row, drops))
+        heading = columns(*heads, words=["verdict", "note"])
+        yield Table("Drop against none", heading, rows, csv[1], visible(tuple(drops)))
+
+
+def _rate_row(row: ConditionRate) -> tuple[str, ...]:
+    across = row.across_tasks
+    return (
+        row.condition,
+        str(row.n),
+        with_interval(row.rate, row.interval),
+        f"{decimal(across.low)} to {decimal(across.high)}" if across else NOTHING,
+        NOTHING if row.mean_steps is None else f"{row.mean_steps:.0f}",
+        str(row.errors),
+        str(row.infeasible),
+    )
+
+
+def _drop_row(row: ConditionDrop) -> tuple[str, ...]:
+    note = row.note
+    if not note and row.smallest_visible is None and row.drop is not None:
+        note = "too few pairs to show any drop"
+    return (
+        row.condition,
+        str(row.pairs) + (f" ({row.missing} missing)" if row.missing else ""),
+        decimal(row.clean_rate),
+        decimal(row.perturbed_rate),
+        with_interval(row.drop, row.interval),
+        f"{row.harmed} / {row.helped}",
+        p_value(row.p),
+        p_value(row.p_holm),
+        decimal(row.retention),
+        row.verdict or "n/a",
+        note,
+    )
+
+
+def _interval_of(drops: Sequence[ConditionDrop], level: str = "") -> str:
+    method, _ = paired_words(row.interval for row in drops)
+    if method.startswith(OVER_STATES):
+        return f"its{level} interval ({method})"
+    return f"Bonett and Price's{level} interval"
+
+
+def _severity(drops: Sequence[ConditionDrop], known: Known, looks: Mapping[str, Look], desk: Desk) -> Iterator[Block]:
+    families = by_family(drops, known)
+    if not families:
+        return
+    alone = [row.condition for row in drops if not any(row in rows for rows in families.values())]
+    caption = f"Drop against strength, from mild to strong, with {_interval_of(drops, ' 95 %')}"
+    caption += " on pairs." if "Bonett" in caption else ", repeats of a state counted once."
+    if alone:
+        caption += " Conditions of one strength are in the figure above only."
+    csv = desk.numbers("conditions", [known[row.condition] for row in drops if row.condition in known])
+    paint = partial(paint_severity, families, looks)
+    yield desk.figure(
+        "severity", "Drop against strength, one panel per family", paint, caption, (csv, f"{desk.prefix}drops.csv")
+    )
+
+
+def _heat(cells: Sequence[CellDrop], desk: Desk) -> Iterator[Block]:
+    if not cells:
+        return
+    csv = desk.numbers("cells", cells)
+    tasks, smallest = len({cell.task for cell in cells}), min(cell.pairs for cell in cells)
+    caption = f"Drop by task and condition; in the cells harmed / helped pairs (from {smallest} pairs a cell)."
+    if tasks > MAX_LABELLED:
+        caption = "Drop by task and condition; harmed and helped pairs of each cell are in the CSV file."
+    if tasks > MAX_TASKS:
+        yield Text(f"Drops by task and condition: {tasks} tasks, too many to draw; see `{csv}`.", "note")
+        return
+    yield desk.figure("heat", "Drop by task and condition", partial(paint_heat, cells), caption, (csv,))
+
+
+def _by_task(section: Section, suite: str, desk: Desk) -> Iterator[Block]:
+    mine = tuple(row for row in section.analysis.tasks if row.suite == suite)
+    if not mine:
+        return
+    rows = tuple(
+        (str(row.task), row.condition, str(row.n), with_interval(row.rate, row.interval), str(row.errors))
+        for row in mine
+    )
+    heads = columns("task", "condition", "n", "success % [95 % CI]", "errors", words=["condition"])
+    yield Table("Success by task", heads, rows, desk.numbers("tasks", mine), folded=True)
+
+
+def _language(section: Section, desk: Desk) -> Iterator[Block]:
+    found = section.analysis.language
+    if not found:
+        return
+    csv = desk.numbers("language", found)
+    heads: tuple[str, ...] = (
+        "suite",
+        "condition",
+        "n",
+        "followed: instructed goal",
+        "ignored: original goal",
+        "neither",
+        "errors",
+    )
+    rows = tuple(
+        (
+            *(row.suite, row.condition, str(row.n)),
+            *(with_interval(share.rate, share.interval) for share in (row.followed, row.ignored, row.neither)),
+            str(row.errors),
+        )
+        for row in found
+    )
+    yield Table("Goal reached first, % [95 % CI]", columns(*heads, words=["condition"]), rows, csv)
+    measured = [row for row in found if row.index is not None]
+    if not measured:
+        yield Text("No unperturbed twin tracked the other goals, so there is no language-following index.", "note")
+        return
+    heads = ("suite", "condition", "pairs", "index, points [95 % CI]", "ignore rate, % [95 % CI]", "went for it, %")
+    rows = tuple(
+        (
+            *(row.suite, row.condition, str(row.pairs), with_interval(row.index, row.index_interval)),
+            with_interval(row.ignore_rate, row.ignore_interval) if row.ignore_interval else decimal(row.ignore_rate),
+            decimal(row.approached.rate) if row.approached else NOTHING,
+        )
+        for row in measured
+    )
+    yield Table("Language following, paired with none", columns(*heads, words=["condition"]), rows, csv, FOLLOWING)
+
+
+def remarks(section: Section, desk: Desk) -> Iterator[Block]:
+    """Verdicts in one line per suite, flags and errors."""
+    analysis = section.analysis
+    lines = []
+    for suite in section.suites:
+        drops = tuple(row for row in analysis.drops if row.suite == suite)
+        if drops:
+            lines += [f"{suite}, {part}." for part in verdicts(drops, analysis.margin).split(" | ")]
+    lines += [*error_notes(analysis.rates, analysis.drops), *map(flag_note, analysis.flags)]
+    desk.numbers("flags", analysis.flags)
+    yield Items(tuple(lines)) if lines else Text("No episode broke and none is flagged.")

@@ -1,0 +1,165 @@
+"""The two figures of the small audit: drift by instruction, and drift against the strength of picture perturbations."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perturbations.term import number_text
+from simeval.core.files import whole_file
+from simeval.drift.mini import CONTROL, LANGUAGE, Metrics, MiniAudit, OverSeeds, Spread
+from simeval.report.figures.style import INK, MUTED, OKABE_ITO, PNG_DPI, RC, WIDE, gridded
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = 4
+"""Panels side by side."""
+SHOWN = (("drift_exec", "drift_exec\n(per dimension)"), ("l2_raw", "l2_raw\n(action units)"))
+"""The measures drawn, and what they are called at the axis."""
+FILLS = ("", "///", "xx", "...", "\\\\\\", "++", "oo", "--")
+"""Hatches, which tell bars apart without colour."""
+LINES = ("-", "--", "-.", ":")
+POINTS = ("o", "s", "^", "D", "v", "P")
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One axis of perturbation and one measure."""
+
+    axis: str
+    members: tuple[OverSeeds, ...]
+    measure: str
+    label: str
+    floor: Spread | None
+
+
+def write_figures(audit: MiniAudit, folder: Path) -> None:
+    """Draw whatever was measured: `language_sensitivity.png` and `ood_sensitivity.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    groups = {group: tuple(m for m in members if m.means) for group, members in audit.groups}
+    language = groups.pop(LANGUAGE, ())
+    panels = [
+        _Panel(axis, members, measure, label, _of(audit.floor.means, measure) if audit.floor else None)
+        for measure, label in SHOWN
+        for axis, members in groups.items()
+        if members
+    ]
+    if any(member.variant.condition != CONTROL for member in language):
+        words = [
+            _Panel(LANGUAGE, language, measure, label, _of(audit.floor.means, measure) if audit.floor else None)
+            for measure, label in SHOWN
+        ]
+        _save(partial(_paint_language, audit, words), folder / "language_sensitivity.png")
+    if panels:
+        _save(partial(_paint_ood, audit, panels), folder / "ood_sensitivity.png")
+
+
+def _save(paint: Callable[[], "Figure"], path: Path) -> None:
+    """Draw a figure as those of a report are drawn; the same bytes for the same numbers."""
+    import matplotlib as mpl
+    import matplotlib.style
+
+    # "default" first: the figures must not depend on the user's own settings.
+    with matplotlib.style.context(["default", RC]), mpl.rc_context({"font.size": WIDE.font}):
+        figure = paint()
+        with whole_file(path) as unfinished:
+            figure.savefig(unfinished, dpi=PNG_DPI, metadata={"Software": None})
+
+
+def _paint_language(audit: MiniAudit, panels: Sequence[_Panel]) -> "Figure":
+    """A bar per instruction with the seeds as dots."""
+    bars = len(panels[0].members)
+    figure = WIDE.figure(1.1 + 0.38 * bars)
+    for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels, strict=True):
+        for place, member in enumerate(panel.members):
+            spread = _of(member.means, panel.measure)
+            ax.barh(
+                place, spread.mean, 0.66, xerr=spread.std or 0, capsize=3, ecolor=INK, edgecolor=INK, linewidth=0.7,
+                color=OKABE_ITO[place % len(OKABE_ITO)], hatch=FILLS[place % len(FILLS)], alpha=0.85,
+            )  # fmt: skip
+            seeds = [_of(metrics, panel.measure).mean for _, metrics in member.by_seed]
+            ax.plot(seeds, [place] * len(seeds), "o", color="white", markeredgecolor=INK, markersize=4)
+        names = [str(member.variant.value) + member.variant.aim for member in panel.members]
+        ax.set_yticks(range(bars), names if panel is panels[0] else [""] * bars)
+        ax.invert_yaxis()
+        ax.set_xlabel(panel.label.replace("\n", " "))
+        gridded(ax, "x")
+        if panel.floor:
+            ax.axvline(panel.floor.mean, color=INK, linestyle=":", linewidth=1.4, label="another sampling noise")
+    _caption(figure, audit, "instruction")
+    return figure
+
+
+def _paint_ood(audit: MiniAudit, panels: Sequence[_Panel]) -> "Figure":
+    """A panel per axis, a row of panels per measure."""
+    axes = len(panels) // len(SHOWN)
+    columns = min(axes, COLUMNS)
+    lines = -(-axes // columns)
+    figure = WIDE.figure(0.9 + 1.75 * lines * len(SHOWN))
+    grid = figure.subplots(lines * len(SHOWN), columns, squeeze=False)
+    for row, (measure, _) in enumerate(SHOWN):
+        mine = [panel for panel in panels if panel.measure == measure]
+        top = 1.08 * max(
+            [_of(m.means, measure).mean + (_of(m.means, measure).std or 0) for p in mine for m in p.members]
+            + [panel.floor.mean for panel in mine if panel.floor]
+        )
+        places = grid[row * lines : (row + 1) * lines].flat
+        for place, ax in enumerate(places):
+            if place >= len(mine):
+                ax.set_visible(False)
+                continue
+            _strengths(ax, mine[place])
+            # One scale for all axes of a measure: their strengths are not comparable, their drifts are.
+            ax.set_ylim(0, top or 1)
+            ax.set_ylabel(mine[place].label if place % columns == 0 else "")
+            ax.tick_params(labelleft=place % columns == 0)
+    _caption(figure, audit, "perturbation of the pictures")
+    return figure
+
+
+def _strengths(ax: "Axes", panel: _Panel) -> None:
+    """Mean drift against strength, a line per aim; what changes nothing is drawn at 0."""
+    values = {member.variant.value for member in panel.members} | {panel.members[0].variant.identity}
+    numbers = sorted(value for value in values if not isinstance(value, str))
+    words = sorted(
+        (value for value in values if isinstance(value, str)), key=lambda v: v != panel.members[0].variant.identity
+    )
+    places = {value: place for place, value in enumerate([*numbers, *words])}
+    plain = "both cameras" if any(member.variant.aim.startswith("@") for member in panel.members) else "default"
+    for line, aim in enumerate(dict.fromkeys(member.variant.aim for member in panel.members)):
+        mine = {m.variant.value: _of(m.means, panel.measure) for m in panel.members if m.variant.aim == aim}
+        mine = {panel.members[0].variant.identity: Spread(0.0, None, 0.0, 0.0)} | mine
+        ordered = sorted(mine, key=lambda value: places[value])
+        ax.errorbar(
+            [places[value] for value in ordered],
+            [mine[value].mean for value in ordered],
+            [mine[value].std or 0 for value in ordered],
+            linestyle=LINES[line % len(LINES)], marker=POINTS[line % len(POINTS)], capsize=3, markersize=5,
+            color=OKABE_ITO[line % len(OKABE_ITO)], markeredgecolor=INK, linewidth=1.4, label=aim or plain,
+        )  # fmt: skip
+    if panel.floor:
+        ax.axhline(panel.floor.mean, color=INK, linestyle=":", linewidth=1.4)
+    ax.set_xticks(range(len(places)), [*map(number_text, numbers), *words])
+    ax.margins(x=0.07)
+    ax.set_title(panel.axis)
+    if any(member.variant.aim for member in panel.members):
+        ax.legend()
+    gridded(ax, "y")
+
+
+def _caption(figure: "Figure", audit: MiniAudit, what: str) -> None:
+    seeds = f"{len(audit.seeds)} seeds" if len(audit.seeds) > 1 else "1 seed"
+    spread = "; mean and std over seeds" if len(audit.seeds) > 1 else ""
+    floor = "\ndotted: another sampling noise on the clean frame" if audit.floor else ""
+    figure.suptitle(
+        f"Action drift by {what}: {audit.frames} frames, {seeds}{spread}{floor}", fontsize="medium", color=MUTED
+    )
+
+
+def _of(metrics: Metrics | None, measure: str) -> Spread:
+    assert metrics is not None  # those without were left out
+    found: Spread = getattr(metrics, measure)
+    return found

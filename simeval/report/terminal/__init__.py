@@ -1,0 +1,1 @@
+"""Tables as a terminal shows them."""

@@ -1,0 +1,107 @@
+"""Terminal tables of a comparison of two runs."""
+
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from simeval.analysis.compare import Comparison, SuiteChange
+from simeval.report.format import NOTHING, decimal, p_value, paired_words, with_interval
+from simeval.report.terminal.tables import ROOMY, plain_table
+from simeval.stats.change import Gain
+
+METHODS = (
+    "success: difference of rates on the same episodes, {}; robustness: "
+    "difference of the drops against each policy's own clean episodes, sign-flip test over initial states; p by Holm."
+)
+DRIFT = "drift: mean `drift_exec` on the same frames, in training standard deviations per dimension of each policy."
+
+
+def print_comparison(console: Console, found: Comparison) -> None:
+    """Print what changed from A to B."""
+    console.print(render_comparison(found, roomy=console.width >= ROOMY))
+
+
+def render_comparison(found: Comparison, *, roomy: bool = False) -> Group:
+    """One sentence, then success, robustness and drift per suite."""
+    parts: list[RenderableType] = [
+        Text(sentence(found), style="bold"),
+        Text(f"A: {found.a}"),
+        Text(f"B: {found.b}"),
+        Text(),
+    ]
+    for suite in found.suites:
+        parts += [_success(suite, roomy=roomy), Text()]
+        if suite.change.robustness:
+            overall = [suite.change.overall] if len(suite.change.robustness) > 1 else []
+            parts += [_drops(suite, [*suite.change.robustness, *overall], roomy=roomy), Text()]
+        if suite.drift:
+            parts += [_drift(suite, roomy=roomy), Text(DRIFT), Text()]
+    parts += [Text(f"note: {note}") for note in found.notes]
+    interval, test = paired_words(gain.interval for suite in found.suites for gain in suite.change.success)
+    used = f"{interval.removesuffix(' on pairs')} interval, {test}"
+    return Group(*parts, Text(METHODS.format(used)), Text(found.assets))
+
+
+def sentence(found: Comparison) -> str:
+    """The result in words: where B is better, where worse, and how the clean rate moved."""
+    said = []
+    for suite in found.suites:
+        clean, *others = suite.change.success
+        text = f"{suite.suite}: B {_than(clean)} clean ({with_interval(clean.gain, clean.interval)} points)"
+        for word in ("better", "worse"):
+            names = [gain.condition for gain in others if gain.direction == word]
+            text += f", {word} under {', '.join(names)}" if names else ""
+        said.append(text)
+    return "; ".join(said) + "."
+
+
+def _than(gain: Gain) -> str:
+    return {"better": "better than A", "worse": "worse than A"}.get(gain.direction, "not shown to differ from A")
+
+
+def _success(suite: SuiteChange, *, roomy: bool) -> Table:
+    table = plain_table(f"{suite.suite}, success", "condition", roomy=roomy)
+    _columns(table, "n", "A %", "B %", "gain, points\n[95 % CI]", "only A /\nonly B", "p\n(Holm)", "")
+    for gain in suite.change.success:
+        counts = NOTHING if gain.only_a is None else f"{gain.only_a} / {gain.only_b}"
+        cells = (
+            decimal(gain.a),
+            decimal(gain.b),
+            with_interval(gain.gain, gain.interval),
+            counts,
+            p_value(gain.p_holm),
+        )
+        table.add_row(Text(gain.condition), str(gain.n), *cells, _direction(gain))
+    return table
+
+
+def _drops(suite: SuiteChange, gains: Iterable[Gain], *, roomy: bool) -> Table:
+    table = plain_table(f"{suite.suite}, drop against `none`", "condition", roomy=roomy)
+    _columns(table, "n", "A points", "B points", "A - B\n[95 % CI]", "p\n(Holm)", "")
+    for gain in gains:
+        cells = (decimal(gain.a), decimal(gain.b), with_interval(gain.gain, gain.interval), p_value(gain.p_holm))
+        table.add_row(Text(gain.condition or "mean over conditions"), str(gain.n), *cells, _direction(gain))
+    return table
+
+
+def _drift(suite: SuiteChange, *, roomy: bool) -> Table:
+    table = plain_table(f"{suite.suite}, offline action drift", "condition", roomy=roomy)
+    _columns(table, "frames", "A", "B", "A - B\n[95 % CI]", "")
+    for gain in suite.drift:
+        interval = gain.interval
+        difference = NOTHING if gain.gain is None else f"{gain.gain:z.3f}"
+        difference += f" [{interval.low:z.3f}, {interval.high:z.3f}]" if interval else ""
+        cells = [NOTHING if value is None else f"{value:.3f}" for value in (gain.a, gain.b)]
+        table.add_row(Text(gain.condition), str(gain.n), *cells, difference, _direction(gain))
+    return table
+
+
+def _columns(table: Table, *headers: str) -> None:
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
+
+
+def _direction(gain: Gain) -> str:
+    return gain.reason or ("" if gain.direction == "no difference shown" else gain.direction)

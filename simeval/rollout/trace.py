@@ -1,0 +1,126 @@
+"""Side effects that leave the loop: what an episode did, kept for videos and audits."""
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simeval.core.texts import well_formed
+from simeval.policies.base import ActionChunk
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Everything needed to watch an episode again, or to execute it again.
+
+    Attributes:
+        states: `float64[T + 1, n]`, `Env.state()` after settling and after each control step.
+        actions: `float32[T, 7]`, as executed.
+        chunks: `float32[C, K, 7]`, as predicted.
+        chunk_steps: `int64[C]`, control steps executed before each prediction.
+        instruction: what the policy was told.
+    """
+
+    states: NDArray[np.float64]
+    actions: NDArray[np.float32]
+    chunks: NDArray[np.float32]
+    chunk_steps: NDArray[np.int64]
+    instruction: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (16 hex digits) of the states after settling: the `state_digest` of the episode's row."""
+        return hashlib.sha256(np.ascontiguousarray(self.states[1:])).hexdigest()[:16]
+
+    def packed(self) -> "PackedTrace":
+        """The same as the compressed `.npz` that it is kept as."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            states=self.states,
+            actions=self.actions,
+            chunks=self.chunks,
+            chunk_steps=self.chunk_steps,
+            instruction=np.asarray(well_formed(self.instruction)),
+        )
+        return PackedTrace(buffer.getvalue())
+
+    def save(self, path: Path) -> None:
+        """Write a compressed `.npz`, complete or not at all."""
+        self.packed().save(path)
+
+    @staticmethod
+    def load(path: Path) -> "Trace":
+        """Read a stored trace.
+
+        Raises:
+            OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error: the file is missing or not a trace.
+        """
+        with np.load(path, allow_pickle=False) as data:
+            return Trace(data["states"], data["actions"], data["chunks"], data["chunk_steps"], str(data["instruction"]))
+
+
+@dataclass(frozen=True)
+class PackedTrace:
+    """A trace as the bytes of its file. Workers pack: to compress takes longer than all else that the writer does."""
+
+    data: bytes
+
+    def save(self, path: Path) -> None:
+        """Write the file, complete or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")  # whoever writes it again takes the same name: nothing stays
+        try:
+            partial.write_bytes(self.data)
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+class Recorder(Protocol):
+    """What the loop tells about an episode."""
+
+    def start(self, instruction: str, state: NDArray[np.float64]) -> None:
+        """The episode begins: the instruction and the settled state."""
+
+    def chunk(self, step: int, chunk: ActionChunk, actions: NDArray[np.float32], states: NDArray[np.float64]) -> None:
+        """A chunk was predicted after `step` control steps; executing `actions` instead of its head led to `states`."""
+
+
+@dataclass
+class TraceRecorder:
+    """Collects a `Trace`."""
+
+    instruction: str = ""
+    states: list[NDArray[np.float64]] = field(default_factory=list)
+    actions: list[NDArray[np.float32]] = field(default_factory=list)
+    chunks: list[ActionChunk] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+
+    def start(self, instruction: str, state: NDArray[np.float64]) -> None:
+        """See `Recorder`."""
+        self.instruction, self.states = instruction, [state[None]]
+
+    def chunk(self, step: int, chunk: ActionChunk, actions: NDArray[np.float32], states: NDArray[np.float64]) -> None:
+        """See `Recorder`."""
+        self.states.append(states)
+        self.actions.append(actions)
+        self.chunks.append(chunk)
+        self.steps.append(step)
+
+    def trace(self) -> Trace | None:
+        """What was collected; `None` if the episode broke before its first chunk."""
+        if not self.chunks:
+            return None
+        return Trace(
+            np.concatenate(self.states),
+            np.concatenate(self.actions).astype(np.float32),
+            np.stack(self.chunks).astype(np.float32),
+            np.asarray(self.steps, np.int64),
+            self.instruction,
+        )

@@ -1,0 +1,198 @@
+"""What a person or a machine sees while a run goes on.
+
+Success rates are taken over each task's longest finished prefix of the plan, never over whatever finished first:
+successes end sooner than failures, so the first finished episodes look better than the run will be.
+"""
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from simeval.config.plan import Plan
+from simeval.core.json_output import emit
+from simeval.core.types import EpisodeResult, EpisodeSpec
+
+
+class Progress(Protocol):
+    """Told about a run as it goes on."""
+
+    def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
+        """The run begins or resumes."""
+
+    def update(self, result: EpisodeResult) -> None:
+        """An episode finished."""
+
+    def stop(self) -> None:
+        """The run is over, or was interrupted."""
+
+
+class Silent:
+    """No progress: for use from Python."""
+
+    def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
+        """See `Progress`."""
+
+    def update(self, result: EpisodeResult) -> None:
+        """See `Progress`."""
+
+    def stop(self) -> None:
+        """See `Progress`."""
+
+
+@dataclass
+class Tally:
+    """Counts over a running run.
+
+    Attributes:
+        total, done, errors: episodes planned, finished (errors included), in error.
+    """
+
+    plan: Plan
+    total: int = 0
+    done: int = 0
+    errors: int = 0
+    fresh: int = 0
+    outcomes: dict[EpisodeSpec, str] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.total = len(self.plan.episodes)
+        self._by_task: dict[tuple[str, int], list[EpisodeSpec]] = defaultdict(list)
+        for spec in self.plan.episodes:
+            self._by_task[spec.suite, spec.task].append(spec)
+        self._prefix: dict[tuple[str, int], int] = dict.fromkeys(self._by_task, 0)
+        self._counts: dict[str, list[int]] = {name: [0, 0] for name in self.plan.conditions}
+
+    def add(self, result: EpisodeResult, *, fresh: bool) -> None:
+        """Count a finished episode and move its task's prefix on."""
+        self.done += 1
+        self.fresh += fresh
+        self.errors += result.outcome == "error"
+        self.outcomes[result.spec] = result.outcome
+        key = (result.spec.suite, result.spec.task)
+        specs = self._by_task[key]
+        while self._prefix[key] < len(specs) and specs[self._prefix[key]] in self.outcomes:
+            spec = specs[self._prefix[key]]
+            outcome = self.outcomes[spec]
+            if outcome in ("success", "failure"):
+                self._counts[spec.condition][0] += outcome == "success"
+                self._counts[spec.condition][1] += 1
+            self._prefix[key] += 1
+
+    def prefix_counts(self) -> dict[str, tuple[int, int]]:
+        """Per condition: successes and episodes within the finished prefixes."""
+        return {name: (k, n) for name, (k, n) in self._counts.items()}
+
+    @property
+    def per_minute(self) -> float:
+        """Episodes per minute of this session."""
+        return 60.0 * self.fresh / max(1e-9, time.monotonic() - self.started)
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds left at the present rate; `None` before the first episode."""
+        return 60.0 * (self.total - self.done) / self.per_minute if self.fresh else None
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "--:--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
+
+
+def _line(tally: Tally) -> str:
+    errors = f", {tally.errors} errors" if tally.errors else ""
+    rate = f"{tally.per_minute:.1f} per minute, {_clock(tally.eta)} left" if tally.fresh else "starting"
+    return f"{tally.done}/{tally.total} episodes{errors}, {rate}"
+
+
+class LiveProgress:
+    """A table that updates in place, for terminals."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+
+    def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
+        """See `Progress`."""
+        self._tally, self._note = Tally(plan), note
+        for result in finished:
+            self._tally.add(result, fresh=False)
+        self._live = Live(self, console=self._console, refresh_per_second=4, transient=True)
+        self._live.start()
+
+    def update(self, result: EpisodeResult) -> None:
+        """See `Progress`."""
+        self._tally.add(result, fresh=True)
+        if result.outcome == "error":
+            self._console.print(Text(f"error in {result.spec.id} ({result.error_phase}): {result.error_text}", "red"))
+
+    def stop(self) -> None:
+        """See `Progress`."""
+        if self._live is not None:
+            self._live.stop()
+
+    def __rich__(self) -> Group:
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for name, justify in (("condition", "left"), ("so far", "right"), ("success %", "right")):
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich wants a literal
+        for condition, (k, n) in self._tally.prefix_counts().items():
+            table.add_row(condition, f"{k}/{n}", f"{100 * k / n:.1f}" if n else "-")
+        width = 24
+        filled = width * self._tally.done // max(1, self._tally.total)
+        bar = Text("━" * filled, "green") + Text("━" * (width - filled), "dim")
+        return Group(Text(self._note, "dim"), bar + Text(f"  {_line(self._tally)}"), table)
+
+
+class PlainProgress:
+    """Lines, for files and pipes: one at the start, one about every ten seconds, one per error."""
+
+    def __init__(self, console: Console, every: float = 10.0) -> None:
+        self._console, self._every = console, every
+
+    def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
+        """See `Progress`."""
+        self._tally = Tally(plan)
+        for result in finished:
+            self._tally.add(result, fresh=False)
+        self._last = time.monotonic()
+        self._console.print(Text(note), soft_wrap=True)
+
+    def update(self, result: EpisodeResult) -> None:
+        """See `Progress`."""
+        self._tally.add(result, fresh=True)
+        if result.outcome == "error":
+            text = f"error in {result.spec.id} ({result.error_phase}): {result.error_text}"
+            self._console.print(Text(text), soft_wrap=True)
+        now = time.monotonic()
+        if now - self._last >= self._every or self._tally.done == self._tally.total:
+            self._last = now
+            counts = self._tally.prefix_counts().items()
+            rates = "  ".join(f"{name} {100 * k / n:.1f} %" for name, (k, n) in counts if n)
+            self._console.print(Text(f"{_line(self._tally)}  {rates}"), soft_wrap=True)
+
+    def stop(self) -> None:
+        """See `Progress`."""
+
+
+class JsonProgress:
+    """One JSON object per line on standard output."""
+
+    def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
+        """See `Progress`."""
+        emit({"event": "start", "episodes": len(plan.episodes), "finished": len(finished), "note": note})
+
+    def update(self, result: EpisodeResult) -> None:
+        """See `Progress`."""
+        emit({"event": "episode", **result.row()})
+
+    def stop(self) -> None:
+        """See `Progress`."""

@@ -1,0 +1,100 @@
+"""Rows of a run as one table: a row per episode, spec and result side by side.
+
+Non-obvious behaviour:
+- Rows become typed columns a block at a time: as Python objects a million of them take many gigabytes.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from simeval.core.gc_pause import uncollected
+from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+_SPEC, _TIMINGS, _COUNTS, _MAGNITUDE = map(_names, (EpisodeSpec, Timings, Counts, Magnitude))
+_NESTED = ("spec", "timings", "counts", "magnitude")
+_PLAIN = tuple(name for name in _names(EpisodeResult) if name not in _NESTED)
+
+COLUMNS = ("id", "pair_id", *_SPEC, *(f"seconds_{name}" for name in _TIMINGS), *_COUNTS, *_MAGNITUDE, *_PLAIN)
+OPTIONAL = ("first_success", "first_hit", *_MAGNITUDE)
+"""Numbers that not every episode has."""
+_TEXTS = ("id", "pair_id", *(name for name in _PLAIN if name not in ("steps", "first_success", "first_hit")))
+_KINDS: dict[str, Any] = dict.fromkeys(OPTIONAL, float) | dict.fromkeys(_TEXTS, "str")
+"""Else the type of a column would depend on whether any, some or all of these episodes have one."""
+
+
+_nothing = Magnitude()
+
+
+def flat_frame(
+    blocks: Iterable[Sequence[Any]],
+    *,
+    suites: Sequence[str],
+    conditions: Sequence[str],
+    columns: Sequence[str] = COLUMNS,
+) -> "pd.DataFrame":
+    """One row per episode, the latest attempt, in plan order.
+
+    Args:
+        blocks: of `simeval.store.decode.Row`.
+        suites: in the order of the plan.
+        conditions: in the order of the plan.
+        columns: of `COLUMNS`, those that are wanted, with `id` and the spec's: each one takes time.
+    """
+    import pandas as pd
+
+    kinds = _KINDS | {"suite": pd.CategoricalDtype(list(suites)), "condition": pd.CategoricalDtype(list(conditions))}
+    kinds = {name: kind for name, kind in kinds.items() if name in columns}
+    frames = []
+    with uncollected():
+        for rows in blocks:
+            values = _columns(rows)
+            frames.append(pd.DataFrame({name: values[name]() for name in columns}).astype(kinds))
+    if not frames:
+        return pd.DataFrame(columns=list(columns)).astype(kinds)
+    frame = pd.concat(frames, ignore_index=True)
+    del frames
+    frame = frame[~frame["id"].duplicated(keep="last")]
+    return frame.sort_values(["suite", "task", "init_state", "repeat", "condition"], ignore_index=True)
+
+
+def _columns(rows: Sequence[Any]) -> dict[str, Callable[[], list[Any]]]:
+    """The values of each of `COLUMNS`, for when they are wanted."""
+    parts = {
+        "spec": [row.spec for row in rows],
+        "timings": [row.timings for row in rows],
+        "counts": [row.counts for row in rows],
+        "magnitude": [_nothing if row.magnitude is None else row.magnitude for row in rows],
+    }
+    values = {name: partial(_each, rows, name) for name in ("id", "pair_id", *_PLAIN)}
+    values |= {name: partial(_each, parts["spec"], name) for name in _SPEC}
+    values |= {f"seconds_{name}": partial(_each, parts["timings"], name) for name in _TIMINGS}
+    values |= {name: partial(_each, parts["counts"], name) for name in _COUNTS}
+    values |= {name: partial(_each, parts["magnitude"], name) for name in _MAGNITUDE}
+    cells = {name: partial(_cells, rows, name) for name in ("hits", "visible")}
+    return {**values, **cells, "flags": lambda: [" ".join(row.flags) for row in rows]}
+
+
+def _each(parts: Sequence[Any], name: str) -> list[Any]:
+    return [getattr(part, name) for part in parts]
+
+
+def _cells(rows: Sequence[Any], name: str) -> list[str | None]:
+    return [_cell(getattr(row, name)) for row in rows]
+
+
+def _cell(pairs: Sequence[tuple[str, Any]] | None) -> str | None:
+    """A small table as the text of one cell, for CSV and Parquet."""
+    if pairs is None:
+        return None
+    return json.dumps(dict(pairs)) if pairs else "{}"

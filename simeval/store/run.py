@@ -1,0 +1,348 @@
+"""A run on disk: `manifest.json`, `episodes.jsonl`, `traces/`. The rows are the single source of truth.
+
+Non-obvious behaviour:
+- A row is one line, written whole and fsynced before the episode counts as finished. Its trace is written before it.
+- Rows that are written together are fsynced together: on a network file system an fsync takes longer than a thousand
+  rows. All of them are on the disk before the first counts.
+- A torn last line (killed while writing, disk full) is cut off when the run is opened for writing; readers skip it.
+- An error row is tried again on resume; the later row of an id replaces the earlier one.
+"""
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from simeval.config.evaluation import PLANNED
+from simeval.config.paths import agreed
+from simeval.core import kernels
+from simeval.core.checksums import sealed_line
+from simeval.core.errors import ConfigError
+from simeval.core.files import open_regular, replace_file, sync, sync_folder
+from simeval.core.jsonl import LineFile
+from simeval.core.texts import all_well_formed, escaped, shown
+from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome
+from simeval.rollout.trace import PackedTrace, Trace
+from simeval.store.dataframe import COLUMNS, flat_frame
+from simeval.store.decode import Row, Told, read_blocks
+from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
+from simeval.store.schema import RunManifest, read_checked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BLOCK = 1 << 20
+MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
+
+
+def trace_path(folder: Path, spec: EpisodeSpec) -> Path:
+    """Where an episode's trace is kept."""
+    return folder / "traces" / f"{spec.id}.npz"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, complete or not at all, also after a power cut; texts that are none are mended.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is left.
+    """
+    text = json.dumps(all_well_formed(value), indent=1, allow_nan=False)
+    replace_file(path, f"{text}\n".encode())
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Find out without making anything whether a run folder could be written.
+
+    Raises:
+        ConfigError: it could not.
+    """
+    try:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--out {folder}: {getattr(error, 'strerror', None) or error}") from None
+    if not existing.is_dir():
+        raise ConfigError(f"--out {folder}: {existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"--out {folder}: {existing} cannot be written")
+
+
+def refuse_other(folder: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Compare what a folder holds with what is asked for.
+
+    Raises:
+        ConfigError: they differ; says in what.
+    """
+    if stored["plan"] == wanted["plan"]:
+        stored, wanted = _without_planned(stored), _without_planned(wanted)
+    changes = identity_changes(stored, wanted)
+    if changes:
+        # The plan follows from the settings; its digest tells a person nothing unless it alone differs.
+        told = [change for change in changes if not change.startswith("plan:")] or changes
+        raise ConfigError(f"--out {folder}: holds a different run ({'; '.join(told)}); choose another --out")
+
+
+def _without_planned(identity: dict[str, Any]) -> dict[str, Any]:
+    settings = {key: value for key, value in identity["settings"].items() if key not in PLANNED}
+    return {**identity, "settings": settings}
+
+
+def _grown(stored: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a run whose plan became larger; what it grew from is kept."""
+    before = {key: stored[key] for key in ("created", "episodes", "git")} | {"plan": stored["identity"]["plan"]}
+    return {**manifest, "created": stored["created"], "grown": [*stored.get("grown", []), before]}
+
+
+class RunWriter:
+    """The one writer of a run folder; use as a context manager.
+
+    Attributes:
+        finished: outcomes by id of the episodes that need not run again, in the order they were first written.
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any], *, grow: bool = False) -> None:
+        """Open a run folder, new or to be resumed.
+
+        Args:
+            folder: the run folder; made if need be.
+            manifest: what the run is; its `identity` must equal that of a run that is already there.
+            grow: the plan may be another one, which holds that of the run; its manifest is replaced.
+
+        Raises:
+            ConfigError: the folder cannot be written, is in use, or holds a different run.
+        """
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = LineFile(folder / EPISODES)
+        except BlockingIOError:
+            raise ConfigError(f"--out {folder}: another simeval is writing to this run") from None
+        except OSError as error:
+            raise ConfigError(f"--out {folder}: {error.strerror or error}") from None
+        try:
+            self._claim(manifest, grow=grow)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _claim(self, manifest: dict[str, Any], *, grow: bool) -> None:
+        stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
+        if stored is not None:
+            wanted = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if grow else {})
+            refuse_other(self.folder, agreed(stored["identity"], stored.get("started_in"), wanted), wanted)
+        self._file.cut_torn_line()
+        latest = outcomes(self.folder)
+        if latest and stored is None:
+            raise ConfigError(f"--out {self.folder}: has episodes but no {MANIFEST}, so nothing says of what")
+        self.finished = {id_: outcome for id_, outcome in latest.items() if outcome != "error"}
+        if stored is None:
+            write_json(self.folder / MANIFEST, manifest)
+            sync_folder(self.folder.parent)
+        elif stored["identity"]["plan"] != manifest["identity"]["plan"]:
+            write_json(self.folder / MANIFEST, _grown(stored, manifest))
+
+    def write(self, result: EpisodeResult, trace: Trace | PackedTrace | None) -> None:
+        """Record a finished episode; see `write_together`."""
+        self.write_together([(result, trace)])
+
+    def write_together(self, finished: Sequence[tuple[EpisodeResult, Trace | PackedTrace | None]]) -> None:
+        """Record finished episodes, so that nothing short of a broken disk can lose them.
+
+        Raises:
+            OSError: the disk is full or gone; what was written before is intact, and so are those of these episodes
+                that still fitted.
+        """
+        lines: list[bytes] = []
+        written: list[Path] = []
+        try:
+            for result, trace in finished:
+                if trace is not None:
+                    path = trace_path(self.folder, result.spec)
+                    trace.save(path)
+                    written.append(path)
+                lines.append(sealed_line(result.row()))
+        finally:
+            if lines:
+                # A row says that its trace is there, so the disk must have that first.
+                sync(written, up_to=self.folder)
+                self._file.append(b"".join(lines))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A run's manifest.
+
+    Raises:
+        ConfigError: the folder is not a run of ours.
+    """
+    missing = f"{folder}: no run here (it has no {MANIFEST})"
+    return read_checked(folder / MANIFEST, RunManifest, "a manifest of simeval", missing)
+
+
+def outcomes(folder: Path) -> dict[str, Outcome]:
+    """Outcome of every episode that ran, by id, the latest attempt.
+
+    Raises:
+        ConfigError: a line in the middle of the rows is not a row.
+    """
+    return {row.id: row.outcome for rows in read_blocks(folder / EPISODES, Told) for row in rows}
+
+
+def is_finished(folder: Path, episodes: Sequence[EpisodeSpec]) -> bool:
+    """Whether none of these episodes needs to run (again).
+
+    Raises:
+        ConfigError: a line in the middle of the rows is not a row.
+    """
+    path = folder / EPISODES
+    if not path.exists():
+        return not episodes
+    with open_regular(path) as file:
+        # Far cheaper than to read the rows, and enough for a run that was cut short.
+        rows = sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
+    if rows < len(episodes):
+        return False
+    found = outcomes(folder)
+    return all(found.get(spec.id, "error") != "error" for spec in episodes)
+
+
+def differences(stored: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
+    """What changed between two identities, one entry per value: `seed: 0 -> 1`."""
+    changes = []
+    for key in dict.fromkeys([*stored, *wanted]):
+        old, new = stored.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            changes += differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            changes.append(f"{prefix}{key}: {_short(old)} -> {_short(new)}")
+    return changes
+
+
+def identity_changes(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """As `differences`, with one entry for all that belongs to numerics."""
+    changes, numerics = differences(stored, wanted), kernels.difference(stored, wanted)
+    if numerics is None:
+        return changes
+    return [f"numerics: {numerics}", *(text for text in changes if not kernels.belongs(text.partition(":")[0]))]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return escaped(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it is.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @staticmethod
+    def load(folder: str | Path) -> "Run":
+        """Read a run folder.
+
+        Raises:
+            ConfigError: it is not one.
+        """
+        return Run(Path(folder), read_manifest(Path(folder)))
+
+    @cached_property
+    def results(self) -> tuple[EpisodeResult, ...]:
+        """One result per episode that ran, the latest attempt, in plan order.
+
+        Raises:
+            ConfigError: a row is not one of ours.
+        """
+        # Results, not rows: a row as a dictionary takes several times the memory.
+        blocks = read_blocks(self.folder / EPISODES, Row)
+        latest = {row.id: EpisodeResult.from_row(msgspec.to_builtins(row)) for rows in blocks for row in rows}
+        order = {name: i for i, name in enumerate(self.manifest["conditions"])}
+        suites = {name: i for i, name in enumerate(self.manifest["config"]["suite"])}
+        return tuple(
+            sorted(
+                latest.values(),
+                key=lambda r: (
+                    suites.get(r.spec.suite, 0),
+                    r.spec.task,
+                    r.spec.init_state,
+                    r.spec.repeat,
+                    order.get(r.spec.condition, 0),
+                ),
+            )
+        )
+
+    @cached_property
+    def episodes(self) -> "pd.DataFrame":
+        """One row per episode that ran, spec and result side by side; suite and condition are in plan order.
+
+        Raises:
+            ConfigError: a row is not one of ours.
+        """
+        return self.table()
+
+    def table(self, columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
+        """As `episodes`, with these columns alone; see `flat_frame`."""
+        return flat_frame(
+            read_blocks(self.folder / EPISODES, Row),
+            suites=self.manifest["config"]["suite"],
+            conditions=self.manifest["conditions"],
+            columns=columns,
+        )
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {result.spec.id: result.state_digest for result in self.results}
+
+    def trace(self, episode: EpisodeSpec | EpisodeResult) -> Trace | None:
+        """The stored trace of an episode, which is that of its row; `None` if none was kept.
+
+        Args:
+            episode: its row, or its specification, for which the rows are read to find it.
+
+        Raises:
+            ConfigError: the file is damaged, or is not the trace that the row was made with.
+        """
+        spec = episode if isinstance(episode, EpisodeSpec) else episode.spec
+        path = trace_path(self.folder, spec)
+        try:
+            if not path.exists():
+                return None
+            trace = Trace.load(path)
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            KeyError,
+            TypeError,
+            MemoryError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            raise ConfigError(f"{path}: not a trace of simeval ({type(error).__name__})") from None
+        expected = self._digests.get(spec.id, "") if isinstance(episode, EpisodeSpec) else episode.state_digest
+        if expected and trace.digest != expected:
+            raise ConfigError(
+                f"{path}: not the trace of its row: its states have the digest {trace.digest}, the row's is "
+                f"{shown(expected, 40)}"
+            )
+        return trace

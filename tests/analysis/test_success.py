@@ -1,0 +1,203 @@
+"""Tables from episodes: the numbers, the order of rows, and how errors and gaps are counted."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simeval.analysis.success import (
+    analyse,
+    drop_table,
+    language_table,
+    overall_table,
+    success_table,
+    summary,
+    task_table,
+)
+from simeval.core.types import EpisodeResult, EpisodeSpec
+from simeval.stats.intervals import suite_mean, wilson
+
+SPEC = EpisodeSpec("toy", 0, 0, "none", 0, 0, 0, 300, 10, 128)
+
+
+def episodes(outcomes: dict[str, str], *, suite: str = "toy", tasks: int = 1, repeats: int = 1) -> pd.DataFrame:
+    """One row per letter: `s`uccess, `f`ailure, `e`rror, `.` not run; init states in turn, the same for each task."""
+    names = {"s": "success", "f": "failure", "e": "error"}
+    rows = []
+    for condition, letters in outcomes.items():
+        for task in range(tasks):
+            for index, letter in enumerate(letters):
+                if letter == ".":
+                    continue
+                init_state, repeat = divmod(index, repeats)
+                spec = replace(SPEC, suite=suite, task=task, init_state=init_state, condition=condition, repeat=repeat)
+                won = letter == "s"
+                result = EpisodeResult(spec, names[letter], steps=100, first_success=80 if won else None)
+                rows.append({**result.row(), **result.row()["spec"]})
+    return pd.DataFrame(rows)
+
+
+def no_nan(value: object) -> bool:
+    return "NaN" not in json.dumps(value, allow_nan=False)
+
+
+def test_success_table():
+    none, noise = success_table(episodes({"noise:0.1": "sfff", "none": "sssf"}, tasks=2))
+    assert (none.condition, noise.condition) == ("none", "noise:0.1")
+    assert (none.n, none.successes, none.errors, none.tasks, none.rate) == (8, 6, 0, 2, 0.75)
+    assert none.interval == suite_mean([3, 3], [4, 4]).interval
+    assert none.mean_steps == 80.0
+    assert none.rate_if_errors_fail is None
+
+
+def test_errors_are_not_failures():
+    row = success_table(episodes({"none": "sssee"}))[0]
+    assert (row.n, row.errors, row.rate) == (3, 2, 1.0)
+    assert (row.rate_if_errors_fail, row.rate_if_errors_succeed) == pytest.approx((0.6, 1.0))
+
+
+def test_tasks_count_equally():
+    frame = pd.concat([episodes({"none": "ssss"}), episodes({"none": "ff"}, tasks=2).query("task == 1")])
+    assert success_table(frame)[0].rate == pytest.approx(0.5)
+
+
+def test_drop_table_counts():
+    row = drop_table(episodes({"none": "s" * 45 + "f" * 5, "noise:0.1": "s" * 20 + "f" * 29 + "s"}))[0]
+    assert (row.pairs, row.missing, row.harmed, row.helped) == (50, 0, 25, 1)
+    assert (row.clean_rate, row.perturbed_rate, row.drop) == pytest.approx((0.9, 0.42, 0.48))
+    assert row.retention == pytest.approx(0.42 / 0.9)
+    assert row.p == row.p_holm
+    assert (row.verdict, row.note) == ("drop", "")
+
+
+def test_verdicts():
+    frame = episodes(
+        {"none": "s" * 400, "noise:0.1": "s" * 340 + "f" * 60, "noise:0.2": "s" * 396 + "f" * 4, "fog:1": "s" * 400}
+    )
+    found = {row.condition: row.verdict for row in drop_table(frame)}
+    assert found == {"noise:0.1": "drop", "noise:0.2": "within margin", "fog:1": "within margin"}
+    assert drop_table(frame, margin=0.001)[0].verdict == "undecided"
+    small = drop_table(episodes({"none": "ssss", "noise:0.1": "sssf"}))[0]
+    assert (small.verdict, small.smallest_visible) == ("undecided", None)
+
+
+def test_holm_spans_the_conditions_of_one_suite():
+    one = episodes({"none": "s" * 40, "noise:0.1": "s" * 30 + "f" * 10, "noise:0.2": "s" * 32 + "f" * 8})
+    rows = drop_table(pd.concat([one, episodes({"none": "ss", "noise:0.1": "sf"}, suite="other")]))
+    alone = drop_table(episodes({"none": "s" * 40, "noise:0.1": "s" * 30 + "f" * 10}))[0]
+    first, second = (row for row in rows if row.suite == "toy")
+    assert first.p_holm == pytest.approx(2 * first.p)
+    assert second.p_holm == pytest.approx(second.p)
+    assert alone.smallest_visible < first.smallest_visible
+
+
+def test_a_pair_with_an_error_is_missing_on_either_side():
+    clean, noise = "e" + "s" * 199, "s" + "f" * 198 + "e"
+    row = drop_table(episodes({"none": clean, "noise:0.1": noise}))[0]
+    assert (row.pairs, row.missing, row.harmed) == (198, 2, 198)
+    assert row.verdict == "drop"
+
+
+@pytest.mark.parametrize("gap", ["e", "."])
+def test_too_many_missing_pairs_are_refused(gap):
+    row, other = drop_table(
+        episodes({"none": "s" * 100, "noise:0.1": "f" * 97 + gap * 3, "noise:0.2": "f" * 98 + gap * 2})
+    )
+    assert (row.pairs, row.missing, row.harmed, row.clean_rate) == (97, 3, 97, 1.0)
+    assert (row.drop, row.interval, row.p, row.p_holm, row.verdict) == (None,) * 5
+    assert row.note == "n/a: more than 2 % of pairs missing"
+    assert other.p_holm == other.p
+
+
+def test_a_condition_of_few_tasks_is_compared_on_those():
+    frame = episodes({"none": "ssss", "noise:0.1": "sssf"}, tasks=3)
+    row = drop_table(frame[(frame["condition"] == "none") | (frame["task"] == 1)])[0]
+    assert (row.pairs, row.missing, row.note) == (4, 0, "in 1 of 3 tasks")
+
+
+def test_identical_repeats_add_no_certainty():
+    once = analyse(episodes({"none": "ssssf", "noise:0.1": "sffff"}, tasks=4))
+    thrice = analyse(episodes({"none": "s" * 12 + "f" * 3, "noise:0.1": "sss" + "f" * 12}, tasks=4, repeats=3))
+    assert [row.interval for row in thrice.rates] == [row.interval for row in once.rates]
+    assert thrice.drops[0].pairs == 3 * once.drops[0].pairs
+    assert thrice.drops[0].p == pytest.approx(once.drops[0].p)
+    assert thrice.drops[0].interval == once.drops[0].interval
+
+
+def test_task_table_is_wilson():
+    rows = task_table(episodes({"none": "sssfe", "noise:0.1": "sffff"}, tasks=2))
+    assert [(row.task, row.condition, row.n, row.errors) for row in rows] == [
+        (0, "none", 4, 1),
+        (0, "noise:0.1", 5, 0),
+        (1, "none", 4, 1),
+        (1, "noise:0.1", 5, 0),
+    ]
+    expected = wilson(1, 5)
+    assert (rows[1].rate, rows[1].interval.low) == pytest.approx((0.2, expected.low))
+
+
+def test_language_table():
+    frame = episodes({"none": "ssss", "instruction:counterfactual": "ssfffe"})
+    frame.loc[frame["condition"] != "none", "reached"] = ["counterfactual"] * 2 + [
+        "original",
+        "neither",
+        "neither",
+        None,
+    ]
+    row = language_table(frame)[0]
+    assert (row.n, row.errors) == (5, 1)
+    assert (row.followed.count, row.ignored.count, row.neither.count) == (2, 1, 2)
+    assert row.followed.rate == pytest.approx(0.4)
+    assert language_table(episodes({"none": "ss", "noise:0.1": "sf"})) == ()
+
+
+def test_overall_is_the_mean_of_suite_means():
+    goal = episodes({"none": "ssss", "noise:0.1": "ssff"}, suite="goal", tasks=3)
+    spatial = episodes({"none": "ssff", "fog:1": "ssff"}, suite="spatial")
+    (row,) = overall_table(pd.concat([goal, spatial]))
+    assert (row.condition, row.suites, row.rate) == ("none", 2, 0.75)
+    assert overall_table(goal) == ()
+
+
+def test_rows_may_come_in_any_order():
+    rng = np.random.default_rng(0)
+    letters = {name: "".join(rng.choice(list("ssffe"), 60)) for name in ("none", "noise:0.1", "fog:2")}
+    frame = pd.concat([episodes(letters, suite=suite, tasks=3, repeats=2) for suite in ("a", "b")])
+    assert summary(frame.sample(frac=1, random_state=1)) == summary(frame)
+
+
+def test_conditions_are_ordered_by_plan_or_by_number():
+    frame = episodes({"blur:10": "s", "blur:9.5": "s", "none": "s"})
+    assert [row.condition for row in success_table(frame)] == ["none", "blur:9.5", "blur:10"]
+    plan = ["none", "blur:10", "blur:9.5"]
+    frame["condition"] = pd.Categorical(frame["condition"], plan)
+    assert [row.condition for row in success_table(frame)] == plan
+
+
+@pytest.mark.parametrize("letters", ["s" * 50, "f" * 50, "e" * 50, "s", "f", "e", ""])
+def test_extremes_give_numbers_or_none(letters):
+    record = summary(episodes({"none": letters, "noise:0.1": letters, "instruction:counterfactual": letters}))
+    assert record["schema_version"] == 1
+    assert no_nan(record)
+    if letters.startswith("e"):
+        assert record["rates"][0]["rate"] is None
+        assert record["drops"][0]["drop"] is None
+    for row in record["rates"]:
+        assert row["interval"]["low"] < row["interval"]["high"]
+
+
+def test_without_a_clean_arm_nothing_is_compared():
+    row = drop_table(episodes({"noise:0.1": "ssff"}))[0]
+    assert (row.pairs, row.missing, row.drop, row.clean_rate) == (0, 4, None, None)
+
+
+def test_bad_frames_are_refused():
+    frame = episodes({"none": "sf"})
+    with pytest.raises(ValueError, match="toy/0/init00/none/r0 occurs twice"):
+        analyse(pd.concat([frame, frame.head(1)]))
+    with pytest.raises(ValueError, match="lack the columns reached"):
+        analyse(frame.drop(columns="reached"))
+    with pytest.raises(ValueError, match="unknown outcomes: timeout"):
+        analyse(frame.assign(outcome="timeout"))

@@ -1,0 +1,115 @@
+"""Contact sheets: that they show what the loop shows, and that every caption can be read."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from envs.build import make_env
+from perturbations.base import image_difference
+from perturbations.spec import parse
+from simeval.config.evaluation import EvalConfig
+from simeval.config.plan import make_plan
+from simeval.core.seeding import PairStreams
+from simeval.media import captions, preview
+from simeval.media.preview import COLUMNS, MIN_SIDE, condition_sheet, look
+
+
+def planned(*perturb, size=64):
+    config = EvalConfig(suite=("toy",), tasks="0", init_states="3", perturb=perturb)
+    return [dataclasses.replace(spec, resolution=size) for spec in make_plan(config).episodes]
+
+
+@pytest.fixture
+def env():
+    env = make_env("toy", 0, 64, None)
+    yield env
+    env.close()
+
+
+def test_a_view_is_what_the_loop_shows(env):
+    clean, noisy, dark = (look(env, spec) for spec in planned("noise:0.1", "light:0.3"))
+    streams = PairStreams.of(planned()[0]).generator
+    expected = parse("noise:0.1").apply_images(clean.images, 0, streams)
+    for camera in ("agentview", "wrist"):
+        np.testing.assert_array_equal(noisy.images[camera], expected[camera])
+        assert dark.images[camera].mean() < 0.6 * clean.images[camera].mean()
+    assert (clean.condition, clean.why) == ("none", "")
+    again = look(env, planned()[0])
+    assert all(np.array_equal(again.images[c], clean.images[c]) for c in clean.images)
+
+
+def test_later_perturbations_are_seen_later(env):
+    clean, late = planned("brightness:0.2/from=4")
+    assert image_difference(look(env, clean).images["wrist"], look(env, late).images["wrist"]).sum_abs == 0
+    assert look(env, late, step=4).images["wrist"].mean() < 0.5 * look(env, clean, step=4).images["wrist"].mean()
+
+
+def test_what_cannot_be_seen_says_why(env):
+    broken = dataclasses.replace(planned()[0], init_state=10**6)
+    view = look(env, broken)
+    assert view.images == {}
+    assert "error" in view.why
+    assert captions.plain(MIN_SIDE, view.why).shape == (MIN_SIDE, MIN_SIDE, 3)
+
+
+def test_the_sheet_has_a_column_for_each_condition_beside_the_clean_one():
+    sheet = condition_sheet(planned("noise:0.05,0.1,0.3", "brightness:0.5", size=128), assets=None)
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[1] == 5 * MIN_SIDE
+    clean = look_alone("none", 128)
+    shown = captions.enlarged(clean["agentview"], 2)
+    rows = [y for y in range(len(sheet) - MIN_SIDE) if np.array_equal(sheet[y : y + MIN_SIDE, :MIN_SIDE], shown)]
+    assert len(rows) == 1
+    noisy = look_alone("noise:0.3", 128)["agentview"]
+    place = np.s_[rows[0] : rows[0] + MIN_SIDE, 3 * MIN_SIDE : 4 * MIN_SIDE]
+    np.testing.assert_array_equal(sheet[place], captions.enlarged(noisy, 2))
+
+
+def look_alone(condition, size):
+    env = make_env("toy", 0, size, None)
+    try:
+        return look(env, dataclasses.replace(planned(size=size)[0], condition=condition)).images
+    finally:
+        env.close()
+
+
+def test_a_long_sweep_goes_on_below():
+    values = ",".join(str(k / 100) for k in range(1, COLUMNS + 3))
+    sheet = condition_sheet(planned(f"noise:{values}"), assets=None)
+    short = condition_sheet(planned("noise:0.1"), assets=None)
+    assert sheet.shape[1] == (COLUMNS + 1) * MIN_SIDE
+    assert len(sheet) > 1.8 * len(short)
+
+
+def test_conditions_of_one_kind_stay_together():
+    views = [preview.View(c, {}, "", "") for c in ("noise:0.1", "light:0.5", "noise:0.2", "noise:0.2@wrist")]
+    kinds = preview._kinds(views)
+    assert [[view.condition for view in kind] for kind in kinds] == [
+        ["noise:0.1", "noise:0.2"], ["light:0.5"], ["noise:0.2@wrist"]
+    ]  # fmt: skip
+    assert [len(shelf) for shelf in preview._shelves([kinds[0]] * 4)] == [3, 1]
+
+
+def test_episodes_of_two_pairs_are_refused():
+    one = planned()[0]
+    with pytest.raises(ValueError, match="one pair"):
+        condition_sheet([one, dataclasses.replace(one, init_state=4)], assets=None)
+
+
+@settings(deadline=None, max_examples=60)
+@given(text=st.text(max_size=300), width=st.integers(64, 600))
+def test_every_caption_fits(text, width):
+    rows, scale = captions._wrapped(captions._ascii(text), width - 2 * captions.MARGIN)
+    assert 1 <= len(rows) <= captions.MAX_LINES
+    assert all(captions._width(row, scale) <= width - 2 * captions.MARGIN for row in rows)
+    assert captions.caption([text], width).shape[1] == width
+
+
+def test_captions_lose_nothing_that_has_room():
+    text = "blur.defocus:3+fog:1+contrast:0.7+temperature:4500+noise.shot:40+occlusion:0.1/target=akita_black_bowl_1"
+    rows, _ = captions._wrapped(text, 300)
+    assert "".join(rows) == text
+    assert all(row.endswith("+") or row == rows[-1] or rows[k + 1].startswith("/") for k, row in enumerate(rows))

@@ -1,0 +1,99 @@
+"""What is shown while a run goes on: counts over the finished prefix of the plan, never over what finished first."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from helpers import toy_config
+from rich.console import Console
+
+from simeval.config.plan import make_plan
+from simeval.core.types import EpisodeResult
+from simeval.runner.progress import JsonProgress, LiveProgress, PlainProgress, Silent, Tally
+
+PLAN = make_plan(toy_config(Path("x"), tasks="0,1", init_states="0-1", perturb=("noise:0.3",)))
+
+
+def result(index: int, outcome: str = "success") -> EpisodeResult:
+    broken = {"error_phase": "policy", "error_text": "ValueError: [red]no[/red] :smile:"} if outcome == "error" else {}
+    return EpisodeResult(PLAN.episodes[index], outcome, **broken)
+
+
+def test_rates_count_the_finished_prefix_of_each_task():
+    """Eight episodes: none, noise, none, noise of task 0, then of task 1."""
+    tally = Tally(PLAN)
+    assert tally.prefix_counts() == {"none": (0, 0), "noise:0.3": (0, 0)}
+    tally.add(result(2), fresh=True)
+    tally.add(result(3), fresh=True)
+    assert tally.prefix_counts() == {"none": (0, 0), "noise:0.3": (0, 0)}
+    tally.add(result(4, "failure"), fresh=True)
+    assert tally.prefix_counts() == {"none": (0, 1), "noise:0.3": (0, 0)}
+    tally.add(result(0), fresh=True)
+    assert tally.prefix_counts() == {"none": (1, 2), "noise:0.3": (0, 0)}
+    tally.add(result(1, "failure"), fresh=True)
+    assert tally.prefix_counts() == {"none": (2, 3), "noise:0.3": (1, 2)}
+    assert (tally.done, tally.total, tally.errors) == (5, 8, 0)
+
+
+def test_errors_move_the_prefix_on_and_count_neither_way():
+    tally = Tally(PLAN)
+    for index, outcome in enumerate(["error", "success", "success"]):
+        tally.add(result(index, outcome), fresh=True)
+    assert tally.prefix_counts() == {"none": (1, 1), "noise:0.3": (1, 1)}
+    assert (tally.done, tally.errors) == (3, 1)
+
+
+def test_the_rate_is_that_of_this_session():
+    tally = Tally(PLAN)
+    tally.add(result(0), fresh=False)
+    assert tally.eta is None
+    tally.add(result(1), fresh=True)
+    assert tally.eta > 0
+    assert tally.per_minute > 0
+
+
+@pytest.mark.parametrize("kind", [PlainProgress, LiveProgress])
+def test_people_see_errors_the_count_and_the_rates(kind):
+    out = io.StringIO()
+    console = Console(file=out, width=200, force_terminal=kind is LiveProgress)
+    progress = kind(console)
+    progress.start(PLAN, [result(0)], "a note")
+    for index in range(1, 8):
+        progress.update(result(index, "error" if index == 5 else "success" if index % 2 else "failure"))
+    if kind is LiveProgress:
+        console.print(progress)
+    progress.stop()
+    text = out.getvalue()
+    assert "a note" in text
+    assert "error in toy/1/init00/noise=0.3/r0 (policy): ValueError: [red]no[/red] :smile:" in text
+    assert "8/8 episodes, 1 errors" in text
+    assert ("none 25.0 %  noise:0.3 100.0 %" in text) or ("1/4" in text and "3/3" in text)
+
+
+def test_plain_progress_is_a_line_at_the_start_and_at_the_end_not_per_episode():
+    out = io.StringIO()
+    progress = PlainProgress(Console(file=out, width=200))
+    progress.start(PLAN, [], "a note")
+    for index in range(8):
+        progress.update(result(index))
+    progress.stop()
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_machines_get_one_object_per_line(capsys):
+    progress = JsonProgress()
+    progress.start(PLAN, [result(0)], "a note")
+    progress.update(result(1, "error"))
+    progress.stop()
+    start, episode = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert start == {"event": "start", "episodes": 8, "finished": 1, "note": "a note"}
+    assert (episode["event"], episode["id"], episode["outcome"]) == ("episode", PLAN.episodes[1].id, "error")
+
+
+def test_silence_says_nothing(capsys):
+    progress = Silent()
+    progress.start(PLAN, [], "a note")
+    progress.update(result(0))
+    progress.stop()
+    assert capsys.readouterr() == ("", "")
