@@ -15,7 +15,7 @@ from simeval.core import namesakes
 
 if TYPE_CHECKING:
     from simeval.analysis.compare import compare
-    from simeval.analysis.findings import correlate
+    from simeval.analysis.correlate import correlate
     from simeval.api import evaluate
     from simeval.config.evaluation import EvalConfig
     from simeval.config.plan import Plan, make_plan
@@ -52,7 +52,7 @@ _HOMES = {
     "Plan": "config.plan",
     "Run": "store.run",
     "compare": "analysis.compare",
-    "correlate": "analysis.findings",
+    "correlate": "analysis.correlate",
     "evaluate": "api",
     "make_plan": "config.plan",
 }

@@ -24,7 +24,7 @@ from simeval.analysis import success
 from simeval.api import evaluate
 from simeval.store.audit import Audit
 from simeval.config.evaluation import from_mapping, load_yaml
-from simeval.analysis.findings import correlate
+from simeval.analysis.correlate import correlate
 from simeval.stats.correlation import Correlation
 from simeval.stats.intervals import Interval
 from simeval.store.run import Run

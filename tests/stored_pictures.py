@@ -17,7 +17,7 @@ import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import NDArray
 
-from simeval.analysis.findings import report_data
+from simeval.report.collect import report_data
 from simeval.report.page import write_report
 from simeval.store.run import Run
 from simeval.media.video import Selection, render_videos

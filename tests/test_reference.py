@@ -8,7 +8,7 @@ import pytest
 
 from envs import numerics
 from envs.libero.files import resolve_assets
-from simeval.analysis.findings import same_policy
+from simeval.analysis.correlate import same_policy
 from simeval.analysis.success import success_table, task_table
 from simeval.config.evaluation import from_mapping, load_yaml
 from simeval.config.plan import make_plan

@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simeval.core import kernels
+from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
-from simeval.drift.frames.base import FLOOR, DriftRow
 from simeval.stats.change import Gain, RunChange, compare_drift, compare_runs
 from simeval.stats.drift import PRIMARY
 from simeval.stats.resampling import Resampling

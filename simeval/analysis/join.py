@@ -20,9 +20,9 @@ from perturbations.base import SpecError
 from perturbations.condition import Condition
 from perturbations.spec import parse
 from perturbations.term import Term
+from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
-from simeval.drift.frames.base import FLOOR, DriftRow
 from simeval.stats.drift import PRIMARY, VARIANTS, windowed_max
 from simeval.stats.screening import Rival
 from simeval.stats.study import FrameDrift, Study, StudyCondition, validity

@@ -51,13 +51,14 @@ def run(
     from simeval import api
     from simeval.core.console import PlainConsole
     from simeval.runner.progress import JsonProgress, LiveProgress, PlainProgress, Progress
+    from simeval.store.resume import config_of
 
     if grow:
         if resume is None:
             raise ConfigError("--grow: name the run with --resume")
         wanted = _grown(Path(resume), config, flags)
     elif resume is not None:
-        stored = api.config_of(Path(resume), flags)
+        stored = config_of(Path(resume), flags)
         wanted = from_mapping({**stored, **_execution_flags(flags, config)})
     else:
         wanted = _config(config, flags)
@@ -128,12 +129,12 @@ def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
 
 
 def _grown(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:
-    from simeval import api
     from simeval.config.extend import GROWABLE, grown_config
+    from simeval.store.resume import config_of
 
     more = {name: flags[name] for name in GROWABLE if flags[name] not in (None, [])}
     others = {name: value for name, value in flags.items() if name not in more}
-    return grown_config(api.config_of(folder, flags), {**more, **_execution_flags(others, file)})
+    return grown_config(config_of(folder, flags), {**more, **_execution_flags(others, file)})
 
 
 def _announce(console: Any, config: EvalConfig) -> None:
@@ -241,8 +242,7 @@ def preview(
     out: Annotated[str, typer.Option(help="PNG file.")] = "preview.png",
 ) -> None:
     """Draw what a policy would see: a task's first frame from both cameras, or what perturbations make of it."""
-    from simeval import api
-    from simeval.config.evaluation import EvalConfig
+    from simeval.media.preview import write_preview
 
     config = EvalConfig(
         suite=(suite,),
@@ -252,7 +252,7 @@ def preview(
         perturb=tuple(perturb or ()),
         plugin=tuple(plugin or ()),
     )
-    print(escaped(str(api.write_preview(config, size=size, out=Path(out), step=step))))
+    print(escaped(str(write_preview(config, size=size, out=Path(out), step=step))))
 
 
 @app.command()

@@ -26,6 +26,7 @@ def audit(
     from simeval import api
     from simeval.core.console import PlainConsole
     from simeval.drift.progress import AuditProgress, JsonLines, Lines, LiveBar
+    from simeval.report.terminal.audit import print_audit_table, summarise_audit
 
     wanted = audit_from_mapping(settings(config, {"run": run, **flags}))
     enter_numerics(api.audit_numerics(wanted))
@@ -33,6 +34,6 @@ def audit(
     progress: AuditProgress = JsonLines() if as_json else LiveBar(console) if console.is_terminal else Lines(console)
     done = api.audit(wanted, progress)
     if as_json:
-        emit({"event": "summary", "folder": str(done.folder), **api.summarise_audit(done)})
+        emit({"event": "summary", "folder": str(done.folder), **summarise_audit(done)})
     else:
-        api.print_audit(console, done)
+        print_audit_table(console, done)

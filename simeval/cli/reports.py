@@ -14,7 +14,7 @@ from simeval.core.json_output import emit
 from simeval.core.texts import escaped
 
 if TYPE_CHECKING:
-    from simeval.drift.frames.base import DriftRow
+    from simeval.core.drift_row import DriftRow
     from simeval.store.run import Run
 
 reports = typer.Typer()
@@ -53,8 +53,9 @@ def correlate(
     as_json: AsJson = False,
 ) -> None:
     """Does the offline drift of a policy's actions predict its loss of success? The numbers alone."""
-    from simeval.analysis import findings
+    from simeval.analysis.correlate import correlate as correlate_run
     from simeval.core.console import PlainConsole
+    from simeval.report.collect import AUDIT
     from simeval.report.export import correlation_record
     from simeval.report.terminal.drift import print_study
     from simeval.store.audit import Audit
@@ -62,7 +63,7 @@ def correlate(
 
     run = Run.load(folder)
     _load_plugins([run], plugin or ())
-    found = findings.correlate(run, Audit.load(Path(audit) if audit else run.folder / findings.AUDIT))
+    found = correlate_run(run, Audit.load(Path(audit) if audit else run.folder / AUDIT))
     policy = str(run.manifest["identity"]["policy"]["name"])
     if as_json:
         emit(correlation_record([(policy, result) for result in found]))
@@ -83,7 +84,7 @@ def report(
     plugin: Plugins = None,
 ) -> None:
     """Write report.html with its figures and the numbers behind them as CSV and JSON; needs no simulator."""
-    from simeval.analysis import findings
+    from simeval.report.collect import report_data
     from simeval.report.page import write_report
     from simeval.store.audit import Audit
     from simeval.store.run import Run, refuse_unwritable
@@ -96,7 +97,7 @@ def report(
     refuse_unwritable(target)
     runs = [Run.load(name) for name in folders]
     _load_plugins(runs, plugin or ())
-    data = findings.report_data(runs, [Audit.load(name) for name in audit or ()])
+    data = report_data(runs, [Audit.load(name) for name in audit or ()])
     print(escaped(str(write_report(data, target))))
 
 

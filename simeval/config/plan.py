@@ -12,9 +12,9 @@ from perturbations.spec import Condition, parse_sweep
 from simeval.config.evaluation import SCRIPTED_POLICIES, EvalConfig, parse_indices
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
+from simeval.core.instructions import why_untellable
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.policies import bundled
-from simeval.rollout.instructions import why_untellable
 
 LONGEST = 150
 """Characters of a condition; it is part of the names of traces and videos, which file systems limit to 255 bytes."""

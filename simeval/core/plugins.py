@@ -18,7 +18,7 @@ from typing import Any
 from perturbations.base import axes, unregister_all_but
 from simeval.core.errors import ConfigError, ends_process, error_line
 from simeval.core.files import read_regular
-from simeval.runner.watchdog import Overdue, time_limit
+from simeval.core.time_limit import Overdue, time_limit
 
 SECONDS = 60.0
 """How long a plugin may take to run, and its axes to say which tasks they are for. Ours; torch is imported in 20."""

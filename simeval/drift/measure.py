@@ -20,11 +20,11 @@ import numpy as np
 
 from envs.base import ACTION_SIZE
 from perturbations.condition import Condition
+from simeval.core.drift_row import FLOOR, DriftRow, Key
 from simeval.core.errors import ConfigError, error_line
 from simeval.core.types import CLEAN
-from simeval.drift.frames.base import FLOOR, Block, Draw, DriftRow, Frame, FrameSource, Key, View, ViewRequest
+from simeval.drift.frames.base import Block, Draw, Frame, FrameSource, View, ViewRequest
 from simeval.drift.representation import Vectors, distances, pooled
-from simeval.media.attention import Gaze
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
 from simeval.policies.representations import Representation, representing
 from simeval.stats.drift import VARIANTS, ActionScale, chunk_drift
@@ -59,6 +59,21 @@ class Measurement:
     def predictions(self, frames: int) -> int:
         """How often the policy predicts for so many frames, if every condition can be applied to each."""
         return frames * len(self.seeds) * (len(self.labels) + 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gaze:
+    """What a policy got at a frame under a condition, and where it looked.
+
+    Attributes:
+        condition: canonical text.
+        request: what it got.
+        seen: what it made of that.
+    """
+
+    condition: str
+    request: PolicyInput
+    seen: Representation
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,8 +20,8 @@ import numpy as np
 
 from perturbations.instruction import KINDS
 from perturbations.spec import Condition, SpecError, parse
+from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
-from simeval.drift.frames.base import FLOOR, DriftRow
 from simeval.store.run import write_json
 
 SCHEMA_VERSION = 1
@@ -121,7 +121,7 @@ class MiniAudit:
 
 
 def write_mini(audit_rows: Iterable[DriftRow], out: Path, *, unit: str = "") -> MiniAudit:
-    """Write the recipe's files and figures into a folder.
+    """Write the recipe's files into a folder.
 
     Args:
         audit_rows: of a finished audit; their order does not matter.
@@ -131,8 +131,6 @@ def write_mini(audit_rows: Iterable[DriftRow], out: Path, *, unit: str = "") -> 
     Raises:
         ConfigError: there is no repeat control, or it drifted.
     """
-    from simeval.report.figures.mini import write_figures
-
     rows = sorted(audit_rows, key=lambda row: (row.seed, row.suite, row.task or 0, row.cluster, row.step, row.frame))
     audit = summarise_mini(rows)
     for seed in audit.seeds:
@@ -142,7 +140,6 @@ def write_mini(audit_rows: Iterable[DriftRow], out: Path, *, unit: str = "") -> 
             content = _seed_file(group, seed, [member.variant for member in members], mine)
             write_json(out / name, _headed(content, unit))
     write_json(out / "mini_summary.json", _headed(_summary_file(audit), unit))
-    write_figures(audit, out / "figures")
     return audit
 
 

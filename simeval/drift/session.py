@@ -4,41 +4,44 @@ import contextlib
 import datetime
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envs.base import EnvError
 from perturbations.spec import Condition, SpecError, parse_sweep
-from simeval.api import GPU_BATCH, assets_of, refuse_other_numerics, refuse_undrawable
 from simeval.config import paths
 from simeval.config.audit import MAX_FRAMES, AuditConfig
 from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.config.preflight import refuse_other_numerics, refuse_undrawable
 from simeval.core import kernels, plugins, provenance
+from simeval.core.drift_row import DriftRow, Key
 from simeval.core.errors import ConfigError
 from simeval.core.files import refuse_link_out
 from simeval.core.plugins import Plugin
-from simeval.drift.frames.base import DriftRow, FrameSource, Key
+from simeval.drift.frames.base import FrameSource
 from simeval.drift.frames.from_run import RunFrames
 from simeval.drift.frames.render_pool import drawing, usual_workers
-from simeval.drift.measure import Measured, Measurement, keys, measure
+from simeval.drift.measure import Gaze, Measurement, keys, measure
 from simeval.drift.progress import AuditProgress, Outlook, Silent
 from simeval.drift.representation import Vectors
 from simeval.drift.summary import summarise
 from simeval.drift.vectors import SetDrift, VectorWriter, read_vectors, set_drift
-from simeval.media.attention import write_attention
 from simeval.policies import bundled
 from simeval.policies.base import Policy, PolicySpec
-from simeval.policies.registry import PolicyChoice, check_policy, load_policy
+from simeval.policies.registry import GPU_BATCH, PolicyChoice, check_policy, has_gpu, load_policy
 from simeval.policies.representations import representing
-from simeval.runner.ray_runner import has_gpu
 from simeval.runner.session import ONE_THREAD
 from simeval.stats.drift import GRIPPER, ActionScale
-from simeval.store.audit import SCHEMA_VERSION, Audit, AuditWriter
+from simeval.store.assets import assets_of
+from simeval.store.audit import SCHEMA_VERSION, Audit, AuditWriter, notes_of
+from simeval.store.manifest import gl_renderer
 from simeval.store.run import Run, refuse_unwritable
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    pass
+
+OnGaze = Callable[[Path, str, DriftRow, Gaze, Gaze], None]
+"""(audit folder, policy, row, clean, perturbed): gets what a policy looked at, once per condition."""
 
 NO_UNIT = (1.0,) * GRIPPER
 """Where a policy does not know the spread of its training actions, drift stays in the units of the actions."""
@@ -49,6 +52,7 @@ class _Subject:
     """What is audited, before anything slow.
 
     Attributes:
+        config: the request.
         run: whose episodes give the frames, if any.
         origin: the configuration of that run; the defaults without one.
         choice: the policy.
@@ -58,6 +62,7 @@ class _Subject:
         folder: where the audit lies.
     """
 
+    config: AuditConfig
     run: Run | None
     origin: EvalConfig
     choice: PolicyChoice
@@ -77,12 +82,13 @@ class _Frames:
     scenes: str
 
 
-def audit(config: AuditConfig, progress: AuditProgress | None = None) -> Audit:
+def audit(config: AuditConfig, progress: AuditProgress | None = None, on_gaze: OnGaze | None = None) -> Audit:
     """Measure what is not measured yet of an audit, and return it.
 
     Args:
         config: what to measure; an equal configuration with the same `out` resumes.
         progress: told how it goes.
+        on_gaze: gets what a policy looked at, where representations are measured.
 
     Raises:
         ConfigError: the request cannot be carried out, or the repeat control drifted. What was measured is kept.
@@ -118,12 +124,7 @@ def audit(config: AuditConfig, progress: AuditProgress | None = None) -> Audit:
         "notes": [*frames.notes, *([mixed] if mixed else [])],
         "scenes": frames.scenes,
     }
-    done = _carry_out(subject, frames, policy, wanted, about, progress or Silent(), config)
-    if config.recipe == "mini":
-        from simeval.drift.mini import write_mini
-
-        write_mini(done.rows, done.folder, unit=done.sigma_source)
-    return done
+    return _carry_out(subject, frames, policy, wanted, about, progress or Silent(), on_gaze)
 
 
 def refuse_blind(policy: Policy, *, representation: bool = False) -> None:
@@ -148,19 +149,21 @@ def _carry_out(
     wanted: Measurement,
     about: Mapping[str, Any],
     progress: AuditProgress,
-    config: AuditConfig,
+    on_gaze: OnGaze | None,
 ) -> Audit:
     listed = frames.source.frames()
     all_keys = keys(listed, wanted)
-    manifest = _manifest(about, len(listed), len(all_keys), config)
+    manifest = _manifest(about, len(listed), len(all_keys), subject.config)
     with AuditWriter(subject.folder, manifest, all_keys) as writer, _vectors(subject.folder, wanted) as keep:
-        workers = _workers(config, subject, len(all_keys) - len(writer.done))
+        workers = _workers(subject, len(all_keys) - len(writer.done))
         progress.start(_outlook(subject, about, wanted, len(listed), len(all_keys), len(writer.done), workers))
         try:
             with drawing(frames.source, subject.own, workers) as draw:
                 for found in measure(frames.source, policy, wanted, done=writer.done, draw=draw):
                     keep([(one.row.key, one.vectors) for one in found if one.vectors is not None])
-                    _draw_attention(subject.folder, policy.spec.name, found)
+                    for one in found:
+                        if one.gazes is not None and on_gaze is not None:
+                            on_gaze(subject.folder, policy.spec.name, one.row, *one.gazes)
                     writer.write([one.row for one in found])
                     progress.advance(len(found))
         finally:
@@ -179,14 +182,6 @@ def _vectors(folder: Path, wanted: Measurement) -> Iterator[Callable[[Sequence[t
         return
     with VectorWriter(folder) as writer:
         yield writer.append
-
-
-def _draw_attention(folder: Path, policy: str, found: Sequence[Measured]) -> None:
-    """One picture per condition, of the first frame."""
-    for one in found:
-        if one.gazes is not None:
-            name = one.row.condition.replace(":", "=").replace("/", "~")
-            write_attention(folder / "attention" / f"{name}.png", f"{policy}, {one.row.frame}", *one.gazes)
 
 
 def _facts(rows: Sequence[DriftRow], sets: Sequence[SetDrift]) -> dict[str, Any]:
@@ -218,7 +213,7 @@ def _subject(config: AuditConfig) -> _Subject:
     if run and not config.out:
         refuse_link_out(run.folder, "audit")
     seeds = config.seed_numbers or (origin.seed,)
-    return _Subject(run, origin, choice, own, conditions, seeds, Path(config.out) if config.out else default)
+    return _Subject(config, run, origin, choice, own, conditions, seeds, Path(config.out) if config.out else default)
 
 
 def _conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
@@ -283,19 +278,12 @@ def _identity(subject: _Subject, source: FrameSource, wanted: Measurement, polic
         "seeds": list(wanted.seeds),
         "representation": wanted.representation,
         "versions": provenance.versions(learned_policy=bool(policy.fingerprint)),
-        "opengl": _gl_renderer() if policy.cameras and subject.run else None,
+        "opengl": gl_renderer() if policy.cameras and subject.run else None,
         "numerics": kernels.of_simulation(),
     }
     if subject.own:
         identity["plugins"] = plugins.digests(subject.own)
     return identity
-
-
-def _gl_renderer() -> str:
-    try:
-        return provenance.gl_renderer()
-    except EnvError as error:
-        raise ConfigError(str(error)) from None
 
 
 def _manifest(about: Mapping[str, Any], frames: int, rows: int, config: AuditConfig) -> dict[str, Any]:
@@ -314,12 +302,12 @@ def _manifest(about: Mapping[str, Any], frames: int, rows: int, config: AuditCon
     }
 
 
-def _workers(config: AuditConfig, subject: _Subject, views: int) -> int:
+def _workers(subject: _Subject, views: int) -> int:
     """How many workers draw what is left."""
     if not views or subject.run is None:
         return 0
-    if config.workers is not None or subject.origin.suite == ("toy",):
-        return config.workers or 0
+    if subject.config.workers is not None or subject.origin.suite == ("toy",):
+        return subject.config.workers or 0
     return usual_workers(views, gpu=not subject.choice.scripted and has_gpu(subject.choice.device))
 
 
@@ -332,35 +320,4 @@ def _outlook(
         f"{subject.choice.name}: {frames} frames x {len(wanted.conditions)} conditions x {seeds}, with clean view, "
         f"repeat control and noise floor {wanted.predictions(frames)} predictions{drawn} -> {subject.folder}"
     )
-    return Outlook(text, _notes(about), rows, done)
-
-
-def _notes(about: Mapping[str, Any]) -> tuple[str, ...]:
-    """What to know about the frames, and which conditions are missing."""
-    left_out = [(item["condition"], item["reason"]) for item in about["left_out"]]
-    told = [f"{name} is left out; {reason.removeprefix(f'{name}: ')}" for name, reason in left_out]
-    return (*about["notes"], *told)
-
-
-def summary(done: Audit) -> dict[str, Any]:
-    """The table of an audit, JSON-ready, with what it is about."""
-    about = {"schema_version": SCHEMA_VERSION, "policy": done.policy, "frames": done.manifest["frames"]}
-    return {
-        **about,
-        "kind": done.frames_in_words,
-        "n_action_steps": done.n_action_steps,
-        "sigma_source": done.sigma_source,
-        "left_out": [asdict(item) for item in done.left_out],
-        "notes": list(done.manifest["notes"]),
-        **asdict(summarise(done.rows)),
-    }
-
-
-def print_table(console: "Console", done: Audit) -> None:
-    """Print the table of an audit, and where it lies."""
-    from simeval.report.terminal.audit import print_audit
-
-    title = f"{done.policy}, {done.manifest['frames']} {done.frames_in_words}"
-    unit = f"drift: mean over the {done.n_action_steps} executed steps, per dimension; unit: {done.sigma_source}."
-    print_audit(console, summarise(done.rows), title, [*_notes(done.manifest), unit, str(done.manifest["scenes"])])
-    console.print(f"audit folder: {done.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+    return Outlook(text, notes_of(about), rows, done)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.types import CLEAN
-from simeval.drift.frames.base import FLOOR, DriftRow
 from simeval.stats.drift import PRIMARY, DriftMean, mean_drift
 
 

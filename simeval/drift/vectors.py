@@ -19,11 +19,11 @@ from typing import Self
 import numpy as np
 
 from simeval.core.checksums import read_objects, sealed_line
+from simeval.core.drift_row import FLOOR, DriftRow, Key
 from simeval.core.errors import ConfigError
 from simeval.core.jsonl import LineFile
 from simeval.core.texts import shown
 from simeval.core.types import CLEAN
-from simeval.drift.frames.base import FLOOR, DriftRow, Key
 from simeval.drift.representation import PARTS, Vectors, set_distances
 
 FILE = "vectors.jsonl"

@@ -7,7 +7,6 @@ Non-obvious behaviour:
 - Orange for much and for more, blue for less: told apart by colour-blind eyes. In black and white the numbers are left.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 
 from simeval.core.errors import ConfigError
 from simeval.core.files import write_image
+from simeval.drift.measure import Gaze
 from simeval.drift.representation import distances
 from simeval.media.captions import FONT, SCALES, Picture, beside, caption, enlarged, stacked
-from simeval.policies.base import PolicyInput
 from simeval.policies.representations import Representation
 
 MIN_SIDE = 256
@@ -31,21 +30,6 @@ _STRONGEST = 0.7
 
 Shares = NDArray[np.float64]
 """`float64[h, w]`: attention of a picture's regions, or its change (fractions of all attention)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Gaze:
-    """What a policy got at a frame under a condition, and where it looked.
-
-    Attributes:
-        condition: canonical text.
-        request: what it got.
-        seen: what it made of that.
-    """
-
-    condition: str
-    request: PolicyInput
-    seen: Representation
 
 
 def attention_sheet(title: str, clean: Gaze, perturbed: Gaze) -> Picture:

@@ -7,6 +7,7 @@ Non-obvious behaviour:
 - Conditions of one kind (same axes, cameras and settings) share a row beside the clean picture.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import batched
@@ -16,11 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.assets import is_bundled
-from envs.base import ACTION_SIZE, CAMERAS, Env, Start
+from envs.base import ACTION_SIZE, CAMERAS, Env, EnvError, Start
 from envs.build import make_env
 from envs.suites import PROTOCOLS, tasks
 from perturbations.base import image_difference
 from perturbations.spec import parse
+from simeval.config.evaluation import EvalConfig, within
+from simeval.config.plan import make_plan
+from simeval.core.errors import ConfigError
+from simeval.core.files import write_image
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.media.captions import Picture, beside, caption, enlarged, plain, stacked
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
@@ -216,3 +221,57 @@ def _name(assets: Path | None) -> str:
     if assets is None:
         return "toy"
     return "bundled scenes" if is_bundled(assets) else f"official scenes ({assets.name})"
+
+
+IMAGE_FILES = (".png", ".jpg", ".jpeg")
+"""What a preview may be written as."""
+
+
+MAX_STEP = 10_000
+"""Control steps before a preview: more than any protocol's limit; each takes time."""
+
+
+def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) -> Path:
+    """Draw what a policy would see of one task into a PNG file: a row per set of scenes, or what perturbations do.
+
+    Args:
+        config: one suite, task and initial state; `perturb` for a sheet of perturbations in one set of scenes (the
+            bundled ones by default), none for a row of each set that is here.
+        size: side of a picture (px).
+        out: where to.
+        step: control steps that the robot has held still, for perturbations over time.
+
+    Raises:
+        ConfigError: no such task, initial state or perturbation, or its scenes cannot be had.
+    """
+    from envs.libero.files import resolve_assets
+    from envs.sim.opengl import check_drawing
+
+    plan, (suite,), assets = make_plan(config), config.suite, config.assets
+    first = plan.episodes[0]
+    if out.suffix.lower() not in IMAGE_FILES:
+        raise ConfigError(f"--out {out}: name a file that ends in {', '.join(IMAGE_FILES)}")
+    within("--size", size, 64, 1024)
+    within("--step", step, 0, MAX_STEP)
+    folders: list[Path] = []
+    try:
+        check_drawing()
+        if suite != "toy":
+            folders = [resolve_assets(assets or "bundled")]
+            if assets is None and not config.perturb:
+                with contextlib.suppress(EnvError):
+                    folders.append(resolve_assets("cached"))
+        from simeval.media.preview import condition_sheet, contact_sheet
+
+        if config.perturb:
+            episodes = [replace(spec, resolution=size) for spec in plan.episodes]
+            sheet = condition_sheet(episodes, assets=folders[0] if folders else None, step=step)
+        else:
+            sheet = contact_sheet(suite, first.task, init_state=first.init_state, assets=folders, size=size)
+    except EnvError as error:
+        raise ConfigError(str(error)) from None
+    try:
+        write_image(out, sheet, out.suffix.lower())
+    except OSError as error:
+        raise ConfigError(f"--out {out}: {error.strerror or error}") from None
+    return out

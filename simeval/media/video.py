@@ -82,7 +82,8 @@ def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
     Raises:
         ConfigError: nothing matches, traces were not kept, a plugin is not named, or the scenes cannot be had.
     """
-    from simeval.api import assets_of, refuse_undrawable
+    from simeval.config.preflight import refuse_undrawable
+    from simeval.store.assets import assets_of
 
     refuse_link_out(run.folder, "videos")
     chosen, own = select(run, wanted), plugins.named_again(run.folder, run.manifest, wanted.plugins)

@@ -69,3 +69,16 @@ class Policy(Protocol):
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
         """Predict a chunk for each input, in order; each `float32[T, 7]` with `T >= n_action_steps`."""
+
+
+@dataclass(frozen=True)
+class WorkerFacts:
+    """What all workers of a run must have in common.
+
+    Attributes:
+        policy: what their policy says of itself.
+        kernels: see `simeval.core.kernels.of_simulation`.
+    """
+
+    policy: PolicySpec
+    kernels: dict[str, str]

@@ -141,3 +141,21 @@ def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> Non
                 raise ConfigError(
                     f"--policy expert: it cannot do {suite} task {task} ({tasks(suite)[task].instruction})"
                 )
+
+
+GPU_BATCH = 8
+"""Fixed batch on a GPU: independent of the number of workers, so that their number changes no row."""
+
+
+def use_actor(choice: PolicyChoice, inference: str) -> bool:
+    """Whether the policy runs once, batched, rather than inside each worker."""
+    if choice.scripted or inference == "worker":
+        return False
+    return inference == "actor" or has_gpu(choice.device)
+
+
+def has_gpu(device: str) -> bool:
+    """Whether the policy will run on a GPU, found out without importing torch."""
+    if device in ("cuda", "mps"):
+        return True
+    return device == "auto" and any(os.path.exists(f"/dev/{name}") for name in ("nvidia0", "dxg"))  # noqa: PTH110

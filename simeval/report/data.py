@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from simeval.analysis.by_task import CellDrop, TaskPoint
+from simeval.analysis.by_task import CellDrop
 from simeval.analysis.compare import Comparison
+from simeval.analysis.correlate import StudyResult
 from simeval.analysis.over_policies import PolicyMedian
 from simeval.analysis.success import RunAnalysis
-from simeval.stats.correlation import Correlation
 from simeval.stats.study import StudyCondition
 
 HOW_TO_CORRELATE = (
@@ -48,27 +48,6 @@ class Exclusion:
     suite: str
     condition: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class StudyResult:
-    """Drift against drop of one policy on one suite.
-
-    Attributes:
-        suite: its name.
-        correlation: the numbers.
-        n_action_steps: steps of a chunk that are executed before the policy looks again; `None` if unknown.
-        frames: which frames drift was measured on, in words.
-        sigma: where the unit of drift comes from, in words.
-        tasks: drift and drop inside each task, of the conditions that enter; may be empty.
-    """
-
-    suite: str
-    correlation: Correlation
-    n_action_steps: int | None
-    frames: str
-    sigma: str
-    tasks: tuple[TaskPoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from simeval.analysis.compare import Comparison
+from simeval.analysis.correlate import StudyResult
 from simeval.analysis.over_policies import PolicyMedian
-from simeval.report.data import ReportData, Section, StudyResult
+from simeval.report.data import ReportData, Section
 from simeval.report.format import headline
 
 SCHEMA_VERSION = 1

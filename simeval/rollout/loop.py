@@ -13,11 +13,11 @@ from envs.suites import tasks
 from perturbations.base import Infeasible
 from perturbations.spec import parse
 from simeval.core.errors import ConfigError, EpisodeError, ends_process
+from simeval.core.instructions import goals_told, language_context, tell
 from simeval.core.seeding import PairStreams
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
 from simeval.rollout.episode_log import Tally
-from simeval.rollout.instructions import goals_told, language_context, tell
 from simeval.rollout.interventions import Interventions
 from simeval.rollout.observations import Senses
 from simeval.rollout.trace import Recorder

@@ -15,25 +15,23 @@ Non-obvious behaviour:
 import contextlib
 import functools
 import logging
-import os
 import queue
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from simeval.core import kernels
 from simeval.core.errors import ConfigError, RunError, first_line
 from simeval.core.types import EpisodeResult, EpisodeSpec
-from simeval.policies.base import PolicySpec
-from simeval.policies.registry import PolicyChoice
+from simeval.policies.base import PolicySpec, WorkerFacts
 from simeval.policies.server import RemotePolicy
 from simeval.runner.heartbeat import Whereabouts, read
 from simeval.runner.nodes import NodeFacts, Nodes, cannot_ask, needs_of
 from simeval.runner.queue import Queue
 from simeval.runner.session import is_gone, process_environment
-from simeval.runner.watchdog import Silence, reminding
-from simeval.runner.worker import TIMEOUT, EpisodeWorker, Finished, Place, RemoteWorker, WorkerFacts, WorkerSetup
+from simeval.runner.watchdog import Silence
+from simeval.runner.worker import TIMEOUT, Finished, Place, RemoteWorker, WorkerSetup
 
 ATTEMPTS = 3
 """How many workers an episode may kill before it counts as an error, and how many may die in a row as they start."""
@@ -48,40 +46,6 @@ _TOLD = 3
 """Of how many episodes at most a person is told what they are doing."""
 
 _log = logging.getLogger("simeval")
-
-
-class Runner(Protocol):
-    """A place to run episodes."""
-
-    def facts(self) -> WorkerFacts:
-        """Load the policy and say what it is, and with which kernels episodes run.
-
-        Raises:
-            ConfigError: it cannot be loaded.
-        """
-
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
-        """Run episodes; yields each once, in any order, together with those that finished at the same time."""
-
-
-class SerialRunner:
-    """Everything in this process."""
-
-    def __init__(self, setup: WorkerSetup) -> None:
-        self._worker = EpisodeWorker(setup)
-
-    def facts(self) -> WorkerFacts:
-        """See `Runner`."""
-        return self._worker.facts()
-
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
-        """See `Runner`."""
-        silence = Silence()
-        with reminding(silence, lambda: str(self._worker.where() or "it is being written")):
-            for spec in episodes:
-                finished = self._worker.run(spec)
-                silence.heard()
-                yield (finished,)
 
 
 @dataclass(eq=False, slots=True)
@@ -412,17 +376,3 @@ def _free() -> str:
 
     total, free = (found().get("CPU", 0.0) for found in (ray.cluster_resources, ray.available_resources))
     return f"of the cluster's {total:g} CPUs {free:g} are free, and a worker takes one"
-
-
-def use_actor(choice: PolicyChoice, inference: str) -> bool:
-    """Whether the policy runs once, batched, rather than inside each worker."""
-    if choice.scripted or inference == "worker":
-        return False
-    return inference == "actor" or has_gpu(choice.device)
-
-
-def has_gpu(device: str) -> bool:
-    """Whether the policy will run on a GPU, found out without importing torch."""
-    if device in ("cuda", "mps"):
-        return True
-    return device == "auto" and any(os.path.exists(f"/dev/{name}") for name in ("nvidia0", "dxg"))  # noqa: PTH110

@@ -9,15 +9,15 @@ from envs.sim.opengl import take_device
 from simeval.core import kernels
 from simeval.core.errors import ConfigError, ends_process, error_line
 from simeval.core.plugins import Plugin, load
+from simeval.core.time_limit import time_limit
 from simeval.core.types import EpisodeResult, EpisodeSpec
-from simeval.policies.base import Policy, PolicySpec
+from simeval.policies.base import Policy, WorkerFacts
 from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.rollout.episode_log import Tally
 from simeval.rollout.loop import run_episode
 from simeval.rollout.trace import PackedTrace, Trace, TraceRecorder
 from simeval.runner.heartbeat import AFTER, Whereabouts, keep_writing
 from simeval.runner.session import ONE_THREAD
-from simeval.runner.watchdog import time_limit
 
 TIMEOUT = "--episode-timeout"
 """What an episode exceeds that takes too long."""
@@ -48,19 +48,6 @@ class Finished:
 
     result: EpisodeResult
     trace: Trace | PackedTrace | None = None
-
-
-@dataclass(frozen=True)
-class WorkerFacts:
-    """What all workers of a run must have in common.
-
-    Attributes:
-        policy: what their policy says of itself.
-        kernels: see `simeval.core.kernels.of_simulation`.
-    """
-
-    policy: PolicySpec
-    kernels: dict[str, str]
 
 
 class EpisodeWorker:

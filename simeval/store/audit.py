@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from simeval.core.checksums import read_objects, sealed_line
+from simeval.core.drift_row import DriftRow, Key
 from simeval.core.errors import ConfigError
 from simeval.core.jsonl import LineFile
-from simeval.drift.frames.base import DriftRow, Key
 from simeval.stats.drift import VARIANTS
 from simeval.store.run import identity_changes, write_json
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
@@ -155,6 +155,13 @@ def _check(row: DriftRow) -> None:
         raise ValueError("not finite")
 
 
+def notes_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """What to know about the frames of an audit, and which conditions are missing."""
+    left_out = [(item["condition"], item["reason"]) for item in manifest["left_out"]]
+    told = [f"{name} is left out; {reason.removeprefix(f'{name}: ')}" for name, reason in left_out]
+    return (*manifest["notes"], *told)
+
+
 @dataclass(frozen=True)
 class Audit:
     """An audit folder, read.
@@ -231,6 +238,11 @@ class Audit:
     def left_out(self) -> tuple[LeftOut, ...]:
         """Conditions that were asked for and cannot be seen on these frames."""
         return tuple(LeftOut(item["condition"], item["reason"]) for item in self.manifest["left_out"])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know about the frames, and which conditions are missing."""
+        return notes_of(self.manifest)
 
     @property
     def frames_in_words(self) -> str:

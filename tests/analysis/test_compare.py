@@ -7,7 +7,7 @@ from helpers import call, refusal, toy_config
 
 from simeval.analysis.compare import compare
 from simeval.api import evaluate
-from simeval.drift.frames.base import DriftRow
+from simeval.core.drift_row import DriftRow
 from simeval.report.terminal.compare import render_comparison
 from simeval.stats.drift import VARIANTS
 from simeval.stats.resampling import Resampling

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from helpers import call, refusal, toy_config
 
-from simeval.analysis.findings import correlate, report_data, same_policy
+from simeval.analysis.correlate import correlate, same_policy
 from simeval.api import evaluate
+from simeval.report.collect import report_data
 from simeval.report.page import write_report
 from simeval.report.terminal.drift import render_study
 from simeval.stats.correlation import Options

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from simeval.analysis.join import join, study_conditions
-from simeval.drift.frames.base import FLOOR, DriftRow
+from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.stats.drift import VARIANTS
 
 CONDITIONS = ["none", "noise:0.1", "noise:0.3", "robot.qpos:0.1", "instruction:empty", "noise:0"]

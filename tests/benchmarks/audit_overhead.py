@@ -25,7 +25,7 @@ from envs.sim.rendering import select_backend
 select_backend()
 
 from perturbations.spec import parse_sweep  # noqa: E402  MuJoCo reads its backend when it is imported
-from simeval.api import assets_of, evaluate  # noqa: E402
+from simeval.api import evaluate  # noqa: E402
 from simeval.config.evaluation import EvalConfig  # noqa: E402
 from simeval.drift.frames.base import ViewRequest  # noqa: E402
 from simeval.drift.frames.from_dataset import DatasetFrames  # noqa: E402
@@ -35,6 +35,7 @@ from simeval.drift.measure import Measurement, keys, measure  # noqa: E402
 from simeval.policies.base import Policy, PolicyInput  # noqa: E402
 from simeval.policies.registry import PolicyChoice, load_policy  # noqa: E402
 from simeval.stats.drift import ActionScale  # noqa: E402
+from simeval.store.assets import assets_of  # noqa: E402
 from simeval.store.audit import AuditWriter  # noqa: E402
 
 VARIANTS = (

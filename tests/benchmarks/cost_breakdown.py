@@ -33,9 +33,10 @@ PARTS = ("reset", "physics", "render", "perturb", "inference")
 def bare(folder: Path, shard: int, shards: int) -> None:
     """Replay a share of a run's episodes; waits for a line before it starts and prints what each part took."""
     from envs.build import EnvCache
-    from simeval.api import assets_of, policy_choice
     from simeval.config.evaluation import from_mapping
+    from simeval.config.preflight import policy_choice
     from simeval.policies.registry import load_policy
+    from simeval.store.assets import assets_of
     from simeval.store.run import Run
 
     run = Run.load(folder)

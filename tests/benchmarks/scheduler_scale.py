@@ -33,7 +33,6 @@ import numpy as np
 import ray
 
 from simeval.analysis import success
-from simeval.api import make_manifest
 from simeval.config.evaluation import EvalConfig
 from simeval.config.plan import Plan, make_plan
 from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
@@ -45,6 +44,7 @@ from simeval.runner.queue import Queue
 from simeval.runner.ray_runner import RayRunner
 from simeval.runner.session import ray_session
 from simeval.runner.worker import Finished, WorkerSetup
+from simeval.store.manifest import make_manifest
 from simeval.store.run import Run, RunWriter, is_finished
 
 STRENGTHS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)

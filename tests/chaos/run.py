@@ -26,7 +26,7 @@ from chaos.kinds import KINDS, Case, Ground  # noqa: E402
 import simeval  # noqa: E402, F401  pins numerics before anything loads NumPy
 
 LIGHT = ("pandas", "scipy.stats", "simeval.api", "simeval.cli.app", "simeval.analysis.compare",
-         "simeval.analysis.findings", "simeval.report.terminal.run", "simeval.core.console")  # fmt: skip
+         "simeval.report.collect", "simeval.report.terminal.run", "simeval.core.console")  # fmt: skip
 HEAVY = ("simeval.policies.lerobot", "lerobot.policies.smolvla.modeling_smolvla", "lerobot.datasets")
 LEARNED = ("checkpoints", "datasets")
 """Kinds that need torch and lerobot."""

@@ -10,8 +10,8 @@ from helpers import toy_config
 from perturbations.base import MULTIPLIER, AxisInfo, Stage, axes, register, unregister_all_but
 from perturbations.spec import parse
 from simeval import evaluate
+from simeval.core.drift_row import FLOOR
 from simeval.core.errors import ConfigError
-from simeval.drift.frames.base import FLOOR
 from simeval.drift.frames.from_run import RunFrames
 from simeval.drift.measure import Measurement, keys, measure
 from simeval.policies.base import PolicySpec

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
-from simeval.drift.frames.base import FLOOR, DriftRow
 from simeval.drift.representation import SET_DISTANCES, set_distances
 from simeval.drift.vectors import FILE, VectorWriter, read_vectors, set_drift
 

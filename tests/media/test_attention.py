@@ -8,7 +8,8 @@ import pytest
 
 from envs.base import Observation
 from simeval.core.errors import ConfigError
-from simeval.media.attention import Gaze, attention_sheet, write_attention
+from simeval.drift.measure import Gaze
+from simeval.media.attention import attention_sheet, write_attention
 from simeval.media.captions import caption
 from simeval.policies.base import PolicyInput
 from simeval.policies.lerobot import load

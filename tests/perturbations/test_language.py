@@ -15,7 +15,7 @@ from perturbations.language.pools import LANGUAGES, SUITES, lexicon, texts
 from perturbations.language.rules import category, present
 from perturbations.language.slots import clauses
 from perturbations.spec import parse, parse_sweep
-from simeval.rollout.instructions import language_context
+from simeval.core.instructions import language_context
 
 TASKS = [task for suite in suites.SUITES for task in suites.tasks(suite)]
 MAIN = [task for task in TASKS if task.suite in SUITES]

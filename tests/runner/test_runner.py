@@ -23,11 +23,12 @@ from helpers import CONDITIONS, lines, rows, toy_config, toy_spec, trace_bytes
 from simeval.api import evaluate
 from simeval.config.plan import make_plan
 from simeval.core.errors import ConfigError
-from simeval.policies.registry import PolicyChoice
+from simeval.policies.registry import PolicyChoice, use_actor
 from simeval.policies.scripted import SeekerPolicy
 from simeval.runner.progress import Silent
 from simeval.runner.queue import Queue
-from simeval.runner.ray_runner import ATTEMPTS, RayRunner, SerialRunner, use_actor
+from simeval.runner.ray_runner import ATTEMPTS, RayRunner
+from simeval.runner.serial import SerialRunner
 from simeval.runner.session import ray_session, without_dashboard
 from simeval.runner.worker import EpisodeWorker, WorkerSetup
 from simeval.store.run import Run

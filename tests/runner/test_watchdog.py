@@ -15,7 +15,7 @@ from simeval.core import plugins
 from simeval.policies.registry import PolicyChoice
 from simeval.policies.scripted import SeekerPolicy
 from simeval.runner import watchdog
-from simeval.runner.ray_runner import SerialRunner
+from simeval.runner.serial import SerialRunner
 from simeval.runner.worker import WorkerSetup
 from simeval.store.run import Run
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from simeval.core.drift_row import DriftRow
 from simeval.core.errors import ConfigError
-from simeval.drift.frames.base import DriftRow
 from simeval.store.audit import MANIFEST, ROWS, Audit, AuditWriter, LeftOut
 
 MANIFEST_OF = {

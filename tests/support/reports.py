@@ -8,9 +8,10 @@ import pandas as pd
 
 from perturbations.spec import parse
 from simeval.analysis.by_task import cell_drops, task_points
+from simeval.analysis.correlate import StudyResult
 from simeval.analysis.grouping import COLUMNS
 from simeval.analysis.success import analyse
-from simeval.report.data import Instruction, Section, StudyResult
+from simeval.report.data import Instruction, Section
 from simeval.stats.correlation import Options, correlate
 from simeval.stats.resampling import Resampling
 from simeval.stats.screening import Rival

@@ -36,11 +36,11 @@ from perturbations.base import (
 from perturbations.spec import Condition
 from simeval.config.evaluation import parse_indices
 from simeval.core.errors import ConfigError, EpisodeError, error_line
+from simeval.core.instructions import language_context, tell
 from simeval.core.seeding import PairStreams
 from simeval.drift.frames.base import FLOOR_STREAM, Frame, View
 from simeval.drift.frames.lerobot_dataset import Layout, Snapshot, find, read
 from simeval.policies.base import PolicyInput, PolicySpec
-from simeval.rollout.instructions import language_context, tell
 
 MAX_FRAMES = 120
 """Frames of the original small audit."""

@@ -24,12 +24,12 @@ from envs.suites import tasks
 from perturbations.base import Channel, ImageDifference, Infeasible, RngFactory, image_difference, takes
 from perturbations.condition import Condition
 from simeval.core.errors import ConfigError, EpisodeError, error_line, nearest
+from simeval.core.instructions import language_context, tell
 from simeval.core.seeding import PairStreams
 from simeval.core.types import CLEAN, EpisodeResult
 from simeval.drift.frames.base import FLOOR_STREAM, Frame, View
 from simeval.drift.frames.replay import Replay, changed_scene
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
-from simeval.rollout.instructions import language_context, tell
 from simeval.store.run import Run
 
 Kind = Literal["start", "replay"]

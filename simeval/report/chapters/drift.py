@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 
+from simeval.analysis.correlate import StudyResult
 from simeval.report.blocks import Block, Chapter, Desk, Items, Table, Text, columns
 from simeval.report.chapters.prediction import prediction_chapter
-from simeval.report.data import StudyResult
 from simeval.report.figures.drift import paint_scatter, paint_tasks
 from simeval.report.figures.forest import Mark, Panel, Row, paint_forest
 from simeval.report.figures.style import INK, Look

@@ -1,14 +1,17 @@
 """The terminal table of an audit."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from simeval.drift.summary import AuditSummary, ConditionDrift
+from simeval.drift.summary import AuditSummary, ConditionDrift, summarise
 from simeval.report.format import NOTHING, decimal
 from simeval.report.terminal.tables import ROOMY, plain_table
+from simeval.store.audit import SCHEMA_VERSION, Audit
 
 
 def print_audit(console: Console, found: AuditSummary, title: str, notes: Sequence[str]) -> None:
@@ -65,3 +68,25 @@ def _add(table: Table, row: ConditionDrift) -> None:
 
 def _number(value: float | None) -> str:
     return NOTHING if value is None else f"{value:z.3f}"
+
+
+def summarise_audit(done: Audit) -> dict[str, Any]:
+    """The table of an audit, JSON-ready, with what it is about."""
+    about = {"schema_version": SCHEMA_VERSION, "policy": done.policy, "frames": done.manifest["frames"]}
+    return {
+        **about,
+        "kind": done.frames_in_words,
+        "n_action_steps": done.n_action_steps,
+        "sigma_source": done.sigma_source,
+        "left_out": [asdict(item) for item in done.left_out],
+        "notes": list(done.manifest["notes"]),
+        **asdict(summarise(done.rows)),
+    }
+
+
+def print_audit_table(console: Console, done: Audit) -> None:
+    """Print the table of an audit, and where it lies."""
+    title = f"{done.policy}, {done.manifest['frames']} {done.frames_in_words}"
+    unit = f"drift: mean over the {done.n_action_steps} executed steps, per dimension; unit: {done.sigma_source}."
+    print_audit(console, summarise(done.rows), title, [*done.notes, unit, str(done.manifest["scenes"])])
+    console.print(f"audit folder: {done.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)

@@ -4,7 +4,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from simeval.report.data import StudyResult
+from simeval.analysis.correlate import StudyResult
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
 from simeval.report.terminal.tables import ROOMY, plain_table
 from simeval.stats.correlation import Correlation

@@ -9,13 +9,13 @@ from helpers import exchange_trace, toy_config
 from perturbations.base import axes
 from perturbations.spec import parse
 from simeval import EvalConfig, evaluate
-from simeval.api import assets_of
 from simeval.core.errors import ConfigError
 from simeval.core.seeding import PairStreams
 from simeval.drift.frames.from_run import RunFrames
 from simeval.policies.base import PolicySpec
 from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.policies.scripted import SeekerPolicy
+from simeval.store.assets import assets_of
 from simeval.store.run import Run
 
 VISIBLE = (

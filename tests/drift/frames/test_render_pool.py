@@ -25,7 +25,6 @@ from helpers import call, exchange_trace, toy_config
 from perturbations import base
 from perturbations.spec import parse
 from simeval import EvalConfig, evaluate
-from simeval.api import assets_of
 from simeval.config.audit import AuditConfig
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
@@ -39,6 +38,7 @@ from simeval.policies.base import PolicySpec
 from simeval.policies.scripted import SeekerPolicy
 from simeval.runner.session import ray_session
 from simeval.stats.drift import ActionScale
+from simeval.store.assets import assets_of
 from simeval.store.audit import ROWS, Audit
 from simeval.store.run import Run
 
@@ -309,11 +309,11 @@ def test_workers_that_were_asked_for_draw_if_anything_is_left(run, monkeypatch):
     asked = AuditConfig(run=str(run.folder), perturb=("noise:0.3",), device="cpu")
     toy = _subject(asked)
     libero = replace(toy, origin=EvalConfig())
-    assert [_workers(asked, subject, 10**6) for subject in (toy, libero)] == [0, 3]
-    seven = replace(asked, workers=7)
-    assert [_workers(seven, toy, left) for left in (1, 0)] == [7, 0]
-    assert _workers(replace(asked, workers=0), libero, 10**6) == 0
-    assert _workers(asked, replace(libero, run=None), 10**6) == 0
+    assert [_workers(subject, 10**6) for subject in (toy, libero)] == [0, 3]
+    seven = replace(toy, config=replace(asked, workers=7))
+    assert [_workers(seven, left) for left in (1, 0)] == [7, 0]
+    assert _workers(replace(libero, config=replace(asked, workers=0)), 10**6) == 0
+    assert _workers(replace(libero, run=None), 10**6) == 0
 
 
 # From the command line, which starts Ray itself

@@ -7,85 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from envs.suites import tasks
-from simeval.analysis.by_task import cell_drops, task_points
+from simeval.analysis.by_task import cell_drops
 from simeval.analysis.compare import compare
-from simeval.analysis.join import join, study_conditions
+from simeval.analysis.correlate import correlate, refuse_other_policy, same_policy
+from simeval.analysis.join import study_conditions
 from simeval.analysis.over_policies import medians
 from simeval.analysis.success import analyse
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
-from simeval.report.data import (
-    Exclusion,
-    Instruction,
-    PictureLink,
-    ReportData,
-    Section,
-    StudyResult,
-    VideoLink,
-)
+from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData, Section, VideoLink
 from simeval.stats.correlation import Options
-from simeval.stats.correlation import correlate as correlate_study
-from simeval.stats.screening import Rival
 from simeval.store.audit import MANIFEST, Audit
 from simeval.store.run import Run
 
 AUDIT = "audit"
 """Where an audit lies inside a run folder, unless another place was named."""
-
-
-def correlate(run: Run, audit: Audit, options: Options | None = None) -> tuple[StudyResult, ...]:
-    """Drift against drop, one result per suite of the run.
-
-    Raises:
-        ConfigError: the audit is of another policy.
-    """
-    refuse_other_policy(run, audit)
-    found = []
-    for joined in join(run.episodes, audit.rows):
-        rivals = (*joined.rivals, *_of_sets(audit, [condition.name for condition in joined.study.conditions]))
-        correlation = correlate_study(joined.study, rivals, options)
-        entering = tuple(point.condition for point in correlation.points if not point.excluded)
-        found.append(
-            StudyResult(
-                suite=joined.suite,
-                correlation=correlation,
-                n_action_steps=audit.n_action_steps,
-                frames=f"{joined.frames} {audit.frames_in_words}",
-                sigma=audit.sigma_source,
-                tasks=task_points(joined.study, entering),
-            )
-        )
-    return tuple(found)
-
-
-def _of_sets(audit: Audit, conditions: Sequence[str]) -> list[Rival]:
-    """Predictors that only all frames of a condition have together."""
-    measured = audit.set_distances
-    names = dict.fromkeys(name for distances in measured.values() for name in distances)
-    found = [[measured.get(condition, {}).get(name) for condition in conditions] for name in names]
-    return [Rival(name, np.array(values, dtype=float)) for name, values in zip(names, found, strict=True)]
-
-
-def refuse_other_policy(run: Run, audit: Audit) -> None:
-    """Drift of one policy says nothing about the episodes of another.
-
-    Raises:
-        ConfigError: they are not of the same policy.
-    """
-    if not same_policy(run, audit):
-        name = run.manifest["identity"]["policy"]["name"]
-        raise ConfigError(f"{audit.folder}: an audit of policy '{audit.policy}', but {run.folder} is a run of '{name}'")
-
-
-def same_policy(run: Run, audit: Audit) -> bool:
-    """Whether a run and an audit are of the same weights (or scripted policy), executing as many actions."""
-    ran, audited = run.manifest["identity"]["policy"], audit.fingerprint
-    key = "sha256" if "sha256" in ran else "name"
-    return all(ran.get(field) == audited.get(field) for field in (key, "n_action_steps"))
 
 
 def report_data(runs: Sequence[Run], audits: Sequence[Audit] = (), options: Options | None = None) -> ReportData:

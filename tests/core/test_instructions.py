@@ -11,9 +11,9 @@ from perturbations.base import WORD, AxisInfo, Infeasible, Instruction, Stage, r
 from perturbations.condition import Condition
 from perturbations.spec import parse
 from simeval.core.errors import EpisodeError
+from simeval.core.instructions import goals_told, language_context, tell, why_untellable
 from simeval.core.seeding import PairStreams
 from simeval.policies.scripted import ZeroPolicy
-from simeval.rollout.instructions import goals_told, language_context, tell, why_untellable
 
 STREAMS = PairStreams(0, (1, 2, 3, 4)).generator
 LEAKED = "touch the red block noise 45"

@@ -1,0 +1,87 @@
+"""Drift against drop: ties an audit to the run of the same policy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simeval.analysis.by_task import TaskPoint, task_points
+from simeval.analysis.join import join
+from simeval.core.errors import ConfigError
+from simeval.stats.correlation import Correlation, Options
+from simeval.stats.correlation import correlate as correlate_study
+from simeval.stats.screening import Rival
+from simeval.store.audit import Audit
+from simeval.store.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """Drift against drop of one policy on one suite.
+
+    Attributes:
+        suite: its name.
+        correlation: the numbers.
+        n_action_steps: steps of a chunk that are executed before the policy looks again; `None` if unknown.
+        frames: which frames drift was measured on, in words.
+        sigma: where the unit of drift comes from, in words.
+        tasks: drift and drop inside each task, of the conditions that enter; may be empty.
+    """
+
+    suite: str
+    correlation: Correlation
+    n_action_steps: int | None
+    frames: str
+    sigma: str
+    tasks: tuple[TaskPoint, ...] = ()
+
+
+def correlate(run: Run, audit: Audit, options: Options | None = None) -> tuple[StudyResult, ...]:
+    """Drift against drop, one result per suite of the run.
+
+    Raises:
+        ConfigError: the audit is of another policy.
+    """
+    refuse_other_policy(run, audit)
+    found = []
+    for joined in join(run.episodes, audit.rows):
+        rivals = (*joined.rivals, *_of_sets(audit, [condition.name for condition in joined.study.conditions]))
+        correlation = correlate_study(joined.study, rivals, options)
+        entering = tuple(point.condition for point in correlation.points if not point.excluded)
+        found.append(
+            StudyResult(
+                suite=joined.suite,
+                correlation=correlation,
+                n_action_steps=audit.n_action_steps,
+                frames=f"{joined.frames} {audit.frames_in_words}",
+                sigma=audit.sigma_source,
+                tasks=task_points(joined.study, entering),
+            )
+        )
+    return tuple(found)
+
+
+def _of_sets(audit: Audit, conditions: Sequence[str]) -> list[Rival]:
+    """Predictors that only all frames of a condition have together."""
+    measured = audit.set_distances
+    names = dict.fromkeys(name for distances in measured.values() for name in distances)
+    found = [[measured.get(condition, {}).get(name) for condition in conditions] for name in names]
+    return [Rival(name, np.array(values, dtype=float)) for name, values in zip(names, found, strict=True)]
+
+
+def refuse_other_policy(run: Run, audit: Audit) -> None:
+    """Drift of one policy says nothing about the episodes of another.
+
+    Raises:
+        ConfigError: they are not of the same policy.
+    """
+    if not same_policy(run, audit):
+        name = run.manifest["identity"]["policy"]["name"]
+        raise ConfigError(f"{audit.folder}: an audit of policy '{audit.policy}', but {run.folder} is a run of '{name}'")
+
+
+def same_policy(run: Run, audit: Audit) -> bool:
+    """Whether a run and an audit are of the same weights (or scripted policy), executing as many actions."""
+    ran, audited = run.manifest["identity"]["policy"], audit.fingerprint
+    key = "sha256" if "sha256" in ran else "name"
+    return all(ran.get(field) == audited.get(field) for field in (key, "n_action_steps"))

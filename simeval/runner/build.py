@@ -1,0 +1,48 @@
+"""The runner that a configuration asks for."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from simeval.config.evaluation import EvalConfig
+from simeval.core import plugins
+from simeval.core.errors import ConfigError
+from simeval.policies.registry import PolicyChoice, has_gpu, load_policy, use_actor
+from simeval.runner.ray_runner import RayRunner
+from simeval.runner.serial import Runner, SerialRunner
+from simeval.runner.session import process_environment, ray_session
+from simeval.runner.worker import WorkerSetup
+
+
+@contextlib.contextmanager
+def open_runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> Iterator[Runner]:
+    """Start what runs the episodes of a configuration: this process, or Ray with its workers and a policy server.
+
+    Raises:
+        ConfigError: it cannot be had.
+    """
+    own = plugins.read(config.plugin)
+    setup = WorkerSetup(choice, assets, config.traces, own, config.episode_timeout)
+    if config.worker_count == 0:
+        if config.inference == "actor":
+            raise ConfigError("--inference actor: needs --workers of at least 1")
+        yield SerialRunner(setup)
+        return
+    cluster = config.ray_address is not None
+    workers = config.workers if cluster else config.worker_count
+    with ray_session(config.ray_address, config.worker_count):
+        if use_actor(choice, config.inference):
+            from simeval.policies import server
+
+            # Ray counts CUDA devices only.
+            gpus = 1.0 if choice.device in ("auto", "cuda") and has_gpu(choice.device) else 0.0
+            policy = server.start(
+                functools.partial(load_policy, choice),
+                batch_size=choice.batch_size,
+                num_gpus=gpus,
+                environment=process_environment() if cluster else None,
+            )
+            setup = replace(setup, policy=policy)
+        yield RayRunner(setup, workers, cluster=cluster)

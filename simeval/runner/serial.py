@@ -1,0 +1,43 @@
+"""The contract of a runner, and the one that runs episodes in this process."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from simeval.core.types import EpisodeSpec
+from simeval.policies.base import WorkerFacts
+from simeval.runner.watchdog import Silence, reminding
+from simeval.runner.worker import EpisodeWorker, Finished, WorkerSetup
+
+
+class Runner(Protocol):
+    """A place to run episodes."""
+
+    def facts(self) -> WorkerFacts:
+        """Load the policy and say what it is, and with which kernels episodes run.
+
+        Raises:
+            ConfigError: it cannot be loaded.
+        """
+
+    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
+        """Run episodes; yields each once, in any order, together with those that finished at the same time."""
+
+
+class SerialRunner:
+    """Everything in this process."""
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        self._worker = EpisodeWorker(setup)
+
+    def facts(self) -> WorkerFacts:
+        """See `Runner`."""
+        return self._worker.facts()
+
+    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
+        """See `Runner`."""
+        silence = Silence()
+        with reminding(silence, lambda: str(self._worker.where() or "it is being written")):
+            for spec in episodes:
+                finished = self._worker.run(spec)
+                silence.heard()
+                yield (finished,)

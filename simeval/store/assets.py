@@ -1,0 +1,53 @@
+"""Which scenes a run was made with, where they are, and what they are called."""
+
+from pathlib import Path
+
+from envs.assets import is_bundled
+from envs.base import EnvError
+from simeval.config import paths
+from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.core import provenance
+from simeval.core.errors import ConfigError
+from simeval.store.run import Run
+
+
+def find_assets(config: EvalConfig) -> Path | None:
+    """LIBERO's asset folder, or `None` if only toy suites are asked for.
+
+    Raises:
+        ConfigError: it cannot be found.
+    """
+    if config.suite == ("toy",):
+        return None
+    from envs.libero.files import resolve_assets
+
+    try:
+        return resolve_assets(config.assets_choice)
+    except EnvError as error:
+        raise ConfigError(str(error)) from None
+
+
+def assets_of(run: Run) -> Path | None:
+    """The asset folder that a run's scenes were built from, or `None` if it has only toy suites.
+
+    Raises:
+        ConfigError: it cannot be found, or what is found are other scenes.
+    """
+    assets = find_assets(from_mapping(paths.located(run.manifest)))
+    if assets and provenance.folder_digest(assets) != run.manifest["identity"]["settings"]["assets"]:
+        raise ConfigError(f"{run.folder}: was made with other scenes ({run.manifest['assets']}) than those in {assets}")
+    return assets
+
+
+def assets_label(config: EvalConfig, assets: Path | None) -> str:
+    """What the scenes are made of, in words, for every table and report."""
+    if assets is None:
+        return "toy scenes: not LIBERO results"
+    if is_bundled(assets):
+        return f"bundled scenes ({provenance.folder_digest(assets)}), protocol {config.protocol}: not LIBERO results"
+    label = f"LIBERO scenes, official assets ({provenance.folder_digest(assets)}"
+    stand_ins = assets / "STAND-INS.txt"
+    if stand_ins.exists():
+        replaced = sum("/" in line for line in stand_ins.read_text().splitlines())
+        label += f", {replaced} of them plain stand-ins: looks differ"
+    return f"{label}), protocol {config.protocol}"

@@ -1,0 +1,62 @@
+"""What a run's manifest says."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from envs.base import EnvError
+from simeval.config import paths
+from simeval.config.evaluation import EvalConfig
+from simeval.config.plan import Plan
+from simeval.core import plugins, provenance
+from simeval.core.errors import ConfigError
+from simeval.policies.base import WorkerFacts
+from simeval.store.assets import assets_label
+from simeval.store.run import SCHEMA_VERSION
+
+
+def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Path | None) -> dict[str, Any]:
+    """What a run is. `identity` is what a resumed run must agree on; the rest explains it to people."""
+    policy = facts.policy
+    learned = bool(policy.fingerprint)
+    identity: dict[str, Any] = {
+        "plan": plan.digest,
+        "settings": config.result_fields() | {"assets": provenance.folder_digest(assets) if assets else None},
+        "policy": {"name": policy.name, "n_action_steps": policy.n_action_steps, **dict(policy.fingerprint)},
+        "versions": provenance.versions(learned_policy=learned),
+        "opengl": gl_renderer() if policy.cameras else None,
+        "numerics": dict(facts.kernels),
+    }
+    if config.plugin:
+        identity["plugins"] = plugin_digests(config)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "simeval": provenance.version("simeval"),
+        "git": provenance.git_commit(),
+        "episodes": len(plan.episodes),
+        "conditions": list(plan.conditions),
+        "notes": list(plan.notes),
+        "assets": assets_label(config, assets),
+        "config": config.to_dict(),
+        "started_in": paths.here(),
+        "identity": identity,
+        "host": provenance.host(),
+    }
+
+
+def plugin_digests(config: EvalConfig) -> dict[str, str]:
+    """Digests of the plugins that a configuration names."""
+    return plugins.digests(plugins.read(config.plugin))
+
+
+def gl_renderer() -> str:
+    """OpenGL's renderer here.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        return provenance.gl_renderer()
+    except EnvError as error:
+        raise ConfigError(str(error)) from None
