@@ -48,7 +48,7 @@ class ResetSpec(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ResetOptions:
     """A `ResetSpec` for whoever looks at a scene without an episode."""
 
     init_state: int = 0
@@ -89,7 +89,7 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class SensorSnapshot:
     """What an observation is made from, at one moment; a scene's own, made by `Env.moment`.
 
     Attributes:
@@ -256,16 +256,16 @@ class Physics(Protocol):
     def pivot(self) -> NDArray[np.float64]:
         """`float64[3]`, see `Scene.pivot`."""
 
-    def bring_in(self, spare: str, place: NDArray[np.float64], yaw: float) -> float | None:
+    def place_distractor(self, distractor: str, place: NDArray[np.float64], yaw: float) -> float | None:
         """Stand an object of the reserve on the workspace; from then on it is one of `objects`. Returns its height."""
 
-    def take_out(self, spare: str) -> None:
+    def remove_distractor(self, distractor: str) -> None:
         """Put it back in reserve."""
 
     def clearance(self, name: str, reach: float, others: Sequence[str] = ()) -> float:
         """Smallest distance (m, at most `reach`) between a movable object and others, by default any and the robot."""
 
-    def hidden_share(self) -> float:
+    def occlusion_fraction(self) -> float:
         """The largest share of one of `targets` that objects brought in hide from the fixed camera."""
 
     def forward(self) -> None:
@@ -326,10 +326,10 @@ class Env(Protocol):
     def set_state(self, state: NDArray[np.float64]) -> None:
         """Show a stored state (for replays). Continuing to `step` from it is not exact; `reset` is."""
 
-    def moment(self) -> Moment:
+    def moment(self) -> SensorSnapshot:
         """Keep what `observe` would show now."""
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: SensorSnapshot) -> None:
         """Let `observe` and `masks` show a kept moment of this scene again; `reset` before the next `step`."""
 
     def render(self, camera: str, size: int) -> NDArray[np.uint8]:

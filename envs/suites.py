@@ -24,7 +24,7 @@ TOY_ABSENT = ("purple", "white", "orange")
 
 
 @dataclass(frozen=True)
-class Scenery:
+class SceneContents:
     """What stands in a task's scene, as far as goals and instructions can refer to it.
 
     Attributes:
@@ -56,7 +56,7 @@ class Task:
     name: str
     instruction: str
     goal: Goal
-    scenery: Scenery = field(repr=False)
+    scenery: SceneContents = field(repr=False)
     bddl: Path | None = field(default=None, repr=False)
     init_states: Path | None = field(default=None, repr=False)
 
@@ -103,7 +103,7 @@ def tasks(suite: str) -> tuple[Task, ...]:
 
 @cache
 def _toy_tasks() -> tuple[Task, ...]:
-    scenery = Scenery(frozenset(f"{color}_block" for color in TOY_COLORS), {})
+    scenery = SceneContents(frozenset(f"{color}_block" for color in TOY_COLORS), {})
     return tuple(
         Task("toy", i, f"touch_the_{color}_block", f"touch the {color} block", (("touch", f"{color}_block"),), scenery)
         for i, color in enumerate(TOY_COLORS)
@@ -156,7 +156,7 @@ def _atoms(node: _Node) -> Goal:
     return (tuple(_words(node)),)
 
 
-def _read_bddl(path: Path) -> tuple[Goal, Scenery]:
+def _read_bddl(path: Path) -> tuple[Goal, SceneContents]:
     (definition,) = _parse(path.read_text())
     sections = {node[0]: node[1:] for node in definition if isinstance(node, list)}
     regions = {}
@@ -169,7 +169,7 @@ def _read_bddl(path: Path) -> tuple[Goal, Scenery]:
         for atom in (tuple(_words(node)) for node in sections[":init"])
         if len(atom) == 3
     }
-    return _atoms(sections[":goal"][0]), Scenery(frozenset(names | regions.keys()), placements)
+    return _atoms(sections[":goal"][0]), SceneContents(frozenset(names | regions.keys()), placements)
 
 
 def _declared(nodes: list[_Node]) -> Iterator[str]:
@@ -180,7 +180,7 @@ def _declared(nodes: list[_Node]) -> Iterator[str]:
             yield word
 
 
-def _evaluable(goal: Goal, scenery: Scenery) -> bool:
+def _evaluable(goal: Goal, scenery: SceneContents) -> bool:
     return all(name in scenery.names for atom in goal for name in atom[1:])
 
 
@@ -188,7 +188,7 @@ def _category(name: str) -> str:
     return re.sub(r"_\d+$", "", name)
 
 
-def _rebound(goal: Goal, there: Scenery, here: Scenery) -> Goal:
+def _rebound(goal: Goal, there: SceneContents, here: SceneContents) -> Goal:
     """The same goal for whatever stands here where its objects stand there (libero_spatial's goals are all alike)."""
     binding = {
         name: other
@@ -211,7 +211,7 @@ def other_goals(suite: str, index: int) -> tuple[OtherGoal, ...]:
 
 
 @cache
-def other_goals_apart(suite: str, index: int) -> tuple[OtherGoal, ...]:
+def other_goals_libero90(suite: str, index: int) -> tuple[OtherGoal, ...]:
     """Further counterfactual instructions of a libero_10 task: those of libero_90 for the same scene.
 
     Kept apart, because a policy trained on the four suites of ten tasks has not seen their wording.
@@ -241,7 +241,7 @@ def _scene(task: Task) -> str:
 
 
 @cache
-def foreign_instructions(suite: str, index: int) -> tuple[str, ...]:
+def mismatched_instructions(suite: str, index: int) -> tuple[str, ...]:
     """Instructions of other suites that refer to nothing in this task's scene."""
     task = tasks(suite)[index]
     if suite == "toy":

@@ -16,7 +16,7 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Luminance of linear red, green and blue. Source: IEC 61966-2-1."""
 
 
-def level_gains(kelvin: float) -> NDArray[np.float64]:
+def white_balance_gains(kelvin: float) -> NDArray[np.float64]:
     """Multipliers on red, green and blue pixel values for light of another colour and the same luminance.
 
     Args:

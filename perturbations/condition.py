@@ -28,7 +28,7 @@ from perturbations.base import (
 )
 from perturbations.term import Term, number_text
 
-__all__ = ["Applied", "Condition", "Term", "number_text"]
+__all__ = ["ActiveCondition", "Condition", "Term", "number_text"]
 
 STATE_SCALE = (0.105, 0.152, 0.379, 0.344, 0.907, 0.325, 0.0142, 0.0141)
 """Spread of each number of the state (m, rad, m) where the policy does not say what it saw in training. Source:
@@ -154,24 +154,24 @@ class Condition:
             if not term.cameras:
                 function(scene, term.value, draws(term.axis, "", 0), **term.settings)
 
-    def start(self, rng: RngFactory, scale: Sequence[float] | None = None) -> "Applied":
+    def start(self, rng: RngFactory, scale: Sequence[float] | None = None) -> "ActiveCondition":
         """Begin an episode under this condition.
 
         Args:
             rng: the pair's random streams.
             scale: spread of each of the state's eight numbers in the policy's training; `STATE_SCALE` if unknown.
         """
-        return Applied(self, rng, np.asarray(STATE_SCALE if scale is None else scale, np.float32))
+        return ActiveCondition(self, rng, np.asarray(STATE_SCALE if scale is None else scale, np.float32))
 
     def apply_images(
         self, images: Mapping[str, NDArray[np.uint8]], step: int, rng: RngFactory
     ) -> dict[str, NDArray[np.uint8]]:
-        """What the policy would see instead of these pictures, had it seen none before; see `Applied.images`."""
+        """What the policy would see instead of these images as its first; see `ActiveCondition.images`."""
         return self.start(rng).images(images, step)
 
 
 @dataclass
-class Applied:
+class ActiveCondition:
     """A condition at work in one episode: it remembers what its terms need of earlier frames and steps.
 
     Attributes:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from perturbations.base import CAMERAS, FROM, KELVIN, MULTIPLIER, UNTIL, AxisInfo, Stage, register
-from perturbations.color import NEUTRAL_KELVIN, level_gains
+from perturbations.color import NEUTRAL_KELVIN, white_balance_gains
 from perturbations.image import Pixels
 
 LUMA = (0.299, 0.587, 0.114)
@@ -111,5 +111,5 @@ def saturation(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels
 def temperature(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     """Each channel times a factor."""
     del rng
-    pixels *= level_gains(value).astype(np.float32)
+    pixels *= white_balance_gains(value).astype(np.float32)
     return pixels

@@ -124,7 +124,7 @@ class Physics(Protocol):
     def pivot(self) -> NDArray[np.float64]:
         """`float64[3]`: centre of the workspace; see `Scene.pivot`."""
 
-    def bring_in(self, spare: str, place: NDArray[np.float64], yaw: float) -> float | None:
+    def place_distractor(self, spare: str, place: NDArray[np.float64], yaw: float) -> float | None:
         """Stand an object of the reserve upright on the table or floor; from then on it is one of `objects`.
 
         Args:
@@ -136,7 +136,7 @@ class Physics(Protocol):
             How tall it is (m); `None`, and nothing is changed, where something else is above that place, or no table.
         """
 
-    def take_out(self, spare: str) -> None:
+    def remove_distractor(self, spare: str) -> None:
         """Put it back in reserve."""
 
     def clearance(self, name: str, reach: float, others: Sequence[str] = ()) -> float:
@@ -148,7 +148,7 @@ class Physics(Protocol):
             others: the other things; by default all objects and fixtures and the robot, but not what it stands on.
         """
 
-    def hidden_share(self) -> float:
+    def occlusion_fraction(self) -> float:
         """The largest share of one of `targets` that objects brought in hide from the fixed camera, in [0, 1]."""
 
     def forward(self) -> None:

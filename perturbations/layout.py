@@ -194,7 +194,7 @@ def layout_distractors(physics: Physics, value: float, rng: np.random.Generator)
         name = spares[index]
         if not any(_stands(physics, name, draw, overlaps, before) for draw in draws[index]):
             for other in order[:added]:
-                physics.take_out(spares[other])
+                physics.remove_distractor(spares[other])
             raise Infeasible(f"layout.distractors:{wanted}: no room for {name} within {MAX_PLACES} draws")
 
 
@@ -204,21 +204,21 @@ def _stands(
     """Bring an object in at a drawn place and turn, or leave the scene as it was."""
     low, high = np.array(FIELD).T
     place = physics.pivot[:2] + low + (high - low) * draw[:2]
-    height = physics.bring_in(name, place, 2 * np.pi * draw[2])
+    height = physics.place_distractor(name, place, 2 * np.pi * draw[2])
     if height is None:
         return False
     out_of_the_way = height <= LOW or not _in_the_way(physics, name)
     if (
         out_of_the_way
         and physics.clearance(name, CLEARANCE) >= CLEARANCE
-        and physics.hidden_share() <= MAX_HIDDEN
+        and physics.occlusion_fraction() <= MAX_HIDDEN
         and set(physics.contacts_deeper_than(MAX_OVERLAP)) <= overlaps
     ):
         settled = physics.settle_check()
         still = {name: np.zeros(3)} | dict(before)
         if all(_same_rest(settled[thing], moved) for thing, moved in still.items()):
             return True
-    physics.take_out(name)
+    physics.remove_distractor(name)
     return False
 
 

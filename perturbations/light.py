@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perturbations.base import DEGREES, KELVIN, MULTIPLIER, WORD, AxisInfo, Scene, Stage, register
-from perturbations.color import NEUTRAL_KELVIN, level_gains
+from perturbations.color import NEUTRAL_KELVIN, white_balance_gains
 from perturbations.rotations import about, rotate
 
 LIGHT_FIELDS = (
@@ -141,7 +141,7 @@ def light_dir(scene: Scene, value: float, rng: np.random.Generator) -> None:
 def light_color(scene: Scene, value: float, rng: np.random.Generator) -> None:
     """Warmer or colder light of the same luminance."""
     del rng
-    _scale(scene, LIGHT_FIELDS, level_gains(value))
+    _scale(scene, LIGHT_FIELDS, white_balance_gains(value))
 
 
 @register(

@@ -12,8 +12,8 @@ from simeval.core.files import refuse_link_out
 from simeval.core.limits import refuse_little_address_space
 from simeval.core.types import EpisodeResult
 from simeval.policies.registry import (
-    check_policy,
-    smaller_batch,
+    batch_note,
+    validate_choice,
 )
 from simeval.runner.build import open_runner
 from simeval.runner.progress import Progress, Silent
@@ -29,7 +29,7 @@ from simeval.store.run import (
 if TYPE_CHECKING:
     from simeval.config.audit import AuditConfig
     from simeval.core.drift_row import DriftRow
-    from simeval.drift.measure import Gaze
+    from simeval.drift.measure import AttentionRecord
     from simeval.drift.progress import AuditProgress
     from simeval.store.audit import Audit
 
@@ -53,7 +53,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
     plan = make_plan(config)
     choice = policy_choice(config)
     folder = run_folder(config, plan)
-    check_policy(choice, plan.episodes)
+    validate_choice(choice, plan.episodes)
     if not grow and is_complete(folder, config, plan):
         return Run.load(folder)
     refuse_little_address_space(config.worker_count)
@@ -64,7 +64,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
     progress = progress or Silent()
     with open_runner(config, choice, assets) as runner:
         facts = runner.facts()
-        if note := smaller_batch(choice, facts.policy):
+        if note := batch_note(choice, facts.policy):
             _log.warning("simeval: %s", note)
         manifest = make_manifest(config, plan, facts, assets)
         with RunWriter(folder, manifest, grow=grow) as writer:
@@ -74,7 +74,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
             del earlier
             try:
                 for together in runner.run([spec for spec in plan.episodes if spec.id not in done]):
-                    writer.write_together([(finished.result, finished.trace) for finished in together])
+                    writer.write_batch([(finished.result, finished.trace) for finished in together])
                     for finished in together:
                         progress.update(finished.result)
             finally:
@@ -109,7 +109,9 @@ def audit(config: "AuditConfig", progress: "AuditProgress | None" = None) -> "Au
     return done
 
 
-def _draw_attention(folder: Path, policy: str, row: "DriftRow", clean: "Gaze", perturbed: "Gaze") -> None:
+def _draw_attention(
+    folder: Path, policy: str, row: "DriftRow", clean: "AttentionRecord", perturbed: "AttentionRecord"
+) -> None:
     """One image per condition, of the first frame."""
     from simeval.media.attention import write_attention
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import CAMERAS, Env, Physics, Start
+from envs.base import CAMERAS, Env, Physics, ResetOptions
 from perturbations.base import (
     AxisInfo,
     Infeasible,
@@ -283,7 +283,7 @@ def _actions(condition: Condition, rng: RngFactory) -> list[NDArray[np.float32]]
 
 
 def _simulated(condition: Condition, rng: RngFactory, env: Env) -> list[Any]:
-    env.reset(Start(settle_steps=2), lambda physics: condition.apply_physics(physics, rng))
+    env.reset(ResetOptions(settle_steps=2), lambda physics: condition.apply_physics(physics, rng))
     for step in condition.steps:
         env.intervene(lambda physics, s=step: condition.apply_step(physics, s, rng))  # type: ignore[misc]
     condition.apply_scene(env.scene(), rng)
@@ -293,7 +293,7 @@ def _simulated(condition: Condition, rng: RngFactory, env: Env) -> list[Any]:
 
 
 def _fields(info: AxisInfo, env: Env) -> None:
-    env.reset(Start())
+    env.reset(ResetOptions())
     pristine = model_fields(env.scene().model)
     for condition in _conditions(info):
         try:
@@ -304,7 +304,7 @@ def _fields(info: AxisInfo, env: Env) -> None:
         written = {name for name in before if before[name] != after[name]}
         undeclared = sorted(written - set(info.writes))
         _law(not undeclared, info, f"{condition} writes undeclared fields: {', '.join(undeclared)}")
-        env.reset(Start())
+        env.reset(ResetOptions())
         clean = model_fields(env.scene().model)
         left = {name for one, other in ((before, again), (pristine, clean)) for name in one if one[name] != other[name]}
         _law(not left, info, f"{condition} is not undone by the next reset: {', '.join(sorted(left))}")
@@ -318,7 +318,7 @@ def _around(condition: Condition, env: Env) -> tuple[dict[str, str], dict[str, s
         before.update(model_fields(physics.model))
         condition.apply_physics(physics, _Spy())
 
-    env.reset(Start(), change)
+    env.reset(ResetOptions(), change)
     for step in condition.steps:
         env.intervene(lambda physics, s=step: condition.apply_step(physics, s, _Spy()))  # type: ignore[misc]
     condition.apply_scene(env.scene(), _Spy())

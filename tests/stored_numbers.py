@@ -98,7 +98,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Screen:
+class ScreeningRow:
     """A block of terminal output below a line of text, from its first line that starts with `first`."""
 
     file: str
@@ -267,10 +267,10 @@ CONDITIONS = "| condition | success, % | drop, points (95 % interval) |"
 PIXELS = "mean_abs"
 
 
-def statements() -> Iterator[Claim | Table | Screen]:
+def statements() -> Iterator[Claim | Table | ScreeningRow]:
     """Everything that is written from rows."""
-    yield Screen(README, "`make run` ends like this:", first_run)
-    yield Screen(README, "run `simeval run --config configs/toy.yaml`:", toy)
+    yield ScreeningRow(README, "`make run` ends like this:", first_run)
+    yield ScreeningRow(README, "run `simeval run --config configs/toy.yaml`:", toy)
     dark = {"dark": rate_of("correlation", "light:0.4"), **whole("spatial")}
     yield Claim(README, "perturbations cost it success: {rate} % clean over {n} published initial", dark)
     yield Claim(README, "(`simeval show results/spatial`), {dark} % under `light:0.4`", dark)

@@ -14,7 +14,7 @@ from envs.libero.distractors import add_spares, spare_name, spare_objects
 from envs.libero.files import import_libero, silence, use_assets
 from envs.sim.compile import robosuite_compiles_aside
 from envs.sim.distractors import Spares, copy_statistics
-from envs.sim.pristine import Pristine
+from envs.sim.pristine import ModelBackup
 from envs.sim.share_textures import share_textures
 from envs.sim.surface_styles import add_styles, paint_styles
 from envs.suites import Task
@@ -31,7 +31,7 @@ def global_seed(seed: int) -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Pristine, Spares]:
+def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, ModelBackup, Spares]:
     """LIBERO's own environment object of a task, without its renderer, and what was done to its model.
 
     Args:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from envs.libero.files import import_libero
-from envs.sim.distractors import PARKED
+from envs.sim.distractors import PARKED_POS
 from envs.suites import Task
 
 POOL = 5
@@ -121,7 +121,7 @@ def add_spares(xml: str, objects: Mapping[str, Any]) -> str:
         assets.extend(model.asset)
         body = model.get_obj()
         assert body.find("body") is None, "a spare object is one body"
-        placed = {"name": spare_name(kind), "pos": f"0 {place} {PARKED}", "quat": KINDS[kind].turn, "gravcomp": "1"}
+        placed = {"name": spare_name(kind), "pos": f"0 {place} {PARKED_POS}", "quat": KINDS[kind].turn, "gravcomp": "1"}
         body.attrib.update(placed)
         world.append(body)
     return ET.tostring(root, encoding="unicode")

@@ -25,11 +25,11 @@ from envs.base import (
     EnvError,
     Goal,
     Intervention,
-    Moment,
     Observation,
     Privileged,
     ResetSpec,
     Scene,
+    SensorSnapshot,
     StepResult,
 )
 from envs.libero.files import init_states
@@ -188,11 +188,11 @@ class LiberoEnv:
             wanted.load(self._env_seed)
         wanted.set_state(state)
 
-    def moment(self) -> Moment:
+    def moment(self) -> SensorSnapshot:
         """See `Env.moment`."""
         return self.world.moment(self._steps)
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: SensorSnapshot) -> None:
         """See `Env.show`."""
         self.world.show(moment)
         self._steps = moment.step

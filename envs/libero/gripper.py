@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 
 from envs.base import APPROACH_REACH
-from envs.libero.names import Things
+from envs.libero.names import SceneIndex
 
 _FINGERTIPS = ("gripper0_finger1_pad_collision", "gripper0_finger2_pad_collision")
 """Names of robosuite's Panda gripper."""
@@ -20,7 +20,7 @@ class Grasp:
             `APPROACH_REACH` of one; `None` so far. Distances are from either fingertip to the surface.
     """
 
-    def __init__(self, model: Any, data: Any, things: Things) -> None:
+    def __init__(self, model: Any, data: Any, things: SceneIndex) -> None:
         """Look the geoms up.
 
         Args:

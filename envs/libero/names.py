@@ -15,7 +15,7 @@ from envs.sim.textures import ModelTextures
 _ROBOT_BODIES = ("robot0_", "gripper0_", "mount0_")
 
 
-class Things:
+class SceneIndex:
     """Bodies, joints and geoms by name.
 
     Attributes:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import EnvError
-from envs.libero.names import Things
+from envs.libero.names import SceneIndex
 from envs.sim.physics import MujocoPhysics
 
 SETTLING = 250
@@ -20,7 +20,7 @@ class SparesWanted(EnvError):  # noqa: N818  (a request, which a reset grants)
 class LiberoPhysics(MujocoPhysics):
     """A LIBERO simulation, open to changes."""
 
-    def __init__(self, env: Any, model: Any, data: Any, things: Things) -> None:
+    def __init__(self, env: Any, model: Any, data: Any, things: SceneIndex) -> None:
         """Wrap a simulation.
 
         Args:

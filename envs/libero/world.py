@@ -17,13 +17,13 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import CONTROL_HZ, EnvError, Goal, Intervention, Moment, Pose, Privileged, Scene
+from envs.base import CONTROL_HZ, EnvError, Goal, Intervention, Pose, Privileged, Scene, SensorSnapshot
 from envs.libero.arm import SKIP_POS_VEL, Arm
 from envs.libero.build import build_scene, global_seed
 from envs.libero.contacts import Contacts
 from envs.libero.files import silence
 from envs.libero.gripper import Grasp
-from envs.libero.names import Things
+from envs.libero.names import SceneIndex
 from envs.libero.physics import LiberoPhysics
 from envs.sim.rendering import Renderers
 from envs.sim.textures import ModelTextures
@@ -108,7 +108,7 @@ class World:
         self._clock = _SensorClock()
         self.cameras = {ours: int(self.model.camera(theirs).id) for ours, theirs in _CAMERA_NAMES.items()}
         self.arm = Arm(self.env, self.model, self.data)
-        self.things = Things(self.env, self.model, task.goal, self.spares)
+        self.things = SceneIndex(self.env, self.model, task.goal, self.spares)
         self._physics = LiberoPhysics(self.env, self.model, self.data, self.things)
         self.grasp = Grasp(self.model, self.data, self.things)
 
@@ -230,12 +230,12 @@ class World:
         # The stove's glow is a model field that is switched after the sensors have sampled.
         self._seen_sites = self.model.site_rgba.copy()
 
-    def moment(self, step: int) -> Moment:
+    def moment(self, step: int) -> SensorSnapshot:
         """See `envs.base.Env.moment`."""
         kept = {field: getattr(self.seen, field).copy() for field in _DRAWN}
-        return Moment(kept | {"sites": self._seen_sites.copy()}, step)
+        return SensorSnapshot(kept | {"sites": self._seen_sites.copy()}, step)
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: SensorSnapshot) -> None:
         """See `envs.base.Env.show`."""
         for field in _DRAWN:
             getattr(self.seen, field)[:] = moment.arrays[field]

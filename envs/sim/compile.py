@@ -16,7 +16,7 @@ from typing import Any
 import mujoco
 
 from envs.sim import scene_cache
-from envs.sim.pristine import Pristine
+from envs.sim.pristine import ModelBackup
 
 _COMPILE = (
     "import sys, mujoco\n"
@@ -25,7 +25,7 @@ _COMPILE = (
 )
 
 
-def compile_aside(xml: str) -> Any:
+def compile_in_subprocess(xml: str) -> Any:
     """The `mujoco.MjModel` of a description, bit for bit as if it had been compiled here.
 
     Raises:
@@ -49,8 +49,8 @@ def compile_aside(xml: str) -> Any:
 @contextlib.contextmanager
 def robosuite_compiles_aside(
     rewrite: Callable[[str], str] | None = None, finish: Callable[[Any], None] | None = None
-) -> Iterator[list[Pristine]]:
-    """Make robosuite take its models from `compile_aside` while it builds an environment.
+) -> Iterator[list[ModelBackup]]:
+    """Make robosuite take its models from `compile_in_subprocess` while it builds an environment.
 
     Args:
         rewrite: what to make of a scene's description before it is compiled.
@@ -62,15 +62,15 @@ def robosuite_compiles_aside(
     from robosuite.environments import base
 
     stock = base.MjSim
-    compiled: list[Pristine] = []
+    compiled: list[ModelBackup] = []
 
     class Sim(stock):  # type: ignore[misc, valid-type]  # robosuite has no types
         @classmethod
         def from_xml_string(cls, xml: str) -> Any:
-            model = compile_aside(rewrite(xml) if rewrite else xml)
+            model = compile_in_subprocess(rewrite(xml) if rewrite else xml)
             if finish:
                 finish(model)
-            compiled.append(Pristine(model))
+            compiled.append(ModelBackup(model))
             return stock(model)
 
     base.MjSim = Sim

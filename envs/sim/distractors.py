@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-PARKED = -100.0
+PARKED_POS = -100.0
 """Height at which spare objects wait (m): below everything, with nothing to touch."""
 
 UNSEEN = 4
@@ -68,7 +68,7 @@ class Spares:
 
     def present(self, qpos: NDArray[np.float64]) -> dict[str, int]:
         """Address in `qpos` of each one that takes part."""
-        return {name: at for name, at in self._joints.items() if qpos[at + 2] > PARKED / 2}
+        return {name: at for name, at in self._joints.items() if qpos[at + 2] > PARKED_POS / 2}
 
     def follow(self, qpos: NDArray[np.float64]) -> None:
         """Let those take part that positions say are there, and no others."""

@@ -66,21 +66,21 @@ class MujocoPhysics:
         """Names of the objects in reserve, whether they have been brought in or not."""
         return self.reserve.names if self.reserve else ()
 
-    def bring_in(self, spare: str, place: NDArray[np.float64], yaw: float) -> float | None:
+    def place_distractor(self, distractor: str, place: NDArray[np.float64], yaw: float) -> float | None:
         """Stand an object of the reserve on the workspace; see `perturbations.base.Physics`."""
-        reserve, (x, y) = self._reserve_of(spare), place.tolist()
+        reserve, (x, y) = self._reserve_of(distractor), place.tolist()
         height, geom = surface_below(self.model, self.data, x, y, self.pivot[2] + _SKY)
         if geom < 0 or self.owner(geom) in (*self.body_ids, ROBOT) or abs(height - self.pivot[2]) > _LEVEL:
             return None
-        return reserve.put(self.data, spare, (x, y, height), yaw)
+        return reserve.put(self.data, distractor, (x, y, height), yaw)
 
-    def take_out(self, spare: str) -> None:
+    def remove_distractor(self, distractor: str) -> None:
         """Put it back in reserve."""
-        self._reserve_of(spare).park(self.data, spare)
+        self._reserve_of(distractor).park(self.data, distractor)
 
-    def _reserve_of(self, spare: str) -> Spares:
-        if self.reserve is None or spare not in self.reserve.bodies:
-            raise EnvError(f"this scene has no {spare} in reserve")
+    def _reserve_of(self, distractor: str) -> Spares:
+        if self.reserve is None or distractor not in self.reserve.bodies:
+            raise EnvError(f"this scene has no {distractor} in reserve")
         return self.reserve
 
     def clearance(self, name: str, reach: float, others: Sequence[str] = ()) -> float:
@@ -89,7 +89,7 @@ class MujocoPhysics:
         apart = [solid[other] for other in others or solid if other != name]
         return distance_between(self.model, self.data, solid[name].tolist(), np.concatenate(apart), reach)
 
-    def hidden_share(self) -> float:
+    def occlusion_fraction(self) -> float:
         """The largest share of one of `targets` that objects brought in hide from the fixed camera.
 
         Counted over the middles of its solid geoms.

@@ -12,7 +12,7 @@ _LARGE = 1 << 18
 """Arrays above this many bytes are meshes, textures and their search trees; nobody writes those in place."""
 
 
-class Pristine:
+class ModelBackup:
     """A copy of every small array of an `mjModel`, and of its options and visual settings."""
 
     def __init__(self, model: Any) -> None:

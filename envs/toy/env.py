@@ -37,12 +37,12 @@ from envs.base import (
     EnvError,
     Goal,
     Intervention,
-    Moment,
     Observation,
     Pose,
     Privileged,
     ResetSpec,
     Scene,
+    SensorSnapshot,
     StepResult,
     geoms_below,
 )
@@ -195,11 +195,11 @@ class ToyEnv:
         self._data.time = state[0]
         self._data.qpos, self._data.qvel = np.split(state[1:], [self._model.nq])
 
-    def moment(self) -> Moment:
+    def moment(self) -> SensorSnapshot:
         """The present state; see `Env.moment`."""
-        return Moment({"state": self.state()}, self._step_count())
+        return SensorSnapshot({"state": self.state()}, self._step_count())
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: SensorSnapshot) -> None:
         """The state itself; see `Env.show`."""
         self.set_state(moment.arrays["state"])
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from simeval.analysis.grouping import groups
 from simeval.core.types import CLEAN
-from simeval.stats.study import Study
+from simeval.stats.study import DriftOutcomes
 from simeval.stats.within_task import cell_means
 
 
@@ -78,7 +78,7 @@ def _cell(suite: str, condition: str, task: int, clean: pd.DataFrame, twins: pd.
     )
 
 
-def task_points(study: Study, conditions: tuple[str, ...]) -> tuple[TaskPoint, ...]:
+def task_points(study: DriftOutcomes, conditions: tuple[str, ...]) -> tuple[TaskPoint, ...]:
     """Drift and drop of every task under the named conditions; empty where drift was not measured on the pairs.
 
     Args:

@@ -10,7 +10,7 @@ from simeval.analysis.join import join
 from simeval.core.errors import ConfigError
 from simeval.stats.correlation import Correlation, Options
 from simeval.stats.correlation import correlate as correlate_study
-from simeval.stats.screening import Rival
+from simeval.stats.screening import Predictor
 from simeval.store.audit import Audit
 from simeval.store.run import Run
 
@@ -61,12 +61,12 @@ def correlate(run: Run, audit: Audit, options: Options | None = None) -> tuple[S
     return tuple(found)
 
 
-def _of_sets(audit: Audit, conditions: Sequence[str]) -> list[Rival]:
+def _of_sets(audit: Audit, conditions: Sequence[str]) -> list[Predictor]:
     """Predictors that only all frames of a condition have together."""
     measured = audit.set_distances
     names = dict.fromkeys(name for distances in measured.values() for name in distances)
     found = [[measured.get(condition, {}).get(name) for condition in conditions] for name in names]
-    return [Rival(name, np.array(values, dtype=float)) for name, values in zip(names, found, strict=True)]
+    return [Predictor(name, np.array(values, dtype=float)) for name, values in zip(names, found, strict=True)]
 
 
 def refuse_other_policy(run: Run, audit: Audit) -> None:

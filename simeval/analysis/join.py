@@ -24,8 +24,8 @@ from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
 from simeval.stats.drift import PRIMARY, VARIANTS, windowed_max
-from simeval.stats.screening import Rival
-from simeval.stats.study import FrameDrift, Study, StudyCondition, validity
+from simeval.stats.screening import Predictor
+from simeval.stats.study import ConditionInfo, DriftOutcomes, FrameDrift, validity
 
 Floats = NDArray[np.float64]
 
@@ -45,8 +45,8 @@ class Joined:
     """
 
     suite: str
-    study: Study
-    rivals: tuple[Rival, ...]
+    study: DriftOutcomes
+    rivals: tuple[Predictor, ...]
     frames: int
 
 
@@ -68,7 +68,7 @@ def join(episodes: pd.DataFrame, rows: Sequence[DriftRow]) -> tuple[Joined, ...]
     return tuple(found)
 
 
-def study_conditions(names: Sequence[str]) -> tuple[StudyCondition, ...]:
+def study_conditions(names: Sequence[str]) -> tuple[ConditionInfo, ...]:
     """What the statistics must know about perturbed conditions, by their canonical texts.
 
     Raises:
@@ -83,7 +83,7 @@ def study_conditions(names: Sequence[str]) -> tuple[StudyCondition, ...]:
         alike = [_variant(other) for other in parsed if _family(other) == _family(condition)]
         usual[_family(condition)] = Counter(filter(None, alike)).most_common(1)
     return tuple(
-        StudyCondition(
+        ConditionInfo(
             name,
             family=_family(condition),
             severity=_strength(condition) if _variant(condition) in dict(usual[_family(condition)]) else None,
@@ -137,7 +137,7 @@ def _join_suite(suite: str, episodes: pd.DataFrame, drifts: pd.DataFrame, condit
         drift = means.reindex(index=outcomes.index, columns=conditions).to_numpy(dtype=float)
     elif len(perturbed):
         frames = _frame_drift(perturbed, conditions)
-    study = Study(
+    study = DriftOutcomes(
         conditions=study_conditions(conditions),
         tasks=about["task"].to_numpy(dtype=np.int64),
         init_states=about["init_state"].to_numpy(dtype=np.int64),
@@ -159,7 +159,7 @@ def _frame_drift(drifts: pd.DataFrame, conditions: Sequence[str]) -> FrameDrift:
     return FrameDrift(values, np.asarray(clusters, np.int64))
 
 
-def _rivals(drifts: pd.DataFrame, conditions: Sequence[str]) -> tuple[Rival, ...]:
+def _rivals(drifts: pd.DataFrame, conditions: Sequence[str]) -> tuple[Predictor, ...]:
     """Every other number of the audit that was measured, as a mean over clusters per condition."""
     others = [name for name in VARIANTS if name != PRIMARY]
     inner = [name for name in drifts.columns if name.startswith("representation: ")]
@@ -168,9 +168,9 @@ def _rivals(drifts: pd.DataFrame, conditions: Sequence[str]) -> tuple[Rival, ...
         means = drifts.groupby(["condition", "cluster"])[name].mean().groupby("condition").mean()
         values = means.reindex(list(conditions)).to_numpy(dtype=float)
         if not np.isnan(values).all():
-            rivals.append(Rival(name.removeprefix("representation: "), values))
+            rivals.append(Predictor(name.removeprefix("representation: "), values))
     if (drifts["source"] == "replay").any():
-        rivals.append(Rival("drift_exec, worst moment", _worst_moments(drifts, conditions)))
+        rivals.append(Predictor("drift_exec, worst moment", _worst_moments(drifts, conditions)))
     return tuple(rivals)
 
 

@@ -8,7 +8,7 @@ from simeval.stats.correlation import Correlation
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyMedian:
+class PolicyMedians:
     """Rank correlation over the policies of one suite.
 
     Attributes:
@@ -27,7 +27,7 @@ class PolicyMedian:
     high: float | None
 
 
-def medians(found: Sequence[tuple[str, Correlation]]) -> tuple[PolicyMedian, ...]:
+def medians(found: Sequence[tuple[str, Correlation]]) -> tuple[PolicyMedians, ...]:
     """One row per suite on which several policies were correlated.
 
     Args:
@@ -40,5 +40,5 @@ def medians(found: Sequence[tuple[str, Correlation]]) -> tuple[PolicyMedian, ...
         if len(mine) > 1:
             low, high = (min(known), max(known)) if known else (None, None)
             rho = float(median(known)) if known else None
-            rows.append(PolicyMedian(suite, len(known), len(mine) - len(known), rho, low, high))
+            rows.append(PolicyMedians(suite, len(known), len(mine) - len(known), rho, low, high))
     return tuple(rows)

@@ -79,9 +79,9 @@ def run(
     else:
         print_tables(console, done)
     if wanted.video != "none":
-        from simeval.media.video import Selection, matching, render_videos
+        from simeval.media.video import Selection, find_episodes, render_videos
 
-        found = len(matching(done, Selection(which=wanted.video)))
+        found = len(find_episodes(done, Selection(which=wanted.video)))
         selection = Selection(which=wanted.video, limit=max(1, found), plugins=wanted.plugin)
         for path in render_videos(done, selection) if found else ():
             if not as_json:
@@ -284,10 +284,10 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Is this machine ready for a run? Says what is wrong and the command that mends it; exit code 1 if anything is."""
-    from simeval.doctor import Request, consult
+    from simeval.doctor import Request, run_and_print
 
     wanted = Request(policy, ray, Path(out), tuple(name for name in only.split(",") if name))
-    raise typer.Exit(consult(wanted, write if as_json else sys.stdout.write, json=as_json))
+    raise typer.Exit(run_and_print(wanted, write if as_json else sys.stdout.write, json=as_json))
 
 
 def command(argv: Sequence[str]) -> int:

@@ -87,14 +87,14 @@ def report(
     from simeval.report.collect import report_data
     from simeval.report.page import write_report
     from simeval.store.audit import Audit
-    from simeval.store.run import Run, refuse_unwritable
+    from simeval.store.run import Run, require_writable
 
     if out is None and len(folders) > 1:
         raise ConfigError("--out: name the folder to write a report of several runs to")
     if out is None:
         refuse_link_out(Path(folders[0]), "report")
     target = Path(out) if out else Path(folders[0]) / "report"
-    refuse_unwritable(target)
+    require_writable(target)
     runs = [Run.load(name) for name in folders]
     _load_plugins(runs, plugin or ())
     data = report_data(runs, [Audit.load(name) for name in audit or ()])

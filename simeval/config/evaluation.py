@@ -25,7 +25,7 @@ INFERENCE = ("auto", "worker", "actor")
 DTYPES = ("bfloat16",)
 
 
-PLANNED = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "repeats")
+PLAN_FIELDS = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "repeats")
 """Settings that act through the list of episodes alone: however they are worded, equal lists are equal runs."""
 
 
@@ -179,7 +179,7 @@ class EvalConfig:
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
-_ALSO = {"plugins": "plugin"}
+_KEY_ALIASES = {"plugins": "plugin"}
 """Other spellings of keys in YAML files."""
 
 
@@ -244,7 +244,7 @@ def checked_fields(values: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]
     hints = typing.get_type_hints(kind)
     checked = {}
     for name, value in values.items():
-        key = _ALSO.get(str(name), str(name).replace("-", "_"))
+        key = _KEY_ALIASES.get(str(name), str(name).replace("-", "_"))
         if key not in known:
             raise ConfigError(f"no option '{shown(name)}'{nearest(str(name), list(known))}")
         checked[key] = _checked(key, value, hints[key], known[key].metadata["choices"])

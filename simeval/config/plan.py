@@ -12,7 +12,7 @@ from perturbations.spec import Condition, parse_sweep
 from simeval.config.evaluation import SCRIPTED_POLICIES, EvalConfig, parse_indices
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
-from simeval.core.instructions import why_untellable
+from simeval.core.instructions import infeasible_reason
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.policies import bundled
 
@@ -108,7 +108,7 @@ def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:
 
 def _refusals(condition: Condition, suite: str, numbers: tuple[int, ...]) -> dict[int, str]:
     """Why tasks cannot be given the instruction of a condition, by task."""
-    reasons = {number: why_untellable(condition, tasks(suite)[number]) for number in numbers}
+    reasons = {number: infeasible_reason(condition, tasks(suite)[number]) for number in numbers}
     return {number: reason for number, reason in reasons.items() if reason}
 
 

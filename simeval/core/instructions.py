@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.suites import OtherGoal, Task, foreign_instructions, other_goals, other_goals_apart
+from envs.suites import OtherGoal, Task, mismatched_instructions, other_goals, other_goals_libero90
 from perturbations.base import Goal, Infeasible, Instruction, InstructionContext, RngFactory
 from perturbations.instruction import AXIS, WITH_GOAL, entries, is_declared
 from perturbations.spec import Condition
@@ -20,17 +20,17 @@ def language_context(task: Task, turn: int = 0) -> InstructionContext:
         task.instruction,
         task.goal,
         _told(other_goals(task.suite, task.index)),
-        foreign_instructions(task.suite, task.index),
+        mismatched_instructions(task.suite, task.index),
         suite=task.suite,
         task=task.index,
         names=task.scenery.names,
         starts={name: place[1] for name, place in task.scenery.placements.items()},
-        apart=_told(other_goals_apart(task.suite, task.index)),
+        apart=_told(other_goals_libero90(task.suite, task.index)),
         turn=turn,
     )
 
 
-def tell(condition: Condition, context: InstructionContext, rng: RngFactory) -> Instruction:
+def resolve_instruction(condition: Condition, context: InstructionContext, rng: RngFactory) -> Instruction:
     """What the policy is told, after a check that it is the task's own text or one that was declared for it.
 
     A language axis of the user's own answers for its texts itself; their source is in the rows.
@@ -46,13 +46,13 @@ def tell(condition: Condition, context: InstructionContext, rng: RngFactory) -> 
     return told
 
 
-def goals_told(context: InstructionContext) -> tuple[Goal, ...]:
+def instructable_goals(context: InstructionContext) -> tuple[Goal, ...]:
     """Every other goal of the scene that some instruction asks for: how often is it reached without being asked for?"""
     told = (other for value in WITH_GOAL for other in entries(context, value))
     return tuple(dict.fromkeys(other.goal for other in told if other.goal))
 
 
-def why_untellable(condition: Condition, task: Task) -> str | None:
+def infeasible_reason(condition: Condition, task: Task) -> str | None:
     """Why a task has no instruction of the kind that a condition asks for; `None` if it has one."""
     try:
         # Whether there is one does not depend on what is drawn.

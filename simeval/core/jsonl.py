@@ -15,7 +15,7 @@ _BLOCK = 1 << 20
 """Bytes that are searched at a time, from the end."""
 
 
-class LineFile:
+class JsonlAppender:
     """Open for adding lines, new or not; nobody else may add to it meanwhile."""
 
     def __init__(self, path: Path) -> None:

@@ -89,7 +89,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Magnitude:
+class RealizedStrength:
     """What a perturbation really did in one episode. A number is `None` where the condition has no such part.
 
     Attributes:
@@ -159,7 +159,7 @@ class EpisodeResult:
     timings: Timings = Timings()
     counts: Counts = Counts()
     state_digest: str = ""
-    magnitude: Magnitude | None = None
+    magnitude: RealizedStrength | None = None
     first_hit: int | None = None
     source: str = "original"
     goal: str | None = None
@@ -184,7 +184,7 @@ class EpisodeResult:
         values["spec"] = EpisodeSpec(**row["spec"])
         values["timings"] = Timings(**row["timings"])
         values["counts"] = Counts(**row["counts"])
-        values["magnitude"] = Magnitude(**row["magnitude"]) if row["magnitude"] else None
+        values["magnitude"] = RealizedStrength(**row["magnitude"]) if row["magnitude"] else None
         for name in ("hits", "visible"):
             if row.get(name) is not None:
                 values[name] = tuple((key, value) for key, value in row[name])

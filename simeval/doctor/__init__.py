@@ -7,8 +7,8 @@ Non-obvious behaviour:
 - Only what would make a run fail, or silently worse, is `wrong`; what merely costs speed or a download is a `note`.
 """
 
-from simeval.doctor.checks import CHECKS, Request, consult, examine
+from simeval.doctor.checks import CHECKS, Request, run_and_print, run_checks
 from simeval.doctor.findings import Finding
-from simeval.doctor.surroundings import Surroundings
+from simeval.doctor.surroundings import Machine
 
-__all__ = ["CHECKS", "Finding", "Request", "Surroundings", "consult", "examine"]
+__all__ = ["CHECKS", "Finding", "Request", "Machine", "run_and_print", "run_checks"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from envs.base import EnvError
 from envs.libero.files import HUB_ASSETS, resolve_assets
 from simeval.core.errors import ConfigError
-from simeval.doctor.findings import Finding, note, ok, wrong
-from simeval.doctor.surroundings import Surroundings
+from simeval.doctor.findings import Finding, failure, note, ok
+from simeval.doctor.surroundings import Machine
 from simeval.policies.checkpoint.files import FILES
 from simeval.policies.checkpoint.read import read_folder
 
@@ -40,7 +40,7 @@ def cached_assets() -> Path | None:
         return None
 
 
-def check_hub(here: Surroundings) -> Finding:
+def check_hub(here: Machine) -> Finding:
     """Whether the Hugging Face hub can be asked."""
     if not here.hub:
         return ok("hub", "the Hugging Face hub answers")
@@ -48,16 +48,16 @@ def check_hub(here: Surroundings) -> Finding:
     return note("hub", f"{text}; what is cached or bundled still runs")
 
 
-def check_bundled(here: Surroundings) -> Finding:
+def check_bundled(here: Machine) -> Finding:
     """Whether our own scenes are installed."""
     del here
     try:
         return ok("bundled", f"our own scenes are in {resolve_assets('bundled')}")
     except EnvError as error:
-        return wrong("bundled", str(error), "install simeval again; the scenes are part of it")
+        return failure("bundled", str(error), "install simeval again; the scenes are part of it")
 
 
-def check_assets(here: Surroundings, *, needed: bool, in_cache: Callable[[], Path | None] = cached_assets) -> Finding:
+def check_assets(here: Machine, *, needed: bool, in_cache: Callable[[], Path | None] = cached_assets) -> Finding:
     """Whether LIBERO's own meshes are here, or can be fetched.
 
     Args:
@@ -69,7 +69,7 @@ def check_assets(here: Surroundings, *, needed: bool, in_cache: Callable[[], Pat
         return ok("assets", f"LIBERO's own meshes are in {resolve_assets('cached')}")
     except EnvError as error:
         if "not on this machine" not in str(error):
-            return wrong("assets", str(error), "unset SIMEVAL_LIBERO_ASSETS, or point it at LIBERO's assets")
+            return failure("assets", str(error), "unset SIMEVAL_LIBERO_ASSETS, or point it at LIBERO's assets")
     found = in_cache()
     if found:
         return ok("assets", f"LIBERO's own meshes are in {found}")
@@ -78,11 +78,11 @@ def check_assets(here: Surroundings, *, needed: bool, in_cache: Callable[[], Pat
         return note("assets", "LIBERO's own meshes are not here yet: the first run with them fetches 125 MB", fetch)
     text = "LIBERO's own meshes are not here, and the hub is out of reach"
     if needed:
-        return wrong("assets", text, f"where there is a network: {fetch}; then set SIMEVAL_LIBERO_ASSETS to a copy")
+        return failure("assets", text, f"where there is a network: {fetch}; then set SIMEVAL_LIBERO_ASSETS to a copy")
     return note("assets", f"{text}: bundled scenes only")
 
 
-def check_checkpoint(here: Surroundings, policy: str | None, cached: Cached = cached_file) -> Finding:
+def check_checkpoint(here: Machine, policy: str | None, cached: Cached = cached_file) -> Finding:
     """Whether a checkpoint, and the language model's files that it names, are here or can be fetched.
 
     Args:
@@ -95,7 +95,7 @@ def check_checkpoint(here: Surroundings, policy: str | None, cached: Cached = ca
     if folder.is_dir():
         config = folder.resolve() / "config.json"
     elif not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
-        return wrong("checkpoint", f"no such folder: {name}", "pass a checkpoint's folder, or a hub id NAME/NAME")
+        return failure("checkpoint", f"no such folder: {name}", "pass a checkpoint's folder, or a hub id NAME/NAME")
     else:
         if any(cached(name, file) is None for file in FILES):
             return _absent(here, name, needed=policy is not None)
@@ -103,7 +103,7 @@ def check_checkpoint(here: Surroundings, policy: str | None, cached: Cached = ca
     try:
         read_folder(config.parent, name)
     except ConfigError as error:
-        return wrong("checkpoint", str(error), "a run would say the same; it needs a folder as lerobot saves it")
+        return failure("checkpoint", str(error), "a run would say the same; it needs a folder as lerobot saves it")
     model = _language_model(config)
     if model and not (config.parent / "vlm").is_dir() and cached(model, "config.json") is None:
         return _absent(here, model, needed=policy is not None, options=' --exclude "*.safetensors" "onnx/*"')
@@ -119,11 +119,11 @@ def _language_model(config: Path) -> str | None:
     return name if isinstance(name, str) and not Path(name).is_dir() else None
 
 
-def _absent(here: Surroundings, name: str, *, needed: bool, options: str = "") -> Finding:
+def _absent(here: Machine, name: str, *, needed: bool, options: str = "") -> Finding:
     fetch = f"hf download {name}{options}"
     if not here.hub:
         return note("checkpoint", f"{name} is not here yet: the first run with it fetches it", fetch)
     text = f"{name} is not here, and the hub is out of reach"
     if needed:
-        return wrong("checkpoint", text, f"where there is a network: {fetch}; then copy ~/.cache/huggingface")
+        return failure("checkpoint", text, f"where there is a network: {fetch}; then copy ~/.cache/huggingface")
     return note("checkpoint", f"{text}: scripted and bundled policies only")

@@ -41,7 +41,7 @@ def note(check: str, text: str, mend: str = "") -> Finding:
     return Finding(check, "note", text, mend)
 
 
-def wrong(check: str, text: str, mend: str) -> Finding:
+def failure(check: str, text: str, mend: str) -> Finding:
     """A finding that would make a run fail or silently worse; it always says what to do."""
     return Finding(check, "wrong", text, mend)
 

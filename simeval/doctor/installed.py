@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from simeval.doctor.findings import Finding, note, ok, wrong
-from simeval.doctor.surroundings import Surroundings, canonical
+from simeval.doctor.findings import Finding, failure, note, ok
+from simeval.doctor.surroundings import Machine, canonical
 
 LOCK = Path(__file__).parents[2] / "requirements.lock"
 """Beside the source, in a checkout and in the image; an installed wheel has none."""
@@ -11,12 +11,12 @@ LOCK = Path(__file__).parents[2] / "requirements.lock"
 _INSTALL = "make clean setup; elsewhere: pip install --no-deps -r requirements.lock"
 
 
-def check_python(here: Surroundings) -> Finding:
+def check_python(here: Machine) -> Finding:
     """Whether this is the Python that the lock was made for."""
     version = ".".join(map(str, here.python))
     if here.python == (3, 12):
         return ok("python", version)
-    return wrong(
+    return failure(
         "python", f"Python {version}, but the pinned packages need 3.12", "install Python 3.12; make clean setup"
     )
 
@@ -28,7 +28,7 @@ def read_lock(lock: Path) -> dict[str, str]:
     return {canonical(name.strip()): version.strip() for name, version in pairs}
 
 
-def check_versions(here: Surroundings, lock: Path = LOCK) -> Finding:
+def check_versions(here: Machine, lock: Path = LOCK) -> Finding:
     """Whether what is installed is what is pinned: other versions give other rows."""
     if not lock.is_file():
         return note("versions", "no requirements.lock to compare with: numbers may differ from a checkout's")
@@ -43,7 +43,7 @@ def check_versions(here: Surroundings, lock: Path = LOCK) -> Finding:
         return ok("versions", f"{len(pins)} packages as pinned")
     parts = [f"not installed: {_some(missing)}"] if missing else []
     parts += [f"other version: {_some(other)}"] if other else []
-    return wrong("versions", "; ".join(parts), _INSTALL)
+    return failure("versions", "; ".join(parts), _INSTALL)
 
 
 def same_version(installed: str, pinned: str) -> bool:
@@ -56,15 +56,15 @@ def same_version(installed: str, pinned: str) -> bool:
         return installed == pinned
 
 
-def check_opencv(here: Surroundings) -> Finding:
+def check_opencv(here: Machine) -> Finding:
     """Whether two builds of OpenCV have overwritten each other."""
     builds = sorted(name for name in here.installed if name.startswith("opencv-"))
     if builds == ["opencv-python-headless"]:
         return ok("opencv", f"opencv-python-headless {here.installed[builds[0]]}, and no other")
     if not builds:
-        return wrong("opencv", "OpenCV is not installed", _INSTALL)
+        return failure("opencv", "OpenCV is not installed", _INSTALL)
     others = " ".join(name for name in builds if name != "opencv-python-headless")
-    return wrong(
+    return failure(
         "opencv",
         f"{' and '.join(builds)}: only the headless build works on servers, and two overwrite each other",
         f"pip uninstall -y {others} && pip install --no-deps --force-reinstall opencv-python-headless",

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from simeval.doctor.findings import SAID_WHY, Finding, note, ok, wrong
-from simeval.doctor.surroundings import Answer, Surroundings
+from simeval.doctor.findings import SAID_WHY, Finding, failure, note, ok
+from simeval.doctor.surroundings import Answer, Machine
 
 TOLERANCE = {"pattern": 8, "scene": 14}
 """Largest difference of a field's mean colour (0..255). Our choice: drivers differ at edges and in how they filter
@@ -45,24 +45,24 @@ _GRAPHICS = "in a container: -e NVIDIA_DRIVER_CAPABILITIES=compute,utility,graph
 _SOFTWARE = ("llvmpipe", "softpipe", "swrast", "osmesa")
 
 
-def check_opengl(here: Surroundings) -> Finding:
+def check_opengl(here: Machine) -> Finding:
     """Whether OpenGL draws off screen, right, and on the GPU if there is one."""
     found, answer = _draw(here, "pattern")
     if found is None:
         if answer.code == SAID_WHY:
             what, _, mend = answer.reason.partition("; ")
-            return wrong("opengl", what, mend or LIBRARIES)
+            return failure("opengl", what, mend or LIBRARIES)
         if "glGetError" in answer.reason:  # how PyOpenGL says that it found EGL, but nothing to draw with
-            return wrong("opengl", "libOpenGL.so.0 is not installed", LIBRARIES)
+            return failure("opengl", "libOpenGL.so.0 is not installed", LIBRARIES)
         mend = f"{LIBRARIES}; unset MUJOCO_GL" if here.env.get("MUJOCO_GL") else LIBRARIES
         if here.exists("/dev/nvidia0"):
             mend = f"docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics ...; else {mend}"
-        return wrong("opengl", f"OpenGL does not draw: {answer.reason}", mend)
+        return failure("opengl", f"OpenGL does not draw: {answer.reason}", mend)
     off = distance(found["fields"], EXPECTED["pattern"])
     text = f"{found['renderer']}, {found['milliseconds']:.1f} ms a picture"
     if off > TOLERANCE["pattern"]:
         mend = "sudo apt-get install libosmesa6 && export MUJOCO_GL=osmesa; or update the driver"
-        return wrong("opengl", f"{text}: the test picture came out wrong (off by {off} of 255)", mend)
+        return failure("opengl", f"{text}: the test picture came out wrong (off by {off} of 255)", mend)
     if here.exists("/dev/nvidia0") and any(name in found["renderer"].lower() for name in _SOFTWARE):
         return note(
             "opengl",
@@ -79,15 +79,15 @@ def check_opengl(here: Surroundings) -> Finding:
     return ok("opengl", text)
 
 
-def check_scene(here: Surroundings) -> Finding:
+def check_scene(here: Machine) -> Finding:
     """Whether a LIBERO task can be built and drawn: task files, initial states, scenes, MuJoCo, OpenGL."""
     found, answer = _draw(here, "scene")
     if found is None:
-        return wrong("scene", f"a bundled scene cannot be drawn: {answer.reason}", "see opengl and versions")
+        return failure("scene", f"a bundled scene cannot be drawn: {answer.reason}", "see opengl and versions")
     off = distance(found["fields"], EXPECTED["scene"])
     text = f"libero_spatial 0, both cameras in {found['milliseconds']:.0f} ms"
     if off > TOLERANCE["scene"]:
-        return wrong("scene", f"{text}: looks other than it should (off by {off} of 255)", "see opengl and versions")
+        return failure("scene", f"{text}: looks other than it should (off by {off} of 255)", "see opengl and versions")
     return ok("scene", text)
 
 
@@ -99,7 +99,7 @@ def distance(found: Mapping[str, Any], expected: Mapping[str, Any]) -> int:
     return max(abs(int(one) - int(other)) for one, other in pairs)
 
 
-def _draw(here: Surroundings, what: str) -> tuple[dict[str, Any] | None, Answer]:
+def _draw(here: Machine, what: str) -> tuple[dict[str, Any] | None, Answer]:
     answer = here.module("simeval.doctor.picture", what, limit=180.0)
     if answer.code != 0:
         return None, answer

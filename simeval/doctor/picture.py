@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import CAMERAS, Start
+from envs.base import CAMERAS, ResetOptions
 from simeval.doctor.findings import SAID_WHY
 
 GRID = 4
@@ -79,7 +79,7 @@ def scene() -> tuple[dict[str, list[int]], float]:
 
     env = make_env("libero_spatial", 0, SIDE, resolve_assets("bundled"))
     try:
-        env.reset(Start())
+        env.reset(ResetOptions())
         times = []
         for _ in range(4):
             start = time.perf_counter()

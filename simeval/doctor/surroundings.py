@@ -114,7 +114,7 @@ def space_free(folder: Path) -> int:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Machine:
     """A machine, as far as the checks look at it. The defaults are this one."""
 
     env: Mapping[str, str] = field(default_factory=lambda: os.environ)

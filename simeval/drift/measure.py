@@ -23,7 +23,7 @@ from perturbations.condition import Condition
 from simeval.core.drift_row import FLOOR, DriftRow, Key
 from simeval.core.errors import ConfigError, error_line
 from simeval.core.types import CLEAN
-from simeval.drift.frames.base import Block, Draw, Frame, FrameSource, View, ViewRequest
+from simeval.drift.frames.base import Frame, FrameSource, PolicyView, Renderer, RenderJob, ViewRequest
 from simeval.drift.representation import Vectors, distances, pooled
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
 from simeval.policies.representations import Representation, representing
@@ -62,7 +62,7 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Gaze:
+class AttentionRecord:
     """What a policy got at a frame under a condition, and where it looked.
 
     Attributes:
@@ -88,7 +88,7 @@ class Measured:
 
     row: DriftRow
     vectors: Vectors | None = None
-    gazes: tuple[Gaze, Gaze] | None = None
+    gazes: tuple[AttentionRecord, AttentionRecord] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +97,7 @@ class _Job:
 
     label: str | None
     seed: int
-    view: View
+    view: PolicyView
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,7 +150,10 @@ class _Comparison:
         if not (clean.inner and answer.inner) or row.condition == FLOOR:
             return Measured(row)
         shown = row.condition != CLEAN and key == self.first
-        gazes = Gaze(CLEAN, clean.request, clean.inner), Gaze(row.condition, answer.request, answer.inner)
+        gazes = (
+            AttentionRecord(CLEAN, clean.request, clean.inner),
+            AttentionRecord(row.condition, answer.request, answer.inner),
+        )
         return Measured(row, pooled(answer.inner), gazes if shown else None)
 
 
@@ -165,7 +168,7 @@ def measure(
     wanted: Measurement,
     *,
     done: Collection[Key] = (),
-    draw: Draw | None = None,
+    draw: Renderer | None = None,
 ) -> Iterator[list[Measured]]:
     """Measure what is not done yet; yields the rows of one batch after the other, in the order of `keys`.
 
@@ -202,15 +205,15 @@ def _blocks(frames: Sequence[Frame], wanted: Measurement) -> Iterator[tuple[list
                 yield cluster[start : start + BLOCK], seed
 
 
-def _drawn_here(source: FrameSource) -> Draw:
-    def draw(blocks: Sequence[Block], /) -> Iterator[View]:
+def _drawn_here(source: FrameSource) -> Renderer:
+    def draw(blocks: Sequence[RenderJob], /) -> Iterator[PolicyView]:
         for request in chain.from_iterable(blocks):
             yield from source.views(request.frames, request.condition, request.seed, floor=request.floor)
 
     return draw
 
 
-def _jobs(frames: Sequence[Frame], wanted: Measurement, done: frozenset[Key], draw: Draw) -> Iterator[_Job]:
+def _jobs(frames: Sequence[Frame], wanted: Measurement, done: frozenset[Key], draw: Renderer) -> Iterator[_Job]:
     asked = [_asked(block, seed, wanted, done) for block, seed in _blocks(frames, wanted)]
     views = draw([[request for _, request in block] for block in asked if block])
     for label, request in chain.from_iterable(asked):

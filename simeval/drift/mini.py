@@ -44,7 +44,7 @@ PROTOCOL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class SummaryStats:
     """Some numbers in short; `std` is `None` for fewer than two."""
 
     mean: float
@@ -57,14 +57,14 @@ class Spread:
 class Metrics:
     """A `Spread` of each of `METRICS`."""
 
-    l2_raw: Spread
-    drift_exec: Spread
-    xyz_sum: Spread
-    gripper_flip: Spread
+    l2_raw: SummaryStats
+    drift_exec: SummaryStats
+    xyz_sum: SummaryStats
+    gripper_flip: SummaryStats
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class MiniCondition:
     """A condition and what it is in its group.
 
     Attributes:
@@ -83,7 +83,7 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class OverSeeds:
+class SeedSummary:
     """A variant's mean drift, repeated with several seeds.
 
     Attributes:
@@ -94,7 +94,7 @@ class OverSeeds:
         reasons: why frames are missing, with their number.
     """
 
-    variant: Variant
+    variant: MiniCondition
     frames: int
     by_seed: tuple[tuple[int, Metrics], ...]
     means: Metrics | None
@@ -115,8 +115,8 @@ class MiniAudit:
 
     seeds: tuple[int, ...]
     frames: int
-    groups: tuple[tuple[str, tuple[OverSeeds, ...]], ...]
-    floor: OverSeeds | None
+    groups: tuple[tuple[str, tuple[SeedSummary, ...]], ...]
+    floor: SeedSummary | None
     left_out: tuple[str, ...]
 
 
@@ -159,7 +159,7 @@ def summarise_mini(rows: Sequence[DriftRow]) -> MiniAudit:
         else:
             found.append(variant)
     groups = sorted({variant.group for variant in found}, key=lambda group: (group != LANGUAGE, group))
-    floor = _over_seeds(Variant(FLOOR, FLOOR, FLOOR, FLOOR), rows)
+    floor = _over_seeds(MiniCondition(FLOOR, FLOOR, FLOOR, FLOOR), rows)
     return MiniAudit(
         seeds,
         len({row.frame for row in rows}),
@@ -191,13 +191,13 @@ def check_repeats(rows: Sequence[DriftRow], seeds: Sequence[int]) -> None:
             )
 
 
-def variant_of(condition: str) -> Variant | None:
+def variant_of(condition: str) -> MiniCondition | None:
     """What a condition is in the recipe; `None` for conditions of several axes.
 
     The control is the recipe's `original` instruction.
     """
     if condition == CONTROL:
-        return Variant(condition, LANGUAGE, "original", "original")
+        return MiniCondition(condition, LANGUAGE, "original", "original")
     try:
         parsed: Condition = parse(condition)
     except SpecError:
@@ -207,10 +207,10 @@ def variant_of(condition: str) -> Variant | None:
     (term,) = parsed.terms
     group = LANGUAGE if term.info.channel == "language" else term.axis
     plain = f"{term.axis}:{str(term).removeprefix(f'{term.axis}:').partition('@')[0].partition('/')[0]}"
-    return Variant(condition, group, term.value, term.info.identity, condition.removeprefix(plain))
+    return MiniCondition(condition, group, term.value, term.info.identity, condition.removeprefix(plain))
 
 
-def _order(variant: Variant) -> tuple[Any, ...]:
+def _order(variant: MiniCondition) -> tuple[Any, ...]:
     """Kinds of instruction in the order in which they are declared, strengths by size."""
     if isinstance(variant.value, str):
         kinds = list(KINDS)
@@ -220,7 +220,7 @@ def _order(variant: Variant) -> tuple[Any, ...]:
     return variant.aim, variant.value
 
 
-def _over_seeds(variant: Variant, rows: Sequence[DriftRow]) -> OverSeeds:
+def _over_seeds(variant: MiniCondition, rows: Sequence[DriftRow]) -> SeedSummary:
     mine = [row for row in rows if row.condition == variant.condition]
     seeds = sorted({row.seed for row in mine})
     measured = [(seed, _metrics([row for row in mine if row.seed == seed])) for seed in seeds]
@@ -228,7 +228,7 @@ def _over_seeds(variant: Variant, rows: Sequence[DriftRow]) -> OverSeeds:
     means = None
     if by_seed:
         means = Metrics(*(spread([getattr(metrics, name).mean for _, metrics in by_seed]) for name in METRICS))
-    return OverSeeds(variant, sum(not row.infeasible for row in mine), by_seed, means, _reasons(mine))
+    return SeedSummary(variant, sum(not row.infeasible for row in mine), by_seed, means, _reasons(mine))
 
 
 def _metrics(rows: Sequence[DriftRow]) -> Metrics | None:
@@ -238,11 +238,11 @@ def _metrics(rows: Sequence[DriftRow]) -> Metrics | None:
     return Metrics(*(spread([getattr(row, name) for row in measured]) for name in METRICS))
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float]) -> SummaryStats:
     """Mean, sample standard deviation, median and maximum of at least one number."""
     array = np.asarray(values, float)
     std = float(array.std(ddof=1)) if len(array) > 1 else None
-    return Spread(float(array.mean()), std, float(np.median(array)), float(array.max()))
+    return SummaryStats(float(array.mean()), std, float(np.median(array)), float(array.max()))
 
 
 def _reasons(rows: Iterable[DriftRow]) -> tuple[tuple[str, int], ...]:
@@ -255,7 +255,7 @@ def _headed(content: Mapping[str, Any], unit: str) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "recipe": "mini", "protocol": protocol, **content}
 
 
-def _seed_file(group: str, seed: int, variants: Sequence[Variant], rows: Sequence[DriftRow]) -> dict[str, Any]:
+def _seed_file(group: str, seed: int, variants: Sequence[MiniCondition], rows: Sequence[DriftRow]) -> dict[str, Any]:
     """One group with one seed, JSON-ready."""
     controls = [row for row in rows if row.condition == CONTROL]
     floor = _metrics([row for row in rows if row.condition == FLOOR])
@@ -273,7 +273,7 @@ def _seed_file(group: str, seed: int, variants: Sequence[Variant], rows: Sequenc
     }
 
 
-def _condition(variant: Variant, rows: Sequence[DriftRow]) -> dict[str, Any]:
+def _condition(variant: MiniCondition, rows: Sequence[DriftRow]) -> dict[str, Any]:
     metrics = _metrics(rows)
     measured = [row for row in rows if not row.infeasible]
     return {
@@ -302,7 +302,7 @@ def _summary_file(audit: MiniAudit) -> dict[str, Any]:
     }
 
 
-def _across(member: OverSeeds) -> dict[str, Any]:
+def _across(member: SeedSummary) -> dict[str, Any]:
     drift = None
     if member.means:
         drift = {

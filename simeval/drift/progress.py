@@ -12,7 +12,7 @@ from simeval.core.json_output import emit
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class AuditOutline:
     """What an audit is about to do.
 
     Attributes:
@@ -30,7 +30,7 @@ class Outlook:
 class AuditProgress(Protocol):
     """Told about an audit as it goes on."""
 
-    def start(self, outlook: Outlook) -> None:
+    def start(self, outlook: AuditOutline) -> None:
         """The audit begins or resumes."""
 
     def advance(self, rows: int) -> None:
@@ -43,7 +43,7 @@ class AuditProgress(Protocol):
 class Silent:
     """No progress: for use from Python."""
 
-    def start(self, outlook: Outlook) -> None:
+    def start(self, outlook: AuditOutline) -> None:
         """See `AuditProgress`."""
 
     def advance(self, rows: int) -> None:
@@ -68,7 +68,7 @@ class LiveBar:
             transient=True,
         )
 
-    def start(self, outlook: Outlook) -> None:
+    def start(self, outlook: AuditOutline) -> None:
         """See `AuditProgress`."""
         _tell(self._console, outlook)
         self._task = self._bar.add_task("", total=outlook.rows, completed=outlook.done)
@@ -89,7 +89,7 @@ class Lines:
     def __init__(self, console: Console, every: float = 10.0) -> None:
         self._console, self._every = console, every
 
-    def start(self, outlook: Outlook) -> None:
+    def start(self, outlook: AuditOutline) -> None:
         """See `AuditProgress`."""
         _tell(self._console, outlook)
         self._done, self._rows, self._last = outlook.done, outlook.rows, time.monotonic()
@@ -108,7 +108,7 @@ class Lines:
 class JsonLines:
     """One JSON object on standard output when the audit begins."""
 
-    def start(self, outlook: Outlook) -> None:
+    def start(self, outlook: AuditOutline) -> None:
         """See `AuditProgress`."""
         event: dict[str, Any] = {"event": "start", "rows": outlook.rows, "done": outlook.done, "note": outlook.text}
         emit({**event, "notes": list(outlook.notes)})
@@ -120,7 +120,7 @@ class JsonLines:
         """See `AuditProgress`."""
 
 
-def _tell(console: Console, outlook: Outlook) -> None:
+def _tell(console: Console, outlook: AuditOutline) -> None:
     console.print(Text(outlook.text), soft_wrap=True)
     for note in outlook.notes:
         console.print(Text(f"note: {note}"), soft_wrap=True)

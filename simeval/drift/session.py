@@ -20,27 +20,27 @@ from simeval.core.files import refuse_link_out
 from simeval.core.plugins import Plugin
 from simeval.drift.frames.base import FrameSource
 from simeval.drift.frames.from_run import RunFrames
-from simeval.drift.frames.render_pool import drawing, usual_workers
-from simeval.drift.measure import Gaze, Measurement, keys, measure
-from simeval.drift.progress import AuditProgress, Outlook, Silent
+from simeval.drift.frames.render_pool import renderer_for, usual_workers
+from simeval.drift.measure import AttentionRecord, Measurement, keys, measure
+from simeval.drift.progress import AuditOutline, AuditProgress, Silent
 from simeval.drift.representation import Vectors
 from simeval.drift.summary import summarise
 from simeval.drift.vectors import SetDrift, VectorWriter, read_vectors, set_drift
 from simeval.policies import bundled
 from simeval.policies.base import Policy, PolicySpec
-from simeval.policies.registry import GPU_BATCH, PolicyChoice, check_policy, has_gpu, load_policy
+from simeval.policies.registry import GPU_BATCH, PolicyChoice, has_gpu, load_policy, validate_choice
 from simeval.policies.representations import representing
 from simeval.runner.session import ONE_THREAD
 from simeval.stats.drift import GRIPPER, ActionScale
 from simeval.store.assets import assets_of
 from simeval.store.audit import SCHEMA_VERSION, Audit, AuditWriter, notes_of
 from simeval.store.manifest import gl_renderer
-from simeval.store.run import Run, refuse_unwritable
+from simeval.store.run import Run, require_writable
 
 if TYPE_CHECKING:
     pass
 
-OnGaze = Callable[[Path, str, DriftRow, Gaze, Gaze], None]
+OnGaze = Callable[[Path, str, DriftRow, AttentionRecord, AttentionRecord], None]
 """(audit folder, policy, row, clean, perturbed): gets what a policy looked at, once per condition."""
 
 NO_UNIT = (1.0,) * GRIPPER
@@ -48,7 +48,7 @@ NO_UNIT = (1.0,) * GRIPPER
 
 
 @dataclass(frozen=True)
-class _Subject:
+class _AuditRequest:
     """What is audited, before anything slow.
 
     Attributes:
@@ -96,15 +96,15 @@ def audit(config: AuditConfig, progress: AuditProgress | None = None, on_gaze: O
     """
     subject = _subject(config)
     refuse_other_numerics(config.numerics or subject.origin.numerics)
-    refuse_unwritable(subject.folder)
+    require_writable(subject.folder)
     if subject.run is not None:
         refuse_undrawable()
     os.environ.update(ONE_THREAD)
     policy = load_policy(subject.choice)
-    refuse_blind(policy, representation=config.representation)
+    require_vision_policy(policy, representation=config.representation)
     frames = _frames(config, subject, policy.spec)
-    shown = tuple(c for c in subject.conditions if not frames.source.why_not(c))
-    left_out = [(str(c), why) for c in subject.conditions if (why := frames.source.why_not(c))]
+    shown = tuple(c for c in subject.conditions if not frames.source.unsupported_reason(c))
+    left_out = [(str(c), why) for c in subject.conditions if (why := frames.source.unsupported_reason(c))]
     if not shown:
         raise ConfigError(f"--perturb: nothing can be seen on these frames; {'; '.join(why for _, why in left_out)}")
     std, sigma_source = _unit(policy.spec)
@@ -127,7 +127,7 @@ def audit(config: AuditConfig, progress: AuditProgress | None = None, on_gaze: O
     return _carry_out(subject, frames, policy, wanted, about, progress or Silent(), on_gaze)
 
 
-def refuse_blind(policy: Policy, *, representation: bool = False) -> None:
+def require_vision_policy(policy: Policy, *, representation: bool = False) -> None:
     """Refuse policies whose predictions cannot be audited.
 
     Raises:
@@ -143,7 +143,7 @@ def refuse_blind(policy: Policy, *, representation: bool = False) -> None:
 
 
 def _carry_out(
-    subject: _Subject,
+    subject: _AuditRequest,
     frames: _Frames,
     policy: Policy,
     wanted: Measurement,
@@ -158,7 +158,7 @@ def _carry_out(
         workers = _workers(subject, len(all_keys) - len(writer.done))
         progress.start(_outlook(subject, about, wanted, len(listed), len(all_keys), len(writer.done), workers))
         try:
-            with drawing(frames.source, subject.own, workers) as draw:
+            with renderer_for(frames.source, subject.own, workers) as draw:
                 for found in measure(frames.source, policy, wanted, done=writer.done, draw=draw):
                     keep([(one.row.key, one.vectors) for one in found if one.vectors is not None])
                     for one in found:
@@ -195,7 +195,7 @@ def _facts(rows: Sequence[DriftRow], sets: Sequence[SetDrift]) -> dict[str, Any]
     }
 
 
-def _subject(config: AuditConfig) -> _Subject:
+def _subject(config: AuditConfig) -> _AuditRequest:
     run = Run.load(config.run) if config.run is not None else None
     stored = paths.located(run.manifest) if run else {}
     if run and config.policy is None:
@@ -208,12 +208,14 @@ def _subject(config: AuditConfig) -> _Subject:
     if not conditions:
         raise ConfigError(f"--perturb: name at least one condition; {'the run has none' if run else 'there is no run'}")
     choice = _choice(config, origin)
-    check_policy(choice, tuple(r.spec for r in run.results) if run else ())
+    validate_choice(choice, tuple(r.spec for r in run.results) if run else ())
     default = Path(run.folder) / "audit" if run else Path("results") / f"audit-{Path(str(config.dataset)).name}"
     if run and not config.out:
         refuse_link_out(run.folder, "audit")
     seeds = config.seed_numbers or (origin.seed,)
-    return _Subject(config, run, origin, choice, own, conditions, seeds, Path(config.out) if config.out else default)
+    return _AuditRequest(
+        config, run, origin, choice, own, conditions, seeds, Path(config.out) if config.out else default
+    )
 
 
 def _conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
@@ -235,7 +237,7 @@ def _choice(config: AuditConfig, origin: EvalConfig) -> PolicyChoice:
     return replace(choice, batch_size=config.batch_size or origin.batch_size or usual)
 
 
-def _frames(config: AuditConfig, subject: _Subject, policy: PolicySpec) -> _Frames:
+def _frames(config: AuditConfig, subject: _AuditRequest, policy: PolicySpec) -> _Frames:
     if subject.run is not None:
         found = RunFrames.open(
             subject.run,
@@ -268,7 +270,9 @@ def _unit(policy: PolicySpec) -> tuple[tuple[float, ...], str]:
     return policy.action_std, "standard deviations of the training actions, from the checkpoint"
 
 
-def _identity(subject: _Subject, source: FrameSource, wanted: Measurement, policy: PolicySpec) -> Mapping[str, Any]:
+def _identity(
+    subject: _AuditRequest, source: FrameSource, wanted: Measurement, policy: PolicySpec
+) -> Mapping[str, Any]:
     """What an audit that is resumed must agree on."""
     identity = {
         "frames": dict(source.identity),
@@ -302,7 +306,7 @@ def _manifest(about: Mapping[str, Any], frames: int, rows: int, config: AuditCon
     }
 
 
-def _workers(subject: _Subject, views: int) -> int:
+def _workers(subject: _AuditRequest, views: int) -> int:
     """How many workers draw what is left."""
     if not views or subject.run is None:
         return 0
@@ -312,12 +316,18 @@ def _workers(subject: _Subject, views: int) -> int:
 
 
 def _outlook(
-    subject: _Subject, about: Mapping[str, Any], wanted: Measurement, frames: int, rows: int, done: int, workers: int
-) -> Outlook:
+    subject: _AuditRequest,
+    about: Mapping[str, Any],
+    wanted: Measurement,
+    frames: int,
+    rows: int,
+    done: int,
+    workers: int,
+) -> AuditOutline:
     drawn = f", drawn by {workers} worker{'s' * (workers > 1)}" if workers else ""
     seeds = f"{len(wanted.seeds)} seeds" if len(wanted.seeds) > 1 else "1 seed"
     text = (
         f"{subject.choice.name}: {frames} frames x {len(wanted.conditions)} conditions x {seeds}, with clean view, "
         f"repeat control and noise floor {wanted.predictions(frames)} predictions{drawn} -> {subject.folder}"
     )
-    return Outlook(text, notes_of(about), rows, done)
+    return AuditOutline(text, notes_of(about), rows, done)

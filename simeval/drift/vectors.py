@@ -21,7 +21,7 @@ import numpy as np
 from simeval.core.checksums import read_objects, sealed_line
 from simeval.core.drift_row import FLOOR, DriftRow, Key
 from simeval.core.errors import ConfigError
-from simeval.core.jsonl import LineFile
+from simeval.core.jsonl import JsonlAppender
 from simeval.core.texts import shown
 from simeval.core.types import CLEAN
 from simeval.drift.representation import PARTS, Vectors, set_distances
@@ -62,7 +62,7 @@ class VectorWriter:
         """
         self._path = folder / FILE
         try:
-            self._file = LineFile(self._path)
+            self._file = JsonlAppender(self._path)
             self._file.cut_torn_line()
         except OSError as error:
             raise ConfigError(f"{self._path}: {error.strerror or error}") from None

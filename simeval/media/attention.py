@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from simeval.core.errors import ConfigError
 from simeval.core.files import write_image
-from simeval.drift.measure import Gaze
+from simeval.drift.measure import AttentionRecord
 from simeval.drift.representation import distances
-from simeval.media.captions import FONT, SCALES, Picture, beside, caption, enlarged, stacked
+from simeval.media.captions import FONT, SCALES, Picture, caption, hstack, upscale, vstack
 from simeval.policies.representations import Representation
 
 MIN_SIDE = 256
@@ -32,7 +32,7 @@ Shares = NDArray[np.float64]
 """`float64[h, w]`: attention of a picture's regions, or its change (fractions of all attention)."""
 
 
-def attention_sheet(title: str, clean: Gaze, perturbed: Gaze) -> Picture:
+def attention_sheet(title: str, clean: AttentionRecord, perturbed: AttentionRecord) -> Picture:
     """One frame: a row per camera with the clean view, the perturbed view, and the change over the clean picture.
 
     Args:
@@ -59,18 +59,18 @@ def attention_sheet(title: str, clean: Gaze, perturbed: Gaze) -> Picture:
         texts = [f"{camera}: {_percent(part[k].sum())}" for part in (before, after)]
         texts.append(f"{camera}: {100 * (after[k].sum() - before[k].sum()):+.1f} points")
         width = shown[0].shape[1]
-        rows += [beside(shown), beside([caption([text], width, strong=False) for text in texts])]
+        rows += [hstack(shown), hstack([caption([text], width, strong=False) for text in texts])]
     heads = [
         ["clean", _elsewhere(clean.seen)],
         [perturbed.condition, f'told: "{told}"' if told else "", _elsewhere(perturbed.seen)],
         ["change", f"in points, on the clean picture; attention_shift {shift:.3f}"],
     ]
-    above = beside([caption(texts, width) for texts in heads])
+    above = hstack([caption(texts, width) for texts in heads])
     meaning = "share of the action expert's attention (%), by region of the picture"
-    return stacked([caption([title, clean.request.instruction, meaning], above.shape[1]), above, *rows])
+    return vstack([caption([title, clean.request.instruction, meaning], above.shape[1]), above, *rows])
 
 
-def write_attention(out: Path, title: str, clean: Gaze, perturbed: Gaze) -> None:
+def write_attention(out: Path, title: str, clean: AttentionRecord, perturbed: AttentionRecord) -> None:
     """Write `attention_sheet` as a PNG; the folder is made.
 
     Raises:
@@ -94,7 +94,7 @@ def _percent(share: float) -> str:
 
 def _drawn(picture: Picture, shares: Shares, scale: float, *, signed: bool = False) -> Picture:
     """The picture in gray, each region coloured by its share of the scale and with its number."""
-    large = enlarged(picture, -(-MIN_SIDE // min(picture.shape[:2])))
+    large = upscale(picture, -(-MIN_SIDE // min(picture.shape[:2])))
     height, width = large.shape[:2]
     # The network scales a picture into a square and fills it up at the left and at the top.
     side = max(height, width)

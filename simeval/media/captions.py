@@ -41,7 +41,7 @@ def caption(texts: Sequence[str], width: int, *, strong: bool = True) -> Picture
     return strip
 
 
-def plain(side: int, text: str) -> Picture:
+def placeholder(side: int, text: str) -> Picture:
     """A square without picture that says why."""
     square = np.full((side, side, 3), 64, np.uint8)
     strip = caption([text], side - 8)
@@ -49,18 +49,18 @@ def plain(side: int, text: str) -> Picture:
     return square
 
 
-def enlarged(picture: Picture, times: int) -> Picture:
+def upscale(picture: Picture, times: int) -> Picture:
     """The picture with every pixel repeated."""
     return picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def beside(pictures: Sequence[Picture]) -> Picture:
+def hstack(pictures: Sequence[Picture]) -> Picture:
     """Pictures in a row, the lower ones filled up."""
     height = max(len(picture) for picture in pictures)
     return np.concatenate([_filled(p, height, p.shape[1]) for p in pictures], axis=1)
 
 
-def stacked(pictures: Sequence[Picture]) -> Picture:
+def vstack(pictures: Sequence[Picture]) -> Picture:
     """Pictures in a column, the narrower ones filled up."""
     width = max(picture.shape[1] for picture in pictures)
     return np.concatenate([_filled(p, len(p), width) for p in pictures], axis=0)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.assets import is_bundled
-from envs.base import ACTION_SIZE, CAMERAS, Env, EnvError, Start
+from envs.base import ACTION_SIZE, CAMERAS, Env, EnvError, ResetOptions
 from envs.build import make_env
 from envs.suites import PROTOCOLS, tasks
 from perturbations.base import image_difference
@@ -27,7 +27,7 @@ from simeval.config.plan import make_plan
 from simeval.core.errors import ConfigError
 from simeval.core.files import write_image
 from simeval.core.types import CLEAN, EpisodeSpec
-from simeval.media.captions import Picture, beside, caption, enlarged, plain, stacked
+from simeval.media.captions import Picture, caption, hstack, placeholder, upscale, vstack
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 from simeval.rollout.loop import run_episode
 from simeval.rollout.trace import TraceRecorder
@@ -42,7 +42,7 @@ _PROTOCOL = PROTOCOLS["openvla"]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PolicyView:
     """What the policy would get at one moment under one condition.
 
     Attributes:
@@ -58,7 +58,7 @@ class View:
     why: str
 
 
-class _Onlooker:
+class _IdlePolicy:
     """A policy that holds still and keeps the last thing it was given."""
 
     spec = PolicySpec("onlooker", 1, CAMERAS)
@@ -73,7 +73,7 @@ class _Onlooker:
         return [idle for _ in inputs]
 
 
-def look(env: Env, spec: EpisodeSpec, step: int = 0) -> View:
+def look(env: Env, spec: EpisodeSpec, step: int = 0) -> PolicyView:
     """What a policy that holds still would get after `step` control steps of an episode.
 
     Args:
@@ -81,14 +81,14 @@ def look(env: Env, spec: EpisodeSpec, step: int = 0) -> View:
         spec: the episode.
         step: control steps before the look, for perturbations that begin later.
     """
-    eyes = _Onlooker()
+    eyes = _IdlePolicy()
     result = run_episode(replace(spec, max_steps=step + 1), env, eyes, TraceRecorder())
     if result.outcome in ("error", "infeasible"):
-        return View(spec.condition, {}, "", f"{result.outcome}: {result.error_text}")
+        return PolicyView(spec.condition, {}, "", f"{result.outcome}: {result.error_text}")
     assert eyes.given is not None
     # A copy: what a policy is given need not outlive the step.
     images = {camera: np.array(image) for camera, image in eyes.given.observation.images.items()}
-    return View(spec.condition, images, eyes.given.instruction, "")
+    return PolicyView(spec.condition, images, eyes.given.instruction, "")
 
 
 def condition_sheet(episodes: Sequence[EpisodeSpec], *, assets: Path | None, step: int = 0) -> Picture:
@@ -117,23 +117,23 @@ def condition_sheet(episodes: Sequence[EpisodeSpec], *, assets: Path | None, ste
         env.close()
     title = f"{_name(assets)} | {first.suite} {first.task} | initial state {first.init_state} | seed {first.root_seed}"
     title += f" | after {step} control steps" if step else ""
-    blocks = [stacked(_block(clean, kinds)) for kinds in _shelves(_kinds(views))]
+    blocks = [vstack(_block(clean, kinds)) for kinds in _shelves(_kinds(views))]
     width = max((block.shape[1] for block in blocks), default=MIN_SIDE * len(CAMERAS))
-    return stacked([caption([title, clean.instruction], width), *blocks])
+    return vstack([caption([title, clean.instruction], width), *blocks])
 
 
-def _kinds(views: Sequence[View]) -> list[list[View]]:
+def _kinds(views: Sequence[PolicyView]) -> list[list[PolicyView]]:
     """Views whose conditions differ in their values alone, together, in order of appearance."""
-    found: dict[object, list[View]] = {}
+    found: dict[object, list[PolicyView]] = {}
     for view in views:
         kind = tuple((term.axis, term.camera, term.options) for term in parse(view.condition).terms)
         found.setdefault(kind, []).append(view)
     return list(found.values())
 
 
-def _shelves(kinds: Sequence[list[View]]) -> list[list[list[View]]]:
+def _shelves(kinds: Sequence[list[PolicyView]]) -> list[list[list[PolicyView]]]:
     """Kinds that share a row, in order; a kind that is too long for one goes on in the next."""
-    shelves: list[list[list[View]]] = []
+    shelves: list[list[list[PolicyView]]] = []
     for part in (list(part) for kind in kinds for part in batched(kind, COLUMNS)):
         if shelves and sum(map(len, shelves[-1])) + len(part) <= COLUMNS:
             shelves[-1].append(part)
@@ -142,7 +142,7 @@ def _shelves(kinds: Sequence[list[View]]) -> list[list[list[View]]]:
     return shelves
 
 
-def _block(clean: View, kinds: Sequence[Sequence[View]]) -> list[Picture]:
+def _block(clean: PolicyView, kinds: Sequence[Sequence[PolicyView]]) -> list[Picture]:
     """The clean column and those of some kinds: what each means, the conditions' names, and each camera's pictures."""
     side = next(iter(clean.images.values())).shape[0] if clean.images else MIN_SIDE
     times = -(-MIN_SIDE // side)
@@ -155,19 +155,19 @@ def _block(clean: View, kinds: Sequence[Sequence[View]]) -> list[Picture]:
         meanings.append(caption(texts, side * len(kind), strong=False))
     shown = [clean, *(view for kind in kinds for view in kind)]
     columns = [_column(view, clean, side, times) for view in shown]
-    return [caption([], side), beside(meanings), *(beside(parts) for parts in zip(*columns, strict=True))]
+    return [caption([], side), hstack(meanings), *(hstack(parts) for parts in zip(*columns, strict=True))]
 
 
-def _column(view: View, clean: View, side: int, times: int) -> list[Picture]:
+def _column(view: PolicyView, clean: PolicyView, side: int, times: int) -> list[Picture]:
     """One condition: its name, what the policy is told if that is new, and each camera's picture above its change."""
     told = "" if view.why or view.instruction == clean.instruction else f'told: "{view.instruction}"'
     parts = [caption(["clean" if view is clean else view.condition, told], side)]
     for camera in CAMERAS:
         if camera in view.images:
             text = camera if view is clean else _change(clean.images.get(camera), view.images[camera])
-            parts += [enlarged(view.images[camera], times), caption([text], side, strong=False)]
+            parts += [upscale(view.images[camera], times), caption([text], side, strong=False)]
         else:
-            parts += [plain(side, view.why), caption([camera if view is clean else ""], side, strong=False)]
+            parts += [placeholder(side, view.why), caption([camera if view is clean else ""], side, strong=False)]
     return parts
 
 
@@ -203,14 +203,14 @@ def contact_sheet(
     for folder in folders:
         pictures = _pictures(suite, task, init_state, folder, size)
         title = f"{_name(folder)} | {suite} {task} | initial state {init_state}"
-        rows += [caption([title, instruction], size * len(CAMERAS)), beside(pictures)]
-    return stacked(rows)
+        rows += [caption([title, instruction], size * len(CAMERAS)), hstack(pictures)]
+    return vstack(rows)
 
 
 def _pictures(suite: str, task: int, init_state: int, assets: Path | None, size: int) -> list[Picture]:
     env = make_env(suite, task, size, assets)
     try:
-        env.reset(Start(init_state, _PROTOCOL.env_seed(init_state), _PROTOCOL.limits[suite].settle_steps))
+        env.reset(ResetOptions(init_state, _PROTOCOL.env_seed(init_state), _PROTOCOL.limits[suite].settle_steps))
         images = env.observe().images
     finally:
         env.close()

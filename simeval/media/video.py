@@ -25,7 +25,7 @@ from simeval.core.errors import ConfigError, nearest
 from simeval.core.files import refuse_link_out, whole_file
 from simeval.core.seeding import PairStreams
 from simeval.core.types import CLEAN, EpisodeResult
-from simeval.rollout.observations import first_masks
+from simeval.rollout.observations import initial_masks
 from simeval.rollout.trace import Trace
 from simeval.store.run import Run, trace_path
 
@@ -86,7 +86,7 @@ def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
     from simeval.store.assets import assets_of
 
     refuse_link_out(run.folder, "videos")
-    chosen, own = select(run, wanted), plugins.named_again(run.folder, run.manifest, wanted.plugins)
+    chosen, own = with_traces(run, wanted), plugins.named_again(run.folder, run.manifest, wanted.plugins)
     assets = assets_of(run)
     refuse_undrawable()
     plugins.load(own)
@@ -100,7 +100,7 @@ def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
         yield _render(run, arms, scenes, wanted)
 
 
-def matching(run: Run, wanted: Selection) -> list[EpisodeResult]:
+def find_episodes(run: Run, wanted: Selection) -> list[EpisodeResult]:
     """The episodes that a selection means, in plan order, with or without a trace.
 
     Raises:
@@ -124,13 +124,13 @@ def matching(run: Run, wanted: Selection) -> list[EpisodeResult]:
     return [r for r in results if tests[wanted.which](r)]
 
 
-def select(run: Run, wanted: Selection) -> list[EpisodeResult]:
+def with_traces(run: Run, wanted: Selection) -> list[EpisodeResult]:
     """The episodes to render, in plan order.
 
     Raises:
         ConfigError: nothing matches, or no trace was kept.
     """
-    chosen = matching(run, wanted)
+    chosen = find_episodes(run, wanted)
     if not chosen:
         raise ConfigError(f"{run.folder}: no finished episode is among the {wanted.which}")
     stored = [r for r in chosen if trace_path(run.folder, r.spec).exists()]
@@ -188,7 +188,7 @@ def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) 
     env.set_state(trace.states[0])  # first, because it may need another model than the clean episode
     condition.apply_scene(env.scene(), streams.generator)
     applied = condition.start(streams.generator)
-    applied.masks = first_masks(env, condition, tasks(spec.suite)[spec.task].goal, CAMERAS)
+    applied.masks = initial_masks(env, condition, tasks(spec.suite)[spec.task].goal, CAMERAS)
     for step, state in enumerate(trace.states):
         env.set_state(state)
         clean = {camera: env.render(camera, wanted.size) for camera in wanted.cameras}

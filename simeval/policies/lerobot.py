@@ -41,7 +41,7 @@ from simeval.policies.checkpoint.hub_models import models_sha256
 from simeval.policies.checkpoint.read import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
 from simeval.policies.linear import by_onednn
-from simeval.policies.representations import Reader, Representation, representing
+from simeval.policies.representations import FeatureReader, Representation, representing
 
 NoiseMode = Literal["explicit", "none", "global"]
 """Where sampling noise comes from: each input's own tensor, nowhere, or torch's global generator."""
@@ -127,7 +127,7 @@ class LerobotPolicy:
         """
         representing(self)
         parts, checkpoint = self._parts, self._checkpoint
-        reader = Reader(parts.model, parts.preprocess, checkpoint.cameras, checkpoint.n_action_steps)
+        reader = FeatureReader(parts.model, parts.preprocess, checkpoint.cameras, checkpoint.n_action_steps)
         found: list[Representation] = []
         for group, filled in self._batches(inputs):
             chunks = self._predict(filled, self._noise, global_seed=group[0].noise_seed, reader=reader)
@@ -155,7 +155,7 @@ class LerobotPolicy:
             yield group, group + [group[-1]] * (size - len(group))
 
     def _predict(
-        self, inputs: Sequence[PolicyInput], noise: NoiseMode, *, global_seed: int, reader: Reader | None = None
+        self, inputs: Sequence[PolicyInput], noise: NoiseMode, *, global_seed: int, reader: FeatureReader | None = None
     ) -> NDArray[np.float32]:
         """One call of the network, watched by the reader: `float32[B, T, 7]`."""
         import torch

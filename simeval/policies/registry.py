@@ -99,7 +99,7 @@ def load_policy(choice: PolicyChoice) -> Policy:
     )
 
 
-def smaller_batch(choice: PolicyChoice, spec: PolicySpec) -> str | None:
+def batch_note(choice: PolicyChoice, spec: PolicySpec) -> str | None:
     """What to tell a person if the policy had not the memory for the batch that was asked for."""
     facts = dict(spec.fingerprint)
     used = facts.get("batch_size", choice.batch_size)
@@ -109,7 +109,7 @@ def smaller_batch(choice: PolicyChoice, spec: PolicySpec) -> str | None:
     return f"the device has memory for batches of {used}, not {wanted}; --batch-size {used} gives these numbers"
 
 
-def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> None:
+def validate_choice(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> None:
     """Refuse quickly, before anything is loaded or started, what cannot work; note what may mean something else.
 
     Raises:

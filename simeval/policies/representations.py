@@ -105,7 +105,7 @@ class _Seen:
     steps: int = 0
 
 
-class Reader:
+class FeatureReader:
     """Reads one loaded SmolVLA; nothing of it stays on the network after a call."""
 
     def __init__(self, policy: Any, preprocess: Any, cameras: Mapping[str, str], n_action_steps: int) -> None:

@@ -19,7 +19,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class BulletList:
     """A list of sentences."""
 
     items: tuple[str, ...]
@@ -27,7 +27,7 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class KeyValueTable:
     """Labels and values."""
 
     rows: tuple[tuple[str, str], ...]
@@ -88,7 +88,7 @@ class Media:
     kind: str = "media"
 
 
-Block = Text | Items | Facts | Table | Figure | Media
+Block = Text | BulletList | KeyValueTable | Table | Figure | Media
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Chapter:
 
 
 @dataclass
-class Desk:
+class ArtifactCollector:
     """Collects the files that a page refers to.
 
     Attributes:
@@ -117,10 +117,10 @@ class Desk:
     tables: dict[str, Sequence[Any]] = field(default_factory=dict)
     media: dict[str, Path] = field(default_factory=dict)
 
-    def named(self, *words: str) -> "Desk":
+    def named(self, *words: str) -> "ArtifactCollector":
         """The same desk under a longer prefix."""
         prefix = "".join(f"{slug(word)}-" for word in words)
-        return Desk(self.prefix + prefix, self.drawings, self.tables, self.media)
+        return ArtifactCollector(self.prefix + prefix, self.drawings, self.tables, self.media)
 
     def numbers(self, name: str, values: Sequence[Any]) -> str:
         """File the values behind a table or figure; returns the name of the CSV file, empty without values."""

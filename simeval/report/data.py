@@ -6,9 +6,9 @@ from pathlib import Path
 from simeval.analysis.by_task import CellDrop
 from simeval.analysis.compare import Comparison
 from simeval.analysis.correlate import StudyResult
-from simeval.analysis.over_policies import PolicyMedian
+from simeval.analysis.over_policies import PolicyMedians
 from simeval.analysis.success import RunAnalysis
-from simeval.stats.study import StudyCondition
+from simeval.stats.study import ConditionInfo
 
 HOW_TO_CORRELATE = (
     "No drift audit belongs to this run, so nothing is said about drift against drop. "
@@ -75,7 +75,7 @@ class Section:
     provenance: tuple[tuple[str, str], ...]
     analysis: RunAnalysis
     assets: str
-    conditions: tuple[StudyCondition, ...] = ()
+    conditions: tuple[ConditionInfo, ...] = ()
     cells: tuple[CellDrop, ...] = ()
     instructions: tuple[Instruction, ...] = ()
     studies: tuple[StudyResult, ...] = ()
@@ -109,6 +109,6 @@ class ReportData:
     title: str
     sections: tuple[Section, ...]
     comparison: Comparison | None = None
-    medians: tuple[PolicyMedian, ...] = ()
+    medians: tuple[PolicyMedians, ...] = ()
     generated_by: str = "simeval"
     rebuild: str = ""

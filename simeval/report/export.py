@@ -10,7 +10,7 @@ from typing import Any
 
 from simeval.analysis.compare import Comparison
 from simeval.analysis.correlate import StudyResult
-from simeval.analysis.over_policies import PolicyMedian
+from simeval.analysis.over_policies import PolicyMedians
 from simeval.report.data import ReportData, Section
 from simeval.report.format import headline
 
@@ -86,7 +86,7 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
 
 
 def correlation_record(
-    studies: Sequence[tuple[str, StudyResult]], medians: Sequence[PolicyMedian] = ()
+    studies: Sequence[tuple[str, StudyResult]], medians: Sequence[PolicyMedians] = ()
 ) -> dict[str, Any]:
     """Drift against drop, every number of it.
 

@@ -80,8 +80,8 @@ def visible(drops: tuple[ConditionDrop, ...]) -> str:
     if len(limits) < len(tested):
         return "This run has too few pairs to show any drop" + (" in some conditions." if limits else ".")
     low, high = decimal(min(limits)), decimal(max(limits))
-    span = f"{high} points" if low == high else f"{low} to {high} points, depending on the condition"
-    return f"This run could not see drops below {span} (80 % power, p < .05 after Holm)."
+    format_ci = f"{high} points" if low == high else f"{low} to {high} points, depending on the condition"
+    return f"This run could not see drops below {format_ci} (80 % power, p < .05 after Holm)."
 
 
 def error_notes(rates: tuple[ConditionRate, ...], drops: tuple[ConditionDrop, ...]) -> list[str]:

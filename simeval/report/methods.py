@@ -1,6 +1,6 @@
 """Which interval, which test, which seed: the methods of a report, in words."""
 
-from simeval.report.blocks import Block, Items, Text
+from simeval.report.blocks import Block, BulletList, Text
 from simeval.report.data import ReportData
 from simeval.report.format import OVER_STATES, paired_words
 
@@ -64,4 +64,4 @@ def methods(data: ReportData) -> tuple[Block, ...]:
     closing = (
         "Points are differences of percentages. `-` stands where the data carry no number; the reason is beside it."
     )
-    return (Items(tuple(items)), Text(closing))
+    return (BulletList(tuple(items)), Text(closing))

@@ -12,21 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from simeval.analysis.over_policies import PolicyMedian
+from simeval.analysis.over_policies import PolicyMedians
 from simeval.core.errors import ConfigError
 from simeval.core.files import whole_file
 from simeval.core.texts import escaped
 from simeval.core.types import CLEAN
-from simeval.report.blocks import Block, Chapter, Desk, Media, Table, Text, columns, slug
+from simeval.report.blocks import ArtifactCollector, Block, Chapter, Media, Table, Text, columns, slug
 from simeval.report.chapters.compare import comparison_chapter
 from simeval.report.chapters.drift import drift_chapters
-from simeval.report.chapters.run import provenance, remarks, success_chapters
+from simeval.report.chapters.run import provenance, success_chapters, warnings_of
 from simeval.report.data import PictureLink, ReportData, Section, VideoLink
 from simeval.report.export import comparison_record, correlation_record, csv_text, json_text, summary_record
-from simeval.report.figures.style import Look, looks_of
+from simeval.report.figures.style import MarkerStyle, family_styles
 from simeval.report.format import NOTHING, headline, with_interval
 from simeval.report.methods import methods
-from simeval.report.text import number, spanned, verdict_sentence
+from simeval.report.text import format_with_ci, number, verdict_sentence
 
 EMBEDDED = 500_000
 """Videos and pictures up to this size are part of the page (bytes); base64 adds a third."""
@@ -47,7 +47,7 @@ def write_report(data: ReportData, out: Path) -> Path:
     Raises:
         ConfigError: the folder cannot be written, or a video or picture is missing.
     """
-    desk = Desk()
+    desk = ArtifactCollector()
     parts = tuple(_parts(data, desk))
     page = out / "report.html"
     try:
@@ -85,7 +85,7 @@ def _write(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
-def _parts(data: ReportData, desk: Desk) -> Iterator[Chapter]:
+def _parts(data: ReportData, desk: ArtifactCollector) -> Iterator[Chapter]:
     """The chapters in the order of the page."""
     yield Chapter("Result", tuple(_result(data, desk)), level=2)
     embedded = _embedded(data)
@@ -101,7 +101,7 @@ def _parts(data: ReportData, desk: Desk) -> Iterator[Chapter]:
     yield Chapter("How to rebuild", tuple(rebuild), level=2)
 
 
-def _result(data: ReportData, desk: Desk) -> Iterator[Block]:
+def _result(data: ReportData, desk: ArtifactCollector) -> Iterator[Block]:
     for section in data.sections:
         yield Text(headline(section.name, section.analysis), "lead")
         for study in section.studies:
@@ -112,7 +112,7 @@ def _result(data: ReportData, desk: Desk) -> Iterator[Block]:
         yield _overview(data, desk)
 
 
-def _overview(data: ReportData, desk: Desk) -> Table:
+def _overview(data: ReportData, desk: ArtifactCollector) -> Table:
     """One row per policy and suite; points of policies are never pooled."""
     rows = []
     for section in data.sections:
@@ -123,7 +123,7 @@ def _overview(data: ReportData, desk: Desk) -> Table:
             rows.append(
                 (
                     *(section.name, suite, with_interval(clean.rate, clean.interval) if clean else NOTHING),
-                    spanned(first.value, first.ci_conditions) if first else NOTHING,
+                    format_with_ci(first.value, first.ci_conditions) if first else NOTHING,
                     *(
                         str(study.correlation.k) if study else NOTHING,
                         study.correlation.verdict.word if study else "no audit",
@@ -136,7 +136,7 @@ def _overview(data: ReportData, desk: Desk) -> Table:
     return Table("Policies and suites", columns(*heads, words=["suite", "verdict"]), tuple(rows), csv, note)
 
 
-def _median(row: PolicyMedian) -> str:
+def _median(row: PolicyMedians) -> str:
     if row.rho is None:
         return f"No policy has a correlation on {row.suite}."
     without = f", {row.without} without" if row.without else ""
@@ -144,14 +144,14 @@ def _median(row: PolicyMedian) -> str:
     return f"Median of ρ over {row.policies} policies on {row.suite}{without}: {number(row.rho)} {spread}."
 
 
-def _section(section: Section, desk: Desk, embedded: Mapping[Path, str]) -> Iterator[Chapter]:
+def _section(section: Section, desk: ArtifactCollector, embedded: Mapping[Path, str]) -> Iterator[Chapter]:
     looks = _looks(section)
     about = (*provenance(section), *_media(_preview(section), desk, embedded))
     yield Chapter(section.name, about, level=2)
     if not section.analysis.rates:
         yield Chapter("Success", (Text("The run has no episodes yet, so there is nothing to tabulate.", "note"),))
     yield from success_chapters(section, looks, desk)
-    yield Chapter("Remarks on the episodes", tuple(remarks(section, desk)))
+    yield Chapter("Remarks on the episodes", tuple(warnings_of(section, desk)))
     for study in section.studies:
         yield from drift_chapters(study, looks, desk)
     if not section.studies:
@@ -171,10 +171,10 @@ def _preview(section: Section) -> list[PictureLink]:
     return [PictureLink("What the policy was shown", section.preview)] if section.preview else []
 
 
-def _looks(section: Section) -> Mapping[str, Look]:
+def _looks(section: Section) -> Mapping[str, MarkerStyle]:
     families = [condition.family for condition in section.conditions]
     families += [point.family for study in section.studies for point in study.correlation.points]
-    return looks_of(families)
+    return family_styles(families)
 
 
 def _embedded(data: ReportData) -> Mapping[Path, str]:
@@ -201,7 +201,11 @@ def _check(file: Path) -> None:
 
 
 def _media(
-    links: Sequence[VideoLink | PictureLink], desk: Desk, embedded: Mapping[Path, str], *, folded: bool = False
+    links: Sequence[VideoLink | PictureLink],
+    desk: ArtifactCollector,
+    embedded: Mapping[Path, str],
+    *,
+    folded: bool = False,
 ) -> Iterator[Block]:
     for link in links:
         video = TYPES[link.file.suffix.lower()].startswith("video")

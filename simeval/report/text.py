@@ -2,7 +2,7 @@
 
 from simeval.report.format import NOTHING, decimal, p_value
 from simeval.stats.association import Association
-from simeval.stats.correlation import Correlation, Measured
+from simeval.stats.correlation import AssociationWithCI, Correlation
 from simeval.stats.intervals import Interval
 
 
@@ -11,16 +11,16 @@ def number(value: float | None, digits: int = 2) -> str:
     return NOTHING if value is None else f"{value:z.{digits}f}"
 
 
-def span(interval: Interval | None, digits: int = 2) -> str:
+def format_ci(interval: Interval | None, digits: int = 2) -> str:
     """`[0.71, 0.95]`; `-` without one."""
     return NOTHING if interval is None else f"[{interval.low:z.{digits}f}, {interval.high:z.{digits}f}]"
 
 
-def spanned(value: float | None, interval: Interval | None, digits: int = 2) -> str:
+def format_with_ci(value: float | None, interval: Interval | None, digits: int = 2) -> str:
     """`0.86 [0.71, 0.95]`, or the value alone."""
     if value is None or interval is None:
         return number(value, digits)
-    return f"{number(value, digits)} {span(interval, digits)}"
+    return f"{number(value, digits)} {format_ci(interval, digits)}"
 
 
 def verdict_sentence(suite: str, correlation: Correlation) -> str:
@@ -29,7 +29,7 @@ def verdict_sentence(suite: str, correlation: Correlation) -> str:
     return f"Drift ({correlation.predictor}) against drop on {suite}: {verdict.word}; {verdict.reason}."
 
 
-def box_lines(correlation: Correlation) -> tuple[str, ...]:
+def figure_caption_lines(correlation: Correlation) -> tuple[str, ...]:
     """The numbers that stand in the figure of drift against drop."""
     first = correlation.between[0]
     rho, mmrv = first.association, correlation.between[-1].association
@@ -38,14 +38,15 @@ def box_lines(correlation: Correlation) -> tuple[str, ...]:
     if rho.value is None:
         return (f"no rank correlation: {rho.reason}", counts)
     return (
-        f"Spearman ρ = {rho.value:.2f}; 95 % CI: conditions {_or_none(rho)}, episodes {span(first.ci_measurement)}",
+        f"Spearman ρ = {rho.value:.2f}; 95 % CI: conditions {_or_none(rho)}, "
+        f"episodes {format_ci(first.ci_measurement)}",
         f"p {_p(rho.p)}, {counts}, r_max = {number(ceiling)}",
         f"MMRV {decimal(mmrv.value)} points, LOCO MAE {decimal(loco.mae)} points"
         + (f" (mean of the others: {decimal(loco.mae_naive)})" if loco.mae_naive is not None else ""),
     )
 
 
-def gaps(correlation: Correlation) -> tuple[str, ...]:
+def missing_reasons(correlation: Correlation) -> tuple[str, ...]:
     """Why numbers are missing, one sentence each; empty if none is."""
     said = {
         "Rank correlation": correlation.between[0].association.reason,
@@ -64,7 +65,7 @@ def gaps(correlation: Correlation) -> tuple[str, ...]:
     return tuple(f"{name}: {reason}." for name, reason in said.items() if reason)
 
 
-def level_row(name: str, measured: Measured) -> tuple[str, ...]:
+def level_row(name: str, measured: AssociationWithCI) -> tuple[str, ...]:
     """A row of the table of correlations between conditions."""
     found = measured.association
     points = found.stat == "mmrv"
@@ -78,7 +79,7 @@ def level_row(name: str, measured: Measured) -> tuple[str, ...]:
 
 
 def _or_none(found: Association) -> str:
-    return span(found.ci_conditions) if found.ci_conditions else f"no interval ({found.reason or 'too few'})"
+    return format_ci(found.ci_conditions) if found.ci_conditions else f"no interval ({found.reason or 'too few'})"
 
 
 def _p(p: float | None) -> str:

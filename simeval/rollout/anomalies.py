@@ -18,7 +18,7 @@ episodes of a learned policy in libero_spatial none exceeded 1.1 m/s (measured).
 
 
 @dataclass
-class Extremes:
+class StateRange:
     """The smallest and the largest of each number of an episode's states, or of other rows of numbers.
 
     Attributes:
@@ -35,7 +35,7 @@ class Extremes:
         self.high = high if self.high is None else np.maximum(self.high, high)
 
 
-def mishaps(extremes: Extremes, scene: Scene) -> tuple[str, ...]:
+def anomalies(extremes: StateRange, scene: Scene) -> tuple[str, ...]:
     """Flags of an episode: `object_off_table`, `unstable`.
 
     Args:
@@ -56,7 +56,7 @@ def mishaps(extremes: Extremes, scene: Scene) -> tuple[str, ...]:
     return tuple(found)
 
 
-def unlike_training(policy: PolicySpec, states: Extremes, actions: Extremes) -> tuple[str, ...]:
+def unlike_training(policy: PolicySpec, states: StateRange, actions: StateRange) -> tuple[str, ...]:
     """Flags of an episode with numbers that the policy cannot have met in training: `far_state`, `far_action`.
 
     Args:
@@ -68,7 +68,7 @@ def unlike_training(policy: PolicySpec, states: Extremes, actions: Extremes) -> 
     return tuple(found + ["far_action"] * _beyond(policy.action_limits, actions))
 
 
-def _beyond(limits: tuple[tuple[float, float], ...] | None, extremes: Extremes) -> bool:
+def _beyond(limits: tuple[tuple[float, float], ...] | None, extremes: StateRange) -> bool:
     if limits is None or extremes.low is None or extremes.high is None:
         return False
     lowest, highest = np.array(limits[: extremes.low.size]).T

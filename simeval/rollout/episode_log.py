@@ -14,10 +14,10 @@ from envs.base import Env, Goal, StepResult
 from perturbations.base import CAMERAS, ImageDifference, Instruction
 from perturbations.condition import Condition, Term
 from simeval.core.errors import EpisodeError, Phase, error_line, said
-from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Outcome, Reached, Timings
-from simeval.rollout.anomalies import Extremes, mishaps, unlike_training
+from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Outcome, Reached, RealizedStrength, Timings
+from simeval.rollout.anomalies import StateRange, anomalies, unlike_training
 from simeval.rollout.interventions import Interventions
-from simeval.rollout.observations import Senses
+from simeval.rollout.observations import ObservationPipeline
 
 
 def goal_text(goal: Goal) -> str:
@@ -30,7 +30,7 @@ def _effective(condition: Condition) -> list[Term]:
 
 
 @dataclass
-class Tally:
+class EpisodeLog:
     """The books of one episode."""
 
     spec: EpisodeSpec
@@ -41,8 +41,8 @@ class Tally:
     action: float = 0.0
     seconds: dict[Phase, float] = field(default_factory=lambda: defaultdict(float))
     current: Phase = "reset"
-    extremes: Extremes = field(default_factory=Extremes)
-    actions: Extremes = field(default_factory=Extremes)
+    extremes: StateRange = field(default_factory=StateRange)
+    actions: StateRange = field(default_factory=StateRange)
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     @contextlib.contextmanager
@@ -69,7 +69,7 @@ class Tally:
         self.action += float(np.abs(done - wanted).mean(axis=1).sum())
 
     def finished(
-        self, told: Instruction, env: Env, senses: Senses, interventions: Interventions, renders: int
+        self, told: Instruction, env: Env, senses: ObservationPipeline, interventions: Interventions, renders: int
     ) -> EpisodeResult:
         """The row of an episode that came to its end."""
         followed = len(self.reached) > 1 and self.reached[1]
@@ -96,15 +96,17 @@ class Tally:
             visible=tuple(senses.visible.items()),
             flags=(
                 *self._flags(condition, told, senses, interventions),
-                *mishaps(self.extremes, env.scene()),
+                *anomalies(self.extremes, env.scene()),
                 *unlike_training(senses.policy, senses.states, self.actions),
             ),
         )
 
-    def _magnitude(self, condition: Condition, senses: Senses, interventions: Interventions) -> Magnitude | None:
+    def _magnitude(
+        self, condition: Condition, senses: ObservationPipeline, interventions: Interventions
+    ) -> RealizedStrength | None:
         parts = {term.info.channel for term in _effective(condition)}
         image, scene = (sum(found.values(), ImageDifference()) for found in (senses.image, senses.scene))
-        found = Magnitude(
+        found = RealizedStrength(
             mean_abs=image.mean_abs if image.n else None,
             psnr=image.psnr,
             scene_mean_abs=scene.mean_abs if scene.n else None,
@@ -115,10 +117,10 @@ class Tally:
             moved_cm=interventions.moved_cm if "physics" in parts else None,
             joints_rad=interventions.joints_rad if "physics" in parts else None,
         )
-        return None if found == Magnitude() else found
+        return None if found == RealizedStrength() else found
 
     def _flags(
-        self, condition: Condition, told: Instruction, senses: Senses, interventions: Interventions
+        self, condition: Condition, told: Instruction, senses: ObservationPipeline, interventions: Interventions
     ) -> tuple[str, ...]:
         """Which parts of the condition changed nothing, or too much."""
         parts = {term.info.channel for term in _effective(condition)}

@@ -13,18 +13,18 @@ from envs.suites import tasks
 from perturbations.base import Infeasible
 from perturbations.spec import parse
 from simeval.core.errors import ConfigError, EpisodeError, ends_process
-from simeval.core.instructions import goals_told, language_context, tell
+from simeval.core.instructions import instructable_goals, language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
-from simeval.rollout.episode_log import Tally
+from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.interventions import Interventions
-from simeval.rollout.observations import Senses
+from simeval.rollout.observations import ObservationPipeline
 from simeval.rollout.trace import Recorder
 
 
 def run_episode(
-    spec: EpisodeSpec, env: Env, policy: Policy, recorder: Recorder, tally: Tally | None = None
+    spec: EpisodeSpec, env: Env, policy: Policy, recorder: Recorder, tally: EpisodeLog | None = None
 ) -> EpisodeResult:
     """Roll the policy out once. Never raises for what happens inside: a crash is an `error` row, not a failed trial.
 
@@ -35,7 +35,7 @@ def run_episode(
         recorder: is given every chunk.
         tally: the episode's books, for somebody who looks at them meanwhile.
     """
-    tally = tally or Tally(spec)
+    tally = tally or EpisodeLog(spec)
     try:
         return _run(tally, env, policy, recorder)
     except ConfigError:
@@ -49,19 +49,19 @@ def run_episode(
         return tally.broken(error)
 
 
-def _run(tally: Tally, env: Env, policy: Policy, recorder: Recorder) -> EpisodeResult:
+def _run(tally: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> EpisodeResult:
     spec, streams = tally.spec, PairStreams.of(tally.spec)
     condition, task, size = parse(spec.condition), tasks(spec.suite)[spec.task], policy.spec.n_action_steps
     applied = condition.start(streams.generator, policy.spec.state_std)
-    senses, physics = Senses(env, applied, policy.spec), Interventions(condition, streams.generator)
+    senses, physics = ObservationPipeline(env, applied, policy.spec), Interventions(condition, streams.generator)
     with tally.phase("reset"):
         env.reset(spec, physics.before_settling)
         rendered = env.renders
     with tally.phase("perturb"):
         context = language_context(task, turn=spec.init_state)
-        told = tell(condition, context, streams.generator)
+        told = resolve_instruction(condition, context, streams.generator)
         env.goals = (task.goal, told.goal) if told.goal else (task.goal,)
-        env.tracked = tuple(goal for goal in goals_told(context) if goal not in env.goals)
+        env.tracked = tuple(goal for goal in instructable_goals(context) if goal not in env.goals)
         senses.open(task.goal, spec.max_steps)
     recorder.start(told.text, env.state())
     while tally.steps < spec.max_steps and not any(tally.reached):
@@ -86,7 +86,7 @@ def _run(tally: Tally, env: Env, policy: Policy, recorder: Recorder) -> EpisodeR
 
 
 def _execute(
-    actions: NDArray[np.float32], env: Env, tally: Tally, senses: Senses, physics: Interventions
+    actions: NDArray[np.float32], env: Env, tally: EpisodeLog, senses: ObservationPipeline, physics: Interventions
 ) -> NDArray[np.float64]:
     """Execute a chunk until a goal is reached; whatever is due between two of its control steps happens there."""
     start, states = tally.steps, []

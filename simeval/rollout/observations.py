@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from envs.base import Env, Goal, Observation
 from perturbations.base import ImageDifference, Infeasible, Masks, image_difference
-from perturbations.condition import Applied, Condition
+from perturbations.condition import ActiveCondition, Condition
 from simeval.policies.base import PolicySpec
-from simeval.rollout.anomalies import Extremes
+from simeval.rollout.anomalies import StateRange
 
 
 @dataclass
-class Senses:
+class ObservationPipeline:
     """The way from the simulator to the policy in one episode.
 
     An observation is taken when it is due, drawn only then, and perturbed when it is looked at. Without delays both are
@@ -36,13 +36,13 @@ class Senses:
     """
 
     env: Env
-    applied: Applied
+    applied: ActiveCondition
     policy: PolicySpec
     due: frozenset[int] = frozenset()
     image: dict[str, ImageDifference] = field(default_factory=dict)
     scene: dict[str, ImageDifference] = field(default_factory=dict)
     state: float = 0.0
-    states: Extremes = field(default_factory=Extremes)
+    states: StateRange = field(default_factory=StateRange)
     age: float = 0.0
     looks: int = 0
     frames: int = 0
@@ -66,7 +66,7 @@ class Senses:
         condition, rng, env = self.applied.condition, self.applied.rng, self.env
         looks = range(0, max_steps, self.policy.n_action_steps)
         self.due = frozenset(self.applied.source(step) for step in looks)
-        things = manipulated(goal, env)
+        things = goal_objects(goal, env)
         perturbed = condition.scene_cameras or condition.cameras
         before = self._seen_shares(things) if perturbed else {}
         if condition.scene_cameras:
@@ -74,7 +74,7 @@ class Senses:
             condition.apply_scene(env.scene(), rng)
             self._taken[0] = env.observe(self.cameras)
             self.scene = {c: image_difference(clean[c], self._taken[0].images[c]) for c in self.cameras}
-        self.applied.masks = first_masks(env, condition, goal, self.cameras)
+        self.applied.masks = initial_masks(env, condition, goal, self.cameras)
         if perturbed:
             self.visible = self._seen_shares(things, self.applied.hidden)
             self.hidden = any(before.values()) and not any(self.visible.values())
@@ -121,14 +121,14 @@ class Senses:
         return {camera: round(min(1.0, share), 4) for camera, share in shares.items()} if things else {}
 
 
-def manipulated(goal: Goal, env: Env) -> tuple[str, ...]:
+def goal_objects(goal: Goal, env: Env) -> tuple[str, ...]:
     """What the task's goal asks to be moved: the first name of each of its atoms."""
     subjects = [atom[1] for atom in goal if len(atom) > 1]
     things = env.scene().task_objects
     return tuple(name for name in things if any(s == name or s.startswith(f"{name}_") for s in subjects))
 
 
-def first_masks(env: Env, condition: Condition, goal: Goal, cameras: Sequence[str]) -> dict[str, Masks]:
+def initial_masks(env: Env, condition: Condition, goal: Goal, cameras: Sequence[str]) -> dict[str, Masks]:
     """Where the task's objects and those that a condition names are visible now, by camera; empty if nobody asks.
 
     Raises:
@@ -136,7 +136,7 @@ def first_masks(env: Env, condition: Condition, goal: Goal, cameras: Sequence[st
     """
     if not condition.wants_masks:
         return {}
-    things, masks = manipulated(goal, env), {}
+    things, masks = goal_objects(goal, env), {}
     for camera in cameras:
         found = env.masks(camera, (*things, *condition.targets))
         missing = [name for name in condition.targets if name not in found]

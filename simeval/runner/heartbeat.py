@@ -25,7 +25,7 @@ _log = logging.getLogger("simeval")
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class EpisodeStatus:
     """What an episode is doing.
 
     Attributes:
@@ -46,7 +46,7 @@ def _key(actor: str) -> bytes:
     return f"simeval:{actor}".encode()
 
 
-def read(actor: str) -> Whereabouts | None:
+def read(actor: str) -> EpisodeStatus | None:
     """The latest note of a worker, by the hex id of its actor; `None` if there is none or Ray does not answer."""
     from ray.experimental.internal_kv import _internal_kv_get
 
@@ -58,10 +58,10 @@ def read(actor: str) -> Whereabouts | None:
     if text is None:
         return None
     id_, phase, steps = text.decode().split("\t")
-    return Whereabouts(id_, cast("Phase", phase), int(steps))
+    return EpisodeStatus(id_, cast("Phase", phase), int(steps))
 
 
-def keep_writing(where: Callable[[], Whereabouts | None], after: float) -> None:
+def keep_writing(where: Callable[[], EpisodeStatus | None], after: float) -> None:
     """Write about the episodes of this process from now on; for a Ray worker.
 
     Args:

@@ -27,7 +27,7 @@ _PATIENCE = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class Requirements:
     """What a run needs on every node.
 
     Attributes:
@@ -58,7 +58,7 @@ class NodeFacts:
     missing: str | None = None
 
 
-def needs_of(policy: PolicyChoice | Policy, assets: Path | None) -> Needs:
+def needs_of(policy: PolicyChoice | Policy, assets: Path | None) -> Requirements:
     """What workers with this policy and these scenes need.
 
     Raises:
@@ -70,10 +70,10 @@ def needs_of(policy: PolicyChoice | Policy, assets: Path | None) -> Needs:
         checkpoint, cameras = policy.name, tuple(read(policy.name).cameras)
     else:
         checkpoint, cameras = None, (load_policy(policy) if isinstance(policy, PolicyChoice) else policy).spec.cameras
-    return Needs(assets, provenance.folder_digest(assets) if assets else None, checkpoint, bool(cameras))
+    return Requirements(assets, provenance.folder_digest(assets) if assets else None, checkpoint, bool(cameras))
 
 
-def look(needs: Needs) -> NodeFacts:
+def look(needs: Requirements) -> NodeFacts:
     """What this node has of it."""
     try:
         values = _values(needs)
@@ -82,7 +82,7 @@ def look(needs: Needs) -> NodeFacts:
         return NodeFacts((), missing=str(error))
 
 
-def _values(needs: Needs) -> dict[str, str | None]:
+def _values(needs: Requirements) -> dict[str, str | None]:
     code = f"{provenance.version('simeval')} (code {code_digest()})"
     versions = provenance.versions(learned_policy=needs.checkpoint is not None)
     values = {"simeval": code, **kernels.of_simulation(), **versions}
@@ -104,7 +104,7 @@ def code_digest() -> str:
     return digest.hexdigest()[:8]
 
 
-def _find(needs: Needs) -> Path:
+def _find(needs: Requirements) -> Path:
     """The folder with the wanted scenes.
 
     Raises:
@@ -143,7 +143,7 @@ def mismatch(here: NodeFacts, there: NodeFacts) -> str | None:
 class Nodes:
     """The nodes of the cluster that Ray is connected to, and whether each may run episodes."""
 
-    def __init__(self, needs: Needs) -> None:
+    def __init__(self, needs: Requirements) -> None:
         """Look at this node.
 
         Raises:
@@ -172,7 +172,7 @@ class Nodes:
             except ray.exceptions.RayError as error:
                 if not self.is_alive(node):
                     continue
-                reason = cannot_ask(error)
+                reason = inspection_error(error)
             if reason:
                 raise ConfigError(f"node {self.name(node)}: {reason}")
 
@@ -219,7 +219,7 @@ class Nodes:
         return [found["NodeID"] for found in ray.nodes() if found["Alive"]]
 
 
-def cannot_ask(error: Exception) -> str:
+def inspection_error(error: Exception) -> str:
     """Why a node could not be looked at, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"simeval does not run there: {lines[-1][:300] if lines else error_line(error)}"

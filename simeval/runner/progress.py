@@ -46,7 +46,7 @@ class Silent:
 
 
 @dataclass
-class Tally:
+class EpisodeLog:
     """Counts over a running run.
 
     Attributes:
@@ -108,7 +108,7 @@ def _clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
-def _line(tally: Tally) -> str:
+def _line(tally: EpisodeLog) -> str:
     errors = f", {tally.errors} errors" if tally.errors else ""
     rate = f"{tally.per_minute:.1f} per minute, {_clock(tally.eta)} left" if tally.fresh else "starting"
     return f"{tally.done}/{tally.total} episodes{errors}, {rate}"
@@ -123,7 +123,7 @@ class LiveProgress:
 
     def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
         """See `Progress`."""
-        self._tally, self._note = Tally(plan), note
+        self._tally, self._note = EpisodeLog(plan), note
         for result in finished:
             self._tally.add(result, fresh=False)
         self._live = Live(self, console=self._console, refresh_per_second=4, transient=True)
@@ -160,7 +160,7 @@ class PlainProgress:
 
     def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
         """See `Progress`."""
-        self._tally = Tally(plan)
+        self._tally = EpisodeLog(plan)
         for result in finished:
             self._tally.add(result, fresh=False)
         self._last = time.monotonic()

@@ -8,7 +8,7 @@ from simeval.core.types import EpisodeSpec
 _Key = tuple[str, int]
 
 
-class Queue:
+class EpisodeQueue:
     """Episodes by task; hands a worker the next one of its own task as long as there is one."""
 
     def __init__(self, episodes: Sequence[EpisodeSpec]) -> None:
@@ -29,6 +29,6 @@ class Queue:
             return self._groups[self._untouched.popleft()]
         return max(self._groups.values(), key=len, default=None)
 
-    def put_back(self, spec: EpisodeSpec) -> None:
+    def requeue(self, spec: EpisodeSpec) -> None:
         """Return an episode whose worker died; it is next."""
         self._groups[spec.suite, spec.task].appendleft(spec)

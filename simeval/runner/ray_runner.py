@@ -26,19 +26,19 @@ from simeval.core.errors import ConfigError, RunError, first_line
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import PolicySpec, WorkerFacts
 from simeval.policies.server import RemotePolicy
-from simeval.runner.heartbeat import Whereabouts, read
-from simeval.runner.nodes import NodeFacts, Nodes, cannot_ask, needs_of
-from simeval.runner.queue import Queue
+from simeval.runner.heartbeat import EpisodeStatus, read
+from simeval.runner.nodes import NodeFacts, Nodes, inspection_error, needs_of
+from simeval.runner.queue import EpisodeQueue
 from simeval.runner.session import is_gone, process_environment
 from simeval.runner.watchdog import Silence
-from simeval.runner.worker import TIMEOUT, Finished, Place, RemoteWorker, WorkerSetup
+from simeval.runner.worker import TIMEOUT, EpisodeOutput, Placement, RemoteWorker, WorkerSetup
 
 ATTEMPTS = 3
 """How many workers an episode may kill before it counts as an error, and how many may die in a row as they start."""
 
 _PATIENCE = 60.0
 """Seconds without any worker after which a person is told what the run is waiting for."""
-_GLANCE = 5.0
+_POLL_S = 5.0
 """Seconds between looks at which nodes are alive, and which episodes take too long."""
 _MISSES = 8
 """Looks in a row at which a cluster's central process may be missing."""
@@ -101,21 +101,21 @@ class RayRunner:
                 _log.warning("simeval: %d CPUs for %d workers: the others wait for nodes", int(cpus), self._wanted)
         else:
             self._options = {"num_cpus": min(1.0, max(0.01, cpus / (self._wanted + 1)))}
-        self._news: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._workers: set[_Worker] = set()
         self._unseen: dict[str, list[_Worker]] = {}
         self._slots: dict[str, set[int]] = {}
         self._idle: list[_Worker] = []
         self._known: set[str] = set()
-        self._stillborn: list[str] = []
+        self._failed_starts: list[str] = []
         self._trouble = ""
         self._facts: WorkerFacts | None = None
-        self._queue = Queue(())
+        self._queue = EpisodeQueue(())
         self._deaths: dict[EpisodeSpec, list[str]] = {}
         self._looked = self._worked = time.monotonic()
         self._timeout, self._silence = setup.timeout, Silence()
-        self._glance = _GLANCE if setup.timeout is None else min(_GLANCE, setup.timeout / 2)
-        self._finished: list[Finished] = []
+        self._glance = _POLL_S if setup.timeout is None else min(_POLL_S, setup.timeout / 2)
+        self._finished: list[EpisodeOutput] = []
         self._missed = 0
         for _ in range(self._wanted):
             self._start()
@@ -126,11 +126,11 @@ class RayRunner:
             self._listen()
         return self._facts
 
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Generator[Sequence[Finished]]:
+    def run(self, episodes: Sequence[EpisodeSpec]) -> Generator[Sequence[EpisodeOutput]]:
         """See `Runner`."""
-        self._queue, left = Queue(episodes), len(episodes)
+        self._queue, left = EpisodeQueue(episodes), len(episodes)
         self._silence.heard()
-        self._hand_out()
+        self._dispatch()
         while left:
             try:
                 self._listen()
@@ -144,14 +144,14 @@ class RayRunner:
     def _listen(self) -> None:
         """Wait a while for news and act on all there are."""
         with contextlib.suppress(queue.Empty):
-            first = self._news.get(timeout=self._glance)
+            first = self._events.get(timeout=self._glance)
             first()
-            for _ in range(self._news.qsize()):  # not until there are none: fast workers send without end
-                self._news.get_nowait()()
+            for _ in range(self._events.qsize()):  # not until there are none: fast workers send without end
+                self._events.get_nowait()()
         if time.monotonic() - self._looked > self._glance:
-            self._look_around()
+            self._check_cluster()
 
-    def _look_around(self) -> None:
+    def _check_cluster(self) -> None:
         """Try again what did not start, and tell a person what became of the cluster."""
         self._looked = time.monotonic()
         self._missed = self._missed + 1 if is_gone() else 0
@@ -193,9 +193,9 @@ class RayRunner:
         if phase == "policy" and isinstance(self._setup.policy, RemotePolicy):
             self._setup.policy.restart()
         worker.running = None
-        self._finished.append(Finished(EpisodeResult(spec, "error", steps, error_phase=phase, error_text=text)))
+        self._finished.append(EpisodeOutput(EpisodeResult(spec, "error", steps, error_phase=phase, error_text=text)))
         self._replace(worker)
-        self._hand_out()
+        self._dispatch()
 
     def _ask(self, reply: Any, then: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
         """Call back in `_listen` with what a remote call answers."""
@@ -209,7 +209,7 @@ class RayRunner:
             else:
                 then(answer)
 
-        reply.future().add_done_callback(lambda done: self._news.put(functools.partial(act, done)))
+        reply.future().add_done_callback(lambda done: self._events.put(functools.partial(act, done)))
 
     def _start(self) -> None:
         import ray
@@ -243,7 +243,7 @@ class RayRunner:
 
     def _judge(self, node: str, nodes: Nodes, answer: NodeFacts | Exception) -> None:
         """A node that joined has been looked at."""
-        reason = cannot_ask(answer) if isinstance(answer, Exception) else nodes.judge(node, answer)
+        reason = inspection_error(answer) if isinstance(answer, Exception) else nodes.judge(node, answer)
         if reason and nodes.is_alive(node):
             self._left_out.add(node)
             _log.warning("simeval: node %s is left out: %s", nodes.name(node), reason)
@@ -256,7 +256,7 @@ class RayRunner:
     def _load(self, worker: _Worker) -> None:
         assets = self._nodes.assets(worker.node) if self._nodes else self._setup.assets
         self._ask(
-            worker.actor.load.remote(Place(assets, worker.slot)),
+            worker.actor.load.remote(Placement(assets, worker.slot)),
             lambda facts: self._loaded(worker, facts),
             lambda error: self._lost(worker, error),
         )
@@ -269,11 +269,11 @@ class RayRunner:
             self._known.add(worker.node)
             _log.warning("simeval: node %s works", self._nodes.name(worker.node))
         self._facts, worker.loaded, self._trouble = facts, True, ""
-        self._stillborn.clear()
+        self._failed_starts.clear()
         self._idle.append(worker)
-        self._hand_out()
+        self._dispatch()
 
-    def _hand_out(self) -> None:
+    def _dispatch(self) -> None:
         while self._idle:
             worker = self._idle[-1]
             worker.running = self._queue.take(worker.last)
@@ -290,14 +290,14 @@ class RayRunner:
             lambda error: self._lost(worker, error),
         )
 
-    def _ended(self, worker: _Worker, spec: EpisodeSpec, finished: Finished | str) -> None:
+    def _ended(self, worker: _Worker, spec: EpisodeSpec, finished: EpisodeOutput | str) -> None:
         if isinstance(finished, str):
             raise ConfigError(finished)
         worker.last, worker.running = spec, None
         # The copy that came back would double the memory of a large plan.
         self._finished.append(replace(finished, result=replace(finished.result, spec=spec)))
         self._idle.append(worker)
-        self._hand_out()
+        self._dispatch()
 
     def _lost(self, worker: _Worker, error: Exception) -> None:
         """A worker is gone, or the way to it."""
@@ -309,13 +309,13 @@ class RayRunner:
             deaths.append(worker.node)
             # Judged by all deaths so far: that a node died may become known after its workers are missed.
             if sum(map(self._is_alive, deaths)) < ATTEMPTS:
-                self._queue.put_back(spec)
+                self._queue.requeue(spec)
             else:
-                self._finished.append(Finished(_broken(spec, error)))
+                self._finished.append(EpisodeOutput(_broken(spec, error)))
         elif not worker.loaded:
-            self._stillborn.append(worker.node)
+            self._failed_starts.append(worker.node)
             at_start = self._facts is None
-            blamed = [node for node in self._stillborn if self._is_alive(node) and (node or at_start)]
+            blamed = [node for node in self._failed_starts if self._is_alive(node) and (node or at_start)]
             if len(blamed) >= (1 if at_start and self._nodes is None else ATTEMPTS):
                 raise ConfigError(f"a worker died while it loaded the policy: {first_line(error)}")
             # Not at once: Ray goes on for a while to place workers on a node that has just died.
@@ -323,7 +323,7 @@ class RayRunner:
             self._drop(worker)
             return
         self._replace(worker)
-        self._hand_out()
+        self._dispatch()
 
     def _is_alive(self, node: str) -> bool:
         """Whether what went wrong on a node cannot be put down to the node."""
@@ -365,7 +365,7 @@ def _broken(spec: EpisodeSpec, error: Exception) -> EpisodeResult:
     return EpisodeResult(spec, "error", error_phase="worker", error_text=f"broke {ATTEMPTS} workers: {reason[:300]}")
 
 
-def _where(worker: _Worker) -> Whereabouts | None:
+def _where(worker: _Worker) -> EpisodeStatus | None:
     """What a worker wrote about the episode that it runs."""
     note = read(worker.actor._actor_id.hex())
     return note if note and worker.running and note.id == worker.running.id else None

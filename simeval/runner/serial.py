@@ -6,7 +6,7 @@ from typing import Protocol
 from simeval.core.types import EpisodeSpec
 from simeval.policies.base import WorkerFacts
 from simeval.runner.watchdog import Silence, reminding
-from simeval.runner.worker import EpisodeWorker, Finished, WorkerSetup
+from simeval.runner.worker import EpisodeOutput, EpisodeWorker, WorkerSetup
 
 
 class Runner(Protocol):
@@ -19,7 +19,7 @@ class Runner(Protocol):
             ConfigError: it cannot be loaded.
         """
 
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
+    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[EpisodeOutput]]:
         """Run episodes; yields each once, in any order, together with those that finished at the same time."""
 
 
@@ -33,7 +33,7 @@ class SerialRunner:
         """See `Runner`."""
         return self._worker.facts()
 
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
+    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[EpisodeOutput]]:
         """See `Runner`."""
         silence = Silence()
         with reminding(silence, lambda: str(self._worker.where() or "it is being written")):

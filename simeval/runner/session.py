@@ -21,7 +21,7 @@ def process_environment() -> dict[str, str]:
     return ONE_THREAD | numerics.environment()
 
 
-_KNOCK_OFTEN = {
+_FAST_CONNECT = {
     "RAY_raylet_client_connect_timeout_milliseconds": "20",
     "RAY_raylet_client_num_connect_attempts": "500",
 }
@@ -52,7 +52,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
         if address:
             ray.init(address=address, **quiet)
         else:
-            os.environ.update(ONE_THREAD | _KNOCK_OFTEN)
+            os.environ.update(ONE_THREAD | _FAST_CONNECT)
             # One process waits for each CPU of Ray's from the start; those beyond the workers would be for nothing.
             own = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 200_000_000}
             clear_away()

@@ -13,10 +13,10 @@ from simeval.core.time_limit import time_limit
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import Policy, WorkerFacts
 from simeval.policies.registry import PolicyChoice, load_policy
-from simeval.rollout.episode_log import Tally
+from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.loop import run_episode
 from simeval.rollout.trace import PackedTrace, Trace, TraceRecorder
-from simeval.runner.heartbeat import AFTER, Whereabouts, keep_writing
+from simeval.runner.heartbeat import AFTER, EpisodeStatus, keep_writing
 from simeval.runner.session import ONE_THREAD
 
 TIMEOUT = "--episode-timeout"
@@ -43,7 +43,7 @@ class WorkerSetup:
 
 
 @dataclass(frozen=True)
-class Finished:
+class EpisodeOutput:
     """An episode's result, and its trace if it is to be kept."""
 
     result: EpisodeResult
@@ -68,24 +68,24 @@ class EpisodeWorker:
         self._setup = setup
         self._policy = _loaded(setup.policy) if isinstance(setup.policy, PolicyChoice) else setup.policy
         self._envs = EnvCache(setup.assets)
-        self._tally: Tally | None = None
+        self._tally: EpisodeLog | None = None
 
     def facts(self) -> "WorkerFacts":
         """What the loaded policy says of itself, and the kernels in use here."""
         return WorkerFacts(self._policy.spec, kernels.of_simulation())
 
-    def where(self) -> Whereabouts | None:
+    def where(self) -> EpisodeStatus | None:
         """What the running episode is doing; `None` between two. May be asked from another thread."""
         tally = self._tally
-        return Whereabouts(tally.spec.id, tally.current, tally.steps) if tally else None
+        return EpisodeStatus(tally.spec.id, tally.current, tally.steps) if tally else None
 
-    def run(self, spec: EpisodeSpec) -> Finished:
+    def run(self, spec: EpisodeSpec) -> EpisodeOutput:
         """Run one episode; one that takes longer than it may is an error row.
 
         Raises:
             ConfigError: no episode can run like this.
         """
-        self._tally = tally = Tally(spec, current="build")
+        self._tally = tally = EpisodeLog(spec, current="build")
         recorder = TraceRecorder()
         try:
             with time_limit(self._setup.timeout, TIMEOUT):
@@ -93,7 +93,7 @@ class EpisodeWorker:
                 result = run_episode(spec, env, self._policy, recorder, tally)
             keep = self._setup.traces == "all" or (self._setup.traces == "failures" and result.outcome == "failure")
             if result.outcome != "error":
-                return Finished(result, recorder.trace() if keep else None)
+                return EpisodeOutput(result, recorder.trace() if keep else None)
             self._envs.discard()
         except ConfigError:
             raise
@@ -103,7 +103,7 @@ class EpisodeWorker:
             result = tally.broken(error)
         finally:
             self._tally = None
-        return Finished(result)
+        return EpisodeOutput(result)
 
 
 def _loaded(choice: PolicyChoice) -> Policy:
@@ -121,7 +121,7 @@ def _loaded(choice: PolicyChoice) -> Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """What differs between the workers of a run.
 
     Attributes:
@@ -146,7 +146,7 @@ class RemoteWorker:
 
         return bytes.fromhex(ray.get_runtime_context().get_node_id())
 
-    def load(self, place: Place) -> WorkerFacts | str:
+    def load(self, place: Placement) -> WorkerFacts | str:
         """Load the policy: what the worker is then, or why it cannot be loaded."""
         take_device(place.slot)
         try:
@@ -158,7 +158,7 @@ class RemoteWorker:
         except ConfigError as error:
             return str(error)
 
-    def run(self, spec: EpisodeSpec) -> Finished | str:
+    def run(self, spec: EpisodeSpec) -> EpisodeOutput | str:
         """See `EpisodeWorker.run`; a text instead of a `ConfigError`, and the trace packed."""
         assert self._worker is not None, "load comes first"
         try:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from simeval.stats.intervals import Interval
-from simeval.stats.resampling import Resampling, bootstrap_intervals, no_width, one_by_one, pairing_p
+from simeval.stats.resampling import Resampling, bootstrap_intervals, is_degenerate, permutation_p, vectorize_statistic
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats, Floats], float]
@@ -70,7 +70,7 @@ def mmrv(predicted: ArrayLike, true: ArrayLike) -> float:
     return float((wrong * np.abs(r[:, None] - r)).max(axis=1).mean())
 
 
-def mmrv_of_harm(x: Floats, y: Floats) -> float:
+def mmrv_from_drops(x: Floats, y: Floats) -> float:
     """MMRV where both sides say "higher is worse"."""
     return mmrv(-x, -y)
 
@@ -79,7 +79,7 @@ STATISTICS: Mapping[str, Statistic] = {
     "spearman": spearman,
     "kendall": kendall,
     "pearson": pearson,
-    "mmrv": mmrv_of_harm,
+    "mmrv": mmrv_from_drops,
 }
 """By name; the first is primary."""
 
@@ -226,7 +226,7 @@ def cluster_statistic(
     members: list[NDArray[np.intp]], statistic: Callable[[NDArray[np.intp]], list[float]]
 ) -> Callable[[NDArray[np.intp]], Floats]:
     """A statistic of point indices as a statistic of cluster indices, for `bootstrap_intervals`."""
-    return one_by_one(lambda drawn: statistic(np.concatenate([members[i] for i in drawn])))
+    return vectorize_statistic(lambda drawn: statistic(np.concatenate([members[i] for i in drawn])))
 
 
 def _interval(
@@ -240,7 +240,7 @@ def _interval(
     if len(members) >= enough:
         statistic = cluster_statistic(members, lambda i: [found(x[i], y[i])])
         interval = bootstrap_intervals((len(members),), statistic, resampling)[0]
-        if interval is not None and not no_width(interval):
+        if interval is not None and not is_degenerate(interval):
             return interval, ""
     if stat != "spearman":
         return None, f"too few families for a bootstrap: {len(members)}, at least {enough} are needed"
@@ -255,5 +255,5 @@ def _p_value(x: Floats, y: Floats, stat: str, resampling: Resampling) -> tuple[f
     if stat == "mmrv":
         return None, 0
     a, b = (stats.rankdata(x), stats.rankdata(y)) if stat == "spearman" else (x, y)
-    test = pairing_p(np.outer(a - a.mean(), b - b.mean()), resampling)
+    test = permutation_p(np.outer(a - a.mean(), b - b.mean()), resampling)
     return test.p, test.n_permutations

@@ -17,9 +17,9 @@ from simeval.stats.reliability import Reliability, measurement_intervals, reliab
 from simeval.stats.resampling import Resampling
 from simeval.stats.screening import (
     Dose,
-    Ranked,
-    Rival,
-    Screen,
+    Predictor,
+    RankedPredictor,
+    ScreeningRow,
     TopOne,
     check_rival,
     dose_response,
@@ -27,7 +27,7 @@ from simeval.stats.screening import (
     screening_table,
     top_one,
 )
-from simeval.stats.study import Point, Study, condition_points
+from simeval.stats.study import DriftOutcomes, Point, condition_points
 from simeval.stats.verdict import Saturation, Verdict, caveats, judge, saturation
 from simeval.stats.within_task import WithinTask, cell_means, within_task
 
@@ -52,7 +52,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class AssociationWithCI:
     """A correlation between conditions and both its intervals.
 
     Attributes:
@@ -139,7 +139,7 @@ class Correlation:
     points: tuple[Point, ...]
     k: int
     families: int
-    between: tuple[Measured, ...]
+    between: tuple[AssociationWithCI, ...]
     between_families: Association
     ceiling: Reliability
     drift_reliability: Reliability
@@ -153,10 +153,10 @@ class Correlation:
     aurocs: tuple[Auroc, ...]
     flip_slope: FlipSlope
     budgets: tuple[Budget, ...]
-    screening: tuple[Screen, ...]
+    screening: tuple[ScreeningRow, ...]
     top: TopOne | None
     dose: tuple[Dose, ...]
-    ranking: tuple[Ranked, ...]
+    ranking: tuple[RankedPredictor, ...]
     changed: tuple[Changed, ...]
     saturation: Saturation
     caveats: tuple[str, ...]
@@ -164,7 +164,7 @@ class Correlation:
     seed: int
 
 
-def correlate(study: Study, rivals: Sequence[Rival] = (), options: Options | None = None) -> Correlation:
+def correlate(study: DriftOutcomes, rivals: Sequence[Predictor] = (), options: Options | None = None) -> Correlation:
     """Tie drift to the loss of success.
 
     Args:
@@ -225,13 +225,13 @@ def correlate(study: Study, rivals: Sequence[Rival] = (), options: Options | Non
 
 
 def _between(
-    study: Study, drift: Floats, drop: Floats, families: NDArray[np.str_], resampling: Resampling
-) -> tuple[Measured, ...]:
+    study: DriftOutcomes, drift: Floats, drop: Floats, families: NDArray[np.str_], resampling: Resampling
+) -> tuple[AssociationWithCI, ...]:
     found = [associate(drift, drop, stat=stat, clusters=families, resampling=resampling) for stat in STATISTICS]
     if found[0].value is None:
-        return tuple(Measured(association, None, association.reason) for association in found)
+        return tuple(AssociationWithCI(association, None, association.reason) for association in found)
     intervals, reason = measurement_intervals(study, tuple(STATISTICS), resampling)
-    return tuple(Measured(*both, reason) for both in zip(found, intervals, strict=True))
+    return tuple(AssociationWithCI(*both, reason) for both in zip(found, intervals, strict=True))
 
 
 def _between_families(drift: Floats, drop: Floats, families: NDArray[np.str_], resampling: Resampling) -> Association:
@@ -251,15 +251,15 @@ def _drift_reliability(points: Sequence[Point]) -> Reliability:
 
 def _ranking(
     predictor: str,
-    rivals: Sequence[Rival],
+    rivals: Sequence[Predictor],
     points: Sequence[Point],
     columns: NDArray[np.intp],
     cells: Cells,
     resampling: Resampling,
-) -> tuple[Ranked, ...]:
+) -> tuple[RankedPredictor, ...]:
     used = [points[i] for i in columns]
-    primary = Rival(predictor, _column([point.drift.mean for point in used]))
-    others = [Rival(rival.name, np.asarray(rival.values, dtype=float)[columns]) for rival in rivals]
+    primary = Predictor(predictor, _column([point.drift.mean for point in used]))
+    others = [Predictor(rival.name, np.asarray(rival.values, dtype=float)[columns]) for rival in rivals]
     families = np.array([point.family for point in used], dtype=np.str_)
     return rank_predictors([primary, *others], _column([p.drop for p in used]), families, cells, resampling)
 
@@ -286,7 +286,7 @@ def _changed(points: Sequence[Point], floor: float | None) -> tuple[Changed, ...
     return tuple(rows)
 
 
-def _clean_rate(study: Study) -> float | None:
+def _clean_rate(study: DriftOutcomes) -> float | None:
     ran = study.clean[~np.isnan(study.clean)]
     return float(ran.mean()) if ran.size else None
 

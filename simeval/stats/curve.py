@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, isotonic_regression
 from scipy.special import expit
 
-from simeval.stats.study import Study
+from simeval.stats.study import DriftOutcomes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -85,7 +85,7 @@ class CurveFit:
     reason: str = ""
 
 
-def cells_of(study: Study) -> Cells:
+def cells_of(study: DriftOutcomes) -> Cells:
     """Success and drift of every task and condition.
 
     Drift of a cell is that of its own pairs; where drift was measured on frames of no pair, that of the condition.

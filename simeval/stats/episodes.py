@@ -19,8 +19,8 @@ from scipy import sparse, stats
 
 from simeval.stats.curve import Cells, separates
 from simeval.stats.intervals import Interval
-from simeval.stats.resampling import Resampling, bootstrap_intervals, no_width
-from simeval.stats.study import Study
+from simeval.stats.resampling import Resampling, bootstrap_intervals, is_degenerate
+from simeval.stats.study import DriftOutcomes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -82,7 +82,7 @@ class FlipSlope:
     reason: str = ""
 
 
-def flips_of(study: Study) -> Flips:
+def flips_of(study: DriftOutcomes) -> Flips:
     """The pairs of a study that could flip; empty if drift was measured on frames of no pair."""
     drift = np.full(study.perturbed.shape, np.nan) if study.drift is None else study.drift
     rows, columns = np.nonzero((study.clean == 1)[:, None] & ~np.isnan(study.perturbed) & ~np.isnan(drift))
@@ -201,7 +201,7 @@ def _interval(flips: Flips, both: list[NDArray[np.intp]], resampling: Resampling
         return np.asarray(((times @ wins) * times).sum(-1) / ((times @ chances) * times).sum(-1))[..., None]
 
     interval = bootstrap_intervals((size,), area, resampling)[0]
-    if interval is not None and no_width(interval):
+    if interval is not None and is_degenerate(interval):
         return None, "the order is the same in every resample: no width can be given"
     return interval, "" if interval else "too few flips to resample"
 

@@ -10,7 +10,7 @@ from simeval.stats.association import STATISTICS
 from simeval.stats.drift import Floats
 from simeval.stats.intervals import Interval
 from simeval.stats.resampling import Resampling, bootstrap_intervals
-from simeval.stats.study import Study
+from simeval.stats.study import DriftOutcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class UnitSums:
     drift_n: Floats | None
 
 
-def unit_sums(study: Study) -> UnitSums:
+def unit_sums(study: DriftOutcomes) -> UnitSums:
     """Sum a study by initial state."""
     units = study.units
     count = int(units.max()) + 1 if units.size else 0
@@ -91,7 +91,7 @@ def unit_sums(study: Study) -> UnitSums:
 
 
 def measurement_intervals(
-    study: Study, stats: tuple[str, ...], resampling: Resampling
+    study: DriftOutcomes, stats: tuple[str, ...], resampling: Resampling
 ) -> tuple[tuple[Interval | None, ...], str]:
     """Intervals of correlations for these very conditions, were the same initial states' episodes drawn anew.
 
@@ -135,7 +135,7 @@ def measurement_intervals(
     return bootstrap_intervals(sizes, statistic, resampling), ""
 
 
-def _cluster_means(study: Study) -> Floats:
+def _cluster_means(study: DriftOutcomes) -> Floats:
     """Mean drift of each cluster of frames: float64[clusters, conditions]."""
     assert study.frames is not None
     _, index = np.unique(study.frames.clusters, return_inverse=True)

@@ -105,12 +105,12 @@ def percentile_interval(values: Floats, level: float) -> Interval | None:
     return Interval(float(low), float(high), level, "bootstrap percentile")
 
 
-def no_width(interval: Interval) -> bool:
+def is_degenerate(interval: Interval) -> bool:
     """Whether all resamples agree, up to rounding: no certainty, only too few points to disagree."""
     return interval.high - interval.low < 1e-9
 
 
-def one_by_one(statistic: Callable[[Indices], Sequence[float]]) -> Callable[[Indices], Floats]:
+def vectorize_statistic(statistic: Callable[[Indices], Sequence[float]]) -> Callable[[Indices], Floats]:
     """Lift a statistic of one index array int[n] to int[..., n], for `bootstrap_values`."""
 
     def lifted(chosen: Indices) -> Floats:
@@ -121,7 +121,7 @@ def one_by_one(statistic: Callable[[Indices], Sequence[float]]) -> Callable[[Ind
     return lifted
 
 
-def pairing_p(weights: Floats, resampling: Resampling) -> PermutationP:
+def permutation_p(weights: Floats, resampling: Resampling) -> PermutationP:
     """Two-sided p-value of `sum_i weights[i, i]` among `sum_i weights[order[i], i]` over all orders of the rows.
 
     A correlation is of that form: with `weights[i, j] = x[i] * y[j]`, x and y centred, it permutes which x belongs to

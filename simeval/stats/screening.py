@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
+class ScreeningRow:
     """Roll out only the `rolled_out` conditions with most drift.
 
     Attributes:
@@ -70,7 +70,7 @@ class Dose:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rival:
+class Predictor:
     """Another predictor of the drop: another drift, a distance of embeddings, the change of pixels.
 
     Attributes:
@@ -83,7 +83,7 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RankedPredictor:
     """How well a predictor orders the drops.
 
     Attributes:
@@ -105,7 +105,7 @@ class Ranked:
     less_interval: Interval | None
 
 
-def check_rival(rival: Rival, conditions: int) -> None:
+def check_rival(rival: Predictor, conditions: int) -> None:
     """Refuse what is not a distance.
 
     Raises:
@@ -116,7 +116,7 @@ def check_rival(rival: Rival, conditions: int) -> None:
         raise ValueError(f"{rival.name}: expected {conditions} distances, not negative, NaN where unknown")
 
 
-def screening_table(drift: ArrayLike, drop: ArrayLike, harmful: ArrayLike) -> tuple[Screen, ...]:
+def screening_table(drift: ArrayLike, drop: ArrayLike, harmful: ArrayLike) -> tuple[ScreeningRow, ...]:
     """What rolling out fewer conditions would have missed.
 
     Args:
@@ -131,7 +131,7 @@ def screening_table(drift: ArrayLike, drop: ArrayLike, harmful: ArrayLike) -> tu
     order = np.argsort(-x, kind="stable")
     k = len(order)
     return tuple(
-        Screen(
+        ScreeningRow(
             rolled_out=m,
             skipped=(k - m) / k,
             caught=float(bad[order[:m]].sum() / bad.sum()) if bad.any() else None,
@@ -169,8 +169,8 @@ def dose_response(
 
 
 def rank_predictors(
-    rivals: Sequence[Rival], drop: ArrayLike, families: ArrayLike, cells: Cells, resampling: Resampling
-) -> tuple[Ranked, ...]:
+    rivals: Sequence[Predictor], drop: ArrayLike, families: ArrayLike, cells: Cells, resampling: Resampling
+) -> tuple[RankedPredictor, ...]:
     """Order predictors by their rank correlation with the drop, best first; those without one come last.
 
     Args:
@@ -194,8 +194,13 @@ def rank_predictors(
 
 
 def _ranked(
-    rival: Rival, primary: Rival, drop: Floats, families: NDArray[np.generic], cells: Cells, resampling: Resampling
-) -> Ranked:
+    rival: Predictor,
+    primary: Predictor,
+    drop: Floats,
+    families: NDArray[np.generic],
+    cells: Cells,
+    resampling: Resampling,
+) -> RankedPredictor:
     values = np.asarray(rival.values, dtype=float)
     known = ~np.isnan(values)
     found = associate(values[known], drop[known], clusters=families[known], resampling=resampling)
@@ -206,7 +211,7 @@ def _ranked(
     difference, interval = (None, None)
     if rival is not primary:
         difference, interval = _against(np.asarray(primary.values, dtype=float), values, drop, families, resampling)
-    return Ranked(rival.name, rival is primary, found, None, skill, difference, interval)
+    return RankedPredictor(rival.name, rival is primary, found, None, skill, difference, interval)
 
 
 def _against(

@@ -46,7 +46,7 @@ def validity(meaning: str, channels: Collection[str]) -> Validity:
 
 
 @dataclass(frozen=True, slots=True)
-class StudyCondition:
+class ConditionInfo:
     """A perturbed condition.
 
     Attributes:
@@ -78,7 +78,7 @@ class FrameDrift:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class DriftOutcomes:
     """One policy on one suite: outcomes and drift of the same conditions.
 
     Attributes:
@@ -97,7 +97,7 @@ class Study:
         ValueError: shapes do not fit, an outcome is not 0, 1 or NaN, or a drift is negative or infinite.
     """
 
-    conditions: tuple[StudyCondition, ...]
+    conditions: tuple[ConditionInfo, ...]
     tasks: Integers
     init_states: Integers
     clean: Floats
@@ -144,10 +144,10 @@ class Study:
         """float64[pairs, conditions]: 1 harmed, -1 helped, 0 neither, NaN where a twin is missing."""
         return self.clean[:, None] - self.perturbed
 
-    def select(self, columns: NDArray[np.integer]) -> "Study":
+    def select(self, columns: NDArray[np.integer]) -> "DriftOutcomes":
         """The same pairs with fewer conditions."""
         frames = self.frames and FrameDrift(self.frames.values[:, columns], self.frames.clusters)
-        return Study(
+        return DriftOutcomes(
             tuple(self.conditions[column] for column in columns),
             self.tasks,
             self.init_states,
@@ -203,13 +203,13 @@ class Point:
         return bool(self.reason)
 
 
-def condition_points(study: Study, resampling: Resampling | None = None) -> tuple[Point, ...]:
+def condition_points(study: DriftOutcomes, resampling: Resampling | None = None) -> tuple[Point, ...]:
     """One point per condition, in the order of the columns; those left out say why."""
     drawn = resampling or Resampling()
     return tuple(_point(study, column, drawn) for column in range(len(study.conditions)))
 
 
-def _point(study: Study, column: int, resampling: Resampling) -> Point:
+def _point(study: DriftOutcomes, column: int, resampling: Resampling) -> Point:
     condition, harm = study.conditions[column], study.harm[:, column]
     complete = ~np.isnan(harm)
     paired = paired_drop(
@@ -246,7 +246,7 @@ def _point(study: Study, column: int, resampling: Resampling) -> Point:
     )
 
 
-def _drift_of(study: Study, column: int, resampling: Resampling) -> DriftMean:
+def _drift_of(study: DriftOutcomes, column: int, resampling: Resampling) -> DriftMean:
     if study.drift is not None:
         return mean_drift(study.drift[:, column], study.units, floor=study.floor, resampling=resampling)
     if study.frames is not None:
@@ -255,7 +255,7 @@ def _drift_of(study: Study, column: int, resampling: Resampling) -> DriftMean:
     return mean_drift(np.empty(0), np.empty(0), resampling=resampling)
 
 
-def _exclusion(condition: StudyCondition, paired: PairedDrop, drift: DriftMean, *, refused: bool) -> str:
+def _exclusion(condition: ConditionInfo, paired: PairedDrop, drift: DriftMean, *, refused: bool) -> str:
     """Why a condition does not enter the correlation."""
     if condition.identity:
         return "changes nothing: it lies at (0, 0) by construction"

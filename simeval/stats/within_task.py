@@ -16,8 +16,8 @@ from simeval.stats.association import (
     spearman,
 )
 from simeval.stats.intervals import Interval
-from simeval.stats.resampling import Resampling, bootstrap_intervals, no_width, pairing_p
-from simeval.stats.study import Study
+from simeval.stats.resampling import Resampling, bootstrap_intervals, is_degenerate, permutation_p
+from simeval.stats.study import DriftOutcomes
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ class WithinTask:
     reason: str = ""
 
 
-def cell_means(study: Study) -> tuple[NDArray[np.int64], Floats, Floats]:
+def cell_means(study: DriftOutcomes) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Tasks, and mean drift and drop of every cell: int64[tasks], float64[tasks, conditions] twice; NaN where empty."""
     tasks = np.unique(study.tasks)
     drift, drop = (np.full((len(tasks), len(study.conditions)), np.nan) for _ in range(2))
@@ -100,7 +100,7 @@ def within_task(
     return WithinTask(
         rho=_correlate(x_ranks, y_ranks),
         ci_conditions=interval,
-        p=pairing_p(x_ranks.T @ y_ranks, resampling).p,
+        p=permutation_p(x_ranks.T @ y_ranks, resampling).p,
         k=k,
         tasks=orders,
         tasks_used=int(used.sum()),
@@ -145,6 +145,6 @@ def _interval(x: Floats, y: Floats, labels: NDArray[np.generic], resampling: Res
         return None, f"too few {noun} for an interval: {len(members)}, at least {enough} are needed"
     statistic = cluster_statistic(members, lambda i: [_correlate(*_centred_ranks(x[:, i], y[:, i]))])
     interval = bootstrap_intervals((len(members),), statistic, resampling)[0]
-    if interval is not None and no_width(interval):
+    if interval is not None and is_degenerate(interval):
         return None, "the order is the same in every resample: no width can be given"
     return interval, ""

@@ -19,7 +19,7 @@ from typing import Any, Self
 from simeval.core.checksums import read_objects, sealed_line
 from simeval.core.drift_row import DriftRow, Key
 from simeval.core.errors import ConfigError
-from simeval.core.jsonl import LineFile
+from simeval.core.jsonl import JsonlAppender
 from simeval.stats.drift import VARIANTS
 from simeval.store.run import identity_changes, write_json
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
@@ -60,7 +60,7 @@ class AuditWriter:
         self.folder, self._manifest = folder, dict(manifest)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = LineFile(folder / ROWS)
+            self._file = JsonlAppender(folder / ROWS)
         except BlockingIOError:
             raise ConfigError(f"--out {folder}: another simeval is writing to this audit") from None
         except OSError as error:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simeval.core.gc_pause import uncollected
-from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
+from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, RealizedStrength, Timings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
-_SPEC, _TIMINGS, _COUNTS, _MAGNITUDE = map(_names, (EpisodeSpec, Timings, Counts, Magnitude))
+_SPEC, _TIMINGS, _COUNTS, _MAGNITUDE = map(_names, (EpisodeSpec, Timings, Counts, RealizedStrength))
 _NESTED = ("spec", "timings", "counts", "magnitude")
 _PLAIN = tuple(name for name in _names(EpisodeResult) if name not in _NESTED)
 
@@ -33,10 +33,10 @@ _KINDS: dict[str, Any] = dict.fromkeys(OPTIONAL, float) | dict.fromkeys(_TEXTS, 
 """Else the type of a column would depend on whether any, some or all of these episodes have one."""
 
 
-_nothing = Magnitude()
+_nothing = RealizedStrength()
 
 
-def flat_frame(
+def to_dataframe(
     blocks: Iterable[Sequence[Any]],
     *,
     suites: Sequence[str],

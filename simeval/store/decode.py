@@ -18,10 +18,10 @@ from envs.suites import SUITES, tasks
 from simeval.core.checksums import Block, read_sealed
 from simeval.core.errors import ConfigError
 from simeval.core.texts import all_well_formed, shown
-from simeval.core.types import EpisodeResult, EpisodeSpec, Magnitude, Outcome, condition_part
+from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, RealizedStrength, condition_part
 
 
-class Told(msgspec.Struct, gc=False):
+class RowHeader(msgspec.Struct, gc=False):
     """What makes a line an episode, and all that a resumed run has to know of it."""
 
     id: str
@@ -41,8 +41,8 @@ def _declared(kind: type, *more: tuple[str, type]) -> Any:
             what = _at_least(1 if field.name in ("max_steps", "resolution") else 0)
         if is_dataclass(what) and isinstance(what, type):
             needed.append((field.name, _declared(what)))
-        elif what == Magnitude | None:
-            needed.append((field.name, _declared(Magnitude) | None))
+        elif what == RealizedStrength | None:
+            needed.append((field.name, _declared(RealizedStrength) | None))
         elif field.default is MISSING:
             needed.append((field.name, what))
         else:
@@ -61,7 +61,7 @@ Claimed = msgspec.defstruct(
 )
 """As `Told`, with what its names follow from."""
 
-_decoders = {kind: msgspec.json.Decoder(kind) for kind in (Told, Claimed, Row)}
+_decoders = {kind: msgspec.json.Decoder(kind) for kind in (RowHeader, Claimed, Row)}
 _REMEDY = "delete the line, and the same command runs its episode again"
 
 
@@ -77,7 +77,7 @@ def read_blocks(path: Path, kind: Any) -> Iterator[list[Any]]:
     """
     for block in read_sealed(path, _REMEDY):
         # What has a checksum was written by us, so that two of its fields are enough to know.
-        wanted = Claimed if kind is Told and block.bare else kind
+        wanted = Claimed if kind is RowHeader and block.bare else kind
         try:
             if block.bare and not block.data.isascii():
                 block.data.decode()  # the decoder does not look at what it skips
@@ -108,13 +108,13 @@ def _decoded(path: Path, number: int, line: bytes, kind: Any) -> Any:
         line.decode()
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: line {number} is not an episode: it is not UTF-8; {_REMEDY}") from None
-    for wanted in (Told, kind):
+    for wanted in (RowHeader, kind):
         try:
             row = _decoders[wanted].decode(line)
         except RecursionError:
             raise ConfigError(f"{path}: line {number} is not an episode: it is nested too deeply; {_REMEDY}") from None
         except msgspec.MsgspecError as error:
-            reason = "is not an episode" if wanted is Told else f"is not one of our episodes: {shown(error, 200)}"
+            reason = "is not an episode" if wanted is RowHeader else f"is not one of our episodes: {shown(error, 200)}"
             raise ConfigError(f"{path}: line {number} {reason}; {_REMEDY}") from None
     return row
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from simeval.config import paths
-from simeval.config.evaluation import PLANNED, EvalConfig
+from simeval.config.evaluation import PLAN_FIELDS, EvalConfig
 from simeval.config.plan import Plan
 from simeval.core import plugins, provenance
 from simeval.store.manifest import plugin_digests
@@ -15,7 +15,7 @@ from simeval.store.run import (
     is_finished,
     read_manifest,
     refuse_other,
-    refuse_unwritable,
+    require_writable,
 )
 
 _log = logging.getLogger("simeval")
@@ -26,7 +26,7 @@ def run_folder(config: EvalConfig, plan: Plan) -> Path:
     if config.out:
         return Path(config.out)
     policy = Path(config.policy_name).name
-    others = {key: value for key, value in config.result_fields().items() if key not in PLANNED}
+    others = {key: value for key, value in config.result_fields().items() if key not in PLAN_FIELDS}
     identity = provenance.digest({"plan": plan.digest, **others})
     return Path("results") / f"{'+'.join(config.suite)}-{policy}-{identity[:8]}"
 
@@ -61,7 +61,7 @@ def is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
     Raises:
         ConfigError: the folder cannot be written or holds a different run, as far as can be told so early.
     """
-    refuse_unwritable(folder)
+    require_writable(folder)
     if not (folder / MANIFEST).exists():
         return False
     manifest = read_manifest(folder)

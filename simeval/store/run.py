@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from simeval.config.evaluation import PLANNED
+from simeval.config.evaluation import PLAN_FIELDS
 from simeval.config.paths import agreed
 from simeval.core import kernels
 from simeval.core.checksums import sealed_line
 from simeval.core.errors import ConfigError
 from simeval.core.files import open_regular, replace_file, sync, sync_folder
-from simeval.core.jsonl import LineFile
+from simeval.core.jsonl import JsonlAppender
 from simeval.core.texts import all_well_formed, escaped, shown
 from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome
 from simeval.rollout.trace import PackedTrace, Trace
-from simeval.store.dataframe import COLUMNS, flat_frame
-from simeval.store.decode import Row, Told, read_blocks
+from simeval.store.dataframe import COLUMNS, to_dataframe
+from simeval.store.decode import Row, RowHeader, read_blocks
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from simeval.store.schema import RunManifest, read_checked
 
@@ -58,7 +58,7 @@ def write_json(path: Path, value: Any) -> None:
     replace_file(path, f"{text}\n".encode())
 
 
-def refuse_unwritable(folder: Path) -> None:
+def require_writable(folder: Path) -> None:
     """Find out without making anything whether a run folder could be written.
 
     Raises:
@@ -90,7 +90,7 @@ def refuse_other(folder: Path, stored: dict[str, Any], wanted: dict[str, Any]) -
 
 
 def _without_planned(identity: dict[str, Any]) -> dict[str, Any]:
-    settings = {key: value for key, value in identity["settings"].items() if key not in PLANNED}
+    settings = {key: value for key, value in identity["settings"].items() if key not in PLAN_FIELDS}
     return {**identity, "settings": settings}
 
 
@@ -121,7 +121,7 @@ class RunWriter:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = LineFile(folder / EPISODES)
+            self._file = JsonlAppender(folder / EPISODES)
         except BlockingIOError:
             raise ConfigError(f"--out {folder}: another simeval is writing to this run") from None
         except OSError as error:
@@ -149,10 +149,10 @@ class RunWriter:
             write_json(self.folder / MANIFEST, _grown(stored, manifest))
 
     def write(self, result: EpisodeResult, trace: Trace | PackedTrace | None) -> None:
-        """Record a finished episode; see `write_together`."""
-        self.write_together([(result, trace)])
+        """Record a finished episode; see `write_batch`."""
+        self.write_batch([(result, trace)])
 
-    def write_together(self, finished: Sequence[tuple[EpisodeResult, Trace | PackedTrace | None]]) -> None:
+    def write_batch(self, finished: Sequence[tuple[EpisodeResult, Trace | PackedTrace | None]]) -> None:
         """Record finished episodes, so that nothing short of a broken disk can lose them.
 
         Raises:
@@ -199,7 +199,7 @@ def outcomes(folder: Path) -> dict[str, Outcome]:
     Raises:
         ConfigError: a line in the middle of the rows is not a row.
     """
-    return {row.id: row.outcome for rows in read_blocks(folder / EPISODES, Told) for row in rows}
+    return {row.id: row.outcome for rows in read_blocks(folder / EPISODES, RowHeader) for row in rows}
 
 
 def is_finished(folder: Path, episodes: Sequence[EpisodeSpec]) -> bool:
@@ -301,8 +301,8 @@ class Run:
         return self.table()
 
     def table(self, columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
-        """As `episodes`, with these columns alone; see `flat_frame`."""
-        return flat_frame(
+        """As `episodes`, with these columns alone; see `to_dataframe`."""
+        return to_dataframe(
             read_blocks(self.folder / EPISODES, Row),
             suites=self.manifest["config"]["suite"],
             conditions=self.manifest["conditions"],

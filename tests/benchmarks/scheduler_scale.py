@@ -35,11 +35,11 @@ import ray
 from simeval.analysis import success
 from simeval.config.evaluation import EvalConfig
 from simeval.config.plan import Plan, make_plan
-from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
+from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, RealizedStrength, Timings
 from simeval.policies.registry import PolicyChoice
 from simeval.policies.scripted import ZeroPolicy
 from simeval.rollout.trace import Trace
-from simeval.runner.progress import Tally
+from simeval.runner.progress import EpisodeLog
 from simeval.runner.queue import Queue
 from simeval.runner.ray_runner import RayRunner
 from simeval.runner.session import ray_session
@@ -84,7 +84,7 @@ def outcome_of(spec: EpisodeSpec, index: int) -> EpisodeResult:
         timings=Timings(*(seconds.random() for _ in range(5))),
         counts=Counts(87, 18, 9, 9, 9),
         state_digest=f"{seconds.getrandbits(64):016x}",
-        magnitude=Magnitude(mean_abs=seconds.random(), psnr=20 + seconds.random()),
+        magnitude=RealizedStrength(mean_abs=seconds.random(), psnr=20 + seconds.random()),
         first_hit=87 if success else None,
         hits=(("on akita_black_bowl_1 plate_1", 87),) if success else (),
         approached="akita_black_bowl_1",
@@ -142,10 +142,10 @@ def run_whole(plan: Plan, config: EvalConfig, folder: Path, workers: int) -> Non
     """What `evaluate` does with a plan, without loading or asking anything."""
     with instant_actors(workers):
         runner = RayRunner(WorkerSetup(PolicyChoice("zero"), None, "none"), workers, cluster=False)
-        manifest, tally = make_manifest(config, plan, runner.facts(), None), Tally(plan)
+        manifest, tally = make_manifest(config, plan, runner.facts(), None), EpisodeLog(plan)
         with RunWriter(folder, manifest) as writer:
             for together in runner.run(plan.episodes):
-                writer.write_together([(finished.result, finished.trace) for finished in together])
+                writer.write_batch([(finished.result, finished.trace) for finished in together])
                 for finished in together:
                     tally.add(finished.result, fresh=True)
 
@@ -158,7 +158,7 @@ def compare_syncs(plan: Plan, config: EvalConfig, folder: Path, count: int, size
         with RunWriter(folder / f"by-{group}", manifest) as writer:
             start = time.perf_counter()
             for first in range(0, count, group):
-                writer.write_together(items[first : first + group])
+                writer.write_batch(items[first : first + group])
             seconds[group] = time.perf_counter() - start
     rates = {group: count / taken for group, taken in seconds.items()}
     ratio = rates[size] / rates[1]

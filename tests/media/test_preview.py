@@ -52,7 +52,7 @@ def test_what_cannot_be_seen_says_why(env):
     view = look(env, broken)
     assert view.images == {}
     assert "error" in view.why
-    assert captions.plain(MIN_SIDE, view.why).shape == (MIN_SIDE, MIN_SIDE, 3)
+    assert captions.placeholder(MIN_SIDE, view.why).shape == (MIN_SIDE, MIN_SIDE, 3)
 
 
 def test_the_sheet_has_a_column_for_each_condition_beside_the_clean_one():
@@ -60,12 +60,12 @@ def test_the_sheet_has_a_column_for_each_condition_beside_the_clean_one():
     assert sheet.dtype == np.uint8
     assert sheet.shape[1] == 5 * MIN_SIDE
     clean = look_alone("none", 128)
-    shown = captions.enlarged(clean["agentview"], 2)
+    shown = captions.upscale(clean["agentview"], 2)
     rows = [y for y in range(len(sheet) - MIN_SIDE) if np.array_equal(sheet[y : y + MIN_SIDE, :MIN_SIDE], shown)]
     assert len(rows) == 1
     noisy = look_alone("noise:0.3", 128)["agentview"]
     place = np.s_[rows[0] : rows[0] + MIN_SIDE, 3 * MIN_SIDE : 4 * MIN_SIDE]
-    np.testing.assert_array_equal(sheet[place], captions.enlarged(noisy, 2))
+    np.testing.assert_array_equal(sheet[place], captions.upscale(noisy, 2))
 
 
 def look_alone(condition, size):

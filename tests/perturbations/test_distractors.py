@@ -55,7 +55,7 @@ def test_every_task_has_enough_kinds_that_are_like_nothing_in_its_scene(suite):
 
 
 def goals(task):
-    others = suites.other_goals(task.suite, task.index) + suites.other_goals_apart(task.suite, task.index)
+    others = suites.other_goals(task.suite, task.index) + suites.other_goals_libero90(task.suite, task.index)
     return (task.goal, *(other.goal for other in others))
 
 
@@ -90,7 +90,7 @@ def test_they_stand_on_the_table_clear_of_everything(seed, spatial):
         assert not touching & {"robot", *found}
         speed = data.qvel[model.body_dofadr[physics.body_ids[name]] :][:6]
         assert np.abs(speed[:3]).max() < 0.02
-    assert physics.hidden_share() <= layout.MAX_HIDDEN
+    assert physics.occlusion_fraction() <= layout.MAX_HIDDEN
 
 
 def test_an_episode_without_them_is_the_plain_scene_before_and_after(spatial):
@@ -192,7 +192,7 @@ def test_where_there_is_no_room_it_is_infeasible_and_nothing_is_left(spatial, mo
     physics = handle(spatial)
     (first,) = spatial.world.spares.present(spatial.world.data.qpos)
     x, y = poses(spatial)[first][:2] - physics.pivot[:2]
-    physics.take_out(first)
+    physics.remove_distractor(first)
     before = spatial.state()
     monkeypatch.setattr(layout, "FIELD", ((x, x), (y, y)))  # one place for two
     with pytest.raises(Infeasible, match=r"layout\.distractors:2: no room for distractor_\w+ within 600 draws"):

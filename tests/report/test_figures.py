@@ -10,9 +10,9 @@ from reports import named, simulated_section, study_result, with_special
 
 from simeval.report.figures.drift import paint_scatter
 from simeval.report.figures.labels import Box, Label, place_labels
-from simeval.report.figures.style import NARROW, RC, VARIABLES, WIDE, looks_of, render, strength_of
+from simeval.report.figures.style import NARROW, RC, VARIABLES, WIDE, family_styles, render, strength_of
 from simeval.report.figures.success import paint_success
-from simeval.report.text import box_lines
+from simeval.report.text import figure_caption_lines
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -41,8 +41,8 @@ def boxes(figure, texts) -> list[Box]:
 @pytest.mark.parametrize("canvas", [WIDE, NARROW], ids=lambda canvas: canvas.name)
 def test_24_conditions_in_8_families_have_labels_that_do_not_overlap(result, canvas):
     found = result.correlation
-    looks = looks_of(point.family for point in found.points)
-    figure = paint_scatter(found, (), looks, box_lines(found), canvas)
+    looks = family_styles(point.family for point in found.points)
+    figure = paint_scatter(found, (), looks, figure_caption_lines(found), canvas)
     ax = figure.axes[0]
     labels = [text for text in ax.texts if text.get_text()]
     assert [text.get_text() for text in labels] == [
@@ -65,9 +65,9 @@ def test_points_in_one_place_still_get_labels_of_their_own():
 
 
 def test_families_are_told_apart_by_colour_and_by_marker():
-    looks = looks_of([f"axis{i}" for i in range(8)])
+    looks = family_styles([f"axis{i}" for i in range(8)])
     assert len({look.color for look in looks.values()}) == len({look.marker for look in looks.values()}) == 8
-    more = looks_of([f"axis{i}" for i in range(80)])
+    more = family_styles([f"axis{i}" for i in range(80)])
     assert len({(look.color, look.marker) for look in more.values()}) == 80
 
 
@@ -84,7 +84,7 @@ def test_text_of_conditions_is_never_read_as_mathematics():
 
 def test_a_drawing_of_the_page_follows_its_colours_and_has_no_stray_ids():
     section = simulated_section(named(simulated(2, families=8, severities=3, tasks=1, states=4)))
-    looks = looks_of(condition.family for condition in section.conditions)
+    looks = family_styles(condition.family for condition in section.conditions)
     known = {condition.name: condition for condition in section.conditions}
     rates, drops = section.analysis.rates, section.analysis.drops
     drawing = render("success", 'a "quoted" <alt>', lambda canvas: paint_success(rates, drops, known, looks, canvas))

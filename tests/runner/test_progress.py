@@ -10,7 +10,7 @@ from rich.console import Console
 
 from simeval.config.plan import make_plan
 from simeval.core.types import EpisodeResult
-from simeval.runner.progress import JsonProgress, LiveProgress, PlainProgress, Silent, Tally
+from simeval.runner.progress import EpisodeLog, JsonProgress, LiveProgress, PlainProgress, Silent
 
 PLAN = make_plan(toy_config(Path("x"), tasks="0,1", init_states="0-1", perturb=("noise:0.3",)))
 
@@ -22,7 +22,7 @@ def result(index: int, outcome: str = "success") -> EpisodeResult:
 
 def test_rates_count_the_finished_prefix_of_each_task():
     """Eight episodes: none, noise, none, noise of task 0, then of task 1."""
-    tally = Tally(PLAN)
+    tally = EpisodeLog(PLAN)
     assert tally.prefix_counts() == {"none": (0, 0), "noise:0.3": (0, 0)}
     tally.add(result(2), fresh=True)
     tally.add(result(3), fresh=True)
@@ -37,7 +37,7 @@ def test_rates_count_the_finished_prefix_of_each_task():
 
 
 def test_errors_move_the_prefix_on_and_count_neither_way():
-    tally = Tally(PLAN)
+    tally = EpisodeLog(PLAN)
     for index, outcome in enumerate(["error", "success", "success"]):
         tally.add(result(index, outcome), fresh=True)
     assert tally.prefix_counts() == {"none": (1, 1), "noise:0.3": (1, 1)}
@@ -45,7 +45,7 @@ def test_errors_move_the_prefix_on_and_count_neither_way():
 
 
 def test_the_rate_is_that_of_this_session():
-    tally = Tally(PLAN)
+    tally = EpisodeLog(PLAN)
     tally.add(result(0), fresh=False)
     assert tally.eta is None
     tally.add(result(1), fresh=True)

@@ -167,6 +167,6 @@ def test_a_plugin_that_never_ends_is_refused(tmp_path, monkeypatch, verb):
 
 def test_an_axis_that_never_says_which_tasks_it_is_for_is_refused(hanging, monkeypatch):
     monkeypatch.setattr(plugins, "SECONDS", 0.5)
-    monkeypatch.setattr(plan, "why_untellable", lambda *_: endless())
+    monkeypatch.setattr(plan, "infeasible_reason", lambda *_: endless())
     said = refusal("plan", "--suite", "toy", "--plugin", hanging)
     assert said == f"--plugin {hanging}: it took longer than 0.5 s (axes only say which tasks they are for)"

@@ -44,7 +44,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class PolicyView:
     """What the policy gets of a frame under a condition.
 
     Attributes:
@@ -82,14 +82,14 @@ class ViewRequest:
     floor: bool = False
 
 
-Block = Sequence[ViewRequest]
+RenderJob = Sequence[ViewRequest]
 """What is drawn in one place, in order: the clean views of some frames, those of conditions, the clean ones again."""
 
 
-class Draw(Protocol):
+class Renderer(Protocol):
     """Somebody who draws."""
 
-    def __call__(self, blocks: Sequence[Block], /) -> Iterator[View]:
+    def __call__(self, blocks: Sequence[RenderJob], /) -> Iterator[PolicyView]:
         """Views of all frames of all requests of all blocks, in that order.
 
         Raises:
@@ -107,15 +107,17 @@ class FrameSource(Protocol):
     def frames(self) -> Sequence[Frame]:
         """All frames, in order; draws nothing."""
 
-    def why_not(self, condition: Condition) -> str:
+    def unsupported_reason(self, condition: Condition) -> str:
         """Why a condition cannot be seen on these frames at all; empty if it can."""
 
-    def views(self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False) -> Iterator[View]:
+    def views(
+        self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False
+    ) -> Iterator[PolicyView]:
         """Views of frames in order, drawn as they are asked for.
 
         Args:
             frames: of this source.
-            condition: one for which `why_not` is empty; the clean one for clean views.
+            condition: one for which `unsupported_reason` is empty; the clean one for clean views.
             seed: root of the random streams: of the perturbation's draws and of the sampling noise.
             floor: with another sampling noise than otherwise.
         """

@@ -6,7 +6,7 @@ Non-obvious behaviour:
 - Pictures are taken as they are stored: the published LIBERO datasets have them as policies were trained on them,
   turned by 180 degrees against what OpenGL draws. `Layout.upside_down` is for datasets that have not.
 - There is no scene. So an occluder may cover what the task moves, and whatever needs another picture of the same state,
-  an earlier frame or a place in the picture cannot be seen (`why_not` says so).
+  an earlier frame or a place in the picture cannot be seen (`unsupported_reason` says so).
 - Other goals of the scene are unknown as well: `instruction:counterfactual` is the instruction of another episode. The
   other kinds work where the instruction is word for word that of a LIBERO task, or where they need nothing but it.
 - Each frame has draws of its own, for every seed; all strengths of a perturbation share them.
@@ -36,9 +36,9 @@ from perturbations.base import (
 from perturbations.spec import Condition
 from simeval.config.evaluation import parse_indices
 from simeval.core.errors import ConfigError, EpisodeError, error_line
-from simeval.core.instructions import language_context, tell
+from simeval.core.instructions import language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
-from simeval.drift.frames.base import FLOOR_STREAM, Frame, View
+from simeval.drift.frames.base import FLOOR_STREAM, Frame, PolicyView
 from simeval.drift.frames.lerobot_dataset import Layout, Snapshot, find, read
 from simeval.policies.base import PolicyInput, PolicySpec
 
@@ -128,7 +128,7 @@ class DatasetFrames:
         """All frames, by episode and time."""
         return self.listed
 
-    def why_not(self, condition: Condition) -> str:
+    def unsupported_reason(self, condition: Condition) -> str:
         """Why a condition cannot be seen on these frames at all; empty if it can."""
         for term in condition.effective(*_UNSEEN):
             return f"{term}: {_UNSEEN[term.info.channel]}"
@@ -142,7 +142,9 @@ class DatasetFrames:
         reasons = [self._why_untellable(condition, text) for text in {s.instruction for s in self.snapshots.values()}]
         return "" if "" in reasons else min(reasons)
 
-    def views(self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False) -> Iterator[View]:
+    def views(
+        self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False
+    ) -> Iterator[PolicyView]:
         """Views of frames in order, perturbed as they are asked for; see `FrameSource.views`.
 
         Raises:
@@ -158,7 +160,7 @@ class DatasetFrames:
                 raise ConfigError(f"{frame.id}, {condition}: {error_line(error)}") from error
             yield view
 
-    def _view(self, frame: Frame, condition: Condition, seed: int, *, floor: bool) -> View:
+    def _view(self, frame: Frame, condition: Condition, seed: int, *, floor: bool) -> PolicyView:
         stored = self.snapshots[frame.id]
         streams = PairStreams(seed, (stored.episode, stored.index))
         noise = PairStreams(seed, (*streams.identity, FLOOR_STREAM)) if floor else streams
@@ -170,16 +172,16 @@ class DatasetFrames:
             noise_seed=noise.policy_seed(frame.chunk),
         )
         try:
-            told = tell(condition, self._context(stored.instruction, stored.episode), streams.generator)
+            told = resolve_instruction(condition, self._context(stored.instruction, stored.episode), streams.generator)
         except Infeasible as reason:
-            return View(frame, clean, infeasible=str(reason))
+            return PolicyView(frame, clean, infeasible=str(reason))
         applied = condition.start(streams.generator, self.policy.state_std)
         images = applied.images(stored.images, frame.step)
         differences = (image_difference(stored.images[camera], images[camera]) for camera in self.policy.cameras)
         change = sum(differences, ImageDifference())
         seen = Observation(images, applied.state(stored.state, frame.step), frame.step)
         request = replace(clean, observation=seen, instruction=told.text)
-        return View(frame, request, change.mean_abs, change.psnr)
+        return PolicyView(frame, request, change.mean_abs, change.psnr)
 
     def _why_untellable(self, condition: Condition, text: str) -> str:
         if len(self.texts) < 2 and any(t.value == "counterfactual" for t in condition.effective("language")):

@@ -24,10 +24,10 @@ from envs.suites import tasks
 from perturbations.base import Channel, ImageDifference, Infeasible, RngFactory, image_difference, takes
 from perturbations.condition import Condition
 from simeval.core.errors import ConfigError, EpisodeError, error_line, nearest
-from simeval.core.instructions import language_context, tell
+from simeval.core.instructions import language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
 from simeval.core.types import CLEAN, EpisodeResult
-from simeval.drift.frames.base import FLOOR_STREAM, Frame, View
+from simeval.drift.frames.base import FLOOR_STREAM, Frame, PolicyView
 from simeval.drift.frames.replay import Replay, changed_scene
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 from simeval.store.run import Run
@@ -137,7 +137,7 @@ class RunFrames:
         """All frames; the order in which they are cheap."""
         return self.listed
 
-    def why_not(self, condition: Condition) -> str:
+    def unsupported_reason(self, condition: Condition) -> str:
         """Why a condition cannot be seen on these frames at all; empty if it can."""
         for term in condition.effective(*_UNSEEN):
             return f"{term}: {_UNSEEN[term.info.channel]}"
@@ -146,7 +146,9 @@ class RunFrames:
             return f"{seen[0]}: it begins later than the first frame; use --frames replay"
         return ""
 
-    def views(self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False) -> Iterator[View]:
+    def views(
+        self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False
+    ) -> Iterator[PolicyView]:
         """Views of frames in order; see `FrameSource.views`. A clean view is drawn anew each time, a floor's is not.
 
         Raises:
@@ -172,7 +174,7 @@ class RunFrames:
 
     def _views(
         self, pair_id: str, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool
-    ) -> list[View]:
+    ) -> list[PolicyView]:
         replay = self._replayed(pair_id)
         streams = PairStreams.of(replace(replay.spec, root_seed=seed))
         noise = PairStreams(seed, (*streams.identity, FLOOR_STREAM)) if floor else streams
@@ -189,18 +191,20 @@ class RunFrames:
         ]
         if condition.is_clean:
             recorded = [None if floor else self._recorded(replay, frame, seed) for frame in frames]
-            return [View(f, request, recorded=r) for f, request, r in zip(frames, requests, recorded, strict=True)]
+            return [
+                PolicyView(f, request, recorded=r) for f, request, r in zip(frames, requests, recorded, strict=True)
+            ]
         try:
-            told = tell(condition, context, streams.generator)
+            told = resolve_instruction(condition, context, streams.generator)
             seen = self._seen(replay, [frame.chunk for frame in frames], condition, streams.generator)
         except Infeasible as reason:
-            return [View(f, request, infeasible=str(reason)) for f, request in zip(frames, requests, strict=True)]
+            return [PolicyView(f, request, infeasible=str(reason)) for f, request in zip(frames, requests, strict=True)]
         found = []
         for frame, request in zip(frames, requests, strict=True):
             clean, shown = request.observation.images, seen[frame.chunk].images
             change = sum((image_difference(clean[c], shown[c]) for c in self.policy.cameras), ImageDifference())
             perturbed = replace(request, observation=seen[frame.chunk], instruction=told.text)
-            found.append(View(frame, perturbed, change.mean_abs, change.psnr))
+            found.append(PolicyView(frame, perturbed, change.mean_abs, change.psnr))
         return found
 
     def _seen(

@@ -30,16 +30,16 @@ from typing import Any
 from envs.sim.opengl import take_device
 from simeval.core.errors import ConfigError, first_line
 from simeval.core.plugins import Plugin, load
-from simeval.drift.frames.base import Block, Draw, Frame, FrameSource, View, ViewRequest
+from simeval.drift.frames.base import Frame, FrameSource, PolicyView, Renderer, RenderJob, ViewRequest
 from simeval.runner.session import ray_session
 
 ATTEMPTS = 3
 """How many workers a request may kill."""
-WORTH_IT = 1000
+MIN_VIEWS = 1000
 """Views from which on workers are started unasked. They are ready after 5 to 15 s, and take 10 to 20 ms off a view."""
-MOST = 8
+MAX_WORKERS = 8
 """So many at most are started unasked: each draws 100 views of bundled scenes a second, and has 0.2 GB to itself."""
-AHEAD = 256
+MAX_PENDING_VIEWS = 256
 """A worker with so many views that nobody has looked at gets no other block: 100 MB with two cameras of 256 px."""
 
 
@@ -109,7 +109,7 @@ class _Asked:
     broke: int = 0
 
 
-class DrawingPool:
+class RenderPool:
     """Workers with frames of their own; Ray must be running."""
 
     def __init__(self, source: FrameSource, plugins: Sequence[Plugin], workers: int) -> None:
@@ -127,12 +127,12 @@ class DrawingPool:
         for worker in self._workers:
             self._start(worker)
 
-    def draw(self, blocks: Sequence[Block], /) -> Iterator[View]:
+    def draw(self, blocks: Sequence[RenderJob], /) -> Iterator[PolicyView]:
         """See `Draw`; one call after the other, each to its end."""
         left, asked = deque(blocks), deque[_Asked]()
         share = math.ceil(sum(len(request.frames) for block in blocks for request in block) / len(self._workers))
         while left or asked:
-            while left and (worker := _free(self._workers, left[0], min(AHEAD, share))):
+            while left and (worker := _free(self._workers, left[0], min(MAX_PENDING_VIEWS, share))):
                 asked.extend(self._ask(worker, left.popleft()))
             answer = asked[0].answer.get()
             if isinstance(answer, str):
@@ -140,7 +140,7 @@ class DrawingPool:
             if isinstance(answer, Exception):
                 self._ask_again(asked, answer)
                 continue
-            views: list[View] = pickle.loads(answer)
+            views: list[PolicyView] = pickle.loads(answer)
             worker = asked.popleft().worker
             worker.waiting -= len(views)
             if worker.suspicious:
@@ -154,7 +154,7 @@ class DrawingPool:
         # Nothing else runs in this session, and there may be more workers than cores: no core is reserved.
         worker.actor = ray.remote(DrawingWorker).options(num_cpus=0, max_restarts=0).remote(worker.slot)
 
-    def _ask(self, worker: _Worker, block: Block) -> list[_Asked]:
+    def _ask(self, worker: _Worker, block: RenderJob) -> list[_Asked]:
         asked = [_Asked(request, worker) for request in block]
         if not worker.suspicious:
             self._send(asked)
@@ -194,7 +194,7 @@ def _keep(answer: "SimpleQueue[bytes | str | Exception]", done: Any) -> None:
     answer.put(done.exception() or done.result())
 
 
-def _free(workers: Sequence[_Worker], block: Block, most: int) -> _Worker | None:
+def _free(workers: Sequence[_Worker], block: RenderJob, most: int) -> _Worker | None:
     """Who draws a block: one that has least to build and to execute for it, and of those one that has least to do."""
     free = [worker for worker in workers if worker.waiting < most]
     return max(free, key=lambda worker: (worker.nearness(block[0].frames[0]), -worker.waiting), default=None)
@@ -207,16 +207,16 @@ def usual_workers(views: int, *, gpu: bool) -> int:
         views: to be drawn.
         gpu: whether the policy leaves all cores to others.
     """
-    if views < WORTH_IT:
+    if views < MIN_VIEWS:
         return 0
-    return min(MOST, (os.cpu_count() or 1) - (not gpu))
+    return min(MAX_WORKERS, (os.cpu_count() or 1) - (not gpu))
 
 
 @contextlib.contextmanager
-def drawing(source: FrameSource, plugins: Sequence[Plugin], workers: int) -> Iterator[Draw | None]:
+def renderer_for(source: FrameSource, plugins: Sequence[Plugin], workers: int) -> Iterator[Renderer | None]:
     """Who draws for `measure`: workers, and nobody else (`None`) if there are to be none."""
     if not workers:
         yield None
         return
     with ray_session(None, workers):
-        yield DrawingPool(source, plugins, workers).draw
+        yield RenderPool(source, plugins, workers).draw

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import Env, EnvError, Goal, Moment, Observation, Scene
+from envs.base import Env, EnvError, Goal, Observation, Scene, SensorSnapshot
 from perturbations.base import Masks, RngFactory
 from perturbations.condition import Condition
 from simeval.core.types import EpisodeSpec
-from simeval.rollout.observations import first_masks
+from simeval.rollout.observations import initial_masks
 from simeval.rollout.trace import Trace
 
 TEXTURES = "tex_data"
@@ -45,7 +45,7 @@ class Replay:
     spec: EpisodeSpec
     trace: Trace | None
     cameras: tuple[str, ...]
-    moments: list[Moment] = field(default_factory=list)
+    moments: list[SensorSnapshot] = field(default_factory=list)
     _clean: dict[int, Observation] = field(default_factory=dict)
     _masks: dict[tuple[str, ...], dict[str, Masks]] = field(default_factory=dict)
 
@@ -94,7 +94,7 @@ class Replay:
         return self._clean[look]
 
     def masks(self, condition: Condition, goal: Goal) -> dict[str, Masks]:
-        """Where things are visible in the first frame, with the scene as it is now; see `first_masks`.
+        """Where things are visible in the first frame, with the scene as it is now; see `initial_masks`.
 
         Raises:
             Infeasible: the condition names something that is not there.
@@ -104,7 +104,7 @@ class Replay:
         known = None if condition.scene_cameras else self._masks.get(condition.targets)
         if known is None:
             self.env.show(self.moments[0])
-            known = first_masks(self.env, condition, goal, self.cameras)
+            known = initial_masks(self.env, condition, goal, self.cameras)
             if not condition.scene_cameras:
                 self._masks[condition.targets] = known
         return known

@@ -12,7 +12,7 @@ _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Trained:
+class BundledPolicy:
     """A checkpoint in the package.
 
     Attributes:
@@ -27,10 +27,10 @@ class Trained:
 NAME = "bundled"
 """The default policy."""
 
-POLICIES: Mapping[str, Trained] = {
-    NAME: Trained(_HERE / "checkpoint", ("libero_spatial",)),
-    "bundled-object": Trained(_HERE / "checkpoint_object", ("libero_object",)),
-    "bundled-goal": Trained(_HERE / "checkpoint_goal", ("libero_goal",)),
+POLICIES: Mapping[str, BundledPolicy] = {
+    NAME: BundledPolicy(_HERE / "checkpoint", ("libero_spatial",)),
+    "bundled-object": BundledPolicy(_HERE / "checkpoint_object", ("libero_object",)),
+    "bundled-goal": BundledPolicy(_HERE / "checkpoint_goal", ("libero_goal",)),
 }
 """By what `--policy` calls them."""
 

@@ -16,7 +16,7 @@ from simeval.policies.bundled.layout import CHUNK
 Stats = Mapping[str, Mapping[str, Sequence[float]]]
 """`mean` and `std` of `observation.state` and `action`."""
 
-CORRECTIVE = 3
+DAGGER_WEIGHT = 3
 """How much more often a frame is drawn where the expert corrected a policy: few, and what the policy needs most."""
 _LEAST_STD = 0.02
 """A component that hardly moves in the data would otherwise turn a tiny deviation into a huge input."""
@@ -72,7 +72,7 @@ class Recordings:
                 self.instructions.append(text)
             useful = np.flatnonzero(episode["valid"].sum(1) >= 4)
             if episode["policy_steps"] > 0:
-                useful = np.tile(useful, CORRECTIVE)
+                useful = np.tile(useful, DAGGER_WEIGHT)
             number = np.full(len(useful), len(self._episodes))
             self._frames = np.concatenate((self._frames, np.stack((number, useful), 1)))
             self._episodes.append(episode)

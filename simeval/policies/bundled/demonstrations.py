@@ -81,7 +81,7 @@ def positions(seen: Privileged) -> NDArray[np.float32]:
     return np.concatenate([10 * (place - seen.hand.pos) for place in both]).astype(np.float32)
 
 
-def demonstrate(env: LiberoEnv, seed: int, policy: Policy | None = None) -> Episode | None:
+def collect_demos(env: LiberoEnv, seed: int, policy: Policy | None = None) -> Episode | None:
     """Record one episode.
 
     `None` if the goal was not reached, since what an expert does when stuck is no example, or if it was not needed.

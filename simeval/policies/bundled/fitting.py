@@ -47,7 +47,7 @@ class Settings:
     keep: int = 200
 
 
-class Fit:
+class Trainer:
     """A training run in a folder: `state.pt` to go on from, `log.jsonl`, and `export/`, the policy so far."""
 
     def __init__(

@@ -10,7 +10,7 @@ from simeval.policies.expert.scene import (
     NECKS,
     PARTS,
     RIMS,
-    Solid,
+    CollisionBox,
     Vector,
     category,
     rotation,
@@ -66,7 +66,7 @@ def opening(state: Privileged) -> float:
     return float(state.gripper[0] - state.gripper[1])
 
 
-def body_of(state: Privileged, name: str) -> Solid:
+def body_of(state: Privileged, name: str) -> CollisionBox:
     """What an object that can be held takes up."""
     (box,) = PARTS[category(name)]
     return solid(state.objects[name], box)
@@ -90,7 +90,7 @@ def possible_grasps(state: Privileged, name: str) -> Iterator[Grasp]:
             yield Grasp(point, np.array([np.cos(across), np.sin(across)]), width)
 
 
-def blocked(options: Sequence[Grasp], others: Sequence[Solid]) -> Vector:
+def blocked(options: Sequence[Grasp], others: Sequence[CollisionBox]) -> Vector:
     """How deep other things stand in the open hand at each grasp (m), summed over parts of the hand: `float64[n]`."""
     depth = np.zeros(len(options))
     points, outward = np.stack([grasp.point for grasp in options]), np.stack([grasp.outward for grasp in options])

@@ -18,7 +18,7 @@ from simeval.policies.expert.grasps import (
     opening,
     unit,
 )
-from simeval.policies.expert.scene import Solid, Vector, rotation, solids
+from simeval.policies.expert.scene import CollisionBox, Vector, rotation, solids
 
 METRES_PER_UNIT = 0.05
 RADIANS_PER_UNIT = 0.5
@@ -48,7 +48,7 @@ RETREAT = 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class HeldObject:
     """A part of the moving hand, for keeping it clear of obstacles: an upright cylinder without a top.
 
     Attributes:
@@ -62,13 +62,15 @@ class Load:
     below: float
 
 
-HAND = (Load(np.zeros(2), FINGER + FINGER_RADIUS, TIP), Load(np.zeros(2), PALM_REACH, -PALM))
+HAND = (HeldObject(np.zeros(2), FINGER + FINGER_RADIUS, TIP), HeldObject(np.zeros(2), PALM_REACH, -PALM))
 
 
-class Way:
+class Waypoints:
     """From the hand to a point: up over what is in between, across, and down."""
 
-    def __init__(self, state: Privileged, goal: Vector, loads: Sequence[Load], obstacles: Sequence[Solid]) -> None:
+    def __init__(
+        self, state: Privileged, goal: Vector, loads: Sequence[HeldObject], obstacles: Sequence[CollisionBox]
+    ) -> None:
         self._hand, self._goal = state.hand.pos, goal
         self._far = float(np.linalg.norm((goal - self._hand)[:2]))
         self._fractions = np.linspace(0, 1, WAY_POINTS)
@@ -108,7 +110,7 @@ def share(value: float, limits: tuple[float, float]) -> float:
     return float(np.clip((value - limits[0]) / (limits[1] - limits[0]), 0, 1))
 
 
-def approach(state: Privileged, grasp: Grasp, besides: Sequence[Solid] = ()) -> ActionChunk:
+def approach(state: Privileged, grasp: Grasp, besides: Sequence[CollisionBox] = ()) -> ActionChunk:
     """Open the fingers and bring them around what they are to hold.
 
     Args:
@@ -116,7 +118,7 @@ def approach(state: Privileged, grasp: Grasp, besides: Sequence[Solid] = ()) -> 
         grasp: where to.
         besides: further obstacles.
     """
-    way = Way(state, grasp.point, HAND, [*solids(state), *besides])
+    way = Waypoints(state, grasp.point, HAND, [*solids(state), *besides])
     if opening(state) < OPENED and way.crowded():
         return action(np.zeros(3), np.zeros(3), OPEN)
     turn = turn_down(state, grasp.outward)
@@ -127,7 +129,7 @@ def retreat(state: Privileged) -> ActionChunk:
     """Let go, then go up out of the way."""
     if opening(state) < OPENED:
         return action(np.zeros(3), np.zeros(3), OPEN)
-    way = Way(state, state.hand.pos, HAND, list(solids(state)))
+    way = Waypoints(state, state.hand.pos, HAND, list(solids(state)))
     return action(np.array([0, 0, RETREAT if way.crowded() else 0]), np.zeros(3), OPEN)
 
 

@@ -39,8 +39,8 @@ from simeval.policies.expert.moves import (
     CLOSE,
     HAND,
     HOME_AXIS,
-    Load,
-    Way,
+    HeldObject,
+    Waypoints,
     action,
     approach,
     retreat,
@@ -54,8 +54,8 @@ from simeval.policies.expert.scene import (
     PLACES,
     RIMS,
     SPOTS,
+    CollisionBox,
     Place,
-    Solid,
     category,
     place_key,
     rotation,
@@ -63,7 +63,9 @@ from simeval.policies.expert.scene import (
 )
 from simeval.policies.expert.skills import Drawer, drag, turn_knob
 
-ABLE = "it picks and places, opens the wooden cabinet's upper drawers, turns on the stove and drags plates"
+SUPPORTED_PREDICATES = (
+    "it picks and places, opens the wooden cabinet's upper drawers, turns on the stove and drags plates"
+)
 """What a refusal says that it can do."""
 
 # Choosing a grasp.
@@ -80,7 +82,7 @@ REACH = 0.74
 # Carrying (m).
 OVERHANG = 0.004
 """Horizontal distance from what is higher than a thing, before the thing is lifted."""
-LET_GO = 0.008
+RELEASED = 0.008
 """Height above its place from which on a thing is let go."""
 INSIDE = 0.03
 """How far below the top of a fence a thing is let go."""
@@ -103,7 +105,7 @@ class LiberoExpert:
         """
         for atom in goal:
             if not _known(atom):
-                raise ConfigError(f"the expert cannot do '{' '.join(atom)}'; {ABLE}")
+                raise ConfigError(f"the expert cannot do '{' '.join(atom)}'; {SUPPORTED_PREDICATES}")
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
         """One action for each input.
@@ -175,7 +177,7 @@ def _towards(state: Privileged, atom: Atom) -> ActionChunk | None:
 class _Errand:
     """One object to be brought to one place."""
 
-    def __init__(self, state: Privileged, name: str, owner: str, place: Place, besides: Sequence[Solid]) -> None:
+    def __init__(self, state: Privileged, name: str, owner: str, place: Place, besides: Sequence[CollisionBox]) -> None:
         self._state, self._name, self._besides = state, name, besides
         self._hand, self._opening = state.hand.pos, opening(state)
         self._pos, self._body = state.objects[name].pos, body_of(state, name)
@@ -186,7 +188,7 @@ class _Errand:
     def done(self) -> bool:
         """Whether the object is in its place, or falls there when let go."""
         beside = np.linalg.norm((self._pos - self._middle)[:2])
-        height = self._middle[2] + LET_GO if self._fence is None else self._fence - INSIDE
+        height = self._middle[2] + RELEASED if self._fence is None else self._fence - INSIDE
         return bool(beside < self._radius and self._body.bottom < height)
 
     def action(self) -> ActionChunk:
@@ -199,7 +201,7 @@ class _Errand:
             return action(here.point - self._hand, turn_down(self._state, here.outward), CLOSE)
         return approach(self._state, self._best(grasps), self._besides)
 
-    def _others(self) -> list[Solid]:
+    def _others(self) -> list[CollisionBox]:
         return [*solids(self._state, without=self._name), *self._besides]
 
     def _best(self, options: Sequence[Grasp]) -> Grasp:
@@ -217,7 +219,7 @@ class _Errand:
 
     def _carry(self) -> ActionChunk:
         below = float(self._hand[2] - self._body.bottom)
-        cargo = Load((self._pos - self._hand)[:2], float(self._body.half[:2].max()), below)
+        cargo = HeldObject((self._pos - self._hand)[:2], float(self._body.half[:2].max()), below)
         goal = self._hand + self._middle - [*self._pos[:2], self._body.bottom + PRESS]
         if self._fence is not None:
             goal[2] = max(goal[2], self._fence - PALM + CLEARANCE)
@@ -228,4 +230,4 @@ class _Errand:
             # The cabinet's top reaches over the back of an open drawer.
             if other.top > self._body.top and overlap > 0:
                 return action(np.array([*(overlap + OVERHANG) * other.away(self._pos), 0.0]), turn, CLOSE)
-        return action(Way(self._state, goal, [cargo, *HAND], others).step(), turn, CLOSE)
+        return action(Waypoints(self._state, goal, [cargo, *HAND], others).step(), turn, CLOSE)

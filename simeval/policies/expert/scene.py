@@ -196,7 +196,7 @@ def rotation(pose: Pose) -> Vector:
 
 
 @dataclass(frozen=True, slots=True)
-class Solid:
+class CollisionBox:
     """A box in the world, standing upright.
 
     Attributes:
@@ -241,7 +241,7 @@ class Solid:
         return outside
 
 
-def solid(pose: Pose, box: Box, slide: float = 0.0) -> Solid:
+def solid(pose: Pose, box: Box, slide: float = 0.0) -> CollisionBox:
     """A box of a body at a pose, stood upright: tilted ones keep the height they have, and their axes nearest to level.
 
     Args:
@@ -256,10 +256,10 @@ def solid(pose: Pose, box: Box, slide: float = 0.0) -> Solid:
     first, second = (i for i in range(3) if i != up)
     center = pose.pos + axes @ ((low + high) / 2 + [0, slide, 0])
     across = float(np.arctan2(axes[1, first], axes[0, first]))
-    return Solid(center, across, np.array([half[first], half[second], np.abs(axes[2]) @ half]))
+    return CollisionBox(center, across, np.array([half[first], half[second], np.abs(axes[2]) @ half]))
 
 
-def solids(state: Privileged, *, without: str = "") -> Iterator[Solid]:
+def solids(state: Privileged, *, without: str = "") -> Iterator[CollisionBox]:
     """Everything that stands in the scene, part by part.
 
     Args:

@@ -16,7 +16,7 @@ from simeval.policies.expert.moves import (
     OPEN,
     RETREAT,
     TURNED,
-    Way,
+    Waypoints,
     action,
     approach,
     share,
@@ -52,7 +52,7 @@ LEAD = 0.4
 """How far the hand turns ahead of where it is."""
 
 # Plates (m).
-AT_SPOT = 0.015
+SPOT_TOLERANCE_M = 0.015
 """How near to its spot a plate is left. LIBERO allows 0.04 along each side."""
 TOWARDS = 0.012
 """How far from the plate's middle the fingers press, on the side where it is to go, so that it follows straight."""
@@ -115,7 +115,7 @@ class Drawer:
     def _approach(self, angle: float, off: float) -> ActionChunk:
         if off > LANE[0] or not -0.03 < self._ahead < LANE[1]:
             ready = self._point + AHEAD * self._out
-            return action(Way(self._state, ready, HAND, list(solids(self._state))).step(), self._turn, OPEN)
+            return action(Waypoints(self._state, ready, HAND, list(solids(self._state))).step(), self._turn, OPEN)
         not_yet = max(share(off, ALIGNED), share(angle, TURNED), share(OPENED - opening(self._state), (0.0, 0.01)))
         inside = share(AHEAD - self._ahead, (0.0, AHEAD))
         move = (AHEAD * not_yet - self._ahead) * self._out - (1 - not_yet * inside) * self._beside
@@ -163,7 +163,7 @@ def drag(state: Privileged, name: str, spot: Vector) -> ActionChunk | None:
     """
     plate = state.objects[name].pos
     left = spot - plate[:2]
-    if np.linalg.norm(left) < AT_SPOT:
+    if np.linalg.norm(left) < SPOT_TOLERANCE_M:
         return None
     if abs(left[1]) > SIDEWAYS:
         left[0] += DETOUR
@@ -173,7 +173,7 @@ def drag(state: Privileged, name: str, spot: Vector) -> ActionChunk | None:
     if np.linalg.norm(off[:2]) < ON_PLATE and abs(off[2]) < PRESSED and opening(state) < AJAR:
         speed = min(DRAG, float(np.linalg.norm(left)))
         return action(np.array([*(speed * unit(left)), off[2] - PRESSED]), turn, CLOSE)
-    way = Way(state, point, HAND, list(solids(state)))
+    way = Waypoints(state, point, HAND, list(solids(state)))
     if opening(state) > AJAR and way.crowded():
         return action(np.array([0, 0, RETREAT]), turn, OPEN)
     move = way.step(float(np.linalg.norm(turn)))

@@ -4,24 +4,24 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from simeval.analysis.compare import Comparison, SuiteChange
-from simeval.report.blocks import Block, Chapter, Desk, Items, Table, Text, columns
+from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, Table, Text, columns
 from simeval.report.figures.forest import Mark, Panel, Row, paint_forest
-from simeval.report.figures.style import INK, Look
+from simeval.report.figures.style import INK, MarkerStyle
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
-from simeval.report.text import number, spanned
+from simeval.report.text import format_with_ci, number
 from simeval.stats.change import Gain
 
-PLAIN = Look(INK, "o")
+PLAIN = MarkerStyle(INK, "o")
 
 
-def comparison_chapter(comparison: Comparison, desk: Desk) -> Chapter:
+def comparison_chapter(comparison: Comparison, desk: ArtifactCollector) -> Chapter:
     """Success, robustness and drift, before and after."""
     blocks: list[Block] = [
         Text(f"A, before: {comparison.a}. B, after: {comparison.b}. Gains are positive where B is better."),
         Text(comparison.assets, "note"),
     ]
     if comparison.notes:
-        blocks.append(Items(comparison.notes))
+        blocks.append(BulletList(comparison.notes))
     for part in comparison.suites:
         blocks += _suite(part, desk.named("compare", part.suite))
     if not comparison.suites:
@@ -29,7 +29,7 @@ def comparison_chapter(comparison: Comparison, desk: Desk) -> Chapter:
     return Chapter("Before and after", tuple(blocks), level=2, anchor="compare")
 
 
-def _suite(part: SuiteChange, desk: Desk) -> Iterator[Block]:
+def _suite(part: SuiteChange, desk: ArtifactCollector) -> Iterator[Block]:
     overall = part.change.overall
     if overall.gain is None:
         yield Text(f"{part.suite}: nothing can be compared ({overall.reason}).", "note")
@@ -71,14 +71,14 @@ def _suite(part: SuiteChange, desk: Desk) -> Iterator[Block]:
     yield from _drift(part.suite, part.drift, desk)
 
 
-def _drift(suite: str, gains: Sequence[Gain], desk: Desk) -> Iterator[Block]:
+def _drift(suite: str, gains: Sequence[Gain], desk: ArtifactCollector) -> Iterator[Block]:
     if not gains:
         yield Text(f"{suite}: drift before and after needs an audit of both runs.", "note")
         return
     rows = tuple(
         (
             *(row.condition, str(row.n), number(row.a, 3), number(row.b, 3)),
-            *(spanned(row.gain, row.interval, 3), row.direction, row.reason),
+            *(format_with_ci(row.gain, row.interval, 3), row.direction, row.reason),
         )
         for row in gains
     )

@@ -4,22 +4,30 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from simeval.analysis.correlate import StudyResult
-from simeval.report.blocks import Block, Chapter, Desk, Items, Table, Text, columns
+from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, Table, Text, columns
 from simeval.report.chapters.prediction import prediction_chapter
 from simeval.report.figures.drift import paint_scatter, paint_tasks
 from simeval.report.figures.forest import Mark, Panel, Row, paint_forest
-from simeval.report.figures.style import INK, Look
+from simeval.report.figures.style import INK, MarkerStyle
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
-from simeval.report.text import box_lines, gaps, level_row, number, span, spanned, verdict_sentence
+from simeval.report.text import (
+    figure_caption_lines,
+    format_ci,
+    format_with_ci,
+    level_row,
+    missing_reasons,
+    number,
+    verdict_sentence,
+)
 from simeval.stats.correlation import Correlation
 from simeval.stats.study import Point
 from simeval.stats.verdict import SATURATED, USEFUL, USELESS
 
-PLAIN = Look(INK, "o")
+PLAIN = MarkerStyle(INK, "o")
 LEVELS = {"spearman": "Spearman ρ (primary)", "kendall": "Kendall τ-b", "pearson": "Pearson r", "mmrv": "MMRV, points"}
 
 
-def drift_chapters(result: StudyResult, looks: Mapping[str, Look], desk: Desk) -> Iterator[Chapter]:
+def drift_chapters(result: StudyResult, looks: Mapping[str, MarkerStyle], desk: ArtifactCollector) -> Iterator[Chapter]:
     """Everything about one study."""
     found = result.correlation
     used = tuple(point for point in found.points if not point.excluded)
@@ -33,7 +41,9 @@ def drift_chapters(result: StudyResult, looks: Mapping[str, Look], desk: Desk) -
     yield Chapter("Verdict and what to know before believing it", tuple(_verdict(result)))
 
 
-def _drift(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Look], desk: Desk) -> Iterator[Block]:
+def _drift(
+    result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, MarkerStyle], desk: ArtifactCollector
+) -> Iterator[Block]:
     found = result.correlation
     steps = "unknown" if result.n_action_steps is None else str(result.n_action_steps)
     yield Text(
@@ -49,8 +59,8 @@ def _drift(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Loo
         )
         if hollow:
             caption += " Hollow: not counted (identity values, missing pairs)."
-        alt = f"Drift against drop on {result.suite}. {' '.join(box_lines(found))}"
-        paint = partial(paint_scatter, found, hollow, looks, box_lines(found))
+        alt = f"Drift against drop on {result.suite}. {' '.join(figure_caption_lines(found))}"
+        paint = partial(paint_scatter, found, hollow, looks, figure_caption_lines(found))
         yield desk.figure("drift_drop", alt, paint, caption, csv)
     else:
         yield Text("No condition has both a drift and a drop, so there is nothing to draw.", "note")
@@ -66,7 +76,7 @@ def _drift(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Loo
     rows = tuple(
         (
             *(point.condition, point.family, str(point.pairs)),
-            spanned(point.drift.mean, point.drift.interval, 3),
+            format_with_ci(point.drift.mean, point.drift.interval, 3),
             number(point.drift.over_floor, 1),
             with_interval(point.drop, point.drop_interval),
             number(point.relative_drop),
@@ -87,13 +97,13 @@ def _steps(found: Correlation) -> tuple[dict[str, float], ...]:
     )
 
 
-def _levels(found: Correlation, desk: Desk) -> Iterator[Block]:
+def _levels(found: Correlation, desk: ArtifactCollector) -> Iterator[Block]:
     rows = [level_row(LEVELS[row.association.stat], row) for row in found.between]
     means = found.between_families
     rows.append(
         (
             "Spearman ρ of the families' means",
-            *(number(means.value), span(means.ci_conditions), NOTHING, p_value(means.p), str(means.k)),
+            *(number(means.value), format_ci(means.ci_conditions), NOTHING, p_value(means.p), str(means.k)),
             NOTHING if means.loo_min is None else f"{number(means.loo_min)} to {number(means.loo_max)}",
         )
     )
@@ -119,7 +129,7 @@ def _ranges(found: Correlation) -> str:
     )
 
 
-def _dose(found: Correlation, desk: Desk) -> Table:
+def _dose(found: Correlation, desk: ArtifactCollector) -> Table:
     rows = tuple(
         (dose.family, str(dose.conditions), *map(number, (dose.severity_drift, dose.severity_drop, dose.drift_drop)))
         for dose in found.dose
@@ -129,7 +139,9 @@ def _dose(found: Correlation, desk: Desk) -> Table:
     return Table("Dose response", columns(*heads), rows, desk.numbers("dose", found.dose), note)
 
 
-def _within(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Look], desk: Desk) -> Iterator[Block]:
+def _within(
+    result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, MarkerStyle], desk: ArtifactCollector
+) -> Iterator[Block]:
     inside = result.correlation.within_task
     if inside is None:
         yield Text("Drift was measured on frames that belong to no pair, so nothing is said within tasks.", "note")
@@ -139,7 +151,8 @@ def _within(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Lo
     else:
         share = NOTHING if inside.share_positive is None else f"{100 * inside.share_positive:.0f} %"
         yield Text(
-            f"Within tasks, after ranking inside each: Spearman ρ = {spanned(inside.rho, inside.ci_conditions)}, "
+            "Within tasks, after ranking inside each: "
+            f"Spearman ρ = {format_with_ci(inside.rho, inside.ci_conditions)}, "
             f"p {p_value(inside.p)}; τ is above 0 in {share} of the {inside.tasks_used} tasks in which drift and drop "
             "vary."
         )
@@ -152,7 +165,7 @@ def _within(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Lo
         yield desk.figure("tasks", f"Drift against drop by task on {result.suite}", paint, caption, csv)
 
 
-def _episodes(found: Correlation, desk: Desk) -> Iterator[Block]:
+def _episodes(found: Correlation, desk: ArtifactCollector) -> Iterator[Block]:
     yield Text(
         "Pairs whose unperturbed episode succeeded: does more drift mean a flip to failure? .5 says nothing. To rank "
         "conditions is not to predict episodes: only the strictest row compares like with like, so only it has a "
@@ -161,7 +174,7 @@ def _episodes(found: Correlation, desk: Desk) -> Iterator[Block]:
     rows = tuple(
         (
             row.stratum,
-            spanned(row.value, row.interval),
+            format_with_ci(row.value, row.interval),
             p_value(row.p),
             *(str(row.n_flip), str(row.n_keep), str(row.strata), row.reason),
         )
@@ -175,12 +188,12 @@ def _episodes(found: Correlation, desk: Desk) -> Iterator[Block]:
         yield Text(f"Slope of flips: - ({slope.reason}).", "note")
     else:
         yield Text(
-            f"logit P(flip) rises by {spanned(slope.slope, slope.interval)} per unit of log(1 + drift), "
+            f"logit P(flip) rises by {format_with_ci(slope.slope, slope.interval)} per unit of log(1 + drift), "
             "errors clustered by initial state."
         )
 
 
-def _rivals(found: Correlation, desk: Desk) -> Iterator[Block]:
+def _rivals(found: Correlation, desk: ArtifactCollector) -> Iterator[Block]:
     csv = desk.numbers("ranking", found.ranking)
     drawn = [row for row in found.ranking if row.association.value is not None]
     if len(drawn) > 1:
@@ -207,9 +220,9 @@ def _rivals(found: Correlation, desk: Desk) -> Iterator[Block]:
     rows_of_text = tuple(
         (
             *(row.name, "primary" if row.primary else "exploratory"),
-            spanned(row.association.value, row.association.ci_conditions),
+            format_with_ci(row.association.value, row.association.ci_conditions),
             *(p_value(row.association.p), p_value(row.p_holm), str(row.association.k), number(row.skill)),
-            spanned(row.less_than_primary, row.less_interval),
+            format_with_ci(row.less_than_primary, row.less_interval),
             row.association.reason,
         )
         for row in found.ranking
@@ -221,7 +234,7 @@ def _rivals(found: Correlation, desk: Desk) -> Iterator[Block]:
         )
 
 
-def _changed(found: Correlation, desk: Desk) -> Iterator[Block]:
+def _changed(found: Correlation, desk: ArtifactCollector) -> Iterator[Block]:
     if not found.changed:
         return
     rows = tuple(
@@ -243,7 +256,7 @@ def _changed(found: Correlation, desk: Desk) -> Iterator[Block]:
     yield Table("Meaning changed", columns(*heads, words=["action changed"]), rows, csv, note)
 
 
-def _left_out(found: Correlation, desk: Desk) -> Iterator[Block]:
+def _left_out(found: Correlation, desk: ArtifactCollector) -> Iterator[Block]:
     points = [point for point in found.points if point.excluded and point.validity != "changed"]
     if not points:
         yield Text("Every other condition entered the correlation.")
@@ -269,8 +282,8 @@ def _verdict(result: StudyResult) -> Iterator[Block]:
             f"{saturated.saturated} of {saturated.cells} task x condition cells are saturated: all episodes succeeded, "
             "or none, so they carry no order."
         )
-    yield Items(found.caveats) if found.caveats else Text("No rule for a caveat fired.")
-    missing = gaps(found)
+    yield BulletList(found.caveats) if found.caveats else Text("No rule for a caveat fired.")
+    missing = missing_reasons(found)
     if missing:
         yield Text("Numbers that the data cannot carry:")
-        yield Items(missing)
+        yield BulletList(missing)

@@ -3,21 +3,25 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from simeval.report.blocks import Block, Chapter, Desk, Table, Text, columns
+from simeval.report.blocks import ArtifactCollector, Block, Chapter, Table, Text, columns
 from simeval.report.figures.prediction import paint_prediction, paint_screening
-from simeval.report.figures.style import Look
+from simeval.report.figures.style import MarkerStyle
 from simeval.report.format import NOTHING, decimal
 from simeval.report.text import number
 from simeval.stats.correlation import Correlation
 from simeval.stats.study import Point
 
 
-def prediction_chapter(found: Correlation, used: tuple[Point, ...], looks: Mapping[str, Look], desk: Desk) -> Chapter:
+def prediction_chapter(
+    found: Correlation, used: tuple[Point, ...], looks: Mapping[str, MarkerStyle], desk: ArtifactCollector
+) -> Chapter:
     """What drift says about conditions that were not rolled out."""
     return Chapter("What drift predicts", (*_prediction(found, used, looks, desk), *_screening(found, used, desk)))
 
 
-def _prediction(found: Correlation, used: tuple[Point, ...], looks: Mapping[str, Look], desk: Desk) -> Iterator[Block]:
+def _prediction(
+    found: Correlation, used: tuple[Point, ...], looks: Mapping[str, MarkerStyle], desk: ArtifactCollector
+) -> Iterator[Block]:
     heads: tuple[str, ...] = (
         "left out",
         "method",
@@ -78,7 +82,7 @@ def _named(found: Correlation, used: tuple[Point, ...]) -> list[dict[str, object
     ]
 
 
-def _screening(found: Correlation, used: tuple[Point, ...], desk: Desk) -> Iterator[Block]:
+def _screening(found: Correlation, used: tuple[Point, ...], desk: ArtifactCollector) -> Iterator[Block]:
     if not found.screening:
         return
     csv = desk.numbers("screening", found.screening)

@@ -5,10 +5,10 @@ from functools import partial
 
 from simeval.analysis.by_task import CellDrop
 from simeval.analysis.success import ConditionDrop, ConditionRate
-from simeval.report.blocks import Block, Chapter, Desk, Facts, Items, Table, Text, columns
+from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, KeyValueTable, Table, Text, columns
 from simeval.report.data import Section
 from simeval.report.figures.heat import MAX_LABELLED, MAX_TASKS, paint_heat
-from simeval.report.figures.style import Look
+from simeval.report.figures.style import MarkerStyle
 from simeval.report.figures.success import by_family, paint_severity, paint_success
 from simeval.report.format import (
     NOTHING,
@@ -22,18 +22,18 @@ from simeval.report.format import (
     with_interval,
 )
 from simeval.report.terminal.tables import FOLLOWING, flag_note
-from simeval.stats.study import StudyCondition
+from simeval.stats.study import ConditionInfo
 
 SMALL = 20
 """Pairs per condition below which the page says that they are few."""
 
-Known = Mapping[str, StudyCondition]
+Known = Mapping[str, ConditionInfo]
 
 
 def provenance(section: Section) -> Iterator[Block]:
     """What the numbers rest on."""
     told = any(value == section.assets for _, value in section.provenance)
-    yield Facts(section.provenance if told else (*section.provenance, ("scenes", section.assets)))
+    yield KeyValueTable(section.provenance if told else (*section.provenance, ("scenes", section.assets)))
     if section.planned is not None and section.ran < section.planned:
         missing = section.planned - section.ran
         yield Text(f"Unfinished: {missing} of {section.planned} episodes have not run.", "note")
@@ -44,7 +44,7 @@ def provenance(section: Section) -> Iterator[Block]:
         )
 
 
-def success_chapters(section: Section, looks: Mapping[str, Look], desk: Desk) -> Iterator[Chapter]:
+def success_chapters(section: Section, looks: Mapping[str, MarkerStyle], desk: ArtifactCollector) -> Iterator[Chapter]:
     """Success and drops, one chapter per suite, then the mean of the suites."""
     known = {condition.name: condition for condition in section.conditions}
     for suite in section.suites:
@@ -75,8 +75,8 @@ def _success(
     rates: Sequence[ConditionRate],
     drops: Sequence[ConditionDrop],
     known: Known,
-    looks: Mapping[str, Look],
-    desk: Desk,
+    looks: Mapping[str, MarkerStyle],
+    desk: ArtifactCollector,
 ) -> Iterator[Block]:
     csv = desk.numbers("success", rates), desk.numbers("drops", drops)
     few = [row.n for row in rates if row.n < SMALL]
@@ -155,7 +155,9 @@ def _interval_of(drops: Sequence[ConditionDrop], level: str = "") -> str:
     return f"Bonett and Price's{level} interval"
 
 
-def _severity(drops: Sequence[ConditionDrop], known: Known, looks: Mapping[str, Look], desk: Desk) -> Iterator[Block]:
+def _severity(
+    drops: Sequence[ConditionDrop], known: Known, looks: Mapping[str, MarkerStyle], desk: ArtifactCollector
+) -> Iterator[Block]:
     families = by_family(drops, known)
     if not families:
         return
@@ -171,7 +173,7 @@ def _severity(drops: Sequence[ConditionDrop], known: Known, looks: Mapping[str, 
     )
 
 
-def _heat(cells: Sequence[CellDrop], desk: Desk) -> Iterator[Block]:
+def _heat(cells: Sequence[CellDrop], desk: ArtifactCollector) -> Iterator[Block]:
     if not cells:
         return
     csv = desk.numbers("cells", cells)
@@ -185,7 +187,7 @@ def _heat(cells: Sequence[CellDrop], desk: Desk) -> Iterator[Block]:
     yield desk.figure("heat", "Drop by task and condition", partial(paint_heat, cells), caption, (csv,))
 
 
-def _by_task(section: Section, suite: str, desk: Desk) -> Iterator[Block]:
+def _by_task(section: Section, suite: str, desk: ArtifactCollector) -> Iterator[Block]:
     mine = tuple(row for row in section.analysis.tasks if row.suite == suite)
     if not mine:
         return
@@ -197,7 +199,7 @@ def _by_task(section: Section, suite: str, desk: Desk) -> Iterator[Block]:
     yield Table("Success by task", heads, rows, desk.numbers("tasks", mine), folded=True)
 
 
-def _language(section: Section, desk: Desk) -> Iterator[Block]:
+def _language(section: Section, desk: ArtifactCollector) -> Iterator[Block]:
     found = section.analysis.language
     if not found:
         return
@@ -236,7 +238,7 @@ def _language(section: Section, desk: Desk) -> Iterator[Block]:
     yield Table("Language following, paired with none", columns(*heads, words=["condition"]), rows, csv, FOLLOWING)
 
 
-def remarks(section: Section, desk: Desk) -> Iterator[Block]:
+def warnings_of(section: Section, desk: ArtifactCollector) -> Iterator[Block]:
     """Verdicts in one line per suite, flags and errors."""
     analysis = section.analysis
     lines = []
@@ -246,4 +248,4 @@ def remarks(section: Section, desk: Desk) -> Iterator[Block]:
             lines += [f"{suite}, {part}." for part in verdicts(drops, analysis.margin).split(" | ")]
     lines += [*error_notes(analysis.rates, analysis.drops), *map(flag_note, analysis.flags)]
     desk.numbers("flags", analysis.flags)
-    yield Items(tuple(lines)) if lines else Text("No episode broke and none is flagged.")
+    yield BulletList(tuple(lines)) if lines else Text("No episode broke and none is flagged.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simeval.analysis.by_task import TaskPoint
 from simeval.report.figures.labels import Box, Label, place_labels
-from simeval.report.figures.style import INK, MUTED, Canvas, Look, gridded, in_percent, percent, strength_of
+from simeval.report.figures.style import INK, MUTED, Canvas, MarkerStyle, gridded, in_percent, percent, strength_of
 from simeval.stats.correlation import Correlation
 from simeval.stats.study import Point
 from simeval.stats.within_task import TaskOrder
@@ -21,7 +21,11 @@ STEPS = 120
 
 
 def paint_scatter(
-    correlation: Correlation, hollow: Sequence[Point], looks: Mapping[str, Look], box: Sequence[str], canvas: Canvas
+    correlation: Correlation,
+    hollow: Sequence[Point],
+    looks: Mapping[str, MarkerStyle],
+    box: Sequence[str],
+    canvas: Canvas,
 ) -> "Figure":
     """Every condition with both its intervals, the curves, and the numbers in words above.
 
@@ -57,7 +61,7 @@ def _label(point: Point) -> Label:
     return Label(point.drift.mean or 0.0, point.drop or 0.0, strength_of(point.condition, point.family, 18))
 
 
-def _point(ax: "Axes", point: Point, look: Look, *, counted: bool) -> list[Box]:
+def _point(ax: "Axes", point: Point, look: MarkerStyle, *, counted: bool) -> list[Box]:
     """Marker and error bars; the bars are what a label should rather not cover."""
     x, y = point.drift.mean or 0.0, point.drop or 0.0
     bars = [Box(x, point.drop_interval.low, x, point.drop_interval.high)]
@@ -104,7 +108,9 @@ def _scale(ax: "Axes", drifts: Sequence[float]) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def _legend(figure: "Figure", ax: "Axes", families: Sequence[str], looks: Mapping[str, Look], canvas: Canvas) -> None:
+def _legend(
+    figure: "Figure", ax: "Axes", families: Sequence[str], looks: Mapping[str, MarkerStyle], canvas: Canvas
+) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
@@ -124,7 +130,7 @@ def paint_tasks(
     points: Sequence[TaskPoint],
     orders: Sequence[TaskOrder],
     families: Mapping[str, str],
-    looks: Mapping[str, Look],
+    looks: Mapping[str, MarkerStyle],
     canvas: Canvas,
 ) -> "Figure":
     """One panel per task: drift against drop, with the task's own rank correlation.

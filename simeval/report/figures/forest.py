@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simeval.report.figures.style import INK, MUTED, PAPER, Canvas, Look, gridded, in_percent
+from simeval.report.figures.style import INK, MUTED, PAPER, Canvas, MarkerStyle, gridded, in_percent
 from simeval.stats.intervals import Interval
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Mark:
 
     value: float | None
     interval: Interval | None
-    look: Look
+    look: MarkerStyle
     filled: bool = True
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from perturbations.term import number_text
 from simeval.core.files import whole_file
-from simeval.drift.mini import CONTROL, LANGUAGE, Metrics, MiniAudit, OverSeeds, Spread
+from simeval.drift.mini import CONTROL, LANGUAGE, Metrics, MiniAudit, SeedSummary, SummaryStats
 from simeval.report.figures.style import INK, MUTED, OKABE_ITO, PNG_DPI, RC, WIDE, gridded
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ class _Panel:
     """One axis of perturbation and one measure."""
 
     axis: str
-    members: tuple[OverSeeds, ...]
+    members: tuple[SeedSummary, ...]
     measure: str
     label: str
-    floor: Spread | None
+    floor: SummaryStats | None
 
 
 def write_figures(audit: MiniAudit, folder: Path) -> None:
@@ -131,7 +131,7 @@ def _strengths(ax: "Axes", panel: _Panel) -> None:
     plain = "both cameras" if any(member.variant.aim.startswith("@") for member in panel.members) else "default"
     for line, aim in enumerate(dict.fromkeys(member.variant.aim for member in panel.members)):
         mine = {m.variant.value: _of(m.means, panel.measure) for m in panel.members if m.variant.aim == aim}
-        mine = {panel.members[0].variant.identity: Spread(0.0, None, 0.0, 0.0)} | mine
+        mine = {panel.members[0].variant.identity: SummaryStats(0.0, None, 0.0, 0.0)} | mine
         ordered = sorted(mine, key=lambda value: places[value])
         ax.errorbar(
             [places[value] for value in ordered],
@@ -159,7 +159,7 @@ def _caption(figure: "Figure", audit: MiniAudit, what: str) -> None:
     )
 
 
-def _of(metrics: Metrics | None, measure: str) -> Spread:
+def _of(metrics: Metrics | None, measure: str) -> SummaryStats:
     assert metrics is not None  # those without were left out
-    found: Spread = getattr(metrics, measure)
+    found: SummaryStats = getattr(metrics, measure)
     return found

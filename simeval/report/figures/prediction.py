@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from simeval.report.figures.labels import Label, place_labels
-from simeval.report.figures.style import INK, MUTED, Canvas, Look, gridded, in_percent, strength_of
+from simeval.report.figures.style import INK, MUTED, Canvas, MarkerStyle, gridded, in_percent, strength_of
 from simeval.stats.loco import Loco
-from simeval.stats.screening import Screen
+from simeval.stats.screening import ScreeningRow
 from simeval.stats.study import Point
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def paint_prediction(loco: Loco, used: Sequence[Point], looks: Mapping[str, Look], canvas: Canvas) -> "Figure":
+def paint_prediction(loco: Loco, used: Sequence[Point], looks: Mapping[str, MarkerStyle], canvas: Canvas) -> "Figure":
     """Left: every condition, predicted from the others; right: cells that were predicted alike."""
     figure = canvas.figure(6.6 if canvas.narrow else 3.7)
     left, right = figure.subplots(*((2, 1) if canvas.narrow else (1, 2)))
@@ -28,7 +28,7 @@ def paint_prediction(loco: Loco, used: Sequence[Point], looks: Mapping[str, Look
         gridded(ax, "both")
     for group in loco.calibration:
         right.plot([group.predicted] * 2, [group.interval.low, group.interval.high], color=INK, linewidth=1)
-        right.plot([group.predicted], [group.observed], zorder=3, **Look(INK, "o").filled())
+        right.plot([group.predicted], [group.observed], zorder=3, **MarkerStyle(INK, "o").filled())
     for row in loco.held_out:
         left.plot([row.predicted], [row.observed], zorder=3, **looks[used[row.condition].family].filled())
     seen = [rate for row in loco.held_out for rate in (row.predicted, row.observed)]
@@ -46,7 +46,7 @@ def paint_prediction(loco: Loco, used: Sequence[Point], looks: Mapping[str, Look
     return figure
 
 
-def paint_screening(screening: Sequence[Screen], canvas: Canvas) -> "Figure":
+def paint_screening(screening: Sequence[ScreeningRow], canvas: Canvas) -> "Figure":
     """Share of the harmful conditions caught, and the worst drop missed, by conditions rolled out."""
     figure = canvas.figure(4.6 if canvas.narrow else 2.7)
     caught, missed = figure.subplots(*((2, 1) if canvas.narrow else (1, 2)))

@@ -177,7 +177,7 @@ def _with_variables(style: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class MarkerStyle:
     """Colour and marker of a family: either alone tells it from its neighbours."""
 
     color: str
@@ -194,10 +194,10 @@ class Look:
         return {"linestyle": "", "marker": self.marker, "markersize": size, **face}
 
 
-def looks_of(families: Iterable[str]) -> Mapping[str, Look]:
+def family_styles(families: Iterable[str]) -> Mapping[str, MarkerStyle]:
     """One look per family, in the order given; 8 colours and 11 markers repeat together after 88 families."""
     names = dict.fromkeys(families)
-    return {name: Look(OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
+    return {name: MarkerStyle(OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
 
 
 def strength_of(condition: str, family: str, longest: int = 24) -> str:

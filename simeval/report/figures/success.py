@@ -10,20 +10,20 @@ from simeval.report.figures.style import (
     INK,
     MUTED,
     Canvas,
-    Look,
+    MarkerStyle,
     gridded,
     in_percent,
     strength_of,
 )
-from simeval.stats.study import StudyCondition
+from simeval.stats.study import ConditionInfo
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PLAIN = Look(MUTED, "o")
+PLAIN = MarkerStyle(MUTED, "o")
 
 
-def family_of(condition: str, conditions: Mapping[str, StudyCondition]) -> str:
+def family_of(condition: str, conditions: Mapping[str, ConditionInfo]) -> str:
     """The family of a condition; one that nothing is known about stands alone."""
     known = conditions.get(condition)
     return known.family if known else condition
@@ -32,8 +32,8 @@ def family_of(condition: str, conditions: Mapping[str, StudyCondition]) -> str:
 def paint_success(
     rates: Sequence[ConditionRate],
     drops: Sequence[ConditionDrop],
-    conditions: Mapping[str, StudyCondition],
-    looks: Mapping[str, Look],
+    conditions: Mapping[str, ConditionInfo],
+    looks: Mapping[str, MarkerStyle],
     canvas: Canvas,
 ) -> "Figure":
     """Success per condition with Wilson's intervals, a line at the clean rate; beside it the paired drops."""
@@ -57,7 +57,7 @@ def paint_success(
 
 
 def by_family(
-    drops: Sequence[ConditionDrop], conditions: Mapping[str, StudyCondition]
+    drops: Sequence[ConditionDrop], conditions: Mapping[str, ConditionInfo]
 ) -> Mapping[str, tuple[ConditionDrop, ...]]:
     """Drops of the families that have at least two strengths, from mild to strong."""
     found: dict[str, list[tuple[float, ConditionDrop]]] = {}
@@ -70,7 +70,7 @@ def by_family(
 
 
 def paint_severity(
-    families: Mapping[str, Sequence[ConditionDrop]], looks: Mapping[str, Look], canvas: Canvas
+    families: Mapping[str, Sequence[ConditionDrop]], looks: Mapping[str, MarkerStyle], canvas: Canvas
 ) -> "Figure":
     """One panel per family: drop with its paired interval against strength, from mild to strong."""
     columns = 2 if canvas.narrow else 4

@@ -9,9 +9,9 @@ from envs.assets import BUNDLED
 from simeval.core import provenance
 from simeval.core.errors import ConfigError
 from simeval.policies.registry import PolicyChoice
-from simeval.runner.nodes import Needs, NodeFacts, Nodes, look, mismatch, needs_of
+from simeval.runner.nodes import NodeFacts, Nodes, Requirements, look, mismatch, needs_of
 
-BUNDLED_NEEDS = Needs(BUNDLED, provenance.folder_digest(BUNDLED), None, draws=False)
+BUNDLED_NEEDS = Requirements(BUNDLED, provenance.folder_digest(BUNDLED), None, draws=False)
 
 
 def test_a_node_like_this_one_fits():
@@ -46,7 +46,7 @@ def test_scenes_are_found_by_what_they_contain(tmp_path, monkeypatch):
     mine = shutil.copytree(BUNDLED, tmp_path / "mine")
     (mine / "more.txt").write_text("mine")
     elsewhere = tmp_path / "not-on-this-node"
-    needs = Needs(elsewhere, provenance.folder_digest(mine), None, draws=False)
+    needs = Requirements(elsewhere, provenance.folder_digest(mine), None, draws=False)
     assert look(needs).missing == (
         f"no scenes with the contents of {elsewhere} (digest {needs.scenes}); "
         "copy them there, or set SIMEVAL_LIBERO_ASSETS before ray start"
@@ -74,4 +74,4 @@ def test_a_checkpoint_of_the_same_name_with_other_weights_is_told_apart(tiny_smo
 
 def test_a_driver_that_lacks_something_itself_is_refused():
     with pytest.raises(ConfigError, match="no such folder"):
-        Nodes(Needs(None, None, "/no/such/checkpoint", draws=False))
+        Nodes(Requirements(None, None, "/no/such/checkpoint", draws=False))
