@@ -457,7 +457,7 @@ def test_preview_draws_perturbations_beside_the_clean_picture(tmp_path):
 def test_an_interrupt_inside_a_destructor_still_ends_the_run():
     code = (
         "import os, signal, sys, time\n"
-        "from simeval import cli\n"
+        "from simeval.cli import app as cli\n"
         "class Slow:\n"
         "    def __del__(self):\n"
         "        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.1)\n"
