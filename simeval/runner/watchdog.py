@@ -1,4 +1,4 @@
-"""What takes too long: a person is told."""
+"""Warnings about runs in which no episode finishes for long."""
 
 import contextlib
 import threading
@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterator
 from simeval.core.time_limit import _log
 
 PATIENCE = 60.0
-"""Seconds without a finished episode after which a person is told what is going on; told again after twice as many."""
+"""Seconds without a finished episode before the first warning; each further one waits twice as long."""
 
 
 class Silence:
-    """When a person is to be told that nothing has finished for long."""
+    """Decides when a warning about a lack of finished episodes is due."""
 
     def __init__(self) -> None:
         self.heard()
 
     def heard(self) -> None:
-        """Something has finished."""
+        """Note that an episode has finished."""
         self._since, self._next = time.monotonic(), PATIENCE
 
     def lasted(self) -> float | None:
-        """Seconds since something finished if it is time to tell, else `None`."""
+        """Seconds since an episode finished if a warning is due, else `None`; the next one is due later."""
         seconds = time.monotonic() - self._since
         if seconds < self._next:
             return None
@@ -32,16 +32,16 @@ class Silence:
 
 @contextlib.contextmanager
 def reminding(silence: Silence, where: Callable[[], str]) -> Iterator[None]:
-    """Tell a person, while the body runs in this process, what it is doing when nothing finishes for long.
+    """Log a warning while the body runs in this process and no episode finishes for long.
 
     Args:
-        silence: is told by the body what has finished.
-        where: says what the body is doing; called in another thread.
+        silence: the body calls its `heard` for every finished episode.
+        where: describes what the body is doing; called in another thread.
     """
-    over = threading.Event()
+    done = threading.Event()
 
     def remind() -> None:
-        while not over.wait(1.0):
+        while not done.wait(1.0):
             seconds = silence.lasted()
             if seconds is not None:
                 _log.warning("simeval: no episode has finished for %d s; %s", seconds, where())
@@ -50,4 +50,4 @@ def reminding(silence: Silence, where: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        done.set()
