@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from envs import numerics
 from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.config.plan import Plan, duration, estimated_seconds, make_plan
-from simeval.config.preflight import policy_choice, refuse_other_numerics, refuse_undrawable
-from simeval.core.files import refuse_link_out
-from simeval.core.limits import refuse_little_address_space
+from simeval.config.preflight import policy_choice, require_numerics, require_rendering
+from simeval.core.files import require_inside
+from simeval.core.limits import require_address_space
 from simeval.core.types import EpisodeResult
 from simeval.policies.registry import (
     batch_note,
@@ -49,18 +49,18 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
         ConfigError: the request cannot be carried out; nothing was started.
         OSError: the disk is full; what was finished before is on it.
     """
-    refuse_other_numerics(config.numerics)
+    require_numerics(config.numerics)
     plan = make_plan(config)
     choice = policy_choice(config)
     folder = run_folder(config, plan)
     validate_choice(choice, plan.episodes)
     if not grow and is_complete(folder, config, plan):
         return Run.load(folder)
-    refuse_little_address_space(config.worker_count)
+    require_address_space(config.worker_count)
     for name in ("traces", "videos"):
-        refuse_link_out(folder, name)
+        require_inside(folder, name)
     assets = find_assets(config)
-    refuse_undrawable(choice)
+    require_rendering(choice)
     progress = progress or Silent()
     with open_runner(config, choice, assets) as runner:
         facts = runner.facts()

@@ -9,7 +9,7 @@ import typer
 
 from simeval.cli.options import AsJson
 from simeval.core.errors import ConfigError
-from simeval.core.files import refuse_link_out
+from simeval.core.files import require_inside
 from simeval.core.json_output import emit
 from simeval.core.texts import escaped
 
@@ -92,7 +92,7 @@ def report(
     if out is None and len(folders) > 1:
         raise ConfigError("--out: name the folder to write a report of several runs to")
     if out is None:
-        refuse_link_out(Path(folders[0]), "report")
+        require_inside(Path(folders[0]), "report")
     target = Path(out) if out else Path(folders[0]) / "report"
     require_writable(target)
     runs = [Run.load(name) for name in folders]

@@ -52,7 +52,7 @@ def whole(name: str, said: Any, started_in: Any) -> Any:
         return said
 
 
-def refuse_lost(folder: Path, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+def require_policy_folder(folder: Path, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Say what became of a run's checkpoint, where the hub would be asked for what never was there.
 
     Args:

@@ -14,7 +14,7 @@ from simeval.policies.registry import (
 )
 
 
-def refuse_other_numerics(wanted: str) -> None:
+def require_numerics(wanted: str) -> None:
     """A process cannot change its numerics: its libraries have chosen their kernels.
 
     Raises:
@@ -34,7 +34,7 @@ def policy_choice(config: EvalConfig) -> PolicyChoice:
     return replace(choice, batch_size=config.batch_size or usual)
 
 
-def refuse_undrawable(choice: PolicyChoice | None = None) -> None:
+def require_rendering(choice: PolicyChoice | None = None) -> None:
     """Find out before anything starts whether this machine can draw what has to be drawn.
 
     Args:

@@ -245,7 +245,7 @@ class Audit:
         return notes_of(self.manifest)
 
     @property
-    def frames_in_words(self) -> str:
+    def frames_description(self) -> str:
         """Description of the frames, for instance `start frames`."""
         frames = self.manifest["identity"]["frames"]
         return _FRAMES[frames.get("kind", frames["source"])]
