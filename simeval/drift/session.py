@@ -229,7 +229,7 @@ def _conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
 def _choice(config: AuditConfig, origin: EvalConfig) -> PolicyChoice:
     """The run's own policy as the run had it, as far as nothing else is asked for."""
     name = config.policy or origin.policy_name
-    same = paths.whole("policy", name, None) == origin.policy_name
+    same = paths.absolute("policy", name, None) == origin.policy_name
     device = config.device or origin.device
     steps = config.n_action_steps or (origin.n_action_steps if same else None)
     choice = PolicyChoice(name, device, steps, dtype=config.dtype or (origin.dtype if same else None))

@@ -69,11 +69,11 @@ def is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
     settings = config.result_fields() | {"assets": stored["settings"]["assets"]}
     stored |= {"plugins": manifest["identity"].get("plugins", {})}
     requested = {"plan": plan.digest, "settings": settings, "plugins": plugin_digests(config)}
-    stored = paths.agreed(stored, manifest.get("started_in"), requested)
+    stored = paths.with_current_policy_name(stored, manifest.get("started_in"), requested)
     before = stored["settings"].get("policy")
     if before != config.policy_name and paths.may_have_moved(before, config.policy_name):
         return False
     require_same_run(folder, stored, requested)
-    if paths.located(manifest)["assets"] != paths.whole("assets", config.assets, None):
+    if paths.located(manifest)["assets"] != paths.absolute("assets", config.assets, None):
         return False
     return is_finished(folder, plan.episodes)

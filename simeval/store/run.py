@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from simeval.config.evaluation import PLAN_FIELDS
-from simeval.config.paths import agreed
+from simeval.config.paths import with_current_policy_name
 from simeval.core import kernels
 from simeval.core.checksums import sealed_line
 from simeval.core.errors import ConfigError
@@ -136,7 +136,8 @@ class RunWriter:
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
             requested = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if grow else {})
-            require_same_run(self.folder, agreed(stored["identity"], stored.get("started_in"), requested), requested)
+            identity = with_current_policy_name(stored["identity"], stored.get("started_in"), requested)
+            require_same_run(self.folder, identity, requested)
         self._file.cut_torn_line()
         latest = outcomes(self.folder)
         if latest and stored is None:
