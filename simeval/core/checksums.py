@@ -156,7 +156,7 @@ def _has_bare_lines(path: Path, data: bytes, first: int, remedy: str) -> bool:
     """Whether there are lines without a checksum.
 
     Raises:
-        ConfigError: a line has one that is not its own.
+        ConfigError: the checksum of a line is wrong.
     """
     if _KEY not in data:  # far cheaper than checking each line
         return True
