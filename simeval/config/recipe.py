@@ -37,8 +37,8 @@ def read_recipe(path: str) -> dict[str, Any]:
         raise ConfigError(f"--config: {shown(error, 400)}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = f": {shown(error.problem, 100)}" if getattr(error, "problem", None) else ""
-        raise ConfigError(f"--config: {where} is not YAML{f' (line {mark.line + 1})' if mark else ''}{problem}") from None
+        text = f": {shown(error.problem, 100)}" if getattr(error, "problem", None) else ""
+        raise ConfigError(f"--config: {where} is not YAML{f' (line {mark.line + 1})' if mark else ''}{text}") from None
     except RecursionError:
         raise ConfigError(f"--config: {where} is nested too deeply") from None
     except (ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:  # dates, tags
