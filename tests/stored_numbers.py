@@ -98,7 +98,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class ScreeningRow:
+class Screen:
     """A block of terminal output below a line of text, from its first line that starts with `first`."""
 
     file: str
@@ -262,15 +262,15 @@ def toy() -> str:
     return "".join([*lines[start : start + 10], "...\n"])
 
 
-TASKS = "| {} | successes of {} | 95 % interval, % |"
+TASKS = "| {} | successes of 50 | 95 % interval, % |"
 CONDITIONS = "| condition | success, % | drop, points (95 % interval) |"
 PIXELS = "mean_abs"
 
 
-def statements() -> Iterator[Claim | Table | ScreeningRow]:
+def statements() -> Iterator[Claim | Table | Screen]:
     """Everything that is written from rows."""
-    yield ScreeningRow(README, "`make run` ends like this:", first_run)
-    yield ScreeningRow(README, "run `simeval run --config configs/toy.yaml`:", toy)
+    yield Screen(README, "`make run` ends like this:", first_run)
+    yield Screen(README, "run `simeval run --config configs/toy.yaml`:", toy)
     dark = {"dark": rate_of("correlation", "light:0.4"), **whole("spatial")}
     yield Claim(README, "perturbations cost it success: {rate} % clean over {n} published initial", dark)
     yield Claim(README, "(`simeval show results/spatial`), {dark} % under `light:0.4`", dark)
@@ -292,9 +292,9 @@ def statements() -> Iterator[Claim | Table | ScreeningRow]:
             f"--out results/{name}`): **{{wins}} of {{n}}**, {{rate}} % (95 % interval {{low}} to {{high}}).",
             whole(name),
         )
-    yield Table(CARD, TASKS.format("bowl", 20), lambda: task_rows("spatial", TASKS.format("bowl", 20)))
-    yield Table(CARD, TASKS.format("object", 10), lambda: task_rows("object", TASKS.format("object", 10)))
-    yield Table(CARD, TASKS.format("goal", 10), lambda: task_rows("goal", TASKS.format("goal", 10)))
+    yield Table(CARD, TASKS.format("bowl"), lambda: task_rows("spatial", TASKS.format("bowl")))
+    yield Table(CARD, TASKS.format("object"), lambda: task_rows("object", TASKS.format("object")))
+    yield Table(CARD, TASKS.format("goal"), lambda: task_rows("goal", TASKS.format("goal")))
     yield Claim(CARD, "(50 pairs each, clean {rate} %; rows in `results/correlation`", whole("correlation"))
     yield Table(CARD, CONDITIONS, lambda: condition_rows("correlation"))
     other = {"pairs": str(clean("correlation").n)} | language("correlation", "instruction:counterfactual")

@@ -42,7 +42,7 @@ def idle(tmp_path, monkeypatch):
     def started(*_):
         raise AssertionError("something was started")
 
-    monkeypatch.setattr(api, "_runner", started)
+    monkeypatch.setattr(api, "open_runner", started)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SIMEVAL_LIBERO_ASSETS", raising=False)
@@ -154,7 +154,7 @@ def test_an_out_that_cannot_be_a_folder_is_refused_before_anything_starts(tmp_pa
 
 
 def test_a_resumed_run_with_other_settings_is_refused_before_anything_starts(finished, monkeypatch):
-    monkeypatch.setattr(api, "_runner", None)
+    monkeypatch.setattr(api, "open_runner", None)
     again = (*RUN, "--perturb", "noise:0.3", "--out", finished)
     said = refusal(*again, "--seed", "1")
     assert said == f"--out {finished}: holds a different run (settings.seed: 0 -> 1); choose another --out"
@@ -348,7 +348,7 @@ def test_a_run_prints_a_table_and_shows_it_again(finished):
 
 
 def test_a_finished_run_prints_its_table_again_without_loading_anything(finished, monkeypatch):
-    monkeypatch.setattr(api, "_runner", None)
+    monkeypatch.setattr(api, "open_runner", None)
     before = (finished / "episodes.jsonl").read_bytes()
     again = call(*RUN, "--perturb", "noise:0.3", "--out", finished)
     assert (again.code, again.err) == (0, "")

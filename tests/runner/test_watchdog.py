@@ -11,7 +11,7 @@ from helpers import call, refusal, rows, toy_config, toy_spec
 from perturbations import base
 from simeval.api import evaluate
 from simeval.config import plan
-from simeval.core import plugins
+from simeval.core import plugins, time_limit
 from simeval.policies.registry import PolicyChoice
 from simeval.policies.scripted import SeekerPolicy
 from simeval.runner import watchdog
@@ -126,9 +126,9 @@ def test_a_limit_holds_in_any_thread_and_leaves_nothing_behind():
 
     def body():
         try:
-            with watchdog.time_limit(0.2, "test"):
+            with time_limit.time_limit(0.2, "test"):
                 endless()
-        except watchdog.Overdue as error:
+        except time_limit.Overdue as error:
             caught.append(error)
 
     thread = threading.Thread(target=body)
@@ -136,21 +136,21 @@ def test_a_limit_holds_in_any_thread_and_leaves_nothing_behind():
     body()
     thread.join(10)
     assert len(caught) == 2
-    with watchdog.time_limit(0.3, "test"):
+    with time_limit.time_limit(0.3, "test"):
         pass
     time.sleep(0.6)
 
 
 def test_a_person_is_told_what_cannot_be_stopped(monkeypatch, caplog):
-    monkeypatch.setattr(watchdog, "_GRACE", 0.5)
+    monkeypatch.setattr(time_limit, "_GRACE", 0.5)
 
     def stubborn():
         end = time.monotonic() + 3
         while time.monotonic() < end:
-            with contextlib.suppress(watchdog.Overdue):
+            with contextlib.suppress(time_limit.Overdue):
                 endless()
 
-    with caplog.at_level(logging.WARNING, logger="simeval"), watchdog.time_limit(0.2, "test"):
+    with caplog.at_level(logging.WARNING, logger="simeval"), time_limit.time_limit(0.2, "test"):
         stubborn()
     (told,) = [record.getMessage() for record in caplog.records]
     assert "it took longer than 0.2 s (test) and does not stop" in told

@@ -6,7 +6,7 @@
 Non-obvious behaviour:
 - Views come in the order in which they were asked for, whoever drew them.
 - A block is drawn by one worker, which keeps one scene built and one episode executed again; blocks of the same
-  episode, or else the same task, go to the same worker as long as it is not `AHEAD` of the policy.
+  episode, or else the same task, go to the same worker as long as it is not `MAX_PENDING_VIEWS` ahead of the policy.
 - A worker that is killed is replaced and the new one asked again. But for that, the repeat control is drawn by the very
   worker that drew the conditions before it.
 - A worker that dies takes answers with it that were on their way. So the new one gets the request that failed alone,

@@ -152,7 +152,7 @@ def test_what_is_there_is_not_drawn_again(source):
 
 
 def test_workers_are_ahead_of_the_policy_but_not_far(source, monkeypatch):
-    monkeypatch.setattr(render_pool, "AHEAD", 8)
+    monkeypatch.setattr(render_pool, "MAX_PENDING_VIEWS", 8)
     pool, block = RenderPool(source, (), 2), 3 * 7
     waiting = []
     for _ in measure(source, SeekerPolicy(), wanted("noise:0.3", "light:0.1"), draw=pool.draw):
@@ -164,7 +164,7 @@ def test_workers_are_ahead_of_the_policy_but_not_far(source, monkeypatch):
 
 def test_a_worker_that_is_killed_changes_no_row(source, monkeypatch):
     here = audited(source, wanted())
-    monkeypatch.setattr(render_pool, "AHEAD", 8)
+    monkeypatch.setattr(render_pool, "MAX_PENDING_VIEWS", 8)
     pool = RenderPool(source, (), 2)
     before = []
 
