@@ -39,7 +39,7 @@ def ends_process(error: BaseException) -> bool:
     return from_ray or isinstance(error, KeyboardInterrupt)
 
 
-def said(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """The text of an exception, without a library's colours; empty if its `__str__` raises."""
     try:
         return well_formed(uncolored(str(error)))
@@ -51,12 +51,12 @@ def said(error: BaseException) -> str:
 
 def error_line(error: BaseException) -> str:
     """An exception as one line for an `error` row, at most 500 characters; its type alone if it has no text."""
-    return " ".join(f"{type(error).__name__}: {said(error)}".split())[:500].removesuffix(":")
+    return " ".join(f"{type(error).__name__}: {message_of(error)}".split())[:500].removesuffix(":")
 
 
 def first_line(error: BaseException) -> str:
     """The first non-empty line of an exception's text; its type if there is none."""
-    return next((line.strip() for line in said(error).splitlines() if line.strip()), type(error).__name__)
+    return next((line.strip() for line in message_of(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from envs.base import Env, Goal, StepResult
 from perturbations.base import CAMERAS, ImageDifference, Instruction
 from perturbations.condition import Condition
-from simeval.core.errors import EpisodeError, Phase, error_line, said
+from simeval.core.errors import EpisodeError, Phase, error_line, message_of
 from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Outcome, Reached, RealizedStrength, Timings
 from simeval.rollout.anomalies import StateRange, anomalies, unlike_training
 from simeval.rollout.interventions import Interventions
@@ -170,7 +170,7 @@ class EpisodeLog:
 
     def to_infeasible(self, reason: Exception) -> EpisodeResult:
         """The row of an episode to which its condition cannot be applied."""
-        text = " ".join(said(reason).split())[:500]
+        text = " ".join(message_of(reason).split())[:500]
         return EpisodeResult(
             self.spec, "infeasible", steps=self.steps, error_text=text, timings=self._timings(), flags=("infeasible",)
         )

@@ -16,9 +16,9 @@ from typing import cast
 
 from simeval.core.errors import Phase
 
-AFTER = 30.0
+FIRST_NOTE_S = 30.0
 """Seconds that an episode runs before its first note."""
-_AGAIN = 5.0
+_NOTE_INTERVAL_S = 5.0
 """Seconds between two notes about the same episode."""
 
 _log = logging.getLogger("simeval")
@@ -46,7 +46,7 @@ def _key(actor: str) -> bytes:
     return f"simeval:{actor}".encode()
 
 
-def read(actor: str) -> EpisodeStatus | None:
+def read_status(actor: str) -> EpisodeStatus | None:
     """The latest note of a worker, by the hex id of its actor; `None` without one, or if Ray does not answer."""
     from ray.experimental.internal_kv import _internal_kv_get
 
@@ -61,11 +61,11 @@ def read(actor: str) -> EpisodeStatus | None:
     return EpisodeStatus(id_, cast("Phase", phase), int(steps))
 
 
-def keep_writing(where: Callable[[], EpisodeStatus | None], after: float) -> None:
+def start_writing(status_of: Callable[[], EpisodeStatus | None], after: float) -> None:
     """Start a thread that writes notes about the episodes of this process, a Ray worker.
 
     Args:
-        where: status of the running episode, `None` between episodes; called in another thread.
+        status_of: status of the running episode, `None` between episodes; called in another thread.
         after: seconds that an episode runs before its first note.
     """
     import ray
@@ -76,13 +76,13 @@ def keep_writing(where: Callable[[], EpisodeStatus | None], after: float) -> Non
     def write() -> None:
         last, since = None, 0.0
         while True:
-            status = where()
+            status = status_of()
             id_ = status.id if status else None
             if id_ != last:
                 last, since = id_, time.monotonic()
             elif status is not None and time.monotonic() - since >= after:
                 _internal_kv_put(key, f"{status.id}\t{status.phase}\t{status.steps}".encode())
-                time.sleep(_AGAIN)
+                time.sleep(_NOTE_INTERVAL_S)
                 continue
             time.sleep(min(1.0, after / 2))
 

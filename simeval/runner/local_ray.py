@@ -69,7 +69,7 @@ def claim(session: Path) -> None:
             (session / _OWNER).write_text(f"{os.getpid()} {_birth(os.getpid())} {_namespace(os.getpid())}")
 
 
-def clear_away() -> int:
+def end_orphans() -> int:
     """End what is left of sessions whose owner was killed; returns the number of processes ended."""
     if sys.platform != "linux":
         return 0
@@ -80,12 +80,12 @@ def clear_away() -> int:
             # In another container the same pid is another process.
             if note.stat().st_uid == os.getuid() and namespace == _namespace(os.getpid()) and _birth(int(pid)) != birth:
                 # `session_latest` is a link, and open files are listed under the real path of their folder.
-                ended += end_all(note.parent.resolve())
+                ended += end_session(note.parent.resolve())
                 note.unlink()
     return ended
 
 
-def end_all(session: Path) -> int:
+def end_session(session: Path) -> int:
     """Kill every Ray process of this user that works in a session's folder; returns how many there were."""
     ended = 0
     for _ in range(5):  # the next round finds processes that were started during this one

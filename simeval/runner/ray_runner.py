@@ -40,11 +40,11 @@ from simeval.core.errors import ConfigError, RunError, first_line
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import PolicySpec, WorkerFacts
 from simeval.policies.server import RemotePolicy
-from simeval.runner.heartbeat import EpisodeStatus, read
+from simeval.runner.heartbeat import EpisodeStatus, read_status
 from simeval.runner.nodes import NodeFacts, Nodes, inspection_error, requirements_of
 from simeval.runner.queue import EpisodeQueue
 from simeval.runner.session import is_gone, process_environment
-from simeval.runner.watchdog import Silence
+from simeval.runner.watchdog import StallTimer
 from simeval.runner.worker import TIMEOUT, EpisodeOutput, Placement, RemoteWorker, WorkerSetup
 
 ATTEMPTS = 3
@@ -127,7 +127,7 @@ class RayRunner:
         self._queue = EpisodeQueue(())
         self._deaths: dict[EpisodeSpec, list[str]] = {}
         self._checked = self._had_workers = time.monotonic()
-        self._timeout, self._silence = setup.timeout, Silence()
+        self._timeout, self._stall_timer = setup.timeout, StallTimer()
         self._poll = _POLL_S if setup.timeout is None else min(_POLL_S, setup.timeout / 2)
         self._outputs: list[EpisodeOutput] = []
         self._missed_checks = 0
@@ -143,7 +143,7 @@ class RayRunner:
     def run(self, episodes: Sequence[EpisodeSpec]) -> Generator[Sequence[EpisodeOutput]]:
         """See `Runner`."""
         self._queue, left = EpisodeQueue(episodes), len(episodes)
-        self._silence.heard()
+        self._stall_timer.reset()
         self._dispatch()
         while left:
             try:
@@ -151,7 +151,7 @@ class RayRunner:
             finally:
                 outputs, self._outputs = self._outputs, []
                 if outputs:
-                    self._silence.heard()
+                    self._stall_timer.reset()
                     left -= len(outputs)
                     yield outputs
 
@@ -196,7 +196,7 @@ class RayRunner:
         for worker, spec in busy:
             if self._timeout is not None and self._checked - worker.since > self._timeout:
                 self._stop_overdue(worker, spec)
-        seconds = self._silence.lasted()
+        seconds = self._stall_timer.due()
         if seconds is not None and busy:
             _log.warning("simeval: no episode has finished for %d s; %d are running", seconds, len(busy))
             for worker, spec in busy[:_MAX_LISTED]:
@@ -405,7 +405,7 @@ def _error_result(spec: EpisodeSpec, error: Exception) -> EpisodeResult:
 
 def _status(worker: _Worker) -> EpisodeStatus | None:
     """The status that a worker wrote about the episode it runs; `None` if it wrote none."""
-    note = read(worker.actor._actor_id.hex())
+    note = read_status(worker.actor._actor_id.hex())
     return note if note and worker.running and note.id == worker.running.id else None
 
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from simeval.core.types import EpisodeSpec
 from simeval.policies.base import WorkerFacts
-from simeval.runner.watchdog import Silence, reminding
+from simeval.runner.watchdog import StallTimer, stall_warnings
 from simeval.runner.worker import EpisodeOutput, EpisodeWorker, WorkerSetup
 
 
@@ -35,9 +35,9 @@ class SerialRunner:
 
     def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[EpisodeOutput]]:
         """See `Runner`."""
-        silence = Silence()
-        with reminding(silence, lambda: str(self._worker.where() or "it is being written")):
+        timer = StallTimer()
+        with stall_warnings(timer, lambda: str(self._worker.status() or "it is being written")):
             for spec in episodes:
                 output = self._worker.run(spec)
-                silence.heard()
+                timer.reset()
                 yield (output,)

@@ -10,7 +10,7 @@ from typing import Any
 
 from envs import numerics
 from simeval.core.errors import ConfigError, first_line
-from simeval.runner.local_ray import LOOPBACK, claim, clear_away, end_all, keep_token_private, loopback_only
+from simeval.runner.local_ray import LOOPBACK, claim, end_orphans, end_session, keep_token_private, loopback_only
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 """Oversubscribed BLAS threads are several times slower and change rounding."""
@@ -55,7 +55,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
             os.environ.update(ONE_THREAD | _FAST_CONNECT)
             # Ray starts a process per CPU at once; CPUs beyond the workers would be wasted.
             local = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 200_000_000}
-            clear_away()
+            end_orphans()
             keep_token_private()
             # Without "local" Ray would join a cluster that runs on this machine, or that RAY_ADDRESS names.
             with without_dashboard(), loopback_only():
@@ -69,7 +69,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
     finally:
         if address is None and is_gone():
             # In `ray.shutdown` Ray would wait for a minute, and then end this process.
-            end_all(_session())
+            end_session(_session())
         else:
             ray.shutdown()
 

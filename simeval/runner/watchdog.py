@@ -11,17 +11,17 @@ PATIENCE = 60.0
 """Seconds without a finished episode before the first warning; each further one waits twice as long."""
 
 
-class Silence:
+class StallTimer:
     """Decides when a warning about a lack of finished episodes is due."""
 
     def __init__(self) -> None:
-        self.heard()
+        self.reset()
 
-    def heard(self) -> None:
+    def reset(self) -> None:
         """Note that an episode has finished."""
         self._since, self._next = time.monotonic(), PATIENCE
 
-    def lasted(self) -> float | None:
+    def due(self) -> float | None:
         """Seconds since an episode finished if a warning is due, else `None`; the next one is due later."""
         seconds = time.monotonic() - self._since
         if seconds < self._next:
@@ -31,20 +31,20 @@ class Silence:
 
 
 @contextlib.contextmanager
-def reminding(silence: Silence, where: Callable[[], str]) -> Iterator[None]:
+def stall_warnings(timer: StallTimer, status_text: Callable[[], str]) -> Iterator[None]:
     """Log a warning while the body runs in this process and no episode finishes for long.
 
     Args:
-        silence: the body calls its `heard` for every finished episode.
-        where: describes what the body is doing; called in another thread.
+        timer: the body calls its `reset` for every finished episode.
+        status_text: describes what the body is doing; called in another thread.
     """
     done = threading.Event()
 
     def remind() -> None:
         while not done.wait(1.0):
-            seconds = silence.lasted()
+            seconds = timer.due()
             if seconds is not None:
-                _log.warning("simeval: no episode has finished for %d s; %s", seconds, where())
+                _log.warning("simeval: no episode has finished for %d s; %s", seconds, status_text())
 
     threading.Thread(target=remind, name="simeval-reminder", daemon=True).start()
     try:

@@ -16,7 +16,7 @@ from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.loop import run_episode
 from simeval.rollout.trace import PackedTrace, Trace, TraceRecorder
-from simeval.runner.heartbeat import AFTER, EpisodeStatus, keep_writing
+from simeval.runner.heartbeat import FIRST_NOTE_S, EpisodeStatus, start_writing
 from simeval.runner.session import ONE_THREAD
 
 TIMEOUT = "--episode-timeout"
@@ -74,7 +74,7 @@ class EpisodeWorker:
         """The spec of the loaded policy, and the kernels in use here."""
         return WorkerFacts(self._policy.spec, kernels.of_simulation())
 
-    def where(self) -> EpisodeStatus | None:
+    def status(self) -> EpisodeStatus | None:
         """Status of the running episode; `None` between episodes. Safe to call from another thread."""
         log = self._log
         return EpisodeStatus(log.spec.id, log.current, log.steps) if log else None
@@ -153,7 +153,7 @@ class RemoteWorker:
             # No limit here: the driver enforces it by killing this process.
             self._worker = EpisodeWorker(replace(self._setup, assets=placement.assets, timeout=None))
             # Early enough that the driver can read the status before it kills the process.
-            keep_writing(self._worker.where, AFTER if self._setup.timeout is None else self._setup.timeout / 2)
+            start_writing(self._worker.status, FIRST_NOTE_S if self._setup.timeout is None else self._setup.timeout / 2)
             return self._worker.facts()
         except ConfigError as error:
             return str(error)
