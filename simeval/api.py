@@ -1,4 +1,4 @@
-"""The composition root: what each verb of the command line does, callable from Python."""
+"""The composition root: `evaluate` and `audit`, the verbs of the command line as Python functions."""
 
 import logging
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from envs import numerics
 from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.config.plan import Plan, duration, estimated_seconds, make_plan
-from simeval.config.preflight import policy_choice, refuse_other_numerics, refuse_undrawable
-from simeval.core.files import refuse_link_out
-from simeval.core.limits import refuse_little_address_space
+from simeval.config.preflight import policy_choice, require_numerics, require_rendering
+from simeval.core.files import require_inside
+from simeval.core.limits import require_address_space
 from simeval.core.types import EpisodeResult
 from simeval.policies.registry import (
     batch_note,
@@ -38,29 +38,29 @@ _log = logging.getLogger("simeval")
 
 
 def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool = False) -> Run:
-    """Run what is not finished yet of a configuration's episodes, and return the run.
+    """Run those episodes of a configuration that are not finished yet, and return the run.
 
     Args:
         config: what to run; an equal configuration with the same `out` resumes.
-        progress: told about every episode.
-        grow: the run in `out` may have fewer episodes than `config` asks for; see `simeval.config.extend`.
+        progress: observes every episode; by default none.
+        grow: the run in `out` may have fewer episodes than `config`; see `simeval.config.extend`.
 
     Raises:
-        ConfigError: the request cannot be carried out; nothing was started.
-        OSError: the disk is full; what was finished before is on it.
+        ConfigError: the request cannot be carried out.
+        OSError: the disk is full; finished episodes are stored.
     """
-    refuse_other_numerics(config.numerics)
+    require_numerics(config.numerics)
     plan = make_plan(config)
     choice = policy_choice(config)
     folder = run_folder(config, plan)
     validate_choice(choice, plan.episodes)
     if not grow and is_complete(folder, config, plan):
         return Run.load(folder)
-    refuse_little_address_space(config.worker_count)
+    require_address_space(config.worker_count)
     for name in ("traces", "videos"):
-        refuse_link_out(folder, name)
+        require_inside(folder, name)
     assets = find_assets(config)
-    refuse_undrawable(choice)
+    require_rendering(choice)
     progress = progress or Silent()
     with open_runner(config, choice, assets) as runner:
         facts = runner.facts()
@@ -73,10 +73,10 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
             progress.start(plan, earlier, f"{_summary(plan, config)} -> {folder}")
             del earlier
             try:
-                for together in runner.run([spec for spec in plan.episodes if spec.id not in done]):
-                    writer.write_batch([(finished.result, finished.trace) for finished in together])
-                    for finished in together:
-                        progress.update(finished.result)
+                for batch in runner.run([spec for spec in plan.episodes if spec.id not in done]):
+                    writer.write_batch([(output.result, output.trace) for output in batch])
+                    for output in batch:
+                        progress.update(output.result)
             finally:
                 progress.stop()
     return Run.load(folder)
@@ -95,8 +95,8 @@ def audit(config: "AuditConfig", progress: "AuditProgress | None" = None) -> "Au
     """Measure offline drift on frames; an equal configuration with the same `out` resumes.
 
     Raises:
-        ConfigError: the request cannot be carried out, or the repeat control drifted. What was measured is kept.
-        OSError: the disk is full; what was measured before is on it.
+        ConfigError: the request cannot be carried out, or the repeat control drifted. Measured rows are kept.
+        OSError: the disk is full; rows measured before are stored.
     """
     from simeval.drift.session import audit as measure_drift
 
@@ -112,7 +112,7 @@ def audit(config: "AuditConfig", progress: "AuditProgress | None" = None) -> "Au
 def _draw_attention(
     folder: Path, policy: str, row: "DriftRow", clean: "AttentionRecord", perturbed: "AttentionRecord"
 ) -> None:
-    """One image per condition, of the first frame."""
+    """Write the attention image of a condition, made on the first frame."""
     from simeval.media.attention import write_attention
 
     name = row.condition.replace(":", "=").replace("/", "~")
@@ -120,10 +120,10 @@ def _draw_attention(
 
 
 def audit_numerics(config: "AuditConfig") -> str:
-    """Numerics of an audit: those asked for, else those of its run.
+    """Numerics of an audit: the requested ones, else those of its run.
 
     Raises:
-        ConfigError: its run is none.
+        ConfigError: its run folder is not a run.
     """
     if config.numerics or config.run is None:
         return config.numerics or numerics.PORTABLE

@@ -53,7 +53,7 @@ def correlate(run: Run, audit: Audit, options: Options | None = None) -> tuple[S
                 suite=joined.suite,
                 correlation=correlation,
                 n_action_steps=audit.n_action_steps,
-                frames=f"{joined.frames} {audit.frames_in_words}",
+                frames=f"{joined.frames} {audit.frames_description}",
                 sigma=audit.sigma_source,
                 tasks=task_points(joined.study, entering),
             )

@@ -11,21 +11,23 @@ from simeval.policies import bundled
 from simeval.policies.registry import SCRIPTED
 
 
-def lines(what: str, name: str | None = None, *, suite: str | None = None, own: tuple[str, ...] = ()) -> Iterator[str]:
+def render(
+    what: str, name: str | None = None, *, suite: str | None = None, plugin_files: tuple[str, ...] = ()
+) -> Iterator[str]:
     """The lines of one list.
 
     Args:
         what: `suites`, `tasks`, `perturbations`, `policies` or `protocols`.
         name: for `perturbations`, everything about this one.
         suite: for `tasks`, only this suite.
-        own: files with axes of the user's own.
+        plugin_files: files with user-defined axes.
 
     Raises:
         ConfigError: no such suite or perturbation, or a file that cannot be loaded.
     """
     if name is not None and what != "perturbations":
         raise ConfigError(f"list {what}: takes no name ('{name}')")
-    plugins.load(plugins.read(own))
+    plugins.load(plugins.read(plugin_files))
     if suite is not None and suite not in SUITES:
         raise ConfigError(f"--suite: no suite '{suite}'{nearest(suite, SUITES)}")
     match what:
@@ -41,8 +43,8 @@ def lines(what: str, name: str | None = None, *, suite: str | None = None, own: 
         case "perturbations":
             yield from _perturbations() if name is None else _explained(name)
         case "policies":
-            for name, found in bundled.POLICIES.items():
-                yield f"{name:15} a small SmolVLA, trained on {', '.join(found.suites)} in the bundled scenes"
+            for name, policy in bundled.POLICIES.items():
+                yield f"{name:15} a small SmolVLA, trained on {', '.join(policy.suites)} in the bundled scenes"
             yield from (f"{name:15} {text}" for name, (_, text) in SCRIPTED.items())
             yield f"{'FOLDER':15} a checkpoint that lerobot saved, for instance a SmolVLA"
             yield f"{'OWNER/NAME':15} a checkpoint on the Hugging Face hub, for instance HuggingFaceVLA/smolvla_libero"

@@ -1,4 +1,4 @@
-"""The list of checks, and which of them a request wants."""
+"""The list of checks, and running those that are requested."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Request:
     """What the machine should be ready for.
 
     Attributes:
-        policy: checkpoint folder or hub id that will be run; `None` if none is settled.
+        policy: checkpoint folder or hub id that will be run; `None` if it is not known yet.
         ray: `local` to start Ray for a moment, `auto` or `HOST:PORT` to ask a cluster, `None` for neither.
         results: where runs will be written.
         only: names of checks; empty for all.
@@ -51,11 +51,11 @@ CHECKS: dict[str, Check] = {
     "disk": lambda here, request: check_disk(here, request.results),
     "ray": lambda here, request: check_ray(here, request.ray),
 }
-"""Every check by name, in the order in which they are run and printed."""
+"""Every check by name, in the order of running and printing."""
 
 
 def run_checks(request: Request, here: Machine | None = None) -> Iterator[Finding]:
-    """Run the checks that are asked for; yields each finding as soon as it is known.
+    """Run the requested checks; yields each finding as soon as it is known.
 
     Raises:
         ConfigError: there is no check of that name.
@@ -67,7 +67,7 @@ def run_checks(request: Request, here: Machine | None = None) -> Iterator[Findin
 
 
 def run_and_print(request: Request, write: Callable[[str], object], *, json: bool = False) -> int:
-    """Run the checks, write what they find as they find it, and return the exit status: 0, or 1 if something is wrong.
+    """Run the checks, write each finding at once, and return the exit status: 0, or 1 if something is wrong.
 
     Args:
         request: what the machine should be ready for.
@@ -90,5 +90,5 @@ def _run(request: Request, here: Machine, names: Sequence[str]) -> Iterator[Find
     for name in names:
         try:
             yield CHECKS[name](here, request)
-        except Exception as error:  # noqa: BLE001  a broken machine breaks a check in ways that nobody foresaw
+        except Exception as error:  # noqa: BLE001  checks may fail unpredictably on a broken machine
             yield failure(name, f"this check broke: {error_line(error)}", "report it, with this line")

@@ -1,4 +1,4 @@
-"""Checks of Ray. It is only started, or joined, if that is asked for: it takes seconds and ports."""
+"""Checks of Ray. It is started or joined only on request, because that takes seconds and ports."""
 
 import json
 

@@ -29,7 +29,7 @@ def read_lock(lock: Path) -> dict[str, str]:
 
 
 def check_versions(here: Machine, lock: Path = LOCK) -> Finding:
-    """Whether what is installed is what is pinned: other versions give other rows."""
+    """Whether the installed versions are the pinned ones: other versions give other rows."""
     if not lock.is_file():
         return note("versions", "no requirements.lock to compare with: numbers may differ from a checkout's")
     pins = read_lock(lock)
@@ -47,7 +47,7 @@ def check_versions(here: Machine, lock: Path = LOCK) -> Finding:
 
 
 def same_version(installed: str, pinned: str) -> bool:
-    """Whether two spellings mean one version; `2.11.0+cpu` is 2.11.0 from another index."""
+    """Whether two spellings mean the same version; `2.11.0+cpu` is 2.11.0 from another index."""
     from packaging.version import InvalidVersion, Version
 
     try:

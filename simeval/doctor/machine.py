@@ -11,19 +11,19 @@ MINIMUM_DRIVER = {12: 525, 13: 580}
 """Major version of CUDA -> of the oldest driver that runs it. Source: NVIDIA, CUDA Compatibility, minor versions."""
 
 COMPAT = "/usr/local/cuda/compat/libcuda.so.1"
-"""Lets older data-centre drivers run a newer CUDA; part of NVIDIA's images."""
+"""Compatibility library with which older data-centre drivers run a newer CUDA; part of NVIDIA's images."""
 
 WORKER_MEMORY = 1.2 * GIB
-"""What a rollout worker takes with an official LIBERO scene. Source: resident size, 0.8 to 1.2 GiB measured."""
+"""Memory of a rollout worker with an official LIBERO scene. Source: resident size, 0.8 to 1.2 GiB measured."""
 
 RAY_STORE = 0.25 * GIB
-"""Shared memory that a run's Ray needs. Source: `object_store_memory` in `simeval.runner.ray_runner`, rounded up."""
+"""Shared memory that Ray needs in a run. Source: `object_store_memory` in `simeval.runner.session`, rounded up."""
 
 _TOOLKIT = "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
 
 
 def check_gpu(here: Machine) -> Finding:
-    """Which GPUs there are."""
+    """Which GPUs the machine has, and whether they are usable."""
     fields = "name,memory.total,driver_version"
     answer = here.run(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"], 30.0)
     if answer.code == 0 and answer.out.strip():
@@ -68,7 +68,7 @@ def check_driver(here: Machine) -> Finding:
 
 
 def check_torch(here: Machine) -> Finding:
-    """Whether torch computes right on every GPU."""
+    """Whether torch computes correctly on every GPU."""
     if not here.exists("/dev/nvidia0") and here.image != "gpu":
         return note("torch", "not tried: no NVIDIA GPU")
     answer = here.module("simeval.doctor.gpu_matmul", limit=180.0)
@@ -78,10 +78,10 @@ def check_torch(here: Machine) -> Finding:
 
 
 def check_threads(here: Machine) -> Finding:
-    """Whether processes will get in each other's way."""
-    usable, seen = here.cores(), here.env.get("OMP_NUM_THREADS")
-    text = f"{usable:g} cores usable, OMP_NUM_THREADS={seen or 'not set'}"
-    if seen != "1":
+    """Whether processes will compete for cores with more threads than they need."""
+    usable, threads = here.cores(), here.env.get("OMP_NUM_THREADS")
+    text = f"{usable:g} cores usable, OMP_NUM_THREADS={threads or 'not set'}"
+    if threads != "1":
         return note("threads", f"{text}: more threads than cores make everything several times slower",
                     "export OMP_NUM_THREADS=1")  # fmt: skip
     return ok("threads", text)

@@ -12,11 +12,11 @@ from perturbations.spec import Condition, SpecError, parse_sweep
 from simeval.config import paths
 from simeval.config.audit import MAX_FRAMES, AuditConfig
 from simeval.config.evaluation import EvalConfig, from_mapping
-from simeval.config.preflight import refuse_other_numerics, refuse_undrawable
+from simeval.config.preflight import require_numerics, require_rendering
 from simeval.core import kernels, plugins, provenance
 from simeval.core.drift_row import DriftRow, Key
 from simeval.core.errors import ConfigError
-from simeval.core.files import refuse_link_out
+from simeval.core.files import require_inside
 from simeval.core.plugins import Plugin
 from simeval.drift.frames.base import FrameSource
 from simeval.drift.frames.from_run import RunFrames
@@ -95,10 +95,10 @@ def audit(config: AuditConfig, progress: AuditProgress | None = None, on_gaze: O
         OSError: the disk is full; what was measured before is on it.
     """
     subject = _subject(config)
-    refuse_other_numerics(config.numerics or subject.origin.numerics)
+    require_numerics(config.numerics or subject.origin.numerics)
     require_writable(subject.folder)
     if subject.run is not None:
-        refuse_undrawable()
+        require_rendering()
     os.environ.update(ONE_THREAD)
     policy = load_policy(subject.choice)
     require_vision_policy(policy, representation=config.representation)
@@ -199,7 +199,7 @@ def _subject(config: AuditConfig) -> _AuditRequest:
     run = Run.load(config.run) if config.run is not None else None
     stored = paths.located(run.manifest) if run else {}
     if run and config.policy is None:
-        paths.refuse_lost(run.folder, run.manifest, stored)
+        paths.require_policy_folder(run.folder, run.manifest, stored)
     origin = from_mapping(stored) if run else EvalConfig(policy=bundled.NAME)
     own = plugins.named_again(run.folder, run.manifest, config.plugin) if run else plugins.read(config.plugin)
     plugins.load(own)
@@ -211,7 +211,7 @@ def _subject(config: AuditConfig) -> _AuditRequest:
     validate_choice(choice, tuple(r.spec for r in run.results) if run else ())
     default = Path(run.folder) / "audit" if run else Path("results") / f"audit-{Path(str(config.dataset)).name}"
     if run and not config.out:
-        refuse_link_out(run.folder, "audit")
+        require_inside(run.folder, "audit")
     seeds = config.seed_numbers or (origin.seed,)
     return _AuditRequest(
         config, run, origin, choice, own, conditions, seeds, Path(config.out) if config.out else default
@@ -229,7 +229,7 @@ def _conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
 def _choice(config: AuditConfig, origin: EvalConfig) -> PolicyChoice:
     """The run's own policy as the run had it, as far as nothing else is asked for."""
     name = config.policy or origin.policy_name
-    same = paths.whole("policy", name, None) == origin.policy_name
+    same = paths.absolute("policy", name, None) == origin.policy_name
     device = config.device or origin.device
     steps = config.n_action_steps or (origin.n_action_steps if same else None)
     choice = PolicyChoice(name, device, steps, dtype=config.dtype or (origin.dtype if same else None))

@@ -22,7 +22,7 @@ from perturbations.spec import parse
 from simeval.config.evaluation import within
 from simeval.core import plugins
 from simeval.core.errors import ConfigError, nearest
-from simeval.core.files import refuse_link_out, whole_file
+from simeval.core.files import require_inside, whole_file
 from simeval.core.seeding import PairStreams
 from simeval.core.types import CLEAN, EpisodeResult
 from simeval.rollout.observations import initial_masks
@@ -82,13 +82,13 @@ def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
     Raises:
         ConfigError: nothing matches, traces were not kept, a plugin is not named, or the scenes cannot be had.
     """
-    from simeval.config.preflight import refuse_undrawable
+    from simeval.config.preflight import require_rendering
     from simeval.store.assets import assets_of
 
-    refuse_link_out(run.folder, "videos")
+    require_inside(run.folder, "videos")
     chosen, own = with_traces(run, wanted), plugins.named_again(run.folder, run.manifest, wanted.plugins)
     assets = assets_of(run)
-    refuse_undrawable()
+    require_rendering()
     plugins.load(own)
     # Two arms are drawn frame by frame in turn, and a scene perturbation of one must not show in the other.
     scenes = [EnvCache(assets) for _ in range(2)]

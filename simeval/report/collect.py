@@ -117,7 +117,7 @@ def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:
         **identity["versions"],
     }
     if audit:
-        facts |= {"audit": audit.frames_in_words, "unit of drift": audit.sigma_source}
+        facts |= {"audit": audit.frames_description, "unit of drift": audit.sigma_source}
     return tuple((label, str(value)) for label, value in facts.items() if value is not None)
 
 

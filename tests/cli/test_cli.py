@@ -392,10 +392,10 @@ def test_json_is_one_object_per_line(tmp_path):
 def test_more_workers_than_cores_are_noted():
     from rich.console import Console
 
-    from simeval.cli.app import _announce
+    from simeval.cli.app import _print_notes
 
     console = Console(record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    _announce(console, toy_config(Path("x"), workers=500))
+    _print_notes(console, toy_config(Path("x"), workers=500))
     assert "500 workers share" in console.export_text()
 
 

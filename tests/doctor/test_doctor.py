@@ -15,7 +15,7 @@ import pytest
 from simeval.core.errors import ConfigError
 from simeval.doctor import CHECKS, Finding, Machine, Request, run_checks
 from simeval.doctor.__main__ import main
-from simeval.doctor.caches import USUAL, check_assets, check_checkpoint
+from simeval.doctor.caches import PUBLIC_CHECKPOINT, check_assets, check_checkpoint
 from simeval.doctor.findings import NAME_WIDTH, as_json, as_text, healthy, verdict
 from simeval.doctor.installed import LOCK, check_versions, read_lock, same_version
 from simeval.doctor.machine import GIB
@@ -228,12 +228,12 @@ def fake_cache(folder: Path, checkpoint: Path, *names: str, vlm: str | None = No
 @pytest.mark.parametrize(
     ("here", "vlm", "policy", "hub", "status", "says"),
     [
-        ([USUAL], None, USUAL, "no route", "ok", "is here"),
-        ([USUAL, VLM], VLM, USUAL, "no route", "ok", "is here"),
-        ([USUAL], VLM, USUAL, "no route", "wrong", f"{VLM} is not here"),
-        ([USUAL], VLM, USUAL, "", "note", f"{VLM} is not here yet"),
-        ([], None, USUAL, "", "note", "not here yet"),
-        ([], None, USUAL, "no route", "wrong", "out of reach"),
+        ([PUBLIC_CHECKPOINT], None, PUBLIC_CHECKPOINT, "no route", "ok", "is here"),
+        ([PUBLIC_CHECKPOINT, VLM], VLM, PUBLIC_CHECKPOINT, "no route", "ok", "is here"),
+        ([PUBLIC_CHECKPOINT], VLM, PUBLIC_CHECKPOINT, "no route", "wrong", f"{VLM} is not here"),
+        ([PUBLIC_CHECKPOINT], VLM, PUBLIC_CHECKPOINT, "", "note", f"{VLM} is not here yet"),
+        ([], None, PUBLIC_CHECKPOINT, "", "note", "not here yet"),
+        ([], None, PUBLIC_CHECKPOINT, "no route", "wrong", "out of reach"),
         ([], None, None, "no route", "note", "scripted"),
         ([], None, "no_such_folder", "", "wrong", "no such folder"),
     ],

@@ -135,7 +135,7 @@ def drain(queue: EpisodeQueue, workers: int) -> list[list]:
     """What each worker gets if they take turns."""
     got: list[list] = [[] for _ in range(workers)]
     for turn in itertools.cycle(range(workers)):
-        spec = queue.take(got[turn][-1] if got[turn] else None)
+        spec = queue.next(got[turn][-1] if got[turn] else None)
         if spec is None:
             return got
         got[turn].append(spec)
@@ -155,10 +155,10 @@ def test_every_episode_is_handed_out_once_and_workers_stay_with_their_task(worke
 def test_an_episode_that_is_put_back_is_next():
     specs = [toy_spec(init_state=i) for i in range(3)]
     queue = EpisodeQueue(specs)
-    first = queue.take(None)
-    queue.take(first)
+    first = queue.next(None)
+    queue.next(first)
     queue.requeue(first)
-    assert [queue.take(None), queue.take(None), queue.take(None)] == [first, specs[2], None]
+    assert [queue.next(None), queue.next(None), queue.next(None)] == [first, specs[2], None]
 
 
 def test_scripted_policies_never_need_an_actor_of_their_own():

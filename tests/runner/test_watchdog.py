@@ -106,14 +106,14 @@ def test_a_person_is_told_what_workers_are_doing(hanging, tmp_path, monkeypatch,
 def test_silence_is_told_once_and_then_after_twice_as_long(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(watchdog.time, "monotonic", lambda: now[0])
-    silence, told = watchdog.Silence(), []
+    timer, told = watchdog.StallTimer(), []
     for second in range(600):
         now[0] = second
-        told += [second] if silence.lasted() else []
+        told += [second] if timer.due() else []
     assert told == [60, 120, 240, 480]
-    silence.heard()
+    timer.reset()
     now[0] += 59
-    assert silence.lasted() is None
+    assert timer.due() is None
 
 
 def endless():

@@ -75,7 +75,7 @@ def summarise_audit(done: Audit) -> dict[str, Any]:
     about = {"schema_version": SCHEMA_VERSION, "policy": done.policy, "frames": done.manifest["frames"]}
     return {
         **about,
-        "kind": done.frames_in_words,
+        "kind": done.frames_description,
         "n_action_steps": done.n_action_steps,
         "sigma_source": done.sigma_source,
         "left_out": [asdict(item) for item in done.left_out],
@@ -86,7 +86,7 @@ def summarise_audit(done: Audit) -> dict[str, Any]:
 
 def print_audit_table(console: Console, done: Audit) -> None:
     """Print the table of an audit, and where it lies."""
-    title = f"{done.policy}, {done.manifest['frames']} {done.frames_in_words}"
+    title = f"{done.policy}, {done.manifest['frames']} {done.frames_description}"
     unit = f"drift: mean over the {done.n_action_steps} executed steps, per dimension; unit: {done.sigma_source}."
     print_audit(console, summarise(done.rows), title, [*done.notes, unit, str(done.manifest["scenes"])])
     console.print(f"audit folder: {done.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
