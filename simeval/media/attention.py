@@ -43,14 +43,14 @@ def attention_sheet(title: str, clean: AttentionRecord, perturbed: AttentionReco
     Returns:
         `uint8[H, W, 3]`, RGB.
     """
-    cameras = clean.seen.cameras
-    before, after = (gaze.seen.attention.astype(np.float64) for gaze in (clean, perturbed))
+    cameras = clean.representation.cameras
+    before, after = (record.representation.attention.astype(np.float64) for record in (clean, perturbed))
     scale, change = float(max(before.max(), after.max())), float(np.abs(after - before).max())
-    shift = dict(distances(clean.seen, perturbed.seen))["attention_shift"]
+    shift = dict(distances(clean.representation, perturbed.representation))["attention_shift"]
     told = "" if perturbed.request.instruction == clean.request.instruction else perturbed.request.instruction
     rows = []
     for k, camera in enumerate(cameras):
-        pictures = [gaze.request.observation.images[camera] for gaze in (clean, perturbed)]
+        pictures = [record.request.observation.images[camera] for record in (clean, perturbed)]
         shown = [
             _drawn(pictures[0], before[k], scale),
             _drawn(pictures[1], after[k], scale),
@@ -61,8 +61,8 @@ def attention_sheet(title: str, clean: AttentionRecord, perturbed: AttentionReco
         width = shown[0].shape[1]
         rows += [hstack(shown), hstack([caption([text], width, strong=False) for text in texts])]
     heads = [
-        ["clean", _elsewhere(clean.seen)],
-        [perturbed.condition, f'told: "{told}"' if told else "", _elsewhere(perturbed.seen)],
+        ["clean", _elsewhere(clean.representation)],
+        [perturbed.condition, f'told: "{told}"' if told else "", _elsewhere(perturbed.representation)],
         ["change", f"in points, on the clean picture; attention_shift {shift:.3f}"],
     ]
     above = hstack([caption(texts, width) for texts in heads])
