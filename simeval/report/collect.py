@@ -12,7 +12,7 @@ from simeval.analysis.by_task import cell_drops
 from simeval.analysis.compare import compare
 from simeval.analysis.correlate import correlate, refuse_other_policy, same_policy
 from simeval.analysis.join import study_conditions
-from simeval.analysis.over_policies import medians
+from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.success import analyse
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError
@@ -55,7 +55,7 @@ def report_data(runs: Sequence[Run], audits: Sequence[Audit] = (), options: Opti
         title=f"{names} on {', '.join(dict.fromkeys(suite for section in sections for suite in section.suites))}",
         sections=sections,
         comparison=comparison,
-        medians=medians(studies),
+        medians=policy_medians(studies),
         generated_by=f"simeval {provenance.version('simeval')}",
         rebuild=f"simeval report {folders}{chosen}",
     )

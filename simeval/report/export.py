@@ -18,9 +18,12 @@ SCHEMA_VERSION = 1
 
 
 def record(value: Any) -> Any:
-    """A value of the statistics as JSON-ready data; a number that is not finite becomes `None`."""
+    """A value of the statistics as JSON-ready data; a number that is not finite becomes `None`.
+
+    A dataclass field whose metadata has a `key` is written under that key instead of its name.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: record(getattr(value, field.name)) for field in fields(value)}
+        return {field.metadata.get("key", field.name): record(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): record(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

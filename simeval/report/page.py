@@ -172,8 +172,8 @@ def _preview(section: Section) -> list[PictureLink]:
 
 
 def _looks(section: Section) -> Mapping[str, MarkerStyle]:
-    families = [condition.family for condition in section.conditions]
-    families += [point.family for study in section.studies for point in study.correlation.points]
+    families = [condition.axis_family for condition in section.conditions]
+    families += [point.axis_family for study in section.studies for point in study.correlation.points]
     return family_styles(families)
 
 

@@ -41,12 +41,12 @@ def boxes(figure, texts) -> list[Box]:
 @pytest.mark.parametrize("canvas", [WIDE, NARROW], ids=lambda canvas: canvas.name)
 def test_24_conditions_in_8_families_have_labels_that_do_not_overlap(result, canvas):
     found = result.correlation
-    looks = family_styles(point.family for point in found.points)
+    looks = family_styles(point.axis_family for point in found.points)
     figure = paint_scatter(found, (), looks, figure_caption_lines(found), canvas)
     ax = figure.axes[0]
     labels = [text for text in ax.texts if text.get_text()]
     assert [text.get_text() for text in labels] == [
-        strength_of(p.condition, p.family, 18) for p in found.points if not p.excluded
+        strength_of(p.condition, p.axis_family, 18) for p in found.points if not p.excluded
     ]
     placed = boxes(figure, labels)
     # A point wide may touch: that is the padding of the boxes.
@@ -84,7 +84,7 @@ def test_text_of_conditions_is_never_read_as_mathematics():
 
 def test_a_drawing_of_the_page_follows_its_colours_and_has_no_stray_ids():
     section = simulated_section(named(simulated(2, families=8, severities=3, tasks=1, states=4)))
-    looks = family_styles(condition.family for condition in section.conditions)
+    looks = family_styles(condition.axis_family for condition in section.conditions)
     known = {condition.name: condition for condition in section.conditions}
     rates, drops = section.analysis.rates, section.analysis.drops
     drawing = render("success", 'a "quoted" <alt>', lambda canvas: paint_success(rates, drops, known, looks, canvas))

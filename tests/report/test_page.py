@@ -17,7 +17,7 @@ from helpers import toy_config
 from reports import FEW, episodes_of, named, run_section, simulated_section, with_special
 
 from simeval.analysis.compare import Comparison, SuiteChange
-from simeval.analysis.over_policies import medians
+from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.success import analyse
 from simeval.api import evaluate
 from simeval.core.errors import ConfigError
@@ -191,9 +191,9 @@ def test_what_comes_from_data_is_text(tmp_path):
         exclusions=(Exclusion(NASTY, NASTY, NASTY),),
         no_study=NASTY,
     )
-    conditions = tuple(replace(c, name=f"{c.name}{NASTY}", family=NASTY) for c in section.conditions)
+    conditions = tuple(replace(c, name=f"{c.name}{NASTY}", axis_family=NASTY) for c in section.conditions)
     points = tuple(
-        replace(p, condition=f"{p.condition}{NASTY}", family=NASTY) for p in section.studies[0].correlation.points
+        replace(p, condition=f"{p.condition}{NASTY}", axis_family=NASTY) for p in section.studies[0].correlation.points
     )
     found = replace(section.studies[0].correlation, points=points)
     studies = (replace(section.studies[0], correlation=found, frames=NASTY, tasks=()),)
@@ -256,7 +256,7 @@ def test_two_policies_on_two_suites_are_never_pooled(tmp_path):
     change = compare_runs(names, worse, outcomes, units=a.units, resampling=FEW.resampling)
     drift = compare_drift(names[1:], a.drift, a.drift / 2, units=a.units, resampling=FEW.resampling)
     comparison = Comparison("before", "after", "no scenes", (SuiteChange("toy", change, drift),), ("Units differ.",))
-    data = ReportData("two", tuple(sections), comparison, medians(found))
+    data = ReportData("two", tuple(sections), comparison, policy_medians(found))
     folder = write_report(data, tmp_path).parent
     page = read(folder)
     assert (page.headings.count("Success on toy"), page.headings.count("Success on libero_spatial")) == (2, 1)

@@ -75,7 +75,7 @@ def _drift(
     )
     rows = tuple(
         (
-            *(point.condition, point.family, str(point.pairs)),
+            *(point.condition, point.axis_family, str(point.pairs)),
             format_with_ci(point.drift.mean, point.drift.interval, 3),
             number(point.drift.over_floor, 1),
             with_interval(point.drop, point.drop_interval),
@@ -131,7 +131,11 @@ def _ranges(found: Correlation) -> str:
 
 def _dose(found: Correlation, desk: ArtifactCollector) -> Table:
     rows = tuple(
-        (dose.family, str(dose.conditions), *map(number, (dose.severity_drift, dose.severity_drop, dose.drift_drop)))
+        (
+            dose.axis_family,
+            str(dose.conditions),
+            *map(number, (dose.severity_drift, dose.severity_drop, dose.drift_drop)),
+        )
         for dose in found.dose
     )
     heads = ("family", "strengths", "τ strength, drift", "τ strength, drop", "τ drift, drop")
@@ -158,7 +162,7 @@ def _within(
         )
     csv = desk.numbers("task_order", inside.tasks), desk.numbers("task_points", result.tasks)
     if result.tasks and used:
-        families = {point.condition: point.family for point in used}
+        families = {point.condition: point.axis_family for point in used}
         points = [point for point in result.tasks if point.condition in families]
         paint = partial(paint_tasks, points, inside.tasks, families, looks)
         caption = "Drift against drop inside each task; ρ is the task's own rank correlation."
@@ -262,7 +266,7 @@ def _left_out(found: Correlation, desk: ArtifactCollector) -> Iterator[Block]:
         yield Text("Every other condition entered the correlation.")
         return
     rows = tuple(
-        (p.condition, p.family, number(p.drift.mean, 3), with_interval(p.drop, p.drop_interval), p.reason)
+        (p.condition, p.axis_family, number(p.drift.mean, 3), with_interval(p.drop, p.drop_interval), p.reason)
         for p in points
     )
     heads = columns("condition", "family", "drift", "drop, points [95 % CI]", "reason", words=["family", "reason"])

@@ -72,7 +72,7 @@ def _named(found: Correlation, used: tuple[Point, ...]) -> list[dict[str, object
         {
             "scheme": loco.scheme,
             "condition": used[row.condition].condition,
-            "family": used[row.condition].family,
+            "family": used[row.condition].axis_family,
             "predicted": row.predicted,
             "observed": row.observed,
             "residual": row.residual,

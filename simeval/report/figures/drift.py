@@ -38,7 +38,7 @@ def paint_scatter(
     """
     used = [point for point in correlation.points if not point.excluded]
     shown = [*used, *hollow]
-    families = list(dict.fromkeys(point.family for point in shown))
+    families = list(dict.fromkeys(point.axis_family for point in shown))
     lines = -(-len(families) // 2) if canvas.narrow else 0
     said = [part for line in box for part in wrap(line, 50 if canvas.narrow else 100)]
     figure = canvas.figure((4.1 if canvas.narrow else 4.9) + 0.17 * len(said) + 0.16 * lines)
@@ -46,7 +46,7 @@ def paint_scatter(
     ax.set_title("\n".join(said), fontsize=canvas.font - 0.8, linespacing=1.35)
     ax.axhline(0, color=MUTED, linewidth=0.8)
     _curves(ax, correlation, used)
-    bars = [bar for point in shown for bar in _point(ax, point, looks[point.family], counted=point in used)]
+    bars = [bar for point in shown for bar in _point(ax, point, looks[point.axis_family], counted=point in used)]
     _scale(ax, [point.drift.mean or 0.0 for point in shown])
     ax.set_xlabel(f"mean drift ({correlation.predictor})")
     ax.set_ylabel("drop in success, points")
@@ -58,7 +58,7 @@ def paint_scatter(
 
 
 def _label(point: Point) -> Label:
-    return Label(point.drift.mean or 0.0, point.drop or 0.0, strength_of(point.condition, point.family, 18))
+    return Label(point.drift.mean or 0.0, point.drop or 0.0, strength_of(point.condition, point.axis_family, 18))
 
 
 def _point(ax: "Axes", point: Point, look: MarkerStyle, *, counted: bool) -> list[Box]:

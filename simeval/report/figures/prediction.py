@@ -30,7 +30,7 @@ def paint_prediction(loco: Loco, used: Sequence[Point], looks: Mapping[str, Mark
         right.plot([group.predicted] * 2, [group.interval.low, group.interval.high], color=INK, linewidth=1)
         right.plot([group.predicted], [group.observed], zorder=3, **MarkerStyle(INK, "o").filled())
     for row in loco.held_out:
-        left.plot([row.predicted], [row.observed], zorder=3, **looks[used[row.condition].family].filled())
+        left.plot([row.predicted], [row.observed], zorder=3, **looks[used[row.condition].axis_family].filled())
     seen = [rate for row in loco.held_out for rate in (row.predicted, row.observed)]
     seen += [rate for row in loco.calibration for rate in (row.predicted, row.interval.low, row.interval.high)]
     for ax in (left, right):
@@ -38,7 +38,9 @@ def paint_prediction(loco: Loco, used: Sequence[Point], looks: Mapping[str, Mark
         ax.set_ylim(ax.get_xlim())
         ax.set_aspect("equal", adjustable="box")
     labels = [
-        Label(row.predicted, row.observed, strength_of(used[row.condition].condition, used[row.condition].family, 14))
+        Label(
+            row.predicted, row.observed, strength_of(used[row.condition].condition, used[row.condition].axis_family, 14)
+        )
         for row in loco.held_out
         if loco.band is not None and abs(row.residual) >= 0.5 * loco.band.half_width
     ]

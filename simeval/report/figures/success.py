@@ -26,7 +26,7 @@ PLAIN = MarkerStyle(MUTED, "o")
 def family_of(condition: str, conditions: Mapping[str, ConditionInfo]) -> str:
     """The family of a condition; one that nothing is known about stands alone."""
     known = conditions.get(condition)
-    return known.family if known else condition
+    return known.axis_family if known else condition
 
 
 def paint_success(
@@ -64,7 +64,7 @@ def by_family(
     for row in drops:
         known = conditions.get(row.condition)
         if known is not None and known.severity is not None and row.drop is not None:
-            found.setdefault(known.family, []).append((known.severity, row))
+            found.setdefault(known.axis_family, []).append((known.severity, row))
     ordered = {name: sorted(rows, key=lambda pair: pair[0]) for name, rows in found.items()}
     return {name: tuple(row for _, row in rows) for name, rows in ordered.items() if len({s for s, _ in rows}) > 1}
 
