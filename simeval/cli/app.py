@@ -81,8 +81,8 @@ def run(
     if wanted.video != "none":
         from simeval.media.video import Selection, find_episodes, render_videos
 
-        found = len(find_episodes(done, Selection(which=wanted.video)))
-        selection = Selection(which=wanted.video, limit=max(1, found), plugins=wanted.plugin)
+        found = len(find_episodes(done, Selection(outcome=wanted.video)))
+        selection = Selection(outcome=wanted.video, limit=max(1, found), plugins=wanted.plugin)
         for path in render_videos(done, selection) if found else ():
             if not as_json:
                 console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
