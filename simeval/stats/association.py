@@ -226,7 +226,7 @@ def cluster_statistic(
     members: list[NDArray[np.intp]], statistic: Callable[[NDArray[np.intp]], list[float]]
 ) -> Callable[[NDArray[np.intp]], Floats]:
     """Convert a statistic of point indices to one of cluster indices, for `bootstrap_intervals`."""
-    return vectorize_statistic(lambda drawn: statistic(np.concatenate([members[i] for i in drawn])))
+    return vectorize_statistic(lambda sample: statistic(np.concatenate([members[i] for i in sample])))
 
 
 def _interval(

@@ -197,7 +197,7 @@ def _drift(name: str, a: Floats, b: Floats, units: NDArray[np.generic], resampli
     )
     if len(means) < 2:
         return replace(gain, reason="one cluster only: no interval")
-    interval = bootstrap_intervals((len(means),), lambda drawn: means[drawn].mean(axis=-1)[..., None], resampling)[0]
+    interval = bootstrap_intervals((len(means),), lambda sample: means[sample].mean(axis=-1)[..., None], resampling)[0]
     return replace(gain, interval=interval)
 
 

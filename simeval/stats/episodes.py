@@ -196,8 +196,8 @@ def _interval(flips: Flips, both: list[NDArray[np.intp]], resampling: Resampling
             wins += flipped_units @ ((difference > 0) + 0.5 * (difference == 0)) @ kept_units
             chances += flipped_units @ np.ones(difference.shape) @ kept_units
 
-    def area(drawn: NDArray[np.intp]) -> Floats:
-        counts = np.apply_along_axis(np.bincount, -1, drawn, minlength=size).astype(float)
+    def area(sample: NDArray[np.intp]) -> Floats:
+        counts = np.apply_along_axis(np.bincount, -1, sample, minlength=size).astype(float)
         return np.asarray(((counts @ wins) * counts).sum(-1) / ((counts @ chances) * counts).sum(-1))[..., None]
 
     interval = bootstrap_intervals((size,), area, resampling)[0]
@@ -217,8 +217,8 @@ def _permutation_p(flips: Flips, both: list[NDArray[np.intp]], wins: float, resa
     totals = np.zeros(resampling.n_resamples)
     for rows in both:
         ranks, count = stats.rankdata(flips.drift[rows]), int(flips.flipped[rows].sum())
-        drawn = rng.permuted(np.broadcast_to(ranks, (len(totals), len(ranks))), axis=1)[:, :count]
-        totals += drawn.sum(axis=1) - count * (count + 1) / 2
+        permuted = rng.permuted(np.broadcast_to(ranks, (len(totals), len(ranks))), axis=1)[:, :count]
+        totals += permuted.sum(axis=1) - count * (count + 1) / 2
     # Half ranks are exact in binary, so equal sums compare equal.
     extreme = min(int((totals >= wins).sum()), int((totals <= wins).sum()))
     return min(1.0, 2 * (extreme + 1) / (len(totals) + 1))

@@ -117,12 +117,12 @@ def measurement_intervals(
     if len(study.conditions) < 3 or min(sizes, default=0) < 2:
         return nothing, "too few conditions or initial states to resample"
 
-    def statistic(*drawn: NDArray[np.intp]) -> Floats:
-        rows = np.concatenate([stratum[i] for stratum, i in zip(strata, drawn, strict=False)], axis=-1)
+    def statistic(*samples: NDArray[np.intp]) -> Floats:
+        rows = np.concatenate([stratum[i] for stratum, i in zip(strata, samples, strict=False)], axis=-1)
         with np.errstate(invalid="ignore", divide="ignore"):
             drop = sums.drop[rows].sum(axis=-2) / sums.drop_n[rows].sum(axis=-2)
             if means is not None:
-                drift = np.nansum(means[drawn[-1]], axis=-2) / (~np.isnan(means[drawn[-1]])).sum(axis=-2)
+                drift = np.nansum(means[samples[-1]], axis=-2) / (~np.isnan(means[samples[-1]])).sum(axis=-2)
             else:
                 assert sums.drift is not None
                 assert sums.drift_n is not None

@@ -124,9 +124,9 @@ class DriftOutcomes:
             shapes["infeasible"] = (self.infeasible.shape, table)
         if self.frames is not None:
             shapes["frames"] = (self.frames.values.shape, (len(self.frames.clusters), len(self.conditions)))
-        for name, (found, expected) in shapes.items():
-            if found != expected:
-                raise ValueError(f"{name} has shape {found}, expected {expected}")
+        for name, (actual, expected) in shapes.items():
+            if actual != expected:
+                raise ValueError(f"{name} has shape {actual}, expected {expected}")
         names = [condition.name for condition in self.conditions]
         twice = {name for name in names if names.count(name) > 1}
         if twice:

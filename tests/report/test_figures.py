@@ -90,10 +90,10 @@ def test_a_drawing_of_the_page_follows_its_colours_and_has_no_stray_ids():
     drawing = render("success", 'a "quoted" <alt>', lambda canvas: plot_success(rates, drops, known, styles, canvas))
     for svg in (drawing.wide, drawing.narrow):
         root = ElementTree.fromstring(svg)
-        styles = " ".join(element.attrib.get("style", "") for element in root.iter())
-        assert not [color for color in VARIABLES if color in styles]
-        assert "var(--ink)" in styles
-        assert "var(--family-3)" in styles
+        css = " ".join(element.attrib.get("style", "") for element in root.iter())
+        assert not [color for color in VARIABLES if color in css]
+        assert "var(--ink)" in css
+        assert "var(--family-3)" in css
         assert root.attrib["aria-label"] == 'a "quoted" <alt>'
         assert list(root.iter(f"{SVG}style")) == []
         ids = {element.attrib["id"] for element in root.iter() if "id" in element.attrib}

@@ -25,6 +25,7 @@ from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData,
 from simeval.report.export import correlation_record, record
 from simeval.report.page import EMBEDDED, write_report
 from simeval.stats.change import compare_drift, compare_runs
+from simeval.stats.study import ConditionInfo
 
 NASTY = """<script>alert(1)</script> "q" 'a' & `b` $x_1$ </style><img src=x onerror=alert(2)>"""
 TESTS = Path(__file__).parents[1]
@@ -298,6 +299,15 @@ def test_what_cannot_be_written_or_read_is_one_line(tmp_path):
     gone = replace(nothing, videos=(VideoLink("flip", tmp_path / "gone.mp4"),))
     with pytest.raises(ConfigError, match=r"gone\.mp4: no such file"):
         write_report(ReportData("x", (gone,)), tmp_path / "out")
+
+
+def test_the_axis_family_is_written_under_the_key_of_older_files():
+    assert record(ConditionInfo("light:0.3", "light"))["family"] == "light"
+    study = simulated_section(simulated(2, families=2, severities=3, tasks=1, states=4)).studies[0]
+    written = correlation_record([("p", study)])["studies"][0]
+    assert all("axis_family" not in row and row["family"] for row in (*written["points"], *written["dose"]))
+    assert written["points"]
+    assert written["dose"]
 
 
 def test_numbers_that_are_not_finite_become_null():

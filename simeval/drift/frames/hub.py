@@ -4,7 +4,7 @@ Non-obvious behaviour:
 - lerobot requests missing files of a folder from the hub; within `offline` it does not.
 - The `datasets` library copies everything it reads into the user's cache, gigabytes for images; within
   `temporary_datasets_cache` into a folder that is removed again.
-- A hub dataset is stored in lerobot's own download cache.
+- A hub dataset is stored in lerobot's download cache.
 """
 
 import contextlib

@@ -209,11 +209,11 @@ def _episodes(correlation: Correlation, artifacts: ArtifactCollector) -> Iterato
 
 def _rivals(correlation: Correlation, artifacts: ArtifactCollector) -> Iterator[Block]:
     csv = artifacts.add_table("ranking", correlation.ranking)
-    drawn = [row for row in correlation.ranking if row.association.value is not None]
-    if len(drawn) > 1:
+    plotted = [row for row in correlation.ranking if row.association.value is not None]
+    if len(plotted) > 1:
         rows = [
             Row(row.name, (Mark(row.association.value, row.association.ci_conditions, PLAIN, filled=row.primary),))
-            for row in drawn
+            for row in plotted
         ]
         panel = Panel("Spearman ρ with the drop, 95 % CI over conditions", 0.0, "", -0.1, 1.0, points=False)
         caption = (

@@ -142,7 +142,7 @@ def plot_tasks(
     styles: Mapping[str, MarkerStyle],
     canvas: Canvas,
 ) -> "Figure":
-    """One panel per task: drift against drop, with the task's own rank correlation.
+    """One panel per task: drift against drop, with the task's rank correlation.
 
     Args:
         points: of all tasks.

@@ -62,7 +62,7 @@ def _save(plot: Callable[[], "Figure"], path: Path) -> None:
     import matplotlib as mpl
     import matplotlib.style
 
-    # "default" first: the figures must not depend on the user's own settings.
+    # "default" first: the figures must not depend on the user's settings.
     with matplotlib.style.context(["default", RC]), mpl.rc_context({"font.size": WIDE.font}):
         figure = plot()
         with whole_file(path) as unfinished:

@@ -125,7 +125,7 @@ def _render_canvas(name: str, plot: Plot, canvas: Canvas) -> tuple[bytes, bytes]
     import matplotlib as mpl
     import matplotlib.style
 
-    # "default" first: the figures must not depend on the user's own settings.
+    # "default" first: the figures must not depend on the user's settings.
     salt: Any = {"svg.hashsalt": f"{name}-{canvas.name}", "font.size": canvas.font}
     with matplotlib.style.context(["default", RC]), mpl.rc_context(salt):
         figure = plot(canvas)
