@@ -81,8 +81,8 @@ def run(
     if requested.video != "none":
         from simeval.media.video import Selection, find_episodes, render_videos
 
-        count = len(find_episodes(done, Selection(which=requested.video)))
-        selection = Selection(which=requested.video, limit=max(1, count), plugins=requested.plugin)
+        count = len(find_episodes(done, Selection(outcome=requested.video)))
+        selection = Selection(outcome=requested.video, limit=max(1, count), plugins=requested.plugin)
         for path in render_videos(done, selection) if count else ():
             if not as_json:
                 console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)

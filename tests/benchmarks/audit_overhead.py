@@ -100,7 +100,7 @@ def audited(source, policy: Policy, wanted: Measurement, folder: Path, draw) -> 
     expected = keys(source.frames(), wanted)
     manifest = {"identity": dict(source.identity)}
     with AuditWriter(folder, manifest, expected) as writer:
-        for found in measure(source, policy, wanted, draw=draw):
+        for found in measure(source, policy, wanted, renderer=draw):
             writer.write([one.row for one in found])
     infeasible = (folder / "drift.jsonl").read_text().count('"drift_exec":null')
     return now() - start, wanted.predictions(len(source.frames())) - infeasible

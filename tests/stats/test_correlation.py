@@ -14,7 +14,7 @@ from simeval.stats.loco import Loco
 from simeval.stats.resampling import Resampling
 from simeval.stats.screening import Predictor, dose_response, screening_table, top_one
 from simeval.stats.study import ConditionInfo, DriftOutcomes, FrameDrift, condition_points, validity
-from simeval.stats.verdict import judge
+from simeval.stats.verdict import classify
 
 QUICK = Options(resampling=Resampling(n_resamples=99, n_permutations=499))
 COARSE = Options(resampling=Resampling(n_resamples=19, n_permutations=99))
@@ -290,7 +290,7 @@ def rho(value: float, low: float, high: float, k: int = 24) -> Association:
     ],
 )
 def test_words_are_earned(association, skill, word, words):
-    verdict = judge(association, Loco("condition", "logistic", 24, skill=skill))
+    verdict = classify(association, Loco("condition", "logistic", 24, skill=skill))
     assert verdict.word == word
     assert words in verdict.reason
     assert verdict.more_conditions is None or verdict.more_conditions > 0
@@ -316,7 +316,7 @@ def test_top_one_and_regret():
 
 def test_dose_response_needs_three_strengths():
     rows = dose_response(["a"] * 3 + ["b"] * 2, [1.0, 2.0, 3.0, 1.0, 2.0], [1, 2, 3, 1, 2], [0.0, 0.0, 0.0, 0.1, 0.2])
-    assert [(row.family, row.severity_drift, row.severity_drop) for row in rows] == [("a", 1.0, None)]
+    assert [(row.axis_family, row.severity_drift, row.severity_drop) for row in rows] == [("a", 1.0, None)]
 
 
 def test_simpsons_paradox_is_the_first_thing_said():
