@@ -32,7 +32,7 @@ TURNS = {"left": -_Y, "right": _Y, "up": _X, "down": -_X, "clockwise": _Z, "coun
 def _pivot(scene: Scene, model: Any, camera: int) -> tuple[Vector, Vector]:
     """The point that a camera moves about and the direction that counts as up, in the frame of the camera's body."""
     if model.cam_bodyid[camera] == 0:
-        return np.array(scene.pivot, np.float64), _Z
+        return np.array(scene.workspace_center, np.float64), _Z
     ahead = np.array(model.cam_pos[camera]) - WRIST_REACH * rotate(model.cam_quat[camera], _Z)
     return ahead, rotate(model.cam_quat[camera], _Y)
 

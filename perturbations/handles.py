@@ -41,7 +41,7 @@ class Scene(Protocol):
         """Body id of each fixture."""
 
     @property
-    def pivot(self) -> NDArray[np.float64]:
+    def workspace_center(self) -> NDArray[np.float64]:
         """`float64[3]`: centre of the workspace, on the surface of the table or floor (m)."""
 
     def geoms_of(self, name: str) -> tuple[int, ...]:
@@ -113,7 +113,7 @@ class Physics(Protocol):
         """By how much each movable object would move while the scene settles, `float64[3]` (m); changes nothing."""
 
     @property
-    def spares(self) -> tuple[str, ...]:
+    def distractors(self) -> tuple[str, ...]:
         """Names of objects that mean nothing to the task and that the scene holds in reserve, parked out of sight.
 
         The same before and after any is brought in; empty where there are none. Only to be asked for where one is
@@ -121,14 +121,14 @@ class Physics(Protocol):
         """
 
     @property
-    def pivot(self) -> NDArray[np.float64]:
-        """`float64[3]`: centre of the workspace; see `Scene.pivot`."""
+    def workspace_center(self) -> NDArray[np.float64]:
+        """`float64[3]`: centre of the workspace; see `Scene.workspace_center`."""
 
-    def place_distractor(self, spare: str, place: NDArray[np.float64], yaw: float) -> float | None:
+    def place_distractor(self, distractor: str, place: NDArray[np.float64], yaw: float) -> float | None:
         """Stand an object of the reserve upright on the table or floor; from then on it is one of `objects`.
 
         Args:
-            spare: one of `spares`.
+            distractor: one of `distractors`.
             place: `float64[2]`, x and y (m).
             yaw: how far it is turned about the vertical (rad).
 
@@ -136,7 +136,7 @@ class Physics(Protocol):
             How tall it is (m); `None`, and nothing is changed, where something else is above that place, or no table.
         """
 
-    def remove_distractor(self, spare: str) -> None:
+    def remove_distractor(self, distractor: str) -> None:
         """Put it back in reserve."""
 
     def clearance(self, name: str, reach: float, others: Sequence[str] = ()) -> float:

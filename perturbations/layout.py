@@ -184,7 +184,7 @@ def layout_distractors(physics: Physics, value: float, rng: np.random.Generator)
     Raises:
         Infeasible: the scene has not so many in reserve, or there is no room.
     """
-    spares, wanted = physics.spares, round(value)
+    spares, wanted = physics.distractors, round(value)
     if wanted > len(spares):
         raise Infeasible(f"layout.distractors:{wanted}: this scene has {len(spares)} objects in reserve")
     order, draws = rng.permutation(len(spares)), rng.uniform(0, 1, (len(spares), MAX_PLACES, 3))
@@ -203,7 +203,7 @@ def _stands(
 ) -> bool:
     """Bring an object in at a drawn place and turn, or leave the scene as it was."""
     low, high = np.array(FIELD).T
-    place = physics.pivot[:2] + low + (high - low) * draw[:2]
+    place = physics.workspace_center[:2] + low + (high - low) * draw[:2]
     height = physics.place_distractor(name, place, 2 * np.pi * draw[2])
     if height is None:
         return False

@@ -117,7 +117,7 @@ def light_dir(scene: Scene, value: float, rng: np.random.Generator) -> None:
     """
     side = rng.uniform(0, 2 * np.pi)
     turn = about(np.array([np.cos(side), np.sin(side), 0.0]), value)
-    model, pivot = scene.model, np.asarray(scene.pivot, np.float64)
+    model, pivot = scene.model, np.asarray(scene.workspace_center, np.float64)
     for k in range(model.nlight):
         model.light_pos[k] = pivot + rotate(turn, model.light_pos[k] - pivot)
         model.light_dir[k] = rotate(turn, np.asarray(model.light_dir[k], np.float64))

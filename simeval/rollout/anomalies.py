@@ -51,7 +51,7 @@ def anomalies(extremes: StateRange, scene: Scene) -> tuple[str, ...]:
     fastest = np.maximum(np.abs(low), np.abs(high))
     # Upwards only: what falls off a table in empty space gets faster and faster.
     too_fast = np.hstack((fastest[speeds], fastest[speeds + 1], high[speeds + 2])) > MAX_SPEED
-    found = ["object_off_table"] * bool((low[heights] < scene.pivot[2] - OFF_TABLE).any())
+    found = ["object_off_table"] * bool((low[heights] < scene.workspace_center[2] - OFF_TABLE).any())
     found += ["unstable"] * bool(too_fast.any() or not np.isfinite(fastest).all())
     return tuple(found)
 

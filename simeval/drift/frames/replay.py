@@ -74,7 +74,7 @@ class Replay:
                         env.step(trace.actions[done:step])
                 if not np.array_equal(env.state(), trace.states[step]):
                     env.set_state(trace.states[step])
-            replay.moments.append(env.moment())
+            replay.moments.append(env.snapshot())
             done = step
         return replay
 
@@ -84,7 +84,7 @@ class Replay:
 
     def draw(self, look: int) -> Observation:
         """What the cameras show at that look, with the scene as it is now."""
-        self.env.show(self.moments[look])
+        self.env.restore_view(self.moments[look])
         return self.env.observe(self.cameras)
 
     def clean(self, look: int, *, anew: bool = False) -> Observation:
@@ -103,7 +103,7 @@ class Replay:
             return {}
         known = None if condition.scene_cameras else self._masks.get(condition.targets)
         if known is None:
-            self.env.show(self.moments[0])
+            self.env.restore_view(self.moments[0])
             known = initial_masks(self.env, condition, goal, self.cameras)
             if not condition.scene_cameras:
                 self._masks[condition.targets] = known
