@@ -40,7 +40,7 @@ def resolve_instruction(condition: Condition, context: InstructionContext, rng: 
         EpisodeError: the text is not what its source says.
     """
     told = condition.instruction(context, rng)
-    ours = all(term.axis == AXIS for term in condition.effective("language"))
+    ours = all(term.axis == AXIS for term in condition.active_terms("language"))
     if ours and not is_declared(told, context):
         raise EpisodeError("perturb", f"the instruction {told.text[:80]!r} is not what its source {told.source!r} says")
     return told

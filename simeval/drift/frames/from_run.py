@@ -21,7 +21,7 @@ import numpy as np
 from envs.base import EnvError, Observation
 from envs.build import EnvCache
 from envs.suites import tasks
-from perturbations.base import Channel, ImageDifference, Infeasible, RngFactory, image_difference, takes
+from perturbations.base import Channel, ImageDifference, Infeasible, RngFactory, accepts, image_difference
 from perturbations.condition import Condition
 from simeval.core.errors import ConfigError, EpisodeError, error_line, nearest
 from simeval.core.instructions import language_context, resolve_instruction
@@ -139,9 +139,9 @@ class RunFrames:
 
     def unsupported_reason(self, condition: Condition) -> str:
         """Why a condition cannot be seen on these frames at all; empty if it can."""
-        for term in condition.effective(*_UNSEEN):
+        for term in condition.active_terms(*_UNSEEN):
             return f"{term}: {_UNSEEN[term.info.channel]}"
-        seen = list(condition.effective("language", "scene", "image", "state"))
+        seen = list(condition.active_terms("language", "scene", "image", "state"))
         if self.identity["kind"] == "start" and seen and not any(term.is_active(0) for term in seen):
             return f"{seen[0]}: it begins later than the first frame; use --frames replay"
         return ""
@@ -281,7 +281,7 @@ def _even(count: int, most: int) -> list[int]:
 
 
 def _remembers(condition: Condition) -> bool:
-    return any(takes(term.info, "memory") for term in condition.effective("image", "state"))
+    return any(accepts(term.info, "memory") for term in condition.active_terms("image", "state"))
 
 
 def _digest(frames: Sequence[Frame], episodes: Mapping[str, EpisodeResult]) -> str:

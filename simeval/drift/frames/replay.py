@@ -121,7 +121,7 @@ def changed_scene(env: Env, condition: Condition, rng: RngFactory) -> Iterator[N
         yield
         return
     scene = env.scene()
-    names = tuple(dict.fromkeys(name for term in condition.effective("scene") for name in term.info.writes))
+    names = tuple(dict.fromkeys(name for term in condition.active_terms("scene") for name in term.info.writes))
     before = [(name, _copy(attrgetter(name)(scene.model))) for name in names if name != TEXTURES]
     textures = _textures(scene) if TEXTURES in names else []
     try:
