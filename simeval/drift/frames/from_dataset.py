@@ -168,7 +168,7 @@ class DatasetFrames:
             observation=Observation(stored.images, stored.state, frame.step),
             instruction=stored.instruction,
             pair_id=frame.id,
-            chunk=frame.chunk,
+            chunk_index=frame.chunk,
             noise_seed=noise.policy_seed(frame.chunk),
         )
         try:

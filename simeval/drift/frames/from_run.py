@@ -184,7 +184,7 @@ class RunFrames:
                 observation=replay.clean(frame.chunk, anew=condition.is_clean and not floor),
                 instruction=context.original,
                 pair_id=pair_id,
-                chunk=frame.chunk,
+                chunk_index=frame.chunk,
                 noise_seed=noise.policy_seed(frame.chunk),
             )
             for frame in frames

@@ -62,7 +62,7 @@ class Checkpoint:
         chunk_size: actions of a chunk; `None` where the type calls it otherwise.
         cameras: for each of our cameras that it looks at, the observation key to hand the picture over under.
         unfed: observation keys of images that it declares and nobody hands over; see `Cameras`.
-        picture_size: height and width (px) of the pictures it was trained on.
+        image_size: height and width (px) of the pictures it was trained on.
         state_key: the observation key to hand the state over under.
         vlm: the language model's files that the folder carries (tokenizer, configuration), if it does.
         vlm_name: the saved name of the language model, usually a hub id.
@@ -81,7 +81,7 @@ class Checkpoint:
     chunk_size: int | None
     cameras: Mapping[str, str]
     unfed: tuple[str, ...]
-    picture_size: tuple[int, int]
+    image_size: tuple[int, int]
     state_key: str
     vlm: Path | None
     vlm_name: str | None
@@ -164,7 +164,7 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
         chunk_size=chunk_size,
         cameras=cameras.keys,
         unfed=cameras.unfed,
-        picture_size=(shapes[0][1], shapes[0][2]) if shapes else (256, 256),
+        image_size=(shapes[0][1], shapes[0][2]) if shapes else (256, 256),
         state_key=sources.get(STATE_KEY, STATE_KEY),
         vlm=vlm,
         vlm_name=config.get("vlm_model_name"),
