@@ -98,7 +98,7 @@ class LiberoEnv:
         settle_steps: int,
         before_settling: Intervention | None = None,
     ) -> None:
-        """Reset to any initial state, for instance one from `draw_init_state`."""
+        """Reset to any initial state, for instance one from `sample_init_state`."""
         if not self._begin(self._plain, state, env_seed, before_settling):
             self._begin(self._with_reserve(), state, env_seed, before_settling)
         self.goals = self.tracked = ()
@@ -120,7 +120,7 @@ class LiberoEnv:
             return False
         return True
 
-    def draw_init_state(self, seed: int) -> NDArray[np.float64]:
+    def sample_init_state(self, seed: int) -> NDArray[np.float64]:
         """Sample a new initial state with LIBERO's placement samplers, as the published states were made.
 
         The samplers always start the robot in the same pose; the published states scatter it (`JOINT_SPREAD`).

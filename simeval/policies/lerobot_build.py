@@ -100,7 +100,7 @@ def _build(checkpoint: Checkpoint, device: str) -> Parts:
     model = get_policy_class(config.type).from_pretrained(weights, config=config, strict=True)
     if checkpoint.adapter:
         model = merged(model, checkpoint.adapter, checkpoint.folder)
-    # Overrides of a missing step are an error. Steps that are not named keep their saved values, the rename map above all.
+    # An override of a missing step is an error. Steps without override keep their saved values, mainly the rename map.
     before, after = (
         {step.name: overrides[step.name] for step in steps if step.name in overrides}
         for steps in (checkpoint.before, checkpoint.after)
