@@ -1,8 +1,8 @@
-"""Compile a scene in a process of its own.
+"""Compiles scenes in a subprocess.
 
-MuJoCo keeps the parsed description and a cache of decoded meshes and textures alive in the process that compiled a
-model: 450 MB for a scene of LIBERO whose model is 106 MB. A rollout worker loads the finished model instead, if need be
-one that was compiled for somebody else: tasks of a suite often have the same scene, with other things to be done in it.
+A process that compiles a model keeps MuJoCo's parsed description and its cache of decoded meshes and textures: 450 MB
+for a LIBERO scene whose model is 106 MB. So a rollout worker loads the compiled model from disk instead. It may have
+been compiled by another worker: tasks of a suite often share a scene.
 """
 
 import contextlib
@@ -26,15 +26,15 @@ _COMPILE = (
 
 
 def compile_in_subprocess(xml: str) -> Any:
-    """The `mujoco.MjModel` of a description, bit for bit as if it had been compiled here.
+    """Compile an MJCF description to a `mujoco.MjModel`, bit-identical to compilation in this process.
 
     Raises:
         ValueError: MuJoCo rejects the description.
     """
     name = scene_cache.digest(xml)
-    kept = name and scene_cache.find(name)
-    if kept:
-        return kept
+    cached = name and scene_cache.find(name)
+    if cached:
+        return cached
     with tempfile.TemporaryDirectory(prefix="simeval-") as folder:
         binary = Path(folder) / "scene.mjb"
         command = [sys.executable, "-c", _COMPILE, str(binary)]
@@ -50,14 +50,14 @@ def compile_in_subprocess(xml: str) -> Any:
 def robosuite_compiles_aside(
     rewrite: Callable[[str], str] | None = None, finish: Callable[[Any], None] | None = None
 ) -> Iterator[list[ModelBackup]]:
-    """Make robosuite take its models from `compile_in_subprocess` while it builds an environment.
+    """Make robosuite compile its models by `compile_in_subprocess` while it builds an environment.
 
     Args:
-        rewrite: what to make of a scene's description before it is compiled.
-        finish: what to do to the compiled model before anyone sees it.
+        rewrite: changes a scene's description before it is compiled.
+        finish: changes the compiled model before robosuite gets it.
 
-    Yields a list that receives the pristine values of each compiled model: robosuite places the fixtures before
-    anyone else gets to see the model.
+    Yields a list that receives a backup of each compiled model. The backup is made first, because robosuite places the
+    fixtures in the model at once.
     """
     from robosuite.environments import base
 

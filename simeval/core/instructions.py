@@ -40,7 +40,7 @@ def resolve_instruction(condition: Condition, context: InstructionContext, rng: 
         EpisodeError: the text is not what its source says.
     """
     instruction = condition.instruction(context, rng)
-    built_in = all(term.axis == AXIS for term in condition.effective("language"))
+    built_in = all(term.axis == AXIS for term in condition.active_terms("language"))
     if built_in and not is_declared(instruction, context):
         text, source = instruction.text[:80], instruction.source
         raise EpisodeError("perturb", f"the instruction {text!r} is not what its source {source!r} says")

@@ -51,7 +51,7 @@ def anomalies(states: StateRange, scene: Scene) -> tuple[str, ...]:
     fastest = np.maximum(np.abs(low), np.abs(high))
     # Of vertical speeds only upward ones: an object that fell off the table keeps accelerating.
     too_fast = np.hstack((fastest[speeds], fastest[speeds + 1], high[speeds + 2])) > MAX_SPEED
-    flags = ["object_off_table"] * bool((low[heights] < scene.pivot[2] - OFF_TABLE).any())
+    flags = ["object_off_table"] * bool((low[heights] < scene.workspace_center[2] - OFF_TABLE).any())
     flags += ["unstable"] * bool(too_fast.any() or not np.isfinite(fastest).all())
     return tuple(flags)
 

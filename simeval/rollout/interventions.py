@@ -34,13 +34,13 @@ class Interventions:
     _fields: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        terms = self.condition.effective("physics")
+        terms = self.condition.active_terms("physics")
         self._fields = tuple(dict.fromkeys(name for term in terms for name in term.info.writes))
 
     @property
     def before_settling(self) -> Intervention | None:
         """The change to the initial state, made before settling; `None` if there is none."""
-        if not any(not term.info.at_step for term in self.condition.effective("physics")):
+        if not any(not term.info.at_step for term in self.condition.active_terms("physics")):
             return None
         return lambda physics: self._measured(physics, lambda: self.condition.apply_physics(physics, self.rng))
 

@@ -77,7 +77,7 @@ def test_a_person_is_told_what_an_episode_is_doing_if_nothing_finishes(monkeypat
     enough = SeekerPolicy.act
 
     def slow(self, inputs):
-        time.sleep(1.8 if inputs[0].chunk == 1 else 0)
+        time.sleep(1.8 if inputs[0].chunk_index == 1 else 0)
         return enough(self, inputs)
 
     monkeypatch.setattr(SeekerPolicy, "act", slow)

@@ -30,8 +30,8 @@ from perturbations.base import (
     Infeasible,
     Instruction,
     InstructionContext,
+    accepts,
     image_difference,
-    takes,
 )
 from perturbations.spec import Condition
 from simeval.config.evaluation import parse_indices
@@ -130,14 +130,14 @@ class DatasetFrames:
 
     def unsupported_reason(self, condition: Condition) -> str:
         """Why a condition cannot be shown on any of these frames; empty if it can."""
-        for term in condition.effective(*_UNSEEN):
+        for term in condition.active_terms(*_UNSEEN):
             return f"{term}: {_UNSEEN[term.info.channel]}"
-        for term in condition.effective("image", "state"):
-            if takes(term.info, "memory"):
+        for term in condition.active_terms("image", "state"):
+            if accepts(term.info, "memory"):
                 return f"{term}: it repeats what was seen before, and a frame is one moment"
             if term.target:
                 return f"{term}: a dataset does not say where '{term.target}' is visible"
-        if not any(condition.effective("language")):
+        if not any(condition.active_terms("language")):
             return ""
         reasons = [
             self._infeasible_reason(condition, text) for text in {s.instruction for s in self.snapshots.values()}
@@ -170,7 +170,7 @@ class DatasetFrames:
             observation=Observation(stored.images, stored.state, frame.step),
             instruction=stored.instruction,
             pair_id=frame.id,
-            chunk=frame.chunk,
+            chunk_index=frame.chunk,
             noise_seed=noise.policy_seed(frame.chunk),
         )
         try:
@@ -188,7 +188,7 @@ class DatasetFrames:
         return PolicyView(frame, request, change.mean_abs, change.psnr)
 
     def _infeasible_reason(self, condition: Condition, text: str) -> str:
-        if len(self.texts) < 2 and any(t.value == "counterfactual" for t in condition.effective("language")):
+        if len(self.texts) < 2 and any(t.value == "counterfactual" for t in condition.active_terms("language")):
             return "instruction:counterfactual: all episodes have the same instruction"
         try:
             # Feasibility does not depend on the random numbers.

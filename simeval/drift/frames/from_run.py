@@ -21,7 +21,7 @@ import numpy as np
 from envs.base import EnvError, Observation
 from envs.build import EnvCache
 from envs.suites import tasks
-from perturbations.base import Channel, ImageDifference, Infeasible, RngFactory, image_difference, takes
+from perturbations.base import Channel, ImageDifference, Infeasible, RngFactory, accepts, image_difference
 from perturbations.condition import Condition
 from simeval.core.errors import ConfigError, EpisodeError, error_line, nearest
 from simeval.core.instructions import language_context, resolve_instruction
@@ -139,9 +139,9 @@ class RunFrames:
 
     def unsupported_reason(self, condition: Condition) -> str:
         """Why a condition cannot be shown on any of these frames; empty if it can."""
-        for term in condition.effective(*_UNSEEN):
+        for term in condition.active_terms(*_UNSEEN):
             return f"{term}: {_UNSEEN[term.info.channel]}"
-        seen = list(condition.effective("language", "scene", "image", "state"))
+        seen = list(condition.active_terms("language", "scene", "image", "state"))
         if self.identity["kind"] == "start" and seen and not any(term.is_active(0) for term in seen):
             return f"{seen[0]}: it begins later than the first frame; use --frames replay"
         return ""
@@ -184,7 +184,7 @@ class RunFrames:
                 observation=replay.clean(frame.chunk, again=condition.is_clean and not floor),
                 instruction=context.original,
                 pair_id=pair_id,
-                chunk=frame.chunk,
+                chunk_index=frame.chunk,
                 noise_seed=noise.policy_seed(frame.chunk),
             )
             for frame in frames
@@ -284,7 +284,7 @@ def _even(count: int, limit: int) -> list[int]:
 
 
 def _needs_history(condition: Condition) -> bool:
-    return any(takes(term.info, "memory") for term in condition.effective("image", "state"))
+    return any(accepts(term.info, "memory") for term in condition.active_terms("image", "state"))
 
 
 def _digest(frames: Sequence[Frame], episodes: Mapping[str, EpisodeResult]) -> str:

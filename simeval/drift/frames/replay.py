@@ -73,7 +73,7 @@ class Replay:
                         env.step(trace.actions[done:step])
                 if not np.array_equal(env.state(), trace.states[step]):
                     env.set_state(trace.states[step])
-            replay.moments.append(env.moment())
+            replay.moments.append(env.snapshot())
             done = step
         return replay
 
@@ -83,7 +83,7 @@ class Replay:
 
     def render(self, look: int) -> Observation:
         """The observation at a look, with the scene in its current state."""
-        self.env.show(self.moments[look])
+        self.env.restore_view(self.moments[look])
         return self.env.observe(self.cameras)
 
     def clean(self, look: int, *, again: bool = False) -> Observation:
@@ -102,7 +102,7 @@ class Replay:
             return {}
         known = None if condition.scene_cameras else self._masks.get(condition.targets)
         if known is None:
-            self.env.show(self.moments[0])
+            self.env.restore_view(self.moments[0])
             known = initial_masks(self.env, condition, goal, self.cameras)
             if not condition.scene_cameras:
                 self._masks[condition.targets] = known
@@ -120,7 +120,7 @@ def changed_scene(env: Env, condition: Condition, rng: RngFactory) -> Iterator[N
         yield
         return
     scene = env.scene()
-    names = tuple(dict.fromkeys(name for term in condition.effective("scene") for name in term.info.writes))
+    names = tuple(dict.fromkeys(name for term in condition.active_terms("scene") for name in term.info.writes))
     before = [(name, _copy(attrgetter(name)(scene.model))) for name in names if name != TEXTURES]
     textures = _textures(scene) if TEXTURES in names else []
     try:
