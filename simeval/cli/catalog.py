@@ -56,7 +56,8 @@ def _entry_lines(entry: Entry) -> Iterator[str]:
         case ProtocolEntry():
             yield f"{entry.name}{' (default)' if entry.default else ''}: {entry.source}"
             for row in entry.limits:
-                yield f"  {row.suite:16} max {row.max_steps} steps, {row.settle_steps} settle steps, {row.resolution} px"
+                steps = f"max {row.max_steps} steps, {row.settle_steps} settle steps"
+                yield f"  {row.suite:16} {steps}, {row.resolution} px"
 
 
 FAMILIES = {"V": "vision", "S": "semantics", "E": "execution"}

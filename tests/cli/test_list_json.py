@@ -6,7 +6,6 @@ import pytest
 from helpers import call, refusal
 
 from envs.suites import PROTOCOLS, SUITES, tasks
-from perturbations import base
 from perturbations.base import axes
 from perturbations.spec import parse
 from simeval.cli.app import LISTS
@@ -90,13 +89,6 @@ def test_a_word_axis_has_its_words_and_their_arguments():
     assert (words["empty"]["meaning"], words["empty"]["argument"]) == ("changed", None)
     assert (words["typo"]["argument"]["minimum"], words["typo"]["argument"]["default"]) == (0.01, None)
     assert "de" in words["lang"]["argument"]["words"]
-
-
-@pytest.fixture
-def registry(monkeypatch):
-    """The registry of axes, put back afterwards."""
-    for name in ("_axes", "_functions", "_parameters"):
-        monkeypatch.setattr(base, name, dict(getattr(base, name)))
 
 
 @pytest.mark.usefixtures("registry")
