@@ -188,12 +188,17 @@ def list_(
     name: Annotated[str | None, typer.Argument(help="Everything about this perturbation.")] = None,
     suite: Annotated[str | None, typer.Option(help="Only this suite's tasks.")] = None,
     plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List suites, tasks, perturbations, policies or protocols."""
     from simeval.cli import catalog
+    from simeval.cli.entries import record
 
     if what not in LISTS:
         raise ConfigError(f"list: no list '{what}'{nearest(what, LISTS)}")
+    if as_json:
+        emit(record(what, catalog.checked(what, name, suite=suite, plugin_files=tuple(plugin or ()))))
+        return
     for line in catalog.render(what, name, suite=suite, plugin_files=tuple(plugin or ())):
         print(line)
 
