@@ -26,6 +26,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	MYPYPATH=. $(BIN)/mypy -p simeval -p envs -p perturbations
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/typos
 
 # Alone on the machine: neighbours distort every number. Results: results/benchmarks/*.json.
 BENCHMARKS := $(filter-out %/report.py %/lerobot_peer.py %/real_smolvla.py,$(wildcard tests/benchmarks/*.py))
