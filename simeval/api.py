@@ -47,6 +47,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
 
     Raises:
         ConfigError: the request cannot be carried out; nothing was started.
+        RunError: Ray has ended; what was finished before is on the disk.
         OSError: the disk is full; what was finished before is on it.
     """
     refuse_other_numerics(config.numerics)
