@@ -72,7 +72,9 @@ def _code(app: Callable[..., Any], argv: Sequence[str]) -> int:
         return _said(f"{where}{error.strerror or error}; {SAFE}", 1)
     except MemoryError:
         return _said(f"there is not enough memory; {SAFE}", 1)
-    except Exception:  # noqa: BLE001  a fault of simeval's own: whoever reports it needs all of it
+    except Exception as error:  # noqa: BLE001  a fault of simeval's own: whoever reports it needs all of it
+        if isinstance(error, ImportError) and error.name == "cv2":
+            return _said(f"OpenCV cannot be loaded: {error}; {_opencv_remedy()}", 2)
         traceback.print_exc()
         return 1
     except BaseException as error:  # noqa: BLE001  SystemExit and the like: a signal, or foreign code
@@ -108,6 +110,13 @@ def _not_raised(lost: "sys.UnraisableHookArgs") -> None:
         threading.Timer(0.05, _thread.interrupt_main).start()
     else:
         sys.__unraisablehook__(lost)
+
+
+def _opencv_remedy() -> str:
+    from simeval.doctor.installed import opencv_remedy
+    from simeval.doctor.surroundings import installed_packages
+
+    return opencv_remedy(installed_packages())
 
 
 def _said(text: str, code: int) -> int:
