@@ -51,8 +51,8 @@ def test_type_checkers_are_told_the_same_names():
 
 
 def test_another_name_is_an_ordinary_error():
-    with pytest.raises(AttributeError, match="module 'simeval' has no attribute 'evalute'"):
-        simeval.evalute  # noqa: B018
+    with pytest.raises(AttributeError, match="module 'simeval' has no attribute 'judge'"):
+        simeval.judge  # noqa: B018
 
 
 def test_a_star_import_gives_the_public_names():
