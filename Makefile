@@ -26,6 +26,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	MYPYPATH=. $(BIN)/mypy -p simeval -p envs -p perturbations
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/typos
 
 # The site, in build/site (its search needs a server: python -m http.server -d build/site). Strict, without the network.
 docs: setup

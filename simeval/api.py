@@ -47,6 +47,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
 
     Raises:
         ConfigError: the request cannot be carried out.
+        RunError: Ray has ended; finished episodes are stored.
         OSError: the disk is full; finished episodes are stored.
     """
     require_numerics(config.numerics)

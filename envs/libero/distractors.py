@@ -29,7 +29,7 @@ class Kind:
     """A kind of object that is small and light enough to stand anywhere.
 
     Attributes:
-        family: class of look-alikes that it belongs to.
+        family: class of similar objects that it belongs to.
         turn: orientation in which it stands, MJCF quaternion. Source: the settled initial states.
     """
 

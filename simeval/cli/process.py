@@ -72,7 +72,9 @@ def _code(app: Callable[..., Any], argv: Sequence[str]) -> int:
         return _print_error(f"{where}{error.strerror or error}; {SAFE}", 1)
     except MemoryError:
         return _print_error(f"there is not enough memory; {SAFE}", 1)
-    except Exception:  # noqa: BLE001  a bug in simeval: a report needs the whole traceback
+    except Exception as error:  # noqa: BLE001  a bug in simeval: a report needs the whole traceback
+        if isinstance(error, ImportError) and error.name == "cv2":
+            return _print_error(f"OpenCV cannot be loaded: {error}; {_opencv_remedy()}", 2)
         traceback.print_exc()
         return 1
     except BaseException as error:  # noqa: BLE001  SystemExit and the like: a signal, or foreign code
@@ -108,6 +110,13 @@ def _on_unraisable(lost: "sys.UnraisableHookArgs") -> None:
         threading.Timer(0.05, _thread.interrupt_main).start()
     else:
         sys.__unraisablehook__(lost)
+
+
+def _opencv_remedy() -> str:
+    from simeval.doctor.installed import opencv_remedy
+    from simeval.doctor.surroundings import installed_packages
+
+    return opencv_remedy(installed_packages())
 
 
 def _print_error(text: str, code: int) -> int:

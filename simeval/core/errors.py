@@ -7,15 +7,24 @@ from simeval.core.texts import uncolored, well_formed
 Phase = Literal["build", "reset", "observe", "perturb", "policy", "step", "worker"]
 
 
-class ConfigError(Exception):
+class SimevalError(Exception):
+    """The base of every error that simeval raises on purpose: one line of text, which says what to do.
+
+    Public functions raise nothing else but `OSError`, where a disk or a network fails. The packages `envs` and
+    `perturbations` do not know simeval and have errors of their own (`EnvError`; `SpecError`, `Infeasible`): public
+    functions turn those into a `ConfigError`, or into an episode's row.
+    """
+
+
+class ConfigError(SimevalError):
     """The request cannot be carried out. One line for the user; the command line exits with code 2."""
 
 
-class RunError(Exception):
+class RunError(SimevalError):
     """The run cannot go on, though the request was valid. One line; the command line exits with code 1."""
 
 
-class EpisodeError(Exception):
+class EpisodeError(SimevalError):
     """One episode broke. It becomes an `error` row; the run goes on.
 
     Attributes:

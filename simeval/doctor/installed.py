@@ -1,5 +1,7 @@
 """Checks of what is installed: Python, the pinned versions, and packages that overwrite each other."""
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from simeval.doctor.findings import Finding, failure, note, ok
@@ -56,19 +58,41 @@ def same_version(installed: str, pinned: str) -> bool:
         return installed == pinned
 
 
+def opencv_remedy(installed: Mapping[str, str]) -> str:
+    """The commands that make OpenCV load on a server: the libraries of its build for desktops, or the other build.
+
+    Args:
+        installed: version of every installed distribution.
+    """
+    version = installed.get("opencv-python-headless")
+    headless = f"opencv-python-headless=={version}" if version else "opencv-python-headless"
+    return (
+        "on Debian: apt-get install libgl1 libglib2.0-0; or: pip uninstall -y opencv-python && "
+        f"pip install --no-deps --force-reinstall {headless}"
+    )
+
+
 def check_opencv(here: Machine) -> Finding:
-    """Whether two builds of OpenCV have overwritten each other."""
-    builds = sorted(name for name in here.installed if name.startswith("opencv-"))
-    if builds == ["opencv-python-headless"]:
-        return ok("opencv", f"opencv-python-headless {here.installed[builds[0]]}, and no other")
+    """Whether OpenCV can be loaded, and is of one version.
+
+    lerobot asks for the headless build, robosuite and LIBERO for the other; pip installs both, into one folder.
+    """
+    builds = {name: here.installed[name] for name in sorted(here.installed) if name.startswith("opencv-")}
     if not builds:
         return failure("opencv", "OpenCV is not installed", _INSTALL)
-    others = " ".join(name for name in builds if name != "opencv-python-headless")
-    return failure(
-        "opencv",
-        f"{' and '.join(builds)}: only the headless build works on servers, and two overwrite each other",
-        f"pip uninstall -y {others} && pip install --no-deps --force-reinstall opencv-python-headless",
-    )
+    names = " and ".join(f"{name} {version}" for name, version in builds.items())
+    if len(set(builds.values())) > 1:
+        others = " ".join(name for name in builds if name != "opencv-python-headless")
+        headless = f"opencv-python-headless=={builds['opencv-python-headless']}"
+        return failure(
+            "opencv",
+            f"{names}: versions that overwrite each other",
+            f"pip uninstall -y {others} && pip install --no-deps --force-reinstall {headless}",
+        )
+    loaded = here.run([sys.executable, "-c", "import cv2"], 60.0)
+    if loaded.code != 0:
+        return failure("opencv", loaded.reason, opencv_remedy(here.installed))
+    return ok("opencv", names)
 
 
 def _some(names: list[str], most: int = 4) -> str:

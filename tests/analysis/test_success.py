@@ -23,7 +23,7 @@ SPEC = EpisodeSpec("toy", 0, 0, "none", 0, 0, 0, 300, 10, 128)
 
 
 def episodes(outcomes: dict[str, str], *, suite: str = "toy", tasks: int = 1, repeats: int = 1) -> pd.DataFrame:
-    """One row per letter: `s`uccess, `f`ailure, `e`rror, `.` not run; init states in turn, the same for each task."""
+    """One row per letter: `s` success, `f` failure, `e` error, `.` not run; init states in turn, per task."""
     names = {"s": "success", "f": "failure", "e": "error"}
     rows = []
     for condition, letters in outcomes.items():

@@ -57,6 +57,8 @@ class Fake:
         if command[0] == "nvidia-smi":
             rows = H100.format(driver=self.driver) * 2 if "name" in command[1] else f"{self.driver}\n" * 2
             return self.answers.get("smi", Answer(0, rows))
+        if command == [sys.executable, "-c", "import cv2"]:
+            return self.answers.get("cv2", Answer(0, ""))
         assert command[:2] == [sys.executable, "-m"]
         name, *arguments = command[2:]
         word = "_".join([name.rpartition(".")[2], *arguments])
@@ -100,12 +102,20 @@ LAPTOP = {"exists": lambda path: False, "run": Fake(smi=NOT_THERE)}
 NO_HUB = {"reach": lambda url, limit: "Name or service not known"}
 IN_GPU_IMAGE = {"env": {"SIMEVAL_IMAGE": "gpu", "OMP_NUM_THREADS": "1", "HOME": "/root"}}
 MESA = "egl: llvmpipe (LLVM 15.0.6, 256 bits)"
+BOTH_OPENCV = without(**{"opencv-python": PINS["opencv-python-headless"]})
+NO_LIBGL = Answer(
+    1, "", "Traceback\nImportError: libGL.so.1: cannot open shared object file: No such file or directory\n"
+)
 
 CASES = [
     ("python", {"python": (3, 11)}, "wrong", "3.11", "Python 3.12"),
     ("versions", without("mujoco", torch="2.12.0"), "wrong", "mujoco; other version: torch 2.12.0 (pinned", "setup"),
     ("versions", without(torch=PINS["torch"] + "+cpu"), "ok", "as pinned", ""),
-    ("opencv", without(**{"opencv-python": "4.13.0"}), "wrong", "two overwrite", "pip uninstall -y opencv-python "),
+    ("opencv", {}, "ok", "opencv-python-headless 4.13.0.92", ""),
+    ("opencv", BOTH_OPENCV, "ok", "opencv-python 4.13.0.92 and opencv-python-headless 4.13.0.92", ""),
+    ("opencv", BOTH_OPENCV | {"run": Machine(cv2=NO_LIBGL)}, "wrong", "libGL.so.1", "apt-get install libgl1 "),
+    ("opencv", without(**{"opencv-python": "5.0.0.93"}), "wrong", "overwrite each other",
+     "pip uninstall -y opencv-python && pip install --no-deps --force-reinstall opencv-python-headless==4.13.0.92"),
     ("opencv", without("opencv-python-headless"), "wrong", "not installed", "setup"),
     ("gpu", {}, "ok", "2 x NVIDIA H100 80GB HBM3 (80 GiB), driver 580.95.05", ""),
     ("gpu", LAPTOP, "note", "no NVIDIA GPU", ""),

@@ -126,6 +126,17 @@ def test_another_package_on_the_path(case, name, file, module, tmp_path, monkeyp
     assert str(refused.value).replace(str(ROOT), "HOME").replace(str(tmp_path), "PROJECT") == TABLE[case]
 
 
+def test_opencv_that_cannot_be_loaded_is_one_line(tmp_path):
+    """As the dynamic linker says it, from a module that takes the place of OpenCV's."""
+    text = "libGL.so.1: cannot open shared object file: No such file or directory"
+    (tmp_path / "cv2.py").write_text(f"raise ImportError({text!r}, name='cv2')")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from simeval.cli.app import main; main()"
+    words = ["run", "--suite", "toy", "--policy", "seeker", "--out", str(tmp_path / "run")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, f"simeval: {TABLE['libgl-missing']}\n")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_tables_and_the_tests_are_about_the_same_machines():
-    assert set(TABLE) == {*DRAWING, *DOCTOR, "foreign-envs", "foreign-file"}
+    assert set(TABLE) == {*DRAWING, *DOCTOR, "foreign-envs", "foreign-file", "libgl-missing"}
     assert len(TABLE) >= 15

@@ -147,7 +147,7 @@ def flow(clean: np.ndarray, moved: np.ndarray) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("direction", "sign"), [("left", (1, 0)), ("right", (-1, 0)), ("up", (0, 1)), ("down", (0, -1))]
 )
-def test_directions_are_those_of_the_policys_view(axis, direction, sign, libero):
+def test_directions_are_those_of_the_view_of_the_policy(axis, direction, sign, libero):
     clean, moved = pictures(libero), pictures(libero, f"{axis}/direction={direction}")
     right, down = flow(clean["agentview"], moved["agentview"])
     along, across = (right, down) if sign[0] else (down, right)
@@ -155,7 +155,7 @@ def test_directions_are_those_of_the_policys_view(axis, direction, sign, libero)
     assert abs(across) < abs(along) / 3
 
 
-def test_orbit_to_the_left_and_clockwise_turns_in_the_policys_view(libero):
+def test_orbit_to_the_left_and_clockwise_turns_in_the_view_of_the_policy(libero):
     env = libero
     clean = pictures(env)["agentview"]
     roll = pictures(env, "camera.rotate:4/direction=clockwise")["agentview"]
