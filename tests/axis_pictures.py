@@ -24,7 +24,7 @@ from perturbations.base import AxisInfo, axes
 from simeval.config.evaluation import EvalConfig
 from simeval.config.plan import make_plan
 from simeval.core.types import CLEAN
-from simeval.media.preview import look
+from simeval.media.preview import view_at
 
 AXES = Path(__file__).resolve().parents[1] / "docs" / "axes"
 SIDE = 128
@@ -54,7 +54,7 @@ def strip(env: Env, info: AxisInfo) -> NDArray[np.uint8]:
     config = EvalConfig(suite=("libero_spatial",), tasks="0", init_states="0", perturb=perturb)
     episodes = [replace(spec, resolution=SIDE) for spec in make_plan(config).episodes]
     episodes.sort(key=lambda spec: spec.condition != CLEAN)
-    images = [look(env, spec).images["agentview"] for spec in episodes]
+    images = [view_at(env, spec).images["agentview"] for spec in episodes]
     gap = np.full((SIDE, GAP, 3), 255, np.uint8)
     return np.hstack([part for image in images for part in (image, gap)][:-1])
 
