@@ -169,9 +169,7 @@ def test_a_refused_comparison_says_so():
 
 
 def test_a_run_of_errors_only_and_an_empty_run():
-    broken = replace(
-        CLEAN, tasks=0, n=0, successes=0, errors=12, rate=None, interval=ci(0, 1), across_tasks=None
-    )
+    broken = replace(CLEAN, tasks=0, n=0, successes=0, errors=12, rate=None, interval=ci(0, 1), across_tasks=None)
     text = printed(replace(RUN, rates=(broken,), drops=()), 80)
     assert "SmolVLA: no episode ran to its end (12 errors)." in text
     empty = printed(RunAnalysis((), (), (), (), (), 0.05), 80)
