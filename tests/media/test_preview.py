@@ -86,11 +86,11 @@ def test_a_long_sweep_goes_on_below():
 
 def test_conditions_of_one_kind_stay_together():
     views = [preview.View(c, {}, "", "") for c in ("noise:0.1", "light:0.5", "noise:0.2", "noise:0.2@wrist")]
-    kinds = preview._kinds(views)
+    kinds = preview._group_by_kind(views)
     assert [[view.condition for view in kind] for kind in kinds] == [
         ["noise:0.1", "noise:0.2"], ["light:0.5"], ["noise:0.2@wrist"]
     ]  # fmt: skip
-    assert [len(shelf) for shelf in preview._shelves([kinds[0]] * 4)] == [3, 1]
+    assert [len(shelf) for shelf in preview._rows_of_kinds([kinds[0]] * 4)] == [3, 1]
 
 
 def test_episodes_of_two_pairs_are_refused():

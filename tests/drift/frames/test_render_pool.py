@@ -283,7 +283,7 @@ def test_a_block_goes_to_who_has_least_to_do_for_it():
 
     def chosen(last: list[Frame | None], waiting: list[int], new: Frame) -> int | None:
         found = [render_pool._Worker(0, None, count, before) for count, before in zip(waiting, last, strict=True)]
-        worker = render_pool._free(found, [ViewRequest((new,), parse("none"), 0)], 10)
+        worker = render_pool._pick_worker(found, [ViewRequest((new,), parse("none"), 0)], 10)
         return found.index(worker) if worker else None
 
     last = [frame(0, 0), frame(0, 1), frame(2, 0), None]
