@@ -1,5 +1,5 @@
 # `make run`: the main job, offline. `make test`: all checks. Both do the whole set-up on a fresh Debian machine.
-.PHONY: run test test-slow lint bench chaos setup clean
+.PHONY: run test test-slow lint docs bench chaos setup clean
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -15,7 +15,7 @@ run: setup
 	$(BIN)/simeval video results/first-run --failures --limit 1 --size 384
 
 # Two at a time, a file in one process: its tests share what is slow to start.
-test: setup lint
+test: setup lint docs
 	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: setup
@@ -27,6 +27,10 @@ lint: setup
 	MYPYPATH=. $(BIN)/mypy -p simeval -p envs -p perturbations
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/typos
+
+# The site, in build/site (its search needs a server: python -m http.server -d build/site). Strict, without the network.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # Alone on the machine: neighbours distort every number. Results: results/benchmarks/*.json.
 BENCHMARKS := $(filter-out %/report.py %/lerobot_peer.py %/real_smolvla.py,$(wildcard tests/benchmarks/*.py))

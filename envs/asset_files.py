@@ -1,12 +1,13 @@
-"""What an asset folder may ask for: its own meshes and textures, and nothing else.
+"""Safety check of asset folders: they may refer to their own meshes and textures, and to nothing else.
 
-A folder of scenes may be a stranger's. MuJoCo reads whatever file a description names, takes in further descriptions,
-and runs such of its plugins as they ask for; LIBERO's models need none of the latter two.
+Asset folders may come from untrusted sources. MuJoCo reads every file that an MJCF description names, includes further
+descriptions, and loads the plugins that they request. LIBERO's models need neither includes nor plugins.
 
 Non-obvious behaviour:
-- LIBERO's own folder has unused descriptions that name files of their author's machine. Only what exists here counts.
-- Links are followed: people put large folders elsewhere, and the hub's cache consists of them.
-- Paths are relative to the description, whatever its compiler's `meshdir` says, as robosuite takes them.
+- LIBERO's own folder has unused descriptions that name files of their author's machine. Paths that do not exist on this
+  machine are therefore ignored.
+- Symbolic links are followed: users keep large folders elsewhere, and the hub's cache consists of links.
+- Paths are resolved relative to the description, whatever its compiler's `meshdir` says; robosuite does the same.
 """
 
 import os
@@ -17,15 +18,15 @@ from pathlib import Path
 from envs.goals import EnvError
 
 _FOREIGN = ("include", "extension", "plugin", "model")
-"""MJCF's elements that bring in more than a file of data. Source: MuJoCo, XML reference."""
+"""MJCF elements that load more than a data file. Source: MuJoCo, XML reference."""
 
 
 @cache
 def refuse_strays(folder: Path) -> None:
-    """Look through all descriptions of an asset folder.
+    """Check all MJCF descriptions of an asset folder.
 
     Raises:
-        EnvError: one cannot be read, names a file outside the folder, or asks for more than files.
+        EnvError: one cannot be read, names a file outside the folder, or loads more than data files.
     """
     root = os.path.normpath(folder)
     for path in sorted(folder.rglob("*.xml")):

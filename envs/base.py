@@ -1,7 +1,7 @@
 """The contract between an environment and the evaluation loop.
 
-One environment object is one built scene: a task of a suite at one camera resolution. It is reset to any of the
-task's initial states from any earlier history, and what it then shows and does is a function of the reset alone.
+One environment object is one built scene: a task of a suite at one camera resolution. It can be reset to any of the
+task's initial states at any time. Observations and dynamics after a reset depend on the reset alone, not on history.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from envs.goals import EnvError as EnvError
 from envs.goals import Goal as Goal
 
 CAMERAS = ("agentview", "wrist")
-"""The two views every suite offers: a fixed one of the workspace and one that moves with the hand."""
+"""The two cameras of every suite: a fixed one that shows the workspace, and one mounted on the hand."""
 
 ACTION_SIZE = 7
 """Position delta (3), rotation delta (3), gripper (-1 open, +1 close), each in [-1, 1]. Source: LIBERO, OSC_POSE."""
@@ -40,16 +40,16 @@ class ResetSpec(Protocol):
 
     @property
     def env_seed(self) -> int:
-        """Seed of everything that the simulator draws itself at reset (in LIBERO: fixture poses)."""
+        """Seed of the simulator's own random numbers at reset (in LIBERO: fixture poses)."""
 
     @property
     def settle_steps(self) -> int:
-        """Control steps with the idle action before the policy sees its first frame."""
+        """Control steps with the idle action before the policy's first frame."""
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """A `ResetSpec` for whoever looks at a scene without an episode."""
+class ResetOptions:
+    """A `ResetSpec` for use outside an episode."""
 
     init_state: int = 0
     env_seed: int = 0
@@ -58,10 +58,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a policy may look at.
+    """What a policy observes.
 
     Attributes:
-        images: one `uint8[H, W, 3]` RGB picture per requested camera, upright as policies were trained on them.
+        images: one `uint8[H, W, 3]` RGB image per requested camera, upright, as in the policies' training data.
         state: `float32[8]`, see `STATE_SIZE`.
         step: control steps executed since the first policy frame.
     """
@@ -73,10 +73,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What happened during one call of `Env.step`.
+    """The result of one call of `Env.step`.
 
     Attributes:
-        steps: control steps really executed; fewer than asked for if a watched goal was reached.
+        steps: control steps executed; fewer than requested if a watched goal was reached.
         reached: for each watched goal, whether it held after the last executed step.
         states: `float64[steps, n]`, `Env.state()` after each executed step.
         tracked: for each of `Env.tracked`, the executed step (1-based, of this call) after which it first held.
@@ -89,11 +89,11 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
-    """What an observation is made from, at one moment; a scene's own, made by `Env.moment`.
+class SensorSnapshot:
+    """Everything that an observation is computed from. Made by `Env.snapshot`, and valid for that scene only.
 
     Attributes:
-        arrays: by name.
+        arrays: simulator arrays by name.
         step: control steps executed since the first policy frame.
     """
 
@@ -116,7 +116,7 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class Privileged:
-    """The simulator's own view of the scene, for scripted experts; no learned policy gets to see it.
+    """Ground-truth state of the scene, for scripted experts; learned policies never get it.
 
     Attributes:
         objects: pose of each movable object and fixture by its name in the task file.
@@ -136,13 +136,13 @@ class Privileged:
 
 
 class Textures(Protocol):
-    """The textures of a scene; whatever was written is undone by the next reset."""
+    """The textures of a scene. The next reset undoes every change."""
 
     def get(self, texture: int) -> NDArray[np.uint8]:
-        """A copy of a texture, `uint8[H, W, channels]`."""
+        """Return a copy of a texture, `uint8[H, W, channels]`."""
 
     def set(self, texture: int, pixels: NDArray[np.uint8]) -> None:
-        """Show other pixels of the same shape.
+        """Replace a texture by other pixels of the same shape.
 
         Raises:
             ValueError: the shape or type is not that of the texture.
@@ -151,7 +151,7 @@ class Textures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The handle through which scene perturbations write.
+    """The handle that scene perturbations write through.
 
     Attributes:
         model: the live `mujoco.MjModel`. Any visual field may be written between `reset` and the end of the episode;
@@ -160,8 +160,8 @@ class Scene:
         task_objects: names of the objects and fixtures that the task's goal names.
         bodies: body id of each movable object by its name in the task file.
         fixtures: body id of each fixture.
-        pivot: `float64[3]`: centre of the workspace, on the surface of the table or floor (m).
-        textures: the textures of the model, which cannot be written through `model`: OpenGL has copies of its own.
+        workspace_center: `float64[3]`: centre of the workspace, on the surface of the table or floor (m).
+        textures: the textures of the model. They cannot be written through `model`, because OpenGL keeps copies.
     """
 
     model: Any
@@ -169,25 +169,30 @@ class Scene:
     task_objects: tuple[str, ...] = ()
     bodies: Mapping[str, int] = field(default_factory=dict)
     fixtures: Mapping[str, int] = field(default_factory=dict)
-    pivot: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+    workspace_center: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
     textures: Textures | None = None
 
+    @property
+    def pivot(self) -> NDArray[np.float64]:
+        """Former name of `workspace_center`, for plugins that use it."""
+        return self.workspace_center
+
     def geoms_of(self, name: str) -> tuple[int, ...]:
-        """Geoms of an object or fixture and of everything that is a part of it.
+        """Geoms of an object or fixture, including all of its parts.
 
         Raises:
-            KeyError: the scene has no such thing.
+            KeyError: the scene has no such object.
         """
         return geoms_below(self.model, {**self.fixtures, **self.bodies}[name])
 
     def texture(self, texture: int) -> NDArray[np.uint8]:
-        """A copy of a texture, `uint8[H, W, channels]`."""
+        """Return a copy of a texture, `uint8[H, W, channels]`."""
         return self._textures().get(texture)
 
     def set_texture(self, texture: int, pixels: NDArray[np.uint8]) -> None:
-        """Show other pixels of the same shape in every picture until the next reset.
+        """Replace a texture by other pixels of the same shape until the next reset.
 
-        Surfaces of one object that look the same share a texture, a table's top and legs for instance.
+        Surfaces of one object that look the same share a texture, for instance a table's top and legs.
 
         Raises:
             ValueError: the shape or type is not that of the texture.
@@ -201,7 +206,7 @@ class Scene:
 
 
 def geoms_below(model: Any, body: int) -> tuple[int, ...]:
-    """Geoms of a body and of all bodies that hang on it."""
+    """Geoms of a body and of all its descendants."""
     members = {body}
     for child in range(body + 1, model.nbody):  # MuJoCo numbers parents before children
         if int(model.body_parentid[child]) in members:
@@ -210,7 +215,7 @@ def geoms_below(model: Any, body: int) -> tuple[int, ...]:
 
 
 class Physics(Protocol):
-    """The handle through which physics perturbations write; `perturbations.base.Physics` says what each part does."""
+    """The handle that physics perturbations write through; `perturbations.base.Physics` documents each part."""
 
     @property
     def model(self) -> Any:
@@ -240,67 +245,67 @@ class Physics(Protocol):
         """Geoms of an object or fixture."""
 
     def set_robot(self, q: NDArray[np.float64]) -> None:
-        """Put the arm at `float64[7]` joint positions (rad), at rest, so that the controller holds it there."""
+        """Set the arm's joint positions, `float64[7]` (rad), at rest; the controller then holds them."""
 
     def contacts_deeper_than(self, depth_m: float) -> tuple[tuple[str, str], ...]:
-        """Pairs of things that overlap by more than this (m)."""
+        """Pairs of bodies that overlap by more than this (m)."""
 
     def settle_check(self) -> Mapping[str, NDArray[np.float64]]:
-        """By how much each movable object would move while the scene settles, `float64[3]` (m)."""
+        """Displacement of each movable object if the scene settled now, `float64[3]` (m)."""
 
     @property
-    def spares(self) -> tuple[str, ...]:
-        """Names of objects that the scene holds in reserve; the same before and after any is brought in."""
+    def distractors(self) -> tuple[str, ...]:
+        """Names of the scene's distractor objects, whether they are placed or in reserve."""
 
     @property
-    def pivot(self) -> NDArray[np.float64]:
-        """`float64[3]`, see `Scene.pivot`."""
+    def workspace_center(self) -> NDArray[np.float64]:
+        """`float64[3]`, see `Scene.workspace_center`."""
 
-    def bring_in(self, spare: str, place: NDArray[np.float64], yaw: float) -> float | None:
-        """Stand an object of the reserve on the workspace; from then on it is one of `objects`. Returns its height."""
+    def place_distractor(self, distractor: str, place: NDArray[np.float64], yaw: float) -> float | None:
+        """Place a distractor on the workspace; from then on it is one of `objects`. Returns its height (m)."""
 
-    def take_out(self, spare: str) -> None:
-        """Put it back in reserve."""
+    def remove_distractor(self, distractor: str) -> None:
+        """Take a distractor out of the scene again."""
 
     def clearance(self, name: str, reach: float, others: Sequence[str] = ()) -> float:
-        """Smallest distance (m, at most `reach`) between a movable object and others, by default any and the robot."""
+        """Smallest distance (m, at most `reach`) of a movable object to others; by default to all and the robot."""
 
-    def hidden_share(self) -> float:
-        """The largest share of one of `targets` that objects brought in hide from the fixed camera."""
+    def occlusion_fraction(self) -> float:
+        """The largest fraction of any of `targets` that placed distractors hide from the fixed camera."""
 
     def forward(self) -> None:
-        """Bring poses and contacts up to date with the positions."""
+        """Update poses and contacts to the present positions."""
 
     def refresh_constants(self) -> None:
-        """Derived quantities after masses, inertias or sizes were changed."""
+        """Recompute derived quantities after a change of masses, inertias or sizes."""
 
 
 Intervention = Callable[[Physics], None]
-"""A change of the simulation from outside."""
+"""A change made to the simulation from outside."""
 
 
 class Env(Protocol):
-    """One built scene. See the module's docstring; a new suite implements this and registers in `suites`."""
+    """One built scene; see the module's docstring. A new suite implements this, and `build.make_env` builds it."""
 
     goals: tuple[Goal, ...]
-    """Goals that `step` watches and stops at; `reset` sets it to the task's own goal alone."""
+    """Goals that `step` watches and stops at; `reset` sets it to the task's goal alone."""
 
     tracked: tuple[Goal, ...]
-    """Goals whose first hit `step` reports without stopping; `reset` sets it to none."""
+    """Goals whose first hit `step` reports without stopping; `reset` clears it."""
 
     renders: int
-    """Camera pictures drawn so far, by any caller."""
+    """Number of camera images rendered so far, by any caller."""
 
     @property
     def approached(self) -> str | None:
-        """What the gripper first closed next to since the reset; `None` so far.
+        """The object or fixture next to which the gripper first closed since the reset; `None` if it has not.
 
-        The object or fixture nearest to the fingertips after the first control step whose action closes the gripper
-        within `APPROACH_REACH` of one. For a robot without gripper: what it touched first.
+        It is the one nearest to the fingertips after the first control step whose action closes the gripper within
+        `APPROACH_REACH` of one. For a robot without gripper: the first object it touched.
         """
 
     def reset(self, spec: ResetSpec, before_settling: Intervention | None = None) -> None:
-        """Set the exact initial state, settle, and restore every model field, from any earlier history.
+        """Restore every model field, set the exact initial state and settle. Earlier episodes leave no trace.
 
         Args:
             spec: what the reset depends on.
@@ -311,50 +316,52 @@ class Env(Protocol):
         """
 
     def observe(self, cameras: Sequence[str] = CAMERAS) -> Observation:
-        """The observation that belongs to the last control step; draws only the cameras asked for."""
+        """Return the observation of the last control step; only the requested cameras are rendered."""
 
     def step(self, actions: NDArray[np.float32]) -> StepResult:
         """Execute `float32[n, 7]` actions, one control step each, and stop after the first that reaches a goal.
 
-        Nothing is rendered. Raises:
-            EnvError: the simulation is not finite any more.
+        Nothing is rendered.
+
+        Raises:
+            EnvError: the simulation is no longer finite.
         """
 
     def state(self) -> NDArray[np.float64]:
-        """Time, positions and velocities: `float64[1 + nq + nv]`."""
+        """Return time, positions and velocities: `float64[1 + nq + nv]`."""
 
     def set_state(self, state: NDArray[np.float64]) -> None:
-        """Show a stored state (for replays). Continuing to `step` from it is not exact; `reset` is."""
+        """Load a stored state, for replays. A `step` from it is not exact; only `reset` makes an exact start."""
 
-    def moment(self) -> Moment:
-        """Keep what `observe` would show now."""
+    def snapshot(self) -> SensorSnapshot:
+        """Return a copy of everything that the present observation is computed from."""
 
-    def show(self, moment: Moment) -> None:
-        """Let `observe` and `masks` show a kept moment of this scene again; `reset` before the next `step`."""
+    def restore_view(self, snapshot: SensorSnapshot) -> None:
+        """Make `observe` and `masks` show a snapshot of this scene; call `reset` before the next `step`."""
 
     def render(self, camera: str, size: int) -> NDArray[np.uint8]:
-        """The present state seen by a camera, `uint8[size, size, 3]`, upright: for videos, at any size."""
+        """Render the present state, `uint8[size, size, 3]`, upright: for videos, at any size."""
 
     def privileged(self, goal: Goal) -> Privileged:
-        """The present state by name, for scripted experts."""
+        """Return the ground-truth state by name, for scripted experts."""
 
     def intervene(self, change: Intervention) -> None:
-        """Change the simulation between two control steps; the present observation shows it."""
+        """Change the simulation between two control steps; the present observation shows the change."""
 
     def masks(self, camera: str, names: Sequence[str], *, alone: bool = False) -> dict[str, NDArray[np.bool_]]:
-        """Where things are visible in what `observe` would show.
+        """Segment objects in the image that `observe` would return.
 
         Args:
             camera: an entry of `CAMERAS`.
-            names: objects and fixtures by their name in the task file; those that do not exist are left out.
-            alone: as if nothing else were in the scene.
+            names: objects and fixtures by their name in the task file; unknown names are left out.
+            alone: ignore occlusion, as if nothing else were in the scene.
 
         Returns:
-            `bool[H, W]` by name, upright.
+            `bool[H, W]` by name, upright; true where the object is visible.
         """
 
     def scene(self) -> Scene:
-        """The handle for scene perturbations."""
+        """Return the handle for scene perturbations."""
 
     def close(self) -> None:
         """Free the simulation and its render context."""

@@ -1,4 +1,4 @@
-"""Build an environment by the name of its suite."""
+"""Build environments by the name of their suite, and cache them."""
 
 import ctypes
 import gc
@@ -9,7 +9,7 @@ from envs.sim.opengl import select_backend
 from envs.suites import tasks
 
 SCENES_KEPT = {"toy": 8, "libero": 1}
-"""Built scenes that a worker keeps; one of LIBERO's takes 0.4 GB with its OpenGL context."""
+"""Built scenes that a worker keeps; a LIBERO scene takes 0.4 GB with its OpenGL context."""
 
 
 def make_env(suite: str, task: int, resolution: int, assets: Path | None) -> Env:
@@ -17,8 +17,8 @@ def make_env(suite: str, task: int, resolution: int, assets: Path | None) -> Env
 
     Args:
         suite: an entry of `suites.SUITES`.
-        task: its index.
-        resolution: side of the camera pictures (px).
+        task: index of the task.
+        resolution: side of the camera images (px).
         assets: LIBERO's asset folder; not used by the toy suite.
 
     Raises:
@@ -37,15 +37,15 @@ def make_env(suite: str, task: int, resolution: int, assets: Path | None) -> Env
 
 
 class EnvCache:
-    """The scenes a process keeps built, least recently used out first."""
+    """A least-recently-used cache of built scenes, one per process."""
 
     def __init__(self, assets: Path | None) -> None:
-        """Args: assets: LIBERO's asset folder, if any LIBERO suite is asked for."""
+        """Args: assets: LIBERO's asset folder; may be `None` if only the toy suite is used."""
         self._assets = assets
         self._built: dict[tuple[str, int, int], Env] = {}
 
     def get(self, suite: str, task: int, resolution: int) -> Env:
-        """The scene of a task, built if need be.
+        """Return the scene of a task; build it if it is not cached.
 
         Raises:
             EnvError: it cannot be built.
@@ -59,7 +59,7 @@ class EnvCache:
         return env
 
     def discard(self) -> None:
-        """Drop every scene: after a crash inside one, its state cannot be trusted."""
+        """Close every scene: after a crash inside one, its state cannot be trusted."""
         self._make_room(1)
 
     def _make_room(self, kept: int) -> None:
@@ -69,7 +69,7 @@ class EnvCache:
             dropped = True
         if dropped:
             gc.collect()
-            # glibc would keep the freed meshes and textures; the next scene then comes on top of them.
+            # glibc keeps freed meshes and textures, and the next scene would be allocated on top of them.
             trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
             if trim is not None:
                 trim(0)

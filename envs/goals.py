@@ -1,11 +1,11 @@
-"""The words that goals are made of, and the environment's error: what is needed before there is any array."""
+"""Goals and the environment's error, in a module without NumPy so that light modules can import them."""
 
 Atom = tuple[str, ...]
-"""One predicate of LIBERO's goal language, for instance `("on", "akita_black_bowl_1", "plate_1")`."""
+"""One predicate of LIBERO's goal language: `("on", "akita_black_bowl_1", "plate_1")`."""
 
 Goal = tuple[Atom, ...]
-"""A conjunction of atoms: reached when all of them hold."""
+"""A conjunction of atoms: reached when all of them hold at once."""
 
 
 class EnvError(RuntimeError):
-    """The environment cannot go on: a broken scene, an exploded simulation, missing assets."""
+    """The environment cannot continue: broken scene, diverged simulation or missing assets."""

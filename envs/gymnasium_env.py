@@ -1,8 +1,8 @@
 """Every suite as a Gymnasium environment: `gymnasium.make("envs.gymnasium_env:simeval/Task-v0", suite="toy", task=0)`.
 
 Non-obvious behaviour:
-- `reset(seed=n)` chooses among the published initial states; `reset(options={"init_state": 7})` names one.
-- An observation is drawn at every step, because Gymnasium returns one. The evaluation loop does not pay for that.
+- `reset(seed=n)` samples one of the published initial states; `reset(options={"init_state": 7})` selects one.
+- Every step renders an observation, because Gymnasium returns one. The evaluation loop renders only on demand.
 """
 
 from collections.abc import Mapping
@@ -40,9 +40,9 @@ class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
 
         Args:
             suite: an entry of `suites.SUITES`.
-            task: its index.
+            task: index of the task.
             protocol: an entry of `suites.PROTOCOLS`.
-            assets: LIBERO's asset folder, see `libero_files.resolve_assets`; not used by the toy suite.
+            assets: LIBERO's asset folder, see `libero.files.resolve_assets`; not used by the toy suite.
             render_mode: `rgb_array` or `None`.
 
         Raises:
@@ -57,9 +57,9 @@ class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         self.env: Env = make_env(suite, task, self._limits.resolution, folder)
         self.instruction = tasks(suite)[task].instruction
         self.render_mode = render_mode
-        picture = gymnasium.spaces.Box(0, 255, (self._limits.resolution, self._limits.resolution, 3), np.uint8)
+        image = gymnasium.spaces.Box(0, 255, (self._limits.resolution, self._limits.resolution, 3), np.uint8)
         state = gymnasium.spaces.Box(-np.inf, np.inf, (STATE_SIZE,), np.float32)
-        self.observation_space: Any = gymnasium.spaces.Dict({**dict.fromkeys(CAMERAS, picture), "state": state})
+        self.observation_space: Any = gymnasium.spaces.Dict({**dict.fromkeys(CAMERAS, image), "state": state})
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
 
     def reset(
@@ -67,8 +67,8 @@ class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
     ) -> tuple[GymObservation, dict[str, Any]]:
         """See `gymnasium.Env.reset`; the module's docstring says how an initial state is chosen."""
         super().reset(seed=seed)
-        drawn = int(self.np_random.integers(INIT_STATES))
-        init_state = int((options or {}).get("init_state", drawn))
+        sampled = int(self.np_random.integers(INIT_STATES))
+        init_state = int((options or {}).get("init_state", sampled))
         self.env.reset(_Reset(init_state, self._protocol.env_seed(init_state), self._limits.settle_steps))
         return _gym(self.env.observe()), {"instruction": self.instruction, "init_state": init_state}
 
@@ -80,7 +80,7 @@ class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         return _gym(observation), float(reached), reached, truncated, {"is_success": reached}
 
     def render(self) -> NDArray[np.uint8] | None:
-        """The present agent view if `render_mode` is `rgb_array`."""
+        """Render the present agent view if `render_mode` is `rgb_array`."""
         return self.env.render("agentview", self._limits.resolution) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:

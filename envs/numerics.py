@@ -1,15 +1,16 @@
 """Pinned numerics: every library runs the same code on every x86-64-v3 processor.
 
-Libraries choose their kernels by the processor that they find. Kernels of other instruction sets add in another order,
-so they round otherwise, and a closed loop amplifies that into other episodes. `pin` therefore sets the variables by
-which each library can be told what to use. It runs when `envs` is imported, and `simeval` imports `envs` first.
+Libraries choose their kernels by the processor. Kernels for different instruction sets add in a different order, so
+they round differently, and a closed loop amplifies the difference into different episodes. `pin` therefore sets the
+environment variable that controls the choice in each library. It runs when `envs` is imported, and `simeval` imports
+`envs` first.
 
 Non-obvious behaviour:
-- A library reads its variable when it is loaded. One that was imported before `envs` keeps the kernels it has chosen;
-  a warning says so, and `simeval.core.kernels` records what is really in use.
-- What a variable was set to before is kept in another variable, so that `native` finds it again in a new process.
+- A library reads its variable when it is loaded. A library that was imported before `envs` keeps its kernels; a warning
+  says so, and `simeval.core.kernels` records the kernels that are in use.
+- The previous value of each variable is kept in another variable, so that `native` can restore it in a new process.
 - Processes inherit the pins: Ray's workers, the scene compiler, the doctor's probes.
-- glibc chooses its functions by processor too, but has the same ones (FMA) on all processors of this level.
+- glibc chooses its functions by processor too, but uses the same ones (FMA) on all processors of this level.
 """
 
 import json
@@ -28,22 +29,22 @@ VARIABLE = "SIMEVAL_NUMERICS"
 """Environment variable that chooses the mode of a Python process; `--numerics` sets it."""
 
 LEVEL = "x86-64-v3"
-"""What the pins ask for: AVX2 and FMA. Source: the x86-64 psABI's microarchitecture levels."""
+"""The level that the pins request: AVX2 and FMA. Source: the x86-64 psABI's microarchitecture levels."""
 
 _BEFORE = "SIMEVAL_NUMERICS_BEFORE"
 _EARLY: list[str] = []
 _V3_FLAGS = frozenset({"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"})
 
 _NUMPY_BEYOND = "AVX512F AVX512CD AVX512_KNL AVX512_KNM AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR X86_V4"
-"""NumPy's dispatch targets above the level; it ignores those that a processor or a version of it lacks."""
+"""NumPy's dispatch targets above the level; NumPy ignores targets that the processor or its version lacks."""
 
 _PINS: Mapping[str, Mapping[str, str]] = {
-    # Each was measured to change actions or motion where a processor has AVX-512, except those of Numba and Mesa.
+    # On processors with AVX-512 each was measured to change actions or motion, except those of Numba and Mesa.
     "numpy": {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": _NUMPY_BEYOND},
-    # MKL's AVX2 branch is another one on AMD's processors than on Intel's; COMPATIBLE alone is the same on both.
+    # MKL's AVX2 branch differs between AMD and Intel processors; only COMPATIBLE is the same on both.
     "torch": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "AVX2"},
     "numba": {"NUMBA_CPU_NAME": LEVEL},
-    # Mesa's software renderer. With 128 bits it draws the same pixels, with 512 it crashes.
+    # Mesa's software renderer. With 128 bits it renders the same pixels, with 512 it crashes.
     "OpenGL": {"LP_NATIVE_VECTOR_WIDTH": "256"},
 }
 _OPENCV = {"OPENCV_CPU_DISABLE": "AVX512-SKX"}
@@ -51,7 +52,7 @@ _OPENCV = {"OPENCV_CPU_DISABLE": "AVX512-SKX"}
 
 @cache
 def processor_flags() -> frozenset[str]:
-    """What the processor can do, by Linux's names; empty where Linux does not say."""
+    """CPU flags by their Linux names; empty where they are unavailable."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -61,18 +62,18 @@ def processor_flags() -> frozenset[str]:
 
 @cache
 def processor_name() -> str:
-    """What the processor calls itself; several kinds may share a name."""
+    """Model name of the processor; different processors may share a name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 @cache
 def level() -> str:
-    """What this processor is: `x86-64-v3`, or a name for one that cannot run the pinned kernels."""
+    """`x86-64-v3`, or a description of a processor that cannot run the pinned kernels."""
     machine = platform.machine()
     if machine not in ("x86_64", "AMD64"):
         return machine
@@ -85,11 +86,11 @@ def level() -> str:
 
 @cache
 def pins() -> Mapping[str, str]:
-    """The variables to set on this processor, with their values; none where it is of another level."""
+    """Environment variables to set on this processor, with their values; empty if it is not of `LEVEL`."""
     if level() != LEVEL:
         return {}
     chosen = {name: value for library in _PINS.values() for name, value in library.items()}
-    # OpenCV complains on standard error where there is nothing to disable.
+    # OpenCV prints a warning on stderr where there is nothing to disable.
     return chosen | (_OPENCV if "avx512f" in processor_flags() else {})
 
 
@@ -99,37 +100,37 @@ def mode() -> str:
 
 
 def pinned() -> bool:
-    """Whether this process computes as any other of the level does."""
+    """Whether this process computes the same numbers as every other portable process on this level."""
     return mode() == PORTABLE and level() == LEVEL
 
 
 def loaded_early() -> tuple[str, ...]:
-    """Libraries that had chosen their kernels before they could be pinned."""
+    """Libraries that were loaded before they could be pinned."""
     return tuple(_EARLY)
 
 
 def environment() -> dict[str, str]:
-    """Variables for a process that is started elsewhere, so that it computes as this one."""
+    """Environment variables for a process on another machine, so that it computes the same numbers as this one."""
     return {VARIABLE: mode(), **(pins() if mode() == PORTABLE else {})}
 
 
-def prepare(wanted: str) -> None:
-    """Set the environment for a new process of this mode; it changes nothing in this one."""
-    os.environ[VARIABLE] = wanted
-    if wanted == NATIVE:
+def prepare(new_mode: str) -> None:
+    """Set the environment variables for a new process in this mode; the present process keeps its numerics."""
+    os.environ[VARIABLE] = new_mode
+    if new_mode == NATIVE:
         _restore()
 
 
 def pin() -> None:
-    """Pin what is not loaded yet, unless the process is `native`; called once, when `envs` is imported."""
-    wanted = os.environ.get(VARIABLE, PORTABLE)
-    if wanted not in MODES:
-        warnings.warn(f"{VARIABLE}={wanted}: must be {' or '.join(MODES)}; portable is used", stacklevel=2)
+    """Pin all libraries that are not loaded yet, unless the process is `native`; called when `envs` is imported."""
+    requested = os.environ.get(VARIABLE, PORTABLE)
+    if requested not in MODES:
+        warnings.warn(f"{VARIABLE}={requested}: must be {' or '.join(MODES)}; portable is used", stacklevel=2)
     if mode() == NATIVE:
         _restore()
         return
     changed = {name: os.environ.get(name) for name, value in pins().items() if os.environ.get(name) != value}
-    _EARLY[:] = [name for name, asked in _PINS.items() if name in sys.modules and changed.keys() & asked.keys()]
+    _EARLY[:] = [name for name, values in _PINS.items() if name in sys.modules and changed.keys() & values.keys()]
     os.environ.update(pins())
     if changed:
         os.environ.setdefault(_BEFORE, json.dumps(changed))
@@ -143,7 +144,7 @@ def pin() -> None:
 
 
 def _restore() -> None:
-    """Give the variables back that `pin` has changed, here or in a parent process."""
+    """Restore the variables that `pin` changed, in this or a parent process."""
     for name, value in json.loads(os.environ.pop(_BEFORE, "{}")).items():
         if value is None:
             os.environ.pop(name, None)

@@ -1,7 +1,7 @@
-"""The static catalogue: suites, tasks, instructions, goals and protocols, without starting a simulator.
+"""Catalogue of suites, tasks, instructions, goals and protocols; starts no simulator.
 
-LIBERO's tasks are read from the files of the installed `libero` distribution. It is never imported here: importing it
-asks a question on stdin, and costs seconds.
+LIBERO's tasks are read from the files of the installed `libero` distribution. The package is never imported here:
+its import asks a question on stdin and takes seconds.
 """
 
 import importlib.util
@@ -24,11 +24,11 @@ TOY_ABSENT = ("purple", "white", "orange")
 
 
 @dataclass(frozen=True)
-class Scenery:
-    """What stands in a task's scene, as far as goals and instructions can refer to it.
+class SceneContents:
+    """The objects and regions of a task's scene that goals and instructions can refer to.
 
     Attributes:
-        names: everything a goal atom may name.
+        names: every name that a goal atom may contain.
         placements: where each movable object starts: (predicate, region or support, its ranges).
     """
 
@@ -41,12 +41,12 @@ class Task:
     """One task of a suite.
 
     Attributes:
-        suite: name of its suite.
-        index: its number there (LIBERO's default order).
-        name: LIBERO's file name without ending.
-        instruction: the text that policies were trained on (from the file name; the BDDL's own wording differs).
+        suite: name of the suite.
+        index: index in the suite (LIBERO's default order).
+        name: LIBERO's file name without suffix.
+        instruction: the text that policies were trained on (from the file name; the wording in the BDDL differs).
         goal: the success predicate.
-        scenery: what a goal could refer to in this scene.
+        scenery: what goals can refer to in this scene.
         bddl: task file; `None` for toy tasks.
         init_states: file with the published initial states; `None` for toy tasks.
     """
@@ -56,17 +56,17 @@ class Task:
     name: str
     instruction: str
     goal: Goal
-    scenery: Scenery = field(repr=False)
+    scenery: SceneContents = field(repr=False)
     bddl: Path | None = field(default=None, repr=False)
     init_states: Path | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class OtherGoal:
-    """An instruction of another task that makes sense in this task's scene, with the goal it asks for here.
+    """An instruction of another task that is feasible in this task's scene, with its goal in this scene.
 
     Attributes:
-        instruction: the other task's instruction, word for word.
+        instruction: the other task's instruction, verbatim.
         goal: its success predicate, bound to the objects of this scene.
         source: the other task, for instance `libero_spatial/6`.
     """
@@ -83,10 +83,10 @@ def libero_root() -> Path:
     Raises:
         EnvError: LIBERO is not installed.
     """
-    found = importlib.util.find_spec("libero")
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec("libero")
+    if spec is None or not spec.submodule_search_locations:
         raise EnvError("LIBERO is not installed; run: pip install hf-libero==0.1.4")
-    return Path(found.submodule_search_locations[0]) / "libero"
+    return Path(spec.submodule_search_locations[0]) / "libero"
 
 
 def tasks(suite: str) -> tuple[Task, ...]:
@@ -103,7 +103,7 @@ def tasks(suite: str) -> tuple[Task, ...]:
 
 @cache
 def _toy_tasks() -> tuple[Task, ...]:
-    scenery = Scenery(frozenset(f"{color}_block" for color in TOY_COLORS), {})
+    scenery = SceneContents(frozenset(f"{color}_block" for color in TOY_COLORS), {})
     return tuple(
         Task("toy", i, f"touch_the_{color}_block", f"touch the {color} block", (("touch", f"{color}_block"),), scenery)
         for i, color in enumerate(TOY_COLORS)
@@ -120,7 +120,7 @@ def _libero_tasks(suite: str) -> tuple[Task, ...]:
 def _libero_task(root: Path, suite: str, index: int, name: str) -> Task:
     bddl = root / "bddl_files" / suite / f"{name}.bddl"
     goal, scenery = _read_bddl(bddl)
-    # LIBERO-100 names start with the scene ("KITCHEN_SCENE3_..."), which is no part of the instruction.
+    # LIBERO-100 names start with the scene ("KITCHEN_SCENE3_..."), which is not part of the instruction.
     instruction = re.sub(r"^[A-Z_]+_SCENE\d+_", "", name).replace("_", " ")
     init_states = root / "init_files" / suite / f"{name}.pruned_init"
     return Task(suite, index, name, instruction, goal, scenery, bddl, init_states)
@@ -156,7 +156,7 @@ def _atoms(node: _Node) -> Goal:
     return (tuple(_words(node)),)
 
 
-def _read_bddl(path: Path) -> tuple[Goal, Scenery]:
+def _read_bddl(path: Path) -> tuple[Goal, SceneContents]:
     (definition,) = _parse(path.read_text())
     sections = {node[0]: node[1:] for node in definition if isinstance(node, list)}
     regions = {}
@@ -169,18 +169,18 @@ def _read_bddl(path: Path) -> tuple[Goal, Scenery]:
         for atom in (tuple(_words(node)) for node in sections[":init"])
         if len(atom) == 3
     }
-    return _atoms(sections[":goal"][0]), Scenery(frozenset(names | regions.keys()), placements)
+    return _atoms(sections[":goal"][0]), SceneContents(frozenset(names | regions.keys()), placements)
 
 
 def _declared(nodes: list[_Node]) -> Iterator[str]:
-    """Names of a `a_1 a_2 - a b_1 - b` list; the word after each dash is a category."""
+    """Names in a list such as `a_1 a_2 - a b_1 - b`; the word after each dash is a category."""
     words = list(_words(nodes))
     for i, word in enumerate(words):
         if word != "-" and (i == 0 or words[i - 1] != "-"):
             yield word
 
 
-def _evaluable(goal: Goal, scenery: Scenery) -> bool:
+def _evaluable(goal: Goal, scenery: SceneContents) -> bool:
     return all(name in scenery.names for atom in goal for name in atom[1:])
 
 
@@ -188,12 +188,12 @@ def _category(name: str) -> str:
     return re.sub(r"_\d+$", "", name)
 
 
-def _rebound(goal: Goal, there: Scenery, here: Scenery) -> Goal:
-    """The same goal for whatever stands here where its objects stand there (libero_spatial's goals are all alike)."""
+def _rebound(goal: Goal, source: SceneContents, target: SceneContents) -> Goal:
+    """Transfer a goal to the objects at the same places of another scene (libero_spatial's goals are all equal)."""
     binding = {
         name: other
-        for name, place in there.placements.items()
-        for other, other_place in here.placements.items()
+        for name, place in source.placements.items()
+        for other, other_place in target.placements.items()
         if place == other_place and _category(name) == _category(other)
     }
     return tuple((atom[0], *(binding.get(name, name) for name in atom[1:])) for atom in goal)
@@ -203,18 +203,18 @@ def _rebound(goal: Goal, there: Scenery, here: Scenery) -> Goal:
 def other_goals(suite: str, index: int) -> tuple[OtherGoal, ...]:
     """The counterfactual instructions of a task.
 
-    These are the other tasks of its suite that its scene allows and whose goal neither implies its own nor follows
-    from it.
+    These are the other tasks of its suite that are feasible in its scene. Tasks whose goal implies the task's own goal,
+    or follows from it, are left out.
     """
     task = tasks(suite)[index]
     return _counterfactuals(task, (other for other in tasks(suite) if other.index != index))
 
 
 @cache
-def other_goals_apart(suite: str, index: int) -> tuple[OtherGoal, ...]:
+def other_goals_libero90(suite: str, index: int) -> tuple[OtherGoal, ...]:
     """Further counterfactual instructions of a libero_10 task: those of libero_90 for the same scene.
 
-    Kept apart, because a policy trained on the four suites of ten tasks has not seen their wording.
+    Separate from `other_goals`, because a policy trained on the four suites of ten tasks has not seen their wording.
     """
     if suite != "libero_10":
         return ()
@@ -224,42 +224,48 @@ def other_goals_apart(suite: str, index: int) -> tuple[OtherGoal, ...]:
 
 
 def _counterfactuals(task: Task, others: Iterable[Task]) -> tuple[OtherGoal, ...]:
-    found = []
+    counterfactuals = []
     for other in others:
         goal = other.goal
         if goal == task.goal:
             goal = _rebound(other.goal, other.scenery, task.scenery)
         overlap = set(goal) <= set(task.goal) or set(task.goal) <= set(goal)
         if not overlap and _evaluable(goal, task.scenery):
-            found.append(OtherGoal(other.instruction, goal, f"{other.suite}/{other.index}"))
-    return tuple(found)
+            counterfactuals.append(OtherGoal(other.instruction, goal, f"{other.suite}/{other.index}"))
+    return tuple(counterfactuals)
 
 
 def _scene(task: Task) -> str:
-    """`KITCHEN_SCENE3` of a LIBERO-100 task."""
+    """The scene prefix of a LIBERO-100 task's name: `KITCHEN_SCENE3_`."""
     return task.name.removesuffix(task.instruction.replace(" ", "_"))
 
 
 @cache
-def foreign_instructions(suite: str, index: int) -> tuple[str, ...]:
-    """Instructions of other suites that refer to nothing in this task's scene."""
+def mismatched_instructions(suite: str, index: int) -> tuple[str, ...]:
+    """Instructions of other suites whose objects are absent from this task's scene."""
     task = tasks(suite)[index]
     if suite == "toy":
         return tuple(f"touch the {color} block" for color in TOY_ABSENT)
     others = [other for name in LIBERO_SUITES[:4] if name != suite for other in tasks(name)]
-    here = {_kind(name) for name in task.scenery.names}
-    return tuple(sorted({o.instruction for o in others if not any(_kind(atom[1]) in here for atom in o.goal)}))
+    present = {_kind(name) for name in task.scenery.names}
+    return tuple(sorted({o.instruction for o in others if not any(_kind(atom[1]) in present for atom in o.goal)}))
 
 
 def _kind(name: str) -> str:
-    """What a policy sees of a name: a white cabinet's drawer is a cabinet like any other."""
-    thing = re.sub(r"_\d+(_\D*)?$", "", name)
-    return "cabinet" if thing.endswith("_cabinet") else thing
+    """The kind of object as an instruction names it: every cabinet, and every part of one, is a `cabinet`."""
+    kind = re.sub(r"_\d+(_\D*)?$", "", name)
+    return "cabinet" if kind.endswith("_cabinet") else kind
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Numbers of a protocol for one suite: control steps before the episode fails, idle steps, picture side (px)."""
+    """A protocol's numbers for one suite.
+
+    Attributes:
+        max_steps: control steps after which the episode fails.
+        settle_steps: idle control steps before the policy's first frame.
+        resolution: side of the camera images (px).
+    """
 
     max_steps: int
     settle_steps: int
@@ -268,13 +274,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named way to run the benchmark; numbers are comparable only within one.
+    """A named way to run the benchmark. Success rates are comparable only within one protocol.
 
     Attributes:
-        name: for `--protocol`.
+        name: value of `--protocol`.
         limits: by suite.
-        first_env_seed: seed of the simulator's own draws for initial state 0.
-        env_seed_step: what each further initial state adds to it.
+        first_env_seed: simulator seed for initial state 0.
+        env_seed_step: added to the seed for each further initial state.
         source: where the numbers come from.
     """
 
@@ -285,7 +291,7 @@ class Protocol:
     source: str
 
     def env_seed(self, init_state: int) -> int:
-        """Seed of the simulator's own draws: a function of the initial state only, so that pairs stay pairs."""
+        """Simulator seed of an initial state. It depends on nothing else, so that the episodes of a pair share it."""
         return self.first_env_seed + self.env_seed_step * init_state
 
 

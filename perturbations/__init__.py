@@ -1,10 +1,10 @@
-"""Perturbations: controlled changes to what a policy sees, hears and acts on.
+"""Perturbations: controlled changes of a policy's observations, instructions and actions, and of the scene.
 
-A condition is text such as `noise:0.05+light:0.3`; `perturbations.spec` turns it into a `Condition` that
-applies itself. Importing any part of the package registers every built-in axis.
+A condition is text such as `noise:0.05+light:0.3`; `perturbations.spec` parses it to a `Condition`, which applies
+itself. Importing any module of the package registers all built-in axes.
 
-Modules: `base` (contracts and the registry of axes), `condition` (what a condition is and does), `spec` (the grammar);
-all others hold axes, or what axes of one kind share. A user's own axis is one function under `base.register`.
+Modules: `base` (contracts and the registry of axes), `condition` (conditions and how they apply), `spec` (the grammar);
+the others define axes, or helpers of similar axes. A user-defined axis is one function decorated with `base.register`.
 """
 
 from perturbations import (

@@ -1,7 +1,7 @@
-"""Action axes: what becomes of a command between the policy and the robot.
+"""Action axes: changes of a command between the policy and the robot.
 
-The gripper obeys as commanded unless `/gripper=perturbed` asks for more: with noise on its sign, an arm that moves
-perfectly would still drop everything.
+The gripper command stays as it is unless `/gripper=perturbed` is given: with noise on its sign, even a perfectly moving
+arm would drop everything.
 """
 
 import numpy as np
@@ -32,10 +32,10 @@ GRIPPER = Key("gripper", "clean", ("clean", "perturbed"))
 ACTION = Unit("action", NUMBER.factors)
 
 IDLE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)
-"""What the robot does before the first command arrives: nothing, gripper open; as while the scene settles."""
+"""Action before the first command arrives: no motion, gripper open; the same as while the scene settles."""
 
 
-def _kept_gripper(perturbed: Actions, commanded: Actions, gripper: str) -> Actions:
+def _keep_gripper(perturbed: Actions, commanded: Actions, gripper: str) -> Actions:
     if gripper == "clean":
         perturbed[:, 6] = commanded[:, 6]
     return perturbed
@@ -56,9 +56,9 @@ def _kept_gripper(perturbed: Actions, commanded: Actions, gripper: str) -> Actio
     )
 )
 def noise(actions: Actions, value: float, rng: np.random.Generator, gripper: str) -> Actions:
-    """Independent noise at every control step; a constant drift with `/mode=static`."""
+    """Independent noise at every control step; a constant offset with `/mode=static`."""
     noisy = actions + np.float32(value) * rng.standard_normal(actions.shape, dtype=np.float32)
-    return _kept_gripper(noisy, actions, gripper)
+    return _keep_gripper(noisy, actions, gripper)
 
 
 @register(
@@ -77,9 +77,9 @@ def noise(actions: Actions, value: float, rng: np.random.Generator, gripper: str
     )
 )
 def scale(actions: Actions, value: float, rng: np.random.Generator) -> Actions:
-    """A weaker or stronger arm; the gripper's command is a switch and has no size."""
+    """Scaled motion; the gripper's command is a switch and is not scaled."""
     del rng
-    return _kept_gripper(actions * np.float32(value), actions, "clean")
+    return _keep_gripper(actions * np.float32(value), actions, "clean")
 
 
 @register(
@@ -98,14 +98,14 @@ def scale(actions: Actions, value: float, rng: np.random.Generator) -> Actions:
     )
 )
 def delay(actions: Actions, value: float, rng: np.random.Generator, memory: Memory, gripper: str) -> Actions:
-    """Every command waits; until the first arrives, the arm idles."""
+    """Every command is delayed; until the first arrives, the arm idles."""
     del rng
-    waiting = memory.setdefault("waiting", [np.asarray(IDLE, np.float32)] * round(value))
-    late = []
+    pending = memory.setdefault("waiting", [np.asarray(IDLE, np.float32)] * round(value))
+    delayed = []
     for action in actions:
-        waiting.append(action.copy())
-        late.append(waiting.pop(0))
-    return _kept_gripper(np.stack(late), actions, gripper)
+        pending.append(action.copy())
+        delayed.append(pending.pop(0))
+    return _keep_gripper(np.stack(delayed), actions, gripper)
 
 
 @register(
@@ -123,11 +123,11 @@ def delay(actions: Actions, value: float, rng: np.random.Generator, memory: Memo
     )
 )
 def drop(actions: Actions, value: float, rng: np.random.Generator, memory: Memory, gripper: str) -> Actions:
-    """A lost command: the last one that arrived is executed again; before any did, the arm idles."""
+    """For a lost command the last one that arrived is executed again; before the first, the arm idles."""
     held = memory.get("action", np.asarray(IDLE, np.float32))
     executed = []
     for action, lost in zip(actions, rng.random(len(actions)) < value, strict=True):
         held = held if lost else action.copy()
         executed.append(held)
     memory["action"] = held
-    return _kept_gripper(np.stack(executed), actions, gripper)
+    return _keep_gripper(np.stack(executed), actions, gripper)

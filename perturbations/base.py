@@ -1,25 +1,26 @@
 """Contracts of perturbations: stages, the registry of axes, and what axes read and write.
 
-An axis is one way of changing an episode, declared once as an `AxisInfo` and implemented by one function. The grammar,
-the canonical form, `simeval list perturbations` and the tests all read the declaration.
+An axis is one way to change an episode. It is declared once as an `AxisInfo` and implemented by one function. The
+grammar, the canonical form, `simeval list perturbations` and the tests all read the declaration.
 
-The function's signature follows from the axis' channel; a key of the axis (`/fill=black`) arrives as keyword argument:
+The signature of the function depends on the axis' channel. Each key of the axis (`/fill=black`) is passed as a keyword
+argument:
 
 - language: `f(context, value, rng) -> Instruction`.
-- physics: `f(physics, value, rng) -> None`, once per episode before anything settles; with `AxisInfo.at_step` between
-  two control steps, at the one that the key `from` says. May raise `Infeasible`.
-- scene: `f(scene, value, rng) -> None`, writing only the fields declared in `AxisInfo.writes`; an axis that is aimed at
-  cameras is called once per camera and gets its name as keyword `camera`.
+- physics: `f(physics, value, rng) -> None`, called once per episode before the scene settles. With `AxisInfo.at_step`
+  it is called between two control steps instead, at the step given by the key `from`. It may raise `Infeasible`.
+- scene: `f(scene, value, rng) -> None`, writes only the fields declared in `AxisInfo.writes`. An axis with cameras is
+  called once per camera, with the keyword `camera`.
 - image: `f(pixels, value, rng) -> pixels`, `float32[H, W, 3]` on the 0..255 scale, not clipped; `pixels` may be
-  overwritten. With `AxisInfo.wants_target` also keywords `target` and `named`: `bool[H, W]` or `None`, where the task's
-  objects and the thing named by `/target=NAME` are visible in this view's first policy frame.
-- timing: `f(step, value, rng) -> int`, the control step whose observation the policy gets at `step`; here `rng` is a
-  function of the control step.
-- state: `f(state, value, rng, scale) -> state`, `float32[8]`; `scale` is the spread of each number in training.
-- action: `f(actions, value, rng) -> actions`, `float32[T, 7]`; T is 1, because every control step has draws of its own.
+  overwritten. With `AxisInfo.wants_target` it also gets the keywords `target` and `named`, `bool[H, W]` or `None`: the
+  masks of the task's objects, and of the object named by `/target=NAME`, in this camera's first policy frame.
+- timing: `f(step, value, rng) -> int` returns the control step whose observation the policy gets at `step`. Here `rng`
+  is a function that maps a control step to its generator.
+- state: `f(state, value, rng, scale) -> state`, `float32[8]`; `scale` is the training standard deviation per dimension.
+- action: `f(actions, value, rng) -> actions`, `float32[T, 7]`. T is 1, because each control step has its own generator.
 
-An image, state or action function that has a parameter `memory` gets a `dict` there, empty when the episode starts and
-its own from then on (for images: one per camera).
+If an image, state or action function has a parameter `memory`, it gets a `dict` that is empty at the start of the
+episode and persists until its end (for images: one per camera).
 """
 
 import inspect
@@ -74,29 +75,29 @@ __all__ = [
     "WORD",
     "Argument", "AxisInfo", "Channel", "Family", "Goal", "ImageDifference", "Infeasible", "Instruction",
     "InstructionContext", "Key", "Masks", "Meaning", "Memory", "Physics", "RngFactory", "Scene", "SpecError", "Stage",
-    "Unit", "axes", "find_axis", "image_difference", "implementation", "register", "shown",
-    "takes", "unregister_all_but",
+    "Unit", "axes", "find_axis", "image_difference", "implementation", "register", "quote",
+    "accepts", "unregister_all_but",
 ]  # fmt: skip
 
 CAMERAS = ("agentview", "wrist")
-"""The views every suite offers. Must equal `envs.base.CAMERAS`; tested."""
+"""The cameras of every suite. Must equal `envs.base.CAMERAS`; tested."""
 
 ALL = "all"
-"""Camera selector: every camera that the axis can be aimed at. The default."""
+"""Camera selector: all cameras that the axis supports. The default."""
 
 Channel = Literal["language", "physics", "scene", "image", "timing", "state", "action"]
 Family = Literal["V", "S", "E"]
 """Vision, semantics, execution. Source: the generalisation axes of RL4VLA (gen-robot/RL4VLA)."""
 
 Meaning = Literal["kept", "changed", "not_applicable"]
-"""What a policy that listens ought to do: the same (`kept`), something else or nothing (`changed`), or what cannot be
-said (`not_applicable`). Decides how a condition enters a report: drift is a fault only where the meaning is kept."""
+"""Whether an instruction-following policy should act as in the clean episode: yes (`kept`), no (`changed`), or
+undefined (`not_applicable`). It decides how a condition enters a report: drift is a fault only if meaning is kept."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
 
 class SpecError(ValueError):
-    """A perturbation was asked for that does not exist. One line that quotes the value and says what is allowed."""
+    """An invalid perturbation was requested. The message is one line with the value and what is allowed."""
 
 
 class Infeasible(ValueError):  # noqa: N818  (names the outcome that the episode's row records)
@@ -104,7 +105,7 @@ class Infeasible(ValueError):  # noqa: N818  (names the outcome that the episode
 
 
 class Stage(IntEnum):
-    """Where in the episode an axis acts, in the one order of application."""
+    """Where an axis acts; the values give the order of application."""
 
     LANGUAGE = 0
     PHYSICS = 1
@@ -121,7 +122,7 @@ class Stage(IntEnum):
 
     @property
     def channel(self) -> Channel:
-        """What the stage's axes change; the stages of a camera's signal path all change its image."""
+        """What the axes of this stage change; all stages of a camera's signal path change its image."""
         return "image" if Stage.OPTICS <= self <= Stage.DROP else cast(Channel, self.name.lower())
 
 
@@ -130,25 +131,25 @@ class AxisInfo:
     """The declaration of an axis.
 
     Attributes:
-        name: canonical name; also the name of its random stream.
+        name: canonical name, also the name of its random stream.
         aliases: other accepted names.
         stage: where it acts.
-        family: kind of generalisation it probes.
+        family: the kind of generalisation it tests.
         unit: unit of its number, or `WORD`.
-        value_means: what the value is, in a few words.
-        bounds: smallest and largest number, both allowed.
-        words: the values of a word axis, and what each does to the meaning of the instruction.
-        explained: what each word does, in a few words; none for words that explain themselves.
-        arguments: what may follow a word after another colon, by word.
+        value_means: short description of the value.
+        bounds: smallest and largest allowed number.
+        words: the allowed values of a word axis, each with its effect on the instruction's meaning.
+        explained: short description of each word that is not self-explanatory.
+        arguments: what may follow a word after a second colon, by word.
         identity: the value that changes nothing.
-        presets: the numbers behind the severities s1 to s5; labels, not equal difficulty across axes.
+        presets: the numbers of the severities s1 to s5. They are labels; difficulty is not comparable across axes.
         source: where the presets and the definition come from.
-        cameras: cameras it can be aimed at; empty if it takes no `@camera`.
-        keys: its settings.
+        cameras: cameras it supports; empty if it takes no `@camera`.
+        keys: its options.
         writes: the `MjModel` fields that it writes, dotted.
-        draws: whether it draws random numbers; such an axis also has the key `seed`.
-        wants_target: an image axis that needs to know where the task's objects are visible.
-        at_step: a physics axis that acts between two control steps; its key `from` says when.
+        draws: whether it uses random numbers; if so it also has the key `seed`.
+        wants_target: an image axis that needs masks of the task's objects.
+        at_step: a physics axis that acts between two control steps, given by its key `from`.
     """
 
     name: str
@@ -183,22 +184,22 @@ class AxisInfo:
 
     @property
     def channel(self) -> Channel:
-        """What it changes."""
+        """The part of the episode that it changes."""
         return self.stage.channel
 
     @property
     def allowed(self) -> str:
-        """The allowed values in words: `in [0, 1]`, or `one of original, empty`."""
+        """Text of the allowed values: `in [0, 1]`, or `one of original, empty`."""
         return f"one of {', '.join(self.words)}" if self.words else f"in [{self.bounds[0]:g}, {self.bounds[1]:g}]"
 
     @property
     def example(self) -> str:
-        """A term that is accepted and changes something."""
+        """A valid term with an effect."""
         words = [word for word in self.words if word != self.identity]
         return f"{self.name}:{words[0] if words else f'{(self.presets or self.bounds)[0]:g}'}"
 
     def key(self, name: str) -> Key | None:
-        """The setting of that name, if the axis has it."""
+        """The option of that name, or `None`."""
         return next((key for key in self.keys if key.name == name), None)
 
 
@@ -210,9 +211,9 @@ _parameters: dict[str, frozenset[str]] = {}
 
 
 def register(info: AxisInfo) -> Callable[[Function], Function]:
-    """Declare the decorated function as the implementation of an axis; the module's docstring gives its signature.
+    """Register the decorated function as the implementation of an axis; see the module's docstring for its signature.
 
-    An axis of your own must be imported in every process that runs episodes.
+    A user-defined axis must be imported in every process that runs episodes; `--plugin` does that.
 
     Raises:
         ValueError: a name is already taken.
@@ -232,7 +233,7 @@ def register(info: AxisInfo) -> Callable[[Function], Function]:
 
 
 def unregister_all_but(names: Collection[str]) -> None:
-    """Forget every axis that is not named: what a file declared before it broke."""
+    """Unregister all other axes: those that a plugin registered before it failed."""
     for name in [name for name in _functions if name not in names]:
         del _functions[name], _parameters[name]
     for name in [name for name, info in _axes.items() if info.name not in names]:
@@ -248,29 +249,29 @@ def find_axis(name: str) -> AxisInfo:
     """The axis of that name or alias.
 
     Raises:
-        SpecError: there is none; suggests the nearest name.
+        SpecError: there is none; the message suggests the nearest name.
     """
     if name in _axes:
         return _axes[name]
     below = [other for other in _axes if other.startswith(f"{name}.")]
     if below:
-        raise SpecError(f"unknown perturbation '{shown(name)}'; there are {', '.join(sorted(below))}")
+        raise SpecError(f"unknown perturbation '{quote(name)}'; there are {', '.join(sorted(below))}")
     close = get_close_matches(name[:40].lower(), _axes, n=1, cutoff=0.4)
     hint = f"did you mean '{close[0]}'?" if close else "`simeval list perturbations` prints the known ones"
-    raise SpecError(f"unknown perturbation '{shown(name)}'; {hint}")
+    raise SpecError(f"unknown perturbation '{quote(name)}'; {hint}")
 
 
 def implementation(info: AxisInfo) -> Callable[..., Any]:
-    """The function behind an axis."""
+    """The function of an axis."""
     return _functions[info.name]
 
 
-def takes(info: AxisInfo, parameter: str) -> bool:
-    """Whether the function behind an axis has a parameter of that name."""
+def accepts(info: AxisInfo, parameter: str) -> bool:
+    """Whether the function of an axis has a parameter of that name."""
     return parameter in _parameters[info.name]
 
 
-def shown(text: str, limit: int = 60) -> str:
-    """User text for a one-line message: printable, at most `limit` characters."""
+def quote(text: str, limit: int = 60) -> str:
+    """Prepare user text for a one-line message: printable, at most `limit` characters."""
     printable = "".join(c if c.isprintable() else "?" for c in text[: limit + 1])
     return printable if len(printable) <= limit else printable[: limit - 3] + "..."

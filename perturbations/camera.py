@@ -1,11 +1,10 @@
-"""Camera axes: where a camera stands, where it looks and how wide.
+"""Camera axes: position, orientation and field of view of a camera.
 
-A fixed camera moves about the scene's pivot: the centre of the workspace on the surface that things stand on. A camera
-that rides on the hand moves about the point `WRIST_REACH` ahead of it on its own axis, with its own upward direction in
-the place of the world's.
+A fixed camera moves about the centre of the workspace, on the surface that objects stand on. A camera on the hand moves
+about the point `WRIST_REACH` ahead of it on its optical axis, with the camera's up direction instead of the world's.
 
-Directions are those of the policy's view. That view is a mirror image (policies were trained on pictures flipped on
-both axes), so a camera that moves to the left in it moves to its own right in the world.
+Directions are those of the policy's view. That view is a mirror image (policies were trained on images flipped on both
+axes), so a camera that moves left in the view moves to its own right in the world.
 """
 
 from typing import Any
@@ -16,29 +15,29 @@ from perturbations.base import CAMERAS, CENTIMETRES, DEGREES, MULTIPLIER, AxisIn
 from perturbations.rotations import Vector, about, compose, drawn_direction, rotate
 
 WRIST_REACH = 0.1
-"""How far ahead of a camera on the hand its pivot lies (m): level with the fingertips of LIBERO's Panda."""
+"""Distance from a camera on the hand to its pivot (m): level with the fingertips of LIBERO's Panda."""
 
 NARROWEST, WIDEST = 5.0, 150.0
-"""Vertical fields of view (deg) beyond which a picture shows nothing or is all distortion. Our choice."""
+"""Limits of the vertical field of view (deg): beyond them an image shows nothing, or only distortion. Our choice."""
 
 _X, _Y, _Z = np.eye(3)
 SHIFTS = {"left": _X, "right": -_X, "up": _Y, "down": -_Y, "nearer": -_Z, "farther": _Z}
 """Directions of the policy's view in the frame of a camera, which looks along -z with +y up."""
 
 TURNS = {"left": -_Y, "right": _Y, "up": _X, "down": -_X, "clockwise": _Z, "counterclockwise": -_Z}
-"""Axes about which a camera turns (right-handed, its own frame) so that it looks that way in the policy's view."""
+"""Rotation axis (right-handed, camera frame) that turns a camera in a direction of the policy's view."""
 
 
 def _pivot(scene: Scene, model: Any, camera: int) -> tuple[Vector, Vector]:
-    """The point that a camera moves about and the direction that counts as up, in the frame of the camera's body."""
+    """The point that a camera moves about and its up direction, in the frame of the camera's body."""
     if model.cam_bodyid[camera] == 0:
-        return np.array(scene.pivot, np.float64), _Z
+        return np.array(scene.workspace_center, np.float64), _Z
     ahead = np.array(model.cam_pos[camera]) - WRIST_REACH * rotate(model.cam_quat[camera], _Z)
     return ahead, rotate(model.cam_quat[camera], _Y)
 
 
 def _swing(model: Any, camera: int, pivot: Vector, turn: Vector) -> None:
-    """Turn a camera about a point as one rigid body."""
+    """Rotate a camera rigidly about a point."""
     model.cam_pos[camera] = pivot + rotate(turn, model.cam_pos[camera] - pivot)
     model.cam_quat[camera] = compose(turn, model.cam_quat[camera])
 
@@ -60,7 +59,7 @@ def _swing(model: Any, camera: int, pivot: Vector, turn: Vector) -> None:
     )
 )
 def orbit(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> None:
-    """The camera goes round the workspace, looking at the same point from the same distance and height."""
+    """The camera orbits the workspace: same viewing target, distance and height."""
     del rng
     model, index = scene.model, scene.cameras[camera]
     pivot, up = _pivot(scene, model, index)
@@ -84,7 +83,7 @@ def orbit(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> 
     )
 )
 def elevate(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> None:
-    """The camera rises on a circle about the workspace, looking at the same point from the same distance."""
+    """The camera rises on a circle about the workspace: same viewing target and distance."""
     del rng
     model, index = scene.model, scene.cameras[camera]
     pivot, up = _pivot(scene, model, index)
@@ -108,7 +107,7 @@ def elevate(scene: Scene, value: float, rng: np.random.Generator, camera: str) -
     )
 )
 def distance(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> None:
-    """The camera moves away from the workspace or towards it, in the same orientation."""
+    """The camera moves away from or towards the workspace, with the same orientation."""
     del rng
     model, index = scene.model, scene.cameras[camera]
     pivot, _ = _pivot(scene, model, index)
@@ -132,7 +131,7 @@ def distance(scene: Scene, value: float, rng: np.random.Generator, camera: str) 
     )
 )
 def turn_in_place(scene: Scene, value: float, rng: np.random.Generator, camera: str, direction: str) -> None:
-    """The camera looks elsewhere: yaw, pitch and roll in drawn shares, or in one direction of the policy's view."""
+    """The camera turns in place, about a random axis or in one direction of the policy's view."""
     axis = drawn_direction(rng, 3) if direction == "draw" else TURNS[direction]
     model, index = scene.model, scene.cameras[camera]
     model.cam_quat[index] = compose(np.array(model.cam_quat[index]), about(axis, value))
@@ -155,10 +154,10 @@ def turn_in_place(scene: Scene, value: float, rng: np.random.Generator, camera: 
     )
 )
 def shift(scene: Scene, value: float, rng: np.random.Generator, camera: str, direction: str) -> None:
-    """The camera stands elsewhere and looks the same way."""
-    way = drawn_direction(rng, 3) if direction == "draw" else SHIFTS[direction]
+    """The camera moves and keeps its orientation."""
+    offset = drawn_direction(rng, 3) if direction == "draw" else SHIFTS[direction]
     model, index = scene.model, scene.cameras[camera]
-    model.cam_pos[index] += value / 100 * rotate(model.cam_quat[index], way)
+    model.cam_pos[index] += value / 100 * rotate(model.cam_quat[index], offset)
 
 
 @register(

@@ -1,4 +1,4 @@
-"""Codec: what low resolution and compression on the way from the camera leave of a picture."""
+"""Codec axes: low resolution and lossy compression between camera and policy."""
 
 from decimal import Decimal
 
@@ -28,15 +28,15 @@ QUALITY = Unit("quality", {"": Decimal(1)}, whole=True)
     )
 )
 def jpeg(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """Compressed and read back, colours at half resolution (4:2:0)."""
+    """Compressed and decompressed, with colours at half resolution (4:2:0)."""
     del rng
-    # A codec gets bytes, so this is the one axis that must round and clip what came before it.
+    # A codec needs bytes, so this is the only axis that must round and clip its input.
     levels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     settings = [cv2.IMWRITE_JPEG_QUALITY, round(value)]
     settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
     _, data = cv2.imencode(".jpg", cv2.cvtColor(levels, cv2.COLOR_RGB2BGR), settings)
-    seen: Pixels = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(np.float32)
-    return seen
+    decoded: Pixels = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(np.float32)
+    return decoded
 
 
 @register(
@@ -56,9 +56,9 @@ def jpeg(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     )
 )
 def pixelate(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """Shrunk and enlarged by area: each block is the mean of what it covers, a pixel on two blocks mixes them.
+    """Shrunk and enlarged by area averaging: each block is the mean of its pixels; a pixel on two blocks mixes them.
 
-    Plain repetition would move edges by up to half a block wherever blocks are no whole number of pixels.
+    Plain repetition would move edges by up to half a block where block sizes are not whole numbers of pixels.
     """
     del rng
     height, width = pixels.shape[:2]

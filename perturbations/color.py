@@ -1,4 +1,4 @@
-"""The colour of light by its temperature."""
+"""Colour of light by its colour temperature."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ NEUTRAL_KELVIN = 6500.0
 """Colour temperature that counts as white. Source: VLA-Arena's neutral value; sRGB's white point is near it."""
 
 GAMMA = 2.2
-"""Exponent between pixel values and light, about that of sRGB: a ratio of light becomes one of levels by this root."""
+"""Exponent between pixel values and light, about that of sRGB: a ratio of levels is this root of a ratio of light."""
 
 XYZ_TO_RGB = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
 """CIE XYZ to linear sRGB. Source: IEC 61966-2-1."""
@@ -16,8 +16,8 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Luminance of linear red, green and blue. Source: IEC 61966-2-1."""
 
 
-def level_gains(kelvin: float) -> NDArray[np.float64]:
-    """Multipliers on red, green and blue pixel values for light of another colour and the same luminance.
+def white_balance_gains(kelvin: float) -> NDArray[np.float64]:
+    """Gains for red, green and blue pixel values under light of another colour and the same luminance.
 
     Args:
         kelvin: colour temperature of a black body, 1700 to 25000 K.
@@ -34,9 +34,9 @@ def level_gains(kelvin: float) -> NDArray[np.float64]:
 def _linear_rgb(kelvin: float) -> NDArray[np.float64]:
     x, y = chromaticity(kelvin)
     rgb = (XYZ_TO_RGB * np.array([x / y, 1, (1 - x - y) / y])).sum(axis=1)
-    # Candlelight is outside of what sRGB can show.
-    shown: NDArray[np.float64] = np.maximum(rgb, 0)
-    return shown
+    # Candlelight is outside of the sRGB gamut.
+    clipped: NDArray[np.float64] = np.maximum(rgb, 0)
+    return clipped
 
 
 def chromaticity(kelvin: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What a condition is and does: a set of terms that apply themselves in one fixed order."""
+"""Conditions: sets of terms, applied in one fixed order."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,29 +23,29 @@ from perturbations.base import (
     Scene,
     SpecError,
     Stage,
+    accepts,
     implementation,
-    takes,
 )
 from perturbations.term import Term, number_text
 
-__all__ = ["Applied", "Condition", "Term", "number_text"]
+__all__ = ["ActiveCondition", "Condition", "Term", "number_text"]
 
 STATE_SCALE = (0.105, 0.152, 0.379, 0.344, 0.907, 0.325, 0.0142, 0.0141)
-"""Spread of each number of the state (m, rad, m) where the policy does not say what it saw in training. Source:
-standard deviations over LIBERO's published demonstrations of four suites, as in openpi's normalisation, rounded."""
+"""Default standard deviation per state dimension (m, rad, m), for policies without training statistics. Source:
+LIBERO's published demonstrations of four suites, as in openpi's normalisation, rounded."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A perturbation of an episode: terms, kept in order of application. `str()` gives the canonical text.
+    """A perturbation of an episode: terms in order of application. `str()` gives the canonical text.
 
-    The order is that of the stages, then by axis name, then by camera; never that of the text.
+    Terms are sorted by stage, then axis name, then camera; their order in the text does not matter.
 
     Attributes:
         terms: the terms; empty for the clean condition.
 
     Raises:
-        SpecError: two terms of one axis meet on a camera.
+        SpecError: two terms of the same axis apply to the same camera.
     """
 
     terms: tuple[Term, ...] = ()
@@ -56,130 +56,129 @@ class Condition:
         for one, other in combinations(ordered, 2):
             shared = [camera for camera in one.cameras if camera in other.cameras]
             if one.axis == other.axis and (shared or not one.cameras):
-                place = f" for camera '{shared[0]}'" if shared else ""
-                raise SpecError(f"{one.axis}: given twice in one condition{place}")
+                suffix = f" for camera '{shared[0]}'" if shared else ""
+                raise SpecError(f"{one.axis}: given twice in one condition{suffix}")
 
     def __str__(self) -> str:
         return "+".join(map(str, self.terms)) or "none"
 
     @property
     def is_clean(self) -> bool:
-        """Whether this is `none`. A condition of identity values is not, though it shows the same pixels."""
+        """Whether this is `none`. A condition of identity values is not clean, although its pixels are the same."""
         return not self.terms
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """Names of the axes involved, in order of application."""
+        """Names of its axes, in order of application."""
         return tuple(dict.fromkeys(term.axis for term in self.terms))
 
     @property
     def family(self) -> str:
-        """`V`, `S` or `E`; joined by `+` where a condition mixes them, `none` for the clean one."""
+        """`V`, `S` or `E`; joined by `+` if a condition mixes them; `none` for the clean condition."""
         return "+".join(dict.fromkeys(term.info.family for term in self.terms)) or "none"
 
     @property
     def meaning(self) -> Meaning:
-        """What became of the instruction's meaning."""
+        """Its effect on the instruction's meaning."""
         meanings = (term.meaning for term in self.terms)
         return next((meaning for meaning in meanings if meaning != "kept"), "kept")
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """The cameras whose pixels its image terms change; terms of identity value change none."""
-        touched = {camera for term in self.effective("image") for camera in term.cameras}
-        return tuple(camera for camera in CAMERAS if camera in touched)
+        """The cameras whose images its image terms change."""
+        changed = {camera for term in self.active_terms("image") for camera in term.cameras}
+        return tuple(camera for camera in CAMERAS if camera in changed)
 
     @property
     def scene_cameras(self) -> tuple[str, ...]:
         """The cameras whose view its scene terms change."""
-        touched = {camera for term in self.effective("scene") for camera in term.cameras or CAMERAS}
-        return tuple(camera for camera in CAMERAS if camera in touched)
+        changed = {camera for term in self.active_terms("scene") for camera in term.cameras or CAMERAS}
+        return tuple(camera for camera in CAMERAS if camera in changed)
 
     @property
     def wants_masks(self) -> bool:
-        """Whether an image term needs to know where things are visible."""
-        return any(term.info.wants_target or term.target for term in self.effective("image"))
+        """Whether an image term needs masks of objects."""
+        return any(term.info.wants_target or term.target for term in self.active_terms("image"))
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The things that its image terms name by `/target=NAME`."""
-        return tuple(dict.fromkeys(term.target for term in self.effective("image") if term.target))
+        """The objects that its image terms name by `/target=NAME`."""
+        return tuple(dict.fromkeys(term.target for term in self.active_terms("image") if term.target))
 
-    def effective(self, *channels: Channel) -> Iterator[Term]:
-        """Its terms of these channels that change anything, in order of application."""
+    def active_terms(self, *channels: Channel) -> Iterator[Term]:
+        """Its terms of these channels, in order of application, without terms of identity value."""
         return (term for term in self.terms if term.info.channel in channels and not term.is_identity)
 
     def instruction(self, context: InstructionContext, rng: RngFactory) -> Instruction:
-        """What the policy is told.
+        """The instruction that the policy gets.
 
         Raises:
-            Infeasible: the task offers no such instruction.
+            Infeasible: the task has no such instruction.
         """
-        for term in self.effective("language"):
-            told = implementation(term.info)(context, term.value, term.draws(rng)(term.axis, "", 0), **term.settings)
-            return cast(Instruction, told)
+        for term in self.active_terms("language"):
+            text = implementation(term.info)(context, term.value, term.rng_for(rng)(term.axis, "", 0), **term.settings)
+            return cast(Instruction, text)
         return Instruction(context.original, None, "original")
 
     def apply_physics(self, physics: Physics, rng: RngFactory) -> None:
-        """Change the initial state and the laws of motion, once per episode before anything settles.
+        """Apply the physics terms to the initial state and the dynamics, once per episode before the scene settles.
 
         Raises:
             Infeasible: the scene does not allow it.
         """
-        for term in self.effective("physics"):
+        for term in self.active_terms("physics"):
             if not term.info.at_step:
-                implementation(term.info)(physics, term.value, term.draws(rng)(term.axis, "", 0), **term.settings)
+                implementation(term.info)(physics, term.value, term.rng_for(rng)(term.axis, "", 0), **term.settings)
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """The control steps before which `apply_step` changes something, in order."""
-        return tuple(sorted({int(t.option("from") or 0) for t in self.effective("physics") if t.info.at_step}))
+        """The control steps at which `apply_step` changes something, in order."""
+        return tuple(sorted({int(t.option("from") or 0) for t in self.active_terms("physics") if t.info.at_step}))
 
     def apply_step(self, physics: Physics, step: int, rng: RngFactory) -> None:
-        """What happens between two control steps, after `step` of them.
+        """Apply the physics terms that act between two control steps, after `step` steps.
 
         Raises:
             Infeasible: the scene does not allow it.
         """
-        for term in self.effective("physics"):
+        for term in self.active_terms("physics"):
             if term.info.at_step and int(term.option("from") or 0) == step:
-                implementation(term.info)(physics, term.value, term.draws(rng)(term.axis, "", 0), **term.settings)
+                implementation(term.info)(physics, term.value, term.rng_for(rng)(term.axis, "", 0), **term.settings)
 
     def apply_scene(self, scene: Scene, rng: RngFactory) -> None:
-        """Write the scene terms into the model, once per episode after the reset, which undoes the last episode's."""
-        for term in self.effective("scene"):
-            function, draws = implementation(term.info), term.draws(rng)
+        """Write the scene terms into the model, once per episode after the reset (which undoes earlier changes)."""
+        for term in self.active_terms("scene"):
+            function, generator = implementation(term.info), term.rng_for(rng)
             for camera in term.cameras:
-                function(scene, term.value, draws(term.axis, camera, 0), camera=camera, **term.settings)
+                function(scene, term.value, generator(term.axis, camera, 0), camera=camera, **term.settings)
             if not term.cameras:
-                function(scene, term.value, draws(term.axis, "", 0), **term.settings)
+                function(scene, term.value, generator(term.axis, "", 0), **term.settings)
 
-    def start(self, rng: RngFactory, scale: Sequence[float] | None = None) -> "Applied":
+    def start(self, rng: RngFactory, scale: Sequence[float] | None = None) -> "ActiveCondition":
         """Begin an episode under this condition.
 
         Args:
             rng: the pair's random streams.
-            scale: spread of each of the state's eight numbers in the policy's training; `STATE_SCALE` if unknown.
+            scale: training standard deviation per state dimension (8); `STATE_SCALE` if unknown.
         """
-        return Applied(self, rng, np.asarray(STATE_SCALE if scale is None else scale, np.float32))
+        return ActiveCondition(self, rng, np.asarray(STATE_SCALE if scale is None else scale, np.float32))
 
     def apply_images(
         self, images: Mapping[str, NDArray[np.uint8]], step: int, rng: RngFactory
     ) -> dict[str, NDArray[np.uint8]]:
-        """What the policy would see instead of these pictures, had it seen none before; see `Applied.images`."""
+        """The first images that the policy would get instead of these; see `ActiveCondition.images`."""
         return self.start(rng).images(images, step)
 
 
 @dataclass
-class Applied:
-    """A condition at work in one episode: it remembers what its terms need of earlier frames and steps.
+class ActiveCondition:
+    """A condition applied to one episode. It holds the memory that its terms keep across frames and steps.
 
     Attributes:
-        condition: what is applied.
+        condition: the condition.
         rng: the pair's random streams.
-        scale: `float32[8]`, spread of each number of the state.
-        masks: where things are visible in the first policy frame, by camera; to be set before the first picture where
-            `Condition.wants_masks`.
+        scale: `float32[8]`, standard deviation per state dimension.
+        masks: masks of the first policy frame by camera; set them before the first image if `Condition.wants_masks`.
     """
 
     condition: Condition
@@ -189,39 +188,39 @@ class Applied:
     _memory: dict[tuple[Term, str], Memory] = field(default_factory=dict)
 
     def source(self, step: int) -> int:
-        """The control step whose observation the policy gets when it looks after `step` of them."""
-        found = step
+        """The control step whose observation the policy gets after `step` control steps."""
+        source = step
         for term in self._active("timing", step):
-            draws = term.draws(self.rng)
+            generator = term.rng_for(self.rng)
             function = implementation(term.info)
-            found = int(function(found, term.value, lambda s, t=term, d=draws: d(t.axis, "", s), **term.settings))
-        return found
+            source = int(function(source, term.value, lambda s, t=term, g=generator: g(t.axis, "", s), **term.settings))
+        return source
 
     def images(self, images: Mapping[str, NDArray[np.uint8]], step: int) -> dict[str, NDArray[np.uint8]]:
-        """What the policy sees instead of these pictures.
+        """The images that the policy gets instead of these.
 
         Args:
-            images: `uint8[H, W, 3]` by camera, upright; never written to.
-            step: control steps executed since the first policy frame, when they were taken.
+            images: `uint8[H, W, 3]` by camera, upright; never modified.
+            step: control steps from the first policy frame to the capture of the images.
 
         Returns:
-            A picture per camera; for an untouched camera the very array that came in.
+            An image per camera; for a camera that no term changes, the input array itself.
 
         Raises:
-            ValueError: a camera is unknown, or a picture is not `uint8[H, W, 3]`.
+            ValueError: a camera is unknown, or an image is not `uint8[H, W, 3]`.
         """
-        return {camera: self._picture(image, camera, step) for camera, image in images.items()}
+        return {camera: self._image(image, camera, step) for camera, image in images.items()}
 
     def hidden(self, camera: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        """`bool[H, W]`: where its occluders let nothing through in the first frame."""
+        """`bool[H, W]`: the pixels that occluders hide completely in the first frame."""
         terms = [t for t in self._active("image", 0) if t.info.stage == Stage.OCCLUSION and camera in t.cameras]
         probes = [np.full((*shape, 3), level, np.float32) for level in (0.0, 255.0)]
         dark, light = (self._chain(terms, probe, camera, 0) for probe in probes)
         covered: NDArray[np.bool_] = (np.abs(light - dark) < 1).all(axis=-1)
         return covered
 
-    def _picture(self, image: NDArray[np.uint8], camera: str, step: int) -> NDArray[np.uint8]:
-        # An unknown camera would stay clean under `@all` and hide half of the effect.
+    def _image(self, image: NDArray[np.uint8], camera: str, step: int) -> NDArray[np.uint8]:
+        # `@all` would leave an unknown camera clean, and half of the effect would be missing.
         if camera not in CAMERAS:
             raise ValueError(f"unknown camera {camera!r}; known: {', '.join(CAMERAS)}")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -230,58 +229,58 @@ class Applied:
         if not terms:
             return image
         pixels = self._chain(terms, image.astype(np.float32), camera, step)
-        # Rounded and clipped once, here: a stage that clipped would make the next one depend on it.
+        # Rounded and clipped only here: clipping inside a stage would change the input of the next one.
         return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
     def _chain(self, terms: list[Term], pixels: NDArray[np.float32], camera: str, step: int) -> NDArray[np.float32]:
         for term in terms:
-            draw_step = step if term.option("mode") == "flicker" or takes(term.info, "memory") else 0
+            rng_step = step if term.option("mode") == "flicker" or accepts(term.info, "memory") else 0
             extra = self._extra(term, camera)
             if term.info.wants_target or term.option("target") is not None:
                 masks = self.masks.get(camera, Masks(None, {}))
-                named = masks.named.get(term.target)
-                extra |= {"target": _fitted(masks.target, pixels)} if term.info.wants_target else {}
-                extra |= {"named": _fitted(named, pixels)} if term.option("target") is not None else {}
-            generator = term.draws(self.rng)(term.axis, camera, draw_step)
+                named = masks.named_masks.get(term.target)
+                extra |= {"target": _resized(masks.target, pixels)} if term.info.wants_target else {}
+                extra |= {"named": _resized(named, pixels)} if term.option("target") is not None else {}
+            generator = term.rng_for(self.rng)(term.axis, camera, rng_step)
             pixels = implementation(term.info)(pixels, term.value, generator, **extra, **term.settings)
         return pixels
 
     def state(self, state: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-        """What the policy is told of the robot's own `float32[8]` state, taken after `step` control steps."""
+        """The proprioception that the policy gets instead of `float32[8]` `state`, captured after `step` steps."""
         for term in self._active("state", step):
-            draw_step = 0 if term.option("mode") == "static" else step
+            rng_step = 0 if term.option("mode") == "static" else step
             extra = self._extra(term)
-            extra |= {"scale": self.scale} if takes(term.info, "scale") else {}
-            generator = term.draws(self.rng)(term.axis, "", draw_step)
-            found = implementation(term.info)(state.copy(), term.value, generator, **extra, **term.settings)
-            state = np.asarray(found, np.float32)
+            extra |= {"scale": self.scale} if accepts(term.info, "scale") else {}
+            generator = term.rng_for(self.rng)(term.axis, "", rng_step)
+            perturbed = implementation(term.info)(state.copy(), term.value, generator, **extra, **term.settings)
+            state = np.asarray(perturbed, np.float32)
         return state
 
     def actions(self, actions: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-        """What the robot does instead of these `float32[T, 7]` actions, the first after `step` control steps."""
-        if not any(self.condition.effective("action")):
+        """The actions that are executed instead of these `float32[T, 7]`; `step` is the control step of the first."""
+        if not any(self.condition.active_terms("action")):
             return actions
         return np.concatenate([self._action(actions[i : i + 1], step + i) for i in range(len(actions))])
 
     def _action(self, action: NDArray[np.float32], step: int) -> NDArray[np.float32]:
         for term in self._active("action", step):
-            draw_step = 0 if term.option("mode") == "static" else step
-            generator = term.draws(self.rng)(term.axis, "", draw_step)
+            rng_step = 0 if term.option("mode") == "static" else step
+            generator = term.rng_for(self.rng)(term.axis, "", rng_step)
             extra = self._extra(term)
-            found = implementation(term.info)(action.copy(), term.value, generator, **extra, **term.settings)
-            # What the environment does with more differs between environments.
-            action = np.clip(np.asarray(found, np.float32), -1, 1)
+            perturbed = implementation(term.info)(action.copy(), term.value, generator, **extra, **term.settings)
+            # Environments differ in how they treat values beyond the limits.
+            action = np.clip(np.asarray(perturbed, np.float32), -1, 1)
         return action
 
     def _extra(self, term: Term, camera: str = "") -> dict[str, object]:
-        return {"memory": self._memory.setdefault((term, camera), {})} if takes(term.info, "memory") else {}
+        return {"memory": self._memory.setdefault((term, camera), {})} if accepts(term.info, "memory") else {}
 
     def _active(self, channel: Channel, step: int) -> list[Term]:
-        return [term for term in self.condition.effective(channel) if term.is_active(step)]
+        return [term for term in self.condition.active_terms(channel) if term.is_active(step)]
 
 
-def _fitted(mask: NDArray[np.bool_] | None, pixels: NDArray[np.float32]) -> NDArray[np.bool_] | None:
-    """A mask at the size of a picture: videos are drawn larger than what the policy saw."""
+def _resized(mask: NDArray[np.bool_] | None, pixels: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+    """Resize a mask to an image: videos are rendered larger than the policy's images."""
     if mask is None or mask.shape == pixels.shape[:2]:
         return mask
     height, width = pixels.shape[:2]

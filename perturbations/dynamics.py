@@ -1,4 +1,4 @@
-"""Dynamics axes: how slippery and how heavy things are."""
+"""Dynamics axes: friction of all surfaces and mass of the task's objects."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ from perturbations.base import MULTIPLIER, AxisInfo, Infeasible, Physics, Stage,
     )
 )
 def friction(physics: Physics, value: float, rng: np.random.Generator) -> None:
-    """All surfaces are more or less slippery.
+    """Scales the friction of all surfaces.
 
-    Two surfaces in contact have the larger friction of the two, in LIBERO's grasps that of the finger pads (2, against
-    0.95 of the objects). Changing the task's objects alone would therefore change nothing below a factor of two.
+    MuJoCo uses the larger friction of two surfaces in contact; in LIBERO's grasps that is the finger pads' (2, against
+    0.95 of the objects). So scaling only the task's objects would have no effect below a factor of two.
     """
     del rng
     physics.model.geom_friction[:] *= value
@@ -48,7 +48,7 @@ def friction(physics: Physics, value: float, rng: np.random.Generator) -> None:
     )
 )
 def mass(physics: Physics, value: float, rng: np.random.Generator) -> None:
-    """The objects that the goal names are heavier or lighter, of the same shape.
+    """Scales the mass of the objects that the goal names; their shape stays.
 
     Raises:
         Infeasible: the goal names nothing movable.
@@ -62,10 +62,10 @@ def mass(physics: Physics, value: float, rng: np.random.Generator) -> None:
 
 
 def _scale_floating(model: Any, root: int, factor: float) -> None:
-    """Multiply mass and inertia of a floating body with all its parts, and what MuJoCo derives from them.
+    """Scale mass and inertia of a floating body and its parts, and the quantities that MuJoCo derives from them.
 
-    Nothing else holds it, so the derived quantities scale exactly. `mj_setConst` would also rewrite statistics of the
-    whole model, on which the solver's tolerance depends.
+    The body is attached to nothing, so the derived quantities scale exactly. `mj_setConst` would also rewrite the
+    model's statistics, on which the solver's tolerance depends.
     """
     parts = {root}
     for body in range(root + 1, model.nbody):  # MuJoCo numbers parents before children

@@ -1,10 +1,10 @@
-"""Exposure: what happens to levels and colours, alike in the whole picture."""
+"""Exposure axes: changes of levels and colours that are uniform over the image."""
 
 import cv2
 import numpy as np
 
 from perturbations.base import CAMERAS, FROM, KELVIN, MULTIPLIER, UNTIL, AxisInfo, Stage, register
-from perturbations.color import NEUTRAL_KELVIN, level_gains
+from perturbations.color import NEUTRAL_KELVIN, white_balance_gains
 from perturbations.image import Pixels
 
 LUMA = (0.299, 0.587, 0.114)
@@ -29,7 +29,7 @@ LUMA = (0.299, 0.587, 0.114)
     )
 )
 def brightness(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """Every pixel value times a factor."""
+    """Multiplies every pixel value by a factor."""
     del rng
     pixels *= value
     return pixels
@@ -53,7 +53,7 @@ def brightness(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels
     )
 )
 def contrast(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """Closer to, or further from, the mean of each channel."""
+    """Moves pixel values towards or away from the mean of each channel."""
     del rng
     mean = np.array(cv2.mean(pixels)[:3], np.float32)
     pixels -= mean
@@ -80,9 +80,9 @@ def contrast(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     )
 )
 def saturation(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """Closer to, or further from, grey."""
+    """Moves colours towards or away from grey."""
     del rng
-    # Channel by channel in numpy: a matrix product would round differently on other CPUs.
+    # Channel by channel in NumPy: a matrix product would round differently on other CPUs.
     red, green, blue = (np.float32(weight) * pixels[..., channel] for channel, weight in enumerate(LUMA))
     grey = (red + green + blue)[..., None]
     pixels -= grey
@@ -109,7 +109,7 @@ def saturation(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels
     )
 )
 def temperature(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """Each channel times a factor."""
+    """Multiplies each channel by a factor."""
     del rng
-    pixels *= level_gains(value).astype(np.float32)
+    pixels *= white_balance_gains(value).astype(np.float32)
     return pixels

@@ -1,4 +1,4 @@
-"""Fog: light scattered into the camera by an uneven haze."""
+"""Fog axis: light scattered into the camera by an uneven haze."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from perturbations.base import CAMERAS, FROM, MULTIPLIER, STATIC, UNTIL, AxisInf
 from perturbations.image import WHITE, Pixels, steady
 
 FIELD_SIZE = 256
-"""Side of the haze before it is scaled to the picture (px); a power of two. Source: ImageNet-C, for 224 px."""
+"""Side of the haze before it is scaled to the image (px); a power of two. Source: ImageNet-C, for 224 px."""
 
 DECAY = 1.7
 """Detail of half the size has 1 / DECAY**2 of the amplitude; the square because ImageNet-C's generator applies decay
@@ -33,10 +33,10 @@ strengths show the same haze and differ in its density alone."""
     )
 )
 def fog(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """White haze over the picture, the same at every strength.
+    """Adds white haze to the image; its pattern is the same at every strength.
 
-    ImageNet-C scales by the brightest pixel of each picture; by white here, as else a highlight that comes and goes
-    would change the exposure.
+    ImageNet-C scales by the brightest pixel of each image. This function scales by white instead, because otherwise a
+    highlight that comes and goes would change the exposure.
     """
     height, width = pixels.shape[:2]
     side = max(height, width)
@@ -50,7 +50,7 @@ def fog(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
 
 
 def haze(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A plasma fractal by the diamond-square method; its edges fit together.
+    """A periodic plasma fractal by the diamond-square algorithm.
 
     Returns:
         `float64[256, 256]`, from 0 to 1.

@@ -1,4 +1,4 @@
-"""What axes read and write: handles of the running simulation, and the instructions that a task offers."""
+"""What axes read and write: handles of the running simulation, and the instructions of a task."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     import mujoco
 
 RngFactory = Callable[[str, str, int], np.random.Generator]
-"""A fresh generator for (stream name, camera, step). Never keyed by strength, so that strengths share their draws."""
+"""Makes a fresh generator for (stream name, camera, step). Strength is no key: all strengths share random numbers."""
 
 Goal = tuple[tuple[str, ...], ...]
-"""A conjunction of predicates, as `envs.base.Goal`."""
+"""A conjunction of predicates; same as `envs.base.Goal`."""
 
 
 class Scene(Protocol):
@@ -41,21 +41,21 @@ class Scene(Protocol):
         """Body id of each fixture."""
 
     @property
-    def pivot(self) -> NDArray[np.float64]:
+    def workspace_center(self) -> NDArray[np.float64]:
         """`float64[3]`: centre of the workspace, on the surface of the table or floor (m)."""
 
     def geoms_of(self, name: str) -> tuple[int, ...]:
-        """Geoms of an object or fixture and of everything that is a part of it.
+        """Geoms of an object or fixture, including all of its parts.
 
         Raises:
-            KeyError: the scene has no such thing.
+            KeyError: the scene has no such object.
         """
 
     def texture(self, texture: int) -> NDArray[np.uint8]:
-        """A copy of a texture, `uint8[H, W, channels]`."""
+        """Return a copy of a texture, `uint8[H, W, channels]`."""
 
     def set_texture(self, texture: int, pixels: NDArray[np.uint8]) -> None:
-        """Show other pixels, of the same shape, in every picture until the next reset.
+        """Replace a texture by other pixels of the same shape until the next reset.
 
         Raises:
             ValueError: the shape or type is not that of `texture()`.
@@ -63,10 +63,10 @@ class Scene(Protocol):
 
 
 class Physics(Protocol):
-    """The handle that physics axes write through, after the initial state was set and before anything settles.
+    """The handle that physics axes write through, after the initial state is set and before the scene settles.
 
-    Whoever writes `data.qpos` calls `forward()` before reading a pose or a contact. The next reset restores every
-    field of the model.
+    After writing `data.qpos`, call `forward()` before reading a pose or a contact. The next reset restores every field
+    of the model.
     """
 
     @property
@@ -97,7 +97,7 @@ class Physics(Protocol):
         """Geoms of an object or fixture; see `Scene.geoms_of`."""
 
     def set_robot(self, q: NDArray[np.float64]) -> None:
-        """Put the arm at `float64[7]` joint positions (rad), at rest, so that the controller holds it there.
+        """Set the arm's joint positions, `float64[7]` (rad), at rest; the controller then holds them.
 
         Raises:
             Infeasible: the scene has no arm.
@@ -106,78 +106,78 @@ class Physics(Protocol):
     def contacts_deeper_than(self, depth_m: float) -> tuple[tuple[str, str], ...]:
         """Pairs of bodies that overlap by more than `depth_m` (m), as of the last `forward()`.
 
-        The name of a part is that of the object, fixture or `robot` that it belongs to, else the body's own.
+        A body is named after the object, fixture or `robot` that it belongs to; other bodies have their own name.
         """
 
     def settle_check(self) -> Mapping[str, NDArray[np.float64]]:
-        """By how much each movable object would move while the scene settles, `float64[3]` (m); changes nothing."""
+        """Displacement of each movable object if the scene settled now, `float64[3]` (m); changes nothing."""
 
     @property
-    def spares(self) -> tuple[str, ...]:
-        """Names of objects that mean nothing to the task and that the scene holds in reserve, parked out of sight.
+    def distractors(self) -> tuple[str, ...]:
+        """Names of the distractors: objects irrelevant to the task that the scene holds in reserve, out of sight.
 
-        The same before and after any is brought in; empty where there are none. Only to be asked for where one is
-        wanted: an environment may have to build another scene first, and then calls the axis again.
+        Placed distractors stay in the list; it is empty if there are none. Read it only if distractors are needed: an
+        environment may have to build another scene first, and then calls the axis again.
         """
 
     @property
-    def pivot(self) -> NDArray[np.float64]:
-        """`float64[3]`: centre of the workspace; see `Scene.pivot`."""
+    def workspace_center(self) -> NDArray[np.float64]:
+        """`float64[3]`: centre of the workspace; see `Scene.workspace_center`."""
 
-    def bring_in(self, spare: str, place: NDArray[np.float64], yaw: float) -> float | None:
-        """Stand an object of the reserve upright on the table or floor; from then on it is one of `objects`.
+    def place_distractor(self, distractor: str, place: NDArray[np.float64], yaw: float) -> float | None:
+        """Place a distractor upright on the table or floor; from then on it is one of `objects`.
 
         Args:
-            spare: one of `spares`.
+            distractor: one of `distractors`.
             place: `float64[2]`, x and y (m).
-            yaw: how far it is turned about the vertical (rad).
+            yaw: rotation about the vertical (rad).
 
         Returns:
-            How tall it is (m); `None`, and nothing is changed, where something else is above that place, or no table.
+            Its height (m). `None`, with nothing changed, if the place is occupied or not on the table or floor.
         """
 
-    def take_out(self, spare: str) -> None:
-        """Put it back in reserve."""
+    def remove_distractor(self, distractor: str) -> None:
+        """Take a distractor out of the scene again."""
 
     def clearance(self, name: str, reach: float, others: Sequence[str] = ()) -> float:
-        """Smallest distance (m, at most `reach`) between a movable object and other things.
+        """Smallest distance (m, at most `reach`) between a movable object and others.
 
         Args:
             name: the object.
-            reach: distances beyond do not matter.
-            others: the other things; by default all objects and fixtures and the robot, but not what it stands on.
+            reach: largest distance of interest (m).
+            others: the other objects; by default all objects, fixtures and the robot, but not the support.
         """
 
-    def hidden_share(self) -> float:
-        """The largest share of one of `targets` that objects brought in hide from the fixed camera, in [0, 1]."""
+    def occlusion_fraction(self) -> float:
+        """The largest fraction of any of `targets` that placed distractors hide from the fixed camera, in [0, 1]."""
 
     def forward(self) -> None:
-        """Bring poses and contacts up to date with `data.qpos`."""
+        """Update poses and contacts to `data.qpos`."""
 
     def refresh_constants(self) -> None:
-        """Work out again what MuJoCo derives from masses, inertias and sizes, after those were changed."""
+        """Recompute what MuJoCo derives from masses, inertias and sizes; call it after changing those."""
 
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Where things are visible in one camera's first policy frame.
+    """Masks of objects in one camera's first policy frame.
 
     Attributes:
-        target: `bool[H, W]`, the objects that the task's goal names; `None` where the suite cannot tell.
-        named: `bool[H, W]` by name, for things asked for by `/target=NAME`.
+        target: `bool[H, W]`, the objects that the task's goal names; `None` if the suite has no masks.
+        named_masks: `bool[H, W]` by name, for objects named by `/target=NAME`.
     """
 
     target: NDArray[np.bool_] | None
-    named: Mapping[str, NDArray[np.bool_]]
+    named_masks: Mapping[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """What the policy is told.
+    """An instruction for the policy.
 
     Attributes:
         text: the instruction.
-        goal: the other goal that the text asks for; `None` if it asks for the original one or for none.
+        goal: the goal that the text asks for, if it is another than the original; else `None`.
         source: where the text comes from: `original`, `empty`, or an entry of a pool such as `libero_goal/4`.
     """
 
@@ -188,22 +188,22 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class InstructionContext:
-    """What a language axis may choose from in one task.
+    """What a language axis can choose from in one task.
 
     Attributes:
-        original: the task's own instruction.
-        original_goal: what it asks for.
-        counterfactuals: instructions for other goals that this scene can reach, each with its goal.
-        mismatches: instructions of other scenes, for which this one has no referent.
+        original: the task's instruction.
+        original_goal: the task's goal.
+        counterfactuals: instructions for other goals that are feasible in this scene, each with its goal.
+        mismatches: instructions of other scenes, whose objects are absent here.
         suite: name of the suite; empty outside one.
         task: index of the task in it.
-        names: everything in the scene that a goal may name.
-        starts: on or in what each thing of the scene starts, by name.
-        apart: further counterfactuals, in the words of a suite that policies for this one were not trained on.
-        turn: number of the episode among those of its task, for conditions that take turns.
+        names: every name of the scene that a goal may contain.
+        starts: support or container in which each object starts, by name of the object.
+        apart: further counterfactuals, worded as in a suite that policies for this one were not trained on.
+        turn: index of the episode among those of its task, for conditions that rotate through entries.
 
     Raises:
-        ValueError: a counterfactual has no goal or the original's goal, or an alternative has the original's text.
+        ValueError: a counterfactual has no goal or the original goal, or an alternative has the original text.
     """
 
     original: str
@@ -226,4 +226,4 @@ class InstructionContext:
 
 
 Memory = dict[str, Any]
-"""What one term of a condition remembers during one episode; empty at its start."""
+"""Memory of one term of a condition during one episode; empty at its start."""

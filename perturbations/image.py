@@ -1,9 +1,9 @@
-"""What the image axes share: how a picture travels through the stages, and how results stay equal on every machine.
+"""Shared by the image axes: the pixel format between stages, lengths in pixels, and reproducible rounding.
 
-The axes are in `optics`, `fog`, `exposure`, `sensor`, `occlusion` and `codec`. All of them are defined at render size,
-before any resize by the policy, and in the policy's view: upright, left is left. ImageNet-C is Hendrycks and
-Dietterich, 2019 (arXiv 1903.12261); its constants are for pictures 224 px wide and for classification: here they are
-labels, not equal difficulty across axes.
+The axes are in `optics`, `fog`, `exposure`, `sensor`, `occlusion` and `codec`. All are defined at render size, before
+any resize by the policy, and in the policy's view: upright, left is left. ImageNet-C is Hendrycks and Dietterich, 2019
+(arXiv 1903.12261). Its constants are for classification of images 224 px wide; here they are labels, and difficulty is
+not comparable across axes.
 """
 
 import numpy as np
@@ -16,21 +16,21 @@ WHITE = 255.0
 """Level of white."""
 
 REFERENCE_WIDTH = 224
-"""Picture width (px) that lengths in pixels refer to. Source: ImageNet-C."""
+"""Image width (px) that lengths in pixels refer to. Source: ImageNet-C."""
 
 STEPS_PER_LEVEL = 1024
 """Resolution of `steady`. A power of two, so that the steps themselves are exact. Our choice."""
 
 
 def in_pixels(length: float, pixels: Pixels) -> float:
-    """A length in px of a picture 224 px wide, in px of this picture."""
+    """Convert a length in px of an image 224 px wide to px of this image."""
     return length * pixels.shape[1] / REFERENCE_WIDTH
 
 
 def steady(values: NDArray[np.float64]) -> Pixels:
-    """Pixels from a sum of many terms, the same whatever order a CPU added them in.
+    """Round sums of many terms so that the result does not depend on the CPU's order of additions.
 
-    An average of whole levels often lies half-way between two; its last bit, which depends on the CPU's vector
+    An average of whole levels is often half-way between two levels. Its last bit, which depends on the CPU's vector
     instructions, would then decide how it rounds. So `float64` is rounded to 1/1024 of a level here, in place.
     """
     values *= STEPS_PER_LEVEL

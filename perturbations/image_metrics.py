@@ -1,4 +1,4 @@
-"""How far pictures are apart."""
+"""Differences between images."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class ImageDifference:
-    """How far pictures are apart, summed over pixels and channels so that frames add up with `+`.
+    """Difference between images, summed over pixels and channels, so that frames can be added with `+`.
 
     Attributes:
         sum_abs: sum of absolute differences (levels of 255).
@@ -36,7 +36,7 @@ class ImageDifference:
 
 
 def image_difference(clean: NDArray[np.uint8], perturbed: NDArray[np.uint8]) -> ImageDifference:
-    """Compare two `uint8[H, W, 3]` pictures. The sums are exact.
+    """Compare two `uint8[H, W, 3]` images. The sums are exact.
 
     Raises:
         ValueError: the shapes differ.

@@ -1,24 +1,24 @@
-"""The language axis: what the policy is told.
+"""The language axis: other instructions for the policy.
 
     instruction:empty  instruction:paraphrase  instruction:typo:0.1  instruction:lang:de  instruction:counterfactual:all
 
-Each text is the task's own, an entry of a reviewed pool, or a function of these and of a number that the row keeps; its
-`source` says which, so that `is_declared` can work it out again. Draws are made once per pair: every policy and every
-strength gets the same one.
+Each text is the task's own, an entry of a reviewed pool, or a function of these and of a number that is stored in the
+row. Its `source` says which, so that `is_declared` can recompute it. The random choice is made once per pair: every
+policy and every strength gets the same one.
 
-Three ways of choosing from a pool:
+There are three ways to choose from a pool:
 
-- `instruction:counterfactual` draws one entry for each episode.
-- `instruction:counterfactual:all` takes turns: the episodes of a task get its first, second, ... entry and start again.
-  With as many initial states as the task has entries each of them is told once, and the condition stays one row of the
-  table. (One condition per number would compare alternatives of different tasks that have nothing but it in common.)
-- `instruction:counterfactual:2` takes the second one everywhere; infeasible for tasks with fewer.
+- `instruction:counterfactual` samples one entry for each episode.
+- `instruction:counterfactual:all` rotates: the episodes of a task get its first, second, ... entry and start again.
+  With as many initial states as the task has entries, each entry is used once, and the condition remains one row of the
+  table. (One condition per number would compare entries of different tasks that share nothing but the number.)
+- `instruction:counterfactual:2` uses the second entry everywhere; it is infeasible for tasks with fewer entries.
 
-What a kind does to the meaning of the text decides how it enters a report. It is kept by texts that a careful reader
-takes for the original request. It is changed where a policy that listens must do something else: another goal, or, for
-`empty`, `mismatch`, `negation`, `noreferent` and `gibberish`, nothing at all. For `scramble` and `mask`, what is asked
-for cannot always be told, so neither expectation is fair. Success always means the original goal, except where the text
-asks for another goal that the scene can check (`Instruction.goal`).
+The effect of a kind on the meaning decides how it enters a report. Meaning is kept if a careful reader understands the
+original request. It is changed if an instruction-following policy must do something else: another goal, or, for
+`empty`, `mismatch`, `negation`, `noreferent` and `gibberish`, nothing at all. For `scramble` and `mask` the request is
+not always recognisable, so neither expectation is fair. Success always means the original goal, except if the text asks
+for another goal that the scene can check (`Instruction.goal`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +65,7 @@ KINDS: Mapping[str, Meaning] = {
     "gibberish": "changed",
     "lang": "kept",
 }
-"""What becomes of the meaning."""
+"""Each kind's effect on the meaning."""
 
 EXPLAINED: Mapping[str, str] = {
     "original": "the task's own text",
@@ -90,12 +90,12 @@ EXPLAINED: Mapping[str, str] = {
 }
 
 APART = "libero_90"
-"""Argument of `counterfactual`: the texts that a policy of the four suites of ten tasks has not seen."""
+"""Argument of `counterfactual`: texts that a policy trained on the four suites of ten tasks has not seen."""
 WITH_GOAL = ("counterfactual", f"counterfactual:{APART}", "objectswap", "placeswap")
 """Kinds whose texts ask for another goal of the scene."""
 TURNS = "all"
 MOST = 15
-"""Largest number of an entry that can be asked for; no task of LIBERO has more counterfactuals."""
+"""Largest number of an entry; no LIBERO task has more counterfactuals."""
 SEEDS = 2**32
 
 _NUMBERS = tuple(str(i) for i in range(1, MOST + 1))
@@ -173,10 +173,10 @@ def instruction(context: InstructionContext, value: str, rng: np.random.Generato
     if kind == "empty":
         return Instruction("", None, "empty")
     if kind in _DEGRADED:
-        told = _degraded(context, value, int(rng.integers(SEEDS)))
-        if told.text == context.original:
+        degraded = _degraded(context, value, int(rng.integers(SEEDS)))
+        if degraded.text == context.original:
             raise _infeasible(context, value)
-        return told
+        return degraded
     pool = entries(context, value)
     if not pool:
         raise _infeasible(context, value)
@@ -190,11 +190,11 @@ def instruction(context: InstructionContext, value: str, rng: np.random.Generato
 
 
 def entries(context: InstructionContext, value: str) -> tuple[Instruction, ...]:
-    """Everything that a kind may choose from in a task, in the order of the entries' numbers.
+    """All texts that a kind can choose from in a task, in the order of the entries' numbers.
 
     Args:
         context: the task.
-        value: a kind, with its argument if it has one. Kinds that are functions of a drawn number have no entries.
+        value: a kind, with its argument if it has one. Kinds that are functions of a random number have no entries.
     """
     kind, _, argument = value.partition(":")
     if kind == "original":
@@ -207,28 +207,28 @@ def entries(context: InstructionContext, value: str) -> tuple[Instruction, ...]:
         return ()
     slot = argument or ARGUMENTS[kind].default if kind in ARGUMENTS else ""
     made = [(entry, None) if isinstance(entry, str) else entry for entry in _POOLS[kind](context, slot or "")]
-    # An entry's id is the same however it was chosen.
+    # The id of an entry does not depend on how it was chosen.
     name = kind if argument in (TURNS, *_NUMBERS) else value
     return tuple(Instruction(text, goal, f"{name}/{_task(context)}/{i}") for i, (text, goal) in enumerate(made, 1))
 
 
-def is_declared(told: Instruction, context: InstructionContext) -> bool:
-    """Whether this is what its source says: nothing else may reach a policy.
+def is_declared(instruction: Instruction, context: InstructionContext) -> bool:
+    """Whether an instruction is what its source says: no other text may reach a policy.
 
-    The text is worked out again from the task's instruction and the pools, and its goal with it.
+    Text and goal are recomputed from the task's instruction and the pools.
     """
-    if told.source == "empty":
-        return told == Instruction("", None, "empty")
-    if told in (Instruction(context.original, None, "original"), *context.counterfactuals, *context.apart):
+    if instruction.source == "empty":
+        return instruction == Instruction("", None, "empty")
+    if instruction in (Instruction(context.original, None, "original"), *context.counterfactuals, *context.apart):
         return True
-    value, _, rest = told.source.partition("/")
+    value, _, rest = instruction.source.partition("/")
     number = rest.rpartition("/")[2]
     if value.partition(":")[0] in _DEGRADED and number.isdecimal():
         try:
-            return told == _degraded(context, value, int(number))
+            return instruction == _degraded(context, value, int(number))
         except ValueError:
             return False  # not a probability
-    return value != "counterfactual" and told in entries(context, value)
+    return value != "counterfactual" and instruction in entries(context, value)
 
 
 def _degraded(context: InstructionContext, value: str, seed: int) -> Instruction:
@@ -239,10 +239,10 @@ def _degraded(context: InstructionContext, value: str, seed: int) -> Instruction
 
 def _infeasible(context: InstructionContext, value: str) -> Infeasible:
     kind = value.partition(":")[0]
-    why = _WHY.get(value, _WHY.get(kind))
+    reason = _WHY.get(value, _WHY.get(kind))
     return Infeasible(
         f"instruction:{value}: no {kind} instruction exists for the task {context.original!r}"
-        + (f" ({why})" if why else "")
+        + (f" ({reason})" if reason else "")
     )
 
 
@@ -251,15 +251,15 @@ def _task(context: InstructionContext) -> str:
 
 
 def _texts(context: InstructionContext) -> TaskTexts | None:
-    found = texts(context.suite, context.task)
-    return found if found and found.original == context.original else None
+    entry = texts(context.suite, context.task)
+    return entry if entry and entry.original == context.original else None
 
 
 def _paraphrases(context: InstructionContext) -> tuple[str, ...]:
-    found = _texts(context)
-    return found.paraphrases if found else rules.reworded(context.original)
+    entry = _texts(context)
+    return entry.paraphrases if entry else rules.reworded(context.original)
 
 
 def _translations(context: InstructionContext, language: str) -> tuple[str, ...]:
-    found = _texts(context)
-    return (found.translations[language],) if found and language in found.translations else ()
+    entry = _texts(context)
+    return (entry.translations[language],) if entry and language in entry.translations else ()

@@ -1,7 +1,7 @@
-"""Layout axes: where the task's objects stand, at the start or all of a sudden, and what else stands there.
+"""Layout axes: the positions of the task's objects, at the start or suddenly changed, and distractors.
 
 A displacement is accepted if it adds no contact deeper than `MAX_OVERLAP` and every object then settles as it would
-have anyway, `MAX_DRIFT` across and `MAX_STEP` in height apart. Otherwise other directions are drawn.
+have without it, to within `MAX_DRIFT` across and `MAX_STEP` in height. Otherwise further directions are tried.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,58 +13,58 @@ from numpy.typing import NDArray
 from perturbations.base import CENTIMETRES, COUNT, AxisInfo, Infeasible, Key, Physics, Stage, register
 
 MAX_OVERLAP = 0.002
-"""Contacts deeper than this (m) are an overlap that the simulator would push apart. Source: a bowl that was set down
-rests 1 mm deep; 10 cm into its neighbours it makes dozens of contacts deeper than 2 mm (measured on libero_goal)."""
+"""Contacts deeper than this (m) are overlaps, which the simulator would push apart. Source: a bowl at rest is 1 mm
+deep; moved 10 cm into its neighbours it has dozens of contacts deeper than 2 mm (measured on libero_goal)."""
 
 MAX_DRIFT = 0.005
-"""An object that slides further than this (m) while the scene settles does not stand where it was put. Our choice."""
+"""An object that slides further than this (m) while the scene settles does not stay where it was put. Our choice."""
 
 MAX_STEP = 0.01
-"""An object that comes to rest this much (m) higher or lower fell, or stands on something else. Our choice."""
+"""An object whose height changes by more than this (m) fell, or is on top of something else. Our choice."""
 
 MAX_DRAWS = 50
-"""Draws before a displacement counts as infeasible. Our choice."""
+"""Directions tried before a displacement counts as infeasible. Our choice."""
 
 STACKED = 0.04
-"""Objects whose centres are this close across the table (m) stand on or in each other and move together: less than the
-radius of LIBERO's smallest bowl."""
+"""Objects whose centres are closer than this across the table (m) are stacked and move together: less than the radius
+of LIBERO's smallest bowl."""
 
 FIELD = ((-0.28, 0.2), (-0.33, 0.33))
-"""Where added objects stand, from the middle of the workspace (m, away from the arm and across): on every arena's
-table, within the arm's reach, and in view of the fixed camera. Our choice."""
+"""Where distractors are placed, relative to the centre of the workspace (m, away from the arm and across): on every
+arena's table, within the arm's reach, and in view of the fixed camera. Our choice."""
 
 MAX_PLACES = 600
-"""Places tried for an added object before it counts as infeasible: most are ruled out at once. Our choice."""
+"""Places tried for a distractor before it counts as infeasible: most are ruled out quickly. Our choice."""
 
 CLEARANCE = 0.03
-"""Added objects keep this far from all else (m), so that fingers fit between. Our choice."""
+"""Smallest distance of a distractor to everything else (m), so that fingers fit between. Our choice."""
 
 LOW = 0.08
-"""The Panda's hand passes above added objects up to this tall (m), its fingers about something on the table."""
+"""The Panda's hand clears distractors up to this height (m) while its fingers grasp something on the table."""
 
 HAND_ROOM = 0.08
-"""Taller ones keep this far from what the task names and from the way between (m): the hand is 0.2 m wide and comes
-down beside its target. Without that room a scripted expert failed in half of its episodes. Our choice."""
+"""Smallest distance of taller distractors to the task's objects and to the path between them (m): the hand is 0.2 m
+wide and comes down beside its target. Without it a scripted expert failed in half of its episodes. Our choice."""
 
 MAX_HIDDEN = 0.25
-"""Added objects together hide at most this share of any object that the task names: they distract, and `occlusion`
-is an axis of its own. Our choice."""
+"""Largest fraction of any of the task's objects that distractors may hide together: they should distract, and
+`occlusion` is a separate axis. Our choice."""
 
 _HAND = "robot0_right_hand"
-"""Name of robosuite's."""
+"""robosuite's name of the hand's body."""
 
 Vector = NDArray[np.float64]
 
 
 def _movable(physics: Physics, what: str) -> list[str]:
-    found = [name for name in physics.targets if name in physics.objects]
-    if not found:
+    movable = [name for name in physics.targets if name in physics.objects]
+    if not movable:
         raise Infeasible(f"{what}: the task names no movable object")
-    return found
+    return movable
 
 
 def _stacks(physics: Physics, names: Sequence[str]) -> list[list[str]]:
-    """The objects to move, each with what it shares a place with; nothing is in two stacks."""
+    """The objects to move, each with the objects stacked with it; no object is in two stacks."""
     place = {name: physics.data.qpos[at : at + 2].copy() for name, at in physics.objects.items()}
     stacks: list[list[str]] = []
     taken: set[str] = set()
@@ -87,9 +87,9 @@ def _same_rest(moved: Vector, before: Vector) -> bool:
 
 
 def _displace(physics: Physics, names: Sequence[str], metres: float, rng: np.random.Generator, what: str) -> None:
-    """Move one stack after the other, each to the first of its drawn places where the scene stays as it is.
+    """Move one stack after the other, each to the first of its candidate places where the scene stays at rest.
 
-    The angles are drawn ahead and for each stack, so that all strengths try the same directions in the same order.
+    The angles of all stacks are sampled first, so that all strengths try the same directions in the same order.
     """
     stacks, start = _stacks(physics, names), physics.data.qpos.copy()
     physics.forward()
@@ -125,7 +125,7 @@ def _displace(physics: Physics, names: Sequence[str], metres: float, rng: np.ran
     )
 )
 def layout_shift(physics: Physics, value: float, rng: np.random.Generator) -> None:
-    """The objects that the goal names stand elsewhere, together with whatever they stand on or hold.
+    """The objects that the goal names start elsewhere, together with what they are stacked with.
 
     Raises:
         Infeasible: the goal names nothing movable, or there is no room.
@@ -149,7 +149,7 @@ def layout_shift(physics: Physics, value: float, rng: np.random.Generator) -> No
     )
 )
 def disturb(physics: Physics, value: float, rng: np.random.Generator) -> None:
-    """The thing to be moved is suddenly elsewhere, while the policy acts.
+    """The object to be moved jumps to another place while the policy acts.
 
     Raises:
         Infeasible: the goal names nothing movable, the hand already touches it, or there is no room.
@@ -176,65 +176,66 @@ def disturb(physics: Physics, value: float, rng: np.random.Generator) -> None:
     )
 )
 def layout_distractors(physics: Physics, value: float, rng: np.random.Generator) -> None:
-    """Further things stand about, of kinds that nothing in the scene is like. They attract attention, not collisions.
+    """Adds distractors of kinds that resemble nothing in the scene. They should attract attention, not collide.
 
-    So they keep clear of all things and of the arm, leave room for the hand about the task's objects and on the way
-    between them, and do not hide these from the fixed camera. More of them are the same ones, and others besides.
+    So they keep clear of all objects and of the arm. They leave room for the hand around the task's objects and on the
+    path between them, and do not hide these objects from the fixed camera. A larger number keeps the same distractors
+    and adds others.
 
     Raises:
-        Infeasible: the scene has not so many in reserve, or there is no room.
+        Infeasible: the scene has too few in reserve, or there is no room.
     """
-    spares, wanted = physics.spares, round(value)
-    if wanted > len(spares):
-        raise Infeasible(f"layout.distractors:{wanted}: this scene has {len(spares)} objects in reserve")
-    order, draws = rng.permutation(len(spares)), rng.uniform(0, 1, (len(spares), MAX_PLACES, 3))
+    names, count = physics.distractors, round(value)
+    if count > len(names):
+        raise Infeasible(f"layout.distractors:{count}: this scene has {len(names)} objects in reserve")
+    order, draws = rng.permutation(len(names)), rng.uniform(0, 1, (len(names), MAX_PLACES, 3))
     physics.forward()
     overlaps, before = set(physics.contacts_deeper_than(MAX_OVERLAP)), physics.settle_check()
-    for added, index in enumerate(order[:wanted]):
-        name = spares[index]
-        if not any(_stands(physics, name, draw, overlaps, before) for draw in draws[index]):
+    for added, index in enumerate(order[:count]):
+        name = names[index]
+        if not any(_try_place(physics, name, draw, overlaps, before) for draw in draws[index]):
             for other in order[:added]:
-                physics.take_out(spares[other])
-            raise Infeasible(f"layout.distractors:{wanted}: no room for {name} within {MAX_PLACES} draws")
+                physics.remove_distractor(names[other])
+            raise Infeasible(f"layout.distractors:{count}: no room for {name} within {MAX_PLACES} draws")
 
 
-def _stands(
+def _try_place(
     physics: Physics, name: str, draw: Vector, overlaps: set[tuple[str, str]], before: Mapping[str, Vector]
 ) -> bool:
-    """Bring an object in at a drawn place and turn, or leave the scene as it was."""
+    """Place a distractor at a sampled position and yaw; if that is not acceptable, leave the scene as it was."""
     low, high = np.array(FIELD).T
-    place = physics.pivot[:2] + low + (high - low) * draw[:2]
-    height = physics.bring_in(name, place, 2 * np.pi * draw[2])
+    place = physics.workspace_center[:2] + low + (high - low) * draw[:2]
+    height = physics.place_distractor(name, place, 2 * np.pi * draw[2])
     if height is None:
         return False
     out_of_the_way = height <= LOW or not _in_the_way(physics, name)
     if (
         out_of_the_way
         and physics.clearance(name, CLEARANCE) >= CLEARANCE
-        and physics.hidden_share() <= MAX_HIDDEN
+        and physics.occlusion_fraction() <= MAX_HIDDEN
         and set(physics.contacts_deeper_than(MAX_OVERLAP)) <= overlaps
     ):
         settled = physics.settle_check()
-        still = {name: np.zeros(3)} | dict(before)
-        if all(_same_rest(settled[thing], moved) for thing, moved in still.items()):
+        expected = {name: np.zeros(3)} | dict(before)
+        if all(_same_rest(settled[other], moved) for other, moved in expected.items()):
             return True
-    physics.take_out(name)
+    physics.remove_distractor(name)
     return False
 
 
 def _in_the_way(physics: Physics, name: str) -> bool:
-    """Whether the hand would strike it beside the task's objects, or on its way to one and on to the next."""
+    """Whether the hand would hit it beside the task's objects, or on the path from one to the next."""
     data, targets = physics.data, physics.targets
-    place, *stops = (data.xpos[physics.body_ids[thing]][:2] for thing in (name, *targets))
+    place, *stops = (data.xpos[physics.body_ids[body]][:2] for body in (name, *targets))
     if physics.robot_qpos.size:
         stops.insert(0, data.xpos[physics.model.body(_HAND).id][:2])
-    if any(_beside(place, *way) < HAND_ROOM for way in pairwise(stops)):
+    if any(_distance_to_segment(place, *segment) < HAND_ROOM for segment in pairwise(stops)):
         return True
     return bool(targets) and physics.clearance(name, HAND_ROOM, targets) < HAND_ROOM
 
 
-def _beside(place: Vector, start: Vector, end: Vector) -> float:
-    """Distance of a point from the straight way between two others."""
-    way = end - start
-    along = np.clip((place - start) @ way / max(float(way @ way), 1e-9), 0, 1)
-    return float(np.linalg.norm(place - start - along * way))
+def _distance_to_segment(place: Vector, start: Vector, end: Vector) -> float:
+    """Distance of a point from the line segment between two others."""
+    segment = end - start
+    along = np.clip((place - start) @ segment / max(float(segment @ segment), 1e-9), 0, 1)
+    return float(np.linalg.norm(place - start - along * segment))

@@ -1,4 +1,4 @@
-"""Light axes: how bright, from where, in which colour, and whether things cast shadows."""
+"""Light axes: brightness, direction, colour and shadows."""
 
 from collections.abc import Iterable
 from operator import attrgetter
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perturbations.base import DEGREES, KELVIN, MULTIPLIER, WORD, AxisInfo, Scene, Stage, register
-from perturbations.color import NEUTRAL_KELVIN, level_gains
+from perturbations.color import NEUTRAL_KELVIN, white_balance_gains
 from perturbations.rotations import about, rotate
 
 LIGHT_FIELDS = (
@@ -18,8 +18,8 @@ LIGHT_FIELDS = (
     "vis.headlight.diffuse",
     "vis.headlight.specular",
 )
-"""Everything that emits light. Without the headlight, darkness has a floor: in libero_spatial the scene's own lights at
-zero leave 65 % of the brightness (measured on libero_spatial)."""
+"""All light sources. The headlight must be included: with only the scene's own lights at zero, 65 % of the brightness
+remain (measured on libero_spatial)."""
 
 SHADOW_MAP = 2048
 """Side of the shadow map (px) where the scene has none: half of MuJoCo's default, fine at 256 px. Our choice."""
@@ -48,7 +48,7 @@ def _scale(scene: Scene, fields: Iterable[str], factor: float | NDArray[np.float
     )
 )
 def light(scene: Scene, value: float, rng: np.random.Generator) -> None:
-    """Brighter or darker light, all sources alike."""
+    """Brighter or darker light of all sources."""
     del rng
     _scale(scene, LIGHT_FIELDS, value)
 
@@ -69,7 +69,7 @@ def light(scene: Scene, value: float, rng: np.random.Generator) -> None:
     )
 )
 def light_diffuse(scene: Scene, value: float, rng: np.random.Generator) -> None:
-    """Brighter or darker lamps, highlights as before."""
+    """Brighter or darker lamps; highlights stay."""
     del rng
     _scale(scene, ("light_diffuse",), value)
 
@@ -110,14 +110,14 @@ def light_specular(scene: Scene, value: float, rng: np.random.Generator) -> None
     )
 )
 def light_dir(scene: Scene, value: float, rng: np.random.Generator) -> None:
-    """The lamps swing rigidly about a level line through the pivot.
+    """The lamps rotate rigidly about a horizontal line through the centre of the workspace.
 
-    LIBERO's lamps are spots: turning them in place would only move their cones. A lamp that swings below the table
-    lights it no more; the headlight stays.
+    LIBERO's lamps are spots: turning them in place would only move their cones. A lamp that swings below the table no
+    longer lights it; the headlight stays.
     """
     side = rng.uniform(0, 2 * np.pi)
     turn = about(np.array([np.cos(side), np.sin(side), 0.0]), value)
-    model, pivot = scene.model, np.asarray(scene.pivot, np.float64)
+    model, pivot = scene.model, np.asarray(scene.workspace_center, np.float64)
     for k in range(model.nlight):
         model.light_pos[k] = pivot + rotate(turn, model.light_pos[k] - pivot)
         model.light_dir[k] = rotate(turn, np.asarray(model.light_dir[k], np.float64))
@@ -141,7 +141,7 @@ def light_dir(scene: Scene, value: float, rng: np.random.Generator) -> None:
 def light_color(scene: Scene, value: float, rng: np.random.Generator) -> None:
     """Warmer or colder light of the same luminance."""
     del rng
-    _scale(scene, LIGHT_FIELDS, level_gains(value))
+    _scale(scene, LIGHT_FIELDS, white_balance_gains(value))
 
 
 @register(

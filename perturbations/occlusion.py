@@ -1,4 +1,4 @@
-"""Occlusion: something opaque between the camera and the scene."""
+"""Occlusion axis: an opaque rectangle between the camera and the scene."""
 
 import math
 
@@ -20,19 +20,19 @@ from perturbations.base import (
 from perturbations.image import Pixels
 
 MAX_ASPECT = 2.0
-"""An occluder is at most this many times as wide as high, relative to the picture, or as high as wide. Our choice."""
+"""Largest aspect ratio of an occluder, relative to the image's, in either orientation. Our choice."""
 
 GRAY_LEVEL = 128.0
-"""Level of a gray occluder: the middle of the range. Our choice."""
+"""Level of a grey occluder: the middle of the range. Our choice."""
 
 MIN_VISIBLE = 0.25
-"""Least fraction of the target's visible pixels that an occluder leaves, unless it is aimed at it. Our choice."""
+"""Smallest fraction of the target's visible pixels that an occluder leaves, unless it is aimed at it. Our choice."""
 
 TRIES = 64
-"""Rectangles that are drawn until one leaves enough of the target. Our choice."""
+"""Number of rectangles that are tried until one leaves enough of the target visible. Our choice."""
 
 PLACED_FOR = 0.4
-"""Occluders up to this area are placed as if they had it, so that all of them share a place; the area of s5."""
+"""Smaller occluders are placed as if they had this area (that of s5), so that they all share a place."""
 
 Mask = NDArray[np.bool_]
 
@@ -62,10 +62,10 @@ def occlusion(
     target: Mask | None = None,
     named: Mask | None = None,
 ) -> Pixels:
-    """One opaque rectangle; of two strengths up to 0.4 the larger covers the smaller one.
+    """One opaque rectangle. Of two strengths up to 0.4, the larger rectangle contains the smaller one.
 
-    It holds still in the picture, so in the wrist view, which moves, it covers a named object only at first. A named
-    object that is out of view is not covered by anything.
+    It is fixed in the image; so in the wrist view, which moves, it covers a named object only at first. If a named
+    object is out of view, nothing is covered.
     """
     shape = (pixels.shape[0], pixels.shape[1])
     draws = rng.random((TRIES, 3))
@@ -85,7 +85,7 @@ def occlusion(
 def _place(
     shape: tuple[int, int], value: float, draws: NDArray[np.float64], target: Mask | None
 ) -> NDArray[np.float64]:
-    """The first of the draws whose rectangle leaves enough of the target visible, else the one that leaves most."""
+    """The first sample whose rectangle leaves enough of the target visible, else the sample that leaves most."""
     if target is None or not target.any():
         first: NDArray[np.float64] = draws[0]
         return first
@@ -99,12 +99,12 @@ def _place(
 
 
 def rectangle(shape: tuple[int, int], area: float, draw: NDArray[np.float64]) -> tuple[slice, slice]:
-    """A rectangle of a given area; for one draw, larger ones contain smaller ones.
+    """A rectangle of a given area. For the same `draw`, larger rectangles contain smaller ones.
 
     Args:
-        shape: height and width of the picture (px).
-        area: as a fraction of the picture's.
-        draw: `float64[3]` in [0, 1): its form, from high to wide, and its place across and down.
+        shape: height and width of the image (px).
+        area: fraction of the image's area.
+        draw: random numbers, `float64[3]` in [0, 1): aspect ratio from high to wide, horizontal and vertical position.
 
     Returns:
         Rows and columns.
@@ -116,9 +116,9 @@ def rectangle(shape: tuple[int, int], area: float, draw: NDArray[np.float64]) ->
 
 
 def over(mask: Mask, area: float) -> tuple[slice, slice]:
-    """A rectangle of a given area about the middle of what `mask` shows, of about its form, moved into the picture."""
+    """A rectangle of a given area, centred on a mask, with about its aspect ratio, moved inside the image."""
     shape = (mask.shape[0], mask.shape[1])
-    bounds = [(seen[0], seen[-1] + 1) for seen in (np.flatnonzero(mask.any(axis=k)) for k in (1, 0))]
+    bounds = [(used[0], used[-1] + 1) for used in (np.flatnonzero(mask.any(axis=k)) for k in (1, 0))]
     spans = [(end - start) / side for (start, end), side in zip(bounds, shape, strict=True)]
     w, h = _sides(shape, area, min(max(spans[1] / spans[0], 1 / MAX_ASPECT), MAX_ASPECT))
     (top, left) = (
@@ -129,8 +129,8 @@ def over(mask: Mask, area: float) -> tuple[slice, slice]:
 
 
 def _sides(shape: tuple[int, int], area: float, aspect: float) -> tuple[int, int]:
-    """Width and height (px). `aspect`: width by height, relative to the picture."""
+    """Width and height (px). `aspect`: width by height, relative to the image's."""
     height, width = shape
-    # Clipped so that neither side exceeds the picture; both sides then grow with the area, which nests the strengths.
+    # Clipped so that neither side exceeds the image. Both sides then grow with the area, which nests the strengths.
     share = min(max(math.sqrt(area * aspect), area), 1.0)
     return max(1, round(width * share)), max(1, round(height * area / share))

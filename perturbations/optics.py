@@ -1,6 +1,6 @@
-"""Optics: blur before the light reaches the sensor.
+"""Optics axes: blur before the light reaches the sensor.
 
-Lengths are in px of a picture 224 px wide and grow with the picture's width. Beyond the picture its border goes on.
+Lengths are in px of an image 224 px wide and scale with the image's width. Images are padded with their border pixels.
 """
 
 import math
@@ -24,13 +24,13 @@ from perturbations.base import (
 from perturbations.image import Pixels, in_pixels, steady
 
 BLUR_REACH = 3.0
-"""Where the Gaussian kernel ends (sigmas). Source: OpenCV's choice for 8-bit pictures."""
+"""Where the Gaussian kernel ends (sigmas). Source: OpenCV's choice for 8-bit images."""
 
 SAMPLES_PER_PIXEL = 16
-"""Points per px of a motion's path. Our choice; more change no pixel."""
+"""Sample points per px of a motion's path. Our choice; more points change no pixel."""
 
 ZOOM_STEP = 2.0
-"""How far (px) the picture's border moves from one layer of a zoom blur to the next. Our choice; ImageNet-C: 1 to 3."""
+"""How far (px) the image's border moves from one layer of a zoom blur to the next. Our choice; ImageNet-C: 1 to 3."""
 
 
 @register(
@@ -54,7 +54,7 @@ def blur_gaussian(pixels: Pixels, value: float, rng: np.random.Generator) -> Pix
     del rng
     sigma = in_pixels(value, pixels)
     kernel = cv2.getGaussianKernel(2 * math.ceil(BLUR_REACH * sigma) + 1, sigma, cv2.CV_64F)
-    # In float32 OpenCV's result depends on the CPU's vector instructions, and a few pixels then round differently.
+    # In float32 OpenCV's result depends on the CPU's vector instructions, and a few pixels would round differently.
     blurred: NDArray[np.float64] = cv2.sepFilter2D(
         pixels.astype(np.float64), cv2.CV_64F, kernel, kernel, borderType=cv2.BORDER_REPLICATE
     )
@@ -100,7 +100,7 @@ def blur_defocus(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixe
     )
 )
 def blur_motion(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """Even exposure along a line about each point, so that nothing moves on average; any direction is as likely."""
+    """Uniform exposure along a line centred on each point, so that nothing moves on average; random direction."""
     return convolved(pixels, line(in_pixels(value, pixels), rng.uniform(0, math.pi)))
 
 
@@ -121,7 +121,7 @@ def blur_motion(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixel
     )
 )
 def blur_zoom(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """The mean of the picture at zooms from 1 to the value, evenly spaced."""
+    """The mean of the image at evenly spaced zooms from 1 to the value."""
     del rng
     height, width = pixels.shape[:2]
     sharp = pixels.astype(np.float64)
@@ -131,20 +131,20 @@ def blur_zoom(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
         zoom = 1 + (value - 1) * step / intervals
         shift = 0.5 - 0.5 / zoom
         source = np.array([[1 / zoom, 0, shift * (width - 1)], [0, 1 / zoom, shift * (height - 1)]])
-        # Its weights are multiples of 1/1024, so sums are exact; those of cv2.resize depend on the CPU.
+        # warpAffine's weights are multiples of 1/1024, so sums are exact; cv2.resize's weights depend on the CPU.
         total += cv2.warpAffine(sharp, source, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     total /= intervals + 1
     return steady(total)
 
 
 def disk(radius: float) -> NDArray[np.float64]:
-    """The picture of a point out of focus.
+    """The image of a point that is out of focus.
 
     Args:
         radius: px.
 
     Returns:
-        `float64[n, n]`, n odd, of sum 1; a pixel at the rim counts as far as it is inside.
+        `float64[n, n]`, n odd, of sum 1; a pixel at the rim is weighted by the part that is inside.
     """
     reach = math.ceil(radius + 0.5)
     across = np.arange(-reach, reach + 1, dtype=np.float64)
@@ -154,11 +154,11 @@ def disk(radius: float) -> NDArray[np.float64]:
 
 
 def line(length: float, angle: float) -> NDArray[np.float64]:
-    """The picture of a point that moves straight and evenly through the middle of the kernel.
+    """The image of a point that moves straight and at constant speed through the centre of the kernel.
 
     Args:
         length: px.
-        angle: rad, from the picture's x axis towards its bottom.
+        angle: rad, from the image's x axis towards its bottom.
 
     Returns:
         `float64[n, n]`, n odd, of sum 1.
@@ -177,7 +177,7 @@ def line(length: float, angle: float) -> NDArray[np.float64]:
 
 
 def convolved(pixels: Pixels, kernel: NDArray[np.float64]) -> Pixels:
-    """The picture with each point replaced by `kernel` (`float64[n, n]`, n odd), at a cost that hardly depends on n."""
+    """Convolve an image with `kernel` (`float64[n, n]`, n odd), at a cost that hardly depends on n."""
     reach = len(kernel) // 2
     height, width = pixels.shape[:2]
     padded = cv2.copyMakeBorder(pixels, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
@@ -185,7 +185,7 @@ def convolved(pixels: Pixels, kernel: NDArray[np.float64]) -> Pixels:
     spectrum = np.fft.rfft2(kernel, shape)
     blurred = np.empty(pixels.shape, np.float64)
     for channel, values in enumerate(cv2.split(padded)):
-        # In float64: the axis' results must not depend on the machine. The first rows and columns wrapped around.
+        # In float64, so that results do not depend on the machine. The first rows and columns are wrapped around.
         whole = np.fft.irfft2(np.fft.rfft2(values.astype(np.float64), shape) * spectrum, shape)
         blurred[..., channel] = whole[2 * reach : 2 * reach + height, 2 * reach : 2 * reach + width]
     return steady(blurred)
@@ -193,7 +193,7 @@ def convolved(pixels: Pixels, kernel: NDArray[np.float64]) -> Pixels:
 
 @lru_cache
 def fast_length(least: int) -> int:
-    """The smallest length from `least` with no prime factor above 5, for which Fourier transforms are fast."""
+    """The smallest length >= `least` without prime factors above 5, for which Fourier transforms are fast."""
     length = least
     while True:
         rest = length

@@ -1,4 +1,4 @@
-"""State axes: what the robot reports of its own body."""
+"""State axes: changes of the robot's proprioception."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ SPREADS = Unit("training std", NUMBER.factors)
     )
 )
 def noise(state: State, value: float, rng: np.random.Generator, scale: NDArray[np.float32]) -> State:
-    """Independent noise on every number, new for every frame; a constant bias with `/mode=static`."""
+    """Independent noise on every dimension, new for every frame; a constant bias with `/mode=static`."""
     return state + np.float32(value) * scale * rng.standard_normal(state.shape, dtype=np.float32)
 
 
@@ -56,7 +56,7 @@ def noise(state: State, value: float, rng: np.random.Generator, scale: NDArray[n
     )
 )
 def zero(state: State, value: float, rng: np.random.Generator) -> State:
-    """No report at all: does the policy need its state?"""
+    """The state is lost: does the policy need it?"""
     return np.zeros_like(state) if rng.random() < value else state
 
 
@@ -75,7 +75,7 @@ def zero(state: State, value: float, rng: np.random.Generator) -> State:
     )
 )
 def freeze(state: State, value: float, rng: np.random.Generator, memory: Memory) -> State:
-    """The report hangs; the first frame always arrives."""
+    """The state freezes; the first frame always arrives."""
     if "state" not in memory or rng.random() >= value:
         memory["state"] = state.copy()
     held: State = memory["state"]

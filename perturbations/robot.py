@@ -1,4 +1,4 @@
-"""The robot axis: in which pose the arm starts."""
+"""The robot axis: the arm's initial pose."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from perturbations.base import RADIANS, AxisInfo, Infeasible, Physics, Stage, re
 from perturbations.rotations import drawn_direction
 
 MAX_DRAWS = 50
-"""Draws before an offset counts as infeasible. Our choice."""
+"""Directions tried before an offset counts as infeasible. Our choice."""
 
 _ROBOT_BODIES = ("robot0_", "gripper0_")
-"""How the bodies of arm and gripper are called. Source: robosuite."""
+"""Name prefixes of the bodies of arm and gripper. Source: robosuite."""
 
 LIMIT_MARGIN = 0.05
-"""Joints stay this far (rad) from their limits, where the controller has nothing left. Our choice."""
+"""Joints stay this far (rad) from their limits, to leave the controller some range. Our choice."""
 
 
 def _limits(model: Any, joints: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -25,7 +25,7 @@ def _limits(model: Any, joints: int) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def _touching(physics: Physics) -> set[tuple[int, int]]:
-    """Pairs of geoms in contact of which one belongs to the robot, itself included."""
+    """Pairs of geoms in contact with the robot, self-contacts included."""
     model, data = physics.model, physics.data
     pairs = {tuple(sorted(map(int, data.contact[k].geom))) for k in range(data.ncon)}
     return {
@@ -49,10 +49,10 @@ def _touching(physics: Physics) -> set[tuple[int, int]]:
     )
 )
 def robot_qpos(physics: Physics, value: float, rng: np.random.Generator) -> None:
-    """The arm starts in another pose and holds it, until the policy acts.
+    """The arm starts in another pose and holds it until the policy acts.
 
     Raises:
-        Infeasible: there is no arm, or it would touch something or its limits in every pose drawn.
+        Infeasible: there is no arm, or every sampled pose is in contact or beyond the joint limits.
     """
     start = physics.robot_qpos
     if not start.size:

@@ -7,20 +7,20 @@ Vector = NDArray[np.float64]
 
 
 def about(axis: Vector, degrees: float) -> Vector:
-    """The rotation by an angle about an axis of any length, right-handed."""
+    """The right-handed rotation by an angle about an axis, which need not be a unit vector."""
     half = np.radians(degrees) / 2
     return np.concatenate(([np.cos(half)], np.sin(half) * axis / np.linalg.norm(axis)))
 
 
 def compose(first: Vector, second: Vector) -> Vector:
-    """The product of two quaternions: `second` is applied before `first`, or in the frame of `first`."""
+    """The product of two quaternions: `second` is applied before `first`, or in `first`'s frame."""
     a, u = first[0], first[1:]
     b, v = second[0], second[1:]
     return np.concatenate(([a * b - u @ v], a * v + b * u + np.cross(u, v)))
 
 
 def rotate(quat: Vector, vector: Vector) -> Vector:
-    """A vector, turned."""
+    """Rotate a vector."""
     w, u = quat[0], quat[1:]
     across = 2 * np.cross(u, vector)
     turned: Vector = vector + w * across + np.cross(u, across)
@@ -28,7 +28,7 @@ def rotate(quat: Vector, vector: Vector) -> Vector:
 
 
 def drawn_direction(rng: np.random.Generator, size: int) -> Vector:
-    """A direction drawn evenly from the sphere: a unit vector of that many components."""
+    """Sample a unit vector of `size` components uniformly from the sphere."""
     vector = rng.standard_normal(size)
     unit: Vector = vector / np.linalg.norm(vector)
     return unit

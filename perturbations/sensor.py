@@ -1,6 +1,6 @@
-"""Sensor: noise, new for every frame unless `/mode=static`. All strengths of an axis share one field of draws.
+"""Sensor axes: noise, new for every frame unless `/mode=static`. All strengths of an axis share one random field.
 
-Defined per pixel at render size: a policy that shrinks its pictures averages part of it away.
+Noise is defined per pixel at render size: a policy that downscales its images averages part of it out.
 """
 
 from decimal import Decimal
@@ -15,16 +15,16 @@ from perturbations.image import WHITE, Pixels
 PHOTONS = Unit("photons", {"": Decimal(1)})
 
 NOISE_FREE = 10_000.0
-"""Photons at white that stand for no noise; 9999 would leave a PSNR above 40 dB. Our choice."""
+"""Photons at white that mean no noise; 9999 would give a PSNR above 40 dB. Our choice."""
 
 DRAW_BITS = 32
-"""Resolution of the uniform draws behind photon counts."""
+"""Resolution of the uniform random numbers behind photon counts."""
 
 BUCKET_BITS = 8
-"""The leading bits of a draw, which alone decide most photon counts. More make larger tables and hit the cache less."""
+"""Leading bits of a random number; they alone decide most photon counts. More bits need larger and slower tables."""
 
 TAIL = 8.0
-"""Photon counts further from their mean than this many standard deviations, and as many photons, are never drawn."""
+"""Photon counts further than this many standard deviations, plus as many photons, from their mean never occur."""
 
 
 @register(
@@ -67,7 +67,7 @@ def noise(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     )
 )
 def noise_speckle(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """Every pixel value times a factor about 1."""
+    """Multiplies every pixel value by a random factor about 1."""
     field = rng.standard_normal(pixels.shape, dtype=np.float32)
     field *= value
     field += 1
@@ -91,7 +91,7 @@ def noise_speckle(pixels: Pixels, value: float, rng: np.random.Generator) -> Pix
     )
 )
 def noise_impulse(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """Dead and hot pixels; those of a strength are among those of a larger one."""
+    """Dead and hot pixels; those of a smaller strength are a subset of those of a larger one."""
     field = rng.random(pixels.shape, dtype=np.float32)
     np.putmask(pixels, field < value / 2, 0)
     np.putmask(pixels, field >= 1 - value / 2, WHITE)
@@ -115,7 +115,7 @@ def noise_impulse(pixels: Pixels, value: float, rng: np.random.Generator) -> Pix
     )
 )
 def noise_shot(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """Photon counts by the inverse of Poisson's distribution, so that strengths share their draws.
+    """Photon counts by the inverse of the Poisson distribution, so that all strengths share their random numbers.
 
     The expected count is that of the nearest whole level: half a level is far less than the noise.
     """
@@ -127,11 +127,11 @@ def noise_shot(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels
 
 
 def photon_counts(levels: NDArray[np.intp], draws: NDArray[np.uint32], photons: float) -> Pixels:
-    """Poisson counts, exact to the resolution of the draws.
+    """Poisson counts, exact to the resolution of the random numbers.
 
     Args:
         levels: `intp[n]` from 0, 255 for white.
-        draws: `uint32[n]`, uniform; larger ones give larger counts.
+        draws: `uint32[n]`, uniform random numbers; larger ones give larger counts.
         photons: expected count at white.
 
     Returns:
@@ -139,7 +139,7 @@ def photon_counts(levels: NDArray[np.intp], draws: NDArray[np.uint32], photons: 
     """
     tables = _poisson(photons, 256 * (int(levels.max(initial=0)) // 256 + 1))
     counts = tables.first.take(levels << BUCKET_BITS | draws >> (DRAW_BITS - BUCKET_BITS))
-    # Where several counts share a bucket, the table holds minus the first of them, less one; the other bits decide.
+    # If several counts share a bucket, the table contains -1 - (the first of them), and the other bits decide.
     undecided = np.flatnonzero(counts < 0)
     rows = levels[undecided]
     counts[undecided] = -1 - counts[undecided]
@@ -151,17 +151,17 @@ def photon_counts(levels: NDArray[np.intp], draws: NDArray[np.uint32], photons: 
         undecided, rest, place = undecided[above], rest[above], place[above] + 1
         counts[undecided] += 1
         rows = rows[above]
-    found: Pixels = (counts + tables.least.take(levels)).astype(np.float32)
-    return found
+    totals: Pixels = (counts + tables.least.take(levels)).astype(np.float32)
+    return totals
 
 
 class _Tables:
-    """Poisson's distribution for each level.
+    """The Poisson distribution for each level.
 
     Attributes:
         least: `int32[levels]`, the smallest count considered; the other tables count from it.
-        until: `int64[levels, counts]`, the first draw above each count: 2**32 times the cumulative probability.
-        first: `int32[levels * buckets]`, the count of each bucket of draws.
+        until: `int64[levels, counts]`, first random number above each count: 2**32 times the cumulative probability.
+        first: `int32[levels * buckets]`, the count of each bucket of random numbers.
     """
 
     def __init__(self, photons: float, levels: int) -> None:

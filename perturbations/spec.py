@@ -1,12 +1,12 @@
-"""The grammar of perturbations: text to conditions. `str(condition)` is the way back.
+"""The grammar of perturbations: parses text to conditions. `str(condition)` is the inverse.
 
     perturb := "none" | term ("+" term)*
     term    := axis ":" value ("," value)* ["@" camera] ("/" key "=" text)*
     value   := number [unit] | "s1" .. "s5" | word [":" argument]
 
-Several values are a sweep: the cross product over the terms, the last one varying fastest. Blanks around any part are
-ignored. Canonical text has the terms in order of application, numbers at their shortest in the axis' unit, severities
-resolved, and no defaults; it becomes a file name once `:` and `/` are replaced.
+Several values define a sweep: the cross product over the terms, the last term varying fastest. Blanks around any part
+are ignored. Canonical text has the terms in order of application, the shortest form of each number in the axis' unit,
+severities resolved, and no defaults. It is a valid file name once `:` and `/` are replaced.
 """
 
 import math
@@ -15,54 +15,54 @@ from decimal import Decimal
 from difflib import get_close_matches
 from itertools import product
 
-from perturbations.base import ALL, Argument, AxisInfo, Key, SpecError, find_axis, shown
+from perturbations.base import ALL, Argument, AxisInfo, Key, SpecError, find_axis, quote
 from perturbations.condition import Condition, Term, number_text
 
 __all__ = ["Condition", "SpecError", "Term", "parse", "parse_sweep"]
 
 NONE = "none"
 MAX_CHARACTERS = 10_000
-"""Longest text that is read: more is a mistake, not a sweep."""
+"""Longest text that is parsed: a longer one is a mistake, not a sweep."""
 MAX_CONDITIONS = 1_000
-"""Most conditions in one sweep: more is a mistake, and each of them costs hours of rollouts."""
+"""Most conditions in one sweep: more is a mistake, and each condition costs hours of rollouts."""
 
 _NUMBER = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?)([A-Za-z%]*)")
 _SEVERITY = re.compile(r"s([0-9])")
 _STEPS = re.compile(r"[0-9]{1,6}")
-_THING = re.compile(r"[a-z][a-z0-9_]{0,79}")
+_OBJECT = re.compile(r"[a-z][a-z0-9_]{0,79}")
 
 
 def parse(text: str) -> Condition:
-    """Read exactly one condition.
+    """Parse exactly one condition.
 
     Raises:
         SpecError: the text is no condition, or is a sweep of several.
     """
     conditions = parse_sweep(text)
     if len(conditions) > 1:
-        raise SpecError(f"{shown(text)}: a sweep of {len(conditions)} conditions where one is expected")
+        raise SpecError(f"{quote(text)}: a sweep of {len(conditions)} conditions where one is expected")
     return conditions[0]
 
 
 def parse_sweep(text: str) -> tuple[Condition, ...]:
-    """Read a condition or a sweep of conditions, without repetitions.
+    """Parse a condition or a sweep of conditions; duplicates are dropped.
 
     Raises:
-        SpecError: one line that quotes the value and says what is allowed.
+        SpecError: the text is invalid; one line with the value and what is allowed.
     """
     if len(text) > MAX_CHARACTERS:
-        raise SpecError(f"{shown(text)}: {len(text)} characters, at most {MAX_CHARACTERS} are read")
+        raise SpecError(f"{quote(text)}: {len(text)} characters, at most {MAX_CHARACTERS} are read")
     parts = [part.strip() for part in text.split("+")]
     if parts == [NONE]:
         return (Condition(),)
     if NONE in parts:
-        raise SpecError(f"{shown(text)}: 'none' stands alone, it cannot be combined")
+        raise SpecError(f"{quote(text)}: 'none' stands alone, it cannot be combined")
     if "" in parts:
-        raise SpecError(f"'{shown(text)}': empty perturbation; write 'none' or terms such as noise:0.05+light:0.3")
+        raise SpecError(f"'{quote(text)}': empty perturbation; write 'none' or terms such as noise:0.05+light:0.3")
     choices = [_terms(part) for part in parts]
     count = math.prod(map(len, choices))
     if count > MAX_CONDITIONS:
-        raise SpecError(f"{shown(text)}: {count:.6g} conditions, at most {MAX_CONDITIONS} in one sweep")
+        raise SpecError(f"{quote(text)}: {count:.6g} conditions, at most {MAX_CONDITIONS} in one sweep")
     return tuple(dict.fromkeys(Condition(terms) for terms in product(*choices)))
 
 
@@ -73,7 +73,7 @@ def _terms(text: str) -> tuple[Term, ...]:
     name, _, values = aim.partition(":")
     info = find_axis(name.strip())
     if not values.strip():
-        raise SpecError(f"{shown(text)}: a value is needed, for instance {info.example}")
+        raise SpecError(f"{quote(text)}: a value is needed, for instance {info.example}")
     target = _camera(info, camera.strip(), text) if at else ALL
     options = _options(info, settings, text)
     return tuple(Term(info.name, _value(info, value.strip()), target, options) for value in values.split(","))
@@ -87,18 +87,18 @@ def _value(info: AxisInfo, text: str) -> float | str:
         close = get_close_matches(word[:40].lower(), info.words, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         known = info.allowed if len(info.allowed) < 90 else "one that `simeval list perturbations` prints"
-        raise SpecError(f"{info.name}:{shown(text)}: value must be {known}{hint}")
+        raise SpecError(f"{info.name}:{quote(text)}: value must be {known}{hint}")
     argument = info.arguments.get(word)
     if argument is None:
         if colon:
-            raise SpecError(f"{info.name}:{shown(text)}: '{word}' takes nothing after another ':'")
+            raise SpecError(f"{info.name}:{quote(text)}: '{word}' takes nothing after another ':'")
         return word
-    given = _argument(argument, rest.strip() if colon else None, f"{info.name}:{shown(text)}")
-    return word if given == argument.default else f"{word}:{given}"
+    canonical = _argument(argument, rest.strip() if colon else None, f"{info.name}:{quote(text)}")
+    return word if canonical == argument.default else f"{word}:{canonical}"
 
 
 def _argument(argument: Argument, text: str | None, quoted: str) -> str:
-    """The canonical text of an argument; its default if there is none."""
+    """The canonical text of an argument; its default if it is missing."""
     if text is None:
         if argument.default is None:
             raise SpecError(f"{quoted}: '{quoted.rpartition(':')[2]}:...' needs {argument.means}")
@@ -121,7 +121,7 @@ def _argument(argument: Argument, text: str | None, quoted: str) -> str:
 
 
 def _number(info: AxisInfo, text: str) -> float:
-    quoted = f"{info.name}:{shown(text)}"
+    quoted = f"{info.name}:{quote(text)}"
     severity = _SEVERITY.fullmatch(text)
     if severity and info.presets:
         level = int(severity[1])
@@ -145,54 +145,54 @@ def _number(info: AxisInfo, text: str) -> float:
 
 
 def _meaning(info: AxisInfo) -> str:
-    return shown(info.value_means, 70)
+    return quote(info.value_means, 70)
 
 
 def _camera(info: AxisInfo, camera: str, text: str) -> str:
-    """The canonical selector: `all` wherever that is the same."""
+    """The canonical selector: `all` where that is equivalent."""
     if not info.cameras:
-        raise SpecError(f"{shown(text)}: {info.name} takes no '@camera'")
+        raise SpecError(f"{quote(text)}: {info.name} takes no '@camera'")
     if "," in camera or "@" in camera:
-        raise SpecError(f"{shown(text)}: one camera only; join one term per camera with '+', or leave it out for all")
+        raise SpecError(f"{quote(text)}: one camera only; join one term per camera with '+', or leave it out for all")
     if camera not in (ALL, *info.cameras):
         raise SpecError(
-            f"{shown(text)}: unknown camera '{shown(camera, 20)}'; known: {', '.join((ALL, *info.cameras))}"
+            f"{quote(text)}: unknown camera '{quote(camera, 20)}'; known: {', '.join((ALL, *info.cameras))}"
         )
     return ALL if info.cameras == (camera,) else camera
 
 
 def _options(info: AxisInfo, settings: list[str], text: str) -> tuple[tuple[str, str], ...]:
-    """The settings that differ from their default, by key."""
+    """The options that differ from their default, sorted by key."""
     chosen: dict[str, str] = {}
     for setting in settings:
         name, equals, value = (part.strip() for part in setting.partition("="))
         key = info.key(name)
         if not equals:
-            raise SpecError(f"{shown(text)}: '/{shown(name, 20)}' must be written /KEY=VALUE")
+            raise SpecError(f"{quote(text)}: '/{quote(name, 20)}' must be written /KEY=VALUE")
         if key is None:
             known = ", ".join(key.name for key in info.keys)
             hint = f"; its keys: {known}" if known else ", it takes none"
-            raise SpecError(f"{shown(text)}: {info.name} has no key '{shown(name, 20)}'{hint}")
+            raise SpecError(f"{quote(text)}: {info.name} has no key '{quote(name, 20)}'{hint}")
         if name in chosen:
-            raise SpecError(f"{shown(text)}: key '{name}' is given twice")
+            raise SpecError(f"{quote(text)}: key '{name}' is given twice")
         chosen[name] = _setting(key, value, text)
     start, end = chosen.get("from", "0"), chosen.get("until")
     if end is not None and int(start) >= int(end):
-        raise SpecError(f"{shown(text)}: until={end} must be greater than from={start}")
+        raise SpecError(f"{quote(text)}: until={end} must be greater than from={start}")
     kept = [key.name for key in info.keys if chosen.get(key.name, key.default) != key.default]
     return tuple((name, chosen[name]) for name in sorted(kept))
 
 
 def _setting(key: Key, value: str, text: str) -> str:
     if key.words and value not in key.words:
-        raise SpecError(f"{shown(text)}: {key.name} must be one of {', '.join(key.words)}")
+        raise SpecError(f"{quote(text)}: {key.name} must be one of {', '.join(key.words)}")
     if key.words:
         return value
     if key.kind == "name":
-        if not _THING.fullmatch(value):
-            raise SpecError(f"{shown(text)}: {key.name} must be the name of an object, for instance plate_1")
+        if not _OBJECT.fullmatch(value):
+            raise SpecError(f"{quote(text)}: {key.name} must be the name of an object, for instance plate_1")
         return value
     if not _STEPS.fullmatch(value):
         what = "a number of control steps" if key.kind == "step" else "a whole number"
-        raise SpecError(f"{shown(text)}: {key.name} must be {what}, 0 to 999999")
+        raise SpecError(f"{quote(text)}: {key.name} must be {what}, 0 to 999999")
     return str(int(value))

@@ -6,19 +6,19 @@ from perturbations.base import ALL, SEED, TARGET, TIMING_KEYS, AxisInfo, Meaning
 
 
 def number_text(value: float) -> str:
-    """The shortest text that reads back as the same number, without `+`, which separates terms."""
+    """The shortest text that parses to the same number, without `+`, which separates terms."""
     return repr(float(value)).removesuffix(".0").replace("e+", "e")
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One axis at one value. Built by `perturbations.spec`, which checks the values.
+    """One axis at one value. `perturbations.spec` builds it and checks the values.
 
     Attributes:
-        axis: canonical name.
+        axis: canonical name of the axis.
         value: a number in the axis' unit, or a word, with its argument after a colon.
-        camera: the camera it is aimed at, or `all`.
-        options: (key, value) of the keys that differ from their default, by key.
+        camera: the camera it applies to, or `all`.
+        options: (key, value) of the keys that differ from their default, sorted by key.
     """
 
     axis: str
@@ -38,12 +38,12 @@ class Term:
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """The cameras it is aimed at; empty for an axis that takes no camera."""
+        """The cameras it applies to; empty for an axis that takes no camera."""
         return self.info.cameras if self.camera == ALL else (self.camera,)
 
     @property
     def meaning(self) -> Meaning:
-        """What it does to the meaning of the instruction."""
+        """Its effect on the instruction's meaning."""
         return self.info.words.get(str(self.value).partition(":")[0], "kept")
 
     def option(self, name: str) -> str | None:
@@ -53,24 +53,24 @@ class Term:
 
     @property
     def target(self) -> str:
-        """The thing that `/target=NAME` names; empty without one."""
+        """The object that `/target=NAME` names; empty without one."""
         return self.option(TARGET.name) or ""
 
     @property
     def settings(self) -> dict[str, str]:
-        """Every key that the axis' own function takes, with its value."""
+        """The keys that are passed to the axis' function, with their values."""
         chosen = dict(self.options)
-        # An image axis does not get the name but the mask.
-        taken = (*TIMING_KEYS, TARGET.name) if self.info.channel == "image" else TIMING_KEYS
-        return {key.name: chosen.get(key.name, key.default) for key in self.info.keys if key.name not in taken}
+        # An image axis gets the target's mask, not its name.
+        handled = (*TIMING_KEYS, TARGET.name) if self.info.channel == "image" else TIMING_KEYS
+        return {key.name: chosen.get(key.name, key.default) for key in self.info.keys if key.name not in handled}
 
     def is_active(self, step: int) -> bool:
-        """Whether it acts on the frame after `step` control steps: from <= step < until."""
+        """Whether it applies after `step` control steps: from <= step < until."""
         until = self.option("until")
         return int(self.option("from") or 0) <= step and (not until or step < int(until))
 
-    def draws(self, rng: RngFactory) -> RngFactory:
-        """The random streams that it draws from: those of the pair, or others with `/seed=N`."""
+    def rng_for(self, rng: RngFactory) -> RngFactory:
+        """Its random streams: those of the pair, or others with `/seed=N`."""
         seed = self.option(SEED.name) or SEED.default
         if seed == SEED.default:
             return rng

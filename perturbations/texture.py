@@ -1,4 +1,4 @@
-"""Looks of surfaces and things: other tables, walls and floors, tinted objects."""
+"""Texture axes: other looks of table, walls and floor, and tinted objects."""
 
 import colorsys
 from collections.abc import Callable, Mapping
@@ -34,25 +34,25 @@ STYLES: Mapping[str, Mapping[str, _Rgb]] = {
         "concrete": (146, 146, 142),
     },
 }
-"""The looks of each surface and their colours; must equal those of `envs.sim.surface_styles`, tested. LIBERO's scenes
-have a material `style_SURFACE_LOOK` with a picture of each; a scene without them gets the plain colour."""
+"""The looks of each surface and their mean colours. Must equal those of `envs.sim.surface_styles`; tested. LIBERO's
+scenes have a textured material `style_SURFACE_LOOK` for each; a scene without them gets the plain colour."""
 
 DRAW, STOCK = "draw", "stock"
 
 NO_COLOR = (0.5, 0.5, 0.5, 1.0)
-"""A geom of exactly this colour shows its material's. Source: MuJoCo's default geom rgba."""
+"""A geom of exactly this colour shows its material's colour instead. Source: MuJoCo's default geom rgba."""
 
 DARK, BLANK = 60.0, 8.0
-"""A picture whose mean level (of 255) is below the first is too dark to be tinted; pixels below the second are the
-unused part of an atlas and do not count. LIBERO's black bowl has 37, its cans 97 and more."""
+"""A texture whose mean level (of 255) is below the first is too dark to be tinted. Pixels below the second are unused
+parts of a texture atlas and do not count. LIBERO's black bowl has a mean of 37, its cans 97 and more."""
 
 SAMPLES = 40_000
-"""Pixels of a picture that its mean is taken over, evenly spread: LIBERO's largest have a hundred times as many."""
+"""Evenly spaced pixels that a texture's mean is computed from: LIBERO's largest have a hundred times as many."""
 
 
 def _surface_geoms(model: Any, surface: str) -> list[int]:
-    """The geoms that a surface is drawn as: those with a material where some have one."""
-    found = []
+    """The visible geoms of a surface: those with a material, if there are any."""
+    matching = []
     for geom in range(model.ngeom):
         name, body, material = model.geom(geom).name, model.body(model.geom_bodyid[geom]).name, model.geom_matid[geom]
         if surface == "wall":
@@ -62,8 +62,8 @@ def _surface_geoms(model: Any, surface: str) -> list[int]:
         else:
             matches = name == "table" or "table" in body
         if matches:
-            found.append(geom)
-    return [geom for geom in found if model.geom_matid[geom] >= 0] or found
+            matching.append(geom)
+    return [geom for geom in matching if model.geom_matid[geom] >= 0] or matching
 
 
 def _materials(model: Any) -> dict[str, int]:
@@ -71,13 +71,13 @@ def _materials(model: Any) -> dict[str, int]:
 
 
 def _paint(model: Any, geom: int, color: Vector) -> None:
-    """Give a geom a colour of its own (RGB 0..1), which then also tints the picture of its material."""
+    """Set a geom's own colour (RGB 0..1), which then also tints the texture of its material."""
     model.geom_rgba[geom, :3] = color
     if tuple(model.geom_rgba[geom]) == NO_COLOR:
         model.geom_rgba[geom, 2] += 1 / 512
 
 
-def _dress(surface: str, scene: Scene, look: str, rng: np.random.Generator) -> None:
+def _apply_style(surface: str, scene: Scene, look: str, rng: np.random.Generator) -> None:
     looks = STYLES[surface]
     chosen = list(looks)[int(rng.integers(len(looks)))] if look == DRAW else look
     model = scene.model
@@ -107,10 +107,10 @@ def _surface_axis(surface: str) -> Callable[[Scene, str, np.random.Generator], N
     )
 
     @register(info)
-    def dress(scene: Scene, value: str, rng: np.random.Generator) -> None:
-        _dress(surface, scene, value, rng)
+    def apply_style(scene: Scene, value: str, rng: np.random.Generator) -> None:
+        _apply_style(surface, scene, value, rng)
 
-    return dress
+    return apply_style
 
 
 for _surface in STYLES:
@@ -118,7 +118,7 @@ for _surface in STYLES:
 
 
 def _mean_color(model: Any, material: int) -> Vector:
-    """Mean colour (0..1) of what a material shows."""
+    """Mean colour (0..1) of a material, including its texture."""
     tint = np.asarray(model.mat_rgba[material, :3], np.float64)
     textures = [int(k) for k in np.ravel(model.mat_texid[material]) if k >= 0]
     if not textures:
@@ -147,9 +147,9 @@ def _mean_color(model: Any, material: int) -> Vector:
     )
 )
 def tint_object(scene: Scene, value: float, rng: np.random.Generator) -> None:
-    """Plain colours are mixed; pictures are multiplied by the mix of white and the colour.
+    """Plain colours are mixed with the new colour; textures are multiplied by a mix of white and the new colour.
 
-    A picture too dark to take a colour gives way to its mean colour, of which it hardly differs.
+    A texture that is too dark to be tinted is replaced by its mean colour, from which it hardly differs.
 
     Raises:
         Infeasible: the task names no object of the scene.
@@ -161,10 +161,10 @@ def tint_object(scene: Scene, value: float, rng: np.random.Generator) -> None:
         color = np.array(colorsys.hsv_to_rgb(float(rng.random()), 0.85, 0.95))
         for geom in scene.geoms_of(name):
             material = int(model.geom_matid[geom])
-            own = np.asarray(model.geom_rgba[geom, :3], np.float64)
+            base = np.asarray(model.geom_rgba[geom, :3], np.float64)
             if material >= 0 and tuple(model.geom_rgba[geom]) == NO_COLOR:
                 mean = _mean_color(model, material)
                 dark = 255 * mean.mean() < DARK
-                own = mean if dark else np.asarray(model.mat_rgba[material, :3], np.float64)
+                base = mean if dark else np.asarray(model.mat_rgba[material, :3], np.float64)
                 model.geom_matid[geom] = -1 if dark else material
-            _paint(model, geom, (1 - value) * own + value * color)
+            _paint(model, geom, (1 - value) * base + value * color)

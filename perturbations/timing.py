@@ -1,7 +1,7 @@
 """Timing axes: late, lost and repeated observations.
 
-`obs.*` concern everything that the policy is told at once, pictures and state, by control step. `camdrop` and `freeze`
-concern single pictures that the policy consumes: with chunks of ten actions, that is one frame in ten.
+`obs.*` apply per control step to the whole observation, images and state. `camdrop` and `freeze` apply to the single
+images that the policy uses: with chunks of ten actions, one frame in ten.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from perturbations.base import (
 )
 
 StepRng = Callable[[int], np.random.Generator]
-"""A fresh generator by control step."""
+"""Makes a fresh generator for a control step."""
 
 Pixels = NDArray[np.float32]
 
@@ -44,7 +44,7 @@ Pixels = NDArray[np.float32]
     )
 )
 def delay(step: int, value: float, rng: StepRng) -> int:
-    """The world as it was; before enough time has passed, as it was at first."""
+    """An earlier observation; before enough time has passed, the first one."""
     del rng
     return max(0, step - round(value))
 
@@ -64,7 +64,7 @@ def delay(step: int, value: float, rng: StepRng) -> int:
     )
 )
 def drop(step: int, value: float, rng: StepRng) -> int:
-    """Back to the last control step whose observation arrived; the first one always does."""
+    """The last control step whose observation arrived; the first one always does."""
     while step > 0 and rng(step).random() < value:
         step -= 1
     return step
@@ -86,7 +86,7 @@ def drop(step: int, value: float, rng: StepRng) -> int:
     )
 )
 def camdrop(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
-    """A picture that does not arrive; with `/mode=static` a camera works all the time or never."""
+    """A lost image is black; with `/mode=static` a camera works for the whole episode or not at all."""
     return np.zeros_like(pixels) if rng.random() < value else pixels
 
 
@@ -106,7 +106,7 @@ def camdrop(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     )
 )
 def freeze(pixels: Pixels, value: float, rng: np.random.Generator, memory: Memory) -> Pixels:
-    """A camera that hangs; the first picture always arrives."""
+    """A camera that freezes; the first image always arrives."""
     if "pixels" not in memory or rng.random() >= value:
         memory["pixels"] = pixels.copy()
     held: Pixels = memory["pixels"]

@@ -1,4 +1,4 @@
-"""Units of the numbers of axes, and the settings that axes share."""
+"""Units of axis values, and the keys that axes share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ class Unit:
 
     Attributes:
         name: as printed.
-        factors: each accepted suffix (`""` for the bare number) and what one of it is in this unit.
-        whole: whether only whole numbers of it make sense.
+        factors: each accepted suffix (`""` for the bare number) with its factor to this unit.
+        whole: whether only whole numbers are allowed.
     """
 
     name: str
@@ -25,11 +25,11 @@ class Unit:
 
     @property
     def accepted(self) -> str:
-        """The accepted suffixes in words."""
+        """Text of the accepted suffixes."""
         return " or ".join(f"'{suffix}'" if suffix else "a bare number" for suffix in self.factors)
 
 
-# Decimal, because 0.7 / 100 in binary is not the number that 0.007 names, and both must give one canonical form.
+# Decimal, because 0.7 / 100 in binary floating point is not 0.007, and both must give the same canonical form.
 _ONE = Decimal(1)
 
 FRACTION = Unit("fraction", {"": _ONE, "%": Decimal("0.01")})
@@ -48,12 +48,12 @@ WORD = Unit("word", {})
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A setting of an axis, written `/name=value`.
+    """An option of an axis, written `/name=value`.
 
     Attributes:
         name: as written.
-        default: value that the canonical form leaves out.
-        words: the allowed values; empty for what `kind` says.
+        default: the value that the canonical form leaves out.
+        words: the allowed values; empty if `kind` defines them.
         kind: without `words`: a number of control steps, a whole number, or the name of an object.
     """
 
@@ -71,30 +71,30 @@ class Key:
 FROM = Key("from", "0")
 """First control step that is perturbed."""
 UNTIL = Key("until", "")
-"""First control step that is clean again; by default none."""
+"""First control step that is clean again; by default there is none."""
 FLICKER = Key("mode", "flicker", ("flicker", "static"))
-"""Draws are new for every frame, unless static: then those of step 0 hold for the whole episode."""
+"""New random numbers for every frame; with `static`, those of step 0 for the whole episode."""
 STATIC = Key("mode", "static", ("flicker", "static"))
-"""Draws hold for the whole episode, unless flicker: change over time is another perturbation."""
+"""The same random numbers for the whole episode; with `flicker`, new ones for every frame."""
 SEED = Key("seed", "0", kind="number")
-"""Other draws than those of the pair's own stream; every axis that draws has it without declaring it."""
+"""Selects other random numbers than the pair's own; every axis that uses random numbers has this key implicitly."""
 TARGET = Key("target", "", kind="name")
 """An object or fixture by its name in the task file."""
 TIMING_KEYS = (FROM.name, UNTIL.name, FLICKER.name, SEED.name)
-"""Keys that `Condition` itself carries out; the axis' function never sees them."""
+"""Keys that `Condition` implements itself; they are not passed to the axis' function."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """What follows a word of a word axis after another colon: `typo:0.1`, `lang:de`.
+    """The argument of a word of a word axis, after a second colon: `typo:0.1`, `lang:de`.
 
     Attributes:
-        means: what it is, in a few words.
+        means: short description.
         words: the allowed texts; empty for a number.
-        bounds: smallest and largest number, both allowed.
-        presets: the numbers behind the severities s1 to s5.
-        default: what a missing argument means, left out by the canonical form; `None` if it must be given, `""` if the
-            bare word is something of its own.
+        bounds: smallest and largest allowed number.
+        presets: the numbers of the severities s1 to s5.
+        default: value of a missing argument, which the canonical form leaves out; `None` if the argument is required,
+            `""` if the bare word has a meaning of its own.
     """
 
     means: str
@@ -105,7 +105,7 @@ class Argument:
 
     @property
     def allowed(self) -> str:
-        """The allowed arguments in words."""
+        """Text of the allowed arguments."""
         if not self.words:
             severities = f" or a severity s1 to s{len(self.presets)}" if self.presets else ""
             return f"a number in [{self.bounds[0]:g}, {self.bounds[1]:g}]{severities}"

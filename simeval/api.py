@@ -1,4 +1,4 @@
-"""The composition root: what each verb of the command line does, callable from Python."""
+"""The composition root: `evaluate` and `audit`, the verbs of the command line as Python functions."""
 
 import logging
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from envs import numerics
 from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.config.plan import Plan, duration, estimated_seconds, make_plan
-from simeval.config.preflight import policy_choice, refuse_other_numerics, refuse_undrawable
-from simeval.core.files import refuse_link_out
-from simeval.core.limits import refuse_little_address_space
+from simeval.config.preflight import policy_choice, require_numerics, require_rendering
+from simeval.core.files import require_inside
+from simeval.core.limits import require_address_space
 from simeval.core.types import EpisodeResult
 from simeval.policies.registry import (
-    check_policy,
-    smaller_batch,
+    batch_note,
+    validate_choice,
 )
 from simeval.runner.build import open_runner
 from simeval.runner.progress import Progress, Silent
@@ -29,7 +29,7 @@ from simeval.store.run import (
 if TYPE_CHECKING:
     from simeval.config.audit import AuditConfig
     from simeval.core.drift_row import DriftRow
-    from simeval.drift.measure import Gaze
+    from simeval.drift.measure import AttentionRecord
     from simeval.drift.progress import AuditProgress
     from simeval.store.audit import Audit
 
@@ -38,34 +38,34 @@ _log = logging.getLogger("simeval")
 
 
 def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool = False) -> Run:
-    """Run what is not finished yet of a configuration's episodes, and return the run.
+    """Run those episodes of a configuration that are not finished yet, and return the run.
 
     Args:
         config: what to run; an equal configuration with the same `out` resumes.
-        progress: told about every episode.
-        grow: the run in `out` may have fewer episodes than `config` asks for; see `simeval.config.extend`.
+        progress: observes every episode; by default none.
+        grow: the run in `out` may have fewer episodes than `config`; see `simeval.config.extend`.
 
     Raises:
-        ConfigError: the request cannot be carried out; nothing was started.
-        RunError: Ray has ended; what was finished before is on the disk.
-        OSError: the disk is full; what was finished before is on it.
+        ConfigError: the request cannot be carried out.
+        RunError: Ray has ended; finished episodes are stored.
+        OSError: the disk is full; finished episodes are stored.
     """
-    refuse_other_numerics(config.numerics)
+    require_numerics(config.numerics)
     plan = make_plan(config)
     choice = policy_choice(config)
     folder = run_folder(config, plan)
-    check_policy(choice, plan.episodes)
+    validate_choice(choice, plan.episodes)
     if not grow and is_complete(folder, config, plan):
         return Run.load(folder)
-    refuse_little_address_space(config.worker_count)
+    require_address_space(config.worker_count)
     for name in ("traces", "videos"):
-        refuse_link_out(folder, name)
+        require_inside(folder, name)
     assets = find_assets(config)
-    refuse_undrawable(choice)
+    require_rendering(choice)
     progress = progress or Silent()
     with open_runner(config, choice, assets) as runner:
         facts = runner.facts()
-        if note := smaller_batch(choice, facts.policy):
+        if note := batch_note(choice, facts.policy):
             _log.warning("simeval: %s", note)
         manifest = make_manifest(config, plan, facts, assets)
         with RunWriter(folder, manifest, grow=grow) as writer:
@@ -74,10 +74,10 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
             progress.start(plan, earlier, f"{_summary(plan, config)} -> {folder}")
             del earlier
             try:
-                for together in runner.run([spec for spec in plan.episodes if spec.id not in done]):
-                    writer.write_together([(finished.result, finished.trace) for finished in together])
-                    for finished in together:
-                        progress.update(finished.result)
+                for batch in runner.run([spec for spec in plan.episodes if spec.id not in done]):
+                    writer.write_batch([(output.result, output.trace) for output in batch])
+                    for output in batch:
+                        progress.update(output.result)
             finally:
                 progress.stop()
     return Run.load(folder)
@@ -96,8 +96,8 @@ def audit(config: "AuditConfig", progress: "AuditProgress | None" = None) -> "Au
     """Measure offline drift on frames; an equal configuration with the same `out` resumes.
 
     Raises:
-        ConfigError: the request cannot be carried out, or the repeat control drifted. What was measured is kept.
-        OSError: the disk is full; what was measured before is on it.
+        ConfigError: the request cannot be carried out, or the repeat control drifted. Measured rows are kept.
+        OSError: the disk is full; rows measured before are stored.
     """
     from simeval.drift.session import audit as measure_drift
 
@@ -110,8 +110,10 @@ def audit(config: "AuditConfig", progress: "AuditProgress | None" = None) -> "Au
     return done
 
 
-def _draw_attention(folder: Path, policy: str, row: "DriftRow", clean: "Gaze", perturbed: "Gaze") -> None:
-    """One image per condition, of the first frame."""
+def _draw_attention(
+    folder: Path, policy: str, row: "DriftRow", clean: "AttentionRecord", perturbed: "AttentionRecord"
+) -> None:
+    """Write the attention image of a condition, made on the first frame."""
     from simeval.media.attention import write_attention
 
     name = row.condition.replace(":", "=").replace("/", "~")
@@ -119,10 +121,10 @@ def _draw_attention(folder: Path, policy: str, row: "DriftRow", clean: "Gaze", p
 
 
 def audit_numerics(config: "AuditConfig") -> str:
-    """Numerics of an audit: those asked for, else those of its run.
+    """Numerics of an audit: the requested ones, else those of its run.
 
     Raises:
-        ConfigError: its run is none.
+        ConfigError: its run folder is not a run.
     """
     if config.numerics or config.run is None:
         return config.numerics or numerics.PORTABLE

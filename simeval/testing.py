@@ -1,4 +1,4 @@
-"""Checks for parts of a user's own: the laws that every perturbation axis keeps, here and in our own tests.
+"""Checks for user-defined parts: the laws that every perturbation axis must keep, also used by our own tests.
 
 After `import my_axes`, `check_perturbation("my.axis")` is a complete test.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import CAMERAS, Env, Physics, Start
+from envs.base import CAMERAS, Env, Physics, ResetOptions
 from perturbations.base import (
     AxisInfo,
     Infeasible,
@@ -26,10 +26,10 @@ from perturbations.spec import parse
 from simeval.core.seeding import PairStreams
 
 STEPS = 40
-"""Control steps that an axis gets to show an effect: enough for the rarest of preset drops."""
+"""Control steps in which an axis must show an effect: enough for the rarest preset frame drops."""
 
 SIZE = (48, 64)
-"""Height and width of the test picture (px); not square, so that the two are not exchanged unnoticed."""
+"""Height and width of the test image (px); not square, so that swapping the two is noticed."""
 
 CONTEXT = InstructionContext(
     "put the bowl on the plate",
@@ -41,37 +41,37 @@ CONTEXT = InstructionContext(
 
 @dataclass
 class _Spy:
-    """Random streams of one pair, and which of them were asked for."""
+    """Random streams of one pair; records the requested ones."""
 
     seed: int = 0
-    asked: list[tuple[str, str, int]] = field(default_factory=list)
+    requests: list[tuple[str, str, int]] = field(default_factory=list)
 
     def __call__(self, name: str, camera: str, step: int) -> np.random.Generator:
-        self.asked.append((name, camera, step))
+        self.requests.append((name, camera, step))
         return PairStreams(self.seed, (1, 2, 3, 4)).generator(name, camera, step)
 
 
 def check_perturbation(name: str, env: Env | None = None, *, context: InstructionContext | None = None) -> None:
-    """Hold an axis against the laws of perturbations, at its identity, its presets and the ends of its range.
+    """Check an axis against the laws of perturbations, at its identity, its presets and the ends of its range.
 
     Args:
-        name: of a registered axis.
+        name: name of a registered axis.
         env: scene for scene and physics axes; by default the bundled scene of libero_spatial's first task, which is
-            built and closed here (a second).
+            built and closed by the check (a second).
         context: task for language axes.
 
     Raises:
         SpecError: there is no such axis.
-        AssertionError: it breaks a law; says which and how.
+        AssertionError: the axis breaks a law; says which and how.
     """
     info = find_axis(name)
-    own = _bundled_scene() if env is None and info.channel in ("scene", "physics") else None
+    default = _bundled_scene() if env is None and info.channel in ("scene", "physics") else None
     try:
-        for law in _laws(info, env or own, context or CONTEXT):
+        for law in _laws(info, env or default, context or CONTEXT):
             law()
     finally:
-        if own is not None:
-            own.close()
+        if default is not None:
+            default.close()
 
 
 def _bundled_scene() -> Env:
@@ -90,7 +90,7 @@ def _laws(info: AxisInfo, env: Env | None, context: InstructionContext) -> Itera
             yield lambda: _cameras(info)
             run = _images
         case "language":
-            run = lambda condition, rng: _told(condition, rng, context)  # noqa: E731
+            run = lambda condition, rng: _instruction(condition, rng, context)  # noqa: E731
         case "scene" | "physics":
             assert env is not None
             yield lambda: _fields(info, env)
@@ -107,7 +107,7 @@ def _laws(info: AxisInfo, env: Env | None, context: InstructionContext) -> Itera
 
 
 def values(info: AxisInfo) -> tuple[str, ...]:
-    """Texts of the values that are checked: presets and both ends, or every word."""
+    """Texts of the checked values: presets and both ends, or every word."""
     if info.words:
         return tuple(_with_argument(info, word) for word in info.words)
     numbers = (*info.presets, *(bound for bound in info.bounds if np.isfinite(bound)))
@@ -124,7 +124,7 @@ def _with_argument(info: AxisInfo, word: str) -> str:
 def _conditions(info: AxisInfo) -> Iterator[Condition]:
     checked = values(info)
     if info.channel in ("scene", "physics") and not info.words:
-        checked = tuple(dict.fromkeys((checked[0], *checked[4:])))  # each costs resets: the ends, not all between
+        checked = tuple(dict.fromkeys((checked[0], *checked[4:])))  # each takes resets: only the ends
     for value in checked:
         condition = parse(f"{info.name}:{value}")
         if not condition.terms[0].is_identity:
@@ -162,7 +162,7 @@ def _identity(info: AxisInfo, run: Callable[[Condition, RngFactory], Any]) -> No
 
 
 def _repeatable(info: AxisInfo, run: Callable[[Condition, RngFactory], Any]) -> None:
-    asked: dict[str, list[tuple[str, str, int]]] = {}
+    requests: dict[str, list[tuple[str, str, int]]] = {}
     for condition in _conditions(info):
         spies, results = (_Spy(), _Spy()), []
         for spy in spies:
@@ -172,13 +172,13 @@ def _repeatable(info: AxisInfo, run: Callable[[Condition, RngFactory], Any]) -> 
             except Infeasible:
                 results.append("infeasible")
             _law(str(np.random.get_state()) == str(before), info, "it touches numpy's global generator")  # noqa: NPY002
-            np.random.random()  # noqa: NPY002  whoever reads it gets another number next time
+            np.random.random()  # noqa: NPY002  code that reads it gets another number next time
         _law(results[0] == results[1], info, f"{condition} gives two results for the same draws")
-        _law(spies[0].asked == spies[1].asked, info, f"{condition} asks for other streams the second time")
+        _law(spies[0].requests == spies[1].requests, info, f"{condition} asks for other streams the second time")
         if not info.words and results[0] != "infeasible":
-            asked[str(condition)] = spies[0].asked
-    different = [text for text, streams in asked.items() if streams != next(iter(asked.values()))]
-    # How far back a lost frame goes depends on how many are lost; each step's draw is still the same.
+            requests[str(condition)] = spies[0].requests
+    different = [text for text, streams in requests.items() if streams != next(iter(requests.values()))]
+    # The age of a repeated frame depends on how many frames are lost; each step's sample is still the same.
     if info.channel != "timing":
         _law(not different, info, f"its strengths do not share their draws: {', '.join(different[:1])} differs")
 
@@ -192,13 +192,13 @@ def _effect(info: AxisInfo, run: Callable[[Condition, RngFactory], Any]) -> None
     _law(changed, info, f"{strongest} changes nothing")
 
 
-def picture() -> NDArray[np.uint8]:
-    """A picture with edges, gradients, black and white, `uint8[48, 64, 3]`, drawn without random numbers."""
+def example_image() -> NDArray[np.uint8]:
+    """An image with edges, gradients, black and white, `uint8[48, 64, 3]`, made without random numbers."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     channels = [(4 * x + 2 * y) % 256, np.where((x // 8 + y // 8) % 2, 230, 25), (x * y) // 12]
-    picture = np.stack(channels, axis=-1).astype(np.uint8)
-    picture.setflags(write=False)
-    return picture
+    image = np.stack(channels, axis=-1).astype(np.uint8)
+    image.setflags(write=False)
+    return image
 
 
 def _started(condition: Condition, rng: RngFactory) -> Any:
@@ -210,7 +210,7 @@ def _started(condition: Condition, rng: RngFactory) -> Any:
 
 
 def _images(condition: Condition, rng: RngFactory) -> list[NDArray[np.uint8]]:
-    applied, clean = _started(condition, rng), picture()
+    applied, clean = _started(condition, rng), example_image()
     seen = []
     for step in range(0, STEPS, 4):
         moved = np.roll(clean, step, axis=1)
@@ -237,63 +237,64 @@ def _cameras(info: AxisInfo) -> None:
             _law(kept, info, f"{value}@{camera} changes the other camera")
     spy = _Spy()
     _images(parse(info.example), spy)
-    streams = {camera for _, camera, _ in spy.asked}
+    streams = {camera for _, camera, _ in spy.requests}
     _law(len(streams) == len(info.cameras), info, "each camera must have a random stream of its own")
 
 
-def _told(condition: Condition, rng: RngFactory, context: InstructionContext) -> Instruction:
-    told = condition.instruction(context, rng)
-    _law(isinstance(told, Instruction) and isinstance(told.text, str), _info(condition), f"it told {told!r}")
-    return told
+def _instruction(condition: Condition, rng: RngFactory, context: InstructionContext) -> Instruction:
+    instruction = condition.instruction(context, rng)
+    valid = isinstance(instruction, Instruction) and isinstance(instruction.text, str)
+    _law(valid, _info(condition), f"it told {instruction!r}")
+    return instruction
 
 
 def _sources(condition: Condition, rng: RngFactory) -> list[int]:
     applied = condition.start(rng)
-    found = [applied.source(step) for step in range(STEPS)]
-    possible = all(0 <= source <= step for step, source in enumerate(found))
-    _law(possible, _info(condition), f"it shows what has not happened yet: {found}")
-    return found
+    sources = [applied.source(step) for step in range(STEPS)]
+    possible = all(0 <= source <= step for step, source in enumerate(sources))
+    _law(possible, _info(condition), f"it shows what has not happened yet: {sources}")
+    return sources
 
 
 def _states(condition: Condition, rng: RngFactory) -> list[NDArray[np.float32]]:
-    applied, found = condition.start(rng), []
+    applied, states = condition.start(rng), []
     for step in range(STEPS):
         state = np.linspace(-1, 1, 8, dtype=np.float32) + np.float32(0.01 * step)
         state.setflags(write=False)
-        found.append(applied.state(state, step).copy())
-        form = found[-1].dtype == np.float32 and found[-1].shape == (8,) and np.isfinite(found[-1]).all()
-        _law(form, _info(condition), f"the state became {found[-1]!r}")
-    return found
+        states.append(applied.state(state, step).copy())
+        form = states[-1].dtype == np.float32 and states[-1].shape == (8,) and np.isfinite(states[-1]).all()
+        _law(form, _info(condition), f"the state became {states[-1]!r}")
+    return states
 
 
 def _actions(condition: Condition, rng: RngFactory) -> list[NDArray[np.float32]]:
-    wanted = np.sin(np.arange(STEPS)[:, None] * 0.3 + np.arange(7)).astype(np.float32)
-    wanted[:, 6] = np.sign(wanted[:, 6])
-    wanted.setflags(write=False)
-    done = {}
+    chosen = np.sin(np.arange(STEPS)[:, None] * 0.3 + np.arange(7)).astype(np.float32)
+    chosen[:, 6] = np.sign(chosen[:, 6])
+    chosen.setflags(write=False)
+    executed = {}
     for size in (5, 8):
         applied = condition.start(_Spy(0) if size == 5 else rng)
-        done[size] = np.concatenate([applied.actions(wanted[i : i + size], i) for i in range(0, STEPS, size)])
-    info, actions = _info(condition), done[8]
-    form = actions.dtype == np.float32 and actions.shape == wanted.shape and np.isfinite(actions).all()
+        executed[size] = np.concatenate([applied.actions(chosen[i : i + size], i) for i in range(0, STEPS, size)])
+    info, actions = _info(condition), executed[8]
+    form = actions.dtype == np.float32 and actions.shape == chosen.shape and np.isfinite(actions).all()
     _law(form, info, f"actions became {actions.dtype}{list(actions.shape)}")
-    _law(np.array_equal(done[5], actions), info, f"{condition} depends on how long the chunks are")
-    _law((np.sign(actions[:, 6]) == wanted[:, 6]).all(), info, f"{condition} changes the gripper unasked")
+    _law(np.array_equal(executed[5], actions), info, f"{condition} depends on how long the chunks are")
+    _law((np.sign(actions[:, 6]) == chosen[:, 6]).all(), info, f"{condition} changes the gripper unasked")
     return [actions]
 
 
 def _simulated(condition: Condition, rng: RngFactory, env: Env) -> list[Any]:
-    env.reset(Start(settle_steps=2), lambda physics: condition.apply_physics(physics, rng))
+    env.reset(ResetOptions(settle_steps=2), lambda physics: condition.apply_physics(physics, rng))
     for step in condition.steps:
         env.intervene(lambda physics, s=step: condition.apply_step(physics, s, rng))  # type: ignore[misc]
     condition.apply_scene(env.scene(), rng)
-    pictures = env.observe().images
+    images = env.observe().images
     env.step(np.zeros((2, 7), np.float32))
-    return [env.state(), *(pictures[camera] for camera in CAMERAS), *model_fields(env.scene().model).values()]
+    return [env.state(), *(images[camera] for camera in CAMERAS), *model_fields(env.scene().model).values()]
 
 
 def _fields(info: AxisInfo, env: Env) -> None:
-    env.reset(Start())
+    env.reset(ResetOptions())
     pristine = model_fields(env.scene().model)
     for condition in _conditions(info):
         try:
@@ -304,7 +305,7 @@ def _fields(info: AxisInfo, env: Env) -> None:
         written = {name for name in before if before[name] != after[name]}
         undeclared = sorted(written - set(info.writes))
         _law(not undeclared, info, f"{condition} writes undeclared fields: {', '.join(undeclared)}")
-        env.reset(Start())
+        env.reset(ResetOptions())
         clean = model_fields(env.scene().model)
         left = {name for one, other in ((before, again), (pristine, clean)) for name in one if one[name] != other[name]}
         _law(not left, info, f"{condition} is not undone by the next reset: {', '.join(sorted(left))}")
@@ -318,7 +319,7 @@ def _around(condition: Condition, env: Env) -> tuple[dict[str, str], dict[str, s
         before.update(model_fields(physics.model))
         condition.apply_physics(physics, _Spy())
 
-    env.reset(Start(), change)
+    env.reset(ResetOptions(), change)
     for step in condition.steps:
         env.intervene(lambda physics, s=step: condition.apply_step(physics, s, _Spy()))  # type: ignore[misc]
     condition.apply_scene(env.scene(), _Spy())
@@ -331,21 +332,21 @@ def _info(condition: Condition) -> AxisInfo:
 
 def model_fields(model: Any) -> dict[str, str]:
     """A digest of every array and number of a `mujoco.MjModel`, by dotted name."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
 
     def visit(struct: Any, prefix: str) -> None:
         for name in dir(struct):
             if name.startswith("_") or callable(value := getattr(struct, name)):
                 continue
             if isinstance(value, np.ndarray):
-                found[prefix + name] = hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
+                digests[prefix + name] = hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
             elif isinstance(value, int | float):
-                found[prefix + name] = repr(value)
+                digests[prefix + name] = repr(value)
             elif prefix + name in ("vis", "opt", "stat") or prefix == "vis.":
                 visit(value, f"{prefix}{name}.")
 
     visit(model, "")
-    return found
+    return digests
 
 
 def _digest(result: Any) -> str:

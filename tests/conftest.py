@@ -11,6 +11,7 @@ import pytest
 
 from envs.libero.files import resolve_assets
 from envs.sim.rendering import select_backend
+from perturbations import base
 
 select_backend()
 
@@ -29,3 +30,11 @@ def official_assets() -> Path:
     if not os.environ.get("SIMEVAL_LIBERO_ASSETS") and not Path("~/.cache/libero/assets").expanduser().is_dir():
         pytest.skip("LIBERO's meshes are not here; set SIMEVAL_LIBERO_ASSETS")
     return resolve_assets(None)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a test register axes that are gone afterwards."""
+    monkeypatch.setattr(base, "_axes", dict(base._axes))
+    monkeypatch.setattr(base, "_functions", dict(base._functions))
+    monkeypatch.setattr(base, "_parameters", dict(base._parameters))

@@ -43,7 +43,7 @@ def test_the_recipe_is_what_was_run(correlation):
     assert make_plan(recipe).episodes == make_plan(stored).episodes
 
 
-@pytest.mark.parametrize(("name", "n"), [("spatial", 200), ("object", 100)])
+@pytest.mark.parametrize(("name", "n"), [("spatial", 500), ("object", 500), ("goal", 500)])
 def test_the_bundled_policies_reach_their_target_on_the_published_initial_states(name, n):
     episodes = Run.load(RESULTS / name).episodes
     clean = episodes[episodes["condition"] == "none"]

@@ -1,9 +1,9 @@
-"""robosuite's arm as LIBERO drives it, without what it computes twice.
+"""robosuite's arm controller as LIBERO uses it, without its redundant computations.
 
 Non-obvious behaviour:
-- Every number must come out as robosuite's own, to the last bit. So each sum and product is taken in robosuite's order,
-  and what goes into its compiled functions keeps the memory layout it has there: BLAS rounds differently for others.
-- The controller's arrays are written in place, substep after substep. robosuite copies whatever it keeps of them.
+- Every number must equal robosuite's own to the last bit. So sums and products are evaluated in robosuite's order, and
+  the arguments of its compiled functions keep its memory layout: BLAS rounds differently for other layouts.
+- The controller's arrays are overwritten in every substep. robosuite copies what it keeps of them.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 SKIP_POS_VEL = mujoco.mjtStage.mjSTAGE_VEL
 
 _STEP = 0.01
-"""How far a gripper command moves per substep. Source: robosuite's PandaGripper.speed."""
+"""Change of the gripper command per substep. Source: robosuite's PandaGripper.speed."""
 
 
 class Arm:
@@ -25,7 +25,7 @@ class Arm:
         from robosuite.controllers import osc
 
         controller = env.robots[0].controller
-        # `_torques` knows this setting alone.
+        # `_torques` implements this setting only.
         assert controller.uncoupling, "LIBERO's controller treats position and orientation apart"
         assert controller.interpolator_pos is controller.interpolator_ori is None, "LIBERO's controller does not smooth"
         self._env, self._model, self._data = env, model, data
@@ -39,22 +39,22 @@ class Arm:
         self._grippers = [int(model.actuator(name).id) for name in robot.gripper.actuators]
         columns = list(map(int, controller.qvel_index))
         self._qpos, self._qvel = np.asarray(controller.qpos_index), np.asarray(columns)
-        self._mass_at = _places_in_sparse(model, columns)
-        many = len(columns)
+        self._mass_indices = _sparse_mass_indices(model, columns)
+        n_joints = len(columns)
         self._jac_pos, self._jac_rot = np.zeros((3, model.nv)), np.zeros((3, model.nv))
-        self._j_pos, self._j_ori = np.empty((3, many), order="F"), np.empty((3, many), order="F")
-        self._j_full, self._mass = np.empty((6, many), order="F"), np.empty((many, many), order="F")
+        self._j_pos, self._j_ori = np.empty((3, n_joints), order="F"), np.empty((3, n_joints), order="F")
+        self._j_full, self._mass = np.empty((6, n_joints), order="F"), np.empty((n_joints, n_joints), order="F")
 
-    def forget(self) -> None:
-        """Open-loop gripper command as after loading; a soft reset of robosuite's would remember the last episode."""
+    def reset(self) -> None:
+        """Reset the open-loop gripper command; robosuite's soft reset would keep that of the last episode."""
         gripper = self._env.robots[0].gripper
         gripper.current_action = np.zeros(gripper.dof)
 
-    def actuate(self, action: NDArray[np.float64], *, new_goal: bool) -> None:
-        """Write the controls for one substep. The simulator must have been forwarded from the present state."""
+    def apply(self, action: NDArray[np.float64], *, new_goal: bool) -> None:
+        """Write the controls for one substep; call `mj_forward` on the present state first."""
         robot = self._env.robots[0]
         controller = robot.controller
-        # Not after a reset: stock LIBERO computes the first goal from the pose before the initial state was set.
+        # False right after a reset: stock LIBERO computes the first goal from the pose before the initial state is set.
         if controller.new_update:
             mujoco.mj_forwardSkip(self._model, self._data, SKIP_POS_VEL, 1)
             self._read_into(controller)
@@ -79,12 +79,12 @@ class Arm:
         full[:3] = self._j_pos[:] = jac_pos[:, columns]
         full[3:] = self._j_ori[:] = jac_rot[:, columns]
         controller.J_pos, controller.J_ori, controller.J_full = self._j_pos, self._j_ori, full
-        data.qM.take(self._mass_at, out=self._mass.T, mode="clip")
+        data.qM.take(self._mass_indices, out=self._mass.T, mode="clip")
         controller.mass_matrix = self._mass
         controller.new_update = False
 
     def _torques(self, controller: Any) -> NDArray[np.float64]:
-        """Robosuite's `OperationalSpaceController.run_controller` as LIBERO sets it up."""
+        """Robosuite's `OperationalSpaceController.run_controller` in LIBERO's configuration."""
         orientation_error, opspace_matrices, nullspace_torques = self._functions
         kp, kd, mass, full = controller.kp, controller.kd, controller.mass_matrix, controller.J_full
         turn = orientation_error(np.array(controller.goal_ori), controller.ee_ori_mat)
@@ -100,28 +100,28 @@ class Arm:
         return torques
 
     def _grip(self, gripper: Any, command: float) -> None:
-        """Robosuite's `grip_action` of the Panda's gripper."""
+        """Robosuite's `grip_action` for the Panda gripper."""
         sign = (command > 0) - (command < 0)
         ctrl, limits = self._data.ctrl, self._model.actuator_ctrlrange
         before = gripper.current_action
         after = np.empty(2)
-        for finger, way in ((0, -1.0), (1, 1.0)):
-            moved = float(before[finger % len(before)]) + way * _STEP * sign
-            after[finger] = held = min(max(moved, -1.0), 1.0)
+        for finger, direction in ((0, -1.0), (1, 1.0)):
+            moved = float(before[finger % len(before)]) + direction * _STEP * sign
+            after[finger] = clipped = min(max(moved, -1.0), 1.0)
             actuator = self._grippers[finger]
             low, high = limits[actuator].tolist()
-            ctrl[actuator] = 0.5 * (high + low) + 0.5 * (high - low) * held
+            ctrl[actuator] = 0.5 * (high + low) + 0.5 * (high - low) * clipped
         gripper.current_action = after
 
 
-def _places_in_sparse(model: Any, columns: list[int]) -> NDArray[np.intp]:
-    """Where the mass matrix of a chain of joints is in `mjData.qM`: `intp[n, n]`, as `mj_fullM` unpacks it."""
-    places = np.empty((len(columns), len(columns)), np.intp)
+def _sparse_mass_indices(model: Any, columns: list[int]) -> NDArray[np.intp]:
+    """Indices into `mjData.qM` of the mass matrix of a chain of joints: `intp[n, n]`, as `mj_fullM` unpacks it."""
+    indices = np.empty((len(columns), len(columns)), np.intp)
     for row, dof in enumerate(columns):
-        place, ancestor = int(model.dof_Madr[dof]), dof
+        address, ancestor = int(model.dof_Madr[dof]), dof
         while ancestor >= 0:
             if ancestor in columns:
                 column = columns.index(ancestor)
-                places[row, column] = places[column, row] = place
-            place, ancestor = place + 1, int(model.dof_parentid[ancestor])
-    return places
+                indices[row, column] = indices[column, row] = address
+            address, ancestor = address + 1, int(model.dof_parentid[ancestor])
+    return indices

@@ -1,4 +1,4 @@
-"""LIBERO's own environment object of a task: built once, quietly, without its renderer."""
+"""Builds LIBERO's own environment object of a task, quietly and without its renderer."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ import numpy as np
 from envs.assets import is_bundled
 from envs.assets.robot import lighten
 from envs.base import EnvError
-from envs.libero.distractors import add_spares, spare_name, spare_objects
+from envs.libero.distractors import add_distractors, distractor_name, distractor_objects
 from envs.libero.files import import_libero, silence, use_assets
 from envs.sim.compile import robosuite_compiles_aside
-from envs.sim.distractors import Spares, copy_statistics
-from envs.sim.pristine import Pristine
+from envs.sim.distractors import Distractors, copy_statistics
+from envs.sim.pristine import ModelBackup
 from envs.sim.share_textures import share_textures
 from envs.sim.surface_styles import add_styles, paint_styles
 from envs.suites import Task
@@ -22,7 +22,7 @@ from envs.suites import Task
 
 @contextlib.contextmanager
 def global_seed(seed: int) -> Iterator[None]:
-    """Seed numpy's global generator, which robosuite and LIBERO draw from, and give it back as it was."""
+    """Seed NumPy's global generator, which robosuite and LIBERO use, and restore its state afterwards."""
     before = np.random.get_state()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002
     try:
@@ -31,16 +31,16 @@ def global_seed(seed: int) -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Pristine, Spares]:
-    """LIBERO's own environment object of a task, without its renderer, and what was done to its model.
+def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, ModelBackup, Distractors]:
+    """Build LIBERO's environment object of a task, without its renderer.
 
     Args:
         task: the task.
         assets: LIBERO's asset folder.
-        plain: the model of the plain scene (`mujoco.MjModel`), to get the scene with objects in reserve.
+        plain: the model of the plain scene (`mujoco.MjModel`), to get the scene with distractors in reserve.
 
     Returns:
-        The environment, its model's values before any reset, and its spare objects; none in the plain scene.
+        The environment, a backup of its model from before any reset, and its distractors (none in the plain scene).
 
     Raises:
         EnvError: the scene cannot be built from these assets.
@@ -48,16 +48,16 @@ def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Prist
     module = import_libero()
     use_assets(assets)
     try:
-        look = lighten if is_bundled(assets) else str
-        objects = spare_objects(task) if plain else {}
-        spares: list[Spares] = []
+        simplify = lighten if is_bundled(assets) else str
+        objects = distractor_objects(task) if plain else {}
+        distractors: list[Distractors] = []
 
         def describe(xml: str) -> str:
-            return share_textures(add_spares(add_styles(look(xml)), objects))
+            return share_textures(add_distractors(add_styles(simplify(xml)), objects))
 
         def finish(model: Any) -> None:
             paint_styles(model)
-            spares.append(Spares(model, [spare_name(kind) for kind in objects]))
+            distractors.append(Distractors(model, [distractor_name(kind) for kind in objects]))
             if plain:
                 copy_statistics(plain, model)
 
@@ -71,6 +71,6 @@ def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Prist
         raise EnvError(f"cannot build {task.suite} task {task.index}: {assets} {missing}{hint}") from error
     except Exception as error:
         raise EnvError(f"cannot build {task.suite} task {task.index} from {assets}: {error}") from error
-    # The first reset() of a stock environment has two copies of these samplers: one from building, one from the reset.
+    # At its first reset() a stock environment holds these samplers twice: once from building, once from the reset.
     env.object_property_initializers = env.object_property_initializers * 2
-    return env, compiled[-1], spares[-1]
+    return env, compiled[-1], distractors[-1]

@@ -1,7 +1,7 @@
-"""robosuite's question whether two things touch, without asking every contact for the names of its geoms.
+"""A fast replacement for robosuite's contact check, which looks up geom names for every contact.
 
-LIBERO's predicates ask it at each control step of an episode whose objects are above one another. With robosuite's loop
-over 90 contacts that took a tenth of the step.
+LIBERO's predicates call it at each control step of an episode whose objects are above one another. With robosuite's
+loop over 90 contacts it took a tenth of the step.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 class Contacts:
-    """Answers as `robosuite.environments.base.MujocoEnv.check_contact` does."""
+    """Gives the same answers as `robosuite.environments.base.MujocoEnv.check_contact`."""
 
     def __init__(self, model: Any, data: Any) -> None:
         """Prepare.
@@ -26,10 +26,10 @@ class Contacts:
         self._groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
 
     def check(self, geoms_1: Any, geoms_2: Any = None) -> bool:
-        """Whether any of some geoms touches any of others.
+        """Whether any geom of one group touches any geom of another.
 
         Args:
-            geoms_1: a geom's name, several, or a robosuite model, which stands for its contact geoms.
+            geoms_1: the name of a geom, several names, or a robosuite model, which stands for its contact geoms.
             geoms_2: likewise; `None` for any geom.
         """
         pairs = self._data.contact.geom
@@ -37,12 +37,12 @@ class Contacts:
         return bool((one & other).any())
 
     def _members(self, geoms: Any) -> NDArray[np.bool_]:
-        """Which geoms of the model are meant: `bool[ngeom]`."""
+        """Membership of the model's geoms in a group: `bool[ngeom]`."""
         names: Sequence[str] = [geoms] if isinstance(geoms, str) else getattr(geoms, "contact_geoms", geoms)
         key = tuple(names)
-        found = self._groups.get(key)
-        if found is None:
-            found = self._groups[key] = np.zeros(self._model.ngeom, bool)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = np.zeros(self._model.ngeom, bool)
             ids = [mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_GEOM, name) for name in key]
-            found[[geom for geom in ids if geom >= 0]] = True
-        return found
+            group[[geom for geom in ids if geom >= 0]] = True
+        return group

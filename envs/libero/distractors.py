@@ -1,6 +1,6 @@
-"""Which spare objects a LIBERO scene holds in reserve, and how they get into its description.
+"""Chooses the distractors of a LIBERO scene and adds them to its MJCF description.
 
-They are LIBERO's own, from the asset folder that the scene is built from, so they look like the rest of it.
+They are LIBERO's own objects, from the asset folder of the scene, so they match its looks.
 """
 
 import contextlib
@@ -14,22 +14,22 @@ from typing import Any
 import numpy as np
 
 from envs.libero.files import import_libero
-from envs.sim.distractors import PARKED
+from envs.sim.distractors import PARKED_POS
 from envs.suites import Task
 
 POOL = 5
-"""Spare objects per scene: the most that LIBERO-plus adds to one."""
+"""Distractors per scene: the most that LIBERO-plus adds to one."""
 
 _UPRIGHT, _LYING = "1 0 0 0", "0.7071068 0.7071068 0 0"
-"""How a model stands on its base: as it is, or, where its y axis points up, turned by 90 degrees about x."""
+"""Orientation in which a model stands on its base: unchanged, or rotated by 90 degrees about x if its y axis is up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of object small and light enough to stand anywhere.
+    """A kind of object that is small and light enough to stand anywhere.
 
     Attributes:
-        family: what it could be taken for at a glance.
+        family: class of similar objects that it belongs to.
         turn: orientation in which it stands, MJCF quaternion. Source: the settled initial states.
     """
 
@@ -58,7 +58,7 @@ KINDS: Mapping[str, Kind] = {
     "moka_pot": Kind("pot"),
     "black_book": Kind("book"),
 }
-"""Kinds by their name in LIBERO. Plates, pans and baskets are left out: other things could come to stand on them."""
+"""Kinds by their name in LIBERO. Plates, pans and baskets are left out: other objects could end up on them."""
 
 LOOKALIKES: Mapping[str, str] = {
     "white_bowl": "bowl",
@@ -69,16 +69,16 @@ LOOKALIKES: Mapping[str, str] = {
     "yellow_book": "book",
     "chefmate_8_frypan": "pot",
 }
-"""Families of further kinds that scenes have."""
+"""Families of further kinds that occur in scenes."""
 
 
-def spare_kinds(task: Task) -> tuple[str, ...]:
-    """Kinds that mean nothing in a task, in an order that is the task's own, one of each family first.
+def distractor_kinds(task: Task) -> tuple[str, ...]:
+    """Kinds that are irrelevant to a task, in a fixed random order per task, one of each family first.
 
-    None is of a family that is in the scene, so no instruction that the scene allows could mean it.
+    No kind belongs to a family that is in the scene, so no feasible instruction can refer to it.
     """
-    here = {re.sub(r"_\d+$", "", name) for name in task.scenery.names}
-    taken = {KINDS[kind].family if kind in KINDS else LOOKALIKES.get(kind) for kind in here}
+    present = {re.sub(r"_\d+$", "", name) for name in task.scenery.names}
+    taken = {KINDS[kind].family if kind in KINDS else LOOKALIKES.get(kind) for kind in present}
     free = [kind for kind in KINDS if KINDS[kind].family not in taken]
     rng = np.random.Generator(np.random.Philox(zlib.crc32(f"{task.suite}/{task.name}".encode())))
     shuffled = [free[i] for i in rng.permutation(len(free))]
@@ -87,29 +87,29 @@ def spare_kinds(task: Task) -> tuple[str, ...]:
     return (*first, *(kind for kind in shuffled if kind not in first))
 
 
-def spare_objects(task: Task) -> dict[str, Any]:
-    """LIBERO's own objects for a scene's reserve by their kind, from the assets in use; at most `POOL`."""
-    make, found = import_libero().objects.get_object_fn, {}
-    for kind in spare_kinds(task):
+def distractor_objects(task: Task) -> dict[str, Any]:
+    """LIBERO's objects for a scene's distractors by kind, from the assets in use; at most `POOL`."""
+    make, objects = import_libero().objects.get_object_fn, {}
+    for kind in distractor_kinds(task):
         # Not every asset folder has every kind.
         with contextlib.suppress(FileNotFoundError):
-            found[kind] = make(kind)(name=spare_name(kind))
-        if len(found) == POOL:
+            objects[kind] = make(kind)(name=distractor_name(kind))
+        if len(objects) == POOL:
             break
-    return found
+    return objects
 
 
-def spare_name(kind: str) -> str:
-    """What a spare object is called; no task file has such a name."""
+def distractor_name(kind: str) -> str:
+    """Name of a distractor's body; no task file has such a name."""
     return f"distractor_{kind}"
 
 
-def add_spares(xml: str, objects: Mapping[str, Any]) -> str:
-    """A scene's MJCF with further free bodies at the end of the world, parked and weightless.
+def add_distractors(xml: str, objects: Mapping[str, Any]) -> str:
+    """Append distractors to a scene's MJCF as free bodies, parked and without gravity.
 
     Args:
         xml: the description.
-        objects: robosuite's objects by their kind, see `spare_objects`.
+        objects: robosuite's objects by kind, see `distractor_objects`.
     """
     if not objects:
         return xml
@@ -121,7 +121,12 @@ def add_spares(xml: str, objects: Mapping[str, Any]) -> str:
         assets.extend(model.asset)
         body = model.get_obj()
         assert body.find("body") is None, "a spare object is one body"
-        placed = {"name": spare_name(kind), "pos": f"0 {place} {PARKED}", "quat": KINDS[kind].turn, "gravcomp": "1"}
-        body.attrib.update(placed)
+        parked = {
+            "name": distractor_name(kind),
+            "pos": f"0 {place} {PARKED_POS}",
+            "quat": KINDS[kind].turn,
+            "gravcomp": "1",
+        }
+        body.attrib.update(parked)
         world.append(body)
     return ET.tostring(root, encoding="unicode")

@@ -1,16 +1,16 @@
-"""LIBERO's tasks, exact and lazy.
+"""LIBERO's tasks, bit-exact and with lazy rendering.
 
-One `LiberoEnv` is one task. What a policy sees and what its actions do is byte-identical to stock LIBERO with a hard
-reset and cameras that always render; the tests hold the two against each other. The scene is compiled once, a reset
-takes tens of milliseconds, and a camera is drawn only when somebody looks. `libero_world.World` holds the mechanics.
+One `LiberoEnv` is one task. Observations and dynamics are byte-identical to stock LIBERO with a hard reset and cameras
+that always render; the tests compare the two. The scene is compiled once, a reset takes tens of milliseconds, and a
+camera is rendered only on demand. `libero.world.World` implements the mechanics.
 
 Non-obvious behaviour:
-- A reset repeats what stock LIBERO does on the first `reset()` of a new environment. (Stock is not consistent with
-  itself: each further hard reset adds another copy of its open/close samplers, which draw from the same generator as
-  the fixture poses.)
-- There are two scenes per task: LIBERO's, and the same with objects in reserve. Further bodies change the last bits of
-  every motion, so the second is built, and used, only for an episode whose intervention asks for such an object. Its
-  states are longer, by which `set_state` tells them apart.
+- A reset repeats what stock LIBERO does at the first `reset()` of a new environment. (Stock LIBERO is not consistent:
+  each further hard reset adds another copy of its open/close samplers, which share a random generator with the fixture
+  poses.)
+- There are two scenes per task: LIBERO's own, and the same scene with distractors in reserve. Additional bodies change
+  the last bits of every motion. So the second scene is built and used only for an episode whose intervention needs a
+  distractor. Its states are longer, by which `set_state` tells them apart.
 """
 
 from collections.abc import Sequence
@@ -25,20 +25,20 @@ from envs.base import (
     EnvError,
     Goal,
     Intervention,
-    Moment,
     Observation,
     Privileged,
     ResetSpec,
     Scene,
+    SensorSnapshot,
     StepResult,
 )
 from envs.libero.files import init_states
-from envs.libero.physics import SparesWanted
+from envs.libero.physics import DistractorsRequired
 from envs.libero.world import World
 from envs.suites import Task
 
 IDLE_ACTION = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)
-"""What the robot does while the scene settles: nothing, gripper open. Source: OpenVLA and lerobot."""
+"""Action while the scene settles: no motion, gripper open. Source: OpenVLA and lerobot."""
 
 JOINT_SPREAD = 0.02
 """Standard deviation of the arm's joints in the published initial states (rad), measured."""
@@ -58,8 +58,8 @@ class LiberoEnv:
 
         Args:
             task: a task of one of LIBERO's suites.
-            resolution: side of the camera pictures (px).
-            assets: LIBERO's asset folder, see `libero_files.resolve_assets`.
+            resolution: side of the camera images (px).
+            assets: LIBERO's asset folder, see `libero.files.resolve_assets`.
 
         Raises:
             EnvError: the scene cannot be built from these assets.
@@ -75,7 +75,7 @@ class LiberoEnv:
         self._steps, self._env_seed = 0, 0
 
     def _with_reserve(self) -> World:
-        """The scene with objects in reserve, built when it is first asked for."""
+        """Return the scene with distractors in reserve; build it at the first call."""
         if self._reserve is None:
             self._reserve = World(self.task, self._assets, like=self._plain)
         return self._reserve
@@ -98,30 +98,30 @@ class LiberoEnv:
         settle_steps: int,
         before_settling: Intervention | None = None,
     ) -> None:
-        """Reset to any initial state, for instance one of `draw_init_state`."""
+        """Reset to any initial state, for instance one from `sample_init_state`."""
         if not self._begin(self._plain, state, env_seed, before_settling):
             self._begin(self._with_reserve(), state, env_seed, before_settling)
         self.goals = self.tracked = ()
         self.step(np.tile(np.asarray(IDLE_ACTION, np.float32), (settle_steps, 1)))
         self.goals = (self.task.goal,)
-        self.world.grasp.forget()
+        self.world.grasp.reset()
         self._steps = 0
 
     def _begin(
         self, world: World, state: NDArray[np.float64], env_seed: int, before_settling: Intervention | None
     ) -> bool:
-        """Whether that scene has all that the intervention asks for."""
+        """Start an episode in a scene; false if the intervention needs distractors that this scene does not have."""
         self.world, self._env_seed = world, env_seed
         world.begin(state, env_seed)
         try:
             if before_settling is not None:
                 world.intervene(before_settling)
-        except SparesWanted:
+        except DistractorsRequired:
             return False
         return True
 
-    def draw_init_state(self, seed: int) -> NDArray[np.float64]:
-        """A new initial state by LIBERO's own placement samplers, as the published ones once were drawn.
+    def sample_init_state(self, seed: int) -> NDArray[np.float64]:
+        """Sample a new initial state with LIBERO's placement samplers, as the published states were made.
 
         The samplers always start the robot in the same pose; the published states scatter it (`JOINT_SPREAD`).
         """
@@ -135,7 +135,7 @@ class LiberoEnv:
         """See `Env.intervene`.
 
         Raises:
-            EnvError: the intervention asks for objects that only a reset can bring into the scene.
+            EnvError: the intervention needs distractors, which only a reset can make available.
         """
         self.world.intervene(change)
 
@@ -171,31 +171,31 @@ class LiberoEnv:
         return self.world.state()
 
     def set_state(self, state: NDArray[np.float64]) -> None:
-        """See `Env.set_state`. Changes between the two scenes where the state is one of the other's.
+        """See `Env.set_state`. Switches between the two scenes if the state belongs to the other one.
 
         Raises:
-            EnvError: it is a state of neither.
+            EnvError: the state belongs to neither scene.
         """
         longer = len(state) > len(self._plain.state())
         worlds = (self._plain, self._with_reserve()) if longer else (self._plain,)
-        wanted = next((world for world in worlds if len(world.state()) == len(state)), None)
-        if wanted is None:
+        target = next((world for world in worlds if len(world.state()) == len(state)), None)
+        if target is None:
             sizes = " or ".join(str(len(world.state())) for world in worlds)
             raise EnvError(f"a state of {self.task.name} has {sizes} numbers, not {len(state)}")
-        if wanted is not self.world:
-            # Where the fixtures stand is no part of a state.
-            self.world = wanted
-            wanted.load(self._env_seed)
-        wanted.set_state(state)
+        if target is not self.world:
+            # Fixture poses are not part of a state.
+            self.world = target
+            target.load(self._env_seed)
+        target.set_state(state)
 
-    def moment(self) -> Moment:
-        """See `Env.moment`."""
-        return self.world.moment(self._steps)
+    def snapshot(self) -> SensorSnapshot:
+        """See `Env.snapshot`."""
+        return self.world.snapshot(self._steps)
 
-    def show(self, moment: Moment) -> None:
-        """See `Env.show`."""
-        self.world.show(moment)
-        self._steps = moment.step
+    def restore_view(self, snapshot: SensorSnapshot) -> None:
+        """See `Env.restore_view`."""
+        self.world.restore_view(snapshot)
+        self._steps = snapshot.step
 
     def render(self, camera: str, size: int) -> NDArray[np.uint8]:
         """See `Env.render`."""

@@ -1,11 +1,11 @@
-"""LIBERO's files: where its meshes lie, how its package is imported, how its initial states are read.
+"""LIBERO's files: finds its meshes, imports its package, reads its initial states.
 
 Non-obvious behaviour:
-- Importing `libero.libero` without a config file asks a question on stdin; the file is written first, atomically, in a
-  folder of our own.
-- LIBERO, robosuite and gym print when imported and when a scene is built; none of it reaches our output.
-- The initial-state files are zips that hold a pickled array; they are read without torch, with an unpickler that can
-  build numpy arrays and nothing else.
+- Importing `libero.libero` without a config file asks a question on stdin. So the file is written first, atomically, in
+  a folder of simeval's.
+- LIBERO, robosuite and gym print at import and when a scene is built; all of it is suppressed.
+- The initial-state files are zips with a pickled array. They are read without torch, by an unpickler that can build
+  NumPy arrays and nothing else.
 """
 
 import contextlib
@@ -38,14 +38,14 @@ _ASSET_FOLDERS = ("articulated_objects", "scenes", "stable_hope_objects", "stabl
 
 
 def resolve_assets(choice: str | None) -> Path:
-    """The folder that LIBERO's scenes are built from.
+    """Find the asset folder that LIBERO's scenes are built from.
 
     Args:
-        choice: a path; `bundled` for our own light models; `official` (or `None`) for LIBERO's own, from
+        choice: a path; `bundled` for simeval's light models; `official` (or `None`) for LIBERO's own, from
             `SIMEVAL_LIBERO_ASSETS`, then the user's cache, then the hub; `cached` for the same without the hub; `hub`.
 
     Raises:
-        EnvError: nothing there, with what to pass instead.
+        EnvError: there is no such folder; the message says what to pass instead.
     """
     if choice == "bundled":
         return _checked(BUNDLED, "--assets bundled")
@@ -68,30 +68,30 @@ def _checked(folder: Path, origin: str) -> Path:
     missing = [name for name in _ASSET_FOLDERS if not (folder / name).is_dir()]
     if missing:
         raise EnvError(f"{origin}: {folder} is not a LIBERO asset folder (it has no '{missing[0]}')")
-    found = folder.resolve()
-    if found != BUNDLED.resolve():
-        refuse_strays(found)
-    return found
+    resolved = folder.resolve()
+    if resolved != BUNDLED.resolve():
+        refuse_strays(resolved)
+    return resolved
 
 
 def _download() -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        found = Path(snapshot_download(HUB_ASSETS, repo_type="dataset", etag_timeout=5))
-    except Exception as error:  # noqa: BLE001  the hub client raises a dozen types for "cannot be had"
+        downloaded = Path(snapshot_download(HUB_ASSETS, repo_type="dataset", etag_timeout=5))
+    except Exception as error:  # noqa: BLE001  the hub client raises a dozen types for "not available"
         reason = type(error).__name__
         raise EnvError(
             f"LIBERO's assets are neither cached nor downloadable ({reason}); "
             "pass --assets PATH or --assets bundled, or set SIMEVAL_LIBERO_ASSETS"
         ) from None
-    refuse_strays(found)
-    return found
+    refuse_strays(downloaded)
+    return downloaded
 
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Swallow what third-party code prints and warns."""
+    """Suppress output and warnings of third-party code."""
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
@@ -124,21 +124,21 @@ def _write_whole(path: Path, lines: list[str]) -> None:
 
 @cache
 def import_libero() -> Any:
-    """LIBERO's environment module, imported once and quietly (2 s, 0.2 GB; it pulls no torch)."""
+    """Import LIBERO's environment module, once and quietly (2 s, 0.2 GB; it does not import torch)."""
     _write_config()
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
-    with silence(), _unplotted(), _drawn_by_us():
+    with silence(), _without_matplotlib(), _own_opengl():
         import libero.libero.envs as module
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     return module
 
 
 @contextlib.contextmanager
-def _drawn_by_us() -> Iterator[None]:
-    """Keep robosuite out of the choice of what draws, which is not its business here.
+def _own_opengl() -> Iterator[None]:
+    """Keep robosuite from choosing the OpenGL backend and device; `envs.sim.opengl` does that.
 
-    When imported it refuses a `MUJOCO_EGL_DEVICE_ID` that is no part of `CUDA_VISIBLE_DEVICES`, though CUDA and EGL
-    count differently, and it may set `MUJOCO_GL` to another backend than MuJoCo was imported with.
+    At import it rejects a `MUJOCO_EGL_DEVICE_ID` that is not in `CUDA_VISIBLE_DEVICES`, although CUDA and EGL number
+    devices differently, and it may set `MUJOCO_GL` to another backend than MuJoCo was imported with.
     """
     names = ("MUJOCO_EGL_DEVICE_ID", "MUJOCO_GL")
     before = {name: os.environ[name] for name in names if name in os.environ}
@@ -150,8 +150,8 @@ def _drawn_by_us() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _unplotted() -> Iterator[None]:
-    """Spare every worker matplotlib (12 MB, 0.1 s): LIBERO has it for colours of a window that is never opened."""
+def _without_matplotlib() -> Iterator[None]:
+    """Save every worker matplotlib (12 MB, 0.1 s): LIBERO imports it for the colours of a window that never opens."""
     names = [name for name in ("matplotlib", "matplotlib.cm") if name not in sys.modules]
     sys.modules.update({name: types.ModuleType(name) for name in names})
     try:
@@ -162,7 +162,7 @@ def _unplotted() -> Iterator[None]:
 
 
 def use_assets(folder: Path) -> None:
-    """Make the scenes that are built from now on take their meshes from `folder`."""
+    """Make scenes that are built from now on load their meshes from `folder`."""
     import_libero()
     import libero.libero
 
@@ -188,10 +188,10 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 @cache
 def init_states(path: Path) -> NDArray[np.float64]:
-    """The published initial states of a task: `float64[50, 1 + nq + nv]`.
+    """Read the published initial states of a task: `float64[50, 1 + nq + nv]`.
 
     Raises:
-        EnvError: the file is missing or holds anything but one array.
+        EnvError: the file is missing or contains anything but one array.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""The handle of physics perturbations in LIBERO's scenes: that of any scene, with robosuite's arm."""
+"""The handle of physics perturbations in LIBERO's scenes: that of any MuJoCo scene, plus robosuite's arm."""
 
 from typing import Any
 
@@ -6,46 +6,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import EnvError
-from envs.libero.names import Things
+from envs.libero.names import SceneIndex
 from envs.sim.physics import MujocoPhysics
 
 SETTLING = 250
 """Physics steps of 2 ms: the ten idle control steps of LIBERO's protocol."""
 
 
-class SparesWanted(EnvError):  # noqa: N818  (a request, which a reset grants)
-    """An intervention asks for the objects in reserve, which the plain scene does not have."""
+class DistractorsRequired(EnvError):  # noqa: N818  (a request, which a reset grants)
+    """An intervention needs distractors, which the plain scene does not have."""
 
 
 class LiberoPhysics(MujocoPhysics):
-    """A LIBERO simulation, open to changes."""
+    """A LIBERO simulation that perturbations can change."""
 
-    def __init__(self, env: Any, model: Any, data: Any, things: Things) -> None:
+    def __init__(self, env: Any, model: Any, data: Any, index: SceneIndex) -> None:
         """Wrap a simulation.
 
         Args:
             env: LIBERO's own environment object.
             model: its `mujoco.MjModel`.
             data: its `mujoco.MjData`.
-            things: the model's things by name.
+            index: the model's objects and fixtures by name.
         """
         self._env = env
         arm = list(env.robots[0]._ref_joint_vel_indexes)
         super().__init__(
-            model, data, things.all, list(things.bodies), things.task_objects, things.owner, SETTLING,
-            held=arm, reserve=things.spares, pivot=things.pivot,
+            model, data, index.all, list(index.bodies), index.task_objects, index.owner, SETTLING,
+            held=arm, reserve=index.distractors, workspace_center=index.workspace_center,
         )  # fmt: skip
 
     @property
-    def spares(self) -> tuple[str, ...]:
-        """Names of the objects in reserve.
+    def distractors(self) -> tuple[str, ...]:
+        """Names of the distractors.
 
         Raises:
-            SparesWanted: this is the plain scene.
+            DistractorsRequired: this is the plain scene.
         """
-        if not super().spares:
-            raise SparesWanted("an object can only be brought into a LIBERO scene while it is reset")
-        return super().spares
+        if not super().distractors:
+            raise DistractorsRequired("an object can only be brought into a LIBERO scene while it is reset")
+        return super().distractors
 
     @property
     def robot_qpos(self) -> NDArray[np.float64]:
@@ -53,7 +53,7 @@ class LiberoPhysics(MujocoPhysics):
         return np.array(self.data.qpos[self._env.robots[0]._ref_joint_pos_indexes], np.float64)
 
     def set_robot(self, q: NDArray[np.float64]) -> None:
-        """Put the arm there, at rest. The controller's posture and goal move along, or it would pull the arm back."""
+        """Set the arm's joint positions, at rest. The controller's posture and goal follow, or it would pull back."""
         robot = self._env.robots[0]
         self.data.qpos[robot._ref_joint_pos_indexes] = q
         self.data.qvel[robot._ref_joint_vel_indexes] = 0

@@ -1,11 +1,11 @@
-"""One compiled scene of LIBERO and everything that is bound to its model: the mechanics under `libero.LiberoEnv`.
+"""One compiled LIBERO scene and everything that is bound to its model: the mechanics of `libero.env.LiberoEnv`.
 
 Non-obvious behaviour:
-- The simulator draws fixture poses from numpy's global generator. It is seeded for the reset and put back afterwards.
-- An observation shows the world at the substep at which robosuite's observable clock samples, not at the end of the
-  control step. That moment's `MjData` is kept, and drawn later if it is asked for.
-- robosuite evaluates position and velocity stages three times per substep from an unchanged state. Two of the three are
-  skipped, which changes no bit; the constraint solver still runs three times, because its warm start depends on it.
+- The simulator samples fixture poses from NumPy's global generator. It is seeded for the reset and restored afterwards.
+- An observation shows the state at the substep at which robosuite's observables sample, not at the end of the control
+  step. The `MjData` of that substep is kept and rendered later on demand.
+- robosuite evaluates the position and velocity stages three times per substep from an unchanged state. Two of the three
+  are skipped, which changes no bit. The constraint solver still runs three times, because its warm start depends on it.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import CONTROL_HZ, EnvError, Goal, Intervention, Moment, Pose, Privileged, Scene
+from envs.base import CONTROL_HZ, EnvError, Goal, Intervention, Pose, Privileged, Scene, SensorSnapshot
 from envs.libero.arm import SKIP_POS_VEL, Arm
 from envs.libero.build import build_scene, global_seed
 from envs.libero.contacts import Contacts
 from envs.libero.files import silence
 from envs.libero.gripper import Grasp
-from envs.libero.names import Things
+from envs.libero.names import SceneIndex
 from envs.libero.physics import LiberoPhysics
 from envs.sim.rendering import Renderers
 from envs.sim.textures import ModelTextures
@@ -33,17 +33,17 @@ _CAMERA_NAMES = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 _SUBSTEPS = 25
 """Physics steps of 2 ms per control step of 50 ms. Source: robosuite's SIMULATION_TIMESTEP, LIBERO's control_freq."""
 
-_DRAWN = (
+_SENSED = (
     *("qpos", "xpos", "xquat", "xmat", "xipos", "ximat", "xanchor", "xaxis", "subtree_com"),
     *("geom_xpos", "geom_xmat", "site_xpos", "site_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir"),
 )
-"""Everything of an `MjData` that a picture or the proprioception is made from."""
+"""The fields of `MjData` that images and proprioception are computed from."""
 
 
 class _SensorClock:
-    """When an observation samples: robosuite's `Observable.update`, sum for sum.
+    """When an observation samples: the arithmetic of robosuite's `Observable.update`.
 
-    The sums of 0.002 s drift against the period of 0.05 s, so the substep is not always the same one.
+    The sums of 0.002 s drift against the period of 0.05 s, so the substep that samples varies.
     """
 
     _TICK, _PERIOD = 0.002, 1.0 / CONTROL_HZ
@@ -52,13 +52,13 @@ class _SensorClock:
         self.reset()
 
     def reset(self) -> None:
-        """As after robosuite's reset and LIBERO's `set_init_state`, which both force a sample."""
+        """Reset as robosuite's reset and LIBERO's `set_init_state` do; both force a sample."""
         self._elapsed, self._sampled = 0.0, False
         self.tick(force=True)
         self.tick(force=True)
 
     def tick(self, *, force: bool = False) -> bool:
-        """Advance by one substep; whether an observation samples now."""
+        """Advance by one substep; true if an observation samples now."""
         self._elapsed += self._TICK
         samples = force or (not self._sampled and self._elapsed <= self._PERIOD)
         self._sampled = self._sampled or samples
@@ -70,34 +70,34 @@ class _SensorClock:
 
 
 class World:
-    """A simulation of one scene.
+    """The simulation of one scene.
 
     Attributes:
-        task: what is to be done in it.
+        task: the task.
         env: LIBERO's own environment object.
         model, data: its live `mujoco.MjModel` and `mujoco.MjData`.
-        seen: `mujoco.MjData` of the moment that an observation shows.
+        seen: `mujoco.MjData` of the substep that the present observation shows.
         cameras: MuJoCo camera id of each entry of `envs.base.CAMERAS`.
         arm: drives the robot.
-        spares: objects that it holds in reserve; none in the plain scene.
-        things: its things by name.
-        grasp: watches the gripper.
+        distractors: objects in reserve; none in the plain scene.
+        index: its objects and fixtures by name.
+        grasp: detects the first grasp attempt.
     """
 
     def __init__(self, task: Task, assets: Path, like: "World | None" = None) -> None:
-        """Build it (seconds).
+        """Build the scene (seconds).
 
         Args:
             task: a task of one of LIBERO's suites.
-            assets: LIBERO's asset folder, see `libero_files.resolve_assets`.
-            like: the plain scene of the same task and assets, to get the one with objects in reserve.
+            assets: LIBERO's asset folder, see `libero.files.resolve_assets`.
+            like: the plain scene of the same task and assets, to get the scene with distractors in reserve.
 
         Raises:
             EnvError: the scene cannot be built from these assets.
         """
         self.task = task
         # Absolute, because robosuite looks for relative paths below its own folder.
-        self.env, self._pristine, self.spares = build_scene(task, assets.resolve(), like.model if like else None)
+        self.env, self._pristine, self.distractors = build_scene(task, assets.resolve(), like.model if like else None)
         self.model: Any = self.env.sim.model._model
         self.data: Any = self.env.sim.data._data
         self.env.check_contact = Contacts(self.model, self.data).check
@@ -108,16 +108,16 @@ class World:
         self._clock = _SensorClock()
         self.cameras = {ours: int(self.model.camera(theirs).id) for ours, theirs in _CAMERA_NAMES.items()}
         self.arm = Arm(self.env, self.model, self.data)
-        self.things = Things(self.env, self.model, task.goal, self.spares)
-        self._physics = LiberoPhysics(self.env, self.model, self.data, self.things)
-        self.grasp = Grasp(self.model, self.data, self.things)
+        self.index = SceneIndex(self.env, self.model, task.goal, self.distractors)
+        self._physics = LiberoPhysics(self.env, self.model, self.data, self.index)
+        self.grasp = Grasp(self.model, self.data, self.index)
 
     # -- beginning -----------------------------------------------------------------------------------------------
 
     def load(self, env_seed: int) -> None:
-        """As after loading the scene: every field and fixture in place, objects where the samplers drop them.
+        """Restore the state after loading the scene: every field and fixture, objects where the samplers put them.
 
-        The order of calls is that of a hard reset; each one matters to the last bit.
+        The order of calls is that of a hard reset; every call affects the last bit.
         """
         with silence(), global_seed(env_seed):
             self._pristine.restore()
@@ -125,7 +125,7 @@ class World:
             mujoco.mj_resetData(self.model, self.data)
             mujoco.mj_forward(self.model, self.data)  # robosuite, when the simulation is made
             mujoco.mj_forward(self.model, self.data)  # robosuite, when the render context is made
-            self.arm.forget()
+            self.arm.reset()
             self._reset_samplers()
             mujoco.mj_forward(self.model, self.data)
         self.env.visualize(vis_settings=dict.fromkeys(self.env._visualizations, False))
@@ -133,7 +133,7 @@ class World:
     def _reset_samplers(self) -> None:
         from robosuite.utils.errors import RandomizationError
 
-        # Stock LIBERO tries again until its placement samplers find room; the draws go on from the same generator.
+        # Stock LIBERO tries again until its placement samplers find room, with further numbers of the same generator.
         for _ in range(1000):
             with contextlib.suppress(RandomizationError):
                 self.env._reset_internal()
@@ -144,11 +144,11 @@ class World:
         """Load the scene and set an initial state, as a hard reset and LIBERO's `set_init_state` do.
 
         Args:
-            state: of the plain scene.
-            env_seed: seed of what the simulator draws.
+            state: a state of the plain scene.
+            env_seed: seed of the simulator's random numbers.
         """
         self.load(env_seed)
-        self.set_state(self.spares.lengthened(state))
+        self.set_state(self.distractors.lengthened(state))
         self._clock.reset()
 
     def intervene(self, change: Intervention) -> None:
@@ -167,13 +167,13 @@ class World:
     def set_state(self, state: NDArray[np.float64]) -> None:
         """See `envs.base.Env.set_state`."""
         self.env.sim.set_state_from_flattened(state)
-        self.spares.follow(self.data.qpos)
+        self.distractors.follow(self.data.qpos)
         mujoco.mj_forward(self.model, self.data)
         self.env._post_process()
         self._keep_frame()
 
     def holds(self, goal: Goal) -> bool:
-        """Whether a goal is reached."""
+        """Whether a goal holds now."""
         return all(self.env._eval_predicate(list(atom)) for atom in goal)
 
     def privileged(self, goal: Goal, step: int) -> Privileged:
@@ -192,11 +192,11 @@ class World:
 
     def scene(self) -> Scene:
         """See `envs.base.Env.scene`."""
-        present = self.spares.present(self.data.qpos)
-        return self.things.scene(self.cameras, self._textures, present)
+        present = self.distractors.present(self.data.qpos)
+        return self.index.scene(self.cameras, self._textures, present)
 
     def _present(self) -> Any:
-        """Positions of the present state, worked out aside: a forward call would move the solver's warm start."""
+        """Poses of the present state, computed in a scratch `MjData`: `mj_forward` would change the warm start."""
         self._scratch.qpos[:] = self.data.qpos
         mujoco.mj_kinematics(self.model, self._scratch)
         mujoco.mj_comPos(self.model, self._scratch)
@@ -206,66 +206,66 @@ class World:
     # -- motion --------------------------------------------------------------------------------------------------
 
     def control_step(self, action: NDArray[np.float64], number: int) -> None:
-        """Carry out one action (7), the episode's `number`th.
+        """Execute one action, `float64[7]`: the episode's `number`th control step.
 
         Raises:
-            EnvError: the simulation is not finite any more.
+            EnvError: the simulation is no longer finite.
         """
         model, data, arm = self.model, self.data, self.arm
         for substep in range(_SUBSTEPS):
             mujoco.mj_forward(model, data)
-            arm.actuate(action, new_goal=substep == 0)
+            arm.apply(action, new_goal=substep == 0)
             mujoco.mj_forwardSkip(model, data, SKIP_POS_VEL, 1)
             mujoco.mj_Euler(model, data)
             if self._clock.tick():
                 self._keep_frame()
-        # Stock MuJoCo would quietly reset an exploded simulation to its start and go on.
+        # Stock MuJoCo would silently reset a diverged simulation to its start and continue.
         if not (np.isfinite(data.qpos).all() and np.isfinite(data.qvel).all()):
             raise EnvError(f"{self.task.name}: the simulation exploded at control step {number}")
         self.env._post_process()
 
     def _keep_frame(self) -> None:
-        for field in _DRAWN:
+        for field in _SENSED:
             getattr(self.seen, field)[:] = getattr(self.data, field)
-        # The stove's glow is a model field that is switched after the sensors have sampled.
+        # The stove's glow is a model field, which is switched after the sensors have sampled.
         self._seen_sites = self.model.site_rgba.copy()
 
-    def moment(self, step: int) -> Moment:
-        """See `envs.base.Env.moment`."""
-        kept = {field: getattr(self.seen, field).copy() for field in _DRAWN}
-        return Moment(kept | {"sites": self._seen_sites.copy()}, step)
+    def snapshot(self, step: int) -> SensorSnapshot:
+        """See `envs.base.Env.snapshot`."""
+        arrays = {field: getattr(self.seen, field).copy() for field in _SENSED}
+        return SensorSnapshot(arrays | {"sites": self._seen_sites.copy()}, step)
 
-    def show(self, moment: Moment) -> None:
-        """See `envs.base.Env.show`."""
-        for field in _DRAWN:
-            getattr(self.seen, field)[:] = moment.arrays[field]
-        self._seen_sites = moment.arrays["sites"].copy()
+    def restore_view(self, snapshot: SensorSnapshot) -> None:
+        """See `envs.base.Env.restore_view`."""
+        for field in _SENSED:
+            getattr(self.seen, field)[:] = snapshot.arrays[field]
+        self._seen_sites = snapshot.arrays["sites"].copy()
 
-    # -- looking -------------------------------------------------------------------------------------------------
+    # -- sensing -------------------------------------------------------------------------------------------------
 
     def frame(self, camera: str, size: int) -> NDArray[np.uint8]:
-        """The kept moment, flipped on both axes as OpenGL shows it: the orientation that policies were trained on."""
-        now = self.model.site_rgba.copy()
+        """Render the observed substep; OpenGL's image flipped on both axes, as policies were trained on it."""
+        present_sites = self.model.site_rgba.copy()
         self.model.site_rgba[:] = self._seen_sites
         mujoco.mj_camlight(self.model, self.seen)
-        picture = self._renderers.draw(self.seen, self.cameras[camera], size)
-        self.model.site_rgba[:] = now
-        return np.ascontiguousarray(picture[:, ::-1])
+        image = self._renderers.draw(self.seen, self.cameras[camera], size)
+        self.model.site_rgba[:] = present_sites
+        return np.ascontiguousarray(image[:, ::-1])
 
     def render(self, camera: str, size: int) -> NDArray[np.uint8]:
         """See `envs.base.Env.render`."""
-        picture = self._renderers.draw(self._present(), self.cameras[camera], size)
-        return np.ascontiguousarray(picture[:, ::-1])
+        image = self._renderers.draw(self._present(), self.cameras[camera], size)
+        return np.ascontiguousarray(image[:, ::-1])
 
     def masks(self, camera: str, names: Sequence[str], size: int, *, alone: bool) -> dict[str, NDArray[np.bool_]]:
-        """See `envs.base.Env.masks`; pictures of `size` pixels per side."""
+        """See `envs.base.Env.masks`; masks of `size` pixels per side."""
         mujoco.mj_camlight(self.model, self.seen)
-        found = {}
-        for name in (name for name in names if name in self.things.all):
-            geoms, view = self.things.geoms_of(name), self.cameras[camera]
+        masks = {}
+        for name in (name for name in names if name in self.index.all):
+            geoms, view = self.index.geoms_of(name), self.cameras[camera]
             mask = self._renderers.segment(self.seen, view, size, geoms, alone=alone)
-            found[name] = np.ascontiguousarray(mask[:, ::-1])
-        return found
+            masks[name] = np.ascontiguousarray(mask[:, ::-1])
+        return masks
 
     def proprioception(self) -> NDArray[np.float32]:
         """See `envs.base.Observation.state`."""

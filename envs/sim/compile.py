@@ -1,8 +1,8 @@
-"""Compile a scene in a process of its own.
+"""Compiles scenes in a subprocess.
 
-MuJoCo keeps the parsed description and a cache of decoded meshes and textures alive in the process that compiled a
-model: 450 MB for a scene of LIBERO whose model is 106 MB. A rollout worker loads the finished model instead, if need be
-one that was compiled for somebody else: tasks of a suite often have the same scene, with other things to be done in it.
+A process that compiles a model keeps MuJoCo's parsed description and its cache of decoded meshes and textures: 450 MB
+for a LIBERO scene whose model is 106 MB. So a rollout worker loads the compiled model from disk instead. It may have
+been compiled by another worker: tasks of a suite often share a scene.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import Any
 import mujoco
 
 from envs.sim import scene_cache
-from envs.sim.pristine import Pristine
+from envs.sim.pristine import ModelBackup
 
 _COMPILE = (
     "import sys, mujoco\n"
@@ -25,16 +25,16 @@ _COMPILE = (
 )
 
 
-def compile_aside(xml: str) -> Any:
-    """The `mujoco.MjModel` of a description, bit for bit as if it had been compiled here.
+def compile_in_subprocess(xml: str) -> Any:
+    """Compile an MJCF description to a `mujoco.MjModel`, bit-identical to compilation in this process.
 
     Raises:
         ValueError: MuJoCo rejects the description.
     """
     name = scene_cache.digest(xml)
-    kept = name and scene_cache.find(name)
-    if kept:
-        return kept
+    cached = name and scene_cache.find(name)
+    if cached:
+        return cached
     with tempfile.TemporaryDirectory(prefix="simeval-") as folder:
         binary = Path(folder) / "scene.mjb"
         command = [sys.executable, "-c", _COMPILE, str(binary)]
@@ -49,28 +49,28 @@ def compile_aside(xml: str) -> Any:
 @contextlib.contextmanager
 def robosuite_compiles_aside(
     rewrite: Callable[[str], str] | None = None, finish: Callable[[Any], None] | None = None
-) -> Iterator[list[Pristine]]:
-    """Make robosuite take its models from `compile_aside` while it builds an environment.
+) -> Iterator[list[ModelBackup]]:
+    """Make robosuite compile its models by `compile_in_subprocess` while it builds an environment.
 
     Args:
-        rewrite: what to make of a scene's description before it is compiled.
-        finish: what to do to the compiled model before anyone sees it.
+        rewrite: changes a scene's description before it is compiled.
+        finish: changes the compiled model before robosuite gets it.
 
-    Yields a list that receives the pristine values of each compiled model: robosuite places the fixtures before
-    anyone else gets to see the model.
+    Yields a list that receives a backup of each compiled model. The backup is made first, because robosuite places the
+    fixtures in the model at once.
     """
     from robosuite.environments import base
 
     stock = base.MjSim
-    compiled: list[Pristine] = []
+    compiled: list[ModelBackup] = []
 
     class Sim(stock):  # type: ignore[misc, valid-type]  # robosuite has no types
         @classmethod
         def from_xml_string(cls, xml: str) -> Any:
-            model = compile_aside(rewrite(xml) if rewrite else xml)
+            model = compile_in_subprocess(rewrite(xml) if rewrite else xml)
             if finish:
                 finish(model)
-            compiled.append(Pristine(model))
+            compiled.append(ModelBackup(model))
             return stock(model)
 
     base.MjSim = Sim

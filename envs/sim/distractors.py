@@ -1,9 +1,11 @@
-"""Objects that a scene holds in reserve: parked far away, untouchable, weightless and unseen until one is put down.
+"""Distractor objects that a scene holds in reserve: parked far away and inactive until one is placed.
+
+A parked distractor is invisible, has no gravity and collides with nothing.
 
 Non-obvious behaviour:
-- Whether a spare object takes part is read off its height alone, so that a stored state says it too.
-- They are the model's last bodies. A state is time, positions, velocities; theirs come at the end of each part.
-- A parked object must not fall for the length of an episode, so gravity is compensated. Nothing else holds it.
+- A distractor's height alone says whether it is placed, so that a stored state says it too.
+- Distractors are the model's last bodies. A state is time, positions, velocities; theirs are last in each part.
+- A parked distractor must not fall during an episode, so its gravity is compensated. Nothing else holds it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,35 +15,35 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-PARKED = -100.0
-"""Height at which spare objects wait (m): below everything, with nothing to touch."""
+PARKED_POS = -100.0
+"""Height of parked distractors (m): below everything else."""
 
 UNSEEN = 4
-"""A geom group that no camera shows and that LIBERO's models do not use."""
+"""A geom group that no camera renders and that LIBERO's models do not use."""
 
 WRITES = ("geom_contype", "geom_conaffinity", "geom_group", "body_gravcomp")
-"""The fields of a model by which a spare object takes part or does not."""
+"""The model fields that activate and deactivate a distractor."""
 
 _QPOS, _QVEL = 7, 6
 """Numbers of a free joint."""
 
 STATE_SIZE = _QPOS + _QVEL
-"""By how many numbers each of them lengthens a state."""
+"""Numbers that each distractor adds to a state."""
 
 
-class Spares:
-    """The spare objects of a model.
+class Distractors:
+    """The distractors of a model.
 
     Attributes:
         bodies: body id by name, in the model's order.
     """
 
     def __init__(self, model: Any, names: Sequence[str]) -> None:
-        """Put them to sleep, before anyone copies the model's values.
+        """Deactivate them; do this before the model is backed up.
 
         Args:
             model: a freshly compiled `mujoco.MjModel` whose last bodies they are, each with a free joint.
-            names: of these bodies.
+            names: names of these bodies.
         """
         self._model = model
         self.bodies: dict[str, int] = {name: int(model.body(name).id) for name in names}
@@ -54,9 +56,9 @@ class Spares:
             name: tuple(int(geom) for geom in geoms if model.geom_contype[geom]) for name, geoms in self._geoms.items()
         }
         fields = ("geom_contype", "geom_conaffinity", "geom_group")
-        self._awake = {field: getattr(model, field).copy() for field in fields}
+        self._active_values = {field: getattr(model, field).copy() for field in fields}
         for name in names:
-            self._take_part(name, there=False)
+            self._set_active(name, active=False)
 
     def __len__(self) -> int:
         return len(self.bodies)
@@ -67,38 +69,38 @@ class Spares:
         return tuple(self.bodies)
 
     def present(self, qpos: NDArray[np.float64]) -> dict[str, int]:
-        """Address in `qpos` of each one that takes part."""
-        return {name: at for name, at in self._joints.items() if qpos[at + 2] > PARKED / 2}
+        """Address in `qpos` of each placed distractor."""
+        return {name: at for name, at in self._joints.items() if qpos[at + 2] > PARKED_POS / 2}
 
     def follow(self, qpos: NDArray[np.float64]) -> None:
-        """Let those take part that positions say are there, and no others."""
-        there = self.present(qpos)
+        """Activate the distractors that are placed according to `qpos`, and deactivate the others."""
+        placed = self.present(qpos)
         for name in self.bodies:
-            self._take_part(name, there=name in there)
+            self._set_active(name, active=name in placed)
 
-    def _take_part(self, name: str, *, there: bool) -> None:
+    def _set_active(self, name: str, *, active: bool) -> None:
         model, geoms = self._model, self._geoms[name]
-        for field, asleep in (("geom_contype", 0), ("geom_conaffinity", 0), ("geom_group", UNSEEN)):
-            getattr(model, field)[geoms] = self._awake[field][geoms] if there else asleep
-        model.body_gravcomp[self.bodies[name]] = 0.0 if there else 1.0
+        for field, inactive in (("geom_contype", 0), ("geom_conaffinity", 0), ("geom_group", UNSEEN)):
+            getattr(model, field)[geoms] = self._active_values[field][geoms] if active else inactive
+        model.body_gravcomp[self.bodies[name]] = 0.0 if active else 1.0
 
     def lengthened(self, state: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A state of the scene without spare objects, as one in which all of them are parked."""
-        model, many = self._model, len(self)
-        old = 1 + model.nq - _QPOS * many
-        parked = model.qpos0[model.nq - _QPOS * many :]
-        return np.concatenate((state[:old], parked, state[old:], np.zeros(_QVEL * many)))
+        """Extend a state of the scene without distractors by parked distractors."""
+        model, count = self._model, len(self)
+        old = 1 + model.nq - _QPOS * count
+        parked = model.qpos0[model.nq - _QPOS * count :]
+        return np.concatenate((state[:old], parked, state[old:], np.zeros(_QVEL * count)))
 
     def put(self, data: Any, name: str, place: Sequence[float], yaw: float) -> float:
-        """Stand one upright on a point, at rest, and let it take part; says how tall it is (m).
+        """Place a distractor upright and at rest, activate it, and return its height (m).
 
-        `data` is up to date afterwards.
+        `data` is forwarded afterwards.
 
         Args:
             data: the live `mujoco.MjData`.
-            name: which one.
-            place: the point under its middle (3, m).
-            yaw: how far it is turned about the vertical (rad).
+            name: name of the distractor.
+            place: the point below its centre (3, m).
+            yaw: rotation about the vertical (rad).
         """
         model, at = self._model, self._joints[name]
         turn = np.empty(4)
@@ -113,7 +115,7 @@ class Spares:
         return high - low
 
     def park(self, data: Any, name: str) -> None:
-        """Take one out again. `data` is up to date afterwards."""
+        """Park a distractor again. `data` is forwarded afterwards."""
         at = self._joints[name]
         data.qpos[at : at + _QPOS] = self._model.qpos0[at : at + _QPOS]
         self._stop(data, name)
@@ -134,15 +136,15 @@ class Spares:
 
 
 _GAP = 0.0005
-"""Above the support at first (m), so that it comes down on it rather than being pushed out."""
+"""Initial gap above the support (m), so that the object settles down rather than being pushed out."""
 
 
 _SKIN = 1e-5
-"""By how much a ray goes on behind the surface of something that cannot be touched (m)."""
+"""How far a ray restarts below the surface of a geom that does not collide (m)."""
 
 
 def surface_below(model: Any, data: Any, x: float, y: float, top: float) -> tuple[float, int]:
-    """Height of the first solid thing below a point (m; minus infinity for none), and the geom that it belongs to."""
+    """Height of the first solid surface below a point (m; minus infinity for none), and its geom."""
     hit, down, height = np.array([-1], np.int32), np.array([0.0, 0.0, -1.0]), top
     while True:
         distance = mujoco.mj_ray(model, data, np.array([x, y, height]), down, None, 1, -1, hit)
@@ -151,11 +153,11 @@ def surface_below(model: Any, data: Any, x: float, y: float, top: float) -> tupl
         height -= distance
         if model.geom_contype[hit[0]]:
             return height, int(hit[0])
-        height -= _SKIN  # only a look; what can be touched lies below it
+        height -= _SKIN  # a visual geom; the solid one is below it
 
 
 def first_between(model: Any, data: Any, camera: int, geom: int) -> int:
-    """The first geom on the line from a camera to the middle of a geom; -1 for none."""
+    """The first geom on the line from a camera to the centre of a geom; -1 for none."""
     hit, eye = np.array([-1], np.int32), data.cam_xpos[camera]
     mujoco.mj_ray(model, data, eye, data.geom_xpos[geom] - eye, None, 1, -1, hit)
     return int(hit[0])
@@ -166,14 +168,14 @@ def distance_between(model: Any, data: Any, some: Sequence[int], others: NDArray
     nearest = reach
     for geom in some:
         apart = np.linalg.norm(data.geom_xpos[others] - data.geom_xpos[geom], axis=1)
-        # Bounding spheres first: exact distances between meshes take long.
+        # Bounding spheres first: exact distances between meshes are slow.
         for other in others[apart - model.geom_rbound[others] - model.geom_rbound[geom] < nearest]:
             nearest = min(nearest, mujoco.mj_geomDistance(model, data, geom, int(other), nearest, None))
     return float(nearest)
 
 
 def copy_statistics(source: Any, target: Any) -> None:
-    """Give one model another's statistics, which clipping planes and the solver's tolerance are measured in."""
+    """Copy a model's statistics to another; clipping planes and the solver's tolerance are relative to them."""
     statistics: Mapping[str, Any] = {name: getattr(source.stat, name) for name in ("extent", "center", "meaninertia")}
     for name, value in statistics.items():
         setattr(target.stat, name, value)

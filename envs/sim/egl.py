@@ -1,7 +1,7 @@
-"""What EGL can draw on, as EGL itself enumerates it.
+"""EGL's rendering devices, as EGL itself enumerates them.
 
-It is asked in this process and by `ctypes`: MuJoCo makes the same calls a moment later, but only once its backend is
-settled, which depends on the answer.
+EGL is queried in this process through `ctypes`. MuJoCo makes the same calls later, but only once its backend is chosen,
+which depends on the answer.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from typing import Any
 LIBRARY = "libEGL.so.1"
 
 MOST_DEVICES = 10
-"""MuJoCo looks at no more. Source: `mujoco/egl/egl_ext.py`."""
+"""MuJoCo considers no more devices. Source: `mujoco/egl/egl_ext.py`."""
 
 _EXTENSIONS, _PLATFORM_DEVICE = 0x3055, 0x313F
 """EGL_EXTENSIONS and EGL_PLATFORM_DEVICE_EXT. Source: Khronos, EGL registry."""
@@ -21,11 +21,11 @@ _EXTENSIONS, _PLATFORM_DEVICE = 0x3055, 0x313F
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What EGL can draw on.
+    """An EGL rendering device.
 
     Attributes:
-        index: its place in EGL's list, which `MUJOCO_EGL_DEVICE_ID` means.
-        nvidia: whether it is one of NVIDIA's GPUs, driven by NVIDIA's driver.
+        index: position in EGL's list, the value of `MUJOCO_EGL_DEVICE_ID`.
+        nvidia: whether it is an NVIDIA GPU with NVIDIA's driver.
     """
 
     index: int
@@ -33,7 +33,7 @@ class Device:
 
 
 def loads(library: str) -> bool:
-    """Whether a shared library is installed."""
+    """Whether a shared library can be loaded."""
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -44,7 +44,7 @@ def loads(library: str) -> bool:
 @cache
 def _library() -> Any:
     with contextlib.suppress(OSError):
-        ctypes.CDLL("libOpenGL.so.0", mode=ctypes.RTLD_GLOBAL)  # first, as MuJoCo does: NVIDIA's driver wants it so
+        ctypes.CDLL("libOpenGL.so.0", mode=ctypes.RTLD_GLOBAL)  # first, as in MuJoCo: NVIDIA's driver needs it
     library = ctypes.CDLL(LIBRARY)
     library.eglGetProcAddress.restype, library.eglGetProcAddress.argtypes = ctypes.c_void_p, [ctypes.c_char_p]
     library.eglInitialize.restype = ctypes.c_uint
@@ -53,7 +53,7 @@ def _library() -> Any:
 
 
 def _extension(name: str, result: Any, *arguments: Any) -> Any:
-    """A function that EGL may have; `None` if it has not."""
+    """An EGL extension function; `None` if it is not available."""
     address = _library().eglGetProcAddress(name.encode())
     return ctypes.CFUNCTYPE(result, *arguments)(address) if address else None
 
@@ -62,31 +62,33 @@ def _handles() -> list[int]:
     query = _extension(
         "eglQueryDevicesEXT", ctypes.c_uint, ctypes.c_int, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_int)
     )
-    found, count = (ctypes.c_void_p * MOST_DEVICES)(), ctypes.c_int()
-    if query is None or not query(MOST_DEVICES, found, ctypes.byref(count)):
+    handles, count = (ctypes.c_void_p * MOST_DEVICES)(), ctypes.c_int()
+    if query is None or not query(MOST_DEVICES, handles, ctypes.byref(count)):
         return []
-    return [handle for handle in found[: count.value] if handle is not None]
+    return [handle for handle in handles[: count.value] if handle is not None]
 
 
 @cache
 def devices() -> tuple[Device, ...]:
-    """What EGL enumerates here, in its order; empty without EGL."""
+    """The devices that EGL enumerates, in its order; empty without EGL."""
     if not loads(LIBRARY):
         return ()
     handles = _handles()
     if not handles:
         return ()
-    about = _extension("eglQueryDeviceStringEXT", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int)
-    names = [(about(handle, _EXTENSIONS) or b"") if about else b"" for handle in handles]
+    query = _extension("eglQueryDeviceStringEXT", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int)
+    names = [(query(handle, _EXTENSIONS) or b"") if query else b"" for handle in handles]
     return tuple(Device(index, b"EGL_NV_device_cuda" in name) for index, name in enumerate(names))
 
 
 def starts(index: int) -> bool:
-    """Whether a device can really be used: in a container EGL may list GPUs that it was not given."""
+    """Whether a device can be initialised: in a container EGL may list GPUs that the container cannot use."""
     handles = _handles()
-    show = _extension("eglGetPlatformDisplayEXT", ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p)
-    if show is None or index >= len(handles):
+    get_display = _extension(
+        "eglGetPlatformDisplayEXT", ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p
+    )
+    if get_display is None or index >= len(handles):
         return False
-    display = show(_PLATFORM_DEVICE, handles[index], None)
-    # Not terminated: MuJoCo initialises the same display again, which costs nothing, and terminates it at exit.
+    display = get_display(_PLATFORM_DEVICE, handles[index], None)
+    # Not terminated: MuJoCo initialises the same display again, at no cost, and terminates it at exit.
     return bool(display and _library().eglInitialize(display, None, None))

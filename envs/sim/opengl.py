@@ -1,10 +1,10 @@
-"""Which OpenGL draws the images: MuJoCo's backend, EGL's devices, and what a machine lacks, said in one line.
+"""OpenGL set-up: chooses MuJoCo's backend and the EGL device, and reports in one line what a machine lacks.
 
 Non-obvious behaviour:
-- MuJoCo fixes its OpenGL backend when it is first imported, so `select_backend` has to run before that. With a backend
-  whose library is missing that import itself breaks; what only drawing needs is asked by `check_drawing`.
-- CUDA's devices are not EGL's: a container without the graphics capability has all of the first and none of the
-  second, and draws by Mesa's one device. So EGL itself is asked, as MuJoCo asks it.
+- MuJoCo fixes its OpenGL backend when it is first imported, so `select_backend` has to run before that. The import
+  itself fails if the backend's library is missing. `check_drawing` checks what only rendering needs.
+- CUDA's devices are not EGL's: a container without the graphics capability has all CUDA devices and no GPU in EGL, and
+  renders on Mesa's single device. So EGL itself is queried, as MuJoCo does.
 - Mesa's software rasteriser starts a thread per core; with one rollout worker per core a single thread is faster.
 """
 
@@ -19,10 +19,10 @@ from envs.sim.egl import LIBRARY, Device, devices, loads, starts
 _OFF = ("disable", "disabled", "off", "false", "0")
 _SCREEN = ("glfw", "glx", "enable", "enabled", "on", "true", "1")
 _HEADLESS = {"egl": (LIBRARY,), "osmesa": ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so")}
-"""Values of `MUJOCO_GL`; source: `mujoco/gl_context.py`, MuJoCo 3.3. All but the last kind need no library of ours."""
+"""Values of `MUJOCO_GL`. Only those in `_HEADLESS` need the libraries given. Source: `mujoco/gl_context.py` (3.3)."""
 
 PACKAGES = {"egl": "libegl1 libgl1-mesa-dri libopengl0", "osmesa": "libosmesa6"}
-"""Where the libraries of a backend come from, on Debian and Ubuntu."""
+"""Packages with the libraries of a backend, on Debian and Ubuntu."""
 
 
 def _installed(backend: str) -> bool:
@@ -30,33 +30,33 @@ def _installed(backend: str) -> bool:
 
 
 def select_backend() -> str:
-    """Choose MuJoCo's OpenGL backend (a set `MUJOCO_GL` wins), and keep software OpenGL to one thread.
+    """Choose MuJoCo's OpenGL backend (a set `MUJOCO_GL` wins), and limit software OpenGL to one thread.
 
     Returns:
-        `egl`, `osmesa`, or what `MUJOCO_GL` says, in lower case, as which it is set again.
+        `egl`, `osmesa`, or the value of `MUJOCO_GL` in lower case. `MUJOCO_GL` is set to it.
 
     Raises:
-        EnvError: MuJoCo could not be imported so: there is no such backend, or its library is not installed.
+        EnvError: there is no such backend, or its library is not installed, so that MuJoCo could not be imported.
     """
     os.environ.setdefault("LP_NUM_THREADS", "0")
-    asked = _asked(os.environ)
-    if asked:
-        _refuse_impossible(asked, os.environ)
+    backend = _requested_backend(os.environ)
+    if backend:
+        _refuse_impossible(backend, os.environ)
     else:
-        asked = _headless_here() or ""
-        if not asked:
+        backend = _installed_headless() or ""
+        if not backend:
             raise EnvError(f"no headless OpenGL found; on Debian: apt-get install {PACKAGES['egl']}")
-    os.environ["MUJOCO_GL"] = asked  # robosuite compares it letter by letter
-    return asked
+    os.environ["MUJOCO_GL"] = backend  # robosuite's comparison is case-sensitive
+    return backend
 
 
-def _asked(environ: Mapping[str, str]) -> str:
-    """`MUJOCO_GL` as MuJoCo reads it; empty if it is to be chosen."""
+def _requested_backend(environ: Mapping[str, str]) -> str:
+    """`MUJOCO_GL` as MuJoCo reads it; empty if it is not set."""
     return environ.get("MUJOCO_GL", "").strip().lower()
 
 
-def _headless_here() -> str | None:
-    """A backend that draws here without a screen."""
+def _installed_headless() -> str | None:
+    """A backend that renders without a screen on this machine."""
     if _installed("egl") and (devices() or not _installed("osmesa")):
         return "egl"
     return "osmesa" if _installed("osmesa") else None
@@ -66,8 +66,8 @@ def _refuse_impossible(backend: str, environ: Mapping[str, str]) -> None:
     known = (*_HEADLESS, *_SCREEN, *_OFF)
     if backend not in known:
         close = get_close_matches(backend, known, n=1, cutoff=0.6)
-        meant = f"did you mean '{close[0]}'? Else " if close else ""
-        raise EnvError(f"MUJOCO_GL={environ['MUJOCO_GL'][:60]}: MuJoCo has no such backend; {meant}{_instead()}")
+        hint = f"did you mean '{close[0]}'? Else " if close else ""
+        raise EnvError(f"MUJOCO_GL={environ['MUJOCO_GL'][:60]}: MuJoCo has no such backend; {hint}{_instead()}")
     if backend not in _HEADLESS:
         return
     if not _installed(backend):
@@ -83,19 +83,19 @@ def _refuse_impossible(backend: str, environ: Mapping[str, str]) -> None:
 
 
 def _instead() -> str:
-    """What to do about a backend that cannot be had."""
-    here = _headless_here()
-    return f"unset it, {here} works here" if here else f"unset it and apt-get install {PACKAGES['egl']}"
+    """The remedy for a backend that is not available."""
+    working = _installed_headless()
+    return f"unset it, {working} works here" if working else f"unset it and apt-get install {PACKAGES['egl']}"
 
 
 def check_drawing() -> str:
-    """Find out without drawing anything whether the machine and its environment variables let MuJoCo draw.
+    """Check without rendering whether the machine and its environment variables allow MuJoCo to render.
 
     Returns:
         The backend, as `select_backend`.
 
     Raises:
-        EnvError: they do not; the line says which of them is in the way and what to do.
+        EnvError: rendering is impossible; the line names the cause and the remedy.
     """
     backend, environ = select_backend(), os.environ
     if backend in _OFF:
@@ -109,57 +109,57 @@ def check_drawing() -> str:
 
 
 def _refuse_device(environ: Mapping[str, str]) -> None:
-    found, wanted = len(devices()), environ.get("MUJOCO_EGL_DEVICE_ID")
-    if not found:
+    count, device = len(devices()), environ.get("MUJOCO_EGL_DEVICE_ID")
+    if not count:
         raise EnvError(
             "EGL has no device to draw on; on Debian: apt-get install libgl1-mesa-dri; in a container with a GPU: "
             "-e NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics"
         )
-    if wanted is None:
+    if device is None:
         return
-    if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 10 and int(wanted) < found):
-        there, instead = f"{found} devices here, 0 to {found - 1}", "one of these"
-        if found == 1:
-            there, instead = "one device here", "0"
+    if not (device.isascii() and device.isdigit() and len(device) < 10 and int(device) < count):
+        available, choice = f"{count} devices here, 0 to {count - 1}", "one of these"
+        if count == 1:
+            available, choice = "one device here", "0"
         raise EnvError(
-            f"MUJOCO_EGL_DEVICE_ID={wanted[:60]}: EGL has {there}{_visible(environ)}; unset it, or set {instead}"
+            f"MUJOCO_EGL_DEVICE_ID={device[:60]}: EGL has {available}{_visible(environ)}; unset it, or set {choice}"
         )
 
 
 def _visible(environ: Mapping[str, str]) -> str:
-    """That CUDA counts otherwise, where it may be the cause."""
+    """A hint that CUDA numbers devices differently, where that may be the cause."""
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     return f", whatever CUDA_VISIBLE_DEVICES={visible[:60]} says" if visible else ""
 
 
-def device_of(slot: int, found: Sequence[Device], environ: Mapping[str, str]) -> int | None:
-    """Which device a worker draws on; MuJoCo would always take the first that works.
+def device_of(slot: int, available: Sequence[Device], environ: Mapping[str, str]) -> int | None:
+    """Choose the device that a worker renders on; MuJoCo would always take the first that works.
 
     Args:
-        slot: which of the node's workers it is, from 0.
-        found: what EGL enumerates.
-        environ: what is set already wins, and `CUDA_VISIBLE_DEVICES` limits the choice.
+        slot: index of the worker on its node, from 0.
+        available: the devices that EGL enumerates.
+        environ: a set `MUJOCO_EGL_DEVICE_ID` wins, and `CUDA_VISIBLE_DEVICES` limits the choice.
 
     Returns:
-        Its index, or `None` to leave it to MuJoCo.
+        Its index, or `None` to leave the choice to MuJoCo.
     """
-    gpus = [device.index for device in found if device.nvidia]
-    if len(gpus) < 2 or "MUJOCO_EGL_DEVICE_ID" in environ or (_asked(environ) or "egl") != "egl":
+    gpus = [device.index for device in available if device.nvidia]
+    if len(gpus) < 2 or "MUJOCO_EGL_DEVICE_ID" in environ or (_requested_backend(environ) or "egl") != "egl":
         return None
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     names = [str(index) for index in gpus] if visible is None else visible.replace(" ", "").split(",")
-    # Names such as GPU-8f3e or MIG-... say nothing about EGL's order, nor do numbers that EGL does not have.
+    # Names such as GPU-8f3e or MIG-..., and numbers that EGL does not have, cannot be mapped to EGL's order.
     if len(names) < 2 or not all(name.isdecimal() and int(name) in gpus for name in names):
         return None
     return int(names[slot % len(names)])
 
 
 def take_device(slot: int, environ: MutableMapping[str, str] | None = None) -> None:
-    """Have this process draw on a device of its own, as far as there are several.
+    """Spread the workers of a node over its GPUs: set the EGL device of this process.
 
     Args:
-        slot: which of the node's workers it is, from 0.
-        environ: where `MUJOCO_EGL_DEVICE_ID` is set; this process' own variables if `None`.
+        slot: index of the worker on its node, from 0.
+        environ: where `MUJOCO_EGL_DEVICE_ID` is set; `None` for this process' environment.
     """
     environ = os.environ if environ is None else environ
     index = device_of(slot, devices(), environ)
@@ -168,10 +168,10 @@ def take_device(slot: int, environ: MutableMapping[str, str] | None = None) -> N
 
 
 def make_renderer(model: Any, size: int) -> Any:
-    """A `mujoco.Renderer` of a model, for images of `size` pixels per side.
+    """Make a `mujoco.Renderer` for images of `size` pixels per side.
 
     Raises:
-        EnvError: no OpenGL context could be made.
+        EnvError: no OpenGL context could be created.
     """
     backend = check_drawing()
     import mujoco
@@ -187,7 +187,7 @@ def make_renderer(model: Any, size: int) -> Any:
 
 
 def quiet_destructors() -> None:
-    """Let MuJoCo's objects that could not be made die quietly; their destructors miss what was never set."""
+    """Silence the destructors of MuJoCo objects whose constructor failed; they use attributes that were never set."""
     import mujoco
 
     missing = [(mujoco.Renderer, "_gl_context"), (mujoco.Renderer, "_mjr_context")]

@@ -1,7 +1,7 @@
-"""Give a MuJoCo model its compiled values back.
+"""Restores a MuJoCo model to its compiled values.
 
-Resetting `MjData` does not touch the model, yet LIBERO writes fixture poses into it, the stove switches a site on, and
-scene perturbations change lights and cameras. Whatever may be written is copied once and restored at every reset.
+A reset of `MjData` does not touch the model. But LIBERO writes fixture poses into the model, the stove switches a site
+on, and scene perturbations change lights and cameras. So every such value is copied once and restored at each reset.
 """
 
 from typing import Any
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 _LARGE = 1 << 18
-"""Arrays above this many bytes are meshes, textures and their search trees; nobody writes those in place."""
+"""Arrays above this many bytes are meshes, textures and their search trees, which are never written in place."""
 
 
-class Pristine:
+class ModelBackup:
     """A copy of every small array of an `mjModel`, and of its options and visual settings."""
 
     def __init__(self, model: Any) -> None:
@@ -35,7 +35,7 @@ class Pristine:
                 self._scalars.append((struct, name, value))
 
     def restore(self) -> None:
-        """Write every value back where it differs."""
+        """Restore every value that differs."""
         for live, saved in self._arrays:
             if not np.array_equal(live, saved):
                 live[...] = saved

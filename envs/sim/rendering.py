@@ -1,9 +1,9 @@
-"""One renderer per image size.
+"""Off-screen renderers of a model, one per image size.
 
 Non-obvious behaviour:
-- An OpenGL context has copies of the textures that something in sight has shown so far: software OpenGL keeps a table's
-  in 50 MB. Others, and those that were written, are uploaded before the picture that needs them.
-- It has a shadow map, or none: it is made anew, with one, when a light first casts shadows.
+- An OpenGL context holds copies of the textures that it has used so far: with software OpenGL a table's take 50 MB.
+  Other textures, and modified ones, are uploaded before the image that needs them.
+- A context is created with or without a shadow map. It is recreated with one when a light first casts shadows.
 """
 
 import atexit
@@ -27,14 +27,14 @@ _SHADOW_MAP = 2048
 
 
 class _Context:
-    """A renderer, whether it can draw shadows, and which versions of the textures it has."""
+    """A renderer, whether it can render shadows, and the versions of the textures that it holds."""
 
     def __init__(self, renderer: Any, textures: ModelTextures, *, shadows: bool) -> None:
         self.renderer, self.shadows, self._textures = renderer, shadows, textures
         self._uploaded: dict[int, int] = {}
 
     def upload(self, model: Any, textures: NDArray[np.int32]) -> None:
-        """Bring those textures up to date that a picture needs."""
+        """Upload those of the given textures that are new or out of date."""
         import mujoco
 
         for texture in textures.tolist():
@@ -45,8 +45,8 @@ class _Context:
                 self._uploaded[texture] = version
 
 
-def _shown(model: Any, option: Any) -> NDArray[np.int32]:
-    """Textures of all that an option shows, in or out of the picture, and of the sky."""
+def _visible_textures(model: Any, option: Any) -> NDArray[np.int32]:
+    """Textures of everything that a visualisation option shows, inside and outside the image, and of the sky."""
     import mujoco
 
     materials = [
@@ -59,18 +59,18 @@ def _shown(model: Any, option: Any) -> NDArray[np.int32]:
     textures = np.append(
         model.mat_texid[used[used >= 0]], np.flatnonzero(model.tex_type == mujoco.mjtTexture.mjTEXTURE_SKYBOX)
     )
-    shown: NDArray[np.int32] = np.unique(textures[textures >= 0])
-    return shown
+    visible: NDArray[np.int32] = np.unique(textures[textures >= 0])
+    return visible
 
 
 class Renderers:
-    """Lazily made off-screen renderers of one model, one per picture size."""
+    """Lazily created off-screen renderers of one model, one per image size."""
 
     def __init__(self, model: Any, textures: ModelTextures) -> None:
-        """Prepare, without any OpenGL yet.
+        """Prepare; no OpenGL context is created yet.
 
         Args:
-            model: the `mujoco.MjModel` to draw. Its visual fields are read at every picture.
+            model: the `mujoco.MjModel` to render. Its visual fields are read for every image.
             textures: its textures.
         """
         self._model, self._textures = model, textures
@@ -78,25 +78,25 @@ class Renderers:
         self._option: Any = None
 
     def draw(self, data: Any, camera: int, size: int) -> NDArray[np.uint8]:
-        """One picture of `data` (`mujoco.MjData`) as OpenGL orients it for a person, `uint8[size, size, 3]`.
+        """Render `data` (`mujoco.MjData`) in MuJoCo's own orientation, `uint8[size, size, 3]`.
 
         Raises:
-            EnvError: no OpenGL context could be made.
+            EnvError: no OpenGL context could be created.
         """
         renderer = self._ready(size)
         renderer.update_scene(data, camera, self._option)
-        picture: NDArray[np.uint8] = renderer.render()
-        return picture
+        image: NDArray[np.uint8] = renderer.render()
+        return image
 
     def segment(self, data: Any, camera: int, size: int, geoms: Sequence[int], *, alone: bool) -> NDArray[np.bool_]:
-        """Where some of the model's geoms are visible, `bool[size, size]`, oriented as by `draw`.
+        """Mask of the pixels that show some of the model's geoms, `bool[size, size]`, oriented as by `draw`.
 
         Args:
             data: as for `draw`.
             camera: as for `draw`.
             size: as for `draw`.
-            geoms: which geoms.
-            alone: as if no other geom existed.
+            geoms: ids of the geoms.
+            alone: ignore occlusion, as if no other geom existed.
         """
         import mujoco
 
@@ -105,24 +105,24 @@ class Renderers:
         option = mujoco.MjvOption()
         option.geomgroup[:], option.sitegroup[:] = self._option.geomgroup, 0
         if alone:
-            seen = [geom for geom in geoms if option.geomgroup[groups[geom]]]
+            visual = [geom for geom in geoms if option.geomgroup[groups[geom]]]
             option.geomgroup[:] = 0
             option.geomgroup[_ALONE] = 1
             model.geom_group[model.geom_group == _ALONE] = 0
-            model.geom_group[seen] = _ALONE
+            model.geom_group[visual] = _ALONE
         renderer.enable_segmentation_rendering()
         try:
             renderer.update_scene(data, camera, option)
-            found = renderer.render()
+            segments = renderer.render()
         finally:
             renderer.disable_segmentation_rendering()
             model.geom_group[:] = groups
-        is_geom = found[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM)
-        visible: NDArray[np.bool_] = is_geom & np.isin(found[..., 0], list(geoms))
+        is_geom = segments[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM)
+        visible: NDArray[np.bool_] = is_geom & np.isin(segments[..., 0], list(geoms))
         return visible
 
     def _ready(self, size: int) -> Any:
-        """The renderer of a size, with all that the model now needs."""
+        """The renderer of a size, with the shadow map and textures that the model needs now."""
         shadows = bool(self._model.light_castshadow.any())
         context = self._by_size.get(size)
         if context is not None and shadows and not context.shadows:
@@ -130,7 +130,7 @@ class Renderers:
             context = None
         if context is None:
             context = self._by_size[size] = self._make(size, shadows=shadows)
-        context.upload(self._model, _shown(self._model, self._option))
+        context.upload(self._model, _visible_textures(self._model, self._option))
         return context.renderer
 
     def _make(self, size: int, *, shadows: bool) -> _Context:
@@ -138,13 +138,13 @@ class Renderers:
 
         buffer, quality = self._model.vis.global_, self._model.vis.quality
         before = (buffer.offwidth, buffer.offheight, quality.shadowsize)
-        buffer.offwidth = buffer.offheight = size  # the model's own 640 x 480 is cleared and kept for nothing
+        buffer.offwidth = buffer.offheight = size  # the model's own 640 x 480 would waste time and memory
         if not shadows:
-            quality.shadowsize = 0  # a shadow map that nothing uses is 64 MB
+            quality.shadowsize = 0  # an unused shadow map takes 64 MB
         elif not quality.shadowsize:
             quality.shadowsize = _SHADOW_MAP
         width, height = self._model.tex_width.copy(), self._model.tex_height.copy()
-        self._model.tex_width[:] = self._model.tex_height[:] = 1  # the real ones come when something shows them
+        self._model.tex_width[:] = self._model.tex_height[:] = 1  # the real ones are uploaded when needed
         try:
             renderer = make_renderer(self._model, size)
         finally:
@@ -152,10 +152,10 @@ class Renderers:
             self._model.tex_width[:], self._model.tex_height[:] = width, height
         if self._option is None:
             self._option = mujoco.MjvOption()
-            # As robosuite's renderer: collision geoms are in group 0 and not shown.
+            # As in robosuite's renderer: collision geoms are in group 0, which is hidden.
             self._option.geomgroup[0] = 0
         if not self._by_size:
-            # A context that is left over when MuJoCo leaves the driver, at exit, fills stderr with tracebacks.
+            # A context that is still open when MuJoCo shuts the driver down at exit fills stderr with tracebacks.
             atexit.register(_close_if_alive, weakref.ref(self))
         return _Context(renderer, self._textures, shadows=shadows)
 

@@ -1,12 +1,12 @@
-"""Other looks for a scene's table, walls and floor: small pictures painted in code, one material each.
+"""Alternative looks of a scene's table, walls and floor: small procedural textures with one material each.
 
-Every scene of LIBERO is built with all of them, unused. A perturbation then only points a surface's geoms at another
-material, which needs no upload to the graphics card and is undone with the rest of the model.
+Every LIBERO scene is built with all of them, unused. A perturbation only assigns another material to a surface's geoms.
+That needs no texture upload, and the reset undoes it with the rest of the model.
 
 Non-obvious behaviour:
-- The description that MuJoCo compiles holds flat placeholders; the pictures are painted into the compiled model. That
-  keeps files out of it, and has to happen before a render context copies the textures.
-- The pictures are sums of a few waves that fit the unit square, so that they repeat without a seam.
+- The MJCF description contains flat placeholders; the textures are painted into the compiled model. So no files are
+  needed. Painting has to happen before a render context copies the textures.
+- The textures are sums of a few waves that are periodic on the unit square, so that they repeat without a seam.
 """
 
 import functools
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIZE = 128
-"""Side of a picture (px): at 1 picture per metre finer than what a 256 px camera resolves. Our choice."""
+"""Side of a texture (px): at one repeat per metre finer than a 256 px camera resolves. Our choice."""
 
 Plane = NDArray[np.float64]
 type _Rgb = tuple[int, int, int]
@@ -34,8 +34,8 @@ class Style:
 
     Attributes:
         color: mean colour, RGB 0..255.
-        pattern: brightness about 1 at the pixel coordinates x and y, each in 0..1.
-        per_metre: how often the picture repeats along a metre.
+        pattern: relative brightness, about 1, at the pixel coordinates x and y, each in 0..1.
+        per_metre: repeats of the texture per metre.
     """
 
     color: _Rgb
@@ -59,7 +59,7 @@ def _noise(seed: int, across: int, along: int) -> Callable[[Plane, Plane], Plane
 
 
 def _wood(seed: int, contrast: float) -> Callable[[Plane, Plane], Plane]:
-    """Grain along y that bends a little."""
+    """Slightly bent grain along y."""
     bend, grain, fibre = _noise(seed, 2, 2), _noise(seed + 1, 14, 1), _noise(seed + 2, 50, 3)
 
     def pattern(x: Plane, y: Plane) -> Plane:
@@ -70,7 +70,7 @@ def _wood(seed: int, contrast: float) -> Callable[[Plane, Plane], Plane]:
 
 
 def _stone(seed: int, contrast: float, *, veins: float = 0.0) -> Callable[[Plane, Plane], Plane]:
-    """Mottled, with thin dark veins if asked for."""
+    """Mottled, with thin dark veins if `veins` is positive."""
     cloud, speck, vein = _noise(seed, 3, 3), _noise(seed + 1, 40, 40), _noise(seed + 2, 3, 3)
 
     def pattern(x: Plane, y: Plane) -> Plane:
@@ -127,8 +127,8 @@ def _name(surface: str, style: str) -> str:
 
 
 @functools.cache  # every scene that a process builds has all of them
-def picture(style: Style) -> NDArray[np.uint8]:
-    """A style's picture, read-only `uint8[SIZE, SIZE, 3]` RGB, seamless when repeated."""
+def render_texture(style: Style) -> NDArray[np.uint8]:
+    """Compute a style's texture, read-only `uint8[SIZE, SIZE, 3]` RGB, seamless when repeated."""
     y, x = np.mgrid[:SIZE, :SIZE] / SIZE
     level = style.pattern(x, y)
     pixels: NDArray[np.uint8] = np.clip(np.rint(level[..., None] * np.asarray(style.color)), 0, 255).astype(np.uint8)
@@ -137,7 +137,7 @@ def picture(style: Style) -> NDArray[np.uint8]:
 
 
 def add_styles(xml: str) -> str:
-    """A scene's MJCF with a material of each style that nothing uses yet."""
+    """Add an unused material for each style to a scene's MJCF."""
     root = ET.fromstring(xml)
     assets = root.find("asset")
     assert assets is not None, "a scene has assets"
@@ -154,10 +154,10 @@ def add_styles(xml: str) -> str:
 
 
 def paint_styles(model: Any) -> None:
-    """Paint the pictures into a compiled `mujoco.MjModel` that was described with `add_styles`."""
+    """Write the textures into a compiled `mujoco.MjModel` whose description went through `add_styles`."""
     for surface, styles in STYLES.items():
         for style, look in styles.items():
             texture = model.texture(_name(surface, style)).id
             start = int(model.tex_adr[texture])
-            pixels = picture(look).ravel()
+            pixels = render_texture(look).ravel()
             model.tex_data[start : start + pixels.size] = pixels

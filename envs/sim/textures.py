@@ -1,4 +1,4 @@
-"""Textures of a model: written in place, uploaded to the OpenGL contexts that have copies, put back at the reset."""
+"""Textures of a model: changed in place, uploaded to the OpenGL contexts on demand, restored at the reset."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ class ModelTextures:
     """See `envs.base.Textures`.
 
     Attributes:
-        versions: how often each texture was written, by its number; contexts compare it with what they have.
+        versions: number of writes by texture id; contexts compare it with the version that they hold.
     """
 
     def __init__(self, model: Any) -> None:
@@ -42,7 +42,7 @@ class ModelTextures:
         self.versions[texture] = self.versions.get(texture, 0) + 1
 
     def restore(self) -> None:
-        """Put every texture back that was written."""
+        """Restore every texture that was written."""
         for texture, pixels in self._originals.items():
             self._window(texture)[:] = pixels
             self.versions[texture] += 1

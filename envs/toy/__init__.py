@@ -1,1 +1,1 @@
-"""A small suite of our own: a point robot that touches blocks, for tests and first steps."""
+"""The toy suite: a point robot that touches blocks, for tests and first steps."""

@@ -1,21 +1,21 @@
 """The toy suite: touch the block of a given colour with the probe of a small gantry.
 
-A complete environment in one file, small enough to be copied as the start of a custom one. It needs MuJoCo alone,
-builds in milliseconds, and its tasks still ask for eyes and ears: which block counts is only in the instruction, and
-where it stands is only in the picture.
+A complete environment in one file, small enough to be copied as the start of a custom one. It needs only MuJoCo and
+builds in milliseconds. Its tasks still need vision and language: only the instruction says which block to touch, and
+only the image shows where it is.
 
 Non-obvious behaviour:
-    - The gantry is driven by velocity servos. They have no memory of their own, so time, positions and velocities
-      are the whole state; an integrating actuator would add one that `state` cannot describe.
-    - `mj_step` leaves contacts and poses that belong to the state before its last substep. Whoever reads a pose calls
-      `_sync` first. `mj_forward` would do as well but changes the solver's warm start, so that looking at the scene
-      would change what happens next.
-    - `mj_resetData` clears the data, not the model. `reset` also copies every field of the model back from a pristine
-      twin, so that a scene perturbation ends with its episode.
-    - The render context is made at the first picture, and from the pristine twin: it keeps some fields of the model
-      that it is made from, and an edited one would leak into later episodes.
-    - MuJoCo resets itself where a position is not finite, and takes a zero for a control that is not. The first is
-      switched off and the second refused, so that a broken episode ends as one.
+    - The gantry is driven by velocity servos. They have no internal state, so time, positions and velocities are the
+      whole state; an integrating actuator would add a state that `state` does not contain.
+    - After `mj_step`, contacts and poses belong to the state before its last substep. Call `_sync` before reading a
+      pose. `mj_forward` would work too, but it changes the solver's warm start, so that observing the scene would
+      change what happens next.
+    - `mj_resetData` clears the data, not the model. `reset` also restores every field of the model from a pristine
+      copy, so that a scene perturbation ends with its episode.
+    - The render context is created at the first image, from the pristine copy: it keeps some fields of its model, and
+      edited fields would leak into later episodes.
+    - MuJoCo resets itself if a position is not finite, and replaces a control that is not finite by zero. The first is
+      switched off and the second is refused, so that a broken episode ends as broken.
 """
 
 import atexit
@@ -37,12 +37,12 @@ from envs.base import (
     EnvError,
     Goal,
     Intervention,
-    Moment,
     Observation,
     Pose,
     Privileged,
     ResetSpec,
     Scene,
+    SensorSnapshot,
     StepResult,
     geoms_below,
 )
@@ -60,17 +60,17 @@ BLOCK_REACH = 0.19
 """Block centres start within this distance (m) of the table's centre along x and y."""
 
 BLOCK_GAP = 0.085
-"""Least distance of block centres at the start (m): more than two half diagonals and the tip between them."""
+"""Smallest distance of block centres at the start (m): more than two half diagonals plus the tip between them."""
 
 TOUCH_DISTANCE = 0.001
-"""A block counts as touched if the tip is this close (m): pushed blocks slide a little ahead of the tip."""
+"""A block counts as touched if the tip is this close (m): pushed blocks slide slightly ahead of the tip."""
 
 _SUBSTEPS = round(1 / (CONTROL_HZ * TIMESTEP))
-_PLACEMENT_SEED = 20240607  # Arbitrary, but part of the suite: another one makes other initial states.
+_PLACEMENT_SEED = 20240607  # Arbitrary, but part of the suite: another seed gives other initial states.
 
 
 def block_poses(task: int, init_state: int) -> NDArray[np.float64]:
-    """Where the blocks stand in an initial state.
+    """Poses of the blocks in an initial state.
 
     Args:
         task: index of the task.
@@ -80,13 +80,13 @@ def block_poses(task: int, init_state: int) -> NDArray[np.float64]:
         `float64[4, 3]`: x, y (m) and yaw (rad) of each block, in the order of `TOY_COLORS`.
     """
     sequence = np.random.SeedSequence(_PLACEMENT_SEED, spawn_key=(task, init_state))
-    draw = np.random.Generator(np.random.Philox(sequence))
+    rng = np.random.Generator(np.random.Philox(sequence))
     while True:
-        centers = draw.uniform(-BLOCK_REACH, BLOCK_REACH, (len(TOY_COLORS), 2))
+        centers = rng.uniform(-BLOCK_REACH, BLOCK_REACH, (len(TOY_COLORS), 2))
         gaps = np.linalg.norm(centers[:, None] - centers[None], axis=-1)
         if gaps[np.triu_indices(len(TOY_COLORS), 1)].min() >= BLOCK_GAP:
             break
-    return np.column_stack([centers, draw.uniform(-np.pi / 4, np.pi / 4, len(TOY_COLORS))])
+    return np.column_stack([centers, rng.uniform(-np.pi / 4, np.pi / 4, len(TOY_COLORS))])
 
 
 class ToyEnv:
@@ -94,10 +94,10 @@ class ToyEnv:
 
     Args:
         task: index of the task.
-        resolution: side of the pictures that `observe` draws (px).
+        resolution: side of the images that `observe` renders (px).
 
     Raises:
-        EnvError: no such task, or pictures of that size cannot be drawn.
+        EnvError: no such task, or images of that size cannot be rendered.
     """
 
     def __init__(self, task: int, resolution: int) -> None:
@@ -115,14 +115,14 @@ class ToyEnv:
         self._data = mujoco.MjData(self._model)
         self._cameras = {name: self._model.camera(name).id for name in CAMERAS}
         self._blocks = {f"{color}_block": int(self._model.body(f"{color}_block").id) for color in TOY_COLORS}
-        named = tuple(name for atom in self.goals[0] for name in atom[1:])
+        targets = tuple(name for atom in self.goals[0] for name in atom[1:])
         self._physics = MujocoPhysics(
-            self._model, self._data, self._blocks, tuple(self._blocks), named, self._owner, settling=100
+            self._model, self._data, self._blocks, tuple(self._blocks), targets, self._owner, settling=100
         )
         self._renderers: dict[int, mujoco.Renderer] = {}
 
     def reset(self, spec: ResetSpec, before_settling: Intervention | None = None) -> None:
-        """Place the blocks, the tip at home, and restore every model field. `env_seed` changes nothing here.
+        """Restore every model field, place the blocks and move the tip home. `env_seed` has no effect.
 
         Raises:
             EnvError: the initial state does not exist.
@@ -147,10 +147,10 @@ class ToyEnv:
         mujoco.mj_forward(self._model, self._data)
 
     def observe(self, cameras: Sequence[str] = CAMERAS) -> Observation:
-        """The tip's position and the pictures of the cameras asked for.
+        """Return the tip's position and the images of the requested cameras.
 
         Raises:
-            EnvError: there is no OpenGL to draw with.
+            EnvError: there is no OpenGL to render with.
         """
         self._sync()
         images = {camera: self.render(camera, self._resolution) for camera in cameras}
@@ -162,7 +162,7 @@ class ToyEnv:
         """Execute `float32[n, 7]` actions until a watched goal is reached; the first three move the tip.
 
         Raises:
-            EnvError: the actions have another shape, or they or the simulation are not finite.
+            EnvError: the actions have a wrong shape, or they or the simulation are not finite.
         """
         if actions.ndim != 2 or actions.shape[1] != ACTION_SIZE or not np.isfinite(actions).all():
             raise EnvError(f"actions must be finite numbers [n, {ACTION_SIZE}], got {actions.shape}: {actions}")
@@ -181,11 +181,11 @@ class ToyEnv:
         return StepResult(len(states), reached, rows, tuple(hits.get(goal) for goal in self.tracked))
 
     def state(self) -> NDArray[np.float64]:
-        """Time, positions and velocities of gantry and blocks: `float64[59]`."""
+        """Return time, positions and velocities of gantry and blocks: `float64[59]`."""
         return np.concatenate([[self._data.time], self._data.qpos, self._data.qvel])
 
     def set_state(self, state: NDArray[np.float64]) -> None:
-        """Show a stored state.
+        """Load a stored state.
 
         Raises:
             EnvError: it is not a state of this scene.
@@ -195,42 +195,42 @@ class ToyEnv:
         self._data.time = state[0]
         self._data.qpos, self._data.qvel = np.split(state[1:], [self._model.nq])
 
-    def moment(self) -> Moment:
-        """The present state; see `Env.moment`."""
-        return Moment({"state": self.state()}, self._step_count())
+    def snapshot(self) -> SensorSnapshot:
+        """The present state; see `Env.snapshot`."""
+        return SensorSnapshot({"state": self.state()}, self._step_count())
 
-    def show(self, moment: Moment) -> None:
-        """The state itself; see `Env.show`."""
-        self.set_state(moment.arrays["state"])
+    def restore_view(self, snapshot: SensorSnapshot) -> None:
+        """The state itself; see `Env.restore_view`."""
+        self.set_state(snapshot.arrays["state"])
 
     def render(self, camera: str, size: int) -> NDArray[np.uint8]:
-        """The present state seen by a camera.
+        """Render the present state.
 
         Returns:
             `uint8[size, size, 3]`, RGB, upright.
 
         Raises:
-            EnvError: pictures of that size cannot be drawn, or there is no OpenGL to draw with.
+            EnvError: images of that size cannot be rendered, or there is no OpenGL to render with.
         """
         self.renders += 1
-        picture: NDArray[np.uint8] = self._drawn(camera, size, mujoco.MjvOption()).render()
-        return picture
+        image: NDArray[np.uint8] = self._ready(camera, size, mujoco.MjvOption()).render()
+        return image
 
-    def _drawn(self, camera: str, size: int, option: mujoco.MjvOption) -> mujoco.Renderer:
-        """The renderer of a size, looking at the present state."""
+    def _ready(self, camera: str, size: int, option: mujoco.MjvOption) -> mujoco.Renderer:
+        """The renderer of a size, with its scene updated to the present state."""
         renderer = self._renderer(size)
         view = mujoco.MjvCamera()
         view.type = mujoco.mjtCamera.mjCAMERA_FIXED
         view.fixedcamid = self._cameras[camera]
         self._sync()
-        # Not `renderer.update_scene`: that shows the model the renderer was made from.
+        # Not `renderer.update_scene`, which shows the model that the renderer was created from.
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, self._data, option, None, view, everything, renderer.scene)
         return renderer
 
     def masks(self, camera: str, names: Sequence[str], *, alone: bool = False) -> dict[str, NDArray[np.bool_]]:
-        """Where blocks are visible in what `observe` would show; see `Env.masks`."""
-        found = {}
+        """Segment blocks in the image that `observe` would return; see `Env.masks`."""
+        masks = {}
         for name in (name for name in names if name in self._blocks):
             geoms = list(geoms_below(self._model, self._blocks[name]))
             option = mujoco.MjvOption()
@@ -239,16 +239,16 @@ class ToyEnv:
                 option.geomgroup[:] = 0
                 option.geomgroup[5] = 1
                 self._model.geom_group[geoms] = 5
-            renderer = self._drawn(camera, self._resolution, option)
+            renderer = self._ready(camera, self._resolution, option)
             self._model.geom_group[:] = groups
             renderer.enable_segmentation_rendering()
             segments = renderer.render()
             renderer.disable_segmentation_rendering()
-            found[name] = np.isin(segments[..., 0], geoms) & (segments[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM))
-        return found
+            masks[name] = np.isin(segments[..., 0], geoms) & (segments[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM))
+        return masks
 
     def privileged(self, goal: Goal) -> Privileged:
-        """The present state by name; this scene has no gripper and no articulated joints."""
+        """Return the ground-truth state by name; this scene has no gripper and no articulated joints."""
         self._sync()
         blocks = (self._data.body(f"{color}_block") for color in TOY_COLORS)
         return Privileged(
@@ -265,7 +265,7 @@ class ToyEnv:
         return Scene(self._model, self._cameras, self._physics.targets, self._blocks)
 
     def close(self) -> None:
-        """Free the render contexts; the simulation goes with the object."""
+        """Free the render contexts; the simulation is freed with the object."""
         while self._renderers:
             self._renderers.popitem()[1].close()
 
@@ -276,7 +276,7 @@ class ToyEnv:
             raise EnvError("the simulation is not finite any more")
 
     def _sync(self) -> None:
-        """Bring poses, cameras and lights up to date with the positions; changes nothing that the physics reads."""
+        """Update poses, cameras and lights to the positions; changes nothing that the physics reads."""
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
 
@@ -292,7 +292,7 @@ class ToyEnv:
         return all(self._holds(atom) for atom in goal)
 
     def _owner(self, geom: int) -> str:
-        """What a geom belongs to."""
+        """Name of the body that a geom belongs to."""
         return str(self._model.body(int(self._model.geom_bodyid[geom])).name)
 
     def _holds(self, atom: Atom) -> bool:
@@ -302,20 +302,20 @@ class ToyEnv:
         return bool(mujoco.mj_geomDistance(self._model, self._data, tip, block, 1.0, None) < TOUCH_DISTANCE)
 
     def _renderer(self, size: int) -> mujoco.Renderer:
-        """The renderer of one picture size; clearing a larger buffer than needed takes longer than drawing."""
+        """The renderer of one image size; clearing a larger buffer than needed takes longer than rendering."""
         if size not in self._renderers:
             _check_size(size)
             model = copy.copy(self._pristine)
             model.vis.global_.offwidth = model.vis.global_.offheight = size
             renderer = make_renderer(model, size)
-            # A context that is left over when MuJoCo leaves the driver, at exit, fills stderr with tracebacks.
+            # A context that is still open when MuJoCo shuts the driver down at exit fills stderr with tracebacks.
             atexit.register(_close_if_alive, weakref.ref(renderer))
             self._renderers[size] = renderer
         return self._renderers[size]
 
 
 def _restore(target: Any, source: Any) -> None:
-    """Copy every field of a model (`mujoco.MjModel`), and of the option structures inside it, from its twin."""
+    """Copy every field of a model (`mujoco.MjModel`), and of its option structures, from its pristine copy."""
     for name in dir(source):
         if name.startswith("_"):
             continue

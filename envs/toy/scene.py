@@ -26,7 +26,7 @@ _BLOCKS = "".join(
     for color in TOY_COLORS
 )
 
-# No textures, meshes or height fields: the render context would keep them, and with them whatever edits them.
+# No textures, meshes or height fields: the render context would copy them, and an edit would outlive its episode.
 SCENE = f"""
 <mujoco model="toy">
   <option timestep="{TIMESTEP}" integrator="implicitfast">

@@ -1,4 +1,4 @@
-"""Texts that are harder to read: functions of the text and a number that the pair's stream drew."""
+"""Corrupted texts: functions of the text and a random number from the pair's stream."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ KEYBOARD = {
     **{"p": "ol", "a": "qsz", "s": "adw", "d": "sfe", "f": "dgr", "g": "fht", "h": "gjy", "j": "hku", "k": "jli"},
     **{"l": "kop", "z": "xas", "x": "zcd", "c": "xvf", "v": "cbg", "b": "vnh", "n": "bmj", "m": "nk"},
 }
-"""Keys beside each key of a QWERTY keyboard."""
+"""Neighbours of each key of a QWERTY keyboard."""
 
 MISSED = 0.4
-"""Share of the typos where the key was not pressed at all; the others hit a key beside it. Our choice."""
+"""Fraction of typos that omit the letter; the others replace it by a neighbouring key. Our choice."""
 
 CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
 
@@ -20,9 +20,9 @@ def _generator(seed: int) -> np.random.Generator:
 
 
 def typo(text: str, probability: float, seed: int) -> str:
-    """Each letter is mistyped with a probability, at least one is.
+    """Mistype each letter with a given probability, and at least one letter.
 
-    The letters mistyped at a smaller probability are among those at a larger one, with the same result.
+    The typos of a smaller probability are a subset of those of a larger one.
     """
     rng = _generator(seed)
     luck, missed, beside = rng.random((3, len(text)))
@@ -37,7 +37,7 @@ def typo(text: str, probability: float, seed: int) -> str:
 
 
 def scramble(text: str, seed: int) -> str:
-    """The same words in another order; the text itself if there is no other order."""
+    """Shuffle the words; the text itself if there is no other order."""
     words = text.split()
     rng = _generator(seed)
     mixed = words
@@ -47,7 +47,7 @@ def scramble(text: str, seed: int) -> str:
 
 
 def gibberish(text: str, seed: int) -> str:
-    """Words without meaning that can be pronounced, as many and as long as those of the text."""
+    """Pronounceable words without meaning, of the same number and lengths as those of the text."""
     rng = _generator(seed)
     letters = ((CONSONANTS, VOWELS)[i % 2] for word in text.split() for i in range(len(word) + 1))
     drawn = "".join(kind[int(rng.integers(len(kind)))] for kind in letters)

@@ -1,4 +1,4 @@
-"""The texts of this package's TOML files."""
+"""Reads the texts of this package's TOML files."""
 
 import tomllib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
-"""Suites with a file of texts."""
+"""Suites that have a file of texts."""
 
 LANGUAGES = ("de", "fr", "es", "it", "pt", "nl", "zh", "ja")
 """Languages of the translations, as ISO 639-1 codes."""
@@ -19,10 +19,10 @@ class TaskTexts:
     """The texts of one task.
 
     Attributes:
-        original: the task's own instruction, to notice a file that belongs to other tasks.
+        original: the task's instruction, to detect a file that belongs to other tasks.
         paraphrases: the same request in other words.
-        translations: the same request by language. A vocabulary made for English needs more tokens for them, up to one
-            per byte; a policy that cuts its text (SmolVLA after 48 tokens) may lose the end of the longest ones.
+        translations: the same request by language. An English vocabulary needs more tokens for them, up to one per
+            byte; a policy that truncates its text (SmolVLA after 48 tokens) may lose the end of the longest ones.
     """
 
     original: str
@@ -32,12 +32,12 @@ class TaskTexts:
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """A kind of thing in the scenes.
+    """A kind of object in the scenes.
 
     Attributes:
-        names: what instructions call it.
-        movable: whether an instruction may sensibly ask to move it.
-        plural: how two of them are called; `None` if they cannot be counted.
+        names: nouns for it in instructions.
+        movable: whether an instruction can sensibly ask to move it.
+        plural: noun for two of them; `None` if they cannot be counted.
     """
 
     names: tuple[str, ...]
@@ -47,11 +47,11 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place where something can be put.
+    """A place where an object can be put.
 
     Attributes:
-        predicate: what checks it, `on` or `in`.
-        words: for instance `in the basket`.
+        predicate: the goal predicate, `on` or `in`.
+        words: the phrase, for instance `in the basket`.
     """
 
     predicate: str
@@ -60,15 +60,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The words of `lexicon.toml`; its comments say what each table is.
+    """The contents of `lexicon.toml`; its comments describe each table.
 
     Attributes:
-        things: by category of the simulator.
+        things: kinds of objects by category of the simulator.
         places: by the simulator's name without its number.
-        synonyms: by noun.
-        verbs: other verbs, by verb.
-        absent: things that are in no scene, by verb.
-        frames: texts around an instruction, by kind.
+        synonyms: other nouns by noun.
+        verbs: other verbs by verb.
+        absent: objects that are in no scene, by verb.
+        frames: templates around an instruction, by kind.
     """
 
     things: Mapping[str, Thing]
@@ -81,7 +81,7 @@ class Lexicon:
 
 @cache
 def texts(suite: str, task: int) -> TaskTexts | None:
-    """The texts of a task; `None` for one without an entry."""
+    """The texts of a task; `None` if it has no entry."""
     if suite not in SUITES:
         return None
     return _tasks(suite).get(f"{suite}/{task}")

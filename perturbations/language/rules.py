@@ -1,6 +1,6 @@
-"""Texts with some slots changed, by rule: other words, missing words, words for what is not there.
+"""Texts with changed slots, by rule: other words, missing words, words for absent objects.
 
-Every function lists all the texts it can make of an instruction, in a fixed order: an entry's number is its id.
+Every function lists all texts that it can derive from an instruction, in a fixed order: an entry's number is its id.
 """
 
 import re
@@ -13,18 +13,18 @@ from perturbations.language.slots import MOVING, Clause, Span, clauses, replaced
 
 
 def category(name: str) -> str:
-    """The kind of thing that a name of the simulator stands for."""
+    """The category of an object of the simulator: its name without the number."""
     return re.sub(r"_\d+$", "", name)
 
 
 def present(context: InstructionContext) -> dict[str, str]:
-    """Category of each thing of the scene that the lexicon knows, by name, sorted."""
+    """Categories of the scene's objects that are in the lexicon, by name, sorted."""
     known = lexicon().things
     return {name: category(name) for name in sorted(context.names) if category(name) in known}
 
 
 def find[Entry](noun: str, table: Mapping[str, Entry]) -> tuple[Span, Entry] | None:
-    """The longest phrase of a table that occurs in a noun: where, and its entry."""
+    """The longest phrase of a table that occurs in a noun: its span and its entry."""
     for phrase in sorted(table, key=len, reverse=True):
         match = re.search(rf"\b{re.escape(phrase)}\b", noun)
         if match:
@@ -33,19 +33,19 @@ def find[Entry](noun: str, table: Mapping[str, Entry]) -> tuple[Span, Entry] | N
 
 
 def with_where(clause: Clause, span: Span) -> Span:
-    """A noun with the words that say which one; those would be wrong for another thing."""
+    """The span of a noun including the words that say which one is meant; they would be wrong for another object."""
     return Span(span.start, clause.where.end) if clause.where and span == clause.objects[-1] else span
 
 
 def synonyms(text: str, slot: str) -> tuple[str, ...]:
-    """The text with other words for what is handled (slot `object`) or where it is put (`place`)."""
-    found = []
+    """The text with synonyms for the object (slot `object`) or for the place where it is put (`place`)."""
+    options = []
     for span in _slot(clauses(text), slot):
         noun = find(span.of(text), lexicon().synonyms)
         if noun:
             where, words = noun
-            found.append((Span(span.start + where.start, span.start + where.end), words))
-    return _combined(text, found)
+            options.append((Span(span.start + where.start, span.start + where.end), words))
+    return _combined(text, options)
 
 
 def verbs(text: str) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ def masked(text: str, slot: str) -> tuple[str, ...]:
 
 
 def without_referent(context: InstructionContext) -> tuple[str, ...]:
-    """The text with the things to be handled replaced by things that are not in the scene."""
+    """The text with its objects replaced by objects that are not in the scene."""
     text, parts = context.original, clauses(context.original)
     moving = [clause for clause in parts if clause.verb in MOVING and clause.objects]
     changed = moving[:] or [clause for clause in parts if clause.objects][:1]
@@ -82,17 +82,17 @@ def without_referent(context: InstructionContext) -> tuple[str, ...]:
 
 
 def framed(text: str, kind: str) -> tuple[str, ...]:
-    """The text within other words."""
+    """The text inside each template of a kind."""
     return tuple(frame.format(text=text) for frame in lexicon().frames[kind])
 
 
 def _absent(context: InstructionContext, verb: str, *, plural: bool) -> list[str]:
-    """Words for things that are not in the scene and that the verb goes with."""
-    known, here = lexicon(), set(present(context).values())
+    """Nouns for objects that are not in the scene and that fit the verb."""
+    known, kinds = lexicon(), set(present(context).values())
     if verb in known.absent:
         return list(known.absent[verb])
-    named = {name for kind in here for name in known.things[kind].names}
-    others = [t for kind, t in known.things.items() if t.movable and kind not in here and not named & set(t.names)]
+    nouns = {name for kind in kinds for name in known.things[kind].names}
+    others = [t for kind, t in known.things.items() if t.movable and kind not in kinds and not nouns & set(t.names)]
     words = [thing.plural if plural else thing.names[0] for thing in others if not thing.names[0].endswith(" block")]
     return list(dict.fromkeys(word for word in words if word))
 
@@ -106,7 +106,7 @@ def _slot(parts: tuple[Clause, ...], slot: str) -> tuple[Span, ...]:
 
 
 def _combined(text: str, options: list[tuple[Span, tuple[str, ...]]]) -> tuple[str, ...]:
-    """The i-th text takes the i-th of the options of every part, and starts again where a part has fewer."""
+    """The i-th text uses the i-th option of every part, cyclically where a part has fewer options."""
     if not options:
         return ()
     count = max(len(words) for _, words in options)

@@ -3,7 +3,7 @@
     pick up the [black bowl] on the stove and place it on the [plate]
     verb         object      where            verb     place
 
-The rules read every instruction of LIBERO's five suites and of the toy suite; other wording has no slots.
+The rules parse every instruction of LIBERO's five suites and of the toy suite; other wording has no slots.
 """
 
 import re
@@ -25,7 +25,7 @@ _PRONOUNS = ("it", "them")
 PUTTING = ("put", "place", "push", "stack")
 """Verbs with a place."""
 MOVING = ("pick up", *PUTTING, "touch")
-"""Verbs whose object is a thing that can be moved."""
+"""Verbs whose object can be moved."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,21 +36,21 @@ class Span:
     end: int
 
     def of(self, text: str) -> str:
-        """The words."""
+        """The words of this part."""
         return text[self.start : self.end]
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One thing to do.
+    """One action of an instruction.
 
     Attributes:
         verb: as written in the text.
-        verb_span: where.
-        objects: the nouns of what it is done to, without article; empty for a pronoun.
-        where: which of several such things is meant (`on the stove`), with the blank before it.
-        place: where to, with its preposition.
-        place_noun: the noun in it, without article; `None` for a pronoun or `inside`.
+        verb_span: span of the verb.
+        objects: spans of the object nouns, without article; empty for a pronoun.
+        where: words that say which of several objects is meant (`on the stove`), with the blank before them.
+        place: the destination, with its preposition.
+        place_noun: the noun of the destination, without article; `None` for a pronoun or `inside`.
     """
 
     verb: str
@@ -62,16 +62,16 @@ class Clause:
 
 
 def clauses(text: str) -> tuple[Clause, ...]:
-    """The clauses of an instruction in order; empty if the rules cannot read it."""
-    found = []
+    """The clauses of an instruction in order; empty if the rules cannot parse it."""
+    parsed = []
     start = 0
     for part in _CLAUSE.split(text):
         clause = _clause(part, start)
         if clause is None:
             return ()
-        found.append(clause)
+        parsed.append(clause)
         start += len(part) + len(" and ")
-    return tuple(found)
+    return tuple(parsed)
 
 
 def _clause(text: str, start: int) -> Clause | None:
@@ -94,25 +94,25 @@ def _clause(text: str, start: int) -> Clause | None:
 
 
 def _nouns(text: str) -> list[tuple[int, int]]:
-    """Where the nouns of `the x`, `both the x and the y` or `both xs` are; none for a pronoun."""
+    """Spans of the nouns in `the x`, `both the x and the y` or `both xs`; none for a pronoun."""
     if text in _PRONOUNS:
         return []
-    found, start = [], 0
+    nouns, start = [], 0
     for part in re.split(r" and the ", text):
         match = _NOUN.fullmatch(part)
         if match:
-            found.append((start + match.start(1), start + match.end(1)))
+            nouns.append((start + match.start(1), start + match.end(1)))
         start += len(part) + len(" and the ")
-    return found
+    return nouns
 
 
 def replaced(text: str, changes: Iterable[tuple[Span, str]]) -> str:
-    """The text with other words in some of its parts, which must not overlap."""
+    """The text with new words in some of its parts, which must not overlap."""
     for span, words in sorted(changes, reverse=True):
         text = text[: span.start] + words + text[span.end :]
     return " ".join(text.split())
 
 
 def spans(parts: Iterable[Clause], pick: Callable[[Clause], Iterable[Span | None]]) -> tuple[Span, ...]:
-    """What `pick` finds in each clause."""
+    """All spans that `pick` selects from the clauses."""
     return tuple(span for clause in parts for span in pick(clause) if span is not None)

@@ -1,4 +1,4 @@
-"""Drops by task and condition: the cells of a heat map, and of the scatter of drift against drop inside each task."""
+"""Drops by task and condition: cells of the heat map, and points of drift against drop within each task."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ import pandas as pd
 
 from simeval.analysis.grouping import groups
 from simeval.core.types import CLEAN
-from simeval.stats.study import Study
+from simeval.stats.study import DriftOutcomes
 from simeval.stats.within_task import cell_means
 
 
 @dataclass(frozen=True, slots=True)
 class CellDrop:
-    """What one condition did to one task, over the complete pairs.
+    """Drop of one condition on one task, over the complete pairs.
 
     Attributes:
         pairs: complete pairs.
-        missing: pairs that lack an outcome on either side; pairs that the condition cannot be applied to do not count.
+        missing: pairs without an outcome on either side; infeasible pairs do not count.
         harmed, helped: pairs that only the clean, only the perturbed episode solved.
         clean_rate, rate: success rates of the pairs; `None`, as `drop`, without pairs.
         drop: `clean_rate - rate` (fraction).
@@ -37,7 +37,7 @@ class CellDrop:
 
 @dataclass(frozen=True, slots=True)
 class TaskPoint:
-    """Mean drift and drop of one task under one condition that enters a correlation; `None` where not measured."""
+    """Mean drift and drop of one task under one condition of a correlation; `None` where not measured."""
 
     task: int
     condition: str
@@ -57,8 +57,8 @@ def cell_drops(episodes: pd.DataFrame) -> tuple[CellDrop, ...]:
 
 
 def _cell(suite: str, condition: str, task: int, clean: pd.DataFrame, twins: pd.DataFrame) -> CellDrop:
-    impossible = twins.loc[twins["outcome"] == "infeasible", "pair_id"]
-    sides = [part[~part["pair_id"].isin(impossible)][["pair_id", "outcome"]] for part in (clean, twins)]
+    infeasible_pairs = twins.loc[twins["outcome"] == "infeasible", "pair_id"]
+    sides = [part[~part["pair_id"].isin(infeasible_pairs)][["pair_id", "outcome"]] for part in (clean, twins)]
     pairs = sides[0].merge(sides[1], "outer", on="pair_id", suffixes=("_clean", ""))
     complete = pairs[pairs[["outcome_clean", "outcome"]].isin(["success", "failure"]).all(axis=1)]
     before, after = complete["outcome_clean"] == "success", complete["outcome"] == "success"
@@ -78,12 +78,12 @@ def _cell(suite: str, condition: str, task: int, clean: pd.DataFrame, twins: pd.
     )
 
 
-def task_points(study: Study, conditions: tuple[str, ...]) -> tuple[TaskPoint, ...]:
+def task_points(study: DriftOutcomes, conditions: tuple[str, ...]) -> tuple[TaskPoint, ...]:
     """Drift and drop of every task under the named conditions; empty where drift was not measured on the pairs.
 
     Args:
         study: outcomes and drift.
-        conditions: those that enter the correlation.
+        conditions: conditions of the correlation.
     """
     if study.drift is None:
         return ()

@@ -1,9 +1,9 @@
-"""Two runs of the same episodes with two policies, for instance before and after a fine-tune.
+"""Compares two runs of the same episodes with two policies, for instance before and after fine-tuning.
 
 Non-obvious behaviour:
-- Only episodes that start alike are compared: equal ids with unequal seeds, limits or scenes are refused, not matched.
+- Only episodes with the same start are compared: equal ids with unequal seeds, limits or scenes are refused.
 - Drift is compared on frames that show the same state: start frames of the same episodes, or frames of the same source.
-  Replayed frames of each policy's own rollouts show other states, so they are not compared.
+  Replayed frames come from each policy's rollouts and show different states, so they are not compared.
 """
 
 from collections.abc import Sequence
@@ -35,18 +35,18 @@ IGNORED = (
     "dtype",
     "numerics",
 )
-"""Settings that may differ: they name the episodes, of which the common ones are compared, belong to the policy, or
-are said in a note."""
+"""Settings that may differ: they select episodes (the common ones are compared), belong to the policy, or are reported
+in a note."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuiteChange:
-    """What changed on one suite.
+    """The change on one suite.
 
     Attributes:
-        suite: the suite.
+        suite: suite name.
         change: success and robustness on the common episodes.
-        drift: offline drift on the common frames; empty without audits of both.
+        drift: offline drift on the common frames; empty without audits of both runs.
     """
 
     suite: str
@@ -59,10 +59,10 @@ class Comparison:
     """Run B against run A.
 
     Attributes:
-        a, b: names of the runs' policies; where they are equal, with the run folders.
-        assets: which scenes the numbers are about.
-        suites: one entry per suite that both have.
-        notes: what to know: episodes that only one has, versions that differ, why drift is missing.
+        a, b: names of the runs' policies; with the run folders if they are equal.
+        assets: description of the scenes.
+        suites: one entry per common suite.
+        notes: episodes in one run only, different versions, why drift is missing.
     """
 
     a: str
@@ -81,15 +81,15 @@ def compare(
     """Compare two runs.
 
     Args:
-        a: before.
-        b: after.
+        a: the run before.
+        b: the run after.
         drift: rows of audits of both policies on the same frames.
         resampling: seed and level of all random statistics.
 
     Raises:
-        ConfigError: the runs have no episode in common, or their episodes do not start alike.
+        ConfigError: the runs have no common episode, or their episodes have different starts.
     """
-    _refuse_unlike(a, b)
+    _require_same_start(a, b)
     both = a.episodes.merge(b.episodes, on=["id", "pair_id", "suite", "task", "init_state"], suffixes=("_a", "_b"))
     if both.empty:
         raise ConfigError(f"{a.folder} and {b.folder}: no episode is in both")
@@ -98,21 +98,21 @@ def compare(
         raise ConfigError(f"{a.folder} and {b.folder}: no unperturbed episode is in both")
     suites = [name for name in a.manifest["config"]["suite"] if name in set(both["suite"])]
     notes = [*_left_out(a, b, len(both)), *_versions(a, b)]
-    rows, why = _common_frames(drift)
-    if why:
-        notes.append(why)
+    rows, reason = _common_frames(drift)
+    if reason:
+        notes.append(reason)
     changes = []
     for suite in suites:
-        here = [name for name in conditions if name in set(both.loc[both["suite"] == suite, "condition_a"])]
-        change = _change(both[both["suite"] == suite], here, resampling)
-        changes.append(SuiteChange(suite, change, _drift(rows, suite, here, resampling)))
+        suite_conditions = [name for name in conditions if name in set(both.loc[both["suite"] == suite, "condition_a"])]
+        change = _change(both[both["suite"] == suite], suite_conditions, resampling)
+        changes.append(SuiteChange(suite, change, _drift(rows, suite, suite_conditions, resampling)))
     return Comparison(*_names(a, b), a.manifest["assets"], tuple(changes), tuple(notes))
 
 
-def _refuse_unlike(a: Run, b: Run) -> None:
-    """The same name must mean the same start."""
-    kept = [{k: v for k, v in run.manifest["identity"]["settings"].items() if k not in IGNORED} for run in (a, b)]
-    changes = differences(kept[0], kept[1])
+def _require_same_start(a: Run, b: Run) -> None:
+    """Refuse runs whose episodes of the same name start differently."""
+    settings = [{k: v for k, v in run.manifest["identity"]["settings"].items() if k not in IGNORED} for run in (a, b)]
+    changes = differences(settings[0], settings[1])
     if changes:
         raise ConfigError(f"{a.folder} and {b.folder}: the episodes do not start alike ({'; '.join(changes)})")
     specs = {result.spec.id: result.spec for result in a.results}
@@ -134,12 +134,16 @@ def _left_out(a: Run, b: Run, common: int) -> list[str]:
 
 
 def _versions(a: Run, b: Run) -> list[str]:
-    found = [{**run.manifest["identity"]["versions"], "opengl": run.manifest["identity"]["opengl"]} for run in (a, b)]
-    # A policy that sees nothing needs no renderer, and a scripted one no torch.
-    known = [{key: side.get(key) for key in found[0] if found[0][key] and found[1].get(key)} for side in found]
+    versions = [
+        {**run.manifest["identity"]["versions"], "opengl": run.manifest["identity"]["opengl"]} for run in (a, b)
+    ]
+    # A policy without cameras needs no renderer, and a scripted one no torch.
+    known = [
+        {key: side.get(key) for key in versions[0] if versions[0][key] and versions[1].get(key)} for side in versions
+    ]
     notes = [f"made with different software: {change}" for change in differences(known[0], known[1])]
-    other = kernels.difference(a.manifest["identity"], b.manifest["identity"])
-    return [*notes, f"made with different numerics, so the same episode may differ: {other}"] if other else notes
+    numerics = kernels.difference(a.manifest["identity"], b.manifest["identity"])
+    return [*notes, f"made with different numerics, so the same episode may differ: {numerics}"] if numerics else notes
 
 
 def _change(both: pd.DataFrame, conditions: Sequence[str], resampling: Resampling | None) -> RunChange:
@@ -156,7 +160,7 @@ def _change(both: pd.DataFrame, conditions: Sequence[str], resampling: Resamplin
 def _common_frames(
     drift: tuple[Sequence[DriftRow], Sequence[DriftRow]] | None,
 ) -> tuple[pd.DataFrame | None, str]:
-    """Drift of both policies where both were asked about the same state, and why there is none."""
+    """Drift of both policies on common frames, or `None` and the reason."""
     if drift is None:
         return None, ""
     key = ["frame", "source", "cluster", "suite", "condition", "seed"]
@@ -176,12 +180,14 @@ def _drift(
 ) -> tuple[Gain, ...]:
     if rows is None:
         return ()
-    mine = rows[rows["suite"].isin([suite, ""]) & rows["condition"].isin(conditions)]
-    if mine.empty:
+    selected = rows[rows["suite"].isin([suite, ""]) & rows["condition"].isin(conditions)]
+    if selected.empty:
         return ()
-    measured = [name for name in conditions if name in set(mine["condition"])]
+    measured = [name for name in conditions if name in set(selected["condition"])]
     tables = [
-        mine.pivot_table(index=["cluster", "frame"], columns="condition", values=f"{PRIMARY}_{side}", aggfunc="mean")
+        selected.pivot_table(
+            index=["cluster", "frame"], columns="condition", values=f"{PRIMARY}_{side}", aggfunc="mean"
+        )
         for side in ("a", "b")
     ]
     values: list[NDArray[np.float64]] = [

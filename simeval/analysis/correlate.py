@@ -1,4 +1,4 @@
-"""Drift against drop: ties an audit to the run of the same policy."""
+"""Drift against drop: correlates an audit with the run of the same policy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from simeval.analysis.join import join
 from simeval.core.errors import ConfigError
 from simeval.stats.correlation import Correlation, Options
 from simeval.stats.correlation import correlate as correlate_study
-from simeval.stats.screening import Rival
+from simeval.stats.screening import Predictor
 from simeval.store.audit import Audit
 from simeval.store.run import Run
 
@@ -20,12 +20,12 @@ class StudyResult:
     """Drift against drop of one policy on one suite.
 
     Attributes:
-        suite: its name.
+        suite: suite name.
         correlation: the numbers.
-        n_action_steps: steps of a chunk that are executed before the policy looks again; `None` if unknown.
-        frames: which frames drift was measured on, in words.
-        sigma: where the unit of drift comes from, in words.
-        tasks: drift and drop inside each task, of the conditions that enter; may be empty.
+        n_action_steps: executed steps of a chunk; `None` if unknown.
+        frames: description of the frames on which drift was measured.
+        sigma: description of the unit of drift.
+        tasks: drift and drop within each task, for the conditions of the correlation; may be empty.
     """
 
     suite: str
@@ -43,37 +43,37 @@ def correlate(run: Run, audit: Audit, options: Options | None = None) -> tuple[S
         ConfigError: the audit is of another policy.
     """
     refuse_other_policy(run, audit)
-    found = []
+    results = []
     for joined in join(run.episodes, audit.rows):
-        rivals = (*joined.rivals, *_of_sets(audit, [condition.name for condition in joined.study.conditions]))
+        rivals = (*joined.rivals, *_set_predictors(audit, [condition.name for condition in joined.study.conditions]))
         correlation = correlate_study(joined.study, rivals, options)
         entering = tuple(point.condition for point in correlation.points if not point.excluded)
-        found.append(
+        results.append(
             StudyResult(
                 suite=joined.suite,
                 correlation=correlation,
                 n_action_steps=audit.n_action_steps,
-                frames=f"{joined.frames} {audit.frames_in_words}",
+                frames=f"{joined.frames} {audit.frames_description}",
                 sigma=audit.sigma_source,
                 tasks=task_points(joined.study, entering),
             )
         )
-    return tuple(found)
+    return tuple(results)
 
 
-def _of_sets(audit: Audit, conditions: Sequence[str]) -> list[Rival]:
-    """Predictors that only all frames of a condition have together."""
+def _set_predictors(audit: Audit, conditions: Sequence[str]) -> list[Predictor]:
+    """Predictors that are defined for all frames of a condition together, not for one frame."""
     measured = audit.set_distances
     names = dict.fromkeys(name for distances in measured.values() for name in distances)
-    found = [[measured.get(condition, {}).get(name) for condition in conditions] for name in names]
-    return [Rival(name, np.array(values, dtype=float)) for name, values in zip(names, found, strict=True)]
+    columns = [[measured.get(condition, {}).get(name) for condition in conditions] for name in names]
+    return [Predictor(name, np.array(values, dtype=float)) for name, values in zip(names, columns, strict=True)]
 
 
 def refuse_other_policy(run: Run, audit: Audit) -> None:
-    """Drift of one policy says nothing about the episodes of another.
+    """Refuse an audit and a run of different policies.
 
     Raises:
-        ConfigError: they are not of the same policy.
+        ConfigError: they are of different policies.
     """
     if not same_policy(run, audit):
         name = run.manifest["identity"]["policy"]["name"]
@@ -81,7 +81,7 @@ def refuse_other_policy(run: Run, audit: Audit) -> None:
 
 
 def same_policy(run: Run, audit: Audit) -> bool:
-    """Whether a run and an audit are of the same weights (or scripted policy), executing as many actions."""
+    """Whether a run and an audit have the same weights (or scripted policy) and the same `n_action_steps`."""
     ran, audited = run.manifest["identity"]["policy"], audit.fingerprint
     key = "sha256" if "sha256" in ran else "name"
     return all(ran.get(field) == audited.get(field) for field in (key, "n_action_steps"))

@@ -1,4 +1,4 @@
-"""Episodes that should not be averaged in silence: infeasible ones, and those in which a perturbation did nothing."""
+"""Episodes to report before averaging: infeasible ones, and those in which a perturbation had no effect."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +10,14 @@ from simeval.analysis.grouping import COLUMNS, groups
 
 @dataclass(frozen=True, slots=True)
 class FlagCount:
-    """How many episodes of one condition carry a flag.
+    """Number of episodes of one condition with a flag.
 
     Attributes:
         flag: see `simeval.core.types.EpisodeResult.flags`.
-        episodes: how many carry it.
-        planned: how many episodes of the condition there are.
-        reason: for infeasible ones, the first reason given; else empty.
-        example: id of the first of them.
+        episodes: episodes with the flag.
+        planned: all episodes of the condition.
+        reason: for infeasible episodes, the first reason; else empty.
+        example: id of the first flagged episode.
     """
 
     suite: str
@@ -39,8 +39,8 @@ def flag_table(episodes: pd.DataFrame) -> tuple[FlagCount, ...]:
     ):
         flagged = rows[rows["flags"].astype(bool)]
         flags = flagged["flags"].map(_flags)
-        for flag in sorted({flag for found in flags for flag in found}):
-            marked = flagged[[flag in found for found in flags]]
+        for flag in sorted({flag for names in flags for flag in names}):
+            marked = flagged[[flag in names for names in flags]]
             reasons = marked["error_text"].dropna() if flag == "infeasible" and "error_text" in marked else ()
             reason = str(next(iter(reasons), ""))
             example = str(marked["id"].iloc[0])

@@ -1,4 +1,4 @@
-"""Episodes by suite, task and condition, and rates over them: what all tables have in common."""
+"""Groups episodes by suite, task and condition, and averages over tasks: shared by all tables."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A count of episodes, its share (equal-weight mean over tasks; `None` if nothing ran) and the Wilson interval."""
+    """A count of episodes, their share (equal-weight mean over tasks; `None` if nothing ran) and Wilson interval."""
 
     count: int
     rate: float | None
@@ -27,7 +27,11 @@ class Share:
 
 
 def groups(episodes: pd.DataFrame, *keys: str) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """The episodes by `keys`, checked, in the order of the tables."""
+    """Validate the episodes and group them by `keys`, in the order of the tables.
+
+    Raises:
+        ValueError: a column is missing, an episode occurs twice, or an outcome is unknown.
+    """
     if episodes.empty:
         return
     absent = [column for column in COLUMNS if column not in episodes]
@@ -52,17 +56,17 @@ def _ordered(names: "pd.Series[str]") -> pd.Categorical:
 
 def _natural(name: str) -> tuple[bool, list[str | float]]:
     """Sort key: `none` first, numbers by value."""
-    parts = re.split(r"(\d+(?:\.\d+)?)", name)  # text and number in turn, so that like meets like
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)  # text and number in turn, so that equal types are compared
     return name != CLEAN, [float(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
-def rate(rows: pd.DataFrame, hits: "pd.Series[bool]") -> SuiteRate:
-    """Mean of `hits` over tasks; repeats of an initial state are averaged first, for they are not independent."""
+def mean_over_tasks(rows: pd.DataFrame, hits: "pd.Series[bool]") -> SuiteRate:
+    """Mean of `hits` over tasks; repeats of an initial state are not independent, so they are averaged first."""
     units = hits[rows.index].astype(float).groupby([rows["task"], rows["init_state"]]).mean()
     return suite_mean_of_units([task.to_numpy() for _, task in units.groupby(level=0)], LEVEL)
 
 
-def share(ran: pd.DataFrame, hits: "pd.Series[bool]") -> Share:
-    """How often `hits` is true: its count, its mean over tasks, and an interval."""
-    mean = rate(ran, hits)
+def share_over_tasks(ran: pd.DataFrame, hits: "pd.Series[bool]") -> Share:
+    """Count of `hits`, its mean over tasks, and an interval."""
+    mean = mean_over_tasks(ran, hits)
     return Share(int(hits.sum()), mean.rate, mean.interval)

@@ -1,10 +1,10 @@
-"""A run and an audit, tied together: what each condition cost in closed loop beside how far it moves the action.
+"""Joins a run and an audit: the closed-loop drop of each condition next to its action drift.
 
 Non-obvious behaviour:
-- Drift that was measured on a run's pairs is averaged over the frames and seeds of each pair; drift on the frames of a
-  dataset belongs to no pair, so it serves every suite and cannot say anything about single tasks or episodes.
-- A condition's family is its axis, for strengths of one axis are not independent. Strengths are ordered only among
-  conditions that differ in nothing else, and for numbers with a direction by their distance from the identity.
+- Drift on a run's pairs is averaged over the frames and seeds of each pair. Drift on the frames of a dataset belongs to
+  no pair: it is used for every suite, and not within tasks or episodes.
+- A condition's axis family is its axis, because strengths of one axis are not independent. Strengths are ordered only
+  among conditions that are otherwise equal; numbers with a direction by their distance from the identity.
 """
 
 from collections import Counter
@@ -24,33 +24,33 @@ from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
 from simeval.stats.drift import PRIMARY, VARIANTS, windowed_max
-from simeval.stats.screening import Rival
-from simeval.stats.study import FrameDrift, Study, StudyCondition, validity
+from simeval.stats.screening import Predictor
+from simeval.stats.study import ConditionInfo, DriftOutcomes, FrameDrift, validity
 
 Floats = NDArray[np.float64]
 
-PICTURE = "mean_abs"
-"""Rival that needs no policy: the change of the pictures themselves."""
+PIXEL_CHANGE = "mean_abs"
+"""A rival predictor that needs no policy: the change of the images."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Joined:
+class JoinedSuite:
     """One policy on one suite.
 
     Attributes:
-        suite: the suite.
+        suite: suite name.
         study: outcomes and primary drift.
         rivals: other predictors, one value per condition.
-        frames: frames with drift, of all conditions together.
+        frames: number of frames with drift, over all conditions.
     """
 
     suite: str
-    study: Study
-    rivals: tuple[Rival, ...]
+    study: DriftOutcomes
+    rivals: tuple[Predictor, ...]
     frames: int
 
 
-def join(episodes: pd.DataFrame, rows: Sequence[DriftRow]) -> tuple[Joined, ...]:
+def join(episodes: pd.DataFrame, rows: Sequence[DriftRow]) -> tuple[JoinedSuite, ...]:
     """One study per suite of a run.
 
     Args:
@@ -59,34 +59,34 @@ def join(episodes: pd.DataFrame, rows: Sequence[DriftRow]) -> tuple[Joined, ...]
     """
     drifts = _table(rows)
     conditions = [str(name) for name in episodes["condition"].cat.categories if name != CLEAN]
-    found = []
+    suites = []
     for suite in episodes["suite"].cat.categories:
-        mine = episodes[episodes["suite"] == suite]
-        here = drifts[drifts["suite"].isin([suite, ""])]
-        if not mine.empty:
-            found.append(_join_suite(str(suite), mine, here, conditions))
-    return tuple(found)
+        suite_episodes = episodes[episodes["suite"] == suite]
+        suite_drifts = drifts[drifts["suite"].isin([suite, ""])]
+        if not suite_episodes.empty:
+            suites.append(_join_suite(str(suite), suite_episodes, suite_drifts, conditions))
+    return tuple(suites)
 
 
-def study_conditions(names: Sequence[str]) -> tuple[StudyCondition, ...]:
-    """What the statistics must know about perturbed conditions, by their canonical texts.
+def study_conditions(names: Sequence[str]) -> tuple[ConditionInfo, ...]:
+    """Describe perturbed conditions, given by their canonical texts, for the statistics.
 
     Raises:
-        ConfigError: there is no such condition, for instance because it is of a plugin's.
+        ConfigError: a condition is unknown, for instance because its axis is a plugin's.
     """
     try:
         parsed = [parse(name) for name in names]
     except SpecError as error:
         raise ConfigError(f"a condition of the run cannot be read: {error}") from None
-    usual: dict[str, Any] = {}
+    most_common: dict[str, Any] = {}
     for condition in parsed:
-        alike = [_variant(other) for other in parsed if _family(other) == _family(condition)]
-        usual[_family(condition)] = Counter(filter(None, alike)).most_common(1)
+        variants = [_variant(other) for other in parsed if _family(other) == _family(condition)]
+        most_common[_family(condition)] = Counter(filter(None, variants)).most_common(1)
     return tuple(
-        StudyCondition(
+        ConditionInfo(
             name,
-            family=_family(condition),
-            severity=_strength(condition) if _variant(condition) in dict(usual[_family(condition)]) else None,
+            axis_family=_family(condition),
+            severity=_strength(condition) if _variant(condition) in dict(most_common[_family(condition)]) else None,
             validity=validity(condition.meaning, {term.info.channel for term in _effective(condition)}),
             identity=not _effective(condition),
         )
@@ -103,7 +103,7 @@ def _family(condition: Condition) -> str:
 
 
 def _variant(condition: Condition) -> tuple[str, tuple[tuple[str, str], ...]] | None:
-    """What else than the number sets a single term of a number apart; `None` for words and combinations."""
+    """Camera and options of a condition with one numeric term; `None` for words and combinations."""
     if len(condition.terms) != 1 or isinstance(condition.terms[0].value, str):
         return None
     return condition.terms[0].camera, condition.terms[0].options
@@ -117,14 +117,14 @@ def _strength(condition: Condition) -> float:
 def _table(rows: Sequence[DriftRow]) -> pd.DataFrame:
     columns = ["frame", "source", "cluster", "step", "suite", "pair_id", "condition", "seed", "mean_abs", *VARIANTS]
     table = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
-    table[[PICTURE, *VARIANTS]] = table[[PICTURE, *VARIANTS]].astype(float)
-    inner = pd.DataFrame([dict(row.representation) for row in rows], index=table.index, dtype=float)
-    return pd.concat([table, inner.add_prefix("representation: ")], axis=1)
+    table[[PIXEL_CHANGE, *VARIANTS]] = table[[PIXEL_CHANGE, *VARIANTS]].astype(float)
+    representation = pd.DataFrame([dict(row.representation) for row in rows], index=table.index, dtype=float)
+    return pd.concat([table, representation.add_prefix("representation: ")], axis=1)
 
 
-def _join_suite(suite: str, episodes: pd.DataFrame, drifts: pd.DataFrame, conditions: Sequence[str]) -> Joined:
+def _join_suite(suite: str, episodes: pd.DataFrame, drifts: pd.DataFrame, conditions: Sequence[str]) -> JoinedSuite:
     outcomes = episodes.pivot(index="pair_id", columns="condition", values="outcome")
-    about = episodes.drop_duplicates("pair_id").set_index("pair_id").loc[outcomes.index]
+    pairs = episodes.drop_duplicates("pair_id").set_index("pair_id").loc[outcomes.index]
     success = outcomes.astype(object).replace({"success": 1.0, "failure": 0.0, "error": np.nan, "infeasible": np.nan})
     success = success.reindex(columns=[CLEAN, *conditions]).astype(float)
     infeasible = (outcomes.reindex(columns=conditions) == "infeasible").to_numpy(dtype=bool)
@@ -137,10 +137,10 @@ def _join_suite(suite: str, episodes: pd.DataFrame, drifts: pd.DataFrame, condit
         drift = means.reindex(index=outcomes.index, columns=conditions).to_numpy(dtype=float)
     elif len(perturbed):
         frames = _frame_drift(perturbed, conditions)
-    study = Study(
+    study = DriftOutcomes(
         conditions=study_conditions(conditions),
-        tasks=about["task"].to_numpy(dtype=np.int64),
-        init_states=about["init_state"].to_numpy(dtype=np.int64),
+        tasks=pairs["task"].to_numpy(dtype=np.int64),
+        init_states=pairs["init_state"].to_numpy(dtype=np.int64),
         clean=success[CLEAN].to_numpy(),
         perturbed=success[conditions].to_numpy(),
         drift=drift,
@@ -149,7 +149,7 @@ def _join_suite(suite: str, episodes: pd.DataFrame, drifts: pd.DataFrame, condit
         floor=None if np.isnan(floor) else float(floor),
     )
     used = on_pairs if drift is not None else perturbed
-    return Joined(suite, study, _rivals(used, conditions), int(used["frame"].nunique()))
+    return JoinedSuite(suite, study, _rivals(used, conditions), int(used["frame"].nunique()))
 
 
 def _frame_drift(drifts: pd.DataFrame, conditions: Sequence[str]) -> FrameDrift:
@@ -159,18 +159,18 @@ def _frame_drift(drifts: pd.DataFrame, conditions: Sequence[str]) -> FrameDrift:
     return FrameDrift(values, np.asarray(clusters, np.int64))
 
 
-def _rivals(drifts: pd.DataFrame, conditions: Sequence[str]) -> tuple[Rival, ...]:
-    """Every other number of the audit that was measured, as a mean over clusters per condition."""
+def _rivals(drifts: pd.DataFrame, conditions: Sequence[str]) -> tuple[Predictor, ...]:
+    """All other measured numbers of the audit, as means over clusters per condition."""
     others = [name for name in VARIANTS if name != PRIMARY]
-    inner = [name for name in drifts.columns if name.startswith("representation: ")]
+    representation_columns = [name for name in drifts.columns if name.startswith("representation: ")]
     rivals = []
-    for name in (*others, PICTURE, *inner):
+    for name in (*others, PIXEL_CHANGE, *representation_columns):
         means = drifts.groupby(["condition", "cluster"])[name].mean().groupby("condition").mean()
         values = means.reindex(list(conditions)).to_numpy(dtype=float)
         if not np.isnan(values).all():
-            rivals.append(Rival(name.removeprefix("representation: "), values))
+            rivals.append(Predictor(name.removeprefix("representation: "), values))
     if (drifts["source"] == "replay").any():
-        rivals.append(Rival("drift_exec, worst moment", _worst_moments(drifts, conditions)))
+        rivals.append(Predictor("drift_exec, worst moment", _worst_moments(drifts, conditions)))
     return tuple(rivals)
 
 

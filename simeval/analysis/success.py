@@ -1,9 +1,9 @@
-"""From episodes to the numbers of a report: success, paired drops, language following. Draws nothing, reads no file.
+"""From episodes to the numbers of a report: success, paired drops, language following. Plots nothing, reads no file.
 
 Every function takes one row per episode, with `COLUMNS`. Tables are ordered by suite and condition: by category where
 those columns are categorical (the order of the plan), else by name with `none` first. Rates and drops are fractions; a
-number that the data cannot carry is `None`, never NaN. Errors are never failures: an `error` row leaves the rate, and
-takes its pair out of the comparison.
+number that the data do not support is `None`, never NaN. Errors are not failures: an `error` row is left out of the
+rate, and its pair out of the comparison.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from simeval.analysis.flags import FlagCount, flag_table
-from simeval.analysis.grouping import COLUMNS, LEVEL, Share, groups, rate
+from simeval.analysis.grouping import COLUMNS, LEVEL, Share, groups, mean_over_tasks
 from simeval.analysis.language import LanguageRate, language_table
 from simeval.core.types import CLEAN
 from simeval.stats.intervals import Interval, mean_of_suites
@@ -27,31 +27,31 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 ALPHA = 0.05
-MARGIN = 0.05
-"""Drops below this count as robust, if the data show it (fraction). A house choice, to be set before the run."""
+EQUIVALENCE_MARGIN = 0.05
+"""Drops below this count as robust, if the data show it (fraction). Our choice, to be set before the run."""
 USED = (*COLUMNS, "goal", "hits", "approached", "flags", "error_text")
-"""What `analyse` looks at; without the last five it knows nothing of language and flags."""
+"""Columns that `analyse` reads; without the last five there is no table of language or flags."""
 MAX_MISSING = 0.02
-"""Share of pairs that may be missing before a comparison is refused. A house choice."""
+"""Share of pairs that may be missing before a comparison is refused. Our choice."""
 
 Verdict = Literal["drop", "within margin", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionRate:
-    """How often one condition succeeded in one suite.
+    """Success rate of one condition in one suite.
 
     Attributes:
-        tasks: tasks with at least one episode that ran.
-        n: episodes that ran.
-        successes: episodes that succeeded.
-        errors: episodes that broke; not among `n`.
+        tasks: tasks with at least one completed episode.
+        n: completed episodes.
+        successes: successful episodes.
+        errors: episodes that ended in an error; not included in `n`.
         rate: equal-weight mean over tasks; `None` if nothing ran.
-        interval: the same tasks, other initial states.
-        across_tasks: other tasks like these; `None` where it cannot be estimated.
+        interval: for the same tasks with other initial states.
+        across_tasks: for other tasks like these; `None` where it cannot be estimated.
         mean_steps: mean control steps to success; `None` without success.
         rate_if_errors_fail, rate_if_errors_succeed: bounds of the rate; `None` without errors.
-        infeasible: episodes that the condition cannot be applied to; not among `n` either.
+        infeasible: episodes to which the condition cannot be applied; not included in `n`.
     """
 
     suite: str
@@ -71,20 +71,20 @@ class ConditionRate:
 
 @dataclass(frozen=True, slots=True)
 class ConditionDrop:
-    """What one condition cost against `none`, over the pairs of one suite to which it can be applied.
+    """Drop of one condition against `none`, over the feasible pairs of one suite.
 
     Attributes:
         pairs: complete pairs.
         missing: pairs with an error or without an episode on either side, in the tasks that the condition was run on.
         harmed, helped: pairs that only the clean, only the perturbed episode solved.
         clean_rate, perturbed_rate: success rates, pooled over the complete pairs.
-        drop, interval: `clean_rate - perturbed_rate`; `None`, as all that follows, where `note` says n/a.
+        drop, interval: `clean_rate - perturbed_rate`; `None`, like all fields below, where `note` says n/a.
         p, p_holm: exact McNemar p-value, and the same adjusted for the conditions of the suite in this run.
         retention: `perturbed_rate / clean_rate`; `None` also where no clean episode succeeded.
-        smallest_visible: smallest drop shown with 80 % power, were it the suite's only one; may be `None`.
-        verdict: `drop` if the interval lies above 0 and `p_holm` is below .05, whatever the size; else `within margin`
-            if the upper limit of the 90 % interval is below the margin; else `undecided`.
-        note: what to know before using the numbers; often empty.
+        smallest_visible: smallest drop shown with 80 % power if it were the suite's only one; may be `None`.
+        verdict: `drop` if the interval is above 0 and `p_holm` below .05, whatever the size; else `within margin` if
+            the upper limit of the 90 % interval is below the margin; else `undecided`.
+        note: a caveat; often empty.
     """
 
     suite: str
@@ -107,7 +107,7 @@ class ConditionDrop:
 
 @dataclass(frozen=True, slots=True)
 class TaskRate:
-    """Success of one condition on one task: episodes that ran, episodes that broke, rate and Wilson interval."""
+    """Success of one condition on one task: completed episodes, errors, rate and Wilson interval."""
 
     suite: str
     task: int
@@ -141,7 +141,7 @@ class RunAnalysis:
     flags: tuple[FlagCount, ...] = ()
 
 
-def analyse(episodes: pd.DataFrame, margin: float = MARGIN) -> RunAnalysis:
+def analyse(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> RunAnalysis:
     """All tables of a run.
 
     Raises:
@@ -164,31 +164,31 @@ def success_table(episodes: pd.DataFrame) -> tuple[ConditionRate, ...]:
     table = []
     for (suite, condition), all_rows in groups(episodes, "suite", "condition"):
         rows = _feasible(all_rows)
-        broken, good = rows["outcome"] == "error", rows["outcome"] == "success"
-        mean = rate(rows[~broken], good)
-        steps = rows.loc[good, "first_success"].dropna().astype(float)
-        errors = int(broken.sum())
+        failed_to_run, succeeded = rows["outcome"] == "error", rows["outcome"] == "success"
+        mean = mean_over_tasks(rows[~failed_to_run], succeeded)
+        steps = rows.loc[succeeded, "first_success"].dropna().astype(float)
+        errors = int(failed_to_run.sum())
         table.append(
             ConditionRate(
                 suite=suite,
                 condition=condition,
                 tasks=mean.tasks,
                 n=len(rows) - errors,
-                successes=int(good.sum()),
+                successes=int(succeeded.sum()),
                 errors=errors,
                 rate=mean.rate,
                 interval=mean.interval,
                 across_tasks=mean.across_tasks,
                 mean_steps=float(steps.mean()) if len(steps) else None,
-                rate_if_errors_fail=rate(rows, good).rate if errors else None,
-                rate_if_errors_succeed=rate(rows, good | broken).rate if errors else None,
+                rate_if_errors_fail=mean_over_tasks(rows, succeeded).rate if errors else None,
+                rate_if_errors_succeed=mean_over_tasks(rows, succeeded | failed_to_run).rate if errors else None,
                 infeasible=len(all_rows) - len(rows),
             )
         )
     return tuple(table)
 
 
-def drop_table(episodes: pd.DataFrame, margin: float = MARGIN) -> tuple[ConditionDrop, ...]:
+def drop_table(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> tuple[ConditionDrop, ...]:
     """One row per suite and perturbed condition; p-values are adjusted within a suite; `margin` is a fraction."""
     table: list[ConditionDrop] = []
     for _, rows in groups(episodes, "suite"):
@@ -198,7 +198,7 @@ def drop_table(episodes: pd.DataFrame, margin: float = MARGIN) -> tuple[Conditio
         adjusted = holm([paired.p for _, paired in compared if paired and paired.p is not None])
         remaining = iter(adjusted)
         for row, paired in compared:
-            table.append(_judge(row, paired, next(remaining), len(adjusted), margin) if paired else row)
+            table.append(_with_verdict(row, paired, next(remaining), len(adjusted), margin) if paired else row)
     return tuple(table)
 
 
@@ -208,9 +208,9 @@ def task_table(episodes: pd.DataFrame) -> tuple[TaskRate, ...]:
     for (suite, task, condition), all_rows in groups(episodes, "suite", "task", "condition"):
         rows = _feasible(all_rows)
         ran = rows[rows["outcome"] != "error"]
-        mean = rate(ran, ran["outcome"] == "success")
-        broken = len(rows) - len(ran)
-        table.append(TaskRate(suite, int(task), condition, len(ran), broken, mean.rate, mean.interval))
+        mean = mean_over_tasks(ran, ran["outcome"] == "success")
+        errors = len(rows) - len(ran)
+        table.append(TaskRate(suite, int(task), condition, len(ran), errors, mean.rate, mean.interval))
     return tuple(table)
 
 
@@ -220,14 +220,14 @@ def overall_table(episodes: pd.DataFrame) -> tuple[OverallRate, ...]:
     table = []
     for (condition,), rows in groups(episodes, "condition"):
         ran = rows[rows["outcome"].isin(["success", "failure"])]
-        means = [rate(part, part["outcome"] == "success") for _, part in ran.groupby("suite", observed=True)]
+        means = [mean_over_tasks(part, part["outcome"] == "success") for _, part in ran.groupby("suite", observed=True)]
         mean = mean_of_suites(means, LEVEL)
         if len(means) == suites > 1 and mean.rate is not None:
             table.append(OverallRate(condition, suites, mean.rate, mean.interval))
     return tuple(table)
 
 
-def summary(episodes: pd.DataFrame, margin: float = MARGIN) -> dict[str, Any]:
+def summary(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> dict[str, Any]:
     """All tables as a JSON-ready record: fractions, `None` where there is no number, never NaN."""
     return {"schema_version": SCHEMA_VERSION, "level": LEVEL, "alpha": ALPHA, **asdict(analyse(episodes, margin))}
 
@@ -237,13 +237,13 @@ def _feasible(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDrop, PairedDrop | None]:
-    """The counts of one comparison, and what to test; `None` where the data cannot carry a test."""
+    """The counts of one comparison and its paired drop; `None` where the data do not support a test."""
     tasks, all_tasks = set(perturbed["task"]), {*clean["task"], *perturbed["task"]}
-    possible = _feasible(perturbed)
-    impossible = perturbed.loc[~perturbed.index.isin(possible.index), "pair_id"]
-    twins = clean[clean["task"].isin(tasks) & ~clean["pair_id"].isin(impossible)]
-    pair = ["pair_id", "task", "init_state"]
-    pairs = twins[[*pair, "outcome"]].merge(possible[[*pair, "outcome"]], "outer", pair, suffixes=("_clean", ""))
+    feasible = _feasible(perturbed)
+    infeasible_pairs = perturbed.loc[~perturbed.index.isin(feasible.index), "pair_id"]
+    twins = clean[clean["task"].isin(tasks) & ~clean["pair_id"].isin(infeasible_pairs)]
+    key = ["pair_id", "task", "init_state"]
+    pairs = twins[[*key, "outcome"]].merge(feasible[[*key, "outcome"]], "outer", key, suffixes=("_clean", ""))
     complete = pairs[pairs[["outcome_clean", "outcome"]].isin(["success", "failure"]).all(axis=1)]
     paired = paired_drop(
         complete["outcome_clean"] == "success",
@@ -252,11 +252,11 @@ def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDro
         level=LEVEL,
     )
     missing = len(pairs) - len(complete)
-    refused = missing > MAX_MISSING * len(pairs) or possible.empty
+    too_many_missing = missing > MAX_MISSING * len(pairs) or feasible.empty
     note = "" if tasks == all_tasks else f"in {len(tasks)} of {len(all_tasks)} tasks"
-    if possible.empty:
+    if feasible.empty:
         note = "n/a: infeasible in every pair"
-    elif refused:
+    elif too_many_missing:
         note = f"n/a: more than {100 * MAX_MISSING:.0f} % of pairs missing"
     row = ConditionDrop(
         suite=str(perturbed["suite"].iloc[0]),
@@ -269,11 +269,11 @@ def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDro
         perturbed_rate=paired.perturbed_rate,
         note=note,
     )
-    return row, None if refused else paired
+    return row, None if too_many_missing else paired
 
 
-def _judge(row: ConditionDrop, paired: PairedDrop, p_holm: float, tests: int, margin: float) -> ConditionDrop:
-    """The comparison with its test; `tests` is the number of conditions that Holm's adjustment spans."""
+def _with_verdict(row: ConditionDrop, paired: PairedDrop, p_holm: float, tests: int, margin: float) -> ConditionDrop:
+    """The comparison with its test and verdict; `tests` is the number of conditions in Holm's adjustment."""
     verdict: Verdict = "undecided"
     if paired.interval.low > 0 and p_holm < ALPHA:
         verdict = "drop"
@@ -286,7 +286,7 @@ def _judge(row: ConditionDrop, paired: PairedDrop, p_holm: float, tests: int, ma
         p=paired.p,
         p_holm=p_holm,
         retention=paired.retention,
-        # Holm holds the smallest p-value of the family against alpha / tests.
+        # Holm compares the smallest p-value of the family with alpha / tests.
         smallest_visible=smallest_visible_drop(paired.units, background=paired.background, alpha=ALPHA / tests),
         verdict=verdict,
     )

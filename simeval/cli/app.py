@@ -1,4 +1,4 @@
-"""The command line: one call per verb. Options of `run` and `plan` are the fields of `EvalConfig`."""
+"""The command line: a function per verb. Options of `run` and `plan` are the fields of `EvalConfig`."""
 
 import sys
 from collections.abc import Sequence
@@ -56,13 +56,13 @@ def run(
     if grow:
         if resume is None:
             raise ConfigError("--grow: name the run with --resume")
-        wanted = _grown(Path(resume), config, flags)
+        requested = _extended_config(Path(resume), config, flags)
     elif resume is not None:
         stored = config_of(Path(resume), flags)
-        wanted = from_mapping({**stored, **_execution_flags(flags, config)})
+        requested = from_mapping({**stored, **_execution_flags(flags, config)})
     else:
-        wanted = _config(config, flags)
-    enter_numerics(wanted.numerics)
+        requested = _config(config, flags)
+    enter_numerics(requested.numerics)
     console = PlainConsole()
     progress: Progress = PlainProgress(console)
     if as_json:
@@ -70,74 +70,74 @@ def run(
     elif console.is_terminal:
         progress = LiveProgress(console)
     if not as_json:
-        _announce(console, wanted)
-    done = api.evaluate(wanted, progress, grow=grow)
+        _print_notes(console, requested)
+    done = api.evaluate(requested, progress, grow=grow)
     from simeval.report.terminal.run import print_tables, summarise  # not earlier: pandas and scipy take a second
 
     if as_json:
         emit({"event": "summary", "folder": str(done.folder), **summarise(done)})
     else:
         print_tables(console, done)
-    if wanted.video != "none":
-        from simeval.media.video import Selection, matching, render_videos
+    if requested.video != "none":
+        from simeval.media.video import Selection, find_episodes, render_videos
 
-        found = len(matching(done, Selection(which=wanted.video)))
-        selection = Selection(which=wanted.video, limit=max(1, found), plugins=wanted.plugin)
-        for path in render_videos(done, selection) if found else ():
+        count = len(find_episodes(done, Selection(outcome=requested.video)))
+        selection = Selection(outcome=requested.video, limit=max(1, count), plugins=requested.plugin)
+        for path in render_videos(done, selection) if count else ():
             if not as_json:
                 console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
-        if not found and not as_json:
-            console.print(f"video: no finished episode is among the {wanted.video}", highlight=False)
-    _refuse_incomplete(done)
+        if not count and not as_json:
+            console.print(f"video: no finished episode is among the {requested.video}", highlight=False)
+    _report_errors(done)
 
 
-def _refuse_incomplete(done: Any) -> None:
-    """A line on standard error and exit code 1 unless every planned episode ran to its end."""
+def _report_errors(done: Any) -> None:
+    """Print a line on standard error and exit with code 1 unless every planned episode ran to its end."""
     from simeval.store.run import outcomes
 
-    found = outcomes(done.folder)
-    missing = done.manifest["episodes"] - len(found)
+    by_id = outcomes(done.folder)
+    missing = done.manifest["episodes"] - len(by_id)
     if missing > 0:
         sys.stderr.write(f"simeval: {missing} of {done.manifest['episodes']} episodes have not run\n")
-    if "error" in found.values():
+    if "error" in by_id.values():
         broken = done.episodes[done.episodes["outcome"] == "error"]
         first = broken.iloc[0]
         sys.stderr.write(
             f"simeval: {len(broken)} of {len(done.episodes)} episodes broke, the first ({first['id']}) in its "
             f"{first['error_phase']} phase: {shown(first['error_text'], 300)}; the same command tries them again\n"
         )
-    if missing > 0 or "error" in found.values():
+    if missing > 0 or "error" in by_id.values():
         raise typer.Exit(1)
 
 
 def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
-    """What may be said again on resume: how to run, not what.
+    """The flags that may be given on resume: how to run, not what.
 
     Raises:
         ConfigError: a setting that would change rows.
     """
     given = {name: value for name, value in flags.items() if value is not None and value != []}
-    settled = [f.name for f in fields(EvalConfig) if f.metadata["changes_results"] or f.name == "out"]
+    fixed = [f.name for f in fields(EvalConfig) if f.metadata["changes_results"] or f.name == "out"]
     for name, value in given.items():
         if name in PLACES and Path(str(value)).expanduser().is_dir():
-            continue  # where it is now; what it holds is compared with what the run was made with
-        if name in settled:
+            continue  # its present path; its contents are compared with what the run was made with
+        if name in fixed:
             raise ConfigError(f"--resume: {flag(name)} is settled by the run; start a new one to change it")
     if file:
         raise ConfigError("--resume: --config is settled by the run; start a new one to change it")
     return given
 
 
-def _grown(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:
-    from simeval.config.extend import GROWABLE, grown_config
+def _extended_config(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:
+    from simeval.config.extend import EXTENDABLE, extended_config
     from simeval.store.resume import config_of
 
-    more = {name: flags[name] for name in GROWABLE if flags[name] not in (None, [])}
+    more = {name: flags[name] for name in EXTENDABLE if flags[name] not in (None, [])}
     others = {name: value for name, value in flags.items() if name not in more}
-    return grown_config(config_of(folder, flags), {**more, **_execution_flags(others, file)})
+    return extended_config(config_of(folder, flags), {**more, **_execution_flags(others, file)})
 
 
-def _announce(console: Any, config: EvalConfig) -> None:
+def _print_notes(console: Any, config: EvalConfig) -> None:
     import os
 
     from simeval.config.plan import make_plan
@@ -158,22 +158,24 @@ def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> No
     from simeval.config.plan import duration, estimated_seconds, make_plan
     from simeval.stats.power import smallest_visible_drop
 
-    wanted = _config(config, flags)
-    planned = make_plan(wanted)
-    seconds = estimated_seconds(planned, wanted)
+    requested = _config(config, flags)
+    planned = make_plan(requested)
+    seconds = estimated_seconds(planned, requested)
     if as_json:
         rows = [{"id": spec.id, **asdict(spec)} for spec in planned.episodes]
         emit({"digest": planned.digest, "seconds": seconds, "episodes": rows})
         return
     pairs = len(planned.episodes) // len(planned.conditions)
     print(
-        f"{len(planned.episodes)} episodes: {'+'.join(wanted.suite)}, {wanted.policy_name}, protocol {wanted.protocol}"
+        f"{len(planned.episodes)} episodes: {'+'.join(requested.suite)}, {requested.policy_name}, "
+        f"protocol {requested.protocol}"
     )
     print(f"conditions ({len(planned.conditions)}): {', '.join(planned.conditions)}")
     for note in planned.notes:
         print(f"note: {note}")
     print(
-        f"at most about {duration(seconds)} with {wanted.worker_count} workers, software rendering, without inference"
+        f"at most about {duration(seconds)} with {requested.worker_count} workers, software rendering, "
+        "without inference"
     )
     visible = smallest_visible_drop(pairs, alpha=0.05 / max(1, len(planned.conditions) - 1))
     drops = f"drops below {100 * visible:.1f} points" if visible else "any drop"
@@ -186,13 +188,18 @@ def list_(
     name: Annotated[str | None, typer.Argument(help="Everything about this perturbation.")] = None,
     suite: Annotated[str | None, typer.Option(help="Only this suite's tasks.")] = None,
     plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List suites, tasks, perturbations, policies or protocols."""
     from simeval.cli import catalog
+    from simeval.cli.entries import record
 
     if what not in LISTS:
         raise ConfigError(f"list: no list '{what}'{nearest(what, LISTS)}")
-    for line in catalog.lines(what, name, suite=suite, own=tuple(plugin or ())):
+    if as_json:
+        emit(record(what, catalog.checked(what, name, suite=suite, plugin_files=tuple(plugin or ()))))
+        return
+    for line in catalog.render(what, name, suite=suite, plugin_files=tuple(plugin or ())):
         print(line)
 
 
@@ -219,9 +226,9 @@ def video(
     if len(chosen) > 1:
         raise ConfigError(f"--{chosen[0]} and --{chosen[1]}: choose one")
     which = chosen[0] if chosen else "all"
-    own = tuple(plugin or ())
-    wanted = Selection(which, episode, camera=camera, size=size, compare=compare, limit=limit, plugins=own)
-    for path in render_videos(Run.load(folder), wanted):
+    plugins = tuple(plugin or ())
+    selection = Selection(which, episode, camera=camera, size=size, compare=compare, limit=limit, plugins=plugins)
+    for path in render_videos(Run.load(folder), selection):
         print(escaped(str(path)))
 
 
@@ -266,11 +273,11 @@ def show(
     from simeval.report.terminal.run import print_tables, summarise
     from simeval.store.run import Run
 
-    found = Run.load(folder)
+    stored = Run.load(folder)
     if as_json:
-        emit(summarise(found))
+        emit(summarise(stored))
         return
-    print_tables(PlainConsole(), found, tasks=by_task)
+    print_tables(PlainConsole(), stored, tasks=by_task)
 
 
 @app.command()
@@ -284,10 +291,10 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Is this machine ready for a run? Says what is wrong and the command that mends it; exit code 1 if anything is."""
-    from simeval.doctor import Request, consult
+    from simeval.doctor import Request, run_and_print
 
-    wanted = Request(policy, ray, Path(out), tuple(name for name in only.split(",") if name))
-    raise typer.Exit(consult(wanted, write if as_json else sys.stdout.write, json=as_json))
+    request = Request(policy, ray, Path(out), tuple(name for name in only.split(",") if name))
+    raise typer.Exit(run_and_print(request, write if as_json else sys.stdout.write, json=as_json))
 
 
 def command(argv: Sequence[str]) -> int:

@@ -28,11 +28,11 @@ def audit(
     from simeval.drift.progress import AuditProgress, JsonLines, Lines, LiveBar
     from simeval.report.terminal.audit import print_audit_table, summarise_audit
 
-    wanted = audit_from_mapping(settings(config, {"run": run, **flags}))
-    enter_numerics(api.audit_numerics(wanted))
+    requested = audit_from_mapping(settings(config, {"run": run, **flags}))
+    enter_numerics(api.audit_numerics(requested))
     console = PlainConsole()
     progress: AuditProgress = JsonLines() if as_json else LiveBar(console) if console.is_terminal else Lines(console)
-    done = api.audit(wanted, progress)
+    done = api.audit(requested, progress)
     if as_json:
         emit({"event": "summary", "folder": str(done.folder), **summarise_audit(done)})
     else:

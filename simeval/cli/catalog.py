@@ -2,52 +2,64 @@
 
 from collections.abc import Iterator
 
-from envs.suites import PROTOCOLS, SUITES, other_goals, tasks
+from envs.suites import SUITES
 from perturbations.base import AxisInfo, SpecError, axes, find_axis
-from simeval.config.evaluation import EvalConfig
+from simeval.cli.entries import Entry, PolicyEntry, ProtocolEntry, SuiteEntry, TaskEntry, entries
 from simeval.core import plugins
 from simeval.core.errors import ConfigError, nearest
-from simeval.policies import bundled
-from simeval.policies.registry import SCRIPTED
 
 
-def lines(what: str, name: str | None = None, *, suite: str | None = None, own: tuple[str, ...] = ()) -> Iterator[str]:
-    """The lines of one list.
+def checked(
+    what: str, name: str | None = None, *, suite: str | None = None, plugin_files: tuple[str, ...] = ()
+) -> tuple[Entry, ...]:
+    """The entries of one list.
 
     Args:
         what: `suites`, `tasks`, `perturbations`, `policies` or `protocols`.
-        name: for `perturbations`, everything about this one.
+        name: for `perturbations`, only this one.
         suite: for `tasks`, only this suite.
-        own: files with axes of the user's own.
+        plugin_files: files with user-defined axes.
 
     Raises:
         ConfigError: no such suite or perturbation, or a file that cannot be loaded.
     """
     if name is not None and what != "perturbations":
         raise ConfigError(f"list {what}: takes no name ('{name}')")
-    plugins.load(plugins.read(own))
+    plugins.load(plugins.read(plugin_files))
     if suite is not None and suite not in SUITES:
         raise ConfigError(f"--suite: no suite '{suite}'{nearest(suite, SUITES)}")
-    match what:
-        case "suites":
-            yield from (f"{name:16}{len(tasks(name)):3} tasks" for name in SUITES)
-        case "tasks":
-            for name in (suite,) if suite else SUITES:
-                for task in tasks(name):
-                    others = len(other_goals(name, task.index)) if name != "libero_90" else 0
-                    yield f"{name:16}{task.index:3}  {task.instruction}" + (
-                        f"  ({others} other goals)" if others else ""
-                    )
-        case "perturbations":
-            yield from _perturbations() if name is None else _explained(name)
-        case "policies":
-            for name, found in bundled.POLICIES.items():
-                yield f"{name:15} a small SmolVLA, trained on {', '.join(found.suites)} in the bundled scenes"
-            yield from (f"{name:15} {text}" for name, (_, text) in SCRIPTED.items())
-            yield f"{'FOLDER':15} a checkpoint that lerobot saved, for instance a SmolVLA"
-            yield f"{'OWNER/NAME':15} a checkpoint on the Hugging Face hub, for instance HuggingFaceVLA/smolvla_libero"
-        case _:
-            yield from _protocols()
+    try:
+        return entries(what, name, suite=suite)
+    except SpecError as error:
+        raise ConfigError(f"list perturbations: {error}") from None
+
+
+def render(
+    what: str, name: str | None = None, *, suite: str | None = None, plugin_files: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """The lines of one list; arguments and errors are those of `checked`."""
+    if what == "perturbations":
+        checked(what, name, suite=suite, plugin_files=plugin_files)
+        yield from _perturbations() if name is None else _explained(find_axis(name))
+        return
+    for entry in checked(what, name, suite=suite, plugin_files=plugin_files):
+        yield from _entry_lines(entry)
+
+
+def _entry_lines(entry: Entry) -> Iterator[str]:
+    match entry:
+        case SuiteEntry():
+            yield f"{entry.name:16}{entry.tasks:3} tasks"
+        case TaskEntry():
+            others = f"  ({entry.other_goals} other goals)" if entry.other_goals else ""
+            yield f"{entry.suite:16}{entry.task:3}  {entry.instruction}{others}"
+        case PolicyEntry():
+            yield f"{entry.name:15} {entry.description}"
+        case ProtocolEntry():
+            yield f"{entry.name}{' (default)' if entry.default else ''}: {entry.source}"
+            for row in entry.limits:
+                steps = f"max {row.max_steps} steps, {row.settle_steps} settle steps"
+                yield f"  {row.suite:16} {steps}, {row.resolution} px"
 
 
 FAMILIES = {"V": "vision", "S": "semantics", "E": "execution"}
@@ -78,11 +90,7 @@ def _perturbations() -> Iterator[str]:
             yield f"  {'':17} {axis.allowed}"
 
 
-def _explained(name: str) -> Iterator[str]:
-    try:
-        axis = find_axis(name)
-    except SpecError as error:
-        raise ConfigError(f"list perturbations: {error}") from None
+def _explained(axis: AxisInfo) -> Iterator[str]:
     yield axis.name + (f" (also {', '.join(axis.aliases)})" if axis.aliases else "")
     yield f"  value     {axis.value_means}"
     if axis.words:
@@ -131,13 +139,3 @@ def _words(axis: AxisInfo) -> Iterator[str]:
         yield f"    {word}{more}" + (
             f"  ({meanings[meaning]})" if axis.channel == "language" and meanings[meaning] else ""
         )
-
-
-def _protocols() -> Iterator[str]:
-    default = EvalConfig().protocol
-    for protocol in PROTOCOLS.values():
-        yield f"{protocol.name}{' (default)' if protocol.name == default else ''}: {protocol.source}"
-        for suite, limits in protocol.limits.items():
-            yield (
-                f"  {suite:16} max {limits.max_steps} steps, {limits.settle_steps} settle steps, {limits.resolution} px"
-            )

@@ -1,4 +1,4 @@
-"""Numerics of a command: it starts again in a process of the other mode where its own has chosen already."""
+"""Numerics of a command: its process is replaced by one of the other mode if the libraries have chosen already."""
 
 import os
 import sys
@@ -6,14 +6,14 @@ import sys
 from envs import numerics
 
 
-def enter_numerics(wanted: str) -> None:
-    """Go on in a process with these numerics; does not return where that is another one.
+def enter_numerics(requested: str) -> None:
+    """Continue in a process with these numerics; replaces this process, and does not return, if it has others.
 
     Args:
-        wanted: `portable` or `native`.
+        requested: `portable` or `native`.
     """
-    if numerics.mode() == wanted:
+    if numerics.mode() == requested:
         return
-    numerics.prepare(wanted)
+    numerics.prepare(requested)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -1,4 +1,4 @@
-"""Configurations on the command line: every field is an option."""
+"""Configurations on the command line: every field becomes an option."""
 
 import contextlib
 import inspect
@@ -30,13 +30,13 @@ def with_config_options(config: type[Any]) -> Callable[[Callable[..., None]], Ca
     """Give a command every field of a configuration as an option, collected in its keyword arguments.
 
     Args:
-        config: a dataclass whose fields are made by `simeval.config.evaluation.option`. A field that the command has as
-            a parameter of its own stays that.
+        config: a dataclass whose fields are made by `simeval.config.evaluation.option`. A field that is already a
+            parameter of the command is left to it.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        hints, taken = get_type_hints(config), {parameter.name for parameter in own}
+        parameters = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        hints, taken = get_type_hints(config), {parameter.name for parameter in parameters}
         options = [
             inspect.Parameter(
                 item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(item, hints[item.name])
@@ -44,7 +44,7 @@ def with_config_options(config: type[Any]) -> Callable[[Callable[..., None]], Ca
             for item in fields(config)
             if item.name not in taken
         ]
-        keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in own]
+        keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
         command.__signature__ = inspect.Signature([*options, *keyword])  # type: ignore[attr-defined]
         return command
 
@@ -52,10 +52,10 @@ def with_config_options(config: type[Any]) -> Callable[[Callable[..., None]], Ca
 
 
 def whole_number(text: str | int) -> int:
-    """A number of a command line, or a default: Python also takes `1_000` and digits of other scripts, slips here.
+    """A whole number from the command line, or a default; unlike `int` it refuses `1_000` and digits of other scripts.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: it is not a whole number.
     """
     if not re.fullmatch(r"\s*[-+]?[0-9]{1,4000}\s*", str(text)):
         raise typer.BadParameter(f"'{shown(str(text))}' is not a valid integer.")
@@ -63,7 +63,7 @@ def whole_number(text: str | int) -> int:
 
 
 WHOLE: dict[str, Any] = {"metavar": "N", "parser": whole_number}
-"""Of an option that takes a whole number."""
+"""Typer settings of an option that takes a whole number."""
 
 
 def _annotation(item: Any, hint: Any) -> Any:
@@ -79,25 +79,29 @@ def _annotation(item: Any, hint: Any) -> Any:
 
 
 def settings(file: str | None, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """What a YAML file and flags say together; flags win.
+    """Settings of a YAML file and of flags together; flags win.
 
     Raises:
-        ConfigError: the file cannot be read, or would have code run that the flags do not name.
+        ConfigError: the file cannot be read, or names code that the flags do not name.
     """
     given = {name: value for name, value in flags.items() if value is not None and value != []}
     if file is None:
         return given
     recipe = load_yaml(file)
-    _refuse_code(file, recipe, given)
+    _require_named_code(file, recipe, given)
     return {**recipe, **given}
 
 
-def _refuse_code(file: str, recipe: Mapping[Any, Any], flags: Mapping[str, Any]) -> None:
-    """A recipe may be a stranger's, and plugins and clusters are code: whoever starts the run names them."""
+def _require_named_code(file: str, recipe: Mapping[Any, Any], flags: Mapping[str, Any]) -> None:
+    """Check that flags name a recipe's plugins and cluster: these run code, and a recipe may come from a stranger.
+
+    Raises:
+        ConfigError: they do not.
+    """
     named = {_absolute(path) for path in flags.get("plugin", ())}
     for key in ("plugin", "plugins"):
-        asked = recipe.get(key) or []
-        for path in asked if isinstance(asked, list) else [asked]:
+        paths = recipe.get(key) or []
+        for path in paths if isinstance(paths, list) else [paths]:
             if _absolute(path) not in named:
                 raise ConfigError(f"--config {file}: a plugin is code, so name it yourself: --plugin {path}")
     address = recipe.get("ray_address", recipe.get("ray-address"))

@@ -1,8 +1,8 @@
-"""The process around a verb: its exit code, the one line of what went wrong, and how it ends.
+"""The process around a verb: its exit code, its error line, and its end.
 
 Non-obvious behaviour:
-- Code 0 is given by a verb alone. Foreign code that calls `sys.exit(0)` does not get it.
-- The process leaves at once when all is flushed: threads and exit handlers that foreign code left may never end.
+- Only a verb that returns gives exit code 0. Foreign code that calls `sys.exit(0)` does not.
+- The process exits at once when all is flushed: threads and exit handlers of foreign code may never end.
 """
 
 import _thread
@@ -22,13 +22,13 @@ from simeval.core.errors import ConfigError, RunError, error_line
 from simeval.core.texts import escaped, shown
 
 UsageError: Any = typer.BadParameter.__base__
-"""Typer has its own copy of click in some versions; this is the right class in all of them."""
+"""click's class; some versions of Typer have their own copy of click, and this works with all of them."""
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it; some versions of Typer return it, others raise."""
+"""Exit code after Ctrl-C, as in shells; some versions of Typer return it, others raise."""
 
 LONGEST = 560
-"""Characters of a message at most: some quote what a person typed, or what a file holds."""
+"""Characters of a message at most: messages quote user input and contents of files."""
 
 SAFE = "what was finished is safe, the same command resumes"
 
@@ -37,11 +37,11 @@ def carry_out(app: Callable[..., Any], argv: Sequence[str]) -> int:
     """Carry out a command line: 0 done, 1 not to its end, 2 bad input (one line on standard error), 130 interrupted.
 
     Args:
-        app: the verbs; called as Typer's applications are.
-        argv: the words after the command's name.
+        app: a Typer application.
+        argv: the arguments after the command's name.
     """
-    hook, sys.unraisablehook = sys.unraisablehook, _not_raised
-    if logging.lastResort:  # prints the warnings of all loggers that nobody has set up
+    hook, sys.unraisablehook = sys.unraisablehook, _on_unraisable
+    if logging.lastResort:  # prints the warnings of loggers without a handler
         logging.lastResort.setFormatter(_Escaping())
     try:
         code = _code(app, argv)
@@ -58,31 +58,31 @@ def _code(app: Callable[..., Any], argv: Sequence[str]) -> int:
     try:
         return int(app(args=[*argv] or ["--help"], standalone_mode=False) or 0)
     except ConfigError as error:
-        return _said(str(error), 2)
+        return _print_error(str(error), 2)
     except UsageError as error:
-        return _said(error.format_message(), 2)
+        return _print_error(error.format_message(), 2)
     except RunError as error:
-        return _said(f"{error}; {SAFE}", 1)
+        return _print_error(f"{error}; {SAFE}", 1)
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _said(f"{where}{error.strerror or error}; {SAFE}", 1)
+        return _print_error(f"{where}{error.strerror or error}; {SAFE}", 1)
     except MemoryError:
-        return _said(f"there is not enough memory; {SAFE}", 1)
-    except Exception as error:  # noqa: BLE001  a fault of simeval's own: whoever reports it needs all of it
+        return _print_error(f"there is not enough memory; {SAFE}", 1)
+    except Exception as error:  # noqa: BLE001  a bug in simeval: a report needs the whole traceback
         if isinstance(error, ImportError) and error.name == "cv2":
-            return _said(f"OpenCV cannot be loaded: {error}; {_opencv_remedy()}", 2)
+            return _print_error(f"OpenCV cannot be loaded: {error}; {_opencv_remedy()}", 2)
         traceback.print_exc()
         return 1
     except BaseException as error:  # noqa: BLE001  SystemExit and the like: a signal, or foreign code
-        return _said(f"ended by {error_line(error)}; {SAFE}", 1)
+        return _print_error(f"ended by {error_line(error)}; {SAFE}", 1)
 
 
 def leave(code: int) -> NoReturn:
-    """End this process, and wait for nothing that foreign code left running."""
+    """Flush and end this process without waiting for threads of foreign code."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -97,16 +97,16 @@ def leave(code: int) -> NoReturn:
 
 
 class _Escaping(logging.Formatter):
-    """Spells out what a terminal would obey: warnings quote folders, nodes and exceptions."""
+    """Escapes control characters: warnings quote folders, nodes and exceptions."""
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(map(escaped, super().format(record).split("\n")))
 
 
-def _not_raised(lost: "sys.UnraisableHookArgs") -> None:
-    """Python drops an interrupt that arrives inside a destructor or a callback; it must end the run all the same."""
+def _on_unraisable(lost: "sys.UnraisableHookArgs") -> None:
+    """Raise again an interrupt that arrived inside a destructor or a callback, where Python drops it."""
     if issubclass(lost.exc_type, KeyboardInterrupt):
-        # Not at once: here it would be lost again.
+        # With a delay: raised here it would be dropped again.
         threading.Timer(0.05, _thread.interrupt_main).start()
     else:
         sys.__unraisablehook__(lost)
@@ -119,6 +119,6 @@ def _opencv_remedy() -> str:
     return opencv_remedy(installed_packages())
 
 
-def _said(text: str, code: int) -> int:
+def _print_error(text: str, code: int) -> int:
     sys.stderr.write(f"simeval: {shown(' '.join(text.split()), LONGEST)}\n")
     return code

@@ -1,4 +1,4 @@
-"""The verbs that look at finished runs together: correlation with drift, comparison of two policies, the report."""
+"""The verbs that read finished runs: comparison of two policies, correlation with drift, the report."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,7 +9,7 @@ import typer
 
 from simeval.cli.options import AsJson
 from simeval.core.errors import ConfigError
-from simeval.core.files import refuse_link_out
+from simeval.core.files import require_inside
 from simeval.core.json_output import emit
 from simeval.core.texts import escaped
 
@@ -38,11 +38,11 @@ def compare(
     from simeval.report.terminal.compare import print_comparison
     from simeval.store.run import Run
 
-    found = compare_runs(Run.load(a), Run.load(b), _drift_of_both((a, b), (audit_a, audit_b)))
+    comparison = compare_runs(Run.load(a), Run.load(b), _drift_of_both((a, b), (audit_a, audit_b)))
     if as_json:
-        emit({"schema_version": COMPARISON_SCHEMA, **asdict(found)})
+        emit({"schema_version": COMPARISON_SCHEMA, **asdict(comparison)})
         return
-    print_comparison(PlainConsole(), found)
+    print_comparison(PlainConsole(), comparison)
 
 
 @reports.command()
@@ -63,13 +63,13 @@ def correlate(
 
     run = Run.load(folder)
     _load_plugins([run], plugin or ())
-    found = correlate_run(run, Audit.load(Path(audit) if audit else run.folder / AUDIT))
+    results = correlate_run(run, Audit.load(Path(audit) if audit else run.folder / AUDIT))
     policy = str(run.manifest["identity"]["policy"]["name"])
     if as_json:
-        emit(correlation_record([(policy, result) for result in found]))
+        emit(correlation_record([(policy, result) for result in results]))
         return
     console = PlainConsole()
-    for result in found:
+    for result in results:
         print_study(console, policy, result)
     console.print(run.manifest["assets"], highlight=False)
 
@@ -87,14 +87,14 @@ def report(
     from simeval.report.collect import report_data
     from simeval.report.page import write_report
     from simeval.store.audit import Audit
-    from simeval.store.run import Run, refuse_unwritable
+    from simeval.store.run import Run, require_writable
 
     if out is None and len(folders) > 1:
         raise ConfigError("--out: name the folder to write a report of several runs to")
     if out is None:
-        refuse_link_out(Path(folders[0]), "report")
+        require_inside(Path(folders[0]), "report")
     target = Path(out) if out else Path(folders[0]) / "report"
-    refuse_unwritable(target)
+    require_writable(target)
     runs = [Run.load(name) for name in folders]
     _load_plugins(runs, plugin or ())
     data = report_data(runs, [Audit.load(name) for name in audit or ()])
@@ -102,10 +102,10 @@ def report(
 
 
 def _load_plugins(runs: "Sequence[Run]", named: Sequence[str]) -> None:
-    """Register the axes of the plugins that runs were made with, as far as the person names them.
+    """Register the axes of the plugins that runs were made with; the user must name these.
 
     Raises:
-        ConfigError: one of a run's is not named, or has another text.
+        ConfigError: a plugin of a run is not named, or has another text.
     """
     from simeval.core import plugins
 
@@ -116,7 +116,7 @@ def _load_plugins(runs: "Sequence[Run]", named: Sequence[str]) -> None:
 def _drift_of_both(
     runs: tuple[str, str], given: tuple[str | None, str | None]
 ) -> "tuple[tuple[DriftRow, ...], tuple[DriftRow, ...]] | None":
-    """Rows of two audits; those beside the runs if both are there and none was named.
+    """Rows of two audits: the named ones, else those in the run folders; `None` if these do not both exist.
 
     Raises:
         ConfigError: only one was named, or one is not an audit.

@@ -1,1 +1,1 @@
-"""What is asked for: options, recipes, and the plan of episodes that follows from them."""
+"""The request: options, recipes, and the plan of episodes made from them."""

@@ -25,10 +25,10 @@ RECIPES = ("none", "mini")
 MAX_FRAMES = 120
 """Frames of a dataset by default; those of the original audit."""
 MOST_FRAMES = 1_000_000
-"""More cannot be asked for: each takes a call of the policy per condition and seed."""
-MAX_DRAWING = 1024
+"""Upper limit: each frame takes a call of the policy per condition and seed."""
+MAX_RENDER_WORKERS = 1024
 PER_EPISODE = 8
-"""Frames of an episode by default: more than the five of the sliding mean over a rollout."""
+"""Frames per episode by default: more than the five of the sliding mean over a rollout."""
 _SEED = re.compile(r"[0-9]{1,19}")
 
 
@@ -112,7 +112,7 @@ class AuditConfig:
         None,
         "Workers that draw the frames of a run ahead of the policy; 0 draws in this process.  "
         "[default: one per core that the policy leaves, at most 8; 0 for few views]",
-        between=(0, MAX_DRAWING),
+        between=(0, MAX_RENDER_WORKERS),
     )
     out: str | None = option(None, "Audit folder.  [default: RUN/audit; results/audit-<dataset>]")
 
@@ -131,10 +131,10 @@ class AuditConfig:
 
     @property
     def seed_numbers(self) -> tuple[int, ...] | None:
-        """The seeds, in the order given; `None` for the default.
+        """The seeds in the order given; `None` for the default.
 
         Raises:
-            ConfigError: they are no such list.
+            ConfigError: the text is not a list of seeds.
         """
         if self.seeds is None:
             return None

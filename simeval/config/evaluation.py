@@ -17,7 +17,7 @@ from simeval.core.texts import shown, well_formed
 from simeval.policies import bundled
 
 SCRIPTED_POLICIES = ("expert", "seeker", "zero", "random")
-"""Policies of our own that need no checkpoint."""
+"""Built-in policies that need no checkpoint."""
 TRACES = ("all", "failures", "none")
 VIDEOS = ("none", "all", "failures", "successes", "flips")
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -25,20 +25,20 @@ INFERENCE = ("auto", "worker", "actor")
 DTYPES = ("bfloat16",)
 
 
-PLANNED = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "repeats")
-"""Settings that act through the list of episodes alone: however they are worded, equal lists are equal runs."""
+PLAN_FIELDS = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "repeats")
+"""Settings that only determine the list of episodes: runs with equal lists are equal, however these are written."""
 
 
 MAX_STEPS = 1000
-"""Most actions of a chunk: the longest step limit of a protocol is shorter."""
+"""Upper limit of a chunk's actions: every protocol has a shorter step limit."""
 MAX_SEED = 2**63 - 1
 MAX_REPEATS = 10_000
 MAX_BATCH = 4096
 MAX_SECONDS = 7 * 24 * 3600
 MAX_WORKERS = 100_000
-"""In a cluster: more than the largest have CPUs."""
+"""Upper limit in a cluster: more than the CPUs of the largest ones."""
 MAX_WORKERS_HERE = 1024
-"""On this machine, where each is a process from the start."""
+"""Upper limit on this machine, where each worker is a process at once."""
 
 
 def option(
@@ -49,14 +49,14 @@ def option(
     choices: tuple[str, ...] = (),
     between: tuple[int, int] | None = None,
 ) -> Any:
-    """A field of a configuration: its default, its help text, and whether other values give other rows.
+    """A field of a configuration, with its help text and its limits.
 
     Args:
-        default: its default.
-        text: its help text.
+        default: default value.
+        text: help text.
         changes_results: whether other values give other rows.
-        choices: the words it may be, if they are few.
-        between: the smallest and the largest number it may be.
+        choices: allowed words; empty for any.
+        between: smallest and largest allowed number; `None` for any.
     """
     metadata = {"help": text, "changes_results": changes_results, "choices": choices, "between": between}
     return field(default=default, metadata=metadata)
@@ -160,9 +160,9 @@ class EvalConfig:
 
     @property
     def assets_choice(self) -> str:
-        """Which scenes, with the default filled in: those that the policy was made for."""
-        at_home = (*SCRIPTED_POLICIES, *bundled.POLICIES)
-        return self.assets or ("bundled" if self.policy_name in at_home else "official")
+        """The scenes, with the default filled in: those that the policy was made for."""
+        built_in = (*SCRIPTED_POLICIES, *bundled.POLICIES)
+        return self.assets or ("bundled" if self.policy_name in built_in else "official")
 
     @property
     def worker_count(self) -> int:
@@ -170,16 +170,16 @@ class EvalConfig:
         return (os.cpu_count() or 1) if self.workers is None else self.workers
 
     def result_fields(self) -> dict[str, Any]:
-        """The settings that change rows, JSON-ready: what a resumed run must agree on."""
-        found = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.metadata["changes_results"]}
-        return found | {"policy": self.policy_name}
+        """The settings that change rows, JSON-ready; a resumed run must agree on them."""
+        settings = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.metadata["changes_results"]}
+        return settings | {"policy": self.policy_name}
 
     def to_dict(self) -> dict[str, Any]:
         """All settings, JSON- and YAML-ready; `from_mapping` reads them back."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
-_ALSO = {"plugins": "plugin"}
+_KEY_ALIASES = {"plugins": "plugin"}
 """Other spellings of keys in YAML files."""
 
 
@@ -188,10 +188,10 @@ def _plain(value: Any) -> Any:
 
 
 def within(name: str, value: int, low: int, high: int) -> None:
-    """Check the value of an option.
+    """Check that the value of an option is in `low`..`high`.
 
     Raises:
-        ConfigError: it is not in `low`..`high`.
+        ConfigError: it is not.
     """
     if not low <= value <= high:
         shown = str(value) if abs(value) < 10**20 else f"{str(value)[:20]}..."
@@ -221,7 +221,7 @@ def default_of(item: "Field[Any]") -> Any:
 
 
 def from_mapping(values: Mapping[str, Any], base: EvalConfig | None = None) -> EvalConfig:
-    """A configuration from YAML or flags; what `values` does not name comes from `base`, else from the defaults.
+    """A configuration from YAML or flags; settings missing in `values` come from `base`, else from the defaults.
 
     Raises:
         ConfigError: an unknown key, a value of the wrong type, or one outside its range.
@@ -234,17 +234,17 @@ def checked_fields(values: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]
     """Values for the fields of a configuration, from YAML or flags.
 
     Args:
-        values: by name, as a YAML key or a field.
+        values: values by name, a YAML key or a field.
         kind: a dataclass whose fields are made by `option`.
 
     Raises:
-        ConfigError: an unknown key, a value of the wrong type, or one that is no choice.
+        ConfigError: an unknown key, a value of the wrong type, or one that is not among the choices.
     """
     known = {f.name: f for f in fields(kind)}
     hints = typing.get_type_hints(kind)
     checked = {}
     for name, value in values.items():
-        key = _ALSO.get(str(name), str(name).replace("-", "_"))
+        key = _KEY_ALIASES.get(str(name), str(name).replace("-", "_"))
         if key not in known:
             raise ConfigError(f"no option '{shown(name)}'{nearest(str(name), list(known))}")
         checked[key] = _checked(key, value, hints[key], known[key].metadata["choices"])
@@ -252,7 +252,7 @@ def checked_fields(values: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]
 
 
 def _checked(name: str, value: Any, hint: Any, choices: tuple[str, ...]) -> Any:
-    # A union with a literal in it is of the older kind.
+    # A union that contains a Literal is a typing.Union, other unions are types.UnionType.
     union = typing.get_origin(hint) in (types.UnionType, typing.Union)
     allowed = typing.get_args(hint) if union else (hint,)
     if value is None and type(None) in allowed:
@@ -287,17 +287,17 @@ def _instead(choices: tuple[str, ...]) -> str:
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
-    """The items of a list, or one value as a list of it; nothing is none."""
+    """The items of a list as texts; a single value counts as a list of one, `None` as an empty list."""
     items = [] if value is None else value if isinstance(value, list | tuple) else [value]
     for item in items:
         if item is None or isinstance(item, bool):
             raise ConfigError(f"{flag(name)}: no '{item}'; {_instead(())}")
-    # YAML can make a list that holds itself, or of which the text has no end.
+    # YAML can make a list that contains itself, whose text would have no end.
     return tuple(well_formed(_brief(item) if isinstance(item, list | dict) else str(item)) for item in items)
 
 
 def _brief(value: Any) -> str:
-    """A value that is refused, as text of a few words."""
+    """An invalid value as a short text, for messages."""
     return shown(value if isinstance(value, str) else reprlib.repr(value))
 
 
@@ -320,7 +320,7 @@ def parse_indices(text: str | None, count: int, name: str) -> tuple[int, ...]:
     """
     if text is None:
         return tuple(range(count))
-    found: set[int] = set()
+    indices: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part.strip())
         if not match:
@@ -328,5 +328,5 @@ def parse_indices(text: str | None, count: int, name: str) -> tuple[int, ...]:
         low, high = int(match[1]), int(match[2] or match[1])
         if high >= count or low > high:
             raise ConfigError(f"{flag(name)} {part.strip()}: must be within 0..{count - 1}")
-        found.update(range(low, high + 1))
-    return tuple(sorted(found))
+        indices.update(range(low, high + 1))
+    return tuple(sorted(indices))

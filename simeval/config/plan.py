@@ -1,4 +1,4 @@
-"""From a configuration to the list of episodes: nothing is run, nothing heavy is imported."""
+"""Makes the list of episodes from a configuration; runs nothing and imports nothing heavy."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ from perturbations.spec import Condition, parse_sweep
 from simeval.config.evaluation import SCRIPTED_POLICIES, EvalConfig, parse_indices
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
-from simeval.core.instructions import why_untellable
+from simeval.core.instructions import infeasible_reason
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.policies import bundled
 
 LONGEST = 150
-"""Characters of a condition; it is part of the names of traces and videos, which file systems limit to 255 bytes."""
+"""Characters of a condition at most; it is part of file names, which file systems limit to 255 bytes."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Plan:
     Attributes:
         episodes: by suite, task, initial state and repeat, each pair's conditions together, `none` first.
         conditions: canonical strings, `none` first.
-        notes: what was left out, and why.
+        notes: what was left out and why, and what is not to be expected of the policy.
     """
 
     episodes: tuple[EpisodeSpec, ...]
@@ -46,15 +46,15 @@ class Plan:
 
 
 def make_plan(config: EvalConfig) -> Plan:
-    """List the episodes that a configuration asks for.
+    """List the episodes of a configuration.
 
     Raises:
-        ConfigError: a task, initial state or perturbation that does not exist.
+        ConfigError: a task, initial state or perturbation does not exist, or there are too many episodes.
     """
     plugins.load(plugins.read(config.plugin))
     conditions = _conditions(config.perturb)
-    names = tuple(str(condition) for condition in conditions)  # one text for all of a condition's episodes
-    _refuse_endless(config, len(conditions))
+    names = tuple(str(condition) for condition in conditions)  # one string shared by all episodes of a condition
+    _require_writable_size(config, len(conditions))
     protocol = PROTOCOLS[config.protocol]
     episodes: list[EpisodeSpec] = []
     notes: list[str] = []
@@ -68,8 +68,8 @@ def make_plan(config: EvalConfig) -> Plan:
         limits = protocol.limits[suite]
         numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")
         with plugins.limited(config.plugin):
-            refusals = {name: _refusals(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
-        notes += [_note(suite, condition, found) for condition, found in refusals.items() if found]
+            infeasible = {name: _infeasible_tasks(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
+        notes += [_note(suite, condition, reasons) for condition, reasons in infeasible.items() if reasons]
         episodes += [
             EpisodeSpec(
                 suite=suite,
@@ -87,7 +87,7 @@ def make_plan(config: EvalConfig) -> Plan:
             for init_state in parse_indices(config.init_states, INIT_STATES, "init_states")
             for repeat in range(config.repeats)
             for condition in names
-            if task not in refusals[condition]
+            if task not in infeasible[condition]
         ]
     _check_all_run(conditions, episodes, notes)
     return Plan(tuple(episodes), names, tuple(notes))
@@ -95,26 +95,26 @@ def make_plan(config: EvalConfig) -> Plan:
 
 def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:
     try:
-        found = [condition for text in (CLEAN, *specs) for condition in parse_sweep(text)]
+        conditions = [condition for text in (CLEAN, *specs) for condition in parse_sweep(text)]
     except SpecError as error:
         raise ConfigError(f"--perturb: {error}") from None
-    for condition in found:
+    for condition in conditions:
         if len(str(condition)) > LONGEST:
             raise ConfigError(
                 f"--perturb {str(condition)[:60]}...: longer than {LONGEST} characters, too long for file names"
             )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(conditions))
 
 
-def _refusals(condition: Condition, suite: str, numbers: tuple[int, ...]) -> dict[int, str]:
-    """Why tasks cannot be given the instruction of a condition, by task."""
-    reasons = {number: why_untellable(condition, tasks(suite)[number]) for number in numbers}
+def _infeasible_tasks(condition: Condition, suite: str, numbers: tuple[int, ...]) -> dict[int, str]:
+    """Tasks that have no instruction for a condition, with the reason."""
+    reasons = {number: infeasible_reason(condition, tasks(suite)[number]) for number in numbers}
     return {number: reason for number, reason in reasons.items() if reason}
 
 
-def _note(suite: str, condition: str, refusals: dict[int, str]) -> str:
-    reason = next(iter(refusals.values())).partition(": ")[2]
-    return f"{condition}: {suite} tasks {', '.join(map(str, refusals))} are left out; {reason}"
+def _note(suite: str, condition: str, reasons: dict[int, str]) -> str:
+    reason = next(iter(reasons.values())).partition(": ")[2]
+    return f"{condition}: {suite} tasks {', '.join(map(str, reasons))} are left out; {reason}"
 
 
 def _check_all_run(conditions: tuple[Condition, ...], episodes: list[EpisodeSpec], notes: list[str]) -> None:
@@ -126,14 +126,14 @@ def _check_all_run(conditions: tuple[Condition, ...], episodes: list[EpisodeSpec
 
 
 MAX_EPISODES = 2_000_000
-"""Most planned episodes. A million take the plan half a minute and half a gigabyte; a run of more is many runs."""
+"""Most episodes of a plan. Planning a million takes half a minute and half a gigabyte; more belong in several runs."""
 
 
-def _refuse_endless(config: EvalConfig, conditions: int) -> None:
-    """Refuse a plan that would take for ever to write down.
+def _require_writable_size(config: EvalConfig, conditions: int) -> None:
+    """Check the number of episodes before they are listed.
 
     Raises:
-        ConfigError: it has too many episodes.
+        ConfigError: there are too many.
     """
     total = sum(
         len(parse_indices(config.tasks, len(tasks(suite)), "tasks"))
@@ -147,21 +147,21 @@ def _refuse_endless(config: EvalConfig, conditions: int) -> None:
 
 
 STEP_SECONDS = {"toy": 0.0008, "libero": 0.012}
-"""A control step on one busy core."""
+"""Seconds of a control step on one busy core."""
 FRAME_SECONDS = {"toy": 0.003, "bundled": 0.01, "official": 0.2}
-"""An observation of both cameras with software OpenGL on one busy core."""
-USUAL_ACTION_STEPS = 10
-"""Assumed for a checkpoint, whose own number is not read here."""
+"""Seconds to render an observation of both cameras with software OpenGL on one busy core."""
+ASSUMED_ACTION_STEPS = 10
+"""Assumed for a checkpoint, whose configuration is not read here."""
 
 
 def estimated_seconds(plan: Plan, config: EvalConfig) -> float:
-    """An upper estimate of the run time without policy inference: every episode at full length, software rendering."""
-    sighted = config.policy_name not in SCRIPTED_POLICIES or config.policy_name == "seeker"
+    """An upper estimate of the run time without inference: all episodes at full length, software rendering."""
+    uses_images = config.policy_name not in SCRIPTED_POLICIES or config.policy_name == "seeker"
     total = 0.0
     for spec in plan.episodes:
         toy = spec.suite == "toy"
         scenes = "toy" if toy else "bundled" if config.assets_choice == "bundled" else "official"
-        frames = -(-spec.max_steps // (config.n_action_steps or USUAL_ACTION_STEPS)) if sighted else 0
+        frames = -(-spec.max_steps // (config.n_action_steps or ASSUMED_ACTION_STEPS)) if uses_images else 0
         steps = spec.max_steps + spec.settle_steps
         total += steps * STEP_SECONDS["toy" if toy else "libero"] + frames * FRAME_SECONDS[scenes]
     cores = config.worker_count if config.ray_address else os.cpu_count() or 1
@@ -169,7 +169,7 @@ def estimated_seconds(plan: Plan, config: EvalConfig) -> float:
 
 
 def duration(seconds: float) -> str:
-    """A span of time in words."""
+    """A duration as text, for instance `3 minutes`."""
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,4 +1,4 @@
-"""What can be said of a request and this machine before anything slow starts."""
+"""Checks of a request and of this machine that are made before anything slow starts."""
 
 from dataclasses import replace
 
@@ -14,40 +14,40 @@ from simeval.policies.registry import (
 )
 
 
-def refuse_other_numerics(wanted: str) -> None:
-    """A process cannot change its numerics: its libraries have chosen their kernels.
+def require_numerics(requested: str) -> None:
+    """Check the numerics of this process. They cannot be changed: its libraries have chosen their kernels.
 
     Raises:
-        ConfigError: they are not the wanted ones.
+        ConfigError: they are not the requested ones.
     """
-    if numerics.mode() != wanted:
+    if numerics.mode() != requested:
         raise ConfigError(
-            f"--numerics {wanted}: this process runs with {numerics.mode()} numerics; "
-            f"set {numerics.VARIABLE}={wanted} before Python starts"
+            f"--numerics {requested}: this process runs with {numerics.mode()} numerics; "
+            f"set {numerics.VARIABLE}={requested} before Python starts"
         )
 
 
 def policy_choice(config: EvalConfig) -> PolicyChoice:
-    """Which policy a configuration asks for, and how it is to run."""
+    """The policy of a configuration, and how it runs."""
     choice = PolicyChoice(config.policy_name, config.device, config.n_action_steps, dtype=config.dtype)
-    usual = GPU_BATCH if not choice.scripted and has_gpu(config.device) else 1
-    return replace(choice, batch_size=config.batch_size or usual)
+    default = GPU_BATCH if not choice.scripted and has_gpu(config.device) else 1
+    return replace(choice, batch_size=config.batch_size or default)
 
 
-def refuse_undrawable(choice: PolicyChoice | None = None) -> None:
-    """Find out before anything starts whether this machine can draw what has to be drawn.
+def require_rendering(choice: PolicyChoice | None = None) -> None:
+    """Check that this machine can render, if images are needed.
 
     Args:
-        choice: the policy, which may need no images; `None` if images are drawn in any case.
+        choice: the policy, which may need no images; `None` if images are rendered in any case.
 
     Raises:
-        ConfigError: it cannot; says what is in the way.
+        ConfigError: it cannot; says why.
     """
     from envs.sim.opengl import check_drawing, select_backend
 
     try:
         if choice and choice.scripted and not load_policy(choice).spec.cameras:
-            select_backend()  # MuJoCo itself wants a backend that exists
+            select_backend()  # MuJoCo fails on a backend that does not exist, even without rendering
         else:
             check_drawing()
     except EnvError as error:

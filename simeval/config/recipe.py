@@ -1,8 +1,8 @@
-"""Recipes: YAML files of options, read so that a surprising one is refused in one line.
+"""Recipes: YAML files of options. Malformed or ambiguous ones are refused with one line.
 
 Non-obvious behaviour:
-- YAML 1.1 reads 010 as eight, 1_000 as a thousand and 1:30 as ninety. A number here has the digits that it says.
-- The parser has no limit of depth but Python's, and numbers and dates break in ways of their own.
+- YAML 1.1 reads 010 as eight, 1_000 as a thousand and 1:30 as ninety. Here only plain decimal numbers are accepted.
+- The parser has no depth limit except Python's, and invalid numbers and dates raise several other exceptions.
 """
 
 import re
@@ -22,7 +22,7 @@ def read_recipe(path: str) -> dict[str, Any]:
     """Read a recipe.
 
     Raises:
-        ConfigError: the file is missing, no regular file, unreadable, or not a mapping.
+        ConfigError: the file is missing, not a regular file, unreadable, or not a mapping.
     """
     import yaml
 
@@ -37,8 +37,8 @@ def read_recipe(path: str) -> dict[str, Any]:
         raise ConfigError(f"--config: {shown(error, 400)}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        said = f": {shown(error.problem, 100)}" if getattr(error, "problem", None) else ""
-        raise ConfigError(f"--config: {where} is not YAML{f' (line {mark.line + 1})' if mark else ''}{said}") from None
+        text = f": {shown(error.problem, 100)}" if getattr(error, "problem", None) else ""
+        raise ConfigError(f"--config: {where} is not YAML{f' (line {mark.line + 1})' if mark else ''}{text}") from None
     except RecursionError:
         raise ConfigError(f"--config: {where} is nested too deeply") from None
     except (ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:  # dates, tags
@@ -53,7 +53,7 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        """Refuses numbers that are not what they look like."""
+        """Accepts only numbers whose value is what their digits say."""
 
     def plain(kind: str) -> Any:
         def number(loader: Any, node: Any) -> Any:

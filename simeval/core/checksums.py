@@ -1,12 +1,12 @@
-"""Lines of JSON that carry a checksum of themselves: how they are written, and read many at a time.
+"""JSON lines that contain their own checksum: writing them, and reading them in blocks.
 
 A sealed line is a JSON object whose last field, `"crc":"BNFOAIKJC"`, is chosen so that the CRC-32 of the whole line,
 its end included, is 0. So is that of any number of sealed lines together: a file of them is checked as fast as it can
-be read, without looking for lines in it. By hand: `any(map(zlib.crc32, open(path, "rb")))` is False.
+be read, without splitting it into lines. By hand: `any(map(zlib.crc32, open(path, "rb")))` is False.
 
 Non-obvious behaviour:
-- Lines without a checksum, which older versions wrote, are passed on as they are. So a line whose checksum is itself
-  damaged must be told from one that has none: see `_REMAINS`.
+- Lines without a checksum, which older versions wrote, are passed on as they are. So a line with a damaged checksum
+  must be distinguished from a line without one: see `_REMAINS`.
 - A torn last line (killed while writing, disk full) is skipped.
 """
 
@@ -26,13 +26,13 @@ from simeval.core.texts import all_well_formed
 
 _KEY, _END = b',"crc":"', b'"}\n'
 _SIZE = 9
-"""Letters of a checksum. With eight, which are as many bits as a CRC-32 has, some sums are out of reach."""
+"""Letters of a checksum. With eight, which hold as many bits as a CRC-32, some sums cannot be reached."""
 _ZERO = ord("@")
 """A letter of a checksum stands for four bits: `@` for 0, `A` for 1, up to `O` for 15."""
 _BLOCK = 8 << 20
-"""Bytes read at a time: about ten thousand rows, which are objects together; a million take many gigabytes."""
+"""Bytes read at a time: about ten thousand rows. As objects, a million rows at once would take many gigabytes."""
 _REMAINS = re.compile(rb'"...": ?"[@-O]{9}"\}\n|crc', re.DOTALL)
-"""What is left of a checksum's field if it was damaged, or written again by something else."""
+"""Matches what remains of a checksum field that was damaged, or written again by another program."""
 _TAIL = len(_KEY) + _SIZE + len(_END) + 2
 
 
@@ -41,10 +41,10 @@ class Block:
     """Whole lines, one after the other.
 
     Attributes:
-        data: the lines, each with its end.
+        data: the lines, each with its line end.
         first: number of the first line in its file, 1-based.
-        count: how many there are.
-        bare: whether a line among them has no checksum.
+        count: number of lines.
+        bare: whether any of the lines has no checksum.
     """
 
     data: bytes
@@ -54,7 +54,7 @@ class Block:
 
 
 def sealed_line(value: dict[str, Any]) -> bytes:
-    """A JSON-ready object as a line of a file, with its checksum; texts that are none are mended.
+    """A JSON-ready object as a line with its checksum; lone surrogates in texts are replaced.
 
     Raises:
         ValueError: a number is not finite.
@@ -67,33 +67,33 @@ def sealed_line(value: dict[str, Any]) -> bytes:
 
 
 def _letters(before: int) -> bytes:
-    """The checksum that makes the CRC-32 of a line 0, from that of what stands before it."""
-    wanted, bits = zlib.crc32(bytes([_ZERO]) * _SIZE + _END, before), 0
+    """The checksum that makes the CRC-32 of a line 0, from the CRC-32 of the line up to it."""
+    target, bits = zlib.crc32(bytes([_ZERO]) * _SIZE + _END, before), 0
     for change, letters in _basis():
-        if wanted ^ change < wanted:
-            wanted, bits = wanted ^ change, bits ^ letters
+        if target ^ change < target:
+            target, bits = target ^ change, bits ^ letters
     return bytes(_ZERO | bits >> 4 * place & 15 for place in range(_SIZE))
 
 
 @cache
 def _basis() -> tuple[tuple[int, int], ...]:
-    """(change of a line's CRC-32, bits of the letters that make it), reduced so that each leads with another bit.
+    """(change of a line's CRC-32, bits of the letters that cause it), reduced so that all leading bits differ.
 
-    A CRC is linear: to change a bit of a line changes its CRC in the same way whatever else the line holds.
+    A CRC is linear: flipping a bit of a line changes its CRC in the same way whatever else the line holds.
     """
     plain = bytes([_ZERO]) * _SIZE + _END
-    found: list[tuple[int, int]] = []
+    basis: list[tuple[int, int]] = []
     for bit in range(4 * _SIZE):
         changed = bytearray(plain)
         changed[bit // 4] ^= 1 << bit % 4
         change, letters = zlib.crc32(changed) ^ zlib.crc32(plain), 1 << bit
-        for other, others in found:
+        for other, others in basis:
             if change ^ other < change:
                 change, letters = change ^ other, letters ^ others
         if change:
-            found = sorted([*found, (change, letters)], reverse=True)
-    assert len(found) == 32, "nine letters reach every CRC-32"
-    return tuple(found)
+            basis = sorted([*basis, (change, letters)], reverse=True)
+    assert len(basis) == 32, "nine letters reach every CRC-32"
+    return tuple(basis)
 
 
 def read_sealed(path: Path, remedy: str) -> Iterator[Block]:
@@ -104,7 +104,7 @@ def read_sealed(path: Path, remedy: str) -> Iterator[Block]:
         remedy: what to do about a damaged line, for the message.
 
     Raises:
-        ConfigError: a line is not what its checksum says, or the file cannot be read; one line, with its number.
+        ConfigError: a line contradicts its checksum, or the file cannot be read; one line, with the line's number.
     """
     if not path.exists():
         return
@@ -116,18 +116,18 @@ def read_sealed(path: Path, remedy: str) -> Iterator[Block]:
                 rest += read
                 continue
             data, rest = rest + read[:whole], read[whole:]
-            # Nothing has to be parsed or cut for the lines that we write.
+            # Sealed lines need neither parsing nor splitting.
             bare = zlib.crc32(data) != 0 and _has_bare_lines(path, data, first, remedy)
             yield Block(data, first, count := data.count(b"\n"), bare)
             first += count
 
 
 def read_objects(path: Path, what: str, remedy: str) -> Iterator[tuple[int, Any]]:
-    """The lines of a file one by one, each with its number, parsed and without its checksum.
+    """The lines of a file one by one: number, and parsed value without its checksum.
 
     Args:
         path: the file.
-        what: what a line is, for the message.
+        what: description of a line, for the message.
         remedy: as for `read_sealed`.
 
     Raises:
@@ -156,9 +156,9 @@ def _has_bare_lines(path: Path, data: bytes, first: int, remedy: str) -> bool:
     """Whether there are lines without a checksum.
 
     Raises:
-        ConfigError: a line has one that is not its own.
+        ConfigError: the checksum of a line is wrong.
     """
-    if _KEY not in data:  # far cheaper than to look at each line
+    if _KEY not in data:  # far cheaper than checking each line
         return True
     view, bare, start = memoryview(data), False, 0
     for number in itertools.count(first):

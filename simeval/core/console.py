@@ -1,4 +1,4 @@
-"""The terminal, kept from obeying what manifests, folder names, instructions and exceptions say."""
+"""A console that escapes control characters in manifests, folder names, instructions and exceptions."""
 
 from collections.abc import Iterable
 
@@ -9,20 +9,20 @@ from simeval.core.texts import escaped
 
 
 class PlainConsole(Console):
-    """Prints texts as they are: no markup in them counts, and what a terminal would obey is spelled out."""
+    """Prints texts as they are: without markup, and with control characters escaped."""
 
     def __init__(self) -> None:
         super().__init__(markup=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
-        """Let the command end as with any other output that nobody reads: rich would raise `SystemExit`."""
+        """Raise `BrokenPipeError`, as other output does when its reader is gone; rich would raise `SystemExit`."""
         raise BrokenPipeError
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """See `rich.console.Console.render`; all that is printed comes through here, also the cells of a table."""
+        """See `rich.console.Console.render`; all output passes through here, also the cells of a table."""
         for segment in super().render(renderable, options):
-            ours = segment.control or segment.text.isprintable()
-            yield segment if ours else segment._replace(text=_lines(segment.text))
+            safe = segment.control or segment.text.isprintable()
+            yield segment if safe else segment._replace(text=_lines(segment.text))
 
 
 def _lines(text: str) -> str:

@@ -5,15 +5,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 FLOOR = "floor"
-"""Stands in place of a condition: the clean view again, with another sampling noise."""
+"""Used in place of a condition: the clean view again, with other sampling noise."""
 
 
 Key = tuple[str, str, int]
-"""What is measured once: frame, condition, seed."""
+"""Identity of a measurement: frame, condition, seed."""
 
 
 Source = Literal["start", "replay", "demo"]
-"""Where frames are from: the first of an episode, those at which the policy looked in its clean episodes, a dataset."""
+"""Where a frame is from: first frame of an episode, frames the policy saw in its clean episodes, or a dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,15 @@ class DriftRow:
 
     Attributes:
         frame: id of the frame.
-        source, cluster, step, suite, task, pair_id: of the frame.
+        source, cluster, step, suite, task, pair_id: properties of the frame.
         condition: canonical text; `none` is the repeat control, `FLOOR` the noise floor.
         seed: root of the random streams.
         drift_exec, drift_first, drift_chunk, l2_raw, xyz_sum, gripper_flip: the drift; `None` where infeasible.
-        mean_abs, psnr: of the view.
-        instruction: what the policy was told.
-        infeasible: of the view.
-        representation: (name, distance) of inner representations, where they were measured.
-        reproduced: of `none`: whether the prediction is that of the rollout, bit for bit; `None` where that is unknown.
+        mean_abs, psnr: difference of the view's images to the clean ones (levels of 255; dB).
+        instruction: the instruction the policy was given.
+        infeasible: why the condition cannot be applied to the frame; empty if it can.
+        representation: (name, distance) of internal features, where they were measured.
+        reproduced: for `none`, whether the prediction is that of the rollout, bit for bit; `None` where unknown.
     """
 
     frame: str
@@ -57,7 +57,7 @@ class DriftRow:
 
     @property
     def key(self) -> Key:
-        """What is measured once: frame, condition, seed."""
+        """Identity of the measurement: frame, condition, seed."""
         return self.frame, self.condition, self.seed
 
     def row(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class DriftRow:
         """Rebuild a row from `row()`.
 
         Raises:
-            KeyError, TypeError: the record is not one of ours.
+            KeyError, TypeError: the record is not a drift row.
         """
         pairs = tuple((str(name), float(value)) for name, value in row.get("representation", ()))
         return DriftRow(**{**row, "representation": pairs})

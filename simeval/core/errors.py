@@ -1,4 +1,4 @@
-"""The kinds of failure a run knows, and how an exception of foreign code becomes a line of text."""
+"""The exceptions of simeval, and how an exception of foreign code becomes a line of text."""
 
 from typing import Literal
 
@@ -17,18 +17,18 @@ class SimevalError(Exception):
 
 
 class ConfigError(SimevalError):
-    """The request cannot be carried out as asked. One line for the user; the command line exits with code 2."""
+    """The request cannot be carried out. One line for the user; the command line exits with code 2."""
 
 
 class RunError(SimevalError):
-    """The run cannot go on, though nothing was wrong with the request. One line; the command line exits with code 1."""
+    """The run cannot go on, though the request was valid. One line; the command line exits with code 1."""
 
 
 class EpisodeError(SimevalError):
     """One episode broke. It becomes an `error` row; the run goes on.
 
     Attributes:
-        phase: what the loop was doing.
+        phase: phase of the loop that broke.
     """
 
     def __init__(self, phase: Phase, text: str) -> None:
@@ -44,12 +44,12 @@ def ends_process(error: BaseException) -> bool:
 
     Anything else that foreign code raises, `SystemExit` and bare `BaseException` included, is a fault of that code.
     """
-    asked_by_ray = isinstance(error, SystemExit) and "ray_terminate_msg" in vars(error)
-    return asked_by_ray or isinstance(error, KeyboardInterrupt)
+    from_ray = isinstance(error, SystemExit) and "ray_terminate_msg" in vars(error)
+    return from_ray or isinstance(error, KeyboardInterrupt)
 
 
-def said(error: BaseException) -> str:
-    """The text of an exception, without a library's colours; empty if it breaks while it is asked for it."""
+def message_of(error: BaseException) -> str:
+    """The text of an exception, without a library's colours; empty if its `__str__` raises."""
     try:
         return well_formed(uncolored(str(error)))
     except BaseException as broken:
@@ -60,12 +60,12 @@ def said(error: BaseException) -> str:
 
 def error_line(error: BaseException) -> str:
     """An exception as one line for an `error` row, at most 500 characters; its type alone if it has no text."""
-    return " ".join(f"{type(error).__name__}: {said(error)}".split())[:500].removesuffix(":")
+    return " ".join(f"{type(error).__name__}: {message_of(error)}".split())[:500].removesuffix(":")
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's text that says something; its type if none does."""
-    return next((line.strip() for line in said(error).splitlines() if line.strip()), type(error).__name__)
+    """The first non-empty line of an exception's text; its type if there is none."""
+    return next((line.strip() for line in message_of(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:

@@ -1,8 +1,8 @@
-"""Files that people name, opened without waiting, and files of ours, there whole or not at all.
+"""Reading files that a user names without blocking, and writing files completely or not at all.
 
 Non-obvious behaviour:
-- To open a FIFO waits for somebody to write to it, and a device may have no end; what is no regular file is refused.
-- A file that was renamed into place is safe from a power cut only when its folder is on the disk as well.
+- Opening a FIFO blocks until a process writes to it, and a device may have no end; only regular files are accepted.
+- A file that was renamed into place survives a power cut only if its folder was synced as well.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ def open_regular(path: Path) -> BinaryIO:
         OSError: it cannot be opened.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    refuse_irregular(path, descriptor)
+    require_regular(path, descriptor)
     return os.fdopen(descriptor, "rb")
 
 
 def read_regular(path: Path) -> bytes:
-    """All of a file.
+    """Read a whole file.
 
     Raises:
         ConfigError: it is a FIFO, a device, or something else without an end.
@@ -40,8 +40,8 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
-def refuse_irregular(path: Path, descriptor: int) -> None:
-    """Close an open file again if it is no regular one.
+def require_regular(path: Path, descriptor: int) -> None:
+    """Check that an open file is a regular one; closes it if it is not.
 
     Raises:
         ConfigError: it is a FIFO, a device, or something else without an end.
@@ -57,10 +57,10 @@ def refuse_irregular(path: Path, descriptor: int) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file, complete or not at all, also after a power cut; what an earlier writer left half is removed.
+    """Write a file, complete or not at all, also after a power cut; partial files of earlier writers are removed.
 
     Raises:
-        OSError: it cannot be written; nothing of it is left.
+        OSError: it cannot be written; no partial file is left.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -78,14 +78,14 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def sync(paths: Iterable[Path], *, up_to: Path) -> None:
-    """Have files on the disk, and the folders that they are in.
+    """Sync files to the disk, and the folders above them.
 
     Args:
         paths: the files.
-        up_to: a folder above all of them that is on the disk already, and its own entries are not to be forgotten.
+        up_to: a folder above all of them, the last one to be synced; it is on the disk already, its entries may not be.
 
     Raises:
-        OSError: they could not be written.
+        OSError: they could not be synced.
     """
     folders: dict[Path, None] = {}
     for path in paths:
@@ -105,16 +105,16 @@ def sync(paths: Iterable[Path], *, up_to: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have a folder's entries on the disk.
+    """Sync a folder's entries to the disk.
 
     Raises:
-        OSError: they could not be written.
+        OSError: they could not be synced.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that know no folders to sync
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot sync folders
             raise
     finally:
         os.close(descriptor)
@@ -122,13 +122,13 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A name to write a file under, which takes its final one when the body has ended without an error.
+    """A temporary path to write a file to; the file gets its final name when the body ends without an error.
 
     Args:
-        path: of the file; what has that name is replaced, a link too.
+        path: final path; a file or link of that name is replaced.
 
     Yields:
-        A path beside it with the same extension. It is gone afterwards, whatever happened.
+        A path beside it with the same extension. It is removed afterwards in any case.
 
     Raises:
         OSError: it cannot be written; names `path`.
@@ -144,36 +144,37 @@ def whole_file(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def write_image(path: Path, picture: object, extension: str = ".png") -> None:
+def write_image(path: Path, image: object, extension: str = ".png") -> None:
     """Write an image file.
 
     Args:
-        path: where to.
-        picture: `uint8[H, W, 3]`, RGB.
-        extension: which kind of file, whatever extension the path has.
+        path: the file.
+        image: `uint8[H, W, 3]`, RGB.
+        extension: sets the file format, whatever extension the path has.
 
     Raises:
         OSError: it cannot be written; no file is left.
     """
     import imageio.v3 as imageio
 
-    data = imageio.imwrite("<bytes>", picture, extension=extension)
+    data = imageio.imwrite("<bytes>", image, extension=extension)
     with whole_file(path) as partial:
         partial.write_bytes(data)
 
 
-def refuse_link_out(folder: Path, name: str) -> None:
-    """Refuse to write into a part of a run folder that is a link to somewhere else.
+def require_inside(folder: Path, name: str) -> None:
+    """Check that a subfolder of a run folder is not a link to a place outside it.
 
-    Run folders are handed on, and a link in one could name any folder of whoever opens it.
+    Run folders are passed on to other people, and a link in one could point at any folder of the recipient.
 
     Args:
         folder: the run folder.
-        name: of the part, for instance `videos`.
+        name: name of the subfolder, for instance `videos`.
 
     Raises:
         ConfigError: it is such a link.
     """
-    part = folder / name
-    if part.is_symlink() and not part.resolve().is_relative_to(folder.resolve()):
-        raise ConfigError(f"{part}: is a link out of the run folder, to {part.resolve()}; remove it to have one here")
+    subfolder = folder / name
+    if subfolder.is_symlink() and not subfolder.resolve().is_relative_to(folder.resolve()):
+        target = subfolder.resolve()
+        raise ConfigError(f"{subfolder}: is a link out of the run folder, to {target}; remove it to have one here")

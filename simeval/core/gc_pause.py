@@ -1,4 +1,4 @@
-"""Python's garbage collector, out of the way while much is made that stays."""
+"""Pausing Python's garbage collector while many long-lived objects are created."""
 
 import contextlib
 import gc
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Pause the collector: it would visit everything that exists again and again, and find nothing."""
+    """Pause the collector: it would scan all live objects again and again, and free none."""
     collecting = gc.isenabled()
     gc.disable()
     try:

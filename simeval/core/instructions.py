@@ -1,8 +1,8 @@
-"""What a language perturbation may choose from in a task of a suite, and what it cannot do there."""
+"""The instructions that a language perturbation may choose from for a task, and why there may be none."""
 
 import numpy as np
 
-from envs.suites import OtherGoal, Task, foreign_instructions, other_goals, other_goals_apart
+from envs.suites import OtherGoal, Task, mismatched_instructions, other_goals, other_goals_libero90
 from perturbations.base import Goal, Infeasible, Instruction, InstructionContext, RngFactory
 from perturbations.instruction import AXIS, WITH_GOAL, entries, is_declared
 from perturbations.spec import Condition
@@ -10,57 +10,58 @@ from simeval.core.errors import EpisodeError
 
 
 def language_context(task: Task, turn: int = 0) -> InstructionContext:
-    """The texts and goals that a task's instruction may be exchanged for.
+    """The texts and goals that may replace a task's instruction.
 
     Args:
         task: the task.
-        turn: number of the episode among those of its task.
+        turn: index of the episode among those of its task.
     """
     return InstructionContext(
         task.instruction,
         task.goal,
-        _told(other_goals(task.suite, task.index)),
-        foreign_instructions(task.suite, task.index),
+        _instructions(other_goals(task.suite, task.index)),
+        mismatched_instructions(task.suite, task.index),
         suite=task.suite,
         task=task.index,
         names=task.scenery.names,
         starts={name: place[1] for name, place in task.scenery.placements.items()},
-        apart=_told(other_goals_apart(task.suite, task.index)),
+        apart=_instructions(other_goals_libero90(task.suite, task.index)),
         turn=turn,
     )
 
 
-def tell(condition: Condition, context: InstructionContext, rng: RngFactory) -> Instruction:
-    """What the policy is told, after a check that it is the task's own text or one that was declared for it.
+def resolve_instruction(condition: Condition, context: InstructionContext, rng: RngFactory) -> Instruction:
+    """The instruction for the policy; checks that it is the task's text or one that is declared for it.
 
-    A language axis of the user's own answers for its texts itself; their source is in the rows.
+    The texts of user-defined language axes are not checked; their source is in the rows.
 
     Raises:
         Infeasible: the task offers no such instruction.
         EpisodeError: the text is not what its source says.
     """
-    told = condition.instruction(context, rng)
-    ours = all(term.axis == AXIS for term in condition.effective("language"))
-    if ours and not is_declared(told, context):
-        raise EpisodeError("perturb", f"the instruction {told.text[:80]!r} is not what its source {told.source!r} says")
-    return told
+    instruction = condition.instruction(context, rng)
+    built_in = all(term.axis == AXIS for term in condition.active_terms("language"))
+    if built_in and not is_declared(instruction, context):
+        text, source = instruction.text[:80], instruction.source
+        raise EpisodeError("perturb", f"the instruction {text!r} is not what its source {source!r} says")
+    return instruction
 
 
-def goals_told(context: InstructionContext) -> tuple[Goal, ...]:
-    """Every other goal of the scene that some instruction asks for: how often is it reached without being asked for?"""
-    told = (other for value in WITH_GOAL for other in entries(context, value))
-    return tuple(dict.fromkeys(other.goal for other in told if other.goal))
+def instructable_goals(context: InstructionContext) -> tuple[Goal, ...]:
+    """All other goals of the scene that an instruction can ask for; an episode tracks which are reached unasked."""
+    others = (other for value in WITH_GOAL for other in entries(context, value))
+    return tuple(dict.fromkeys(other.goal for other in others if other.goal))
 
 
-def why_untellable(condition: Condition, task: Task) -> str | None:
-    """Why a task has no instruction of the kind that a condition asks for; `None` if it has one."""
+def infeasible_reason(condition: Condition, task: Task) -> str | None:
+    """Why a task has no instruction of the kind that a condition needs; `None` if it has one."""
     try:
-        # Whether there is one does not depend on what is drawn.
+        # Whether there is one does not depend on the random numbers.
         condition.instruction(language_context(task), lambda *_: np.random.default_rng(0))
     except Infeasible as reason:
         return str(reason)
     return None
 
 
-def _told(others: tuple[OtherGoal, ...]) -> tuple[Instruction, ...]:
+def _instructions(others: tuple[OtherGoal, ...]) -> tuple[Instruction, ...]:
     return tuple(Instruction(other.instruction, other.goal, other.source) for other in others)

@@ -1,8 +1,8 @@
-"""JSON on standard output and nothing else there, whatever foreign code prints.
+"""JSON as the only text on standard output, whatever foreign code prints.
 
 Non-obvious behaviour:
-- Foreign code writes to descriptor 1 as well as to `sys.stdout`; both lead to standard error from `divert` on.
-- The state is that of the process, as its descriptors are.
+- Foreign code writes to descriptor 1 as well as to `sys.stdout`; after `divert` both go to standard error.
+- The state is global to the process, because its descriptors are.
 """
 
 import json
@@ -15,12 +15,12 @@ from typing import Any, TextIO
 
 @dataclass(frozen=True, slots=True)
 class _Diverted:
-    """What `restore` puts back.
+    """The state before `divert`, for `restore`.
 
     Attributes:
-        stream: `sys.stdout` as it was.
-        descriptor: a duplicate of what descriptor 1 was.
-        events: where JSON goes meanwhile.
+        stream: the previous `sys.stdout`.
+        descriptor: a duplicate of the previous descriptor 1.
+        events: the stream that JSON is written to meanwhile.
     """
 
     stream: TextIO
@@ -38,7 +38,7 @@ def divert() -> None:
     saved = os.dup(1)
     try:
         events = os.fdopen(os.dup(1), "w", encoding="utf-8") if stream.fileno() == 1 else stream
-    except OSError:  # a stream of somebody's own, in memory
+    except OSError:  # the caller has replaced it by a stream in memory
         events = stream
     os.dup2(2, 1)
     sys.stdout = sys.stderr
@@ -58,12 +58,12 @@ def restore() -> None:
 
 
 def write(text: str) -> None:
-    """Write text that is JSON to standard output."""
+    """Write JSON text to standard output."""
     out = _diverted[-1].events if _diverted else sys.stdout
     out.write(text)
     out.flush()
 
 
 def emit(value: Mapping[str, Any]) -> None:
-    """Write one object on a line of its own."""
+    """Write one object as a line."""
     write(json.dumps(value, allow_nan=False) + "\n")

@@ -1,7 +1,7 @@
-"""A file of lines that one process adds to. A line is there whole and on the disk, or not at all.
+"""A file of lines that one process appends to. A line is in it whole and synced to disk, or not at all.
 
 Non-obvious behaviour:
-- A torn last line (killed while writing, disk full) is cut off when the file is opened; readers must skip one.
+- A torn last line (killed while writing, disk full) is cut off by `cut_torn_line`; readers must skip one.
 - After a write that failed, whole lines that still fitted are kept.
 """
 
@@ -12,23 +12,23 @@ from pathlib import Path
 from simeval.core.errors import ConfigError
 
 _BLOCK = 1 << 20
-"""Bytes that are searched at a time, from the end."""
+"""Bytes per step of the search for the last line end, from the end of the file."""
 
 
-class LineFile:
-    """Open for adding lines, new or not; nobody else may add to it meanwhile."""
+class JsonlAppender:
+    """A file opened and locked for appending lines; it is created if it does not exist."""
 
     def __init__(self, path: Path) -> None:
         """Open and lock a file.
 
         Raises:
             BlockingIOError: another process has it open.
-            ConfigError: it is no regular file.
+            ConfigError: it is not a regular file.
             OSError: it cannot be written.
         """
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ConfigError(f"{path}: not a regular file")
-        # Unbuffered: after a failed write it is known how much of it is in the file.
+        # Unbuffered, so that after a failed write it is known how many bytes are in the file.
         self._file = path.open("a+b", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,23 +37,23 @@ class LineFile:
             raise
 
     def cut_torn_line(self) -> None:
-        """Remove what stands after the last whole line."""
+        """Remove a trailing partial line."""
         end = whole = self._file.seek(0, os.SEEK_END)
         while whole:
             start = max(0, whole - _BLOCK)
             self._file.seek(start)
-            found = self._file.read(whole - start).rfind(b"\n")
-            whole = start + found + 1
-            if found >= 0:
+            line_end = self._file.read(whole - start).rfind(b"\n")
+            whole = start + line_end + 1
+            if line_end >= 0:
                 break
         if whole < end:
             self._file.truncate(whole)
 
     def append(self, data: bytes) -> None:
-        """Add whole lines.
+        """Append whole lines and sync them.
 
         Raises:
-            OSError: the disk is full or gone; what was written before is intact.
+            OSError: the disk is full or gone; lines appended before are intact.
         """
         start = self._file.seek(0, os.SEEK_END)
         written = 0

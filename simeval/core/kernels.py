@@ -1,11 +1,11 @@
-"""Which kernels the numerical libraries of this process really use, for manifests.
+"""Which kernels the numerical libraries of this process actually use, for manifests.
 
-Versions do not tell: one version holds kernels for several processors. `envs.numerics` asks for some; here the
-libraries themselves are asked, since one that was loaded too early has others.
+Versions are not enough: one version holds kernels for several processors. `envs.numerics` requests some of them. This
+module queries the libraries themselves, because a library that was loaded too early uses others.
 
 Non-obvious behaviour:
-- oneDNN does not answer: what is said of it is what it was asked for, unless torch was loaded before the pins.
-- A record of `native` numerics names the processor too: libraries also choose block sizes by its caches.
+- oneDNN cannot be queried: the record holds what was requested of it, unless torch was loaded before the pins.
+- A record of `native` numerics also names the processor: libraries choose block sizes by its caches.
 """
 
 import ctypes
@@ -60,13 +60,13 @@ def of_torch() -> str:
         branch = _MKL_BRANCHES.get(ctypes.CDLL(str(library)).mkl_serv_cbwr_get(-1), "unknown")
     except (OSError, AttributeError):
         branch = "none"
-    asked = os.environ.get("ONEDNN_MAX_CPU_ISA", "by processor")
-    onednn = "unknown, torch was loaded first" if "torch" in numerics.loaded_early() else asked
+    requested = os.environ.get("ONEDNN_MAX_CPU_ISA", "by processor")
+    onednn = "unknown, torch was loaded first" if "torch" in numerics.loaded_early() else requested
     return f"ATen {torch.backends.cpu.get_cpu_capability()}, MKL {branch}, oneDNN {onednn}"
 
 
 def _numba() -> str:
-    # Not imported for this alone: it takes half a second.
+    # Not imported only for this: it takes half a second.
     config = sys.modules.get("numba.core.config")
     name = getattr(config, "CPU_NAME", None) or os.environ.get("NUMBA_CPU_NAME")
     return str(name or "by processor")
@@ -79,18 +79,18 @@ def _processor() -> dict[str, str]:
 
 
 def instructions() -> str:
-    """What the processor can do, as far as libraries choose by it: `x86-64-v3, AVX-512`."""
+    """The instruction sets of the processor by which libraries choose kernels: `x86-64-v3, AVX-512`."""
     beyond = ", AVX-512" if "avx512f" in numerics.processor_flags() else ""
     return f"{numerics.level()}{beyond}"
 
 
 def describe(identity: Mapping[str, Any]) -> str:
-    """The numerics of a run or audit by the `identity` of its manifest, in words."""
+    """Description of the numerics of a run or audit, from the `identity` of its manifest."""
     return f"{_mode(identity)} ({_list(_parts(identity))})" if _parts(identity) else _mode(identity)
 
 
 def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
-    """In what the numerics of two identities differ, naming both; `None` if in nothing that both know.
+    """How the numerics of two identities differ, naming both; `None` if all that both record is equal.
 
     Args:
         first: `identity` of a run's or an audit's manifest, or a part of one.
@@ -107,7 +107,7 @@ def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | Non
 
 
 def audit_note(run: Mapping[str, Any], audit: Mapping[str, Any]) -> str | None:
-    """What to know of an audit that computes otherwise than its run did; both by their identities."""
+    """A note on an audit whose numerics differ from its run's, from both identities; `None` if they do not."""
     other = difference(run, audit)
     return f"other numerics than the run's, so predictions may differ from the rollout's: {other}" if other else None
 

@@ -1,21 +1,21 @@
-"""What the system lets this process have."""
+"""Limits that the system sets on this process."""
 
 import sys
 
 from simeval.core.errors import ConfigError
 
 ALONE, WITH_RAY = 2, 4
-"""Gigabytes of address space without which nothing runs: with 1 OpenBLAS gives up; Ray reserves more than it uses."""
+"""Gigabytes of address space needed at least: with 1 OpenBLAS aborts; Ray reserves more than it uses."""
 
 
-def refuse_little_address_space(workers: int) -> None:
-    """Refuse to start where libraries would abort for want of address space.
+def require_address_space(workers: int) -> None:
+    """Check that libraries will not abort for lack of address space.
 
     Args:
-        workers: how many; 0 for none but this process.
+        workers: number of workers; 0 for this process alone.
 
     Raises:
-        ConfigError: a limit of the system is too low.
+        ConfigError: the limit of the system is too low.
     """
     if sys.platform == "win32":
         return

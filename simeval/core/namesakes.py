@@ -1,12 +1,12 @@
-"""`envs` and `perturbations` are the packages beside this one, whatever else of those names is on Python's path.
+"""Makes `envs` and `perturbations` importable as simeval's packages, whatever else has these names on Python's path.
 
-Both are names that a user's own project may have as well. Where the two have no module in common, both are there: the
-user's own package, and within it what simeval needs of its own.
+A user's project may have packages of the same names. If a user's package and simeval's have no module in common, they
+are merged: the user's package, with simeval's modules in it.
 
 Non-obvious behaviour:
-- Nothing is looked for before somebody imports one of the two: importing simeval stays free.
-- A process of our own (the command line, a Ray worker) goes on with our packages alone where they do collide. In a
-  user's process that would give the user's own code the wrong modules, so it ends in one line.
+- Nothing is searched for before one of the two is imported: importing simeval costs nothing.
+- If they do collide, a process of simeval (the command line, a Ray worker) uses simeval's packages alone. In a user's
+  process that would give the user's code the wrong modules, so the import fails with one line.
 """
 
 import itertools
@@ -21,8 +21,8 @@ NAMES = ("envs", "perturbations")
 _HOME = Path(__file__).resolve().parents[2]
 
 
-class _Both(SourceFileLoader):
-    """Loads a user's package, and then what ours does when it is imported."""
+class _Merged(SourceFileLoader):
+    """Loads a user's package, and then runs the `__init__` of simeval's package of that name."""
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
@@ -35,44 +35,44 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if path is not None or fullname not in NAMES:
             return None
-        ours, found = PathFinder.find_spec(fullname, [str(_HOME)]), PathFinder.find_spec(fullname)
-        if ours is None or found is None or _same(found.origin, ours.origin):
-            return found or ours
-        theirs = list(found.submodule_search_locations or [])
-        bare = found.origin is None  # a folder without __init__.py
-        reason = _collision(fullname, Path(theirs[0], "__init__.py") if bare else Path(str(found.origin)))
+        ours, first = PathFinder.find_spec(fullname, [str(_HOME)]), PathFinder.find_spec(fullname)
+        if ours is None or first is None or _same(first.origin, ours.origin):
+            return first or ours
+        folders = list(first.submodule_search_locations or [])
+        bare = first.origin is None  # a folder without __init__.py
+        reason = _collision(fullname, Path(folders[0], "__init__.py") if bare else Path(str(first.origin)))
         if reason is None and bare:
-            (ours.submodule_search_locations or []).extend(theirs)
+            (ours.submodule_search_locations or []).extend(folders)
             return ours
         if reason is None:
-            (found.submodule_search_locations or []).append(str(_HOME / fullname))
-            found.loader = _Both(fullname, str(found.origin))
-            return found
+            (first.submodule_search_locations or []).append(str(_HOME / fullname))
+            first.loader = _Merged(fullname, str(first.origin))
+            return first
         if _is_our_process():
             return ours
         raise ImportError(reason)
 
 
 def settle() -> None:
-    """See to it that `envs` and `perturbations` are, or have in them, those beside this package.
+    """Make `envs` and `perturbations` be, or contain, the packages beside this one.
 
     Raises:
-        ImportError: another of that name is imported already, and has a module in common with ours.
+        ImportError: another package of that name is imported already, and has a module in common with ours.
     """
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     for name in NAMES:
-        there = sys.modules.get(name)
-        if there is None:
+        imported = sys.modules.get(name)
+        if imported is None:
             continue
-        folders = list(getattr(there, "__path__", []))
-        origin = there.__file__ or str(Path(*folders[:1], "__init__.py"))
+        folders = list(getattr(imported, "__path__", []))
+        origin = imported.__file__ or str(Path(*folders[:1], "__init__.py"))
         if str(_HOME / name) in folders or _same(origin, str(_HOME / name / "__init__.py")):
             continue
         reason = _collision(name, Path(origin))
         if reason is not None:
             raise ImportError(reason)
-        there.__path__ = [*folders, str(_HOME / name)]
+        imported.__path__ = [*folders, str(_HOME / name)]
         _begin(name)
 
 
@@ -81,17 +81,17 @@ def _same(one: str | None, other: str | None) -> bool:
 
 
 def _begin(name: str) -> None:
-    """Do what importing our package of that name does, for instance to register the axes."""
+    """Run the `__init__` of our package of that name, which for instance registers the axes."""
     path = _HOME / name / "__init__.py"
     exec(compile(path.read_bytes(), str(path), "exec"), {"__name__": f"{name}.__init__", "__file__": str(path)})
 
 
 def _collision(name: str, other: Path) -> str | None:
-    """Why another package cannot be there together with ours; `None` if it can.
+    """Why another package cannot be merged with ours; `None` if it can.
 
     Args:
-        name: of both.
-        other: the file that the other one is loaded from.
+        name: name of both packages.
+        other: the file that the other package is loaded from.
     """
     what = "it is no package"
     if other.name == "__init__.py":
@@ -107,16 +107,16 @@ def _collision(name: str, other: Path) -> str | None:
 
 
 def _modules(folder: Path) -> set[str]:
-    found = {
+    modules = {
         entry.name.partition(".")[0]
         for entry in folder.iterdir()
         if entry.suffix in (".py", ".so", ".pyd") or (entry / "__init__.py").exists()
     }
-    return found - {"__init__"}
+    return modules - {"__init__"}
 
 
 def _is_our_process() -> bool:
-    """Whether nobody else's code runs here: the command line, one of our modules started by itself, a Ray worker."""
+    """Whether this process runs simeval alone: the command line, a module started with `-m`, or a Ray worker."""
     program = Path(sys.argv[0]).name if sys.argv else ""
     started = [name for flag, name in itertools.pairwise(sys.orig_argv) if flag == "-m"]
     return program in ("simeval", "default_worker.py") or any(name.partition(".")[0] == "simeval" for name in started)

@@ -1,9 +1,10 @@
-"""Perturbation axes of a user's own: one Python file, executed once in every process that plans or runs episodes.
+"""User-defined perturbation axes: a Python file, executed once in every process that plans or runs episodes.
 
-The text of the file travels, not its name: a worker on another machine runs the same axes, and the manifest says which.
+Workers are sent the text of the file, not its path: a worker on another machine runs the same axes, and the manifest
+records their digest.
 
-A plugin is code, and a run folder or a recipe may be a stranger's: neither has a plugin read. Only what the person
-names in the command at hand is, and for a run that exists only the text that it was made with.
+A plugin is code, and a run folder or a recipe may come from a stranger: neither makes simeval read a plugin. Only files
+that the user names in the command at hand are read, and for an existing run only the text that it was made with.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from simeval.core.files import read_regular
 from simeval.core.time_limit import Overdue, time_limit
 
 SECONDS = 60.0
-"""How long a plugin may take to run, and its axes to say which tasks they are for. Ours; torch is imported in 20."""
+"""Time limit of executing a plugin, and of its axes choosing their tasks. Our choice; importing torch takes 20."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,9 @@ class Plugin:
     """A file of axes.
 
     Attributes:
-        path: where it was read.
+        path: path that it was read from.
         source: its text.
-        sha256: of the text, 64 hex digits.
+        sha256: digest of the text, 64 hex digits.
     """
 
     path: str
@@ -40,7 +41,7 @@ class Plugin:
 
     @property
     def module(self) -> str:
-        """Name under which it is imported: another text is another module."""
+        """Name of its module; differs for every text."""
         return f"simeval_plugin_{self.sha256[:16]}"
 
 
@@ -65,58 +66,58 @@ def _read(path: str) -> Plugin:
 
 
 def digests(plugins: Sequence[Plugin]) -> dict[str, str]:
-    """SHA-256 of each, by the file's name, as a manifest keeps them.
+    """SHA-256 of each by file name, as stored in a manifest.
 
     Raises:
-        ConfigError: two have one name.
+        ConfigError: two of them have the same file name.
     """
-    found: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     for plugin in plugins:
         name = Path(plugin.path).name
-        if found.setdefault(name, plugin.sha256) != plugin.sha256:
+        if by_name.setdefault(name, plugin.sha256) != plugin.sha256:
             raise ConfigError(f"--plugin {plugin.path}: another plugin is named {name}; rename one")
-    return found
+    return by_name
 
 
 def named_again(folder: Path, manifest: Mapping[str, Any], named: Sequence[str]) -> tuple[Plugin, ...]:
-    """Read the plugins that a person names for a stored run.
+    """Read the plugins that the user names for a stored run.
 
     Args:
         folder: the run.
-        manifest: what it says of itself.
-        named: paths, from the command at hand; there may be others among them than the run was made with.
+        manifest: its manifest.
+        named: paths from the command at hand; more than those of the run are allowed.
 
     Raises:
-        ConfigError: one of the run's is not named, or has another text.
+        ConfigError: a plugin of the run is not named, or has another text.
     """
-    stored, found = manifest["identity"].get("plugins") or {}, read(named)
-    here = digests(found)
+    stored, plugins = manifest["identity"].get("plugins") or {}, read(named)
+    given = digests(plugins)
     for name, digest in stored.items():
-        if digest in here.values():
+        if digest in given.values():
             continue
-        if name in here:
+        if name in given:
             raise ConfigError(
-                f"--plugin {name}: is not the one that {folder} was made with (sha256 {here[name][:8]}, "
+                f"--plugin {name}: is not the one that {folder} was made with (sha256 {given[name][:8]}, "
                 f"there {str(digest)[:8]})"
             )
         raise ConfigError(
             f"{folder}: was made with the plugin {name}; a plugin is code, so name it yourself: "
-            f"--plugin {_last_seen(manifest, name)}"
+            f"--plugin {_last_path(manifest, name)}"
         )
-    return found
+    return plugins
 
 
-def _last_seen(manifest: Mapping[str, Any], name: str) -> str:
+def _last_path(manifest: Mapping[str, Any], name: str) -> str:
     paths = [str(path) for path in manifest["config"].get("plugin") or ()]
     return next((path for path in paths if Path(path).name == name), name)
 
 
 @contextlib.contextmanager
 def limited(paths: Sequence[str]) -> Iterator[None]:
-    """A time limit for what asks the axes of plugins; none where there are no plugins.
+    """A time limit for code that calls the axes of plugins; no limit without plugins.
 
     Raises:
-        ConfigError: it took too long.
+        ConfigError: the body took too long.
     """
     try:
         with time_limit(SECONDS if paths else None, "axes only say which tasks they are for"):
@@ -126,10 +127,10 @@ def limited(paths: Sequence[str]) -> Iterator[None]:
 
 
 def load(plugins: Sequence[Plugin]) -> None:
-    """Register the axes of plugins in this process; those that are there already stay.
+    """Register the axes of plugins in this process; plugins loaded before are not executed again.
 
     Raises:
-        ConfigError: one does not run, declares an axis whose name is taken, or declares none.
+        ConfigError: a plugin raises, declares an axis whose name is taken, or declares none.
     """
     for plugin in plugins:
         if plugin.module not in sys.modules:
@@ -140,7 +141,7 @@ def _execute(plugin: Plugin) -> None:
     module = types.ModuleType(plugin.module)
     module.__file__ = plugin.path
     known = {info.name for info in axes()}
-    sys.modules[plugin.module] = module  # dataclasses and pickle look it up there
+    sys.modules[plugin.module] = module  # dataclasses and pickle look the module up there
     try:
         with time_limit(SECONDS, "a plugin only declares axes"):
             exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
@@ -155,10 +156,10 @@ def _execute(plugin: Plugin) -> None:
 
 
 def _line(error: BaseException, path: str) -> str:
-    """Where in the plugin an error was raised."""
-    found, trace = None, error.__traceback__
+    """The line of the plugin that raised an error."""
+    number, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == path:
-            found = trace.tb_lineno
+            number = trace.tb_lineno
         trace = trace.tb_next
-    return f" (line {found})" if found else ""
+    return f" (line {number})" if number else ""

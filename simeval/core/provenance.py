@@ -1,4 +1,4 @@
-"""Where numbers come from: versions, code, machine, assets."""
+"""Provenance of the numbers: versions, code, machine, assets."""
 
 import hashlib
 import importlib.metadata
@@ -42,7 +42,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def git_commit() -> str | None:
-    """Commit of the working copy this code runs from, `+` if it has changes; outside one what the image says."""
+    """Commit of the checkout this code runs from, with `+` if it has changes; outside a checkout that of the image."""
     root = Path(__file__).resolve().parents[2]
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
@@ -58,16 +58,16 @@ def _git(root: Path, *words: str) -> str:
 
 
 def host() -> dict[str, Any]:
-    """The machine, as far as it explains speed and rounding."""
+    """The properties of the machine that explain speed and rounding."""
     processor = {"cpu": numerics.processor_name(), "instructions": kernels.instructions(), "cpus": os.cpu_count()}
     return {"platform": platform.platform(), **processor, "python": platform.python_version()}
 
 
 def gl_renderer() -> str:
-    """Backend and renderer of OpenGL here, for instance `egl: llvmpipe (LLVM 15.0.6, 256 bits)`.
+    """OpenGL backend and renderer of this machine, for instance `egl: llvmpipe (LLVM 15.0.6, 256 bits)`.
 
     Raises:
-        EnvError: there is no OpenGL to draw with.
+        EnvError: OpenGL cannot render.
     """
     from envs.base import EnvError
     from envs.sim.opengl import check_drawing, quiet_destructors

@@ -1,7 +1,7 @@
 """Random streams keyed by identity.
 
-A stream depends on the run's root seed, on the pair and on what the numbers are for; never on strength, worker or the
-order of calls. So all strengths of a perturbation share one noise field, and paired comparisons are tight.
+A stream depends on the run's root seed, on the pair and on the purpose of the numbers; never on strength, worker or
+order of calls. So all strengths of a perturbation share one noise field, which makes paired comparisons precise.
 """
 
 import zlib
@@ -18,7 +18,7 @@ def _code(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PairStreams:
-    """All random numbers that the episodes of one pair may use."""
+    """The random streams that all episodes of one pair use."""
 
     root: int
     identity: tuple[int, ...]
@@ -32,7 +32,7 @@ class PairStreams:
         return np.random.SeedSequence(self.root, spawn_key=(*self.identity, _code(name), _code(camera), step))
 
     def generator(self, name: str, camera: str = "", step: int = 0) -> np.random.Generator:
-        """A fresh generator for one purpose, camera and step (0 for draws that hold for the whole episode)."""
+        """A fresh generator for one purpose, camera and step (0 for samples that hold for the whole episode)."""
         return np.random.Generator(np.random.Philox(self._sequence(name, camera, step)))
 
     def policy_seed(self, chunk: int) -> int:

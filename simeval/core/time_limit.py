@@ -1,8 +1,8 @@
-"""Code that takes longer than it may is stopped.
+"""Stops code that takes too long.
 
 Non-obvious behaviour:
-- Code is stopped by an exception between two of its Python instructions. A call into native code that never returns
-  cannot be stopped from inside its process; a person is told so. A worker's process can be killed from outside.
+- Code is stopped by an exception between two Python instructions. A call into native code that never returns cannot be
+  stopped from inside its process, and a warning says so. A worker's process can be killed from outside.
 - The exception is raised again every second, because foreign code may catch it.
 """
 
@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from types import FrameType
 
 _GRACE = 10.0
-"""Seconds in which stopped code has to give way before a person is told that it does not."""
+"""Seconds that code has to stop before a warning says that it does not."""
 
 
 _log = logging.getLogger("simeval")
 
 
 class Overdue(BaseException):
-    """Raised in code that took longer than it may. No `Exception`: foreign code catches those."""
+    """Raised in code that took too long. Not an `Exception`, because foreign code catches those."""
 
 
 @contextlib.contextmanager
@@ -31,7 +31,7 @@ def time_limit(seconds: float | None, what: str) -> Iterator[None]:
     """Stop the body if it takes longer.
 
     Args:
-        seconds: how long it may take; `None` for as long as it likes.
+        seconds: the limit; `None` for no limit.
         what: what was exceeded, for the exception's text.
 
     Raises:
@@ -45,24 +45,24 @@ def time_limit(seconds: float | None, what: str) -> Iterator[None]:
         yield
     finally:
         try:
-            watchdog.rest()
+            watchdog.stop()
         finally:
-            watchdog.rest()  # the first may be where the exception was raised
+            watchdog.stop()  # the exception may have been raised in the first call
 
 
 class _Watchdog:
-    """Raises `Overdue` in the thread that made it, from another one, until it is told to rest."""
+    """Raises `Overdue` in the thread that created it, from another thread, until it is stopped."""
 
     def __init__(self, seconds: float, what: str) -> None:
         self._seconds, self._text = seconds, f"it took longer than {seconds:g} s ({what})"
         self._target, self._lock, self._over = threading.get_ident(), threading.Lock(), threading.Event()
         self._main = threading.current_thread() is threading.main_thread()
-        # A signal, unlike an exception set from outside, also ends a wait for the system.
+        # A signal, unlike an exception set from another thread, also interrupts a system call.
         self._before = (self._main and signal.signal(signal.SIGALRM, self._ring)) or signal.SIG_DFL
         threading.Thread(target=self._watch, name="simeval-watchdog", daemon=True).start()
 
-    def rest(self) -> None:
-        """From here on nothing is raised."""
+    def stop(self) -> None:
+        """Raise nothing any more."""
         with self._lock:
             self._over.set()
         if self._main:
@@ -72,13 +72,13 @@ class _Watchdog:
 
     def _watch(self) -> None:
         wait, began = self._seconds, time.monotonic()
-        told = False
+        warned = False
         while not self._over.wait(wait):
             with self._lock:
                 if not self._over.is_set():
                     self._interrupt()
-            if not told and time.monotonic() - began > self._seconds + _GRACE:
-                told = True
+            if not warned and time.monotonic() - began > self._seconds + _GRACE:
+                warned = True
                 _log.warning(
                     "simeval: %s and does not stop, for it is in native code or catches whatever is raised in it; "
                     "with --workers of at least 1 its process would be killed",

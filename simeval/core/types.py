@@ -1,4 +1,4 @@
-"""The values that flow through a run: what is planned (`EpisodeSpec`) and what came of it (`EpisodeResult`)."""
+"""The records of a run: the planned episode (`EpisodeSpec`) and its result (`EpisodeResult`)."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -10,7 +10,7 @@ CLEAN = "none"
 
 
 def condition_part(condition: str) -> str:
-    """A condition as the part of a name that it is: `noise:0.05` -> `noise=0.05`."""
+    """A condition as part of an episode's name: `noise:0.05` -> `noise=0.05`."""
     return condition.replace(":", "=").replace("/", "~")
 
 
@@ -20,7 +20,7 @@ Reached = Literal["original", "counterfactual", "neither"]
 
 @dataclass(frozen=True, slots=True)
 class EpisodeSpec:
-    """One planned episode. Its outcome is a function of these values and of the policy, of nothing else.
+    """One planned episode. Its outcome depends on these values and on the policy alone.
 
     Attributes:
         suite: suite name, for instance `libero_spatial`.
@@ -29,10 +29,10 @@ class EpisodeSpec:
         condition: canonical perturbation string, `none` for the baseline.
         repeat: index of the policy-sampling repeat.
         root_seed: root of every random stream of the run.
-        env_seed: seed for what the simulator draws at reset; never depends on the condition.
+        env_seed: seed of the simulator's random numbers at reset; never depends on the condition.
         max_steps: control steps after settling before the episode counts as a failure.
         settle_steps: idle control steps before the first policy frame.
-        resolution: side of the square camera pictures (px).
+        resolution: side of the square camera images (px).
     """
 
     suite: str
@@ -71,13 +71,13 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How often the expensive things happened.
+    """How often the expensive operations ran.
 
     Attributes:
-        control_steps: after settling.
-        renders: camera pictures drawn, also those that only a check looked at.
+        control_steps: control steps after settling.
+        renders: camera images rendered, also those used only for a check.
         policy_calls: chunks predicted.
-        frames: pictures that the policy consumed.
+        frames: images that the policy consumed.
         perturbed_frames: those of them that an image perturbation changed.
     """
 
@@ -89,11 +89,11 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Magnitude:
-    """What a perturbation really did in one episode. A number is `None` where the condition has no such part.
+class RealizedStrength:
+    """Measured effect of a perturbation in one episode. A value is `None` where the condition has no such part.
 
     Attributes:
-        mean_abs: mean absolute difference of the policy's pictures to the clean ones (levels of 255), by the image
+        mean_abs: mean absolute difference of the policy's images to the clean ones (levels of 255), by the image
             part, over the frames it consumed.
         psnr: the same as peak signal-to-noise ratio (dB); `None` also where nothing differed.
         scene_mean_abs, scene_psnr: the same for the scene part, at the first frame.
@@ -117,35 +117,35 @@ class Magnitude:
 
 @dataclass(frozen=True)
 class EpisodeResult:
-    """What came of one episode.
+    """The result of one episode.
 
     Attributes:
-        spec: the plan it fulfils.
+        spec: the planned episode.
         outcome: `success` if the goal that counts for the condition was reached within `max_steps`; `infeasible` if the
-            condition cannot be applied to this pair: neither a success nor a failure, nor worth another try.
+            condition cannot be applied to this pair: neither a success nor a failure, and not tried again.
         steps: control steps executed after settling.
         first_success: step at which that goal first held, 1-based; `None` without success.
-        reached: which goal was reached first; `counterfactual` only where the instruction names another goal.
+        reached: the goal that was reached first; `counterfactual` only if the instruction names another goal.
         instruction: the text the policy was given.
-        error_phase: what the loop was doing when the episode broke; `None` unless `outcome == "error"`.
+        error_phase: phase of the loop in which the episode broke; `None` unless `outcome == "error"`.
         error_text: the reason of an error or of infeasibility, in one line.
         timings: wall-clock seconds.
         counts: control steps, renders, policy calls.
         state_digest: SHA-256 (16 hex digits) of the trace of states: equal digests mean bit-identical motion.
-        magnitude: realised strength; `None` where nothing was to be changed.
-        first_hit: step at which `reached` was; `None` for neither.
-        source: where the instruction comes from: `original`, or an entry of a pool.
+        magnitude: realised strength; `None` if the condition changes nothing measurable.
+        first_hit: step at which the goal in `reached` was reached; `None` for neither.
+        source: origin of the instruction: `original`, or an entry of a pool.
         goal: the other goal that the instruction asks for, as text; `None` if it asks for none.
         hits: (goal, step) for every other goal of the scene that was reached before the episode ended; these do not end
             it. `None` if they were not tracked (rows of older versions).
-        approached: what the gripper first closed next to; see `envs.base.Env.approached`.
-        visible: (camera, share) of the target's outline that nothing hides in the first frame; empty where nothing that
-            the policy sees is perturbed.
-        flags: what to know before this episode is averaged: `no_op:PART` if a part of the condition changed nothing,
-            `spill:CAMERA` if it changed the view of a camera that it is not aimed at, `target_hidden`; under any
-            condition `object_off_table` if an object fell off the table, `unstable` if the simulation did what nothing
-            real does (see `simeval.rollout.anomalies`), `far_state` if the policy was given a state, `far_action` if it
-            chose an action further from its training data than anything of the same kind.
+        approached: the object the gripper first closed next to; see `envs.base.Env.approached`.
+        visible: (camera, share) of the target's outline that is visible in the first frame; empty where the condition
+            perturbs no image.
+        flags: warnings about the episode: `no_op:PART` if a part of the condition changed nothing, `spill:CAMERA` if it
+            changed the view of a camera that it is not aimed at, `target_hidden`; under any condition
+            `object_off_table` if an object fell off the table, `unstable` if the simulation moved in a physically
+            impossible way (see `simeval.rollout.anomalies`), `far_state` if the policy was given a state, `far_action`
+            if it chose an action, outside the range of its training data.
     """
 
     spec: EpisodeSpec
@@ -159,7 +159,7 @@ class EpisodeResult:
     timings: Timings = Timings()
     counts: Counts = Counts()
     state_digest: str = ""
-    magnitude: Magnitude | None = None
+    magnitude: RealizedStrength | None = None
     first_hit: int | None = None
     source: str = "original"
     goal: str | None = None
@@ -177,14 +177,14 @@ class EpisodeResult:
         """Rebuild a result from `row()`, also from one that an older version wrote with fewer fields.
 
         Raises:
-            KeyError, TypeError: the record is not one of ours.
+            KeyError, TypeError: the record is not an episode's.
         """
         known = {field.name for field in fields(EpisodeResult)}
         values = {key: value for key, value in row.items() if key in known}
         values["spec"] = EpisodeSpec(**row["spec"])
         values["timings"] = Timings(**row["timings"])
         values["counts"] = Counts(**row["counts"])
-        values["magnitude"] = Magnitude(**row["magnitude"]) if row["magnitude"] else None
+        values["magnitude"] = RealizedStrength(**row["magnitude"]) if row["magnitude"] else None
         for name in ("hits", "visible"):
             if row.get(name) is not None:
                 values[name] = tuple((key, value) for key, value in row[name])

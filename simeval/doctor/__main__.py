@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simeval.core.errors import ConfigError
-from simeval.doctor import Request, consult
+from simeval.doctor import Request, run_and_print
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     only = tuple(name for name in given.only.split(",") if name)
     try:
-        return consult(Request(given.policy, given.ray, Path(given.out), only), sys.stdout.write, json=given.json)
+        return run_and_print(Request(given.policy, given.ray, Path(given.out), only), sys.stdout.write, json=given.json)
     except ConfigError as error:
         sys.stderr.write(f"simeval: {error}\n")
         return 2

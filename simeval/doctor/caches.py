@@ -1,4 +1,4 @@
-"""Checks of what a run downloads: LIBERO's meshes, a checkpoint, and whether the hub can be asked for them."""
+"""Checks of what a run downloads: LIBERO's meshes, a checkpoint, and whether the hub can be reached."""
 
 import json
 import re
@@ -8,29 +8,29 @@ from pathlib import Path
 from envs.base import EnvError
 from envs.libero.files import HUB_ASSETS, resolve_assets
 from simeval.core.errors import ConfigError
-from simeval.doctor.findings import Finding, note, ok, wrong
-from simeval.doctor.surroundings import Surroundings
+from simeval.doctor.findings import Finding, failure, note, ok
+from simeval.doctor.surroundings import Machine
 from simeval.policies.checkpoint.files import FILES
 from simeval.policies.checkpoint.read import read_folder
 
-USUAL = "HuggingFaceVLA/smolvla_libero"
-"""The public checkpoint that the recipes name; what is looked for if no other is."""
+PUBLIC_CHECKPOINT = "HuggingFaceVLA/smolvla_libero"
+"""The public checkpoint that the recipes name; checked if no other is requested."""
 
 Cached = Callable[[str, str], Path | None]
-"""Where a hub repository's file lies in the cache, if it does: `(repository, file)`."""
+"""The cached path of a file of a hub repository, if there is one: `(repository, file)`."""
 
 
 def cached_file(repository: str, file: str) -> Path | None:
-    """Ask the hub client's cache, not the hub."""
+    """Look a file up in the hub client's cache, not on the hub."""
     from huggingface_hub import try_to_load_from_cache
 
     kind = "dataset" if repository == HUB_ASSETS else "model"
-    found = try_to_load_from_cache(repository, file, repo_type=kind)
-    return Path(found) if isinstance(found, str) else None
+    path = try_to_load_from_cache(repository, file, repo_type=kind)
+    return Path(path) if isinstance(path, str) else None
 
 
 def cached_assets() -> Path | None:
-    """LIBERO's meshes in the hub client's cache, if they are there."""
+    """LIBERO's meshes in the hub client's cache, if it has them."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -40,62 +40,62 @@ def cached_assets() -> Path | None:
         return None
 
 
-def check_hub(here: Surroundings) -> Finding:
-    """Whether the Hugging Face hub can be asked."""
+def check_hub(here: Machine) -> Finding:
+    """Whether the Hugging Face hub can be reached."""
     if not here.hub:
         return ok("hub", "the Hugging Face hub answers")
     text = f"the Hugging Face hub is out of reach: {here.hub}"
     return note("hub", f"{text}; what is cached or bundled still runs")
 
 
-def check_bundled(here: Surroundings) -> Finding:
+def check_bundled(here: Machine) -> Finding:
     """Whether our own scenes are installed."""
     del here
     try:
         return ok("bundled", f"our own scenes are in {resolve_assets('bundled')}")
     except EnvError as error:
-        return wrong("bundled", str(error), "install simeval again; the scenes are part of it")
+        return failure("bundled", str(error), "install simeval again; the scenes are part of it")
 
 
-def check_assets(here: Surroundings, *, needed: bool, in_cache: Callable[[], Path | None] = cached_assets) -> Finding:
-    """Whether LIBERO's own meshes are here, or can be fetched.
+def check_assets(here: Machine, *, needed: bool, in_cache: Callable[[], Path | None] = cached_assets) -> Finding:
+    """Whether LIBERO's own meshes are on this machine, or can be downloaded.
 
     Args:
         here: the machine.
-        needed: a run will fail without them.
-        in_cache: where the hub client keeps them.
+        needed: whether a run will fail without them.
+        in_cache: returns their path in the hub client's cache.
     """
     try:
         return ok("assets", f"LIBERO's own meshes are in {resolve_assets('cached')}")
     except EnvError as error:
         if "not on this machine" not in str(error):
-            return wrong("assets", str(error), "unset SIMEVAL_LIBERO_ASSETS, or point it at LIBERO's assets")
-    found = in_cache()
-    if found:
-        return ok("assets", f"LIBERO's own meshes are in {found}")
+            return failure("assets", str(error), "unset SIMEVAL_LIBERO_ASSETS, or point it at LIBERO's assets")
+    cached = in_cache()
+    if cached:
+        return ok("assets", f"LIBERO's own meshes are in {cached}")
     fetch = f"hf download --repo-type dataset {HUB_ASSETS}"
     if not here.hub:
         return note("assets", "LIBERO's own meshes are not here yet: the first run with them fetches 125 MB", fetch)
     text = "LIBERO's own meshes are not here, and the hub is out of reach"
     if needed:
-        return wrong("assets", text, f"where there is a network: {fetch}; then set SIMEVAL_LIBERO_ASSETS to a copy")
+        return failure("assets", text, f"where there is a network: {fetch}; then set SIMEVAL_LIBERO_ASSETS to a copy")
     return note("assets", f"{text}: bundled scenes only")
 
 
-def check_checkpoint(here: Surroundings, policy: str | None, cached: Cached = cached_file) -> Finding:
-    """Whether a checkpoint, and the language model's files that it names, are here or can be fetched.
+def check_checkpoint(here: Machine, policy: str | None, cached: Cached = cached_file) -> Finding:
+    """Whether a checkpoint, and the files of the language model that it names, are cached or can be downloaded.
 
     Args:
         here: the machine.
-        policy: a folder or hub id; `None` looks for the usual one, which is then not needed.
-        cached: where a hub file lies in the cache.
+        policy: a folder or hub id; `None` checks the public one, whose absence is only a note.
+        cached: returns the path of a hub file in the cache.
     """
-    name = policy or USUAL
+    name = policy or PUBLIC_CHECKPOINT
     folder = Path(name).expanduser()
     if folder.is_dir():
         config = folder.resolve() / "config.json"
     elif not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
-        return wrong("checkpoint", f"no such folder: {name}", "pass a checkpoint's folder, or a hub id NAME/NAME")
+        return failure("checkpoint", f"no such folder: {name}", "pass a checkpoint's folder, or a hub id NAME/NAME")
     else:
         if any(cached(name, file) is None for file in FILES):
             return _absent(here, name, needed=policy is not None)
@@ -103,7 +103,7 @@ def check_checkpoint(here: Surroundings, policy: str | None, cached: Cached = ca
     try:
         read_folder(config.parent, name)
     except ConfigError as error:
-        return wrong("checkpoint", str(error), "a run would say the same; it needs a folder as lerobot saves it")
+        return failure("checkpoint", str(error), "a run would say the same; it needs a folder as lerobot saves it")
     model = _language_model(config)
     if model and not (config.parent / "vlm").is_dir() and cached(model, "config.json") is None:
         return _absent(here, model, needed=policy is not None, options=' --exclude "*.safetensors" "onnx/*"')
@@ -111,7 +111,7 @@ def check_checkpoint(here: Surroundings, policy: str | None, cached: Cached = ca
 
 
 def _language_model(config: Path) -> str | None:
-    """The hub id of the language model that a checkpoint names: its tokenizer and configuration are read at load."""
+    """Hub id of the language model that a checkpoint names; loading reads its tokenizer and configuration."""
     try:
         name = json.loads(config.read_text(encoding="utf-8")).get("vlm_model_name")
     except (OSError, ValueError, AttributeError):
@@ -119,11 +119,11 @@ def _language_model(config: Path) -> str | None:
     return name if isinstance(name, str) and not Path(name).is_dir() else None
 
 
-def _absent(here: Surroundings, name: str, *, needed: bool, options: str = "") -> Finding:
+def _absent(here: Machine, name: str, *, needed: bool, options: str = "") -> Finding:
     fetch = f"hf download {name}{options}"
     if not here.hub:
         return note("checkpoint", f"{name} is not here yet: the first run with it fetches it", fetch)
     text = f"{name} is not here, and the hub is out of reach"
     if needed:
-        return wrong("checkpoint", text, f"where there is a network: {fetch}; then copy ~/.cache/huggingface")
+        return failure("checkpoint", text, f"where there is a network: {fetch}; then copy ~/.cache/huggingface")
     return note("checkpoint", f"{text}: scripted and bundled policies only")

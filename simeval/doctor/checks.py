@@ -1,4 +1,4 @@
-"""The list of checks, and which of them a request wants."""
+"""The list of checks, and running those that are requested."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from pathlib import Path
 from simeval.core.errors import ConfigError, error_line, nearest
 from simeval.doctor.caches import check_assets, check_bundled, check_checkpoint, check_hub
 from simeval.doctor.cluster import check_ray
-from simeval.doctor.findings import Finding, as_json, as_text, healthy, verdict, wrong
+from simeval.doctor.findings import Finding, as_json, as_text, failure, healthy, verdict
 from simeval.doctor.installed import check_opencv, check_python, check_versions
 from simeval.doctor.machine import check_disk, check_driver, check_gpu, check_memory, check_threads, check_torch
 from simeval.doctor.opengl import check_opengl, check_scene
-from simeval.doctor.surroundings import Surroundings
+from simeval.doctor.surroundings import Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Request:
     """What the machine should be ready for.
 
     Attributes:
-        policy: checkpoint folder or hub id that will be run; `None` if none is settled.
+        policy: checkpoint folder or hub id that will be run; `None` if it is not known yet.
         ray: `local` to start Ray for a moment, `auto` or `HOST:PORT` to ask a cluster, `None` for neither.
         results: where runs will be written.
         only: names of checks; empty for all.
@@ -31,7 +31,7 @@ class Request:
     only: tuple[str, ...] = ()
 
 
-Check = Callable[[Surroundings, Request], Finding]
+Check = Callable[[Machine, Request], Finding]
 
 CHECKS: dict[str, Check] = {
     "python": lambda here, _: check_python(here),
@@ -51,11 +51,11 @@ CHECKS: dict[str, Check] = {
     "disk": lambda here, request: check_disk(here, request.results),
     "ray": lambda here, request: check_ray(here, request.ray),
 }
-"""Every check by name, in the order in which they are run and printed."""
+"""Every check by name, in the order of running and printing."""
 
 
-def examine(request: Request, here: Surroundings | None = None) -> Iterator[Finding]:
-    """Run the checks that are asked for; yields each finding as soon as it is known.
+def run_checks(request: Request, here: Machine | None = None) -> Iterator[Finding]:
+    """Run the requested checks; yields each finding as soon as it is known.
 
     Raises:
         ConfigError: there is no check of that name.
@@ -63,11 +63,11 @@ def examine(request: Request, here: Surroundings | None = None) -> Iterator[Find
     for name in request.only:
         if name not in CHECKS:
             raise ConfigError(f"--only: no check '{name}'{nearest(name, list(CHECKS))}")
-    return _run(request, here or Surroundings(), request.only or tuple(CHECKS))
+    return _run(request, here or Machine(), request.only or tuple(CHECKS))
 
 
-def consult(request: Request, write: Callable[[str], object], *, json: bool = False) -> int:
-    """Run the checks, write what they find as they find it, and return the exit status: 0, or 1 if something is wrong.
+def run_and_print(request: Request, write: Callable[[str], object], *, json: bool = False) -> int:
+    """Run the checks, write each finding at once, and return the exit status: 0, or 1 if something is wrong.
 
     Args:
         request: what the machine should be ready for.
@@ -78,7 +78,7 @@ def consult(request: Request, write: Callable[[str], object], *, json: bool = Fa
         ConfigError: there is no check of that name.
     """
     findings = []
-    for finding in examine(request):
+    for finding in run_checks(request):
         findings.append(finding)
         if not json:
             write(as_text(finding))
@@ -86,9 +86,9 @@ def consult(request: Request, write: Callable[[str], object], *, json: bool = Fa
     return 0 if healthy(findings) else 1
 
 
-def _run(request: Request, here: Surroundings, names: Sequence[str]) -> Iterator[Finding]:
+def _run(request: Request, here: Machine, names: Sequence[str]) -> Iterator[Finding]:
     for name in names:
         try:
             yield CHECKS[name](here, request)
-        except Exception as error:  # noqa: BLE001  a broken machine breaks a check in ways that nobody foresaw
-            yield wrong(name, f"this check broke: {error_line(error)}", "report it, with this line")
+        except Exception as error:  # noqa: BLE001  checks may fail unpredictably on a broken machine
+            yield failure(name, f"this check broke: {error_line(error)}", "report it, with this line")

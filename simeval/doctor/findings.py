@@ -1,4 +1,4 @@
-"""What a check says, and how it is printed."""
+"""The finding of a check, and how it is printed."""
 
 import json
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from typing import Literal
 Status = Literal["ok", "note", "wrong"]
 
 SAID_WHY = 3
-"""Exit status of a probe whose last line on standard error says what is wrong, and after a semicolon what to do."""
+"""Exit status of a probe whose last line on standard error names the problem and, after a semicolon, the fix."""
 
 NAME_WIDTH = 10
-"""Room for the names of the checks."""
+"""Width of the column with the names of the checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class Finding:
     """The outcome of one check.
 
     Attributes:
-        check: what was looked at, for instance `gpu`.
-        status: `ok`; `note`, good to know; or `wrong`, a run would fail or be silently worse.
-        text: what was found, in one line.
-        mend: the command or step that puts it right; empty if there is nothing to put right.
+        check: name of the check, for instance `gpu`.
+        status: `ok`; `note`, information; or `wrong`, a run would fail or be silently worse.
+        text: the finding in one line.
+        mend: the command or step that fixes it; empty if there is nothing to fix.
     """
 
     check: str
@@ -37,12 +37,12 @@ def ok(check: str, text: str) -> Finding:
 
 
 def note(check: str, text: str, mend: str = "") -> Finding:
-    """A finding that costs speed or a download, or explains another one."""
+    """A finding about lost speed or a download, or one that explains another finding."""
     return Finding(check, "note", text, mend)
 
 
-def wrong(check: str, text: str, mend: str) -> Finding:
-    """A finding that would make a run fail or silently worse; it always says what to do."""
+def failure(check: str, text: str, mend: str) -> Finding:
+    """A finding that would make a run fail or silently worse; it always names a fix."""
     return Finding(check, "wrong", text, mend)
 
 
@@ -52,14 +52,14 @@ def healthy(findings: Sequence[Finding]) -> bool:
 
 
 def as_text(finding: Finding) -> str:
-    """A finding as a line, and what to do about it as another."""
+    """A finding as a line, and its fix as another."""
     label = "WRONG" if finding.status == "wrong" else finding.status
     text = f"{label:<5}  {finding.check:<{NAME_WIDTH}}  {finding.text}\n"
     return text + (f"{'':<5}  {'':<{NAME_WIDTH}}  -> {finding.mend}\n" if finding.mend else "")
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """The last line."""
+    """The last line of the output."""
     bad = sum(finding.status == "wrong" for finding in findings)
     return f"{bad} of {len(findings)} checks found something wrong\n" if bad else "ready\n"
 

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from simeval.doctor.findings import Finding, note, ok, wrong
-from simeval.doctor.surroundings import Surroundings, canonical
+from simeval.doctor.findings import Finding, failure, note, ok
+from simeval.doctor.surroundings import Machine, canonical
 
 LOCK = Path(__file__).parents[2] / "requirements.lock"
 """Beside the source, in a checkout and in the image; an installed wheel has none."""
@@ -13,12 +13,12 @@ LOCK = Path(__file__).parents[2] / "requirements.lock"
 _INSTALL = "make clean setup; elsewhere: pip install --no-deps -r requirements.lock"
 
 
-def check_python(here: Surroundings) -> Finding:
+def check_python(here: Machine) -> Finding:
     """Whether this is the Python that the lock was made for."""
     version = ".".join(map(str, here.python))
     if here.python == (3, 12):
         return ok("python", version)
-    return wrong(
+    return failure(
         "python", f"Python {version}, but the pinned packages need 3.12", "install Python 3.12; make clean setup"
     )
 
@@ -30,8 +30,8 @@ def read_lock(lock: Path) -> dict[str, str]:
     return {canonical(name.strip()): version.strip() for name, version in pairs}
 
 
-def check_versions(here: Surroundings, lock: Path = LOCK) -> Finding:
-    """Whether what is installed is what is pinned: other versions give other rows."""
+def check_versions(here: Machine, lock: Path = LOCK) -> Finding:
+    """Whether the installed versions are the pinned ones: other versions give other rows."""
     if not lock.is_file():
         return note("versions", "no requirements.lock to compare with: numbers may differ from a checkout's")
     pins = read_lock(lock)
@@ -45,11 +45,11 @@ def check_versions(here: Surroundings, lock: Path = LOCK) -> Finding:
         return ok("versions", f"{len(pins)} packages as pinned")
     parts = [f"not installed: {_some(missing)}"] if missing else []
     parts += [f"other version: {_some(other)}"] if other else []
-    return wrong("versions", "; ".join(parts), _INSTALL)
+    return failure("versions", "; ".join(parts), _INSTALL)
 
 
 def same_version(installed: str, pinned: str) -> bool:
-    """Whether two spellings mean one version; `2.11.0+cpu` is 2.11.0 from another index."""
+    """Whether two spellings mean the same version; `2.11.0+cpu` is 2.11.0 from another index."""
     from packaging.version import InvalidVersion, Version
 
     try:
@@ -72,26 +72,26 @@ def opencv_remedy(installed: Mapping[str, str]) -> str:
     )
 
 
-def check_opencv(here: Surroundings) -> Finding:
+def check_opencv(here: Machine) -> Finding:
     """Whether OpenCV can be loaded, and is of one version.
 
     lerobot asks for the headless build, robosuite and LIBERO for the other; pip installs both, into one folder.
     """
     builds = {name: here.installed[name] for name in sorted(here.installed) if name.startswith("opencv-")}
     if not builds:
-        return wrong("opencv", "OpenCV is not installed", _INSTALL)
+        return failure("opencv", "OpenCV is not installed", _INSTALL)
     names = " and ".join(f"{name} {version}" for name, version in builds.items())
     if len(set(builds.values())) > 1:
         others = " ".join(name for name in builds if name != "opencv-python-headless")
         headless = f"opencv-python-headless=={builds['opencv-python-headless']}"
-        return wrong(
+        return failure(
             "opencv",
             f"{names}: versions that overwrite each other",
             f"pip uninstall -y {others} && pip install --no-deps --force-reinstall {headless}",
         )
     loaded = here.run([sys.executable, "-c", "import cv2"], 60.0)
     if loaded.code != 0:
-        return wrong("opencv", loaded.reason, opencv_remedy(here.installed))
+        return failure("opencv", loaded.reason, opencv_remedy(here.installed))
     return ok("opencv", names)
 
 

@@ -1,15 +1,15 @@
-"""Checks of drawing: what OpenGL makes of known pictures, against what it made of them where they were right."""
+"""Checks of rendering: known images rendered by this machine's OpenGL, compared with reference values."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from simeval.doctor.findings import SAID_WHY, Finding, note, ok, wrong
-from simeval.doctor.surroundings import Answer, Surroundings
+from simeval.doctor.findings import SAID_WHY, Finding, failure, note, ok
+from simeval.doctor.surroundings import Answer, Machine
 
 TOLERANCE = {"pattern": 8, "scene": 14}
 """Largest difference of a field's mean colour (0..255). Our choice: drivers differ at edges and in how they filter
-textures; an upside-down, black or unlit picture is off by 50 and more."""
+textures; an upside-down, black or unlit image is off by 50 and more."""
 
 EXPECTED: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "pattern": {
@@ -35,71 +35,72 @@ EXPECTED: Mapping[str, Mapping[str, tuple[int, ...]]] = {
         ),
     },
 }
-"""Mean colours, see `simeval.doctor.picture`. Source: drawn by Mesa's llvmpipe, where the tests compare with LIBERO."""
+"""Mean colours, see `simeval.doctor.picture`. Source: Mesa's llvmpipe, with which the tests compare with LIBERO."""
 
 LIBRARIES = "sudo apt-get install libegl1 libgl1-mesa-dri libopengl0"
-"""What draws without a screen, on Debian and Ubuntu; the same list as `docker/system-packages.txt`."""
+"""Packages for rendering without a screen on Debian and Ubuntu; the same list as `docker/system-packages.txt`."""
 
 _GRAPHICS = "in a container: -e NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics; else install libnvidia-gl"
 
 _SOFTWARE = ("llvmpipe", "softpipe", "swrast", "osmesa")
 
 
-def check_opengl(here: Surroundings) -> Finding:
-    """Whether OpenGL draws off screen, right, and on the GPU if there is one."""
-    found, answer = _draw(here, "pattern")
-    if found is None:
+def check_opengl(here: Machine) -> Finding:
+    """Whether OpenGL renders off screen, correctly, and on the GPU if there is one."""
+    report, answer = _render(here, "pattern")
+    if report is None:
         if answer.code == SAID_WHY:
             what, _, mend = answer.reason.partition("; ")
-            return wrong("opengl", what, mend or LIBRARIES)
-        if "glGetError" in answer.reason:  # how PyOpenGL says that it found EGL, but nothing to draw with
-            return wrong("opengl", "libOpenGL.so.0 is not installed", LIBRARIES)
+            return failure("opengl", what, mend or LIBRARIES)
+        if "glGetError" in answer.reason:  # PyOpenGL found EGL, but no OpenGL library
+            return failure("opengl", "libOpenGL.so.0 is not installed", LIBRARIES)
         mend = f"{LIBRARIES}; unset MUJOCO_GL" if here.env.get("MUJOCO_GL") else LIBRARIES
         if here.exists("/dev/nvidia0"):
             mend = f"docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics ...; else {mend}"
-        return wrong("opengl", f"OpenGL does not draw: {answer.reason}", mend)
-    off = distance(found["fields"], EXPECTED["pattern"])
-    text = f"{found['renderer']}, {found['milliseconds']:.1f} ms a picture"
+        return failure("opengl", f"OpenGL does not draw: {answer.reason}", mend)
+    off = distance(report["fields"], EXPECTED["pattern"])
+    text = f"{report['renderer']}, {report['milliseconds']:.1f} ms a picture"
     if off > TOLERANCE["pattern"]:
         mend = "sudo apt-get install libosmesa6 && export MUJOCO_GL=osmesa; or update the driver"
-        return wrong("opengl", f"{text}: the test picture came out wrong (off by {off} of 255)", mend)
-    if here.exists("/dev/nvidia0") and any(name in found["renderer"].lower() for name in _SOFTWARE):
+        return failure("opengl", f"{text}: the test picture came out wrong (off by {off} of 255)", mend)
+    if here.exists("/dev/nvidia0") and any(name in report["renderer"].lower() for name in _SOFTWARE):
         return note(
             "opengl",
             f"{text}: in software, although there is a GPU",
             _GRAPHICS,
         )
     visible = [name for name in here.env.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    if len(visible) > found.get("devices", len(visible)):
+    if len(visible) > report.get("devices", len(visible)):
         return note(
             "opengl",
-            f"{text}: CUDA_VISIBLE_DEVICES names {len(visible)} devices, EGL has {found['devices']}, on which all draw",
+            f"{text}: CUDA_VISIBLE_DEVICES names {len(visible)} devices, EGL has {report['devices']}, "
+            "on which all draw",
             _GRAPHICS,
         )
     return ok("opengl", text)
 
 
-def check_scene(here: Surroundings) -> Finding:
-    """Whether a LIBERO task can be built and drawn: task files, initial states, scenes, MuJoCo, OpenGL."""
-    found, answer = _draw(here, "scene")
-    if found is None:
-        return wrong("scene", f"a bundled scene cannot be drawn: {answer.reason}", "see opengl and versions")
-    off = distance(found["fields"], EXPECTED["scene"])
-    text = f"libero_spatial 0, both cameras in {found['milliseconds']:.0f} ms"
+def check_scene(here: Machine) -> Finding:
+    """Whether a LIBERO task can be built and rendered: task files, initial states, scenes, MuJoCo, OpenGL."""
+    report, answer = _render(here, "scene")
+    if report is None:
+        return failure("scene", f"a bundled scene cannot be drawn: {answer.reason}", "see opengl and versions")
+    off = distance(report["fields"], EXPECTED["scene"])
+    text = f"libero_spatial 0, both cameras in {report['milliseconds']:.0f} ms"
     if off > TOLERANCE["scene"]:
-        return wrong("scene", f"{text}: looks other than it should (off by {off} of 255)", "see opengl and versions")
+        return failure("scene", f"{text}: looks other than it should (off by {off} of 255)", "see opengl and versions")
     return ok("scene", text)
 
 
-def distance(found: Mapping[str, Any], expected: Mapping[str, Any]) -> int:
-    """Largest difference of a field's colour; 255 if other pictures were drawn than expected."""
-    if found.keys() != expected.keys() or any(len(found[name]) != len(expected[name]) for name in expected):
+def distance(rendered: Mapping[str, Any], expected: Mapping[str, Any]) -> int:
+    """Largest difference of a field's colour; 255 if other images were rendered than expected."""
+    if rendered.keys() != expected.keys() or any(len(rendered[name]) != len(expected[name]) for name in expected):
         return 255
-    pairs = (pair for name in expected for pair in zip(found[name], expected[name], strict=True))
+    pairs = (pair for name in expected for pair in zip(rendered[name], expected[name], strict=True))
     return max(abs(int(one) - int(other)) for one, other in pairs)
 
 
-def _draw(here: Surroundings, what: str) -> tuple[dict[str, Any] | None, Answer]:
+def _render(here: Machine, what: str) -> tuple[dict[str, Any] | None, Answer]:
     answer = here.module("simeval.doctor.picture", what, limit=180.0)
     if answer.code != 0:
         return None, answer

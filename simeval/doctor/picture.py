@@ -1,7 +1,7 @@
-"""Draws a known picture and prints what came out, as JSON; a process of its own, since a driver may crash or hang.
+"""Renders a known image and prints a summary of it as JSON; a separate process, since a driver may crash or hang.
 
-`python -m simeval.doctor.picture pattern` draws boxes on a checkered floor: OpenGL alone. `scene` draws both cameras of
-a task in our own scenes: the whole chain.
+`python -m simeval.doctor.picture pattern` renders boxes on a checkered floor: OpenGL alone. `scene` renders both
+cameras of a task in the bundled scenes: the whole chain.
 """
 
 import json
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import CAMERAS, Start
+from envs.base import CAMERAS, ResetOptions
 from simeval.doctor.findings import SAID_WHY
 
 GRID = 4
-"""A picture is summed up by the mean colours of GRID x GRID fields: what drivers draw differently, edges, drowns."""
+"""An image is summarised by the mean colours of GRID x GRID fields, in which driver-dependent edges hardly count."""
 
 SIDE = 128  # px
 
@@ -40,18 +40,18 @@ PATTERN = """
 """
 
 
-def summary(picture: NDArray[np.uint8]) -> list[int]:
-    """Mean colours of the fields of a picture `uint8[H, W, 3]`: row by row, red, green, blue, in 0..255."""
-    side = picture.shape[0] // GRID
-    fields = picture[: side * GRID, : side * GRID].reshape(GRID, side, GRID, side, 3)
+def summary(image: NDArray[np.uint8]) -> list[int]:
+    """Mean colours of the fields of an image `uint8[H, W, 3]`: row by row, red, green, blue, in 0..255."""
+    side = image.shape[0] // GRID
+    fields = image[: side * GRID, : side * GRID].reshape(GRID, side, GRID, side, 3)
     return [round(float(value)) for value in fields.mean(axis=(1, 3)).ravel()]
 
 
 def pattern() -> tuple[dict[str, list[int]], float]:
-    """The pattern's summary, and how long a picture takes (ms).
+    """The pattern's summary, and the time to render an image (ms).
 
     Raises:
-        Exception: whatever OpenGL, its driver, or MuJoCo raises.
+        Exception: any exception of OpenGL, its driver, or MuJoCo.
     """
     import mujoco
 
@@ -63,23 +63,23 @@ def pattern() -> tuple[dict[str, list[int]], float]:
         for _ in range(6):
             start = time.perf_counter()
             renderer.update_scene(data, "eye")
-            picture = renderer.render()
+            image = renderer.render()
             times.append(time.perf_counter() - start)
-    return {"eye": summary(picture)}, 1000 * median(times[1:])
+    return {"eye": summary(image)}, 1000 * median(times[1:])
 
 
 def scene() -> tuple[dict[str, list[int]], float]:
-    """The summaries of both cameras' first pictures of libero_spatial's first task, and the time of both (ms).
+    """Summaries of both cameras' first images of libero_spatial's first task, and the time to render both (ms).
 
     Raises:
-        EnvError: the scene cannot be built or drawn.
+        EnvError: the scene cannot be built or rendered.
     """
     from envs.build import make_env
     from envs.libero.files import resolve_assets
 
     env = make_env("libero_spatial", 0, SIDE, resolve_assets("bundled"))
     try:
-        env.reset(Start())
+        env.reset(ResetOptions())
         times = []
         for _ in range(4):
             start = time.perf_counter()
@@ -91,7 +91,7 @@ def scene() -> tuple[dict[str, list[int]], float]:
 
 
 def main(what: str) -> None:
-    """Print what came out; raises what drawing raises."""
+    """Print the summary; raises what rendering raises."""
     from envs.sim.egl import devices
     from envs.sim.opengl import check_drawing
 

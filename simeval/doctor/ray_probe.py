@@ -1,4 +1,4 @@
-"""Imports Ray; with an address, runs a task on every node and prints a JSON list of them. A process of its own."""
+"""Imports Ray; with an address, runs a task on every node and prints a JSON list of them. A separate process."""
 
 import json
 import os
@@ -6,19 +6,19 @@ import sys
 from typing import Any
 
 
-def about_here() -> dict[str, Any]:
-    """What runs on this node."""
+def describe_node() -> dict[str, Any]:
+    """Host name and versions of this node."""
     import importlib.metadata
     import platform
     import socket
 
-    found = {}
+    versions = {}
     for name in ("ray", "simeval"):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return {"host": socket.gethostname(), "python": platform.python_version(), **found}
+            versions[name] = "not installed"
+    return {"host": socket.gethostname(), "python": platform.python_version(), **versions}
 
 
 def main(address: str | None) -> None:
@@ -30,19 +30,19 @@ def main(address: str | None) -> None:
     if address is None:
         return
     if address == "local":
-        own = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100_000_000}
-        ray.init(address="local", log_to_driver=False, logging_level="ERROR", **own)
+        options = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100_000_000}
+        ray.init(address="local", log_to_driver=False, logging_level="ERROR", **options)
     else:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    ask = ray.remote(num_cpus=0)(about_here)
-    asked = [
-        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
+    describe = ray.remote(num_cpus=0)(describe_node)
+    refs = [
+        describe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
         for node in nodes
     ]
-    answers = ray.get(asked, timeout=60)
+    answers = ray.get(refs, timeout=60)
     for node, answer in zip(nodes, answers, strict=True):
         resources = node["Resources"]
         answer |= {"cpus": resources.get("CPU", 0.0), "gpus": resources.get("GPU", 0.0)}

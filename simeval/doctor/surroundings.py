@@ -1,4 +1,4 @@
-"""What the checks look at. Everything goes through one object, so that a test can show them any machine."""
+"""The machine as the checks see it. All access goes through one object, so that tests can simulate any machine."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command said.
+    """The result of a command.
 
     Attributes:
         code: exit status; `None` if it could not be started or was stopped at its limit.
@@ -31,7 +31,7 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """Why it failed: the last line it wrote that says something."""
+        """Why it failed: the last non-empty line it wrote."""
         lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
         return lines[-1][:300] if lines else f"exit status {self.code}"
 
@@ -48,7 +48,7 @@ def run_command(command: Sequence[str], limit: float) -> Answer:
 
 
 def reach(url: str, limit: float) -> str:
-    """Why an address cannot be reached; empty if it answers at all."""
+    """Why an address cannot be reached; empty if it can."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=limit):
             return ""
@@ -59,18 +59,18 @@ def reach(url: str, limit: float) -> str:
 
 
 def canonical(name: str) -> str:
-    """A distribution's name as lock files and indexes compare it."""
+    """The canonical name of a distribution, for comparison."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def installed_packages() -> dict[str, str]:
     """Version of every installed distribution, by canonical name."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
         name = distribution.metadata["Name"]
         if name:
-            found.setdefault(canonical(name), distribution.version)
-    return found
+            versions.setdefault(canonical(name), distribution.version)
+    return versions
 
 
 def memory_available() -> int:
@@ -86,17 +86,17 @@ def memory_available() -> int:
 
 
 def cores_usable() -> float:
-    """Cores that this process gets: those it is bound to, within its control group's quota."""
-    bound = float(len(os.sched_getaffinity(0)))
+    """Cores that this process may use: those of its affinity mask, within its control group's quota."""
+    affinity = float(len(os.sched_getaffinity(0)))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
     except (OSError, ValueError):
-        return bound
-    return bound if quota == "max" else min(bound, int(quota) / int(period))
+        return affinity
+    return affinity if quota == "max" else min(affinity, int(quota) / int(period))
 
 
 def writable(folder: Path) -> bool:
-    """Whether a file can be made in a folder, or in the nearest one above it that exists."""
+    """Whether a file can be created in a folder, or in the nearest existing folder above it."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:
@@ -114,8 +114,8 @@ def space_free(folder: Path) -> int:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """A machine, as far as the checks look at it. The defaults are this one."""
+class Machine:
+    """Everything the checks use of a machine. The defaults are this machine."""
 
     env: Mapping[str, str] = field(default_factory=lambda: os.environ)
     python: tuple[int, int] = sys.version_info[:2]
@@ -135,7 +135,7 @@ class Surroundings:
 
     @cached_property
     def hub(self) -> str:
-        """Why the Hugging Face hub cannot be asked; empty if it answers."""
+        """Why the Hugging Face hub cannot be reached; empty if it answers."""
         if self.env.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "yes", "true"):
             return "HF_HUB_OFFLINE is set"
         return self.reach(self.env.get("HF_ENDPOINT") or "https://huggingface.co", 4.0)
@@ -146,5 +146,5 @@ class Surroundings:
         return self.env.get("SIMEVAL_IMAGE", "")
 
     def module(self, name: str, *arguments: str, limit: float) -> Answer:
-        """Run one of our modules in a process of its own."""
+        """Run one of our modules in a separate process."""
         return self.run([sys.executable, "-m", name, *arguments], limit)

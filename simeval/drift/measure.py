@@ -1,15 +1,15 @@
-"""The measuring itself: frames and conditions in, rows of drift out, in an order that nothing but the request decides.
+"""The measurement: frames and conditions in, rows of drift out. The order depends on the request alone.
 
     for each cluster of frames, for each seed: the clean views, every condition, the repeat control, the noise floor
 
 Non-obvious behaviour:
 - The clean prediction of a frame and seed is made once and shared by its conditions.
-- The repeat control is the clean view drawn and predicted again, after the conditions have been drawn. Its drift must
-  be exactly 0; otherwise something leaks from one prediction into another, and no drift could be trusted.
-- Views are drawn between two calls of the policy, in the same thread, or ahead of it by processes of their own
-  (`simeval.drift.frames.render_pool`). A thread beside the policy's was measured to be several times slower, because
-  the simulator's many short calls wait for Python's lock each time.
-- The policy gets whole batches over frames and conditions, so that one that pads its calls wastes nothing.
+- The repeat control is the clean view rendered and predicted again, after the conditions. Its drift must be exactly 0;
+  otherwise something leaks from one prediction into another, and no drift can be trusted.
+- Views are rendered between two calls of the policy in the same thread, or ahead of it in worker processes
+  (`simeval.drift.frames.render_pool`). A second thread was measured to be several times slower, because the simulator's
+  many short calls wait for the GIL each time.
+- Batches span frames and conditions and are full, so a policy that pads its batches wastes nothing.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,14 +23,14 @@ from perturbations.condition import Condition
 from simeval.core.drift_row import FLOOR, DriftRow, Key
 from simeval.core.errors import ConfigError, error_line
 from simeval.core.types import CLEAN
-from simeval.drift.frames.base import Block, Draw, Frame, FrameSource, View, ViewRequest
+from simeval.drift.frames.base import Frame, FrameSource, PolicyView, Renderer, RenderJob, ViewRequest
 from simeval.drift.representation import Vectors, distances, pooled
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
 from simeval.policies.representations import Representation, representing
 from simeval.stats.drift import VARIANTS, ActionScale, chunk_drift
 
 BLOCK = 16
-"""Most frames of a cluster that are worked on together: bounds what is kept of their clean predictions."""
+"""Largest number of frames of a cluster that are processed together: bounds the stored clean predictions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class Measurement:
     """What is measured on every frame.
 
     Attributes:
-        conditions: those that the source can show, without the clean one.
+        conditions: conditions that the source supports, without the clean one.
         seeds: roots of the random streams.
         scale: units of the actions.
-        batch_size: inputs that the policy gets at a time.
-        representation: whether inner representations are compared, too.
+        batch_size: inputs per call of the policy.
+        representation: whether internal features are compared as well.
     """
 
     conditions: tuple[Condition, ...]
@@ -53,186 +53,200 @@ class Measurement:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What a row's `condition` says, in the order of the rows of a cluster."""
+        """Values of a row's `condition`, in the order of the rows of a cluster."""
         return (*map(str, self.conditions), CLEAN, FLOOR)
 
     def predictions(self, frames: int) -> int:
-        """How often the policy predicts for so many frames, if every condition can be applied to each."""
+        """Number of predictions for `frames` frames, if every condition can be applied to each."""
         return frames * len(self.seeds) * (len(self.labels) + 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Gaze:
-    """What a policy got at a frame under a condition, and where it looked.
+class AttentionRecord:
+    """A policy's input at a frame under a condition, and its attention.
 
     Attributes:
         condition: canonical text.
-        request: what it got.
-        seen: what it made of that.
+        request: the policy's input.
+        representation: its features and attention.
     """
 
     condition: str
     request: PolicyInput
-    seen: Representation
+    representation: Representation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """A row, and what else came of its view if inner representations were asked for.
+    """A row, with features and attention if representations are measured.
 
     Attributes:
         row: the row.
-        vectors: what the policy made of the view, see `simeval.drift.representation.pooled`.
-        gazes: the clean view and this one, and where the policy looked in them; for each condition on the first frame.
+        vectors: the view's features, see `simeval.drift.representation.pooled`.
+        attention: records of the clean view and of this one; for each condition on the first frame only.
     """
 
     row: DriftRow
     vectors: Vectors | None = None
-    gazes: tuple[Gaze, Gaze] | None = None
+    attention: tuple[AttentionRecord, AttentionRecord] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    """A view and what it is for; without a label it is the clean view that the others are compared with."""
+    """A view and its label; the one without a label is the clean reference of the others."""
 
     label: str | None
     seed: int
-    view: View
+    view: PolicyView
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Answer:
-    """What a policy made of a view."""
+class _Prediction:
+    """The policy's prediction for a view."""
 
     request: PolicyInput
     chunk: ActionChunk
-    inner: Representation | None = None
+    representation: Representation | None = None
 
 
 @dataclass
 class _Comparison:
-    """Turns answers, in the order of the jobs, into rows."""
+    """Turns predictions, in the order of the jobs, into rows."""
 
-    wanted: Measurement
+    measurement: Measurement
     policy: str
     first: tuple[str, int]
-    _clean: dict[tuple[str, int], _Answer] = field(default_factory=dict)
+    _clean: dict[tuple[str, int], _Prediction] = field(default_factory=dict)
     _comparing: bool = False
 
-    def measured(self, job: _Job, answer: _Answer | None) -> Measured | None:
-        """What comes of a job; `None` for the first clean view of a frame.
+    def compare(self, job: _Job, prediction: _Prediction | None) -> Measured | None:
+        """The row of a job; `None` for the clean reference of a frame.
 
         Raises:
-            ConfigError: the repeat control drifted, or the answer is no chunk.
+            ConfigError: the repeat control drifted, or the prediction is not a chunk.
         """
         view, key = job.view, (job.view.frame.id, job.seed)
-        if answer is None:
+        if prediction is None:
             return Measured(_row(job, {}))
-        _refuse_unfit(answer.chunk, self.wanted.scale.n_action_steps, f"policy '{self.policy}' on {view.frame.id}")
+        _check_chunk(
+            prediction.chunk, self.measurement.scale.n_action_steps, f"policy '{self.policy}' on {view.frame.id}"
+        )
         if job.label is None:
             if self._comparing:  # the next block begins
                 self._clean.clear()
-            self._comparing, self._clean[key] = False, answer
+            self._comparing, self._clean[key] = False, prediction
             return None
         self._comparing, clean = True, self._clean[key]
-        if clean.chunk.shape != answer.chunk.shape:
+        if clean.chunk.shape != prediction.chunk.shape:
             raise ConfigError(f"policy '{self.policy}' on {view.frame.id}: chunks of different length")
-        drift = chunk_drift(clean.chunk, answer.chunk, self.wanted.scale)
+        drift = chunk_drift(clean.chunk, prediction.chunk, self.measurement.scale)
         values = {name: float(drift.variant(name)) for name in VARIANTS}
-        if job.label == CLEAN and not np.array_equal(clean.chunk, answer.chunk):
+        if job.label == CLEAN and not np.array_equal(clean.chunk, prediction.chunk):
             largest = max(values, key=lambda name: values[name])
             raise ConfigError(
                 f"repeat control: the clean frame {view.frame.id}, seed {job.seed}, was predicted twice and drifts by "
                 f"{largest} = {values[largest]:.3g}, which must be 0: the policy's answer, or the picture, does not "
                 "depend on the frame alone; what was measured before is kept"
             )
-        row = _row(job, values, clean, answer)
-        if not (clean.inner and answer.inner) or row.condition == FLOOR:
+        row = _row(job, values, clean, prediction)
+        if not (clean.representation and prediction.representation) or row.condition == FLOOR:
             return Measured(row)
-        shown = row.condition != CLEAN and key == self.first
-        gazes = Gaze(CLEAN, clean.request, clean.inner), Gaze(row.condition, answer.request, answer.inner)
-        return Measured(row, pooled(answer.inner), gazes if shown else None)
+        with_attention = row.condition != CLEAN and key == self.first
+        attention = (
+            AttentionRecord(CLEAN, clean.request, clean.representation),
+            AttentionRecord(row.condition, prediction.request, prediction.representation),
+        )
+        return Measured(row, pooled(prediction.representation), attention if with_attention else None)
 
 
-def keys(frames: Sequence[Frame], wanted: Measurement) -> list[Key]:
-    """What a finished audit has measured, in the order of its rows."""
-    return [(f.id, label, seed) for block, seed in _blocks(frames, wanted) for label in wanted.labels for f in block]
+def keys(frames: Sequence[Frame], measurement: Measurement) -> list[Key]:
+    """Keys of a finished audit, in the order of its rows."""
+    return [
+        (f.id, label, seed)
+        for block, seed in _blocks(frames, measurement)
+        for label in measurement.labels
+        for f in block
+    ]
 
 
 def measure(
     source: FrameSource,
     policy: Policy,
-    wanted: Measurement,
+    measurement: Measurement,
     *,
     done: Collection[Key] = (),
-    draw: Draw | None = None,
+    renderer: Renderer | None = None,
 ) -> Iterator[list[Measured]]:
-    """Measure what is not done yet; yields the rows of one batch after the other, in the order of `keys`.
+    """Measure the missing rows; yields the rows batch by batch, in the order of `keys`.
 
     Args:
         source: of the frames.
-        policy: what is audited.
-        wanted: what is measured.
-        done: keys that need not be measured again.
-        draw: who draws the views of the source; `None` for this process, as they are needed.
+        policy: the audited policy.
+        measurement: what to measure.
+        done: keys of the rows that exist already.
+        renderer: renders the views; `None` renders them on demand in this process.
 
     Raises:
-        ConfigError: the repeat control drifted, or a view cannot be drawn or predicted. Rows before it were yielded.
+        ConfigError: the repeat control drifted, or a view cannot be rendered or predicted. Rows before it were yielded.
     """
-    comparison = _Comparison(wanted, policy.spec.name, first=(source.frames()[0].id, wanted.seeds[0]))
-    jobs = _jobs(source.frames(), wanted, frozenset(done), draw or _drawn_here(source))
-    for batch in _batches(jobs, wanted.batch_size):
-        answers = iter(_answers(policy, batch, representation=wanted.representation))
-        found: list[Measured] = []
+    comparison = _Comparison(measurement, policy.spec.name, first=(source.frames()[0].id, measurement.seeds[0]))
+    jobs = _jobs(source.frames(), measurement, frozenset(done), renderer or _in_process_renderer(source))
+    for batch in _batches(jobs, measurement.batch_size):
+        predictions = iter(_predict(policy, batch, representation=measurement.representation))
+        batch_rows: list[Measured] = []
         try:
             for job in batch:
-                measured = comparison.measured(job, None if job.view.infeasible else next(answers))
-                found += [] if measured is None else [measured]
+                row = comparison.compare(job, None if job.view.infeasible else next(predictions))
+                batch_rows += [] if row is None else [row]
         except ConfigError:
-            yield found
+            yield batch_rows
             raise
-        yield found
+        yield batch_rows
 
 
-def _blocks(frames: Sequence[Frame], wanted: Measurement) -> Iterator[tuple[list[Frame], int]]:
+def _blocks(frames: Sequence[Frame], measurement: Measurement) -> Iterator[tuple[list[Frame], int]]:
     for _, group in groupby(frames, key=lambda frame: frame.cluster):
         cluster = list(group)
         for start in range(0, len(cluster), BLOCK):
-            for seed in wanted.seeds:
+            for seed in measurement.seeds:
                 yield cluster[start : start + BLOCK], seed
 
 
-def _drawn_here(source: FrameSource) -> Draw:
-    def draw(blocks: Sequence[Block], /) -> Iterator[View]:
+def _in_process_renderer(source: FrameSource) -> Renderer:
+    def render(blocks: Sequence[RenderJob], /) -> Iterator[PolicyView]:
         for request in chain.from_iterable(blocks):
             yield from source.views(request.frames, request.condition, request.seed, floor=request.floor)
 
-    return draw
+    return render
 
 
-def _jobs(frames: Sequence[Frame], wanted: Measurement, done: frozenset[Key], draw: Draw) -> Iterator[_Job]:
-    asked = [_asked(block, seed, wanted, done) for block, seed in _blocks(frames, wanted)]
-    views = draw([[request for _, request in block] for block in asked if block])
-    for label, request in chain.from_iterable(asked):
+def _jobs(
+    frames: Sequence[Frame], measurement: Measurement, done: frozenset[Key], renderer: Renderer
+) -> Iterator[_Job]:
+    pending = [_pending(block, seed, measurement, done) for block, seed in _blocks(frames, measurement)]
+    views = renderer([[request for _, request in block] for block in pending if block])
+    for label, request in chain.from_iterable(pending):
         for view in islice(views, len(request.frames)):
             yield _Job(label, request.seed, view)
 
 
-def _asked(
-    block: Sequence[Frame], seed: int, wanted: Measurement, done: frozenset[Key]
+def _pending(
+    block: Sequence[Frame], seed: int, measurement: Measurement, done: frozenset[Key]
 ) -> list[tuple[str | None, ViewRequest]]:
-    """What is still to be drawn of a block, and the labels of its jobs."""
+    """The missing views of a block, with the labels of their jobs."""
     clean = Condition()
-    left = [tuple(f for f in block if (f.id, label, seed) not in done) for label in wanted.labels]
-    needed = tuple(frame for frame in block if any(frame in frames for frames in left))
-    asked: list[tuple[str | None, ViewRequest]] = [(None, ViewRequest(needed, clean, seed))]
-    for label, condition, frames in zip(wanted.labels, (*wanted.conditions, clean, clean), left, strict=True):
-        asked.append((label, ViewRequest(frames, condition, seed, floor=label == FLOOR)))
-    return [(label, request) for label, request in asked if request.frames]
+    missing = [tuple(f for f in block if (f.id, label, seed) not in done) for label in measurement.labels]
+    needed = tuple(frame for frame in block if any(frame in frames for frames in missing))
+    requests: list[tuple[str | None, ViewRequest]] = [(None, ViewRequest(needed, clean, seed))]
+    for label, condition, frames in zip(
+        measurement.labels, (*measurement.conditions, clean, clean), missing, strict=True
+    ):
+        requests.append((label, ViewRequest(frames, condition, seed, floor=label == FLOOR)))
+    return [(label, request) for label, request in requests if request.frames]
 
 
 def _batches(jobs: Iterator[_Job], size: int) -> Iterator[list[_Job]]:
-    """Jobs in order, with `size` of them to be predicted in each batch but the last."""
+    """Jobs in order; each batch but the last has `size` jobs that need a prediction."""
     batch: list[_Job] = []
     waiting = 0
     for job in jobs:
@@ -245,21 +259,23 @@ def _batches(jobs: Iterator[_Job], size: int) -> Iterator[list[_Job]]:
         yield batch
 
 
-def _answers(policy: Policy, batch: Sequence[_Job], *, representation: bool) -> list[_Answer]:
-    """What the policy makes of the views of a batch that it is to see, in order.
+def _predict(policy: Policy, batch: Sequence[_Job], *, representation: bool) -> list[_Prediction]:
+    """Predictions for the feasible views of a batch, in order.
 
     Raises:
-        ConfigError: it breaks.
+        ConfigError: the policy raised an error.
     """
     requests = [job.view.request for job in batch if not job.view.infeasible]
     if not requests:
         return []
     try:
         if representation:
-            found = representing(policy).represent(requests)
-            return [_Answer(request, one.chunk, one) for request, one in zip(requests, found, strict=True)]
+            representations = representing(policy).represent(requests)
+            return [
+                _Prediction(request, one.chunk, one) for request, one in zip(requests, representations, strict=True)
+            ]
         chunks = policy.act(requests)
-        return [_Answer(request, np.array(one, np.float32)) for request, one in zip(requests, chunks, strict=True)]
+        return [_Prediction(request, np.array(one, np.float32)) for request, one in zip(requests, chunks, strict=True)]
     except ConfigError:
         raise
     except Exception as error:
@@ -270,23 +286,23 @@ def _answers(policy: Policy, batch: Sequence[_Job], *, representation: bool) -> 
         ) from error
 
 
-def _refuse_unfit(chunk: ActionChunk, least: int, what: str) -> None:
-    if chunk.ndim != 2 or chunk.shape[0] < least or chunk.shape[1] != ACTION_SIZE:
-        raise ConfigError(f"{what}: a chunk of shape {chunk.shape}, not (>={least}, {ACTION_SIZE})")
+def _check_chunk(chunk: ActionChunk, min_steps: int, what: str) -> None:
+    if chunk.ndim != 2 or chunk.shape[0] < min_steps or chunk.shape[1] != ACTION_SIZE:
+        raise ConfigError(f"{what}: a chunk of shape {chunk.shape}, not (>={min_steps}, {ACTION_SIZE})")
     if not np.isfinite(chunk).all():
         raise ConfigError(f"{what}: an action that is not finite")
 
 
 def _row(
-    job: _Job, values: Mapping[str, float], clean: _Answer | None = None, answer: _Answer | None = None
+    job: _Job, values: Mapping[str, float], clean: _Prediction | None = None, prediction: _Prediction | None = None
 ) -> DriftRow:
     view, frame = job.view, job.view.frame
-    inner: tuple[tuple[str, float], ...] = ()
-    if clean and answer and clean.inner and answer.inner:
-        inner = distances(clean.inner, answer.inner)
+    representation: tuple[tuple[str, float], ...] = ()
+    if clean and prediction and clean.representation and prediction.representation:
+        representation = distances(clean.representation, prediction.representation)
     reproduced = None
-    if answer and job.label == CLEAN and view.recorded is not None:
-        reproduced = bool(np.array_equal(answer.chunk, view.recorded))
+    if prediction and job.label == CLEAN and view.recorded is not None:
+        reproduced = bool(np.array_equal(prediction.chunk, view.recorded))
     return DriftRow(
         frame=frame.id,
         source=frame.source,
@@ -307,6 +323,6 @@ def _row(
         psnr=view.psnr,
         instruction=view.request.instruction,
         infeasible=view.infeasible,
-        representation=inner,
+        representation=representation,
         reproduced=reproduced,
     )

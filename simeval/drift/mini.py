@@ -1,11 +1,11 @@
-"""The small audit as a recipe: how far words and pictures move the predicted action, as one file per seed and axis.
+"""The small audit: how far instructions and images move the predicted action, as one file per seed and axis.
 
     audit folder: language_seed{N}.json  ood_{axis}_seed{N}.json  mini_summary.json  figures/*.png
 
-The protocol, which `configs/mini_audit.yaml` names: language (original, empty, counterfactual) and pictures
-(brightness, Gaussian noise, occlusion; both cameras), 120 frames, several seeds. Every variant of a frame shares the
-sampling noise of its original, and the policy carries no state from one prediction to the next. Everything is computed
-from the rows of an audit, so any audit will do; conditions of several axes at once are left out and named.
+The protocol is in `configs/mini_audit.yaml`: language (original, empty, counterfactual) and images (brightness,
+Gaussian noise, occlusion; both cameras), 120 frames, several seeds. All variants of a frame share one sampling noise,
+and the policy carries no state from one prediction to the next. Everything is computed from the rows of an audit, and
+any audit works; conditions of several axes at once are left out and listed.
 
 Means are over frames, as in the original audit; the intervals of a report are over independent units instead.
 """
@@ -44,8 +44,8 @@ PROTOCOL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """Some numbers in short; `std` is `None` for fewer than two."""
+class SummaryStats:
+    """Summary of some numbers; `std` is `None` for fewer than two."""
 
     mean: float
     std: float | None
@@ -55,24 +55,24 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """A `Spread` of each of `METRICS`."""
+    """`SummaryStats` of each of `METRICS`."""
 
-    l2_raw: Spread
-    drift_exec: Spread
-    xyz_sum: Spread
-    gripper_flip: Spread
+    l2_raw: SummaryStats
+    drift_exec: SummaryStats
+    xyz_sum: SummaryStats
+    gripper_flip: SummaryStats
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """A condition and what it is in its group.
+class MiniCondition:
+    """A condition and its place in its group.
 
     Attributes:
         condition: canonical text.
         group: `LANGUAGE` or the name of its axis.
         value: its strength or word.
         identity: the value of its axis that changes nothing.
-        aim: what else tells it from others of its axis: camera and settings; empty for none.
+        aim: camera and settings; may be empty.
     """
 
     condition: str
@@ -83,18 +83,18 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class OverSeeds:
-    """A variant's mean drift, repeated with several seeds.
+class SeedSummary:
+    """A variant's mean drift over several seeds.
 
     Attributes:
         variant: the condition.
-        frames: frames measured, over all seeds.
-        by_seed: the spread over frames, for each seed that has any.
-        means: the spread of the seeds' means; `None` where nothing could be measured.
-        reasons: why frames are missing, with their number.
+        frames: measured frames, over all seeds.
+        by_seed: statistics over frames, for each seed with measured frames.
+        means: statistics of the seeds' means; `None` where nothing was measured.
+        reasons: (reason, number of frames) of the missing frames.
     """
 
-    variant: Variant
+    variant: MiniCondition
     frames: int
     by_seed: tuple[tuple[int, Metrics], ...]
     means: Metrics | None
@@ -103,30 +103,30 @@ class OverSeeds:
 
 @dataclass(frozen=True, slots=True)
 class MiniAudit:
-    """The whole recipe in numbers.
+    """All numbers of the small audit.
 
     Attributes:
         seeds: roots of the random streams.
-        frames: frames of the audit.
+        frames: number of frames.
         groups: variants by group: language first, then the axes.
-        floor: what another sampling noise alone does; `None` where it was not measured.
+        floor: drift between two sampling noises; `None` where it was not measured.
         left_out: conditions of several axes.
     """
 
     seeds: tuple[int, ...]
     frames: int
-    groups: tuple[tuple[str, tuple[OverSeeds, ...]], ...]
-    floor: OverSeeds | None
+    groups: tuple[tuple[str, tuple[SeedSummary, ...]], ...]
+    floor: SeedSummary | None
     left_out: tuple[str, ...]
 
 
 def write_mini(audit_rows: Iterable[DriftRow], out: Path, *, unit: str = "") -> MiniAudit:
-    """Write the recipe's files into a folder.
+    """Write the JSON files of the small audit.
 
     Args:
-        audit_rows: of a finished audit; their order does not matter.
+        audit_rows: of a finished audit, in any order.
         out: the audit folder.
-        unit: of `drift_exec`, in words.
+        unit: description of the unit of `drift_exec`.
 
     Raises:
         ConfigError: there is no repeat control, or it drifted.
@@ -134,37 +134,37 @@ def write_mini(audit_rows: Iterable[DriftRow], out: Path, *, unit: str = "") -> 
     rows = sorted(audit_rows, key=lambda row: (row.seed, row.suite, row.task or 0, row.cluster, row.step, row.frame))
     audit = summarise_mini(rows)
     for seed in audit.seeds:
-        mine = [row for row in rows if row.seed == seed]
+        seed_rows = [row for row in rows if row.seed == seed]
         for group, members in audit.groups:
             name = f"{LANGUAGE}_seed{seed}.json" if group == LANGUAGE else f"ood_{group}_seed{seed}.json"
-            content = _seed_file(group, seed, [member.variant for member in members], mine)
-            write_json(out / name, _headed(content, unit))
-    write_json(out / "mini_summary.json", _headed(_summary_file(audit), unit))
+            content = _seed_file(group, seed, [member.variant for member in members], seed_rows)
+            write_json(out / name, _with_header(content, unit))
+    write_json(out / "mini_summary.json", _with_header(_summary_file(audit), unit))
     return audit
 
 
 def summarise_mini(rows: Sequence[DriftRow]) -> MiniAudit:
-    """Work out the recipe's numbers.
+    """Compute the numbers of the small audit.
 
     Raises:
         ConfigError: there is no repeat control, or it drifted.
     """
     seeds = tuple(sorted({row.seed for row in rows}))
     check_repeats(rows, seeds)
-    found, left_out = [], []
+    variants, left_out = [], []
     for condition in {row.condition for row in rows} - {FLOOR}:
         variant = variant_of(condition)
         if variant is None:
             left_out.append(condition)
         else:
-            found.append(variant)
-    groups = sorted({variant.group for variant in found}, key=lambda group: (group != LANGUAGE, group))
-    floor = _over_seeds(Variant(FLOOR, FLOOR, FLOOR, FLOOR), rows)
+            variants.append(variant)
+    groups = sorted({variant.group for variant in variants}, key=lambda group: (group != LANGUAGE, group))
+    floor = _over_seeds(MiniCondition(FLOOR, FLOOR, FLOOR, FLOOR), rows)
     return MiniAudit(
         seeds,
         len({row.frame for row in rows}),
         tuple(
-            (group, tuple(_over_seeds(v, rows) for v in sorted(found, key=_order) if v.group == group))
+            (group, tuple(_over_seeds(v, rows) for v in sorted(variants, key=_order) if v.group == group))
             for group in groups
         ),
         floor if floor.means else None,
@@ -173,10 +173,10 @@ def summarise_mini(rows: Sequence[DriftRow]) -> MiniAudit:
 
 
 def check_repeats(rows: Sequence[DriftRow], seeds: Sequence[int]) -> None:
-    """Predicting twice from the same input must give the same bits: otherwise every drift holds an unknown part of it.
+    """Check that two predictions from the same input are equal bit for bit; otherwise no drift can be trusted.
 
     Raises:
-        ConfigError: a repeat drifted, or a seed has none.
+        ConfigError: a repeat drifted, or a seed has no repeat.
     """
     controls = [row for row in rows if row.condition == CONTROL and not row.infeasible]
     missing = [seed for seed in seeds if not any(row.seed == seed for row in controls)]
@@ -191,13 +191,10 @@ def check_repeats(rows: Sequence[DriftRow], seeds: Sequence[int]) -> None:
             )
 
 
-def variant_of(condition: str) -> Variant | None:
-    """What a condition is in the recipe; `None` for conditions of several axes.
-
-    The control is the recipe's `original` instruction.
-    """
+def variant_of(condition: str) -> MiniCondition | None:
+    """Classify a condition; `None` for conditions of several axes. The control is the `original` instruction."""
     if condition == CONTROL:
-        return Variant(condition, LANGUAGE, "original", "original")
+        return MiniCondition(condition, LANGUAGE, "original", "original")
     try:
         parsed: Condition = parse(condition)
     except SpecError:
@@ -207,11 +204,11 @@ def variant_of(condition: str) -> Variant | None:
     (term,) = parsed.terms
     group = LANGUAGE if term.info.channel == "language" else term.axis
     plain = f"{term.axis}:{str(term).removeprefix(f'{term.axis}:').partition('@')[0].partition('/')[0]}"
-    return Variant(condition, group, term.value, term.info.identity, condition.removeprefix(plain))
+    return MiniCondition(condition, group, term.value, term.info.identity, condition.removeprefix(plain))
 
 
-def _order(variant: Variant) -> tuple[Any, ...]:
-    """Kinds of instruction in the order in which they are declared, strengths by size."""
+def _order(variant: MiniCondition) -> tuple[Any, ...]:
+    """Sort key: kinds of instruction in the order of their declaration, strengths by size."""
     if isinstance(variant.value, str):
         kinds = list(KINDS)
         kind = variant.value.partition(":")[0]
@@ -220,15 +217,15 @@ def _order(variant: Variant) -> tuple[Any, ...]:
     return variant.aim, variant.value
 
 
-def _over_seeds(variant: Variant, rows: Sequence[DriftRow]) -> OverSeeds:
-    mine = [row for row in rows if row.condition == variant.condition]
-    seeds = sorted({row.seed for row in mine})
-    measured = [(seed, _metrics([row for row in mine if row.seed == seed])) for seed in seeds]
+def _over_seeds(variant: MiniCondition, rows: Sequence[DriftRow]) -> SeedSummary:
+    variant_rows = [row for row in rows if row.condition == variant.condition]
+    seeds = sorted({row.seed for row in variant_rows})
+    measured = [(seed, _metrics([row for row in variant_rows if row.seed == seed])) for seed in seeds]
     by_seed = tuple((seed, metrics) for seed, metrics in measured if metrics is not None)
     means = None
     if by_seed:
         means = Metrics(*(spread([getattr(metrics, name).mean for _, metrics in by_seed]) for name in METRICS))
-    return OverSeeds(variant, sum(not row.infeasible for row in mine), by_seed, means, _reasons(mine))
+    return SeedSummary(variant, sum(not row.infeasible for row in variant_rows), by_seed, means, _reasons(variant_rows))
 
 
 def _metrics(rows: Sequence[DriftRow]) -> Metrics | None:
@@ -238,24 +235,24 @@ def _metrics(rows: Sequence[DriftRow]) -> Metrics | None:
     return Metrics(*(spread([getattr(row, name) for row in measured]) for name in METRICS))
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float]) -> SummaryStats:
     """Mean, sample standard deviation, median and maximum of at least one number."""
     array = np.asarray(values, float)
     std = float(array.std(ddof=1)) if len(array) > 1 else None
-    return Spread(float(array.mean()), std, float(np.median(array)), float(array.max()))
+    return SummaryStats(float(array.mean()), std, float(np.median(array)), float(array.max()))
 
 
 def _reasons(rows: Iterable[DriftRow]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(Counter(row.infeasible for row in rows if row.infeasible).items()))
 
 
-def _headed(content: Mapping[str, Any], unit: str) -> dict[str, Any]:
-    """A file's content after what holds for all of them."""
+def _with_header(content: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    """A file's content after the header that all files share."""
     protocol = {**PROTOCOL, "drift_unit": unit}
     return {"schema_version": SCHEMA_VERSION, "recipe": "mini", "protocol": protocol, **content}
 
 
-def _seed_file(group: str, seed: int, variants: Sequence[Variant], rows: Sequence[DriftRow]) -> dict[str, Any]:
+def _seed_file(group: str, seed: int, variants: Sequence[MiniCondition], rows: Sequence[DriftRow]) -> dict[str, Any]:
     """One group with one seed, JSON-ready."""
     controls = [row for row in rows if row.condition == CONTROL]
     floor = _metrics([row for row in rows if row.condition == FLOOR])
@@ -268,12 +265,12 @@ def _seed_file(group: str, seed: int, variants: Sequence[Variant], rows: Sequenc
         },
         "noise_floor": asdict(floor) if floor else None,
         "conditions": [
-            _condition(variant, [r for r in rows if r.condition == variant.condition]) for variant in variants
+            _condition_record(variant, [r for r in rows if r.condition == variant.condition]) for variant in variants
         ],
     }
 
 
-def _condition(variant: Variant, rows: Sequence[DriftRow]) -> dict[str, Any]:
+def _condition_record(variant: MiniCondition, rows: Sequence[DriftRow]) -> dict[str, Any]:
     metrics = _metrics(rows)
     measured = [row for row in rows if not row.infeasible]
     return {
@@ -296,13 +293,13 @@ def _summary_file(audit: MiniAudit) -> dict[str, Any]:
         "seeds": list(audit.seeds),
         "frames": audit.frames,
         "repeat_max": 0.0,  # anything else was refused
-        "noise_floor": _across(audit.floor) if audit.floor else None,
-        "groups": {group: [_across(member) for member in members] for group, members in audit.groups},
+        "noise_floor": _seed_summary_record(audit.floor) if audit.floor else None,
+        "groups": {group: [_seed_summary_record(member) for member in members] for group, members in audit.groups},
         "left_out": list(audit.left_out),
     }
 
 
-def _across(member: OverSeeds) -> dict[str, Any]:
+def _seed_summary_record(member: SeedSummary) -> dict[str, Any]:
     drift = None
     if member.means:
         drift = {

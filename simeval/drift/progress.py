@@ -1,4 +1,4 @@
-"""What a person or a machine sees while an audit goes on."""
+"""Progress of an audit: a bar, plain lines or JSON."""
 
 import time
 from dataclasses import dataclass
@@ -12,13 +12,14 @@ from simeval.core.json_output import emit
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class AuditOutline:
     """What an audit is about to do.
 
     Attributes:
-        text: in one line.
-        notes: what to know about it, a line each.
-        rows, done: rows of the whole audit, and those of them that are there already.
+        text: one line.
+        notes: one line each.
+        rows: rows of the whole audit.
+        done: rows measured earlier.
     """
 
     text: str
@@ -28,22 +29,22 @@ class Outlook:
 
 
 class AuditProgress(Protocol):
-    """Told about an audit as it goes on."""
+    """Progress observer."""
 
-    def start(self, outlook: Outlook) -> None:
+    def start(self, outline: AuditOutline) -> None:
         """The audit begins or resumes."""
 
     def advance(self, rows: int) -> None:
-        """So many rows more are there."""
+        """Called after `rows` more rows were written."""
 
     def stop(self) -> None:
         """The audit is over, or was interrupted."""
 
 
 class Silent:
-    """No progress: for use from Python."""
+    """Shows nothing: for use from Python."""
 
-    def start(self, outlook: Outlook) -> None:
+    def start(self, outline: AuditOutline) -> None:
         """See `AuditProgress`."""
 
     def advance(self, rows: int) -> None:
@@ -54,7 +55,7 @@ class Silent:
 
 
 class LiveBar:
-    """The outlook, and a bar that moves, for terminals."""
+    """The outline and a progress bar, for terminals."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -68,10 +69,10 @@ class LiveBar:
             transient=True,
         )
 
-    def start(self, outlook: Outlook) -> None:
+    def start(self, outline: AuditOutline) -> None:
         """See `AuditProgress`."""
-        _tell(self._console, outlook)
-        self._task = self._bar.add_task("", total=outlook.rows, completed=outlook.done)
+        _print_outline(self._console, outline)
+        self._task = self._bar.add_task("", total=outline.rows, completed=outline.done)
         self._bar.start()
 
     def advance(self, rows: int) -> None:
@@ -84,15 +85,15 @@ class LiveBar:
 
 
 class Lines:
-    """Lines, for files and pipes: the outlook, and one about every ten seconds."""
+    """Lines for files and pipes: the outline, then one about every ten seconds."""
 
     def __init__(self, console: Console, every: float = 10.0) -> None:
         self._console, self._every = console, every
 
-    def start(self, outlook: Outlook) -> None:
+    def start(self, outline: AuditOutline) -> None:
         """See `AuditProgress`."""
-        _tell(self._console, outlook)
-        self._done, self._rows, self._last = outlook.done, outlook.rows, time.monotonic()
+        _print_outline(self._console, outline)
+        self._done, self._rows, self._last = outline.done, outline.rows, time.monotonic()
 
     def advance(self, rows: int) -> None:
         """See `AuditProgress`."""
@@ -108,10 +109,10 @@ class Lines:
 class JsonLines:
     """One JSON object on standard output when the audit begins."""
 
-    def start(self, outlook: Outlook) -> None:
+    def start(self, outline: AuditOutline) -> None:
         """See `AuditProgress`."""
-        event: dict[str, Any] = {"event": "start", "rows": outlook.rows, "done": outlook.done, "note": outlook.text}
-        emit({**event, "notes": list(outlook.notes)})
+        event: dict[str, Any] = {"event": "start", "rows": outline.rows, "done": outline.done, "note": outline.text}
+        emit({**event, "notes": list(outline.notes)})
 
     def advance(self, rows: int) -> None:
         """See `AuditProgress`."""
@@ -120,7 +121,7 @@ class JsonLines:
         """See `AuditProgress`."""
 
 
-def _tell(console: Console, outlook: Outlook) -> None:
-    console.print(Text(outlook.text), soft_wrap=True)
-    for note in outlook.notes:
+def _print_outline(console: Console, outline: AuditOutline) -> None:
+    console.print(Text(outline.text), soft_wrap=True)
+    for note in outline.notes:
         console.print(Text(f"note: {note}"), soft_wrap=True)

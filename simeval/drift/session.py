@@ -1,4 +1,4 @@
-"""One audit from request to folder: which frames, which conditions, which policy; then measure what is missing."""
+"""One audit from request to folder: choose frames, conditions and policy, then measure the missing rows."""
 
 import contextlib
 import datetime
@@ -6,67 +6,62 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from perturbations.spec import Condition, SpecError, parse_sweep
 from simeval.config import paths
 from simeval.config.audit import MAX_FRAMES, AuditConfig
 from simeval.config.evaluation import EvalConfig, from_mapping
-from simeval.config.preflight import refuse_other_numerics, refuse_undrawable
+from simeval.config.preflight import require_numerics, require_rendering
 from simeval.core import kernels, plugins, provenance
 from simeval.core.drift_row import DriftRow, Key
 from simeval.core.errors import ConfigError
-from simeval.core.files import refuse_link_out
+from simeval.core.files import require_inside
 from simeval.core.plugins import Plugin
 from simeval.drift.frames.base import FrameSource
 from simeval.drift.frames.from_run import RunFrames
-from simeval.drift.frames.render_pool import drawing, usual_workers
-from simeval.drift.measure import Gaze, Measurement, keys, measure
-from simeval.drift.progress import AuditProgress, Outlook, Silent
+from simeval.drift.frames.render_pool import default_workers, renderer_for
+from simeval.drift.measure import AttentionRecord, Measurement, keys, measure
+from simeval.drift.progress import AuditOutline, AuditProgress, Silent
 from simeval.drift.representation import Vectors
 from simeval.drift.summary import summarise
 from simeval.drift.vectors import SetDrift, VectorWriter, read_vectors, set_drift
 from simeval.policies import bundled
 from simeval.policies.base import Policy, PolicySpec
-from simeval.policies.registry import GPU_BATCH, PolicyChoice, check_policy, has_gpu, load_policy
+from simeval.policies.registry import GPU_BATCH, PolicyChoice, has_gpu, load_policy, validate_choice
 from simeval.policies.representations import representing
 from simeval.runner.session import ONE_THREAD
 from simeval.stats.drift import GRIPPER, ActionScale
 from simeval.store.assets import assets_of
 from simeval.store.audit import SCHEMA_VERSION, Audit, AuditWriter, notes_of
 from simeval.store.manifest import gl_renderer
-from simeval.store.run import Run, refuse_unwritable
+from simeval.store.run import Run, require_writable
 
-if TYPE_CHECKING:
-    pass
-
-OnGaze = Callable[[Path, str, DriftRow, Gaze, Gaze], None]
-"""(audit folder, policy, row, clean, perturbed): gets what a policy looked at, once per condition."""
+OnAttention = Callable[[Path, str, DriftRow, AttentionRecord, AttentionRecord], None]
+"""(audit folder, policy, row, clean, perturbed): receives attention records, once per condition."""
 
 NO_UNIT = (1.0,) * GRIPPER
-"""Where a policy does not know the spread of its training actions, drift stays in the units of the actions."""
+"""Without the spread of the training actions, drift stays in action units."""
 
 
 @dataclass(frozen=True)
-class _Subject:
-    """What is audited, before anything slow.
+class _AuditRequest:
+    """A validated request; building it is fast.
 
     Attributes:
-        config: the request.
-        run: whose episodes give the frames, if any.
-        origin: the configuration of that run; the defaults without one.
-        choice: the policy.
-        own: axes of the user's own.
-        conditions: those asked for, without `none`.
+        run: source of the frames, if any.
+        run_config: configuration of that run; the defaults without one.
+        plugins: user-defined axes.
+        conditions: requested conditions, without `none`.
         seeds: roots of the random streams.
-        folder: where the audit lies.
+        folder: the audit folder.
     """
 
     config: AuditConfig
     run: Run | None
-    origin: EvalConfig
+    run_config: EvalConfig
     choice: PolicyChoice
-    own: tuple[Plugin, ...]
+    plugins: tuple[Plugin, ...]
     conditions: tuple[Condition, ...]
     seeds: tuple[int, ...]
     folder: Path
@@ -74,7 +69,7 @@ class _Subject:
 
 @dataclass(frozen=True)
 class _Frames:
-    """Where frames are from, and what a manifest says about them."""
+    """The frame source, and its description for the manifest."""
 
     source: FrameSource
     close: Callable[[], None]
@@ -82,56 +77,56 @@ class _Frames:
     scenes: str
 
 
-def audit(config: AuditConfig, progress: AuditProgress | None = None, on_gaze: OnGaze | None = None) -> Audit:
-    """Measure what is not measured yet of an audit, and return it.
+def audit(config: AuditConfig, progress: AuditProgress | None = None, on_attention: OnAttention | None = None) -> Audit:
+    """Measure the missing rows of an audit, and return the whole audit.
 
     Args:
         config: what to measure; an equal configuration with the same `out` resumes.
-        progress: told how it goes.
-        on_gaze: gets what a policy looked at, where representations are measured.
+        progress: progress observer.
+        on_attention: receives attention records, where representations are measured.
 
     Raises:
-        ConfigError: the request cannot be carried out, or the repeat control drifted. What was measured is kept.
-        OSError: the disk is full; what was measured before is on it.
+        ConfigError: the request is impossible, or the repeat control drifted. Rows measured before are kept.
+        OSError: the disk is full. Rows measured before are kept.
     """
-    subject = _subject(config)
-    refuse_other_numerics(config.numerics or subject.origin.numerics)
-    refuse_unwritable(subject.folder)
-    if subject.run is not None:
-        refuse_undrawable()
+    request = _build_request(config)
+    require_numerics(config.numerics or request.run_config.numerics)
+    require_writable(request.folder)
+    if request.run is not None:
+        require_rendering()
     os.environ.update(ONE_THREAD)
-    policy = load_policy(subject.choice)
-    refuse_blind(policy, representation=config.representation)
-    frames = _frames(config, subject, policy.spec)
-    shown = tuple(c for c in subject.conditions if not frames.source.why_not(c))
-    left_out = [(str(c), why) for c in subject.conditions if (why := frames.source.why_not(c))]
-    if not shown:
+    policy = load_policy(request.choice)
+    require_vision_policy(policy, representation=config.representation)
+    frames = _frames(config, request, policy.spec)
+    visible = tuple(c for c in request.conditions if not frames.source.unsupported_reason(c))
+    left_out = [(str(c), why) for c in request.conditions if (why := frames.source.unsupported_reason(c))]
+    if not visible:
         raise ConfigError(f"--perturb: nothing can be seen on these frames; {'; '.join(why for _, why in left_out)}")
-    std, sigma_source = _unit(policy.spec)
-    wanted = Measurement(
-        conditions=shown,
-        seeds=subject.seeds,
+    std, sigma_source = _drift_unit(policy.spec)
+    measurement = Measurement(
+        conditions=visible,
+        seeds=request.seeds,
         scale=ActionScale(std, policy.spec.n_action_steps),
-        batch_size=subject.choice.batch_size,
+        batch_size=request.choice.batch_size,
         representation=config.representation,
     )
-    identity = _identity(subject, frames.source, wanted, policy.spec)
-    mixed = kernels.audit_note(subject.run.manifest["identity"], identity) if subject.run else None
-    about = {
+    identity = _identity(request, frames.source, measurement, policy.spec)
+    kernel_note = kernels.audit_note(request.run.manifest["identity"], identity) if request.run else None
+    facts = {
         "identity": identity,
         "sigma_source": sigma_source,
         "left_out": [{"condition": condition, "reason": reason} for condition, reason in left_out],
-        "notes": [*frames.notes, *([mixed] if mixed else [])],
+        "notes": [*frames.notes, *([kernel_note] if kernel_note else [])],
         "scenes": frames.scenes,
     }
-    return _carry_out(subject, frames, policy, wanted, about, progress or Silent(), on_gaze)
+    return _measure_missing(request, frames, policy, measurement, facts, progress or Silent(), on_attention)
 
 
-def refuse_blind(policy: Policy, *, representation: bool = False) -> None:
+def require_vision_policy(policy: Policy, *, representation: bool = False) -> None:
     """Refuse policies whose predictions cannot be audited.
 
     Raises:
-        ConfigError: it is one.
+        ConfigError: the policy reads the simulator's state, or exposes no features although they are needed.
     """
     if policy.spec.privileged:
         raise ConfigError(
@@ -142,110 +137,124 @@ def refuse_blind(policy: Policy, *, representation: bool = False) -> None:
         representing(policy)
 
 
-def _carry_out(
-    subject: _Subject,
+def _measure_missing(
+    request: _AuditRequest,
     frames: _Frames,
     policy: Policy,
-    wanted: Measurement,
-    about: Mapping[str, Any],
+    measurement: Measurement,
+    facts: Mapping[str, Any],
     progress: AuditProgress,
-    on_gaze: OnGaze | None,
+    on_attention: OnAttention | None,
 ) -> Audit:
-    listed = frames.source.frames()
-    all_keys = keys(listed, wanted)
-    manifest = _manifest(about, len(listed), len(all_keys), subject.config)
-    with AuditWriter(subject.folder, manifest, all_keys) as writer, _vectors(subject.folder, wanted) as keep:
-        workers = _workers(subject, len(all_keys) - len(writer.done))
-        progress.start(_outlook(subject, about, wanted, len(listed), len(all_keys), len(writer.done), workers))
+    all_frames = frames.source.frames()
+    planned = keys(all_frames, measurement)
+    manifest = _manifest(facts, len(all_frames), len(planned), request.config)
+    with (
+        AuditWriter(request.folder, manifest, planned) as writer,
+        _vectors(request.folder, measurement) as store_vectors,
+    ):
+        workers = _workers(request, len(planned) - len(writer.done))
+        progress.start(_outline(request, facts, measurement, len(all_frames), len(planned), len(writer.done), workers))
         try:
-            with drawing(frames.source, subject.own, workers) as draw:
-                for found in measure(frames.source, policy, wanted, done=writer.done, draw=draw):
-                    keep([(one.row.key, one.vectors) for one in found if one.vectors is not None])
-                    for one in found:
-                        if one.gazes is not None and on_gaze is not None:
-                            on_gaze(subject.folder, policy.spec.name, one.row, *one.gazes)
-                    writer.write([one.row for one in found])
-                    progress.advance(len(found))
+            with renderer_for(frames.source, request.plugins, workers) as renderer:
+                for batch in measure(frames.source, policy, measurement, done=writer.done, renderer=renderer):
+                    store_vectors([(view.row.key, view.vectors) for view in batch if view.vectors is not None])
+                    for view in batch:
+                        if view.attention is not None and on_attention is not None:
+                            on_attention(request.folder, policy.spec.name, view.row, *view.attention)
+                    writer.write([view.row for view in batch])
+                    progress.advance(len(batch))
         finally:
             progress.stop()
             frames.close()
-        rows = Audit.load(subject.folder).rows
-        writer.finish(_facts(rows, set_drift(rows, read_vectors(subject.folder)) if wanted.representation else ()))
-    return Audit.load(subject.folder)
+        rows = Audit.load(request.folder).rows
+        writer.finish(
+            _results(rows, set_drift(rows, read_vectors(request.folder)) if measurement.representation else ())
+        )
+    return Audit.load(request.folder)
 
 
 @contextlib.contextmanager
-def _vectors(folder: Path, wanted: Measurement) -> Iterator[Callable[[Sequence[tuple[Key, Vectors]]], None]]:
-    """Where the vectors of rows go."""
-    if not wanted.representation:
+def _vectors(folder: Path, measurement: Measurement) -> Iterator[Callable[[Sequence[tuple[Key, Vectors]]], None]]:
+    """A function that stores vectors; it does nothing if representations are not measured."""
+    if not measurement.representation:
         yield lambda vectors: None
         return
     with VectorWriter(folder) as writer:
         yield writer.append
 
 
-def _facts(rows: Sequence[DriftRow], sets: Sequence[SetDrift]) -> dict[str, Any]:
-    """What came of an audit, JSON-ready."""
-    found = summarise(rows)
+def _results(rows: Sequence[DriftRow], sets: Sequence[SetDrift]) -> dict[str, Any]:
+    """The results of an audit, JSON-ready."""
+    summary = summarise(rows)
     return {
-        "drift_floor": found.floor,
-        "repeat_control": {"views": found.repeats, "largest_drift": 0.0},  # any other has stopped the audit
-        "reproduces_rollout": {"equal": found.reproduced, "compared": found.compared},
+        "drift_floor": summary.floor,
+        "repeat_control": {"views": summary.repeats, "largest_drift": 0.0},  # any other value has stopped the audit
+        "reproduces_rollout": {"equal": summary.reproduced, "compared": summary.compared},
         "representation": [{"condition": one.condition, "n": one.n, "distances": dict(one.distances)} for one in sets],
     }
 
 
-def _subject(config: AuditConfig) -> _Subject:
+def _build_request(config: AuditConfig) -> _AuditRequest:
     run = Run.load(config.run) if config.run is not None else None
     stored = paths.located(run.manifest) if run else {}
     if run and config.policy is None:
-        paths.refuse_lost(run.folder, run.manifest, stored)
-    origin = from_mapping(stored) if run else EvalConfig(policy=bundled.NAME)
-    own = plugins.named_again(run.folder, run.manifest, config.plugin) if run else plugins.read(config.plugin)
-    plugins.load(own)
-    asked = config.perturb or (tuple(run.manifest["conditions"]) if run else ())
-    conditions = _conditions(asked)
+        paths.require_policy_folder(run.folder, run.manifest, stored)
+    run_config = from_mapping(stored) if run else EvalConfig(policy=bundled.NAME)
+    user_plugins = plugins.named_again(run.folder, run.manifest, config.plugin) if run else plugins.read(config.plugin)
+    plugins.load(user_plugins)
+    texts = config.perturb or (tuple(run.manifest["conditions"]) if run else ())
+    conditions = _conditions(texts)
     if not conditions:
         raise ConfigError(f"--perturb: name at least one condition; {'the run has none' if run else 'there is no run'}")
-    choice = _choice(config, origin)
-    check_policy(choice, tuple(r.spec for r in run.results) if run else ())
-    default = Path(run.folder) / "audit" if run else Path("results") / f"audit-{Path(str(config.dataset)).name}"
+    choice = _choice(config, run_config)
+    validate_choice(choice, tuple(r.spec for r in run.results) if run else ())
+    default_folder = Path(run.folder) / "audit" if run else Path("results") / f"audit-{Path(str(config.dataset)).name}"
     if run and not config.out:
-        refuse_link_out(run.folder, "audit")
-    seeds = config.seed_numbers or (origin.seed,)
-    return _Subject(config, run, origin, choice, own, conditions, seeds, Path(config.out) if config.out else default)
+        require_inside(run.folder, "audit")
+    seeds = config.seed_numbers or (run_config.seed,)
+    return _AuditRequest(
+        config,
+        run,
+        run_config,
+        choice,
+        user_plugins,
+        conditions,
+        seeds,
+        Path(config.out) if config.out else default_folder,
+    )
 
 
 def _conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
     try:
-        found = [condition for text in texts for condition in parse_sweep(text)]
+        parsed = [condition for text in texts for condition in parse_sweep(text)]
     except SpecError as error:
         raise ConfigError(f"--perturb: {error}") from None
-    return tuple(dict.fromkeys(condition for condition in found if not condition.is_clean))
+    return tuple(dict.fromkeys(condition for condition in parsed if not condition.is_clean))
 
 
-def _choice(config: AuditConfig, origin: EvalConfig) -> PolicyChoice:
-    """The run's own policy as the run had it, as far as nothing else is asked for."""
-    name = config.policy or origin.policy_name
-    same = paths.whole("policy", name, None) == origin.policy_name
-    device = config.device or origin.device
-    steps = config.n_action_steps or (origin.n_action_steps if same else None)
-    choice = PolicyChoice(name, device, steps, dtype=config.dtype or (origin.dtype if same else None))
-    usual = GPU_BATCH if not choice.scripted and has_gpu(device) else 1
-    return replace(choice, batch_size=config.batch_size or origin.batch_size or usual)
+def _choice(config: AuditConfig, run_config: EvalConfig) -> PolicyChoice:
+    """The run's policy with the run's settings, unless the audit's configuration overrides them."""
+    name = config.policy or run_config.policy_name
+    same_policy = paths.absolute("policy", name, None) == run_config.policy_name
+    device = config.device or run_config.device
+    steps = config.n_action_steps or (run_config.n_action_steps if same_policy else None)
+    choice = PolicyChoice(name, device, steps, dtype=config.dtype or (run_config.dtype if same_policy else None))
+    default_batch = GPU_BATCH if not choice.scripted and has_gpu(device) else 1
+    return replace(choice, batch_size=config.batch_size or run_config.batch_size or default_batch)
 
 
-def _frames(config: AuditConfig, subject: _Subject, policy: PolicySpec) -> _Frames:
-    if subject.run is not None:
-        found = RunFrames.open(
-            subject.run,
-            assets_of(subject.run),
+def _frames(config: AuditConfig, request: _AuditRequest, policy: PolicySpec) -> _Frames:
+    if request.run is not None:
+        run_frames = RunFrames.open(
+            request.run,
+            assets_of(request.run),
             policy=policy,
             kind=config.frames,
             per_episode=config.per_episode,
             max_frames=config.max_frames,
         )
-        return _Frames(found, found.close, found.notes, str(subject.run.manifest["assets"]))
+        return _Frames(run_frames, run_frames.close, run_frames.notes, str(request.run.manifest["assets"]))
     from simeval.drift.frames.from_dataset import DatasetFrames
     from simeval.drift.frames.lerobot_dataset import Layout
 
@@ -261,32 +270,34 @@ def _frames(config: AuditConfig, subject: _Subject, policy: PolicySpec) -> _Fram
     return _Frames(frames, lambda: None, (), f"dataset {frames.identity['dataset']}")
 
 
-def _unit(policy: PolicySpec) -> tuple[tuple[float, ...], str]:
-    """The unit of drift, and where it is from."""
+def _drift_unit(policy: PolicySpec) -> tuple[tuple[float, ...], str]:
+    """The unit of drift, and its source."""
     if policy.action_std is None:
         return NO_UNIT, "1 per dimension: the policy does not know the spread of its training actions"
     return policy.action_std, "standard deviations of the training actions, from the checkpoint"
 
 
-def _identity(subject: _Subject, source: FrameSource, wanted: Measurement, policy: PolicySpec) -> Mapping[str, Any]:
-    """What an audit that is resumed must agree on."""
+def _identity(
+    request: _AuditRequest, source: FrameSource, measurement: Measurement, policy: PolicySpec
+) -> Mapping[str, Any]:
+    """What must be equal to resume an audit."""
     identity = {
         "frames": dict(source.identity),
         "policy": {"name": policy.name, "n_action_steps": policy.n_action_steps, **dict(policy.fingerprint)},
-        "action_std": list(wanted.scale.std),
-        "conditions": list(map(str, wanted.conditions)),
-        "seeds": list(wanted.seeds),
-        "representation": wanted.representation,
+        "action_std": list(measurement.scale.std),
+        "conditions": list(map(str, measurement.conditions)),
+        "seeds": list(measurement.seeds),
+        "representation": measurement.representation,
         "versions": provenance.versions(learned_policy=bool(policy.fingerprint)),
-        "opengl": gl_renderer() if policy.cameras and subject.run else None,
+        "opengl": gl_renderer() if policy.cameras and request.run else None,
         "numerics": kernels.of_simulation(),
     }
-    if subject.own:
-        identity["plugins"] = plugins.digests(subject.own)
+    if request.plugins:
+        identity["plugins"] = plugins.digests(request.plugins)
     return identity
 
 
-def _manifest(about: Mapping[str, Any], frames: int, rows: int, config: AuditConfig) -> dict[str, Any]:
+def _manifest(facts: Mapping[str, Any], frames: int, rows: int, config: AuditConfig) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -294,7 +305,7 @@ def _manifest(about: Mapping[str, Any], frames: int, rows: int, config: AuditCon
         "git": provenance.git_commit(),
         "frames": frames,
         "rows": rows,
-        **about,
+        **facts,
         "config": config.to_dict(),
         "started_in": paths.here(),
         "host": provenance.host(),
@@ -302,22 +313,29 @@ def _manifest(about: Mapping[str, Any], frames: int, rows: int, config: AuditCon
     }
 
 
-def _workers(subject: _Subject, views: int) -> int:
-    """How many workers draw what is left."""
-    if not views or subject.run is None:
+def _workers(request: _AuditRequest, views: int) -> int:
+    """Number of workers that render the remaining views."""
+    if not views or request.run is None:
         return 0
-    if subject.config.workers is not None or subject.origin.suite == ("toy",):
-        return subject.config.workers or 0
-    return usual_workers(views, gpu=not subject.choice.scripted and has_gpu(subject.choice.device))
+    if request.config.workers is not None or request.run_config.suite == ("toy",):
+        return request.config.workers or 0
+    return default_workers(views, gpu=not request.choice.scripted and has_gpu(request.choice.device))
 
 
-def _outlook(
-    subject: _Subject, about: Mapping[str, Any], wanted: Measurement, frames: int, rows: int, done: int, workers: int
-) -> Outlook:
-    drawn = f", drawn by {workers} worker{'s' * (workers > 1)}" if workers else ""
-    seeds = f"{len(wanted.seeds)} seeds" if len(wanted.seeds) > 1 else "1 seed"
+def _outline(
+    request: _AuditRequest,
+    facts: Mapping[str, Any],
+    measurement: Measurement,
+    frames: int,
+    rows: int,
+    done: int,
+    workers: int,
+) -> AuditOutline:
+    rendering = f", drawn by {workers} worker{'s' * (workers > 1)}" if workers else ""
+    seeds = f"{len(measurement.seeds)} seeds" if len(measurement.seeds) > 1 else "1 seed"
     text = (
-        f"{subject.choice.name}: {frames} frames x {len(wanted.conditions)} conditions x {seeds}, with clean view, "
-        f"repeat control and noise floor {wanted.predictions(frames)} predictions{drawn} -> {subject.folder}"
+        f"{request.choice.name}: {frames} frames x {len(measurement.conditions)} conditions x {seeds}, with clean "
+        f"view, repeat control and noise floor {measurement.predictions(frames)} predictions{rendering} "
+        f"-> {request.folder}"
     )
-    return Outlook(text, notes_of(about), rows, done)
+    return AuditOutline(text, notes_of(facts), rows, done)

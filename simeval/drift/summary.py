@@ -1,4 +1,4 @@
-"""From the rows of an audit to one line per condition. Draws nothing, reads no file."""
+"""Summarise the rows of an audit: one line per condition. Plots nothing, reads no file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from simeval.stats.drift import PRIMARY, DriftMean, mean_drift
 
 @dataclass(frozen=True, slots=True)
 class ConditionDrift:
-    """How far one condition moves the action. Numbers are `None` where nothing was measured.
+    """Drift of the action under one condition. Numbers are `None` where nothing was measured.
 
     Attributes:
         condition: canonical text, or `FLOOR`.
         drift: mean of the primary drift over independent units.
         largest: largest drift of a frame.
-        gripper_flip: mean share of the executed steps at which the gripper is told the opposite.
-        mean_abs: mean absolute change of the pictures (levels of 255).
-        infeasible: frames that it cannot be applied to.
+        gripper_flip: mean share of the executed steps with the opposite gripper command.
+        mean_abs: mean absolute change of the images (levels of 255).
+        infeasible: number of frames to which the condition cannot be applied.
     """
 
     condition: str
@@ -33,13 +33,14 @@ class ConditionDrift:
 
 @dataclass(frozen=True, slots=True)
 class AuditSummary:
-    """The rows of an audit in short.
+    """Summary of an audit's rows.
 
     Attributes:
         conditions: without `none`, the noise floor last.
         floor: mean drift between two sampling noises on clean frames; `None` before any was measured.
         repeats: clean frames predicted twice, all without drift.
-        reproduced, compared: of them, how many the rollout answered in the same bits, and with how many that is known.
+        compared: those of them with a chunk recorded in the rollout.
+        reproduced: those whose prediction equals the recorded chunk bit for bit.
     """
 
     conditions: tuple[ConditionDrift, ...]
@@ -55,9 +56,9 @@ def summarise(rows: Sequence[DriftRow]) -> AuditSummary:
     floor = _mean([row for row in rows if row.condition == FLOOR]).mean
     clean = [row for row in rows if row.condition == CLEAN]
     compared = [row for row in clean if row.reproduced is not None]
-    found = [_condition(name, [row for row in rows if row.condition == name], floor) for name in (*names, FLOOR)]
+    conditions = [_condition(name, [row for row in rows if row.condition == name], floor) for name in (*names, FLOOR)]
     return AuditSummary(
-        conditions=tuple(found),
+        conditions=tuple(conditions),
         floor=floor,
         repeats=len(clean),
         reproduced=sum(bool(row.reproduced) for row in compared),
@@ -71,8 +72,8 @@ def _condition(name: str, rows: Sequence[DriftRow], floor: float | None) -> Cond
         condition=name,
         drift=_mean(rows, None if name == FLOOR else floor),
         largest=max((row.drift_exec for row in measured if row.drift_exec is not None), default=None),
-        gripper_flip=_plain_mean([row.gripper_flip for row in measured]),
-        mean_abs=_plain_mean([row.mean_abs for row in measured]),
+        gripper_flip=_mean_of_known([row.gripper_flip for row in measured]),
+        mean_abs=_mean_of_known([row.mean_abs for row in measured]),
         infeasible=len({row.frame for row in rows if row.infeasible}),
     )
 
@@ -83,6 +84,6 @@ def _mean(rows: Sequence[DriftRow], floor: float | None = None) -> DriftMean:
     return mean_drift(values, [clusters[row.cluster] for row in rows], floor=floor)
 
 
-def _plain_mean(values: Sequence[float | None]) -> float | None:
+def _mean_of_known(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None

@@ -1,11 +1,11 @@
-"""The pooled vectors behind an audit's rows, on disk, and what they say about all frames of a condition together.
+"""The pooled vectors of an audit's rows on disk, and the drift of all frames of a condition computed from them.
 
-How alike sets of frames are cannot be had row by row, and an audit may be interrupted. So the vectors of each row are
-kept, in `vectors.jsonl` beside `drift.jsonl` (15 kB per row for d = 960), and compared at the end.
+The similarity of two sets of frames needs all rows, and an audit may be interrupted. So the vectors of each row are
+stored in `vectors.jsonl` beside `drift.jsonl` (15 kB per row for d = 960), and compared at the end.
 
 Non-obvious behaviour:
-- Lines have the keys of rows, so the order does not matter, and a row that is measured again may have two lines: they
-  say the same. Infeasible rows have none.
+- Lines have the keys of rows, so their order does not matter. A row that is measured twice may have two lines; they are
+  equal. Infeasible rows have none.
 - A torn last line (killed while writing, disk full) is cut off when the file is opened for writing; readers skip it.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 from simeval.core.checksums import read_objects, sealed_line
 from simeval.core.drift_row import FLOOR, DriftRow, Key
 from simeval.core.errors import ConfigError
-from simeval.core.jsonl import LineFile
+from simeval.core.jsonl import JsonlAppender
 from simeval.core.texts import shown
 from simeval.core.types import CLEAN
 from simeval.drift.representation import PARTS, Vectors, set_distances
@@ -36,7 +36,7 @@ class SetDrift:
 
     Attributes:
         condition: canonical text.
-        n: views compared: frames times seeds.
+        n: number of compared views: frames times seeds.
         distances: (name, distance), see `simeval.drift.representation.set_distances`.
     """
 
@@ -46,23 +46,23 @@ class SetDrift:
 
 
 class VectorWriter:
-    """The one writer of an audit's vectors; use as a context manager, inside that of the rows, which locks the folder.
+    """Writes an audit's vectors. Use it as a context manager inside that of the rows, which locks the folder.
 
-    Vectors are to be written before their rows: a row without vectors would never get any.
+    Write vectors before their rows: a row without vectors would never get any.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the file, new or to be added to.
+        """Open the file for appending; a missing one is created.
 
         Args:
             folder: of the audit; exists.
 
         Raises:
-            ConfigError: it cannot be written.
+            ConfigError: the file cannot be written.
         """
         self._path = folder / FILE
         try:
-            self._file = LineFile(self._path)
+            self._file = JsonlAppender(self._path)
             self._file.cut_torn_line()
         except OSError as error:
             raise ConfigError(f"{self._path}: {error.strerror or error}") from None
@@ -71,7 +71,7 @@ class VectorWriter:
         """Write the vectors of rows, each `float32[3, d]`.
 
         Raises:
-            ConfigError: they cannot be written.
+            ConfigError: the file cannot be written.
         """
         lines = [
             sealed_line({"key": list(key), "vectors": base64.b64encode(np.asarray(part, "<f4").tobytes()).decode()})
@@ -98,7 +98,7 @@ def read_vectors(folder: Path) -> dict[Key, Vectors]:
         ConfigError: the file is damaged.
     """
     path = folder / FILE
-    found: dict[Key, Vectors] = {}
+    by_key: dict[Key, Vectors] = {}
     for number, value in read_objects(path, "the vectors of a row", _REMEDY):
         try:
             # Older versions wrote a list of four.
@@ -106,22 +106,22 @@ def read_vectors(folder: Path) -> dict[Key, Vectors]:
                 (value["key"], value["vectors"]) if isinstance(value, dict) else (value[:3], value[3])
             )
             vectors = np.frombuffer(base64.b64decode(text, validate=True), "<f4").reshape(len(PARTS), -1)
-            found[str(frame), str(condition), int(seed)] = vectors
+            by_key[str(frame), str(condition), int(seed)] = vectors
         except (ValueError, TypeError, KeyError, IndexError) as error:
             reason = shown(error, 80)
             raise ConfigError(f"{path}: line {number} is not the vectors of a row ({reason}); {_REMEDY}") from error
-    return found
+    return by_key
 
 
 def set_drift(rows: Sequence[DriftRow], vectors: Mapping[Key, Vectors]) -> tuple[SetDrift, ...]:
     """Compare the frames of each condition with the clean ones, in the order in which conditions appear.
 
     Args:
-        rows: of an audit; those of the clean condition stand for the clean frames.
-        vectors: of its rows. Frames that lack them under a condition, or clean, are left out of that condition.
+        rows: of an audit; rows of the clean condition represent the clean frames.
+        vectors: of its rows. A frame without vectors, clean or under a condition, is left out of that condition.
     """
     conditions = dict.fromkeys(row.condition for row in rows if row.condition not in (CLEAN, FLOOR))
-    found = []
+    drifts = []
     for condition in conditions:
         keys = [row.key for row in rows if row.condition == condition]
         pairs = [
@@ -131,5 +131,5 @@ def set_drift(rows: Sequence[DriftRow], vectors: Mapping[Key, Vectors]) -> tuple
         ]
         if pairs:
             clean, perturbed = (np.stack(side) for side in zip(*pairs, strict=True))
-            found.append(SetDrift(condition, len(pairs), set_distances(clean, perturbed)))
-    return tuple(found)
+            drifts.append(SetDrift(condition, len(pairs), set_distances(clean, perturbed)))
+    return tuple(drifts)

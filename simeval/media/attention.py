@@ -1,10 +1,11 @@
-"""Where a policy looks: its attention drawn over the pictures, clean, perturbed, and what moved.
+"""Attention maps: a policy's attention over the clean and the perturbed image, and the change.
 
 Non-obvious behaviour:
-- Attention has one number per region of the network's picture tokens (4 x 4 for the bundled policy). The regions are
-  drawn as they are, each with its share in percent; a smooth blend would claim a resolution that is not there.
-- Both sides share one scale, so a colour means the same everywhere on a sheet; the change has a scale of its own.
-- Orange for much and for more, blue for less: told apart by colour-blind eyes. In black and white the numbers are left.
+- Attention has one number per region of the network's image tokens (4 x 4 for the bundled policy). Each region is
+  shown with its share in per cent; smooth interpolation would suggest a resolution that does not exist.
+- Both sides share one scale, so a colour means the same everywhere on a sheet; the change has its own scale.
+- Orange is for much and for more, blue for less: distinct for colour-blind readers. The numbers work in black and
+  white.
 """
 
 from pathlib import Path
@@ -15,66 +16,72 @@ from numpy.typing import NDArray
 
 from simeval.core.errors import ConfigError
 from simeval.core.files import write_image
-from simeval.drift.measure import Gaze
+from simeval.drift.measure import AttentionRecord
 from simeval.drift.representation import distances
-from simeval.media.captions import FONT, SCALES, Picture, beside, caption, enlarged, stacked
+from simeval.media.captions import FONT, SCALES, Image, caption, hstack, upscale, vstack
 from simeval.policies.representations import Representation
 
 MIN_SIDE = 256
-"""Smaller pictures are shown enlarged by a whole number, so that the numbers on them have room (px)."""
+"""Smaller images are upscaled by a whole number, so that the numbers fit (px)."""
 
 _MUCH, _LITTLE = (255, 140, 0), (40, 120, 255)
 _DARK, _LIGHT = (20, 20, 20), (255, 255, 255)
 _STRONGEST = 0.7
-"""Opacity of the colour where the scale ends; the picture must stay visible."""
+"""Opacity of the colour at the end of the scale; the image must stay visible."""
 
 Shares = NDArray[np.float64]
-"""`float64[h, w]`: attention of a picture's regions, or its change (fractions of all attention)."""
+"""`float64[h, w]`: attention of an image's regions, or its change (fractions of all attention)."""
 
 
-def attention_sheet(title: str, clean: Gaze, perturbed: Gaze) -> Picture:
-    """One frame: a row per camera with the clean view, the perturbed view, and the change over the clean picture.
+def attention_sheet(title: str, clean: AttentionRecord, perturbed: AttentionRecord) -> Image:
+    """One frame: a row per camera with the clean view, the perturbed view, and the change over the clean image.
 
     Args:
-        title: what to say above, for instance policy and frame.
+        title: text above the sheet, for instance policy and frame.
         clean: the frame without perturbation.
         perturbed: the same frame with it.
 
     Returns:
         `uint8[H, W, 3]`, RGB.
     """
-    cameras = clean.seen.cameras
-    before, after = (gaze.seen.attention.astype(np.float64) for gaze in (clean, perturbed))
+    cameras = clean.representation.cameras
+    before, after = (record.representation.attention.astype(np.float64) for record in (clean, perturbed))
     scale, change = float(max(before.max(), after.max())), float(np.abs(after - before).max())
-    shift = dict(distances(clean.seen, perturbed.seen))["attention_shift"]
-    told = "" if perturbed.request.instruction == clean.request.instruction else perturbed.request.instruction
+    shift = dict(distances(clean.representation, perturbed.representation))["attention_shift"]
+    other_instruction = (
+        "" if perturbed.request.instruction == clean.request.instruction else perturbed.request.instruction
+    )
     rows = []
     for k, camera in enumerate(cameras):
-        pictures = [gaze.request.observation.images[camera] for gaze in (clean, perturbed)]
-        shown = [
-            _drawn(pictures[0], before[k], scale),
-            _drawn(pictures[1], after[k], scale),
-            _drawn(pictures[0], after[k] - before[k], change, signed=True),
+        images = [record.request.observation.images[camera] for record in (clean, perturbed)]
+        overlays = [
+            _overlay(images[0], before[k], scale),
+            _overlay(images[1], after[k], scale),
+            _overlay(images[0], after[k] - before[k], change, signed=True),
         ]
         texts = [f"{camera}: {_percent(part[k].sum())}" for part in (before, after)]
         texts.append(f"{camera}: {100 * (after[k].sum() - before[k].sum()):+.1f} points")
-        width = shown[0].shape[1]
-        rows += [beside(shown), beside([caption([text], width, strong=False) for text in texts])]
+        width = overlays[0].shape[1]
+        rows += [hstack(overlays), hstack([caption([text], width, strong=False) for text in texts])]
     heads = [
-        ["clean", _elsewhere(clean.seen)],
-        [perturbed.condition, f'told: "{told}"' if told else "", _elsewhere(perturbed.seen)],
+        ["clean", _other_shares(clean.representation)],
+        [
+            perturbed.condition,
+            f'told: "{other_instruction}"' if other_instruction else "",
+            _other_shares(perturbed.representation),
+        ],
         ["change", f"in points, on the clean picture; attention_shift {shift:.3f}"],
     ]
-    above = beside([caption(texts, width) for texts in heads])
+    above = hstack([caption(texts, width) for texts in heads])
     meaning = "share of the action expert's attention (%), by region of the picture"
-    return stacked([caption([title, clean.request.instruction, meaning], above.shape[1]), above, *rows])
+    return vstack([caption([title, clean.request.instruction, meaning], above.shape[1]), above, *rows])
 
 
-def write_attention(out: Path, title: str, clean: Gaze, perturbed: Gaze) -> None:
-    """Write `attention_sheet` as a PNG; the folder is made.
+def write_attention(out: Path, title: str, clean: AttentionRecord, perturbed: AttentionRecord) -> None:
+    """Write `attention_sheet` as a PNG; the folder is created.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: the file cannot be written.
     """
     sheet = attention_sheet(title, clean, perturbed)
     try:
@@ -84,7 +91,7 @@ def write_attention(out: Path, title: str, clean: Gaze, perturbed: Gaze) -> None
         raise ConfigError(f"{out}: the picture cannot be written: {error.strerror or error}") from error
 
 
-def _elsewhere(seen: Representation) -> str:
+def _other_shares(seen: Representation) -> str:
     return f"words {_percent(seen.attention_language)}, state {_percent(seen.attention_state)}"
 
 
@@ -92,11 +99,11 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _drawn(picture: Picture, shares: Shares, scale: float, *, signed: bool = False) -> Picture:
-    """The picture in gray, each region coloured by its share of the scale and with its number."""
-    large = enlarged(picture, -(-MIN_SIDE // min(picture.shape[:2])))
+def _overlay(image: Image, shares: Shares, scale: float, *, signed: bool = False) -> Image:
+    """The image in grey, each region coloured by its share of the scale and with its number."""
+    large = upscale(image, -(-MIN_SIDE // min(image.shape[:2])))
     height, width = large.shape[:2]
-    # The network scales a picture into a square and fills it up at the left and at the top.
+    # The network scales an image into a square and pads it at the left and at the top.
     side = max(height, width)
     strength = np.clip(shares / scale, -1, 1) if scale > 0 else np.zeros_like(shares)
     square = cv2.resize(strength, (side, side), interpolation=cv2.INTER_NEAREST)
@@ -109,12 +116,12 @@ def _drawn(picture: Picture, shares: Shares, scale: float, *, signed: bool = Fal
     for (i, j), share in np.ndenumerate(shares):
         x, y = (j + 0.5) * side / columns - (side - width), (i + 0.5) * side / rows - (side - height)
         if x > 0 and y > 0:
-            _number(canvas, f"{100 * share:{'+' if signed else ''}.0f}", (x, y))
+            _write_number(canvas, f"{100 * share:{'+' if signed else ''}.0f}", (x, y))
     return canvas
 
 
-def _number(canvas: Picture, text: str, center: tuple[float, float]) -> None:
-    """Write with a dark rim: regions may be of any brightness."""
+def _write_number(canvas: Image, text: str, center: tuple[float, float]) -> None:
+    """Write text with a dark outline: regions may have any brightness."""
     text = "0" if text in ("+0", "-0") else text
     (width, height), _ = cv2.getTextSize(text, FONT, SCALES[-1], 1)
     at = (round(center[0] - width / 2), round(center[1] + height / 2))

@@ -1,4 +1,4 @@
-"""Pictures with text: captions that always fit, rows and columns."""
+"""Images with text: captions that always fit, rows and columns."""
 
 from collections.abc import Sequence
 
@@ -6,29 +6,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 """`uint8[H, W, 3]`, RGB."""
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 SCALES = (0.45, 0.42, 0.39, 0.36)
-"""Sizes of letters, tried from large to small; the last is the smallest that can be read (about 8 px high)."""
+"""Font scales, tried from large to small; the last is the smallest legible one (about 8 px high)."""
 LINE = 18
-"""Distance of two lines (px)."""
+"""Line height (px)."""
 MARGIN = 6
 MAX_LINES = 3
 
 _BACKGROUND = (44, 52, 78)
-"""Blue, because scenes have gray and black borders of their own."""
+"""Blue, because scenes have grey and black borders."""
 _STRONG, _WEAK = (255, 255, 255), (190, 190, 190)
 
 
-def caption(texts: Sequence[str], width: int, *, strong: bool = True) -> Picture:
-    """A strip with a paragraph per text, wrapped; what does not fit into three lines ends in dots.
+def caption(texts: Sequence[str], width: int, *, strong: bool = True) -> Image:
+    """A strip with a wrapped paragraph per text; text beyond three lines is cut and ends in dots.
 
     Args:
         texts: the paragraphs; empty ones are left out.
         width: of the strip (px).
-        strong: whether the first paragraph is white, the others are gray.
+        strong: whether the first paragraph is white; the others are grey.
     """
     paragraphs = [_wrapped(_ascii(text), width - 2 * MARGIN) for text in texts if text]
     strip = np.full((LINE * sum(len(rows) for rows, _ in paragraphs) + 8, width, 3), _BACKGROUND, np.uint8)
@@ -41,44 +41,44 @@ def caption(texts: Sequence[str], width: int, *, strong: bool = True) -> Picture
     return strip
 
 
-def plain(side: int, text: str) -> Picture:
-    """A square without picture that says why."""
+def placeholder(side: int, text: str) -> Image:
+    """A grey square with text, in place of a missing image."""
     square = np.full((side, side, 3), 64, np.uint8)
     strip = caption([text], side - 8)
     square[8 : 8 + len(strip), 4 : side - 4] = strip[: side - 8]
     return square
 
 
-def enlarged(picture: Picture, times: int) -> Picture:
-    """The picture with every pixel repeated."""
-    return picture.repeat(times, axis=0).repeat(times, axis=1)
+def upscale(image: Image, times: int) -> Image:
+    """The image with every pixel repeated."""
+    return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def beside(pictures: Sequence[Picture]) -> Picture:
-    """Pictures in a row, the lower ones filled up."""
-    height = max(len(picture) for picture in pictures)
-    return np.concatenate([_filled(p, height, p.shape[1]) for p in pictures], axis=1)
+def hstack(images: Sequence[Image]) -> Image:
+    """Images in a row, padded to the same height."""
+    height = max(len(image) for image in images)
+    return np.concatenate([_pad(p, height, p.shape[1]) for p in images], axis=1)
 
 
-def stacked(pictures: Sequence[Picture]) -> Picture:
-    """Pictures in a column, the narrower ones filled up."""
-    width = max(picture.shape[1] for picture in pictures)
-    return np.concatenate([_filled(p, len(p), width) for p in pictures], axis=0)
+def vstack(images: Sequence[Image]) -> Image:
+    """Images in a column, padded to the same width."""
+    width = max(image.shape[1] for image in images)
+    return np.concatenate([_pad(p, len(p), width) for p in images], axis=0)
 
 
-def _filled(picture: Picture, height: int, width: int) -> Picture:
+def _pad(image: Image, height: int, width: int) -> Image:
     canvas = np.full((height, width, 3), _BACKGROUND, np.uint8)
-    canvas[: picture.shape[0], : picture.shape[1]] = picture
+    canvas[: image.shape[0], : image.shape[1]] = image
     return canvas
 
 
 def _ascii(text: str) -> str:
-    """OpenCV's letters are ASCII; it draws a question mark for each byte of any other."""
+    """Replace characters outside ASCII by one question mark each; OpenCV would render one for each byte."""
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
 
 
 def _wrapped(text: str, width: int, lines: int = MAX_LINES) -> tuple[list[str], float]:
-    """Rows of text, and the largest scale at which they fit into that many."""
+    """Rows of text, and the largest scale at which they fit into `lines` lines."""
     for scale in SCALES:
         rows = _rows(text, width, scale)
         if len(rows) <= lines:
@@ -91,7 +91,7 @@ def _wrapped(text: str, width: int, lines: int = MAX_LINES) -> tuple[list[str], 
 
 def _rows(text: str, width: int, scale: float) -> list[str]:
     rows = [""]
-    # Conditions have no blanks: they may break behind a plus or before a setting.
+    # Conditions have no spaces: they may break after a plus or before a setting.
     for word in text.replace("+", "+\0").replace("/", "\0/").replace(" ", " \0").split("\0"):
         if rows[-1] and _width(rows[-1] + word.rstrip(), scale) > width:
             rows.append("")

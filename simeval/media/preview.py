@@ -1,10 +1,10 @@
-"""What a policy would see: a task from both cameras, or what perturbations make of it.
+"""Previews of a policy's inputs: a task from both cameras, clean or perturbed.
 
 Non-obvious behaviour:
 
-- Perturbed pictures come out of the evaluation loop itself, with a policy that only looks. So they are those that an
-  episode with the same seed starts with, pixel by pixel.
-- Conditions of one kind (same axes, cameras and settings) share a row beside the clean picture.
+- Perturbed images come from the evaluation loop itself, with a policy that only observes. So they equal, pixel by
+  pixel, the first images of an episode with the same seed.
+- Conditions of one kind (same axes, cameras and settings) share a row beside the clean image.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.assets import is_bundled
-from envs.base import ACTION_SIZE, CAMERAS, Env, EnvError, Start
+from envs.base import ACTION_SIZE, CAMERAS, Env, EnvError, ResetOptions
 from envs.build import make_env
 from envs.suites import PROTOCOLS, tasks
 from perturbations.base import image_difference
@@ -27,77 +27,77 @@ from simeval.config.plan import make_plan
 from simeval.core.errors import ConfigError
 from simeval.core.files import write_image
 from simeval.core.types import CLEAN, EpisodeSpec
-from simeval.media.captions import Picture, beside, caption, enlarged, plain, stacked
+from simeval.media.captions import Image, caption, hstack, placeholder, upscale, vstack
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 from simeval.rollout.loop import run_episode
 from simeval.rollout.trace import TraceRecorder
 
 COLUMNS = 6
-"""Most perturbed pictures side by side; a longer sweep goes on in another row."""
+"""Maximum number of perturbed images side by side; a longer sweep continues in the next row."""
 
 MIN_SIDE = 256
-"""Smaller pictures are shown enlarged by a whole number, so that the text above them has room (px)."""
+"""Smaller images are upscaled by a whole number, so that the text above them fits (px)."""
 
 _PROTOCOL = PROTOCOLS["openvla"]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What the policy would get at one moment under one condition.
+class ConditionView:
+    """The policy's input at one moment under one condition.
 
     Attributes:
         condition: canonical text.
-        images: `uint8[H, W, 3]` by camera; empty if it would not get anything.
-        instruction: what it is told.
-        why: why it would not get anything, in one line; else empty.
+        images: `uint8[H, W, 3]` by camera; empty if the condition fails.
+        instruction: the policy's instruction.
+        reason: why the condition fails, one line; else empty.
     """
 
     condition: str
-    images: Mapping[str, Picture]
+    images: Mapping[str, Image]
     instruction: str
-    why: str
+    reason: str
 
 
-class _Onlooker:
-    """A policy that holds still and keeps the last thing it was given."""
+class _IdlePolicy:
+    """A policy that holds still and keeps its last input."""
 
     spec = PolicySpec("onlooker", 1, CAMERAS)
 
     def __init__(self) -> None:
-        self.given: PolicyInput | None = None
+        self.last_input: PolicyInput | None = None
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
-        self.given = inputs[-1]
+        self.last_input = inputs[-1]
         idle = np.zeros((1, ACTION_SIZE), np.float32)
         idle[0, -1] = -1  # the gripper stays open
         return [idle for _ in inputs]
 
 
-def look(env: Env, spec: EpisodeSpec, step: int = 0) -> View:
-    """What a policy that holds still would get after `step` control steps of an episode.
+def view_at(env: Env, spec: EpisodeSpec, step: int = 0) -> ConditionView:
+    """The input of a policy that holds still, after `step` control steps of an episode.
 
     Args:
         env: the built scene of the episode's task, at its resolution.
         spec: the episode.
-        step: control steps before the look, for perturbations that begin later.
+        step: control steps before the view, for perturbations that begin later.
     """
-    eyes = _Onlooker()
-    result = run_episode(replace(spec, max_steps=step + 1), env, eyes, TraceRecorder())
+    policy = _IdlePolicy()
+    result = run_episode(replace(spec, max_steps=step + 1), env, policy, TraceRecorder())
     if result.outcome in ("error", "infeasible"):
-        return View(spec.condition, {}, "", f"{result.outcome}: {result.error_text}")
-    assert eyes.given is not None
-    # A copy: what a policy is given need not outlive the step.
-    images = {camera: np.array(image) for camera, image in eyes.given.observation.images.items()}
-    return View(spec.condition, images, eyes.given.instruction, "")
+        return ConditionView(spec.condition, {}, "", f"{result.outcome}: {result.error_text}")
+    assert policy.last_input is not None
+    # A copy: a policy's input may be reused after the step.
+    images = {camera: np.array(image) for camera, image in policy.last_input.observation.images.items()}
+    return ConditionView(spec.condition, images, policy.last_input.instruction, "")
 
 
-def condition_sheet(episodes: Sequence[EpisodeSpec], *, assets: Path | None, step: int = 0) -> Picture:
-    """Both cameras of one pair under each of its conditions, beside the clean pictures, with the realised PSNR.
+def condition_sheet(episodes: Sequence[EpisodeSpec], *, assets: Path | None, step: int = 0) -> Image:
+    """Both cameras of one pair under each of its conditions, beside the clean images, with the realised PSNR.
 
     Args:
-        episodes: episodes of one pair, in the order of the sheet; the clean one need not be among them.
+        episodes: episodes of one pair, in the order of the sheet; the clean one is optional.
         assets: LIBERO asset folder; the toy suite needs none.
-        step: control steps before the look.
+        step: control steps before the view.
 
     Returns:
         `uint8[H, W, 3]`, RGB.
@@ -111,70 +111,71 @@ def condition_sheet(episodes: Sequence[EpisodeSpec], *, assets: Path | None, ste
         raise ValueError("a sheet shows the conditions of one pair")
     env = make_env(first.suite, first.task, first.resolution, assets)
     try:
-        clean = look(env, replace(first, condition=CLEAN), step)
-        views = [look(env, spec, step) for spec in episodes if spec.condition != CLEAN]
+        clean = view_at(env, replace(first, condition=CLEAN), step)
+        views = [view_at(env, spec, step) for spec in episodes if spec.condition != CLEAN]
     finally:
         env.close()
-    title = f"{_name(assets)} | {first.suite} {first.task} | initial state {first.init_state} | seed {first.root_seed}"
+    title = f"{_scenes_name(assets)} | {first.suite} {first.task} | initial state {first.init_state}"
+    title += f" | seed {first.root_seed}"
     title += f" | after {step} control steps" if step else ""
-    blocks = [stacked(_block(clean, kinds)) for kinds in _shelves(_kinds(views))]
+    blocks = [vstack(_block(clean, kinds)) for kinds in _rows_of_kinds(_group_by_kind(views))]
     width = max((block.shape[1] for block in blocks), default=MIN_SIDE * len(CAMERAS))
-    return stacked([caption([title, clean.instruction], width), *blocks])
+    return vstack([caption([title, clean.instruction], width), *blocks])
 
 
-def _kinds(views: Sequence[View]) -> list[list[View]]:
-    """Views whose conditions differ in their values alone, together, in order of appearance."""
-    found: dict[object, list[View]] = {}
+def _group_by_kind(views: Sequence[ConditionView]) -> list[list[ConditionView]]:
+    """Group views whose conditions differ only in their values, in order of appearance."""
+    by_kind: dict[object, list[ConditionView]] = {}
     for view in views:
         kind = tuple((term.axis, term.camera, term.options) for term in parse(view.condition).terms)
-        found.setdefault(kind, []).append(view)
-    return list(found.values())
+        by_kind.setdefault(kind, []).append(view)
+    return list(by_kind.values())
 
 
-def _shelves(kinds: Sequence[list[View]]) -> list[list[list[View]]]:
-    """Kinds that share a row, in order; a kind that is too long for one goes on in the next."""
-    shelves: list[list[list[View]]] = []
+def _rows_of_kinds(kinds: Sequence[list[ConditionView]]) -> list[list[list[ConditionView]]]:
+    """Kinds that share a row, in order; a kind that is too long continues in the next row."""
+    rows: list[list[list[ConditionView]]] = []
     for part in (list(part) for kind in kinds for part in batched(kind, COLUMNS)):
-        if shelves and sum(map(len, shelves[-1])) + len(part) <= COLUMNS:
-            shelves[-1].append(part)
+        if rows and sum(map(len, rows[-1])) + len(part) <= COLUMNS:
+            rows[-1].append(part)
         else:
-            shelves.append([part])
-    return shelves
+            rows.append([part])
+    return rows
 
 
-def _block(clean: View, kinds: Sequence[Sequence[View]]) -> list[Picture]:
-    """The clean column and those of some kinds: what each means, the conditions' names, and each camera's pictures."""
+def _block(clean: ConditionView, kinds: Sequence[Sequence[ConditionView]]) -> list[Image]:
+    """The clean column and those of some kinds: explanation, condition names, and each camera's images."""
     side = next(iter(clean.images.values())).shape[0] if clean.images else MIN_SIDE
     times = -(-MIN_SIDE // side)
     side *= times
     meanings = [caption([""], side)]
     for kind in kinds:
         terms = parse(kind[0].condition).terms
-        # Explanations of a mixture would take more room than its pictures.
+        # Explanations of a combination would take more room than its images.
         texts = [f"{term.axis}: {term.info.value_means}" for term in terms if len(terms) == 1]
         meanings.append(caption(texts, side * len(kind), strong=False))
     shown = [clean, *(view for kind in kinds for view in kind)]
     columns = [_column(view, clean, side, times) for view in shown]
-    return [caption([], side), beside(meanings), *(beside(parts) for parts in zip(*columns, strict=True))]
+    return [caption([], side), hstack(meanings), *(hstack(parts) for parts in zip(*columns, strict=True))]
 
 
-def _column(view: View, clean: View, side: int, times: int) -> list[Picture]:
-    """One condition: its name, what the policy is told if that is new, and each camera's picture above its change."""
-    told = "" if view.why or view.instruction == clean.instruction else f'told: "{view.instruction}"'
-    parts = [caption(["clean" if view is clean else view.condition, told], side)]
+def _column(view: ConditionView, clean: ConditionView, side: int, times: int) -> list[Image]:
+    """One condition: its name, the instruction if it differs, and each camera's image above its change."""
+    instruction_text = "" if view.reason or view.instruction == clean.instruction else f'told: "{view.instruction}"'
+    parts = [caption(["clean" if view is clean else view.condition, instruction_text], side)]
     for camera in CAMERAS:
         if camera in view.images:
             text = camera if view is clean else _change(clean.images.get(camera), view.images[camera])
-            parts += [enlarged(view.images[camera], times), caption([text], side, strong=False)]
+            parts += [upscale(view.images[camera], times), caption([text], side, strong=False)]
         else:
-            parts += [plain(side, view.why), caption([camera if view is clean else ""], side, strong=False)]
+            parts += [placeholder(side, view.reason), caption([camera if view is clean else ""], side, strong=False)]
     return parts
 
 
-def _change(clean: Picture | None, seen: Picture) -> str:
+def _change(clean: Image | None, perturbed: Image) -> str:
     if clean is None:
         return ""
-    difference = image_difference(clean, seen)
+    difference = image_difference(clean, perturbed)
     psnr = difference.psnr
     return "unchanged" if psnr is None else f"PSNR {psnr:.1f} dB, change {difference.mean_abs:.1f}"
 
@@ -188,8 +189,8 @@ def contact_sheet(
         suite: an entry of `suites.SUITES`.
         task: its index.
         init_state: index of the published initial state.
-        assets: LIBERO asset folders, drawn from top to bottom; the toy suite needs none.
-        size: side of each picture (px).
+        assets: LIBERO asset folders, from top to bottom; the toy suite needs none.
+        size: side of each image (px).
 
     Returns:
         `uint8[H, 2 * size, 3]`, RGB.
@@ -201,48 +202,48 @@ def contact_sheet(
     instruction = tasks(suite)[task].instruction
     rows = []
     for folder in folders:
-        pictures = _pictures(suite, task, init_state, folder, size)
-        title = f"{_name(folder)} | {suite} {task} | initial state {init_state}"
-        rows += [caption([title, instruction], size * len(CAMERAS)), beside(pictures)]
-    return stacked(rows)
+        images = _render_cameras(suite, task, init_state, folder, size)
+        title = f"{_scenes_name(folder)} | {suite} {task} | initial state {init_state}"
+        rows += [caption([title, instruction], size * len(CAMERAS)), hstack(images)]
+    return vstack(rows)
 
 
-def _pictures(suite: str, task: int, init_state: int, assets: Path | None, size: int) -> list[Picture]:
+def _render_cameras(suite: str, task: int, init_state: int, assets: Path | None, size: int) -> list[Image]:
     env = make_env(suite, task, size, assets)
     try:
-        env.reset(Start(init_state, _PROTOCOL.env_seed(init_state), _PROTOCOL.limits[suite].settle_steps))
+        env.reset(ResetOptions(init_state, _PROTOCOL.env_seed(init_state), _PROTOCOL.limits[suite].settle_steps))
         images = env.observe().images
     finally:
         env.close()
     return [images[camera] for camera in CAMERAS]
 
 
-def _name(assets: Path | None) -> str:
+def _scenes_name(assets: Path | None) -> str:
     if assets is None:
         return "toy"
     return "bundled scenes" if is_bundled(assets) else f"official scenes ({assets.name})"
 
 
 IMAGE_FILES = (".png", ".jpg", ".jpeg")
-"""What a preview may be written as."""
+"""File types of a preview."""
 
 
 MAX_STEP = 10_000
-"""Control steps before a preview: more than any protocol's limit; each takes time."""
+"""Maximum number of control steps before a preview: more than any protocol's limit; each takes time."""
 
 
 def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) -> Path:
-    """Draw what a policy would see of one task into a PNG file: a row per set of scenes, or what perturbations do.
+    """Write an image of a policy's inputs for one task: a row per set of scenes, or a sheet of perturbations.
 
     Args:
         config: one suite, task and initial state; `perturb` for a sheet of perturbations in one set of scenes (the
-            bundled ones by default), none for a row of each set that is here.
-        size: side of a picture (px).
-        out: where to.
-        step: control steps that the robot has held still, for perturbations over time.
+            bundled ones by default), none for a row of each available set.
+        size: side of an image (px).
+        out: the file.
+        step: control steps for which the robot holds still first, for perturbations over time.
 
     Raises:
-        ConfigError: no such task, initial state or perturbation, or its scenes cannot be had.
+        ConfigError: no such task, initial state or perturbation, or its scenes are not available.
     """
     from envs.libero.files import resolve_assets
     from envs.sim.opengl import check_drawing
@@ -261,8 +262,6 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
             if assets is None and not config.perturb:
                 with contextlib.suppress(EnvError):
                     folders.append(resolve_assets("cached"))
-        from simeval.media.preview import condition_sheet, contact_sheet
-
         if config.perturb:
             episodes = [replace(spec, resolution=size) for spec in plan.episodes]
             sheet = condition_sheet(episodes, assets=folders[0] if folders else None, step=step)

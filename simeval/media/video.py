@@ -1,10 +1,10 @@
-"""Stored episodes as MP4: what the policy saw, with the instruction, the condition and the outcome on the picture.
+"""Renders stored episodes as MP4: the policy's images with the instruction, the condition and the outcome.
 
 Non-obvious behaviour:
-- Episodes are not executed again. Each stored state is drawn, at any size, and the condition's scene and image
-  perturbations are applied with the episode's own random streams. One frame is shown per control step; a policy that
-  executes n actions per chunk has really looked at one in n of them, which are marked.
-- Noise is drawn per pixel, so at another size than the run's it is the same strength but not the same grain.
+- Episodes are not executed again. Each stored state is rendered, at any size, and the condition's scene and image
+  perturbations are applied with the episode's random streams. There is one frame per control step; a policy that
+  executes n actions per chunk has observed only one in n of them, which are marked.
+- Noise is sampled per pixel, so at another size than the run's it has the same strength but another pattern.
 """
 
 import dataclasses
@@ -22,21 +22,21 @@ from perturbations.spec import parse
 from simeval.config.evaluation import within
 from simeval.core import plugins
 from simeval.core.errors import ConfigError, nearest
-from simeval.core.files import refuse_link_out, whole_file
+from simeval.core.files import require_inside, whole_file
 from simeval.core.seeding import PairStreams
 from simeval.core.types import CLEAN, EpisodeResult
-from simeval.rollout.observations import first_masks
+from simeval.rollout.observations import initial_masks
 from simeval.rollout.trace import Trace
 from simeval.store.run import Run, trace_path
 
 MAX_VIDEOS = 1_000_000
 SELECTIONS = ("all", "failures", "successes", "flips")
 CAPTION = 64
-"""Height of the text above the pictures (px)."""
+"""Height of the text above the images (px)."""
 QUALITY = "15"
 """Constant rate factor of H.264, 0 (lossless) to 51: small text stays legible."""
 HOLD = 12
-"""Frames that the last picture stays."""
+"""Number of frames for which the last image stays."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,16 +44,16 @@ class Selection:
     """Which episodes to render, and how.
 
     Attributes:
-        which: `all`, `failures`, `successes`, or `flips` (pairs whose outcome the perturbation changed).
+        outcome: `all`, `failures`, `successes`, or `flips` (pairs whose outcome the perturbation changed).
         episode: only this id.
         camera: `agentview`, `wrist` or `both`.
-        size: side of a picture (px); even, because H.264 wants it.
-        compare: the unperturbed twin beside it.
-        limit: at most this many videos.
-        plugins: files with the axes of a user's own that the run was made with.
+        size: side of an image (px); even, because H.264 requires it.
+        compare: show the unperturbed twin beside it.
+        limit: maximum number of videos.
+        plugins: files of the run's user-defined axes.
     """
 
-    which: str = "all"
+    outcome: str = "all"
     episode: str | None = None
     camera: str = "both"
     size: int = 512
@@ -62,8 +62,8 @@ class Selection:
     plugins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.which not in SELECTIONS:
-            raise ConfigError(f"--video: no '{self.which}'{nearest(self.which, SELECTIONS)}")
+        if self.outcome not in SELECTIONS:
+            raise ConfigError(f"--video: no '{self.outcome}'{nearest(self.outcome, SELECTIONS)}")
         if self.camera not in (*CAMERAS, "both"):
             raise ConfigError(f"--camera: no '{self.camera}'{nearest(self.camera, (*CAMERAS, 'both'))}")
         if not 64 <= self.size <= 1024 or self.size % 2:
@@ -76,44 +76,44 @@ class Selection:
         return CAMERAS if self.camera == "both" else (self.camera,)
 
 
-def render_videos(run: Run, wanted: Selection) -> Iterator[Path]:
-    """Render the selected episodes into the run's `videos` folder, yielding each file when it is done.
+def render_videos(run: Run, selection: Selection) -> Iterator[Path]:
+    """Render the selected episodes into the run's `videos` folder, and yield each finished file.
 
     Raises:
-        ConfigError: nothing matches, traces were not kept, a plugin is not named, or the scenes cannot be had.
+        ConfigError: nothing matches, traces were not kept, a plugin is missing, or the scenes are not available.
     """
-    from simeval.config.preflight import refuse_undrawable
+    from simeval.config.preflight import require_rendering
     from simeval.store.assets import assets_of
 
-    refuse_link_out(run.folder, "videos")
-    chosen, own = select(run, wanted), plugins.named_again(run.folder, run.manifest, wanted.plugins)
+    require_inside(run.folder, "videos")
+    chosen, user_plugins = with_traces(run, selection), plugins.named_again(run.folder, run.manifest, selection.plugins)
     assets = assets_of(run)
-    refuse_undrawable()
-    plugins.load(own)
-    # Two arms are drawn frame by frame in turn, and a scene perturbation of one must not show in the other.
+    require_rendering()
+    plugins.load(user_plugins)
+    # Two arms are rendered frame by frame in turn, and a scene perturbation of one must not appear in the other.
     scenes = [EnvCache(assets) for _ in range(2)]
     twins = {r.spec.pair_id: r for r in run.results if r.spec.condition == CLEAN}
     for result in chosen:
         arms = [result]
-        if wanted.compare and result.spec.condition != CLEAN and result.spec.pair_id in twins:
+        if selection.compare and result.spec.condition != CLEAN and result.spec.pair_id in twins:
             arms = [twins[result.spec.pair_id], result]
-        yield _render(run, arms, scenes, wanted)
+        yield _render(run, arms, scenes, selection)
 
 
-def matching(run: Run, wanted: Selection) -> list[EpisodeResult]:
-    """The episodes that a selection means, in plan order, with or without a trace.
+def find_episodes(run: Run, selection: Selection) -> list[EpisodeResult]:
+    """The selected episodes, in plan order, with or without a trace.
 
     Raises:
         ConfigError: the named episode does not exist.
     """
     results = [r for r in run.results if r.outcome in ("success", "failure")]
     clean = {r.spec.pair_id: r.outcome for r in results if r.spec.condition == CLEAN}
-    if wanted.episode is not None:
-        results = [r for r in results if r.spec.id == wanted.episode]
+    if selection.episode is not None:
+        results = [r for r in results if r.spec.id == selection.episode]
         if not results:
             known = [r.spec.id for r in run.results]
             raise ConfigError(
-                f"--episode: no finished episode '{wanted.episode}'{nearest(wanted.episode, known[:500])}"
+                f"--episode: no finished episode '{selection.episode}'{nearest(selection.episode, known[:500])}"
             )
     tests: dict[str, Callable[[EpisodeResult], bool]] = {
         "all": lambda r: True,
@@ -121,50 +121,50 @@ def matching(run: Run, wanted: Selection) -> list[EpisodeResult]:
         "successes": lambda r: r.outcome == "success",
         "flips": lambda r: clean.get(r.spec.pair_id, r.outcome) != r.outcome,
     }
-    return [r for r in results if tests[wanted.which](r)]
+    return [r for r in results if tests[selection.outcome](r)]
 
 
-def select(run: Run, wanted: Selection) -> list[EpisodeResult]:
+def with_traces(run: Run, selection: Selection) -> list[EpisodeResult]:
     """The episodes to render, in plan order.
 
     Raises:
         ConfigError: nothing matches, or no trace was kept.
     """
-    chosen = matching(run, wanted)
+    chosen = find_episodes(run, selection)
     if not chosen:
-        raise ConfigError(f"{run.folder}: no finished episode is among the {wanted.which}")
+        raise ConfigError(f"{run.folder}: no finished episode is among the {selection.outcome}")
     stored = [r for r in chosen if trace_path(run.folder, r.spec).exists()]
     if not stored:
         raise ConfigError(f"{run.folder}: no traces were kept for these episodes; run with --traces all")
-    return stored[: wanted.limit]
+    return stored[: selection.limit]
 
 
-def _render(run: Run, arms: Sequence[EpisodeResult], scenes: Sequence[EnvCache], wanted: Selection) -> Path:
+def _render(run: Run, arms: Sequence[EpisodeResult], scenes: Sequence[EnvCache], selection: Selection) -> Path:
     result = arms[-1]
-    strips = [_frames(run, arm, envs, wanted) for arm, envs in zip(arms, scenes, strict=False)]
+    strips = [_frames(run, arm, envs, selection) for arm, envs in zip(arms, scenes, strict=False)]
     path = run.folder / "videos" / f"{result.spec.id.replace('/', '_')}{'_compare' if len(arms) > 1 else ''}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
-        _encode(_side_by_side(strips), partial)
+        _encode(_hstack_frames(strips), partial)
     return path
 
 
-def _side_by_side(strips: Sequence[Iterator[NDArray[np.uint8]]]) -> Iterator[NDArray[np.uint8]]:
-    """The frames of all arms until the longest has ended; the last ones stay for a while."""
+def _hstack_frames(strips: Sequence[Iterator[NDArray[np.uint8]]]) -> Iterator[NDArray[np.uint8]]:
+    """The frames of all arms until the longest has ended; the last frames are held for `HOLD` frames."""
     last = [next(strip) for strip in strips]
     held = 0
     while held <= HOLD:
         yield np.concatenate(last, axis=1)
-        following = [next(strip, None) for strip in strips]
-        held = 0 if any(frame is not None for frame in following) else held + 1
-        last = [old if new is None else new for old, new in zip(last, following, strict=True)]
+        next_frames = [next(strip, None) for strip in strips]
+        held = 0 if any(frame is not None for frame in next_frames) else held + 1
+        last = [old if new is None else new for old, new in zip(last, next_frames, strict=True)]
 
 
 def _encode(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
     """Write frames of one size, `uint8[H, W, 3]`, as H.264 that browsers play.
 
     Raises:
-        OSError: the file cannot be written to its end.
+        OSError: the file cannot be written completely.
     """
     import av
 
@@ -177,7 +177,7 @@ def _encode(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
         file.mux(stream.encode(None))
 
 
-def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) -> Iterator[NDArray[np.uint8]]:
+def _frames(run: Run, result: EpisodeResult, envs: EnvCache, selection: Selection) -> Iterator[NDArray[np.uint8]]:
     spec = result.spec
     trace = run.trace(result)
     if trace is None:
@@ -188,25 +188,25 @@ def _frames(run: Run, result: EpisodeResult, envs: EnvCache, wanted: Selection) 
     env.set_state(trace.states[0])  # first, because it may need another model than the clean episode
     condition.apply_scene(env.scene(), streams.generator)
     applied = condition.start(streams.generator)
-    applied.masks = first_masks(env, condition, tasks(spec.suite)[spec.task].goal, CAMERAS)
+    applied.masks = initial_masks(env, condition, tasks(spec.suite)[spec.task].goal, CAMERAS)
     for step, state in enumerate(trace.states):
         env.set_state(state)
-        clean = {camera: env.render(camera, wanted.size) for camera in wanted.cameras}
-        seen = applied.images(clean, step)
-        picture = np.concatenate([seen[camera] for camera in wanted.cameras], axis=1)
-        yield np.concatenate([_caption(picture.shape[1], step, trace, result), picture])
+        clean = {camera: env.render(camera, selection.size) for camera in selection.cameras}
+        perturbed = applied.images(clean, step)
+        image = np.concatenate([perturbed[camera] for camera in selection.cameras], axis=1)
+        yield np.concatenate([_caption(image.shape[1], step, trace, result), image])
 
 
 def _caption(width: int, step: int, trace: Trace, result: EpisodeResult) -> NDArray[np.uint8]:
     import cv2
 
-    over = step == len(trace.actions)
-    outcome = result.outcome if over else ""
+    ended = step == len(trace.actions)
+    outcome = result.outcome if ended else ""
     color = {"success": (120, 220, 120), "failure": (240, 120, 110)}.get(outcome, (230, 230, 230))
-    looked = "*" if step in trace.chunk_steps else " "
+    mark = "*" if step in trace.chunk_steps else " "
     lines = [
         (trace.instruction or "(no instruction)", (255, 255, 255)),
-        (f"step {step:3d}{looked} {result.spec.condition}  {outcome}", color),
+        (f"step {step:3d}{mark} {result.spec.condition}  {outcome}", color),
     ]
     bar = np.full((CAPTION, width, 3), 24, np.uint8)
     for row, (text, shade) in enumerate(lines):

@@ -1,1 +1,1 @@
-"""Policies: the contract (`base`), lerobot checkpoints, scripted policies, and batched inference for GPUs."""
+"""Policies: the contract (`base`), lerobot checkpoints, scripted policies, and batched inference on GPUs."""

@@ -1,4 +1,4 @@
-"""The contract between a policy and the evaluation loop. Batched from the start, without hidden state."""
+"""The contract between a policy and the evaluation loop: batched inference without hidden state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ ActionChunk = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class PolicyInput:
-    """One episode's request for a chunk.
+    """One episode's request for an action chunk.
 
     Attributes:
-        observation: what the policy may look at; images only of the cameras that `PolicySpec.cameras` names.
-        instruction: what it is told.
+        observation: the policy's observation; it has images of the cameras in `PolicySpec.cameras` only.
+        instruction: the language instruction.
         pair_id: identity of the episode without its condition.
-        chunk: how many chunks the episode has had before this one.
+        chunk_index: index of the chunk in the episode, from 0.
         noise_seed: seed of the sampling noise; a function of the pair and the chunk only.
-        privileged: the simulator's state for `PolicySpec.privileged` policies, else `None`.
+        privileged: ground-truth state for policies with `PolicySpec.privileged`, else `None`.
     """
 
     observation: Observation
     instruction: str
     pair_id: str
-    chunk: int
+    chunk_index: int
     noise_seed: int
     privileged: Privileged | None = None
 
@@ -39,16 +39,15 @@ class PolicySpec:
     """What the loop must know about a policy before it starts.
 
     Attributes:
-        name: for tables and manifests.
-        n_action_steps: actions of each chunk that are executed before the policy looks again.
-        cameras: entries of `envs.base.CAMERAS` that it looks at; empty for policies that see no pixels.
-        privileged: whether it is given the simulator's state.
-        state_std: standard deviation of each number of the state in its training data, if it knows.
-        action_std: the same of each number of the action, in the environment's units.
-        state_limits: (lowest, highest) of each number of the state beyond which nothing in training can have been, if
-            it knows.
-        action_limits: the same of each number of the action, in the environment's units.
-        fingerprint: what its outputs depend on (checkpoint hash, dtypes, batch size ...): part of the manifest.
+        name: name in tables and manifests.
+        n_action_steps: actions of each chunk that are executed before the next observation.
+        cameras: entries of `envs.base.CAMERAS` that it uses; empty for policies without images.
+        privileged: whether it gets the ground-truth state.
+        state_std: standard deviation per state dimension in its training data; `None` if unknown.
+        action_std: the same per action dimension, in the environment's units.
+        state_limits: (lowest, highest) per state dimension that training data can have contained; `None` if unknown.
+        action_limits: the same per action dimension, in the environment's units.
+        fingerprint: everything that its outputs depend on (checkpoint hash, dtypes, batch size ...), for the manifest.
     """
 
     name: str
@@ -63,7 +62,7 @@ class PolicySpec:
 
 
 class Policy(Protocol):
-    """A policy. What `act` returns for an input depends on that input alone, not on neighbours or earlier calls."""
+    """A policy. The output of `act` for an input depends on that input alone, not on its batch or on earlier calls."""
 
     spec: PolicySpec
 
@@ -73,10 +72,10 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class WorkerFacts:
-    """What all workers of a run must have in common.
+    """Facts that must be equal for all workers of a run.
 
     Attributes:
-        policy: what their policy says of itself.
+        policy: the policy's spec.
         kernels: see `simeval.core.kernels.of_simulation`.
     """
 

@@ -3,20 +3,20 @@
 Verified against lerobot 0.6.1, torch 2.11, transformers 5.5.4.
 
 Non-obvious behaviour:
-- Chunks come from `predict_action_chunk` and are postprocessed whole; lerobot's own action queue is never used, so no
-  state passes from one call to the next.
-- A sample's bits change with the number of samples in a call (1e-6, and a closed loop amplifies that), but not with
-  its neighbours or its position. So every call has exactly `batch_size` samples, filled up with copies of the last;
-  the text is padded to its full length, and torch uses one thread. `batch_size` is part of the fingerprint.
-- The kernels of portable numerics on a CPU are different: with them a sample's bits change with its position. There the
-  network gets one sample per call, whatever `batch_size` says.
-- lerobot draws one noise tensor per batch from the global generator. Here each sample brings its own, drawn on the
-  CPU so that every device gets the same. Policies that refuse or ignore it are detected by a trial at load; if their
-  output is random all the same, they run one sample at a time with the global generator seeded (`noise` in the
-  fingerprint: explicit, none or global).
-- Pictures arrive as the policy saw them in training, so lerobot's LIBERO step, which turns them by 180 degrees, is
-  not run.
-- lerobot cuts long instructions silently; `truncated` tells.
+- Chunks come from `predict_action_chunk` and are postprocessed as a whole. lerobot's action queue is never used, so no
+  state is carried from call to call.
+- The bits of a sample's output depend on the number of samples in the call (1e-6, and a closed loop amplifies it), but
+  not on the other samples or on its position. So every call has exactly `batch_size` samples, filled up with copies of
+  the last one; text is padded to its full length, and torch uses one thread. `batch_size` is part of the fingerprint.
+- Portable numerics use other kernels on a CPU, with which the bits depend on the sample's position. There the network
+  gets one sample per call, whatever `batch_size` is.
+- lerobot samples one noise tensor per batch from the global generator. Here each sample has its own noise, sampled on
+  the CPU so that it is the same for every device. A trial at load detects policies that refuse or ignore it. If their
+  output is still random, they run one sample at a time with a seeded global generator (`noise` in the fingerprint:
+  explicit, none or global).
+- Images already have the orientation of the training data, so lerobot's LIBERO step, which rotates them by 180 degrees,
+  is not run.
+- lerobot truncates long instructions silently; `truncated` reports it.
 - Loading sets process-wide switches: one CPU thread, no TF32, no cuDNN autotuning, deterministic algorithms on GPUs.
 """
 
@@ -41,10 +41,10 @@ from simeval.policies.checkpoint.hub_models import models_sha256
 from simeval.policies.checkpoint.read import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
 from simeval.policies.linear import by_onednn
-from simeval.policies.representations import Reader, Representation, representing
+from simeval.policies.representations import FeatureReader, Representation, representing
 
 NoiseMode = Literal["explicit", "none", "global"]
-"""Where sampling noise comes from: each input's own tensor, nowhere, or torch's global generator."""
+"""Source of the sampling noise: a tensor per input, no noise, or torch's global generator."""
 
 
 def load(
@@ -55,32 +55,32 @@ def load(
     batch_size: int = 1,
     dtype: Literal["bfloat16"] | None = None,
 ) -> "LerobotPolicy":
-    """Load a checkpoint, check it and try it once.
+    """Load a checkpoint, check it and run it once.
 
     Args:
         checkpoint: a folder that lerobot saved, or a hub id.
-        device: one of `lerobot_build.DEVICES`; `auto` takes the best one there is.
-        n_action_steps: actions of each chunk to execute; `None` keeps the checkpoint's number.
-        batch_size: samples per call of the network; part of what the outputs depend on. Halved until the device's
-            memory suffices: `spec.fingerprint` has the number in use.
-        dtype: of matrix products and convolutions, by torch's autocast; `None` for what the checkpoint says.
+        device: one of `lerobot_build.DEVICES`; `auto` selects the best available one.
+        n_action_steps: actions of each chunk to execute; `None` for the checkpoint's number.
+        batch_size: samples per call of the network; outputs depend on it. It is halved until the device's memory
+            suffices; `spec.fingerprint` has the number in use.
+        dtype: dtype of matrix products and convolutions, by torch's autocast; `None` for the checkpoint's dtype.
 
     Raises:
         ConfigError: it cannot be found, does not fit, or cannot run here; one line.
     """
     if batch_size < 1:
         raise ConfigError(f"the policy's batch size is {batch_size}, it must be at least 1")
-    found = read(checkpoint, n_action_steps=n_action_steps)
+    contents = read(checkpoint, n_action_steps=n_action_steps)
     with quiet(), uncollected():
         chosen = choose_device(device)
         try:
-            return LerobotPolicy(found, build(found, chosen), device=chosen, batch_size=batch_size, dtype=dtype)
+            return LerobotPolicy(contents, build(contents, chosen), device=chosen, batch_size=batch_size, dtype=dtype)
         except ConfigError as error:
             raise ConfigError(printable(str(error))) from error
 
 
 class LerobotPolicy:
-    """A loaded checkpoint; see the module's docstring. Not safe for calls from several threads at once."""
+    """A loaded checkpoint; see the module's docstring. Not thread-safe."""
 
     spec: PolicySpec
 
@@ -98,8 +98,8 @@ class LerobotPolicy:
         self._device = device
         self._dtype = dtype
         self._probe_statistics()
-        self._noise = self._try_out()
-        self._batch_size = 1 if self._noise == "global" else self._fitting(batch_size)
+        self._noise = self._detect_noise_mode()
+        self._batch_size = 1 if self._noise == "global" else self._largest_batch(batch_size)
         self._one_by_one = by_onednn(parts.model, device)
         self.spec = PolicySpec(
             name=checkpoint.name,
@@ -120,44 +120,44 @@ class LerobotPolicy:
         return chunks
 
     def represent(self, inputs: Sequence[PolicyInput]) -> list[Representation]:
-        """Predict as `act` does, and say what the network made of each input on the way; SmolVLA only.
+        """Predict as `act` does, and return the network's internal features for each input; SmolVLA only.
 
         Raises:
-            ConfigError: it is of another type.
+            ConfigError: the policy is of another type.
         """
         representing(self)
         parts, checkpoint = self._parts, self._checkpoint
-        reader = Reader(parts.model, parts.preprocess, checkpoint.cameras, checkpoint.n_action_steps)
-        found: list[Representation] = []
+        reader = FeatureReader(parts.model, parts.preprocess, checkpoint.cameras, checkpoint.n_action_steps)
+        features: list[Representation] = []
         for group, filled in self._batches(inputs):
             chunks = self._predict(filled, self._noise, global_seed=group[0].noise_seed, reader=reader)
-            found.extend(reader.representations(list(chunks[: len(group)])))
-        return found
+            features.extend(reader.representations(list(chunks[: len(group)])))
+        return features
 
     def truncated(self, instruction: str) -> bool:
-        """Whether the tokenizer's length limit cuts this instruction, so that the policy does not see its end."""
+        """Whether the tokenizer's length limit truncates this instruction, so that the policy does not get its end."""
         from lerobot.processor import TokenizerProcessorStep
 
         pipeline = self._parts.preprocess
         transition = pipeline.to_transition(self._observations([self._blank(instruction)]))
         for step in pipeline.steps:
             if isinstance(step, TokenizerProcessorStep):
-                # Earlier steps may have added to the text: a newline, or the state in words.
+                # Earlier steps may have added to the text: a newline, or the state as text.
                 tokens = step.input_tokenizer(step.get_task(transition), truncation=False, verbose=False)["input_ids"]
                 return bool(len(tokens[0]) > step.max_length)
             transition = step(transition)
         return False
 
     def _batches(self, inputs: Sequence[PolicyInput]) -> Iterator[tuple[list[PolicyInput], list[PolicyInput]]]:
-        """Inputs in groups, each also filled up to a whole batch."""
+        """Split inputs into groups; yields each group, and the group filled up to a whole batch."""
         size = 1 if self._one_by_one else self._batch_size
         for group in (list(part) for part in batched(inputs, size)):
             yield group, group + [group[-1]] * (size - len(group))
 
     def _predict(
-        self, inputs: Sequence[PolicyInput], noise: NoiseMode, *, global_seed: int, reader: Reader | None = None
+        self, inputs: Sequence[PolicyInput], noise: NoiseMode, *, global_seed: int, reader: FeatureReader | None = None
     ) -> NDArray[np.float32]:
-        """One call of the network, watched by the reader: `float32[B, T, 7]`."""
+        """Call the network once, observed by the reader: `float32[B, T, 7]`."""
         import torch
 
         _pin_numerics(self._device)
@@ -167,12 +167,12 @@ class LerobotPolicy:
         if self._dtype or parts.config.use_amp:
             amp = torch.autocast(self._device, torch.bfloat16 if self._dtype else None)
         forked = [torch.cuda.current_device()] if self._device == "cuda" else []
-        # Some types load a tokenizer or a processor in their first call only.
+        # Some types load a tokenizer or a processor only in their first call.
         with no_foreign_code(), torch.random.fork_rng(devices=forked), torch.inference_mode(), amp:
-            # On a CPU without the detour over GPUs that are not there: it takes a millisecond.
+            # On a CPU `torch.manual_seed` would take a millisecond for GPUs that are not there.
             (torch.default_generator if self._device == "cpu" else torch).manual_seed(global_seed)
             parts.model.reset()
-            # The three stay together: for relative actions, the postprocessor remembers the state of the last batch.
+            # Keep the three together: for relative actions, the postprocessor uses the state of the last batch.
             batch = parts.preprocess(self._observations(inputs))
             with reader.watching(batch) if reader else contextlib.nullcontext():
                 chunks = parts.model.predict_action_chunk(batch, **options)
@@ -182,13 +182,13 @@ class LerobotPolicy:
         return np.ascontiguousarray(actions.float().cpu().numpy())
 
     def _observations(self, inputs: Sequence[PolicyInput]) -> dict[str, Any]:
-        """What lerobot expects: pictures `float32[B, 3, H, W]` in [0, 1], state `float32[B, 8]`, instructions."""
+        """Build lerobot's input batch: images `float32[B, 3, H, W]` in [0, 1], state `float32[B, 8]`, instructions."""
         import torch
 
         batch: dict[str, Any] = {"task": [item.instruction for item in inputs]}
         for camera, key in self._checkpoint.cameras.items():
-            pictures = torch.from_numpy(np.stack([item.observation.images[camera] for item in inputs]))
-            batch[key] = pictures.permute(0, 3, 1, 2).contiguous().to(torch.float32) / 255
+            images = torch.from_numpy(np.stack([item.observation.images[camera] for item in inputs]))
+            batch[key] = images.permute(0, 3, 1, 2).contiguous().to(torch.float32) / 255
         batch[self._checkpoint.state_key] = torch.from_numpy(np.stack([item.observation.state for item in inputs]))
         return batch
 
@@ -201,8 +201,8 @@ class LerobotPolicy:
         return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(self._device)
 
     def _probe_statistics(self) -> None:
-        """Prove that the statistics for what the policy sees and does arrive in the loaded pipelines."""
-        grey = np.full((*self._checkpoint.picture_size, 3), 64, np.uint8)
+        """Verify that the loaded pipelines use the checkpoint's statistics of inputs and actions."""
+        grey = np.full((*self._checkpoint.image_size, 3), 64, np.uint8)
         state = np.linspace(-0.5, 0.6, STATE_SIZE, dtype=np.float32)
         observation = Observation(dict.fromkeys(self._checkpoint.cameras, grey), state, 0)
         batch = self._observations([PolicyInput(observation, "", "", 0, noise_seed=0)])
@@ -216,8 +216,8 @@ class LerobotPolicy:
         except Exception as error:
             raise ConfigError(f"policy '{name}' cannot predict: {one_line(error)}") from error
 
-    def _try_out(self) -> NoiseMode:
-        """Find out how noise must be given: whether the output still depends on the global generator.
+    def _detect_noise_mode(self) -> NoiseMode:
+        """Run the policy to find out how to pass noise: its output must not depend on the global generator.
 
         Raises:
             ConfigError: the policy cannot predict a chunk, or its chunk does not fit.
@@ -225,7 +225,7 @@ class LerobotPolicy:
         blank = [self._blank("")]
         modes: tuple[NoiseMode, NoiseMode] = ("explicit", "none")
         for noise in modes:
-            # A policy without a `noise` argument, or with another shape for it, breaks in its own way.
+            # A policy without a `noise` argument, or with another shape of it, may raise anything.
             try:
                 chunk, other = (self._predict(blank, noise, global_seed=seed) for seed in (0, 1))
             except Exception as error:
@@ -237,8 +237,8 @@ class LerobotPolicy:
                 return noise
         return "global"
 
-    def _fitting(self, batch_size: int) -> int:
-        """So many samples per call, or half as many as often as it takes the device to have the memory."""
+    def _largest_batch(self, batch_size: int) -> int:
+        """The batch size, halved until the device has enough memory."""
         import torch
 
         while batch_size > 1:
@@ -252,11 +252,11 @@ class LerobotPolicy:
         return batch_size
 
     def _check_chunk(self, chunk: NDArray[np.float32]) -> None:
-        wanted = self._checkpoint.n_action_steps
-        if chunk.ndim != 3 or chunk.shape[2] != ACTION_SIZE or chunk.shape[1] < wanted:
+        required = self._checkpoint.n_action_steps
+        if chunk.ndim != 3 or chunk.shape[2] != ACTION_SIZE or chunk.shape[1] < required:
             raise ConfigError(
                 f"policy '{self._checkpoint.name}' does not fit: it predicts chunks of shape {chunk.shape[1:]}, "
-                f"wanted are at least {wanted} actions of size {ACTION_SIZE}"
+                f"wanted are at least {required} actions of size {ACTION_SIZE}"
             )
         if not np.isfinite(chunk).all():
             raise ConfigError(
@@ -265,8 +265,8 @@ class LerobotPolicy:
             )
 
     def _blank(self, instruction: str) -> PolicyInput:
-        picture = np.zeros((*self._checkpoint.picture_size, 3), np.uint8)
-        images = dict.fromkeys(self._checkpoint.cameras, picture)
+        image = np.zeros((*self._checkpoint.image_size, 3), np.uint8)
+        images = dict.fromkeys(self._checkpoint.cameras, image)
         return PolicyInput(Observation(images, np.zeros(STATE_SIZE, np.float32), 0), instruction, "", 0, noise_seed=0)
 
     def _fingerprint(self) -> tuple[tuple[str, Any], ...]:
@@ -295,16 +295,16 @@ class LerobotPolicy:
 
 
 def _training_std(pipeline: Any, key: str) -> tuple[float, ...] | None:
-    """Spread of a feature in training, where a saved pipeline scales it and says so."""
+    """Training standard deviation of a feature, from a saved pipeline that scales it; `None` if it has none."""
     for step in pipeline.steps:
-        found = (getattr(step, "stats", None) or {}).get(key, {}).get("std")
-        if found is not None:
-            return tuple(float(value) for value in found)
+        std = (getattr(step, "stats", None) or {}).get(key, {}).get("std")
+        if std is not None:
+            return tuple(float(value) for value in std)
     return None
 
 
 def _numerics(device: str, *, linear_by_onednn: bool) -> tuple[tuple[str, Any], ...]:
-    """With which kernels a device computes, for the fingerprint."""
+    """The kernels that a device uses, for the fingerprint."""
     import torch
 
     if device == "cuda":
@@ -320,7 +320,7 @@ def _numerics(device: str, *, linear_by_onednn: bool) -> tuple[tuple[str, Any], 
 
 
 def _pin_numerics(device: str) -> None:
-    """Switch off what would make the same input give other bits; cheap enough for every call."""
+    """Switch off everything that makes outputs irreproducible; cheap enough for every call."""
     import torch
 
     if device == "cpu":

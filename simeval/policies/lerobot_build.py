@@ -1,6 +1,6 @@
-"""Let lerobot build a checkpoint's network and pipelines, and say in one line why it cannot.
+"""Builds a checkpoint's network and pipelines with lerobot, and reports failures in one line.
 
-lerobot replaces an unavailable device, and leaves random weights where a checkpoint has none, both silently. Both are
+lerobot silently replaces an unavailable device, and silently keeps random weights where a checkpoint has none. Both are
 refused here.
 """
 
@@ -22,7 +22,7 @@ from simeval.policies.checkpoint.read import Checkpoint, hub_or_cache, one_line
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
 _SWALLOWED = re.compile(r"Could not load state dict|without loading pretrained weights|Missing keys when loading")
-"""What pi0, pi05 and pi0_fast print, and then go on with random weights. Source: their `from_pretrained`."""
+"""What pi0, pi05 and pi0_fast print before they continue with random weights. Source: their `from_pretrained`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class Parts:
 
 
 def build(checkpoint: Checkpoint, device: str) -> Parts:
-    """The network on its device, ready to predict, and both pipelines.
+    """Build the network on its device, ready to predict, and both pipelines.
 
     Args:
-        checkpoint: what was read of it.
+        checkpoint: the checkpoint, as read.
         device: see `choose_device`.
 
     Raises:
         ConfigError: it does not fit or cannot be loaded.
     """
-    # Third-party model code can break in any way; the user needs one line, and the cause stays attached.
+    # Third-party model code can raise anything; the user gets one line, and the cause stays attached.
     try:
         with (
             quiet() as printed,
@@ -64,7 +64,7 @@ def build(checkpoint: Checkpoint, device: str) -> Parts:
 
 
 def _build(checkpoint: Checkpoint, device: str) -> Parts:
-    """Let lerobot build the model and both pipelines; anything may be raised."""
+    """Build the model and both pipelines with lerobot; it may raise anything."""
     from lerobot.configs import PreTrainedConfig
     from lerobot.policies import get_policy_class, make_pre_post_processors  # registers the policy types, too
     from lerobot.utils.import_utils import register_third_party_plugins
@@ -83,7 +83,7 @@ def _build(checkpoint: Checkpoint, device: str) -> Parts:
         "device": device,
         "n_action_steps": checkpoint.n_action_steps,
         "pretrained_backbone_weights": None,  # a download whose result the checkpoint's weights replace
-        "compile_model": False,  # minutes of compilation, and it switches TF32 on
+        "compile_model": False,  # takes minutes, and switches TF32 on
         "pretrained_path": checkpoint.folder,  # some types read their own configuration again from there
     }
     overrides: dict[str, dict[str, Any]] = {
@@ -100,7 +100,7 @@ def _build(checkpoint: Checkpoint, device: str) -> Parts:
     model = get_policy_class(config.type).from_pretrained(weights, config=config, strict=True)
     if checkpoint.adapter:
         model = merged(model, checkpoint.adapter, checkpoint.folder)
-    # Naming a step that is not there is an error, and any name left out keeps what was saved: the rename map above all.
+    # An override of a missing step is an error. Steps without override keep their saved values, mainly the rename map.
     before, after = (
         {step.name: overrides[step.name] for step in steps if step.name in overrides}
         for steps in (checkpoint.before, checkpoint.after)
@@ -114,7 +114,7 @@ def _build(checkpoint: Checkpoint, device: str) -> Parts:
 
 
 def _explain(error: Exception, checkpoint: Checkpoint) -> str:
-    """Why a checkpoint could not be loaded, as the rest of a sentence."""
+    """Why a checkpoint cannot be loaded, as the rest of a sentence."""
     text = str(error)
     for cause in _causes(error):
         if isinstance(cause, ForeignCodeError):
@@ -136,25 +136,25 @@ def _explain(error: Exception, checkpoint: Checkpoint) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came from: lerobot wraps what breaks in a step."""
-    found: BaseException | None = error
-    while found is not None:
-        yield found
-        found = found.__cause__ or found.__context__
+    """An error and its chain of causes: lerobot wraps errors of processing steps."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def choose_device(device: str) -> str:
-    """The device to use.
+    """Resolve the device to use.
 
     Raises:
-        ConfigError: unknown, or not available; lerobot would take another one and say nothing.
+        ConfigError: unknown or not available; lerobot would silently take another one.
     """
     import torch
 
     if device not in DEVICES:
         raise ConfigError(f"unknown device '{device}'{nearest(device, DEVICES)}")
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    usable = [name for name, there in available.items() if there]
+    usable = [name for name, is_available in available.items() if is_available]
     if device == "auto":
         return usable[0]
     if device not in usable:
@@ -164,7 +164,7 @@ def choose_device(device: str) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[io.StringIO]:
-    """Keep away from the user what lerobot and transformers print, log and warn; yields what they print."""
+    """Suppress output, logs and warnings of lerobot and transformers; yields what they print."""
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -177,7 +177,7 @@ def quiet() -> Iterator[io.StringIO]:
 
 @contextlib.contextmanager
 def _scratch_folder() -> Iterator[None]:
-    """Catch and remove the copy of the configuration that lerobot leaves among the temporary files."""
+    """Remove the copy of the configuration that lerobot leaves among the temporary files."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory() as scratch:
         tempfile.tempdir = scratch

@@ -1,7 +1,7 @@
-"""Prove on the loaded pipelines that a checkpoint's statistics arrive where they should.
+"""Verifies that the loaded pipelines use a checkpoint's statistics.
 
-`checkpoint_stats` reads the files; lerobot loads them by itself, and what it does not find it leaves out in silence. So
-known inputs and actions are sent through the pipelines that will be used, and compared with the files' statistics.
+`checkpoint.statistics` reads the files, but lerobot loads them itself and silently ignores missing ones. So known
+inputs and actions are sent through the loaded pipelines, and the results are compared with the files' statistics.
 """
 
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ from simeval.core.errors import ConfigError
 from simeval.policies.checkpoint.statistics import NORMALIZERS, UNNORMALIZERS, Scale
 
 _TOLERANCE = 1e-3
-"""Of the scaled value. lerobot computes in float32, and a narrow width cancels digits."""
+"""Relative to the scaled value. lerobot computes in float32, and a narrow width loses digits by cancellation."""
 
 
 def check_inputs(preprocess: Any, observation: Mapping[str, Any], scales: tuple[Scale, ...], *, name: str) -> None:
-    """Send an observation through the preprocessor and compare what its normalizer makes of it.
+    """Send an observation through the preprocessor and check its normalizer's output.
 
     Args:
         preprocess: the loaded pipeline.
-        observation: as it is handed over for a call of the network; tensors with a leading batch dimension. Its images
-            have the same colour everywhere, so that a resizing step changes nothing.
-        scales: how the files say that each value is scaled.
-        name: of the checkpoint.
+        observation: the input of a call of the network; tensors with a leading batch dimension. Its images are
+            uniform, so that a resizing step changes nothing.
+        scales: the scaling of each value according to the files.
+        name: name of the checkpoint.
 
     Raises:
-        ConfigError: a value comes out otherwise, or not at all.
+        ConfigError: a value is scaled differently or not at all.
     """
     from lerobot.processor import TransitionKey
 
@@ -38,29 +38,29 @@ def check_inputs(preprocess: Any, observation: Mapping[str, Any], scales: tuple[
         transition = step(transition)
         if _registered(step) in NORMALIZERS:
             if _registered(step) != NORMALIZERS[0]:
-                return  # a mask leaves some numbers as they are, deliberately
+                return  # a mask deliberately leaves some numbers unscaled
             after = transition[TransitionKey.OBSERVATION]
     for scale in scales:
-        given = _numbers(observation[scale.source])
-        found = _numbers(after[scale.key]) if scale.key in after else None
-        if given.ndim == 4:
-            given = given[..., :1, :1]
-        elif given.shape[-1] < scale.low.shape[-1]:
+        raw = _numbers(observation[scale.source])
+        scaled = _numbers(after[scale.key]) if scale.key in after else None
+        if raw.ndim == 4:
+            raw = raw[..., :1, :1]
+        elif raw.shape[-1] < scale.low.shape[-1]:
             # EVO1 pads the state before it is scaled.
-            given = np.pad(given, [(0, 0)] * (given.ndim - 1) + [(0, scale.low.shape[-1] - given.shape[-1])])
-        _compare(scale.scaled(given), found, f"its preprocessor does not scale {scale.key}", name)
+            raw = np.pad(raw, [(0, 0)] * (raw.ndim - 1) + [(0, scale.low.shape[-1] - raw.shape[-1])])
+        _compare(scale.scaled(raw), scaled, f"its preprocessor does not scale {scale.key}", name)
 
 
 def check_actions(postprocess: Any, scale: Scale | None, *, name: str) -> None:
-    """Send known actions through the postprocessor and compare what its unnormalizer makes of them.
+    """Send known actions through the postprocessor and check its unnormalizer's output.
 
     Args:
         postprocess: the loaded pipeline.
-        scale: how the file says that actions are scaled; `None` checks nothing.
-        name: of the checkpoint.
+        scale: the scaling of actions according to the file; `None` checks nothing.
+        name: name of the checkpoint.
 
     Raises:
-        ConfigError: they come out otherwise.
+        ConfigError: they are scaled differently.
     """
     import torch
     from lerobot.processor import TransitionKey
@@ -70,28 +70,28 @@ def check_actions(postprocess: Any, scale: Scale | None, *, name: str) -> None:
     width = scale.low.shape[-1]
     actions = torch.linspace(-0.9, 0.9, 3 * width).reshape(1, 3, width)
     transition = postprocess.to_transition(actions)
-    given = found = None
+    scaled = actual = None
     for step in postprocess.steps:
         if _registered(step) in UNNORMALIZERS:
             if _registered(step) != UNNORMALIZERS[0]:
                 return
-            given = _numbers(transition[TransitionKey.ACTION])
+            scaled = _numbers(transition[TransitionKey.ACTION])
             transition = step(transition)
-            found = _numbers(transition[TransitionKey.ACTION])
+            actual = _numbers(transition[TransitionKey.ACTION])
             break
         transition = step(transition)
-    expected = scale.unscaled(given) if given is not None else np.zeros(0)
-    _compare(expected, found, "its postprocessor does not scale the actions back", name)
+    expected = scale.unscaled(scaled) if scaled is not None else np.zeros(0)
+    _compare(expected, actual, "its postprocessor does not scale the actions back", name)
 
 
-def _compare(expected: NDArray[np.float64], found: NDArray[np.float64] | None, complaint: str, name: str) -> None:
-    if found is not None and found.ndim == expected.ndim and found.shape[:2] == expected.shape[:2]:
-        expected = np.broadcast_to(expected, found.shape)
-        close = np.abs(found - expected) <= _TOLERANCE * np.maximum(1, np.abs(expected))
+def _compare(expected: NDArray[np.float64], actual: NDArray[np.float64] | None, complaint: str, name: str) -> None:
+    if actual is not None and actual.ndim == expected.ndim and actual.shape[:2] == expected.shape[:2]:
+        expected = np.broadcast_to(expected, actual.shape)
+        close = np.abs(actual - expected) <= _TOLERANCE * np.maximum(1, np.abs(expected))
         if close.all():
             return
         at = int(np.argmin(close.ravel()))
-        complaint += f" as its files say (expected {expected.ravel()[at]:.4g}, found {found.ravel()[at]:.4g})"
+        complaint += f" as its files say (expected {expected.ravel()[at]:.4g}, found {actual.ravel()[at]:.4g})"
     raise ConfigError(f"policy '{name}': {complaint}; save it again with lerobot, processors and all")
 
 

@@ -1,4 +1,4 @@
-"""Policies by name: what `--policy` may say, and how each is loaded."""
+"""Policies by name: the values of `--policy`, and how each policy is loaded."""
 
 import logging
 import os
@@ -17,17 +17,17 @@ _log = logging.getLogger("simeval")
 
 @dataclass(frozen=True)
 class PolicyChoice:
-    """A policy and how to run it; enough for any process to load it.
+    """A policy and how to run it: everything that a process needs to load it.
 
     Attributes:
         name: an entry of `SCRIPTED` or of `bundled.POLICIES`, a checkpoint folder, or a hub id.
         device: `auto`, `cuda`, `mps` or `cpu`.
-        n_action_steps: actions executed per chunk; `None` for the policy's own number.
+        n_action_steps: actions executed per chunk; `None` for the policy's default.
         batch_size: samples per call of the network.
-        dtype: `bfloat16` for the network's matrix products; `None` for what the checkpoint says.
+        dtype: `bfloat16` for the network's matrix products; `None` for the checkpoint's dtype.
 
     Raises:
-        ConfigError: a scripted policy was given a number of actions, or a dtype.
+        ConfigError: `n_action_steps` or `dtype` is given for a scripted policy.
     """
 
     name: str
@@ -44,7 +44,7 @@ class PolicyChoice:
 
     @property
     def scripted(self) -> bool:
-        """Whether it is one of ours, which needs no checkpoint and no torch."""
+        """Whether it is a scripted policy, which needs no checkpoint and no torch."""
         return self.name in SCRIPTED
 
 
@@ -81,7 +81,7 @@ SCRIPTED: Mapping[str, tuple[Callable[[], Policy], str]] = {
 
 
 def load_policy(choice: PolicyChoice) -> Policy:
-    """Load a policy (a checkpoint takes 15 s and 1 GB, nearly all of it imports).
+    """Load a policy (a checkpoint takes 15 s and 1 GB, mostly for imports).
 
     Raises:
         ConfigError: it does not exist, does not fit, or cannot run here.
@@ -99,44 +99,44 @@ def load_policy(choice: PolicyChoice) -> Policy:
     )
 
 
-def smaller_batch(choice: PolicyChoice, spec: PolicySpec) -> str | None:
-    """What to tell a person if the policy had not the memory for the batch that was asked for."""
+def batch_note(choice: PolicyChoice, spec: PolicySpec) -> str | None:
+    """A note for the user if the device has too little memory for the requested batch size; else `None`."""
     facts = dict(spec.fingerprint)
     used = facts.get("batch_size", choice.batch_size)
     if used == choice.batch_size or facts.get("noise") == "global":
         return None
-    wanted = choice.batch_size
-    return f"the device has memory for batches of {used}, not {wanted}; --batch-size {used} gives these numbers"
+    requested = choice.batch_size
+    return f"the device has memory for batches of {used}, not {requested}; --batch-size {used} gives these numbers"
 
 
-def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> None:
-    """Refuse quickly, before anything is loaded or started, what cannot work; note what may mean something else.
+def validate_choice(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> None:
+    """Check a choice before anything slow is loaded or started, and log notes about the checkpoint.
 
     Raises:
         ConfigError: a mistyped name, a broken checkpoint, or a task that a scripted policy cannot do.
     """
     if not choice.scripted:
-        # Unlike Path.exists, it takes a name that no file system can hold for one that is not there.
-        there = os.path.exists(choice.name)  # noqa: PTH110
-        if choice.name not in bundled.POLICIES and "/" not in choice.name and not there:
+        # Unlike Path.exists, os.path.exists returns false for a name that no file system can hold.
+        exists = os.path.exists(choice.name)  # noqa: PTH110
+        if choice.name not in bundled.POLICIES and "/" not in choice.name and not exists:
             known = [*bundled.POLICIES, *SCRIPTED]
             raise ConfigError(f"--policy: no policy or folder '{choice.name}'{nearest(choice.name, known)}")
         from simeval.policies.checkpoint.files import printable
         from simeval.policies.checkpoint.notes import notes
         from simeval.policies.checkpoint.read import read
 
-        found = read(choice.name, n_action_steps=choice.n_action_steps)
+        checkpoint = read(choice.name, n_action_steps=choice.n_action_steps)
         libero = any(spec.suite != "toy" for spec in episodes)
-        for note in notes(found, steps_given=choice.n_action_steps is not None, libero=libero):
+        for note in notes(checkpoint, steps_given=choice.n_action_steps is not None, libero=libero):
             _log.warning("simeval: %s", printable(note))
         return
-    wanted = {(spec.suite, spec.task) for spec in episodes}
-    if choice.name == "seeker" and any(suite != "toy" for suite, _ in wanted):
+    planned = {(spec.suite, spec.task) for spec in episodes}
+    if choice.name == "seeker" and any(suite != "toy" for suite, _ in planned):
         raise ConfigError("--policy seeker: it only knows the toy suite")
     if choice.name == "expert":
         from simeval.policies.expert.policy import supports
 
-        for suite, task in sorted(wanted):
+        for suite, task in sorted(planned):
             if not supports(tasks(suite)[task].goal):
                 raise ConfigError(
                     f"--policy expert: it cannot do {suite} task {task} ({tasks(suite)[task].instruction})"
@@ -144,18 +144,18 @@ def check_policy(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> Non
 
 
 GPU_BATCH = 8
-"""Fixed batch on a GPU: independent of the number of workers, so that their number changes no row."""
+"""Batch size on a GPU. It does not depend on the number of workers, so that their number changes no row."""
 
 
 def use_actor(choice: PolicyChoice, inference: str) -> bool:
-    """Whether the policy runs once, batched, rather than inside each worker."""
+    """Whether the policy runs batched in its own actor rather than in each worker."""
     if choice.scripted or inference == "worker":
         return False
     return inference == "actor" or has_gpu(choice.device)
 
 
 def has_gpu(device: str) -> bool:
-    """Whether the policy will run on a GPU, found out without importing torch."""
+    """Whether the policy will run on a GPU; determined without importing torch."""
     if device in ("cuda", "mps"):
         return True
     return device == "auto" and any(os.path.exists(f"/dev/{name}") for name in ("nvidia0", "dxg"))  # noqa: PTH110

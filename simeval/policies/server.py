@@ -1,15 +1,15 @@
-"""A policy on each GPU for many rollout workers: Ray actors that batch whatever requests are waiting.
+"""Policy servers: one Ray actor per GPU that batches the pending requests of many rollout workers.
 
 Non-obvious behaviour:
-- Any of the servers answers any request. They must therefore be the same policy on the same kind of GPU.
-- A server whose machine died is left out while it is gone; one that was killed is started again, as often as it takes.
-- Nothing waits for a batch to fill. Requests that arrive while the network is busy form the next batch.
-- A plain actor, because Ray Serve's batching answers a quarter of the requests per second and takes three times the CPU
-  for each (`tests/benchmarks/serve_batching.py`).
-- Batch make-up changes no result, since a policy's answer to an input does not depend on its neighbours.
-- The policy is loaded on the first call, not in the actor's constructor: Ray would report a failed constructor as a
-  dead actor, and a killed and restarted actor loads it again by itself.
-- Errors travel as text. An exception object may need torch to be unpickled, which the workers do not load.
+- Any server can answer any request. So all servers must run the same policy on the same kind of GPU.
+- A server whose machine is down is skipped while it is gone; a killed server is restarted, any number of times.
+- A batch does not wait to be full. Requests that arrive while the network is busy form the next batch.
+- Servers are plain actors, because Ray Serve's batching answers a quarter of the requests per second and takes three
+  times the CPU for each (`tests/benchmarks/serve_batching.py`).
+- The composition of a batch changes no result, because a policy's output for an input does not depend on the others.
+- The policy is loaded at the first call, not in the actor's constructor: Ray would report a failed constructor as a
+  dead actor, and a restarted actor loads the policy again by itself.
+- Errors are sent as text. An exception object may need torch to be unpickled, which the workers do not load.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ from simeval.core.errors import ConfigError, EpisodeError, error_line, first_lin
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
 
 _ATTEMPTS = 3
-"""How often a request is asked again of a server that was killed meanwhile: it may be what kills it."""
+"""Retries of a request after its server was killed. Limited, because the request may be what kills the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Why there is no answer, in one line."""
+    """An error in place of an answer, as one line."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What a server's answers depend on besides the policy: its GPU's name and versions; and its host's name."""
+    """What a server's answers depend on besides the policy (GPU and package versions), and its host name."""
 
     host: str
     gpu: str | None
@@ -46,28 +46,28 @@ class _Facts:
 
 
 class BatchServer:
-    """The body of the actor. All methods run on one event loop; the policy runs in one thread beside it."""
+    """The actor's class. All methods run on one event loop; the policy runs in one separate thread."""
 
     def __init__(self, build: Callable[[], Policy], batch_size: int) -> None:
         self._build = build
         self._batch_size = batch_size
         self._policy: Policy | None = None
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._waiting: asyncio.Queue[tuple[PolicyInput, asyncio.Future[ActionChunk | _Failure]]] = asyncio.Queue()
+        self._pending: asyncio.Queue[tuple[PolicyInput, asyncio.Future[ActionChunk | _Failure]]] = asyncio.Queue()
         self._consumer: asyncio.Task[None] | None = None
 
     async def spec(self) -> PolicySpec | _Failure:
-        """Load the policy and say what it is."""
+        """Load the policy and return its spec."""
         try:
             policy = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
         except ConfigError as error:
             return _Failure(str(error))
-        except BaseException as error:  # noqa: BLE001  SystemExit would end the actor, and Ray start it again
+        except BaseException as error:  # noqa: BLE001  SystemExit would end the actor, and Ray would restart it
             return _Failure(f"the policy does not load: {error_line(error)}")
         return policy.spec
 
     async def facts(self) -> "_Facts":
-        """Where it runs; to be asked once the policy is loaded."""
+        """Where it runs; call it after the policy is loaded."""
         torch, versions = sys.modules.get("torch"), provenance.versions(learned_policy=True)
         gpu = torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None
         return _Facts(socket.gethostname(), gpu, tuple(versions.items()))
@@ -79,14 +79,14 @@ class BatchServer:
             self._consumer = loop.create_task(self._consume())
         answers: list[asyncio.Future[ActionChunk | _Failure]] = [loop.create_future() for _ in inputs]
         for request in zip(inputs, answers, strict=True):
-            self._waiting.put_nowait(request)
+            self._pending.put_nowait(request)
         return list(await asyncio.gather(*answers))
 
     async def _consume(self) -> None:
         while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < self._batch_size and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
+            batch = [await self._pending.get()]
+            while len(batch) < self._batch_size and not self._pending.empty():
+                batch.append(self._pending.get_nowait())
             inputs = [item for item, _ in batch]
             chunks = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, inputs)
             for (_, answer), chunk in zip(batch, chunks, strict=True):
@@ -100,36 +100,36 @@ class BatchServer:
         return self._policy
 
     def _answer(self, inputs: Sequence[PolicyInput]) -> Sequence[ActionChunk | _Failure]:
-        """Runs in the thread; never raises, or every client would wait for ever."""
+        """Runs in the thread; never raises, because every client would then wait forever."""
         try:
             chunks = self._load().act(inputs)
             if len(chunks) != len(inputs):
                 raise ValueError(f"{len(chunks)} action chunks for {len(inputs)} inputs")
             return chunks
-        except BaseException as error:  # noqa: BLE001  whatever broke, the clients must hear of it
+        except BaseException as error:  # noqa: BLE001  the clients must get an answer in every case
             if len(inputs) == 1:
                 return [_Failure(error_line(error)[:300])]
-        # One bad input must not take its neighbours along.
+        # One bad input must not make the others of its batch fail.
         return [self._answer([item])[0] for item in inputs]
 
 
 class RemotePolicy:
-    """A policy that runs in `BatchServer`s; cheap to pickle, and needs no torch. Made by `start`."""
+    """Client of the `BatchServer`s; cheap to pickle, and needs no torch. Made by `start`."""
 
     def __init__(self, servers: Sequence[Any], spec: PolicySpec) -> None:
         self.spec = spec
         self._servers = tuple(servers)
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
-        """Ask one of the servers, and the others if it is gone.
+        """Ask one of the servers; if it is gone, ask the others.
 
         Raises:
-            EpisodeError: the policy broke on an input, or no server is left.
+            EpisodeError: the policy failed on an input, or no server is left.
         """
         import ray
 
         reason: Exception = RuntimeError("there is none")
-        # Which one is left to chance: it changes no answer, and clients that take turns may fall into step.
+        # Random order: it changes no answer, while clients with a fixed rotation could synchronise.
         for server in random.SystemRandom().sample(self._servers, len(self._servers)):
             try:
                 answers = ray.get(server.act.remote(list(inputs)))
@@ -145,7 +145,7 @@ class RemotePolicy:
         raise EpisodeError("policy", f"the policy server is gone: {first_line(reason)}") from reason
 
     def restart(self) -> None:
-        """Kill every server, for one of them does not answer; Ray starts it again and asks it what was on its way."""
+        """Kill every server because one does not answer; Ray restarts them and repeats the pending requests."""
         import ray
 
         for server in self._servers:
@@ -163,20 +163,20 @@ def start(
 
     Args:
         build: makes the policy, in the actor's process; picklable.
-        batch_size: how many inputs to hand the policy at once, at most.
-        num_gpus: share of a GPU to reserve; 0 for one server on whatever machine, as in tests on machines without.
-        environment: variables for the servers' processes, where those do not come from this one.
+        batch_size: largest number of inputs per call of the policy.
+        num_gpus: share of a GPU to reserve; 0 for one server on any machine, as in tests without a GPU.
+        environment: variables for the servers' processes, if they do not inherit those of this process.
 
     Raises:
-        ConfigError: the policy cannot be loaded, a server would answer otherwise than the others, or the cluster has
-            no such GPU (Ray would wait for one for ever).
+        ConfigError: the policy cannot be loaded, the servers would give different answers, or the cluster has no such
+            GPU (Ray would wait for one forever).
     """
     import ray
 
     if ray.cluster_resources().get("GPU", 0.0) < num_gpus:
         raise ConfigError(f"the policy server wants {num_gpus:g} GPUs, this Ray cluster has none that large")
     number = servers_for(ray.available_resources().get("GPU", 0.0), num_gpus)
-    # No CPU is reserved: with every core taken by a rollout worker the server would never be scheduled.
+    # No CPU is reserved: with every core reserved by a rollout worker the server would never be scheduled.
     options: dict[str, Any] = {"num_gpus": num_gpus, "num_cpus": 0}
     options |= {"max_restarts": -1, "max_task_retries": _ATTEMPTS}
     if environment is not None:
@@ -194,18 +194,19 @@ def start(
 
 def _refuse_unequal(specs: Sequence[PolicySpec | _Failure], facts: Sequence[_Facts]) -> None:
     first = facts[0]
-    for spec, found in zip(specs, facts, strict=True):
+    for spec, server in zip(specs, facts, strict=True):
         if isinstance(spec, _Failure):
-            raise ConfigError(spec.text if len(specs) == 1 else f"node {found.host}: {spec.text}")
-        here = provenance.versions(learned_policy=True)
-        other = [f"{name} {version}, here {here[name]}" for name, version in found.versions if version != here[name]]
+            raise ConfigError(spec.text if len(specs) == 1 else f"node {server.host}: {spec.text}")
+        local = provenance.versions(learned_policy=True)
+        other = [f"{name} {version}, here {local[name]}" for name, version in server.versions if version != local[name]]
         if other:
-            raise ConfigError(f"node {found.host}: {'; '.join(other)}; its GPU needs the same image or lock as this")
-        if (spec, found.gpu) != (specs[0], first.gpu):
-            what = f"{found.gpu} there, {first.gpu} on node {first.host}" if found.gpu != first.gpu else "other weights"
-            raise ConfigError(f"node {found.host}: its policy would answer otherwise than the others' ({what})")
+            raise ConfigError(f"node {server.host}: {'; '.join(other)}; its GPU needs the same image or lock as this")
+        if (spec, server.gpu) != (specs[0], first.gpu):
+            gpus = f"{server.gpu} there, {first.gpu} on node {first.host}"
+            what = gpus if server.gpu != first.gpu else "other weights"
+            raise ConfigError(f"node {server.host}: its policy would answer otherwise than the others' ({what})")
 
 
 def servers_for(free: float, num_gpus: float) -> int:
-    """How many servers fit on so many free GPUs; one at least, which then waits for its GPU."""
+    """Number of servers that fit on the free GPUs; at least one, which then waits for its GPU."""
     return max(1, int(free / num_gpus)) if num_gpus else 1

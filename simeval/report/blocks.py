@@ -1,4 +1,4 @@
-"""What a page is made of, before it is HTML; and the desk on which its files are collected."""
+"""The blocks of a page before it becomes HTML, and the collector of its files."""
 
 import re
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from simeval.report.figures.style import Drawing, Paint, render
+from simeval.report.figures.style import Drawing, Plot, render
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph; what stands between backticks is set as code."""
+    """A paragraph; text in backticks is set as code."""
 
     text: str
     style: Literal["plain", "lead", "note", "verdict"] = "plain"
@@ -19,7 +19,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class BulletList:
     """A list of sentences."""
 
     items: tuple[str, ...]
@@ -27,7 +27,7 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class KeyValueTable:
     """Labels and values."""
 
     rows: tuple[tuple[str, str], ...]
@@ -36,7 +36,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; numbers are set to the right."""
+    """A column of a table; numbers are right-aligned."""
 
     header: str
     numeric: bool = True
@@ -49,7 +49,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of text; `csv` names the file with the numbers behind it; `folded` ones open on demand."""
+    """A table of text; `csv` is the file with its numbers; `folded` ones open on demand."""
 
     title: str
     columns: tuple[Column, ...]
@@ -60,7 +60,7 @@ class Table:
     kind: str = "table"
 
     def tidy(self) -> "Table":
-        """Without a column of notes that holds none."""
+        """The table without an empty column of notes."""
         kept = [i for i, column in enumerate(self.columns) if column.header != "note" or any(r[i] for r in self.rows)]
         rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
         return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
@@ -68,7 +68,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A drawing with its caption; `csv` names the files with the numbers behind it."""
+    """A plot with its caption; `csv` lists the files with its numbers."""
 
     drawing: Drawing
     caption: str
@@ -78,7 +78,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A video or picture: where it is (a relative link or a data URL); `folded` ones open on demand."""
+    """A video or image, as a relative link or a data URL; `folded` ones open on demand."""
 
     source: str
     caption: str
@@ -88,12 +88,12 @@ class Media:
     kind: str = "media"
 
 
-Block = Text | Items | Facts | Table | Figure | Media
+Block = Text | BulletList | KeyValueTable | Table | Figure | Media
 
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """Blocks under a heading; `level` 2 starts a part of the page, 3 is inside one."""
+    """Blocks under a heading; `level` 2 starts a part of the page, 3 is a section of it."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -102,14 +102,14 @@ class Chapter:
 
 
 @dataclass
-class Desk:
+class ArtifactCollector:
     """Collects the files that a page refers to.
 
     Attributes:
-        prefix: of the file names, so that policies and suites do not meet.
+        prefix: of the file names, so that policies and suites do not collide.
         drawings: figures, in the order of the page.
-        tables: name of a CSV file -> the values that it is written from.
-        media: name of a file beside the page -> where it comes from.
+        tables: name of a CSV file -> the values of its rows.
+        media: name of a file beside the page -> its source.
     """
 
     prefix: str = ""
@@ -117,31 +117,31 @@ class Desk:
     tables: dict[str, Sequence[Any]] = field(default_factory=dict)
     media: dict[str, Path] = field(default_factory=dict)
 
-    def named(self, *words: str) -> "Desk":
-        """The same desk under a longer prefix."""
+    def scoped(self, *words: str) -> "ArtifactCollector":
+        """The same collector with a longer prefix."""
         prefix = "".join(f"{slug(word)}-" for word in words)
-        return Desk(self.prefix + prefix, self.drawings, self.tables, self.media)
+        return ArtifactCollector(self.prefix + prefix, self.drawings, self.tables, self.media)
 
-    def numbers(self, name: str, values: Sequence[Any]) -> str:
-        """File the values behind a table or figure; returns the name of the CSV file, empty without values."""
+    def add_table(self, name: str, values: Sequence[Any]) -> str:
+        """Add the values of a table or figure; returns the name of the CSV file, empty without values."""
         if not values:
             return ""
         file = f"{self.prefix}{name}.csv"
         self.tables[file] = values
         return file
 
-    def figure(self, name: str, alt: str, paint: Paint, caption: str, csv: Sequence[str] = ()) -> Figure:
-        """Draw a figure and file it."""
-        drawing = render(f"{self.prefix}{name}", alt, paint)
+    def add_figure(self, name: str, alt: str, plot: Plot, caption: str, csv: Sequence[str] = ()) -> Figure:
+        """Render a figure and add it."""
+        drawing = render(f"{self.prefix}{name}", alt, plot)
         self.drawings.append(drawing)
         return Figure(drawing, caption, tuple(file for file in csv if file))
 
 
 def slug(text: str) -> str:
-    """A part of a file name."""
+    """Turn text into a part of a file name."""
     return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_.-")[:60] or "unnamed"
 
 
 def columns(*headers: str, words: Sequence[str] = ()) -> tuple[Column, ...]:
-    """Columns of a table; the first one and those in `words` hold words, the others numbers."""
+    """Columns of a table; the first one and those in `words` have text, the others numbers."""
     return tuple(Column(header, numeric=bool(i) and header not in words) for i, header in enumerate(headers))

@@ -1,6 +1,6 @@
-"""From runs and audits to what a report shows: everything is computed here, and drawn in `simeval.report`.
+"""From runs and audits to the content of a report: everything is computed here, before it is plotted.
 
-No simulator, no policy, no GPU: a report is built from the run folders alone, and comes out the same every time.
+No simulator, no policy, no GPU: a report is built from the run folders alone, and is reproducible.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from simeval.analysis.by_task import cell_drops
 from simeval.analysis.compare import compare
 from simeval.analysis.correlate import correlate, refuse_other_policy, same_policy
 from simeval.analysis.join import study_conditions
-from simeval.analysis.over_policies import medians
+from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.success import analyse
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError
@@ -23,16 +23,16 @@ from simeval.store.audit import MANIFEST, Audit
 from simeval.store.run import Run
 
 AUDIT = "audit"
-"""Where an audit lies inside a run folder, unless another place was named."""
+"""Default folder of an audit inside a run folder."""
 
 
 def report_data(runs: Sequence[Run], audits: Sequence[Audit] = (), options: Options | None = None) -> ReportData:
-    """What a report of these runs shows: one section per run, and a comparison of two.
+    """The content of a report: one section per run, and a comparison if there are two.
 
     Args:
         runs: one per policy.
-        audits: each of the policy of one of the runs; the audits inside the run folders are used where none is given.
-        options: seed and numbers of the random statistics.
+        audits: each of the policy of one of the runs; without any, the audits inside the run folders are used.
+        options: settings of the random statistics.
 
     Raises:
         ConfigError: an audit is of none of the policies, or two are of the same.
@@ -40,12 +40,12 @@ def report_data(runs: Sequence[Run], audits: Sequence[Audit] = (), options: Opti
     for audit in audits:
         if not any(same_policy(run, audit) for run in runs):
             refuse_other_policy(runs[0], audit)
-    mine = [_audit_of(run, audits) for run in runs]
-    sections = tuple(_section(run, audit, options) for run, audit in zip(runs, mine, strict=True))
+    run_audits = [_audit_of(run, audits) for run in runs]
+    sections = tuple(_section(run, audit, options) for run, audit in zip(runs, run_audits, strict=True))
     studies = [(result.suite, result.correlation) for section in sections for result in section.studies]
     comparison = None
     if len(runs) == 2:
-        first, second = mine
+        first, second = run_audits
         drift = (first.rows, second.rows) if first and second else None
         comparison = compare(runs[0], runs[1], drift, options.resampling if options else None)
     names = " against ".join(dict.fromkeys(section.name for section in sections))
@@ -55,19 +55,21 @@ def report_data(runs: Sequence[Run], audits: Sequence[Audit] = (), options: Opti
         title=f"{names} on {', '.join(dict.fromkeys(suite for section in sections for suite in section.suites))}",
         sections=sections,
         comparison=comparison,
-        medians=medians(studies),
+        medians=policy_medians(studies),
         generated_by=f"simeval {provenance.version('simeval')}",
         rebuild=f"simeval report {folders}{chosen}",
     )
 
 
 def _audit_of(run: Run, audits: Sequence[Audit]) -> Audit | None:
-    found = [audit for audit in audits if same_policy(run, audit)]
-    if len(found) > 1:
-        raise ConfigError(f"--audit: {found[0].folder} and {found[1].folder} are both of the policy of {run.folder}")
+    matching = [audit for audit in audits if same_policy(run, audit)]
+    if len(matching) > 1:
+        raise ConfigError(
+            f"--audit: {matching[0].folder} and {matching[1].folder} are both of the policy of {run.folder}"
+        )
     if not audits and (run.folder / AUDIT / MANIFEST).exists():
         return Audit.load(run.folder / AUDIT)
-    return found[0] if found else None
+    return matching[0] if matching else None
 
 
 def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
@@ -92,7 +94,7 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
 
 
 def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:
-    """What the numbers rest on, as (label, value)."""
+    """Policy, plan and software of a run, as (label, value)."""
     manifest, identity = run.manifest, run.manifest["identity"]
     policy, settings = identity["policy"], identity["settings"]
     facts: dict[str, Any] = {
@@ -117,7 +119,7 @@ def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:
         **identity["versions"],
     }
     if audit:
-        facts |= {"audit": audit.frames_in_words, "unit of drift": audit.sigma_source}
+        facts |= {"audit": audit.frames_description, "unit of drift": audit.sigma_source}
     return tuple((label, str(value)) for label, value in facts.items() if value is not None)
 
 
@@ -135,17 +137,17 @@ def _exclusions(run: Run, audit: Audit | None) -> tuple[Exclusion, ...]:
 
 
 def _videos(run: Run) -> tuple[VideoLink, ...]:
-    """The videos that `simeval video` has made, in plan order; those beside their clean twin first."""
-    found = []
+    """The videos made by `simeval video`, in plan order; those with the clean twin first."""
+    links = []
     for suffix, text in (("_compare", ", clean beside perturbed"), ("", "")):
         for result in run.results:
             path = run.folder / "videos" / f"{result.spec.id.replace('/', '_')}{suffix}.mp4"
             if path.exists():
-                found.append(VideoLink(f"{result.spec.id}: {result.outcome}{text}", path))
-    return tuple(found)
+                links.append(VideoLink(f"{result.spec.id}: {result.outcome}{text}", path))
+    return tuple(links)
 
 
 def _pictures(audit: Audit | None) -> tuple[PictureLink, ...]:
-    """Maps of attention that the audit has drawn."""
-    drawn = sorted((audit.folder / "attention").glob("*.png")) if audit else []
-    return tuple(PictureLink(path.stem.replace("_", " "), Path(path)) for path in drawn)
+    """Attention maps of the audit."""
+    maps = sorted((audit.folder / "attention").glob("*.png")) if audit else []
+    return tuple(PictureLink(path.stem.replace("_", " "), Path(path)) for path in maps)

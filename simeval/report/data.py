@@ -1,4 +1,4 @@
-"""What a report is made of. Everything in it was computed elsewhere; files are named by where they lie."""
+"""The content of a report. Everything in it was computed elsewhere; files are given by their paths."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 from simeval.analysis.by_task import CellDrop
 from simeval.analysis.compare import Comparison
 from simeval.analysis.correlate import StudyResult
-from simeval.analysis.over_policies import PolicyMedian
+from simeval.analysis.over_policies import PolicyMedians
 from simeval.analysis.success import RunAnalysis
-from simeval.stats.study import StudyCondition
+from simeval.stats.study import ConditionInfo
 
 HOW_TO_CORRELATE = (
     "No drift audit belongs to this run, so nothing is said about drift against drop. "
@@ -26,7 +26,7 @@ class VideoLink:
 
 @dataclass(frozen=True, slots=True)
 class PictureLink:
-    """A picture (PNG or JPEG); treated as a video is."""
+    """An image (PNG or JPEG); treated like a video."""
 
     caption: str
     file: Path
@@ -43,7 +43,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Something that does not enter the numbers, and why; `condition` may be empty."""
+    """Something excluded from the numbers, and the reason; `condition` may be empty."""
 
     suite: str
     condition: str
@@ -56,26 +56,26 @@ class Section:
 
     Attributes:
         name: of the policy.
-        provenance: (label, value) of what the numbers rest on.
+        provenance: (label, value) of the policy, the plan and the software.
         analysis: all tables of the run.
-        assets: which scenes the numbers are about, one line.
-        conditions: family, severity and validity of the perturbed conditions; those that are not here stand alone.
+        assets: description of the scenes, one line.
+        conditions: axis family, severity and validity of perturbed conditions; a missing one is a family of its own.
         cells: drops by task and condition.
         instructions: of the tasks.
         studies: drift against drop, one per suite.
-        no_study: what is said where there is none.
-        exclusions: what else does not enter the numbers; conditions left out of a correlation are told by its points.
-        videos, pictures: to look at; pictures are, for instance, maps of attention.
-        preview: a sheet of what the policy was shown.
-        planned: episodes of the plan; `None` if unknown.
-        ran: episodes that ran.
+        no_study: text if there is none.
+        exclusions: other exclusions; conditions excluded from a correlation are among its points.
+        videos, pictures: media files; pictures are, for instance, attention maps.
+        preview: an image of the policy's inputs.
+        planned: number of planned episodes; `None` if unknown.
+        ran: number of episodes with a row.
     """
 
     name: str
     provenance: tuple[tuple[str, str], ...]
     analysis: RunAnalysis
     assets: str
-    conditions: tuple[StudyCondition, ...] = ()
+    conditions: tuple[ConditionInfo, ...] = ()
     cells: tuple[CellDrop, ...] = ()
     instructions: tuple[Instruction, ...] = ()
     studies: tuple[StudyResult, ...] = ()
@@ -101,14 +101,14 @@ class ReportData:
         title: heading of the page.
         sections: one per policy.
         comparison: of two runs; usually `None`.
-        medians: the correlation over policies, where several were correlated on one suite.
-        generated_by: the program and its version; never a time, so that two builds are equal.
-        rebuild: the command that makes this report again; may be empty.
+        medians: the correlation over policies, if several were correlated on one suite.
+        generated_by: program and version; no time, so that two builds are equal.
+        rebuild: the command that rebuilds this report; may be empty.
     """
 
     title: str
     sections: tuple[Section, ...]
     comparison: Comparison | None = None
-    medians: tuple[PolicyMedian, ...] = ()
+    medians: tuple[PolicyMedians, ...] = ()
     generated_by: str = "simeval"
     rebuild: str = ""

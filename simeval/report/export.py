@@ -1,4 +1,4 @@
-"""The numbers of a report as CSV and JSON: complete, in one order, never NaN or infinity."""
+"""The numbers of a report as CSV and JSON: complete, in a fixed order, never NaN or infinity."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import Any
 
 from simeval.analysis.compare import Comparison
 from simeval.analysis.correlate import StudyResult
-from simeval.analysis.over_policies import PolicyMedian
+from simeval.analysis.over_policies import PolicyMedians
 from simeval.report.data import ReportData, Section
 from simeval.report.format import headline
 
@@ -18,9 +18,12 @@ SCHEMA_VERSION = 1
 
 
 def record(value: Any) -> Any:
-    """A value of the statistics as JSON-ready data; a number that is not finite becomes `None`."""
+    """A value of the statistics as JSON-ready data; a number that is not finite becomes `None`.
+
+    A dataclass field whose metadata has a `key` is written under that key instead of its name.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: record(getattr(value, field.name)) for field in fields(value)}
+        return {field.metadata.get("key", field.name): record(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): record(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -36,8 +39,8 @@ def json_text(value: Any) -> str:
 
 
 def csv_text(values: Sequence[Any]) -> str:
-    """One row per value; nested values are spread over columns (`interval_low`), missing numbers are empty."""
-    rows = [dict(_spread("", record(value))) for value in values]
+    """One row per value; nested values become columns (`interval_low`), missing numbers are empty."""
+    rows = [dict(_flatten("", record(value))) for value in values]
     header = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
@@ -46,17 +49,17 @@ def csv_text(values: Sequence[Any]) -> str:
     return text.getvalue()
 
 
-def _spread(prefix: str, value: Any) -> list[tuple[str, Any]]:
+def _flatten(prefix: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, dict):
         start = f"{prefix}_" if prefix else ""
-        return [cell for key, item in value.items() for cell in _spread(f"{start}{key}", item)]
+        return [cell for key, item in value.items() for cell in _flatten(f"{start}{key}", item)]
     if isinstance(value, list):
         return [(prefix, json.dumps(value, ensure_ascii=False))]
     return [(prefix, value)]
 
 
 def summary_record(data: ReportData) -> dict[str, Any]:
-    """All tables of all runs: fractions, `None` where there is no number."""
+    """All tables of all runs: fractions, `None` for missing numbers."""
     return {
         "schema_version": SCHEMA_VERSION,
         "title": data.title,
@@ -81,17 +84,17 @@ def _section(section: Section) -> dict[str, Any]:
 
 
 def comparison_record(comparison: Comparison) -> dict[str, Any]:
-    """Two runs compared; gains are positive where B is better."""
+    """Comparison of two runs; gains are positive where B is better."""
     return {"schema_version": SCHEMA_VERSION, **record(comparison)}
 
 
 def correlation_record(
-    studies: Sequence[tuple[str, StudyResult]], medians: Sequence[PolicyMedian] = ()
+    studies: Sequence[tuple[str, StudyResult]], medians: Sequence[PolicyMedians] = ()
 ) -> dict[str, Any]:
-    """Drift against drop, every number of it.
+    """All numbers of drift against drop.
 
     Args:
-        studies: name of the policy and what was found, one entry per policy and suite.
+        studies: name of the policy and its result, one entry per policy and suite.
         medians: over policies.
     """
     return {
@@ -102,46 +105,46 @@ def correlation_record(
 
 
 def _study(policy: str, result: StudyResult) -> dict[str, Any]:
-    found = result.correlation
+    correlation = result.correlation
     between = [
         {
             **record(m.association),
             "ci_measurement": record(m.ci_measurement),
             "measurement_reason": m.measurement_reason,
         }
-        for m in found.between
+        for m in correlation.between
     ]
     mmrv = next((row for row in between if row["stat"] == "mmrv"), None)
     return {
         "policy": policy,
         "suite": result.suite,
-        "seed": found.seed,
+        "seed": correlation.seed,
         "primary": {
-            "drift": found.predictor,
+            "drift": correlation.predictor,
             "frames": result.frames,
             "level": "between conditions",
-            "stat": found.between[0].association.stat,
+            "stat": correlation.between[0].association.stat,
         },
         "scale": {"n_action_steps": result.n_action_steps, "sigma": result.sigma},
-        "k": found.k,
-        "families": found.families,
-        "points": [{**record(point), "excluded": point.excluded} for point in found.points],
+        "k": correlation.k,
+        "families": correlation.families,
+        "points": [{**record(point), "excluded": point.excluded} for point in correlation.points],
         "between": between,
-        "between_families": record(found.between_families),
+        "between_families": record(correlation.between_families),
         "mmrv": mmrv and {"value": mmrv["value"], "weight": "true side", "ties": ">"},
-        "ceiling": record(found.ceiling),
-        "drift_reliability": record(found.drift_reliability),
-        "drift_range": record(found.drift_range),
-        "drop_range": record(found.drop_range),
-        "within_task": record(found.within_task),
+        "ceiling": record(correlation.ceiling),
+        "drift_reliability": record(correlation.drift_reliability),
+        "drift_range": record(correlation.drift_range),
+        "drop_range": record(correlation.drop_range),
+        "within_task": record(correlation.within_task),
         "tasks": record(result.tasks),
-        "episodes": {"aurocs": record(found.aurocs), "flip_slope": record(found.flip_slope)},
-        "loco": record(found.loco),
-        "fit": {"curve": record(found.curve), "reason": found.curve_reason},
-        **{name: record(getattr(found, name)) for name in _WHOLE},
-        "verdict": record(found.verdict),
+        "episodes": {"aurocs": record(correlation.aurocs), "flip_slope": record(correlation.flip_slope)},
+        "loco": record(correlation.loco),
+        "fit": {"curve": record(correlation.curve), "reason": correlation.curve_reason},
+        **{name: record(getattr(correlation, name)) for name in _UNCHANGED},
+        "verdict": record(correlation.verdict),
     }
 
 
-_WHOLE = ("monotone", "budgets", "screening", "top", "dose", "ranking", "changed", "saturation", "caveats")
-"""Parts of a correlation that go into the record as they are."""
+_UNCHANGED = ("monotone", "budgets", "screening", "top", "dose", "ranking", "changed", "saturation", "caveats")
+"""Fields of a correlation that are recorded unchanged."""

@@ -1,4 +1,4 @@
-"""Numbers as words. Rates are printed in per cent, differences in points, both with one decimal."""
+"""Formats numbers as text. Rates are in per cent, differences in points, both with one decimal."""
 
 from collections.abc import Iterable
 
@@ -7,9 +7,9 @@ from simeval.core.types import CLEAN
 from simeval.stats.intervals import Interval
 
 OVER_STATES = "t over "
-"""How the name of a method begins that takes the initial states as the sample; see `simeval.stats.states`."""
+"""Prefix of the names of methods whose sample are the initial states; see `simeval.stats.states`."""
 NOTHING = "-"
-"""Printed where there is no number."""
+"""Printed if there is no number."""
 
 
 def decimal(fraction: float | None) -> str:
@@ -32,7 +32,7 @@ def p_value(p: float | None) -> str:
 
 
 def headline(policy: str, run: RunAnalysis) -> str:
-    """The result in one sentence: the clean rate, and the condition that costs most.
+    """The result in one sentence: the clean rate, and the condition with the largest drop.
 
     Args:
         policy: name of the policy.
@@ -67,12 +67,12 @@ def verdicts(drops: tuple[ConditionDrop, ...], margin: float) -> str:
         "undecided": "undecided",
         None: "n/a",
     }
-    found = {label: [row.condition for row in drops if row.verdict == key] for key, label in labels.items()}
-    return " | ".join(f"{label}: {', '.join(names)}" for label, names in found.items() if names)
+    conditions = {label: [row.condition for row in drops if row.verdict == key] for key, label in labels.items()}
+    return " | ".join(f"{label}: {', '.join(names)}" for label, names in conditions.items() if names)
 
 
-def visible(drops: tuple[ConditionDrop, ...]) -> str:
-    """Which drops the run could not have shown."""
+def smallest_visible_text(drops: tuple[ConditionDrop, ...]) -> str:
+    """A sentence about the drops that the run is too small to show."""
     tested = [row for row in drops if row.drop is not None]
     limits = [row.smallest_visible for row in tested if row.smallest_visible is not None]
     if not tested:
@@ -80,8 +80,8 @@ def visible(drops: tuple[ConditionDrop, ...]) -> str:
     if len(limits) < len(tested):
         return "This run has too few pairs to show any drop" + (" in some conditions." if limits else ".")
     low, high = decimal(min(limits)), decimal(max(limits))
-    span = f"{high} points" if low == high else f"{low} to {high} points, depending on the condition"
-    return f"This run could not see drops below {span} (80 % power, p < .05 after Holm)."
+    limits_text = f"{high} points" if low == high else f"{low} to {high} points, depending on the condition"
+    return f"This run could not see drops below {limits_text} (80 % power, p < .05 after Holm)."
 
 
 def error_notes(rates: tuple[ConditionRate, ...], drops: tuple[ConditionDrop, ...]) -> list[str]:
@@ -100,8 +100,8 @@ def error_notes(rates: tuple[ConditionRate, ...], drops: tuple[ConditionDrop, ..
     ]
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _range(interval: Interval) -> str:
@@ -120,11 +120,11 @@ def _cost(row: ConditionDrop, *, several: bool) -> str:
     )
 
 
-def paired_words(intervals: Iterable[Interval | None]) -> tuple[str, str]:
-    """How paired differences were estimated and tested: `Bonett-Price on pairs`, `McNemar's exact test`.
+def paired_methods(intervals: Iterable[Interval | None]) -> tuple[str, str]:
+    """Names of the interval and the test of paired differences: `Bonett-Price on pairs`, `McNemar's exact test`.
 
     Args:
-        intervals: those that are shown; with repeats they are over initial states, and name how many.
+        intervals: the displayed intervals; with repeats they are over initial states, and their method has the number.
     """
     methods = dict.fromkeys(interval.method for interval in intervals if interval is not None)
     several = [method for method in methods if method.startswith(OVER_STATES)]

@@ -1,8 +1,8 @@
-"""Which interval, which test, which seed: the methods of a report, in words."""
+"""The methods section of a report: intervals, tests and seeds."""
 
-from simeval.report.blocks import Block, Items, Text
+from simeval.report.blocks import Block, BulletList, Text
 from simeval.report.data import ReportData
-from simeval.report.format import OVER_STATES, paired_words
+from simeval.report.format import OVER_STATES, paired_methods
 
 RUN = (
     "Success per condition: equal-weight mean over the suite's tasks, Wilson's interval on the effective number of "
@@ -42,26 +42,26 @@ COMPARED = (
 
 
 def methods(data: ReportData) -> tuple[Block, ...]:
-    """What was done, as far as it concerns this report."""
+    """The methods used in this report."""
     items = list(RUN)
     drops = [row for section in data.sections for row in section.analysis.drops]
-    if paired_words(row.interval for row in drops)[0].startswith(OVER_STATES):
+    if paired_methods(row.interval for row in drops)[0].startswith(OVER_STATES):
         items.insert(2, REPEATS)
-    found = [study.correlation for section in data.sections for study in section.studies]
-    if found:
+    correlations = [study.correlation for section in data.sections for study in section.studies]
+    if correlations:
         items += DRIFT
-        tried = max(correlation.between[0].association.n_permutations for correlation in found)
-        seeds = ", ".join(sorted({str(correlation.seed) for correlation in found}))
+        n_permutations = max(correlation.between[0].association.n_permutations for correlation in correlations)
+        seeds = ", ".join(sorted({str(correlation.seed) for correlation in correlations}))
         items.append(
-            f"Seed of every bootstrap and permutation: {seeds}. Orders tried by the permutation test: {tried}."
+            f"Seed of every bootstrap and permutation: {seeds}. Orders tried by the permutation test: {n_permutations}."
         )
     if data.comparison is not None:
         items += COMPARED
     margins = sorted({section.analysis.margin for section in data.sections})
     if margins:
-        said = ", ".join(f"{100 * margin:.1f}" for margin in margins)
-        items.append(f"A drop counts as robust if the upper limit of its 90 % interval is below {said} points.")
+        limits = ", ".join(f"{100 * margin:.1f}" for margin in margins)
+        items.append(f"A drop counts as robust if the upper limit of its 90 % interval is below {limits} points.")
     closing = (
         "Points are differences of percentages. `-` stands where the data carry no number; the reason is beside it."
     )
-    return (Items(tuple(items)), Text(closing))
+    return (BulletList(tuple(items)), Text(closing))

@@ -1,8 +1,8 @@
 """The page and the files beside it. The same data give the same bytes; nothing is computed here.
 
 Non-obvious behaviour:
-- The page refers to nothing on the network: style and figures are part of it, small videos and pictures too; larger
-  ones are copied beside it.
+- The page loads nothing from the network: style, figures, and small videos and images are embedded; larger ones are
+  copied beside it.
 - Everything that comes from data is escaped: an instruction may hold markup.
 """
 
@@ -12,24 +12,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from simeval.analysis.over_policies import PolicyMedian
+from simeval.analysis.over_policies import PolicyMedians
 from simeval.core.errors import ConfigError
 from simeval.core.files import whole_file
 from simeval.core.texts import escaped
 from simeval.core.types import CLEAN
-from simeval.report.blocks import Block, Chapter, Desk, Media, Table, Text, columns, slug
+from simeval.report.blocks import ArtifactCollector, Block, Chapter, Media, Table, Text, columns, slug
 from simeval.report.chapters.compare import comparison_chapter
 from simeval.report.chapters.drift import drift_chapters
-from simeval.report.chapters.run import provenance, remarks, success_chapters
+from simeval.report.chapters.run import provenance, success_chapters, warnings_of
 from simeval.report.data import PictureLink, ReportData, Section, VideoLink
 from simeval.report.export import comparison_record, correlation_record, csv_text, json_text, summary_record
-from simeval.report.figures.style import Look, looks_of
+from simeval.report.figures.style import MarkerStyle, family_styles
 from simeval.report.format import NOTHING, headline, with_interval
 from simeval.report.methods import methods
-from simeval.report.text import number, spanned, verdict_sentence
+from simeval.report.text import format_number, format_with_ci, verdict_sentence
 
 EMBEDDED = 500_000
-"""Videos and pictures up to this size are part of the page (bytes); base64 adds a third."""
+"""Largest size of an embedded video or image (bytes); base64 adds a third."""
 EMBEDDED_IN_ALL = 8_000_000
 TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"}
 
@@ -38,27 +38,27 @@ def write_report(data: ReportData, out: Path) -> Path:
     """Write a report: `report.html`, `figures/`, `data/` and the JSON files.
 
     Args:
-        data: what it says.
-        out: folder, made if need be; files of the same names are replaced.
+        data: content of the report.
+        out: folder, created if missing; files of the same names are replaced.
 
     Returns:
-        The page.
+        Path of the page.
 
     Raises:
-        ConfigError: the folder cannot be written, or a video or picture is missing.
+        ConfigError: the folder cannot be written, or a video or image is missing.
     """
-    desk = Desk()
-    parts = tuple(_parts(data, desk))
+    artifacts = ArtifactCollector()
+    parts = tuple(_parts(data, artifacts))
     page = out / "report.html"
     try:
         for folder in (out, out / "figures", out / "data"):
             folder.mkdir(parents=True, exist_ok=True)
-        for drawing in desk.drawings:
+        for drawing in artifacts.drawings:
             _write(out / "figures" / f"{drawing.name}.svg", drawing.svg)
             _write(out / "figures" / f"{drawing.name}.png", drawing.png)
-        for name, values in desk.tables.items():
+        for name, values in artifacts.tables.items():
             _write(out / "data" / name, csv_text(values).encode())
-        for name, file in desk.media.items():
+        for name, file in artifacts.media.items():
             (out / name).parent.mkdir(exist_ok=True)
             _write(out / name, file.read_bytes())
         _write_records(data, out)
@@ -75,9 +75,9 @@ def _write_records(data: ReportData, out: Path) -> None:
         "compare.json": comparison_record(data.comparison) if data.comparison else None,
         "correlation.json": correlation_record(studies, data.medians) if studies else None,
     }
-    for name, found in records.items():
-        # What an earlier report left here is not about these runs.
-        (out / name).unlink(missing_ok=True) if found is None else _write(out / name, json_text(found).encode())
+    for name, content in records.items():
+        # Files of an earlier report are not about these runs.
+        (out / name).unlink(missing_ok=True) if content is None else _write(out / name, json_text(content).encode())
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -85,15 +85,15 @@ def _write(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
-def _parts(data: ReportData, desk: Desk) -> Iterator[Chapter]:
+def _parts(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Chapter]:
     """The chapters in the order of the page."""
-    yield Chapter("Result", tuple(_result(data, desk)), level=2)
+    yield Chapter("Result", tuple(_result(data, artifacts)), level=2)
     embedded = _embedded(data)
     for index, section in enumerate(data.sections, 1):
-        here = desk.named(f"{index}-{section.name}") if len(data.sections) > 1 else desk
-        yield from _section(section, here, embedded)
+        section_artifacts = artifacts.scoped(f"{index}-{section.name}") if len(data.sections) > 1 else artifacts
+        yield from _section(section, section_artifacts, embedded)
     if data.comparison is not None:
-        yield comparison_chapter(data.comparison, desk)
+        yield comparison_chapter(data.comparison, artifacts)
     yield Chapter("Methods", methods(data), level=2)
     rebuild = [Text("This page is made from the stored rows alone: no simulator, no GPU, the same bytes every time.")]
     if data.rebuild:
@@ -101,7 +101,7 @@ def _parts(data: ReportData, desk: Desk) -> Iterator[Chapter]:
     yield Chapter("How to rebuild", tuple(rebuild), level=2)
 
 
-def _result(data: ReportData, desk: Desk) -> Iterator[Block]:
+def _result(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Block]:
     for section in data.sections:
         yield Text(headline(section.name, section.analysis), "lead")
         for study in section.studies:
@@ -109,10 +109,10 @@ def _result(data: ReportData, desk: Desk) -> Iterator[Block]:
     if not data.sections and data.comparison is None:
         yield Text("There is nothing to report: no run was given.", "lead")
     if sum(max(1, len(section.studies)) for section in data.sections) > 1:
-        yield _overview(data, desk)
+        yield _overview(data, artifacts)
 
 
-def _overview(data: ReportData, desk: Desk) -> Table:
+def _overview(data: ReportData, artifacts: ArtifactCollector) -> Table:
     """One row per policy and suite; points of policies are never pooled."""
     rows = []
     for section in data.sections:
@@ -123,7 +123,7 @@ def _overview(data: ReportData, desk: Desk) -> Table:
             rows.append(
                 (
                     *(section.name, suite, with_interval(clean.rate, clean.interval) if clean else NOTHING),
-                    spanned(first.value, first.ci_conditions) if first else NOTHING,
+                    format_with_ci(first.value, first.ci_conditions) if first else NOTHING,
                     *(
                         str(study.correlation.k) if study else NOTHING,
                         study.correlation.verdict.word if study else "no audit",
@@ -132,37 +132,38 @@ def _overview(data: ReportData, desk: Desk) -> Table:
             )
     note = " ".join(_median(row) for row in data.medians)
     heads = ("policy", "suite", "clean success % [95 % CI]", "ρ drift, drop [95 % CI]", "K", "verdict")
-    csv = desk.numbers("medians", data.medians)
+    csv = artifacts.add_table("medians", data.medians)
     return Table("Policies and suites", columns(*heads, words=["suite", "verdict"]), tuple(rows), csv, note)
 
 
-def _median(row: PolicyMedian) -> str:
+def _median(row: PolicyMedians) -> str:
     if row.rho is None:
         return f"No policy has a correlation on {row.suite}."
     without = f", {row.without} without" if row.without else ""
-    spread = f"({number(row.low)} to {number(row.high)})"
-    return f"Median of ρ over {row.policies} policies on {row.suite}{without}: {number(row.rho)} {spread}."
+    spread = f"({format_number(row.low)} to {format_number(row.high)})"
+    return f"Median of ρ over {row.policies} policies on {row.suite}{without}: {format_number(row.rho)} {spread}."
 
 
-def _section(section: Section, desk: Desk, embedded: Mapping[Path, str]) -> Iterator[Chapter]:
-    looks = _looks(section)
-    about = (*provenance(section), *_media(_preview(section), desk, embedded))
-    yield Chapter(section.name, about, level=2)
+def _section(section: Section, artifacts: ArtifactCollector, embedded: Mapping[Path, str]) -> Iterator[Chapter]:
+    styles = _styles(section)
+    blocks = (*provenance(section), *_media(_preview(section), artifacts, embedded))
+    yield Chapter(section.name, blocks, level=2)
     if not section.analysis.rates:
         yield Chapter("Success", (Text("The run has no episodes yet, so there is nothing to tabulate.", "note"),))
-    yield from success_chapters(section, looks, desk)
-    yield Chapter("Remarks on the episodes", tuple(remarks(section, desk)))
+    yield from success_chapters(section, styles, artifacts)
+    yield Chapter("Remarks on the episodes", tuple(warnings_of(section, artifacts)))
     for study in section.studies:
-        yield from drift_chapters(study, looks, desk)
+        yield from drift_chapters(study, styles, artifacts)
     if not section.studies:
         yield Chapter("Drift against drop", (Text(section.no_study, "note"),))
     if section.exclusions:
         rows = tuple((row.condition or NOTHING, row.suite, row.reason) for row in section.exclusions)
         heads = columns("condition", "suite", "reason", words=["suite", "reason"])
         yield Chapter(
-            "Exclusions", (Table("Not in the numbers", heads, rows, desk.numbers("exclusions", section.exclusions)),)
+            "Exclusions",
+            (Table("Not in the numbers", heads, rows, artifacts.add_table("exclusions", section.exclusions)),),
         )
-    media = (*_media(section.videos, desk, embedded), *_media(section.pictures, desk, embedded, folded=True))
+    media = (*_media(section.videos, artifacts, embedded), *_media(section.pictures, artifacts, embedded, folded=True))
     if media:
         yield Chapter("To look at", media)
 
@@ -171,14 +172,14 @@ def _preview(section: Section) -> list[PictureLink]:
     return [PictureLink("What the policy was shown", section.preview)] if section.preview else []
 
 
-def _looks(section: Section) -> Mapping[str, Look]:
-    families = [condition.family for condition in section.conditions]
-    families += [point.family for study in section.studies for point in study.correlation.points]
-    return looks_of(families)
+def _styles(section: Section) -> Mapping[str, MarkerStyle]:
+    families = [condition.axis_family for condition in section.conditions]
+    families += [point.axis_family for study in section.studies for point in study.correlation.points]
+    return family_styles(families)
 
 
 def _embedded(data: ReportData) -> Mapping[Path, str]:
-    """Files that are embedded, as data URLs: small ones, in the order of the page, until there is no more room."""
+    """Embedded files as data URLs: small ones, in the order of the page, up to `EMBEDDED_IN_ALL`."""
     chosen: dict[Path, str] = {}
     room = EMBEDDED_IN_ALL
     for section in data.sections:
@@ -201,20 +202,26 @@ def _check(file: Path) -> None:
 
 
 def _media(
-    links: Sequence[VideoLink | PictureLink], desk: Desk, embedded: Mapping[Path, str], *, folded: bool = False
+    links: Sequence[VideoLink | PictureLink],
+    artifacts: ArtifactCollector,
+    embedded: Mapping[Path, str],
+    *,
+    folded: bool = False,
 ) -> Iterator[Block]:
     for link in links:
         video = TYPES[link.file.suffix.lower()].startswith("video")
         source = embedded.get(link.file)
         if source is None:
-            source = f"media/{desk.prefix}{len(desk.media):02d}-{slug(link.file.stem)}{link.file.suffix.lower()}"
-            desk.media[source] = link.file
+            source = (
+                f"media/{artifacts.prefix}{len(artifacts.media):02d}-{slug(link.file.stem)}{link.file.suffix.lower()}"
+            )
+            artifacts.media[source] = link.file
         yield Media(source, link.caption, video=video, link=not source.startswith("data:"), folded=folded)
 
 
 def _plain(value: Any) -> Any:
-    """A value of a template without what a terminal, or a browser's direction of writing, would obey."""
-    # Markup is ours: figures, and parts that were escaped before.
+    """Escape control characters in a template's value: terminal sequences and text direction marks."""
+    # Markup is ours: figures, and parts that are escaped already.
     if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
         return value
     return "\n".join(map(escaped, value.split("\n")))

@@ -1,36 +1,36 @@
-"""Drift against drop in words; and the words of a page that need more than a number."""
+"""Texts about drift against drop, and formatted numbers with intervals."""
 
 from simeval.report.format import NOTHING, decimal, p_value
 from simeval.stats.association import Association
-from simeval.stats.correlation import Correlation, Measured
+from simeval.stats.correlation import AssociationWithCI, Correlation
 from simeval.stats.intervals import Interval
 
 
-def number(value: float | None, digits: int = 2) -> str:
+def format_number(value: float | None, digits: int = 2) -> str:
     """A number with fixed digits; `-` without one."""
     return NOTHING if value is None else f"{value:z.{digits}f}"
 
 
-def span(interval: Interval | None, digits: int = 2) -> str:
+def format_ci(interval: Interval | None, digits: int = 2) -> str:
     """`[0.71, 0.95]`; `-` without one."""
     return NOTHING if interval is None else f"[{interval.low:z.{digits}f}, {interval.high:z.{digits}f}]"
 
 
-def spanned(value: float | None, interval: Interval | None, digits: int = 2) -> str:
+def format_with_ci(value: float | None, interval: Interval | None, digits: int = 2) -> str:
     """`0.86 [0.71, 0.95]`, or the value alone."""
     if value is None or interval is None:
-        return number(value, digits)
-    return f"{number(value, digits)} {span(interval, digits)}"
+        return format_number(value, digits)
+    return f"{format_number(value, digits)} {format_ci(interval, digits)}"
 
 
 def verdict_sentence(suite: str, correlation: Correlation) -> str:
-    """The word that drift has earned, and the numbers that earned it."""
+    """Verdict on drift, with its evidence."""
     verdict = correlation.verdict
     return f"Drift ({correlation.predictor}) against drop on {suite}: {verdict.word}; {verdict.reason}."
 
 
-def box_lines(correlation: Correlation) -> tuple[str, ...]:
-    """The numbers that stand in the figure of drift against drop."""
+def figure_caption_lines(correlation: Correlation) -> tuple[str, ...]:
+    """The numbers above the figure of drift against drop."""
     first = correlation.between[0]
     rho, mmrv = first.association, correlation.between[-1].association
     loco, ceiling = correlation.loco[0], correlation.ceiling.ceiling
@@ -38,16 +38,17 @@ def box_lines(correlation: Correlation) -> tuple[str, ...]:
     if rho.value is None:
         return (f"no rank correlation: {rho.reason}", counts)
     return (
-        f"Spearman ρ = {rho.value:.2f}; 95 % CI: conditions {_or_none(rho)}, episodes {span(first.ci_measurement)}",
-        f"p {_p(rho.p)}, {counts}, r_max = {number(ceiling)}",
+        f"Spearman ρ = {rho.value:.2f}; 95 % CI: conditions {_ci_or_reason(rho)}, "
+        f"episodes {format_ci(first.ci_measurement)}",
+        f"p {_p(rho.p)}, {counts}, r_max = {format_number(ceiling)}",
         f"MMRV {decimal(mmrv.value)} points, LOCO MAE {decimal(loco.mae)} points"
         + (f" (mean of the others: {decimal(loco.mae_naive)})" if loco.mae_naive is not None else ""),
     )
 
 
-def gaps(correlation: Correlation) -> tuple[str, ...]:
-    """Why numbers are missing, one sentence each; empty if none is."""
-    said = {
+def missing_reasons(correlation: Correlation) -> tuple[str, ...]:
+    """Why numbers are missing, one sentence each; may be empty."""
+    reasons = {
         "Rank correlation": correlation.between[0].association.reason,
         "Interval over episodes": correlation.between[0].measurement_reason,
         "Correlation of the families": correlation.between_families.reason,
@@ -61,24 +62,32 @@ def gaps(correlation: Correlation) -> tuple[str, ...]:
         **{f"AUROC, {row.stratum}": row.reason for row in correlation.aurocs},
         "Slope of flips": correlation.flip_slope.reason,
     }
-    return tuple(f"{name}: {reason}." for name, reason in said.items() if reason)
+    return tuple(f"{name}: {reason}." for name, reason in reasons.items() if reason)
 
 
-def level_row(name: str, measured: Measured) -> tuple[str, ...]:
+def level_row(name: str, measured: AssociationWithCI) -> tuple[str, ...]:
     """A row of the table of correlations between conditions."""
-    found = measured.association
-    points = found.stat == "mmrv"
-    show = decimal if points else number
+    association = measured.association
+    points = association.stat == "mmrv"
+    format_value = decimal if points else format_number
     intervals = [
-        NOTHING if i is None else f"[{show(i.low)}, {show(i.high)}]"
-        for i in (found.ci_conditions, measured.ci_measurement)
+        NOTHING if i is None else f"[{format_value(i.low)}, {format_value(i.high)}]"
+        for i in (association.ci_conditions, measured.ci_measurement)
     ]
-    alone = NOTHING if found.loo_min is None else f"{show(found.loo_min)} to {show(found.loo_max)}"
-    return (name, show(found.value), *intervals, p_value(found.p), str(found.k), alone)
+    loo_range = (
+        NOTHING
+        if association.loo_min is None
+        else f"{format_value(association.loo_min)} to {format_value(association.loo_max)}"
+    )
+    return (name, format_value(association.value), *intervals, p_value(association.p), str(association.k), loo_range)
 
 
-def _or_none(found: Association) -> str:
-    return span(found.ci_conditions) if found.ci_conditions else f"no interval ({found.reason or 'too few'})"
+def _ci_or_reason(association: Association) -> str:
+    return (
+        format_ci(association.ci_conditions)
+        if association.ci_conditions
+        else f"no interval ({association.reason or 'too few'})"
+    )
 
 
 def _p(p: float | None) -> str:

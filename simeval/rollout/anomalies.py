@@ -1,4 +1,4 @@
-"""What was wrong in an episode, with the world or with the policy's place in it: seen at its end in its extremes."""
+"""Anomaly flags of an episode, from the range of its states and actions: broken physics, or far from training data."""
 
 from dataclasses import dataclass
 
@@ -9,68 +9,69 @@ from envs.base import Scene
 from simeval.policies.base import PolicySpec
 
 OFF_TABLE = 0.1
-"""An object whose middle is this far (m) below the table's surface fell off it: further than any reaches down while it
-stands there. Our choice."""
+"""An object whose centre is this far (m) below the table's surface fell off it: an object on the table never has its
+centre that low. Our choice."""
 
 MAX_SPEED = 5.0
-"""An object faster than this (m/s) was not moved by the robot but flung out of something it was pushed into: in 140
-episodes of a learned policy in libero_spatial none exceeded 1.1 m/s (measured). Falling does not count."""
+"""An object faster than this (m/s) was not moved by the robot but ejected from a penetration: in 140 episodes of a
+learned policy in libero_spatial no object exceeded 1.1 m/s (measured). Falling does not count."""
 
 
 @dataclass
-class Extremes:
-    """The smallest and the largest of each number of an episode's states, or of other rows of numbers.
+class StateRange:
+    """Running minimum and maximum of each component of an episode's states, or of its actions.
 
     Attributes:
-        low, high: `float64[n]`; not a number where a state had one that was not; `None` before the first state.
+        low, high: `float64[n]`; NaN where a component was NaN; `None` before the first state.
     """
 
     low: NDArray[np.float64] | None = None
     high: NDArray[np.float64] | None = None
 
     def add(self, states: NDArray[np.floating]) -> None:
-        """Take further states, `float[T, n]`, into account."""
+        """Extend the range by `float[T, n]` states."""
         low, high = states.min(axis=0).astype(float), states.max(axis=0).astype(float)
         self.low = low if self.low is None else np.minimum(self.low, low)
         self.high = high if self.high is None else np.maximum(self.high, high)
 
 
-def mishaps(extremes: Extremes, scene: Scene) -> tuple[str, ...]:
-    """Flags of an episode: `object_off_table`, `unstable`.
+def anomalies(states: StateRange, scene: Scene) -> tuple[str, ...]:
+    """Physics flags of an episode: `object_off_table`, `unstable`.
 
     Args:
-        extremes: of its states, each of which is time, positions and velocities (see `envs.base.Env.state`).
-        scene: at its end.
+        states: range of its states; a state is time, positions and velocities (see `envs.base.Env.state`).
+        scene: the scene at the episode's end.
     """
-    low, high, model = extremes.low, extremes.high, scene.model
+    low, high, model = states.low, states.high, scene.model
     if low is None or high is None:
         return ()
     joints = [int(model.body_jntadr[body]) for body in scene.bodies.values()]
     heights = np.array([3 + int(model.jnt_qposadr[joint]) for joint in joints], int)
     speeds = np.array([1 + model.nq + int(model.jnt_dofadr[joint]) for joint in joints], int)
     fastest = np.maximum(np.abs(low), np.abs(high))
-    # Upwards only: what falls off a table in empty space gets faster and faster.
+    # Of vertical speeds only upward ones: an object that fell off the table keeps accelerating.
     too_fast = np.hstack((fastest[speeds], fastest[speeds + 1], high[speeds + 2])) > MAX_SPEED
-    found = ["object_off_table"] * bool((low[heights] < scene.pivot[2] - OFF_TABLE).any())
-    found += ["unstable"] * bool(too_fast.any() or not np.isfinite(fastest).all())
-    return tuple(found)
+    flags = ["object_off_table"] * bool((low[heights] < scene.workspace_center[2] - OFF_TABLE).any())
+    flags += ["unstable"] * bool(too_fast.any() or not np.isfinite(fastest).all())
+    return tuple(flags)
 
 
-def unlike_training(policy: PolicySpec, states: Extremes, actions: Extremes) -> tuple[str, ...]:
-    """Flags of an episode with numbers that the policy cannot have met in training: `far_state`, `far_action`.
+def unlike_training(policy: PolicySpec, states: StateRange, actions: StateRange) -> tuple[str, ...]:
+    """Flags of an episode outside the policy's training range: `far_state`, `far_action`.
 
     Args:
-        policy: says what it has met, if it knows.
-        states: of the states that it was given.
-        actions: of the actions that it chose.
+        policy: holds the limits of its training data, if they are known.
+        states: range of the states that the policy was given.
+        actions: range of the actions that it chose.
     """
-    found = ["far_state"] * _beyond(policy.state_limits, states)
-    return tuple(found + ["far_action"] * _beyond(policy.action_limits, actions))
+    flags = ["far_state"] * _outside(policy.state_limits, states)
+    return tuple(flags + ["far_action"] * _outside(policy.action_limits, actions))
 
 
-def _beyond(limits: tuple[tuple[float, float], ...] | None, extremes: Extremes) -> bool:
-    if limits is None or extremes.low is None or extremes.high is None:
+def _outside(limits: tuple[tuple[float, float], ...] | None, values: StateRange) -> bool:
+    """Whether any component left its (lowest, highest) limits; `False` without limits or values."""
+    if limits is None or values.low is None or values.high is None:
         return False
-    lowest, highest = np.array(limits[: extremes.low.size]).T
-    known = lowest.size  # a policy may be trained on a part of the numbers
-    return bool((extremes.low[:known] < lowest).any() or (extremes.high[:known] > highest).any())
+    lowest, highest = np.array(limits[: values.low.size]).T
+    known = lowest.size  # a policy may be trained on the first components only
+    return bool((values.low[:known] < lowest).any() or (values.high[:known] > highest).any())

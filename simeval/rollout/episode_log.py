@@ -1,4 +1,4 @@
-"""What the loop counts while it runs, and the row that comes of it."""
+"""Counters and timers of one running episode, and the result row made from them."""
 
 import contextlib
 import hashlib
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from envs.base import Env, Goal, StepResult
 from perturbations.base import CAMERAS, ImageDifference, Instruction
-from perturbations.condition import Condition, Term
-from simeval.core.errors import EpisodeError, Phase, error_line, said
-from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Outcome, Reached, Timings
-from simeval.rollout.anomalies import Extremes, mishaps, unlike_training
+from perturbations.condition import Condition
+from simeval.core.errors import EpisodeError, Phase, error_line, message_of
+from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Outcome, Reached, RealizedStrength, Timings
+from simeval.rollout.anomalies import StateRange, anomalies, unlike_training
 from simeval.rollout.interventions import Interventions
-from simeval.rollout.observations import Senses
+from simeval.rollout.observations import ObservationPipeline
 
 
 def goal_text(goal: Goal) -> str:
@@ -25,13 +25,28 @@ def goal_text(goal: Goal) -> str:
     return " & ".join(" ".join(atom) for atom in goal)
 
 
-def _effective(condition: Condition) -> list[Term]:
-    return [term for term in condition.terms if not term.is_identity]
+def _channels(condition: Condition) -> set[str]:
+    """Channels of the terms that are not at their identity value."""
+    return {term.info.channel for term in condition.terms if not term.is_identity}
 
 
 @dataclass
-class Tally:
-    """The books of one episode."""
+class EpisodeLog:
+    """Per-episode counters and timers.
+
+    Attributes:
+        spec: the episode.
+        steps: control steps executed after settling.
+        chunks: action chunks executed.
+        reached: per goal of `Env.goals`, whether it held after the last step.
+        hits: first step at which each tracked goal held, by the goal's text.
+        action: sum over steps of the mean absolute change of the action.
+        seconds: wall-clock time by phase.
+        current: the phase that is running; an error row names it.
+        states: range of the simulator's states.
+        actions: range of the actions that the policy chose.
+        digest: running SHA-256 of the states.
+    """
 
     spec: EpisodeSpec
     steps: int = 0
@@ -41,115 +56,127 @@ class Tally:
     action: float = 0.0
     seconds: dict[Phase, float] = field(default_factory=lambda: defaultdict(float))
     current: Phase = "reset"
-    extremes: Extremes = field(default_factory=Extremes)
-    actions: Extremes = field(default_factory=Extremes)
+    states: StateRange = field(default_factory=StateRange)
+    actions: StateRange = field(default_factory=StateRange)
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     @contextlib.contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
-        """Book the time of a part of the loop on its name."""
+        """Time a part of the loop under its name."""
         self.current, start = name, time.perf_counter()
         yield
         self.seconds[name] += time.perf_counter() - start
 
-    def advance(self, result: StepResult, tracked: tuple[Goal, ...]) -> None:
-        """Count executed control steps."""
+    def record_step(self, result: StepResult, tracked: tuple[Goal, ...]) -> None:
+        """Count executed control steps, and note which tracked goals they reached."""
         for goal, step in zip(tracked, result.tracked, strict=False):
             if step is not None:
                 self.hits.setdefault(goal_text(goal), self.steps + step)
         self.steps += result.steps
         self.reached = result.reached
         self.digest.update(np.ascontiguousarray(result.states).tobytes())
-        self.extremes.add(result.states)
+        self.states.add(result.states)
 
-    def commanded(self, wanted: NDArray[np.float32], done: NDArray[np.float32]) -> None:
-        """Count how far an executed chunk was from the commanded one."""
+    def record_chunk(self, chosen: NDArray[np.float32], executed: NDArray[np.float32]) -> None:
+        """Count a chunk, and how far the executed actions are from those that the policy chose."""
         self.chunks += 1
-        self.actions.add(wanted)
-        self.action += float(np.abs(done - wanted).mean(axis=1).sum())
+        self.actions.add(chosen)
+        self.action += float(np.abs(executed - chosen).mean(axis=1).sum())
 
-    def finished(
-        self, told: Instruction, env: Env, senses: Senses, interventions: Interventions, renders: int
+    def to_result(
+        self,
+        instruction: Instruction,
+        env: Env,
+        observations: ObservationPipeline,
+        interventions: Interventions,
+        renders: int,
     ) -> EpisodeResult:
-        """The row of an episode that came to its end."""
+        """The row of an episode that ran to its end."""
         followed = len(self.reached) > 1 and self.reached[1]
         reached: Reached = "counterfactual" if followed else "original" if any(self.reached) else "neither"
-        wanted: Reached = "counterfactual" if told.goal else "original"
-        outcome: Outcome = "success" if reached == wanted else "failure"
-        condition = senses.applied.condition
+        requested: Reached = "counterfactual" if instruction.goal else "original"
+        outcome: Outcome = "success" if reached == requested else "failure"
+        condition = observations.applied.condition
         return EpisodeResult(
             self.spec,
             outcome,
             steps=self.steps,
             first_success=self.steps if outcome == "success" else None,
             reached=reached,
-            instruction=told.text,
+            instruction=instruction.text,
             timings=self._timings(),
-            counts=Counts(self.steps, renders, self.chunks, senses.frames, senses.perturbed_frames),
+            counts=Counts(self.steps, renders, self.chunks, observations.frames, observations.perturbed_frames),
             state_digest=self.digest.hexdigest()[:16],
-            magnitude=self._magnitude(condition, senses, interventions),
+            magnitude=self._realized_strength(condition, observations, interventions),
             first_hit=self.steps if any(self.reached) else None,
-            source=told.source,
-            goal=goal_text(told.goal) if told.goal else None,
+            source=instruction.source,
+            goal=goal_text(instruction.goal) if instruction.goal else None,
             hits=tuple(sorted(self.hits.items(), key=lambda hit: (hit[1], hit[0]))),
             approached=env.approached,
-            visible=tuple(senses.visible.items()),
+            visible=tuple(observations.target_visibility.items()),
             flags=(
-                *self._flags(condition, told, senses, interventions),
-                *mishaps(self.extremes, env.scene()),
-                *unlike_training(senses.policy, senses.states, self.actions),
+                *self._flags(condition, instruction, observations, interventions),
+                *anomalies(self.states, env.scene()),
+                *unlike_training(observations.policy, observations.states, self.actions),
             ),
         )
 
-    def _magnitude(self, condition: Condition, senses: Senses, interventions: Interventions) -> Magnitude | None:
-        parts = {term.info.channel for term in _effective(condition)}
-        image, scene = (sum(found.values(), ImageDifference()) for found in (senses.image, senses.scene))
-        found = Magnitude(
+    def _realized_strength(
+        self, condition: Condition, observations: ObservationPipeline, interventions: Interventions
+    ) -> RealizedStrength | None:
+        channels, n_observations = _channels(condition), max(1, observations.n_observations)
+        by_camera = observations.image, observations.scene
+        image, scene = (sum(changes.values(), ImageDifference()) for changes in by_camera)
+        strength = RealizedStrength(
             mean_abs=image.mean_abs if image.n else None,
             psnr=image.psnr,
             scene_mean_abs=scene.mean_abs if scene.n else None,
             scene_psnr=scene.psnr,
-            state=senses.state / max(1, senses.looks) if "state" in parts else None,
-            action=self.action / max(1, self.steps) if "action" in parts else None,
-            age_steps=senses.age / max(1, senses.looks) if "timing" in parts else None,
-            moved_cm=interventions.moved_cm if "physics" in parts else None,
-            joints_rad=interventions.joints_rad if "physics" in parts else None,
+            state=observations.state / n_observations if "state" in channels else None,
+            action=self.action / max(1, self.steps) if "action" in channels else None,
+            age_steps=observations.age / n_observations if "timing" in channels else None,
+            moved_cm=interventions.moved_cm if "physics" in channels else None,
+            joints_rad=interventions.joints_rad if "physics" in channels else None,
         )
-        return None if found == Magnitude() else found
+        return None if strength == RealizedStrength() else strength
 
     def _flags(
-        self, condition: Condition, told: Instruction, senses: Senses, interventions: Interventions
+        self,
+        condition: Condition,
+        instruction: Instruction,
+        observations: ObservationPipeline,
+        interventions: Interventions,
     ) -> tuple[str, ...]:
-        """Which parts of the condition changed nothing, or too much."""
-        parts = {term.info.channel for term in _effective(condition)}
-        idle = {
-            "language": told.source == "original",
+        """Which parts of the condition had no effect, and which reached a camera they are not aimed at."""
+        channels = _channels(condition)
+        no_effect = {
+            "language": instruction.source == "original",
             "physics": not interventions.did_something,
-            "timing": senses.age == 0,
-            "state": senses.state == 0,
+            "timing": observations.age == 0,
+            "state": observations.state == 0,
             "action": self.action == 0,
         }
-        flags = [f"no_op:{part}" for part, nothing in idle.items() if part in parts and nothing]
-        for part, aimed, found in (
-            ("scene", condition.scene_cameras, senses.scene),
-            ("image", condition.cameras, senses.image),
+        flags = [f"no_op:{channel}" for channel, idle in no_effect.items() if channel in channels and idle]
+        for channel, targeted, changes in (
+            ("scene", condition.scene_cameras, observations.scene),
+            ("image", condition.cameras, observations.image),
         ):
-            seen = [camera for camera in aimed if camera in senses.cameras]
-            unchanged = [camera for camera in seen if not found[camera].sum_abs]
-            flags += [f"no_op:{part}"] if aimed and not seen else [f"no_op:{part}@{c}" for c in unchanged]
-        spilt = [c for c in CAMERAS if c in senses.scene and c not in condition.scene_cameras]
-        flags += [f"spill:{camera}" for camera in spilt if senses.scene[camera].sum_abs]
-        return tuple(flags + ["target_hidden"] * senses.hidden)
+            seen = [camera for camera in targeted if camera in observations.cameras]
+            unchanged = [camera for camera in seen if not changes[camera].sum_abs]
+            flags += [f"no_op:{channel}"] if targeted and not seen else [f"no_op:{channel}@{c}" for c in unchanged]
+        others = [c for c in CAMERAS if c in observations.scene and c not in condition.scene_cameras]
+        flags += [f"spill:{camera}" for camera in others if observations.scene[camera].sum_abs]
+        return tuple(flags + ["target_hidden"] * observations.target_hidden)
 
-    def infeasible(self, reason: Exception) -> EpisodeResult:
-        """The row of an episode whose condition cannot be applied to it."""
-        text = " ".join(said(reason).split())[:500]
+    def to_infeasible(self, reason: Exception) -> EpisodeResult:
+        """The row of an episode to which its condition cannot be applied."""
+        text = " ".join(message_of(reason).split())[:500]
         return EpisodeResult(
             self.spec, "infeasible", steps=self.steps, error_text=text, timings=self._timings(), flags=("infeasible",)
         )
 
-    def broken(self, error: BaseException) -> EpisodeResult:
-        """The row of an episode that could not come to its end."""
+    def to_error(self, error: BaseException) -> EpisodeResult:
+        """The row of an episode that broke before its end."""
         phase = error.phase if isinstance(error, EpisodeError) else self.current
         return EpisodeResult(self.spec, "error", steps=self.steps, error_phase=phase, error_text=error_line(error))
 

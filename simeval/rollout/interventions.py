@@ -1,4 +1,4 @@
-"""The physics part of a condition in one episode: carried out at its moments, and measured."""
+"""The physics part of a condition in one episode: applied at its scheduled steps, and its effect measured."""
 
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -14,15 +14,15 @@ from perturbations.condition import Condition
 
 @dataclass
 class Interventions:
-    """Changes of the simulation from outside.
+    """Applies the physics terms of a condition to the simulation, and measures what they changed.
 
     Attributes:
-        condition: whose physics terms these are.
+        condition: the condition whose physics terms are applied.
         rng: the pair's random streams.
         moved_cm: largest displacement of an object (cm).
         joints_rad: norm of the displacement of the arm's joints (rad).
-        did_something: whether positions, velocities, or a field of the model that a term declares, changed at all.
-        done: how many interventions were made.
+        did_something: whether positions, velocities, or a model field that a term declares, changed at all.
+        done: number of interventions made.
     """
 
     condition: Condition
@@ -34,18 +34,18 @@ class Interventions:
     _fields: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        terms = self.condition.effective("physics")
+        terms = self.condition.active_terms("physics")
         self._fields = tuple(dict.fromkeys(name for term in terms for name in term.info.writes))
 
     @property
     def before_settling(self) -> Intervention | None:
-        """What to do to the initial state; `None` for nothing."""
-        if not any(not term.info.at_step for term in self.condition.effective("physics")):
+        """The change to the initial state, made before settling; `None` if there is none."""
+        if not any(not term.info.at_step for term in self.condition.active_terms("physics")):
             return None
         return lambda physics: self._measured(physics, lambda: self.condition.apply_physics(physics, self.rng))
 
     def at(self, step: int, env: Env) -> None:
-        """Do what is to happen after `step` control steps, if anything is.
+        """Apply the terms that are scheduled after `step` control steps, if there are any.
 
         Raises:
             Infeasible: the scene does not allow it.
@@ -56,17 +56,18 @@ class Interventions:
             )
 
     def _measured(self, physics: Physics, change: Any) -> None:
-        things, joints, fields = self._snapshot(physics)
+        positions, joints, fields = self._snapshot(physics)
         change()
-        moved, turned, written = self._snapshot(physics)
-        shifts = [float(np.linalg.norm(moved[name] - things[name])) for name in things]
+        new_positions, new_joints, new_fields = self._snapshot(physics)
+        shifts = [float(np.linalg.norm(new_positions[name] - positions[name])) for name in positions]
         self.moved_cm = max([self.moved_cm, *(100 * shift for shift in shifts)])
-        self.joints_rad = max(self.joints_rad, float(np.linalg.norm(turned - joints)))
-        self.did_something |= written != fields
+        self.joints_rad = max(self.joints_rad, float(np.linalg.norm(new_joints - joints)))
+        self.did_something |= new_fields != fields
         self.done += 1
 
     def _snapshot(self, physics: Physics) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64], list[bytes]]:
+        """Object positions (m), arm joints (rad), and the bytes of everything that an intervention may write."""
         qpos, qvel = physics.data.qpos, physics.data.qvel
-        things = {name: np.array(qpos[at : at + 3]) for name, at in physics.objects.items()}
-        written = [np.asarray(attrgetter(name)(physics.model)).tobytes() for name in self._fields]
-        return things, physics.robot_qpos, [*written, np.asarray(qpos).tobytes(), np.asarray(qvel).tobytes()]
+        positions = {name: np.array(qpos[at : at + 3]) for name, at in physics.objects.items()}
+        fields = [np.asarray(attrgetter(name)(physics.model)).tobytes() for name in self._fields]
+        return positions, physics.robot_qpos, [*fields, np.asarray(qpos).tobytes(), np.asarray(qvel).tobytes()]

@@ -2,7 +2,7 @@
 
     reset -> observe -> perturb -> predict a chunk -> execute its first n actions -> observe -> ...
 
-Each part runs under the name of its phase, which is both what its time is booked on and what an error row blames.
+Each part runs under the name of its phase. Timings are kept by phase, and an error row names the phase that broke.
 """
 
 import numpy as np
@@ -13,89 +13,93 @@ from envs.suites import tasks
 from perturbations.base import Infeasible
 from perturbations.spec import parse
 from simeval.core.errors import ConfigError, EpisodeError, ends_process
-from simeval.core.instructions import goals_told, language_context, tell
+from simeval.core.instructions import instructable_goals, language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
-from simeval.rollout.episode_log import Tally
+from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.interventions import Interventions
-from simeval.rollout.observations import Senses
+from simeval.rollout.observations import ObservationPipeline
 from simeval.rollout.trace import Recorder
 
 
 def run_episode(
-    spec: EpisodeSpec, env: Env, policy: Policy, recorder: Recorder, tally: Tally | None = None
+    spec: EpisodeSpec, env: Env, policy: Policy, recorder: Recorder, log: EpisodeLog | None = None
 ) -> EpisodeResult:
-    """Roll the policy out once. Never raises for what happens inside: a crash is an `error` row, not a failed trial.
+    """Roll the policy out once. An exception inside becomes an `error` row, not a failed trial.
 
     Args:
         spec: the episode.
         env: the built scene of its task.
-        policy: what acts.
-        recorder: is given every chunk.
-        tally: the episode's books, for somebody who looks at them meanwhile.
+        policy: the policy that acts.
+        recorder: receives every chunk.
+        log: the episode's log, if a caller watches it while the episode runs; by default a new one.
+
+    Raises:
+        ConfigError: the request itself cannot be carried out.
     """
-    tally = tally or Tally(spec)
+    log = log or EpisodeLog(spec)
     try:
-        return _run(tally, env, policy, recorder)
+        return _run(log, env, policy, recorder)
     except ConfigError:
-        raise  # the request itself cannot be carried out; every further episode would say the same
+        raise  # every further episode would fail in the same way
     except Infeasible as reason:
-        return tally.infeasible(reason)
+        return log.to_infeasible(reason)
     except BaseException as error:
-        # User policies, user environments and simulators raise anything, also what would end this process.
+        # User policies, user environments and simulators may raise anything, SystemExit included.
         if ends_process(error):
             raise
-        return tally.broken(error)
+        return log.to_error(error)
 
 
-def _run(tally: Tally, env: Env, policy: Policy, recorder: Recorder) -> EpisodeResult:
-    spec, streams = tally.spec, PairStreams.of(tally.spec)
+def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> EpisodeResult:
+    spec, streams = log.spec, PairStreams.of(log.spec)
     condition, task, size = parse(spec.condition), tasks(spec.suite)[spec.task], policy.spec.n_action_steps
     applied = condition.start(streams.generator, policy.spec.state_std)
-    senses, physics = Senses(env, applied, policy.spec), Interventions(condition, streams.generator)
-    with tally.phase("reset"):
+    observations = ObservationPipeline(env, applied, policy.spec)
+    physics = Interventions(condition, streams.generator)
+    with log.phase("reset"):
         env.reset(spec, physics.before_settling)
         rendered = env.renders
-    with tally.phase("perturb"):
+    with log.phase("perturb"):
         context = language_context(task, turn=spec.init_state)
-        told = tell(condition, context, streams.generator)
-        env.goals = (task.goal, told.goal) if told.goal else (task.goal,)
-        env.tracked = tuple(goal for goal in goals_told(context) if goal not in env.goals)
-        senses.open(task.goal, spec.max_steps)
-    recorder.start(told.text, env.state())
-    while tally.steps < spec.max_steps and not any(tally.reached):
-        with tally.phase("observe"):
-            physics.at(tally.steps, env)
-            senses.take(tally.steps)
-        with tally.phase("perturb"):
-            observation = senses.look(tally.steps)
-        with tally.phase("policy"):
-            privileged = env.privileged(told.goal or task.goal) if policy.spec.privileged else None
-            seed = streams.policy_seed(tally.chunks)
-            request = PolicyInput(observation, told.text, spec.pair_id, tally.chunks, seed, privileged)
+        instruction = resolve_instruction(condition, context, streams.generator)
+        env.goals = (task.goal, instruction.goal) if instruction.goal else (task.goal,)
+        env.tracked = tuple(goal for goal in instructable_goals(context) if goal not in env.goals)
+        observations.begin(task.goal, spec.max_steps)
+    recorder.start(instruction.text, env.state())
+    while log.steps < spec.max_steps and not any(log.reached):
+        with log.phase("observe"):
+            physics.at(log.steps, env)
+            observations.capture(log.steps)
+        with log.phase("perturb"):
+            observation = observations.observe(log.steps)
+        with log.phase("policy"):
+            privileged = env.privileged(instruction.goal or task.goal) if policy.spec.privileged else None
+            seed = streams.policy_seed(log.chunks)
+            request = PolicyInput(observation, instruction.text, spec.pair_id, log.chunks, seed, privileged)
             chunk = _checked(policy.act([request])[0], size)
-        with tally.phase("perturb"):
-            start, wanted = tally.steps, chunk[: min(size, spec.max_steps - tally.steps)]
-            actions = applied.actions(wanted, start)
-        with tally.phase("step"):
-            states = _execute(actions, env, tally, senses, physics)
-        tally.commanded(wanted[: len(states)], actions[: len(states)])
+        with log.phase("perturb"):
+            start, chosen = log.steps, chunk[: min(size, spec.max_steps - log.steps)]
+            actions = applied.actions(chosen, start)
+        with log.phase("step"):
+            states = _execute(actions, env, log, observations, physics)
+        log.record_chunk(chosen[: len(states)], actions[: len(states)])
         recorder.chunk(start, chunk, actions[: len(states)], states)
-    return tally.finished(told, env, senses, physics, env.renders - rendered)
+    return log.to_result(instruction, env, observations, physics, env.renders - rendered)
 
 
 def _execute(
-    actions: NDArray[np.float32], env: Env, tally: Tally, senses: Senses, physics: Interventions
+    actions: NDArray[np.float32], env: Env, log: EpisodeLog, observations: ObservationPipeline, physics: Interventions
 ) -> NDArray[np.float64]:
-    """Execute a chunk until a goal is reached; whatever is due between two of its control steps happens there."""
-    start, states = tally.steps, []
-    for part in _parts(actions, start, senses.due | set(physics.condition.steps)):
-        if tally.steps > start:
-            physics.at(tally.steps, env)
-            senses.take(tally.steps)
+    """Execute a chunk until a goal is reached. Scheduled captures and interventions run between its control steps."""
+    start, states = log.steps, []
+    for part in _parts(actions, start, observations.capture_steps | set(physics.condition.steps)):
+        if log.steps > start:
+            physics.at(log.steps, env)
+            observations.capture(log.steps)
         result = _executed(env.step(part), len(part), env.state().size)
-        tally.advance(result, env.tracked)
+        log.record_step(result, env.tracked)
         states.append(result.states)
         if any(result.reached):
             break
@@ -103,18 +107,23 @@ def _execute(
 
 
 def _parts(actions: NDArray[np.float32], start: int, stops: frozenset[int]) -> list[NDArray[np.float32]]:
-    """The actions of a chunk, cut at the control steps between which something is to happen."""
+    """The actions of a chunk, split at the steps where a capture or an intervention is scheduled."""
     cuts = [step - start for step in sorted(stops) if start < step < start + len(actions)]
     return np.split(actions, cuts)
 
 
-def _checked(answer: ActionChunk, size: int) -> ActionChunk:
-    given = np.asarray(answer)
-    if given.dtype.kind not in "iufV":  # NumPy would drop an imaginary part, and read numbers out of text
-        raise EpisodeError("policy", f"it returned actions of type {given.dtype}, not real numbers")
-    # A copy: a policy may write its next answer into the same array, and other precisions would not replay exactly.
+def _checked(output: ActionChunk, size: int) -> ActionChunk:
+    """The policy's output as `float32[K, 7]`.
+
+    Raises:
+        EpisodeError: it is not a finite action chunk of at least `size` steps.
+    """
+    array = np.asarray(output)
+    if array.dtype.kind not in "iufV":  # NumPy would drop an imaginary part, and parse text as numbers
+        raise EpisodeError("policy", f"it returned actions of type {array.dtype}, not real numbers")
+    # A copy: a policy may reuse the array for its next chunk, and other precisions would not replay exactly.
     with np.errstate(over="ignore"):
-        chunk = np.array(given, np.float32)
+        chunk = np.array(array, np.float32)
     if chunk.ndim != 2 or chunk.shape[0] < size or chunk.shape[1] != ACTION_SIZE:
         raise EpisodeError(
             "policy", f"it returned an action chunk of shape {chunk.shape}, not (>={size}, {ACTION_SIZE})"
@@ -124,9 +133,15 @@ def _checked(answer: ActionChunk, size: int) -> ActionChunk:
     return chunk
 
 
-def _executed(result: StepResult, asked: int, width: int) -> StepResult:
-    if not 1 <= result.steps <= asked or result.states.shape != (result.steps, width):
+def _executed(result: StepResult, requested: int, width: int) -> StepResult:
+    """A step result whose counts agree with its request.
+
+    Raises:
+        EpisodeError: the environment returned other numbers of steps or states.
+    """
+    if not 1 <= result.steps <= requested or result.states.shape != (result.steps, width):
         raise EpisodeError(
-            "step", f"{result.steps} of {asked} steps with states of shape {result.states.shape}, not (steps, {width})"
+            "step",
+            f"{result.steps} of {requested} steps with states of shape {result.states.shape}, not (steps, {width})",
         )
     return result

@@ -1,4 +1,4 @@
-"""What the policy gets to see and feel: which moment, through which perturbations, and whether those did anything."""
+"""Builds the observation the policy receives: capture time, perturbations, realized change."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,87 +8,88 @@ from numpy.typing import NDArray
 
 from envs.base import Env, Goal, Observation
 from perturbations.base import ImageDifference, Infeasible, Masks, image_difference
-from perturbations.condition import Applied, Condition
+from perturbations.condition import ActiveCondition, Condition
 from simeval.policies.base import PolicySpec
-from simeval.rollout.anomalies import Extremes
+from simeval.rollout.anomalies import StateRange
 
 
 @dataclass
-class Senses:
-    """The way from the simulator to the policy in one episode.
+class ObservationPipeline:
+    """The path from the simulator to the policy in one episode.
 
-    An observation is taken when it is due, drawn only then, and perturbed when it is looked at. Without delays both are
-    the same moment.
+    An observation is captured (rendered) at the steps that need one, and perturbed when the policy observes it. Without
+    delays both happen at the same step.
 
     Attributes:
         env: the scene.
-        applied: the condition at work.
-        policy: whose eyes these are.
-        due: control steps at which an observation is taken.
+        applied: the active condition.
+        policy: spec of the policy being observed for.
+        capture_steps: control steps after which an observation is captured.
         image: realised image change, by camera.
         scene: realised scene change at the first frame, by camera.
         state: sum of the state's mean absolute change (training standard deviations).
-        states: extremes of the states that the policy was given.
+        states: range of the states that the policy was given.
         age: sum of the ages of the observations (control steps).
+        n_observations: observations that the policy was given.
         frames, perturbed_frames: see `simeval.core.types.Counts`.
-        visible: share of the target's outline that is seen in the first frame, by camera.
-        hidden: whether the target was in sight before the perturbation and is not any more.
+        target_visibility: share of the target's outline that is visible in the first frame, by camera.
+        target_hidden: whether the target was visible before the perturbation and is not any more.
     """
 
     env: Env
-    applied: Applied
+    applied: ActiveCondition
     policy: PolicySpec
-    due: frozenset[int] = frozenset()
+    capture_steps: frozenset[int] = frozenset()
     image: dict[str, ImageDifference] = field(default_factory=dict)
     scene: dict[str, ImageDifference] = field(default_factory=dict)
     state: float = 0.0
-    states: Extremes = field(default_factory=Extremes)
+    states: StateRange = field(default_factory=StateRange)
     age: float = 0.0
-    looks: int = 0
+    n_observations: int = 0
     frames: int = 0
     perturbed_frames: int = 0
-    visible: dict[str, float] = field(default_factory=dict)
-    hidden: bool = False
-    _taken: dict[int, Observation] = field(default_factory=dict)
+    target_visibility: dict[str, float] = field(default_factory=dict)
+    target_hidden: bool = False
+    _captured: dict[int, Observation] = field(default_factory=dict)
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """The cameras that the policy looks at."""
+        """The cameras that the policy uses."""
         return self.policy.cameras
 
-    def open(self, goal: Goal, max_steps: int) -> None:
-        """Change the scene, find out whether that did anything, and where the target is. Right after the reset.
+    def begin(self, goal: Goal, max_steps: int) -> None:
+        """Apply the scene part, measure its effect, and locate the target. Call it right after the reset.
 
         Args:
-            goal: the task's own; its objects are the target.
+            goal: the task's goal, not that of another instruction; its objects are the target.
             max_steps: control steps of the episode.
         """
         condition, rng, env = self.applied.condition, self.applied.rng, self.env
-        looks = range(0, max_steps, self.policy.n_action_steps)
-        self.due = frozenset(self.applied.source(step) for step in looks)
-        things = manipulated(goal, env)
+        policy_steps = range(0, max_steps, self.policy.n_action_steps)
+        self.capture_steps = frozenset(self.applied.source(step) for step in policy_steps)
+        target = goal_objects(goal, env)
         perturbed = condition.scene_cameras or condition.cameras
-        before = self._seen_shares(things) if perturbed else {}
+        before = self._visibility(target) if perturbed else {}
         if condition.scene_cameras:
             clean = env.observe(self.cameras).images
             condition.apply_scene(env.scene(), rng)
-            self._taken[0] = env.observe(self.cameras)
-            self.scene = {c: image_difference(clean[c], self._taken[0].images[c]) for c in self.cameras}
-        self.applied.masks = first_masks(env, condition, goal, self.cameras)
+            self._captured[0] = env.observe(self.cameras)
+            self.scene = {c: image_difference(clean[c], self._captured[0].images[c]) for c in self.cameras}
+        self.applied.masks = initial_masks(env, condition, goal, self.cameras)
         if perturbed:
-            self.visible = self._seen_shares(things, self.applied.hidden)
-            self.hidden = any(before.values()) and not any(self.visible.values())
+            self.target_visibility = self._visibility(target, self.applied.hidden)
+            self.target_hidden = any(before.values()) and not any(self.target_visibility.values())
 
-    def take(self, step: int) -> None:
-        """Take the observation of this moment, if one is due."""
-        if step in self.due and step not in self._taken:
-            self._taken[step] = self.env.observe(self.cameras)
+    def capture(self, step: int) -> None:
+        """Capture the clean observation after `step` control steps, if one is scheduled there."""
+        if step in self.capture_steps and step not in self._captured:
+            self._captured[step] = self.env.observe(self.cameras)
 
-    def look(self, step: int) -> Observation:
-        """What the policy gets after `step` control steps."""
+    def observe(self, step: int) -> Observation:
+        """The perturbed observation that the policy gets after `step` control steps."""
         source = self.applied.source(step)
-        self._taken = {taken: kept for taken, kept in self._taken.items() if taken >= source}
-        clean = self._taken[source]
+        self._captured = {captured: kept for captured, kept in self._captured.items() if captured >= source}
+        clean = self._captured[source]
         images = self.applied.images(clean.images, source)
         for camera, image in images.items():
             if camera in self.applied.condition.cameras:
@@ -97,54 +98,54 @@ class Senses:
                 self.perturbed_frames += change.sum_abs > 0
         state = self.applied.state(clean.state, source)
         change, scale = np.abs(state - clean.state), self.applied.scale
-        # A number that never moved in training has no spread to measure its change by.
+        # A component that never varied in training has no standard deviation to express its change in.
         self.state += float(np.mean(np.divide(change, scale, out=np.zeros_like(change), where=scale > 0)))
         self.states.add(state[np.newaxis])
         self.age += step - source
-        self.looks += 1
+        self.n_observations += 1
         self.frames += len(images)
         return Observation(images, state, step)
 
-    def _seen_shares(
-        self, things: tuple[str, ...], occluder: Callable[[str, tuple[int, ...]], NDArray[np.bool_]] | None = None
+    def _visibility(
+        self, target: tuple[str, ...], occluder: Callable[[str, tuple[int, ...]], NDArray[np.bool_]] | None = None
     ) -> dict[str, float]:
-        """Visible part of the target's outline, by camera."""
+        """Visible share of the target's outline, by camera; empty without target objects."""
         shares = {}
         for camera in self.cameras:
-            outline = self.env.masks(camera, things, alone=True)
-            seen = self.env.masks(camera, things)
+            outline = self.env.masks(camera, target, alone=True)
+            visible = self.env.masks(camera, target)
             whole = sum(int(mask.sum()) for mask in outline.values())
-            if occluder and seen:
-                covered = occluder(camera, next(iter(seen.values())).shape)
-                seen = {name: mask & ~covered for name, mask in seen.items()}
-            shares[camera] = sum(int(mask.sum()) for mask in seen.values()) / whole if whole else 0.0
-        return {camera: round(min(1.0, share), 4) for camera, share in shares.items()} if things else {}
+            if occluder and visible:
+                covered = occluder(camera, next(iter(visible.values())).shape)
+                visible = {name: mask & ~covered for name, mask in visible.items()}
+            shares[camera] = sum(int(mask.sum()) for mask in visible.values()) / whole if whole else 0.0
+        return {camera: round(min(1.0, share), 4) for camera, share in shares.items()} if target else {}
 
 
-def manipulated(goal: Goal, env: Env) -> tuple[str, ...]:
-    """What the task's goal asks to be moved: the first name of each of its atoms."""
+def goal_objects(goal: Goal, env: Env) -> tuple[str, ...]:
+    """The objects that the goal asks to move: the first name of each of its atoms."""
     subjects = [atom[1] for atom in goal if len(atom) > 1]
-    things = env.scene().task_objects
-    return tuple(name for name in things if any(s == name or s.startswith(f"{name}_") for s in subjects))
+    task_objects = env.scene().task_objects
+    return tuple(name for name in task_objects if any(s == name or s.startswith(f"{name}_") for s in subjects))
 
 
-def first_masks(env: Env, condition: Condition, goal: Goal, cameras: Sequence[str]) -> dict[str, Masks]:
-    """Where the task's objects and those that a condition names are visible now, by camera; empty if nobody asks.
+def initial_masks(env: Env, condition: Condition, goal: Goal, cameras: Sequence[str]) -> dict[str, Masks]:
+    """Current masks of the goal's objects and of the condition's targets, by camera; empty if no term needs masks.
 
     Raises:
-        Infeasible: the condition names something that is not there.
+        Infeasible: the condition names an object that the scene does not have.
     """
     if not condition.wants_masks:
         return {}
-    things, masks = manipulated(goal, env), {}
+    objects, masks = goal_objects(goal, env), {}
     for camera in cameras:
-        found = env.masks(camera, (*things, *condition.targets))
-        missing = [name for name in condition.targets if name not in found]
+        visible = env.masks(camera, (*objects, *condition.targets))
+        missing = [name for name in condition.targets if name not in visible]
         if missing:
             scene = env.scene()
             known = ", ".join([*scene.bodies, *scene.fixtures])
             raise Infeasible(f"target={missing[0]}: no such thing in this scene, which has {known}")
-        targets = [found[name] for name in things if name in found]
+        targets = [visible[name] for name in objects if name in visible]
         union = np.logical_or.reduce(targets) if targets else None
-        masks[camera] = Masks(union, {name: found[name] for name in condition.targets})
+        masks[camera] = Masks(union, {name: visible[name] for name in condition.targets})
     return masks

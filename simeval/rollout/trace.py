@@ -1,4 +1,4 @@
-"""Side effects that leave the loop: what an episode did, kept for videos and audits."""
+"""The trace of an episode: its states, actions and chunks, kept for videos and audits."""
 
 import hashlib
 import io
@@ -15,14 +15,14 @@ from simeval.policies.base import ActionChunk
 
 @dataclass(frozen=True)
 class Trace:
-    """Everything needed to watch an episode again, or to execute it again.
+    """Everything needed to render an episode again, or to execute it again.
 
     Attributes:
         states: `float64[T + 1, n]`, `Env.state()` after settling and after each control step.
         actions: `float32[T, 7]`, as executed.
         chunks: `float32[C, K, 7]`, as predicted.
         chunk_steps: `int64[C]`, control steps executed before each prediction.
-        instruction: what the policy was told.
+        instruction: the instruction the policy was given.
     """
 
     states: NDArray[np.float64]
@@ -37,7 +37,7 @@ class Trace:
         return hashlib.sha256(np.ascontiguousarray(self.states[1:])).hexdigest()[:16]
 
     def packed(self) -> "PackedTrace":
-        """The same as the compressed `.npz` that it is kept as."""
+        """The trace as the bytes of its compressed `.npz` file."""
         buffer = io.BytesIO()
         np.savez_compressed(
             buffer,
@@ -66,14 +66,14 @@ class Trace:
 
 @dataclass(frozen=True)
 class PackedTrace:
-    """A trace as the bytes of its file. Workers pack: to compress takes longer than all else that the writer does."""
+    """A trace as the bytes of its file. Workers pack: compression takes longer than all else the writer does."""
 
     data: bytes
 
     def save(self, path: Path) -> None:
         """Write the file, complete or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")  # whoever writes it again takes the same name: nothing stays
+        partial = path.with_suffix(".part")  # a second attempt reuses the name, so none is left behind
         try:
             partial.write_bytes(self.data)
             partial.replace(path)
@@ -83,13 +83,13 @@ class PackedTrace:
 
 
 class Recorder(Protocol):
-    """What the loop tells about an episode."""
+    """Receives what the loop does, chunk by chunk."""
 
     def start(self, instruction: str, state: NDArray[np.float64]) -> None:
-        """The episode begins: the instruction and the settled state."""
+        """Called once, with the instruction and the settled state."""
 
     def chunk(self, step: int, chunk: ActionChunk, actions: NDArray[np.float32], states: NDArray[np.float64]) -> None:
-        """A chunk was predicted after `step` control steps; executing `actions` instead of its head led to `states`."""
+        """Called after a chunk: predicted after `step` control steps, executed as `actions`, which led to `states`."""
 
 
 @dataclass
@@ -114,7 +114,7 @@ class TraceRecorder:
         self.steps.append(step)
 
     def trace(self) -> Trace | None:
-        """What was collected; `None` if the episode broke before its first chunk."""
+        """The collected trace; `None` if the episode broke before its first chunk."""
         if not self.chunks:
             return None
         return Trace(

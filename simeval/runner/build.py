@@ -1,4 +1,4 @@
-"""The runner that a configuration asks for."""
+"""Builds the runner that a configuration asks for."""
 
 import contextlib
 import functools
@@ -18,13 +18,12 @@ from simeval.runner.worker import WorkerSetup
 
 @contextlib.contextmanager
 def open_runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> Iterator[Runner]:
-    """Start what runs the episodes of a configuration: this process, or Ray with its workers and a policy server.
+    """Open the runner for a configuration: this process, or Ray with its workers and perhaps a policy server.
 
     Raises:
-        ConfigError: it cannot be had.
+        ConfigError: it cannot be started.
     """
-    own = plugins.read(config.plugin)
-    setup = WorkerSetup(choice, assets, config.traces, own, config.episode_timeout)
+    setup = WorkerSetup(choice, assets, config.traces, plugins.read(config.plugin), config.episode_timeout)
     if config.worker_count == 0:
         if config.inference == "actor":
             raise ConfigError("--inference actor: needs --workers of at least 1")
@@ -36,7 +35,7 @@ def open_runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -
         if use_actor(choice, config.inference):
             from simeval.policies import server
 
-            # Ray counts CUDA devices only.
+            # Only CUDA devices are a resource of Ray.
             gpus = 1.0 if choice.device in ("auto", "cuda") and has_gpu(choice.device) else 0.0
             policy = server.start(
                 functools.partial(load_policy, choice),

@@ -1,10 +1,10 @@
-"""Notes that workers leave about episodes that take long, where the driver of the run can read them.
+"""Status notes that workers write about long episodes, for the driver of the run to read.
 
 Non-obvious behaviour:
-- Ray's own key-value store holds them: a worker cannot answer a call while it runs an episode, unless episodes leave
-  its main thread, where they would miss signals.
-- A note is written once an episode has taken so long that somebody may ask, so that usual episodes cost nothing.
-- Code that holds Python's lock keeps a worker from writing one.
+- They are in Ray's internal key-value store: a worker cannot answer a call while it runs an episode, unless episodes
+  leave its main thread, where they would miss signals.
+- The first note is written when an episode has run for a while, so that ordinary episodes cost nothing.
+- Code that holds Python's interpreter lock keeps a worker from writing notes.
 """
 
 import logging
@@ -16,21 +16,21 @@ from typing import cast
 
 from simeval.core.errors import Phase
 
-AFTER = 30.0
-"""Seconds after which an episode is written about."""
-_AGAIN = 5.0
+FIRST_NOTE_S = 30.0
+"""Seconds that an episode runs before its first note."""
+_NOTE_INTERVAL_S = 5.0
 """Seconds between two notes about the same episode."""
 
 _log = logging.getLogger("simeval")
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class EpisodeStatus:
     """What an episode is doing.
 
     Attributes:
-        id: of the episode.
-        phase: of the loop.
+        id: id of the episode.
+        phase: current phase of the loop.
         steps: control steps executed.
     """
 
@@ -46,8 +46,8 @@ def _key(actor: str) -> bytes:
     return f"simeval:{actor}".encode()
 
 
-def read(actor: str) -> Whereabouts | None:
-    """The latest note of a worker, by the hex id of its actor; `None` if there is none or Ray does not answer."""
+def read_status(actor: str) -> EpisodeStatus | None:
+    """The latest note of a worker, by the hex id of its actor; `None` without one, or if Ray does not answer."""
     from ray.experimental.internal_kv import _internal_kv_get
 
     try:
@@ -58,15 +58,15 @@ def read(actor: str) -> Whereabouts | None:
     if text is None:
         return None
     id_, phase, steps = text.decode().split("\t")
-    return Whereabouts(id_, cast("Phase", phase), int(steps))
+    return EpisodeStatus(id_, cast("Phase", phase), int(steps))
 
 
-def keep_writing(where: Callable[[], Whereabouts | None], after: float) -> None:
-    """Write about the episodes of this process from now on; for a Ray worker.
+def start_writing(status_of: Callable[[], EpisodeStatus | None], after: float) -> None:
+    """Start a thread that writes notes about the episodes of this process, a Ray worker.
 
     Args:
-        where: what the running episode is doing, `None` between episodes; called in another thread.
-        after: seconds after which an episode is written about.
+        status_of: status of the running episode, `None` between episodes; called in another thread.
+        after: seconds that an episode runs before its first note.
     """
     import ray
     from ray.experimental.internal_kv import _internal_kv_put
@@ -76,13 +76,13 @@ def keep_writing(where: Callable[[], Whereabouts | None], after: float) -> None:
     def write() -> None:
         last, since = None, 0.0
         while True:
-            found = where()
-            id_ = found.id if found else None
+            status = status_of()
+            id_ = status.id if status else None
             if id_ != last:
                 last, since = id_, time.monotonic()
-            elif found is not None and time.monotonic() - since >= after:
-                _internal_kv_put(key, f"{found.id}\t{found.phase}\t{found.steps}".encode())
-                time.sleep(_AGAIN)
+            elif status is not None and time.monotonic() - since >= after:
+                _internal_kv_put(key, f"{status.id}\t{status.phase}\t{status.steps}".encode())
+                time.sleep(_NOTE_INTERVAL_S)
                 continue
             time.sleep(min(1.0, after / 2))
 

@@ -1,11 +1,11 @@
-"""Ray on this machine alone: closed to strangers, and cleared away when the run that started it was killed.
+"""Ray on this machine alone: closed to other hosts and users, and cleaned up after a run that was killed.
 
 Non-obvious behaviour:
-- Ray listens on every interface unless this node's address is the loopback's, and it turns the loopback's into another
-  one unless it believes to be on a system without clusters; that belief is an environment variable.
-- Ray writes the token that guards its ports with the usual umask, readable by all. So it is made here beforehand.
+- Ray listens on every interface unless the node's address is the loopback address, and it replaces that address unless
+  it assumes a system without clusters. An environment variable controls the assumption.
+- Ray writes the token that guards its ports with the default umask, readable by all. So it is created here first.
 - When a driver is killed, Ray's agents notice after about a minute. The next session of the same user ends them. They
-  are found by what they have open: Ray overwrites their command lines and environments with titles.
+  are found by their open files: Ray overwrites their command lines and environments with titles.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ LOOPBACK = "127.0.0.1"
 
 _NO_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _OWNER = "simeval-owner"
-"""A file in the folder of a Ray session that says which process it belongs to."""
+"""A file in the folder of a Ray session that names the process it belongs to."""
 _EXECUTABLES = ("raylet", "gcs_server", "python")
 
 
 @contextlib.contextmanager
 def loopback_only() -> Iterator[None]:
-    """What Ray starts in the body listens on the loopback interface alone, if it is told `LOOPBACK` as its address."""
+    """Make a Ray that the body starts with the address `LOOPBACK` listen on the loopback interface alone."""
     from ray._private import ray_constants
 
     before, clusters = os.environ.get(_NO_CLUSTERS), ray_constants.ENABLE_RAY_CLUSTER
@@ -41,10 +41,10 @@ def loopback_only() -> Iterator[None]:
 
 
 def keep_token_private() -> None:
-    """Make Ray's token, if there is none, and let nobody else read it.
+    """Create Ray's token if there is none, and make it readable by this user alone.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     if "RAY_AUTH_TOKEN" in os.environ or os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
         return
@@ -63,41 +63,41 @@ def keep_token_private() -> None:
 
 
 def claim(session: Path) -> None:
-    """Note in the folder of a Ray session that it belongs to this process."""
+    """Record this process as the owner of a Ray session, in the session's folder."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             (session / _OWNER).write_text(f"{os.getpid()} {_birth(os.getpid())} {_namespace(os.getpid())}")
 
 
-def clear_away() -> int:
-    """End what is left of sessions whose process was killed; returns how many processes that were."""
+def end_orphans() -> int:
+    """End what is left of sessions whose owner was killed; returns the number of processes ended."""
     if sys.platform != "linux":
         return 0
     ended = 0
-    for note in Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray").glob(f"session_*/{_OWNER}"):  # as Ray does
+    for note in Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray").glob(f"session_*/{_OWNER}"):  # Ray's default
         with contextlib.suppress(OSError, ValueError):
             pid, birth, namespace = note.read_text().split()
-            # In another container the same number is another process.
+            # In another container the same pid is another process.
             if note.stat().st_uid == os.getuid() and namespace == _namespace(os.getpid()) and _birth(int(pid)) != birth:
-                # `session_latest` is a link, and open files are known by the real name of their folder.
-                ended += end_all(note.parent.resolve())
+                # `session_latest` is a link, and open files are listed under the real path of their folder.
+                ended += end_session(note.parent.resolve())
                 note.unlink()
     return ended
 
 
-def end_all(session: Path) -> int:
-    """Kill every process of Ray's, of this user, that works in a session's folder; returns how many there were."""
+def end_session(session: Path) -> int:
+    """Kill every Ray process of this user that works in a session's folder; returns how many there were."""
     ended = 0
-    for _ in range(5):  # one that was started while we looked is found by the next look
-        found = sum(_end(int(entry.name), session) for entry in Path("/proc").glob("[0-9]*"))
-        ended += found
-        if not found:
+    for _ in range(5):  # the next round finds processes that were started during this one
+        killed = sum(_end(int(entry.name), session) for entry in Path("/proc").glob("[0-9]*"))
+        ended += killed
+        if not killed:
             break
     return ended
 
 
 def _end(pid: int, session: Path) -> bool:
-    """End a process if it is Ray's, this user's, and works in a session."""
+    """End a process if it is one of Ray's, of this user, and works in a session."""
     try:
         handle = os.pidfd_open(pid)
     except OSError:
@@ -114,19 +114,19 @@ def _end(pid: int, session: Path) -> bool:
 
 
 def works_in(session: Path, process: Path) -> bool:
-    """Whether a process, by its folder in /proc, is another of this user, of Ray, and has files of a session open.
+    """Whether a process, by its folder in /proc, is another one of this user and of Ray, with files of a session open.
 
     Raises:
-        OSError: it is gone, or may not be looked at.
+        OSError: it is gone, or may not be inspected.
     """
     if process.stat().st_uid != os.getuid() or int(process.name) == os.getpid():
         return False
-    ours = (process / "exe").readlink().name.startswith(_EXECUTABLES) and b"ray" in (process / "cmdline").read_bytes()
-    return ours and any(_points_into(session, link) for link in (process / "fd").iterdir())
+    is_ray = (process / "exe").readlink().name.startswith(_EXECUTABLES) and b"ray" in (process / "cmdline").read_bytes()
+    return is_ray and any(_points_into(session, link) for link in (process / "fd").iterdir())
 
 
 def _points_into(folder: Path, link: Path) -> bool:
-    """Whether an open file lies in a folder; a file that was closed meanwhile says nothing of the others."""
+    """Whether an open file is in a folder; `False` for a file that was closed meanwhile."""
     try:
         return link.readlink().is_relative_to(folder)
     except OSError:
@@ -134,7 +134,7 @@ def _points_into(folder: Path, link: Path) -> bool:
 
 
 def _birth(pid: int) -> str:
-    """When a process started, in ticks since the machine did; empty if there is none of that number."""
+    """Start time of a process, in clock ticks since boot; empty if there is no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,9 +1,9 @@
-"""What all nodes of a cluster must have in common, or a run would mix two kinds of rows.
+"""What all nodes of a cluster must have in common, so that a run does not mix two kinds of rows.
 
 Non-obvious behaviour:
 - Python and Ray are not compared here: Ray itself refuses nodes that differ in them.
-- Scenes are looked for by what they contain, so nodes may keep them in different places.
-- A checkpoint is looked for by its name. One from the hub is fetched by each node that can reach the hub.
+- Scenes are found by their contents, so nodes may keep them in different places.
+- A checkpoint is found by its name. Each node that can reach the hub downloads a hub checkpoint itself.
 """
 
 import hashlib
@@ -22,25 +22,25 @@ from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.runner.session import process_environment
 
 _CODE = ("envs", "perturbations", "simeval")
-_PATIENCE = 300.0
-"""Seconds for the nodes to say what they have: one may have to fetch a checkpoint from the hub."""
+_INSPECTION_S = 300.0
+"""Seconds for all nodes to be inspected: one may have to download a checkpoint from the hub."""
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class Requirements:
     """What a run needs on every node.
 
     Attributes:
-        assets: the caller's folder of scenes, if any LIBERO suite is asked for.
-        scenes: digest of what is in it.
-        checkpoint: name of the checkpoint that each worker loads, if it does.
-        draws: whether pictures are drawn.
+        assets: the driver's folder of scenes, if the run has a LIBERO suite.
+        scenes: digest of the folder's contents.
+        checkpoint: name of the checkpoint that each worker loads; `None` if workers load none.
+        renders: whether images are rendered.
     """
 
     assets: Path | None
     scenes: str | None
     checkpoint: str | None
-    draws: bool
+    renders: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class NodeFacts:
     """What a node has.
 
     Attributes:
-        values: versions, digests and the OpenGL renderer, by what a person calls them.
-        assets: where the scenes are.
+        values: versions, digests and the OpenGL renderer, by readable name.
+        assets: the folder of scenes on this node.
         missing: what the node lacks; `None` if nothing.
     """
 
@@ -58,7 +58,7 @@ class NodeFacts:
     missing: str | None = None
 
 
-def needs_of(policy: PolicyChoice | Policy, assets: Path | None) -> Needs:
+def requirements_of(policy: PolicyChoice | Policy, assets: Path | None) -> Requirements:
     """What workers with this policy and these scenes need.
 
     Raises:
@@ -70,11 +70,11 @@ def needs_of(policy: PolicyChoice | Policy, assets: Path | None) -> Needs:
         checkpoint, cameras = policy.name, tuple(read(policy.name).cameras)
     else:
         checkpoint, cameras = None, (load_policy(policy) if isinstance(policy, PolicyChoice) else policy).spec.cameras
-    return Needs(assets, provenance.folder_digest(assets) if assets else None, checkpoint, bool(cameras))
+    return Requirements(assets, provenance.folder_digest(assets) if assets else None, checkpoint, bool(cameras))
 
 
-def look(needs: Needs) -> NodeFacts:
-    """What this node has of it."""
+def inspect_node(needs: Requirements) -> NodeFacts:
+    """Check this node against the requirements."""
     try:
         values = _values(needs)
         return NodeFacts(tuple(values.items()), _find(needs) if needs.assets else None)
@@ -82,11 +82,11 @@ def look(needs: Needs) -> NodeFacts:
         return NodeFacts((), missing=str(error))
 
 
-def _values(needs: Needs) -> dict[str, str | None]:
+def _values(needs: Requirements) -> dict[str, str | None]:
     code = f"{provenance.version('simeval')} (code {code_digest()})"
     versions = provenance.versions(learned_policy=needs.checkpoint is not None)
     values = {"simeval": code, **kernels.of_simulation(), **versions}
-    if needs.draws:
+    if needs.renders:
         values["OpenGL"] = provenance.gl_renderer()
     if needs.checkpoint is not None:
         from simeval.policies.checkpoint.read import read, sha256
@@ -97,30 +97,30 @@ def _values(needs: Needs) -> dict[str, str | None]:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 (8 hex digits) of our own source: two commits may have one version."""
+    """SHA-256 (8 hex digits) of simeval's source: two commits may have the same version."""
     root, digest = Path(__file__).parents[2], hashlib.sha256()
     for path in sorted(path for name in _CODE for path in (root / name).rglob("*") if path.suffix in (".py", ".toml")):
         digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:8]
 
 
-def _find(needs: Needs) -> Path:
-    """The folder with the wanted scenes.
+def _find(needs: Requirements) -> Path:
+    """The folder on this node with the required scenes.
 
     Raises:
         EnvError: there is none.
     """
     assert needs.assets is not None
-    looked: dict[Path, str] = {}
+    digests: dict[Path, str] = {}
     for place in (str(needs.assets), str(BUNDLED), "cached", *(["hub"] if _from_hub(needs.assets) else [])):
         try:
             folder = resolve_assets(place)
         except EnvError:
             continue
-        looked[folder] = provenance.folder_digest(folder)
-        if looked[folder] == needs.scenes:
+        digests[folder] = provenance.folder_digest(folder)
+        if digests[folder] == needs.scenes:
             return folder
-    others = "".join(f", {folder} has {digest}" for folder, digest in looked.items() if folder != BUNDLED)
+    others = "".join(f", {folder} has {digest}" for folder, digest in digests.items() if folder != BUNDLED)
     raise EnvError(
         f"no scenes with the contents of {needs.assets} (digest {needs.scenes}{others}); "
         "copy them there, or set SIMEVAL_LIBERO_ASSETS before ray start"
@@ -131,27 +131,27 @@ def _from_hub(folder: Path) -> bool:
     return any(part.startswith("datasets--") for part in folder.parts)
 
 
-def mismatch(here: NodeFacts, there: NodeFacts) -> str | None:
-    """In what another node differs from this one, in words; `None` if in nothing that counts."""
-    if there.missing is not None:
-        return there.missing
-    found = dict(there.values)
-    other = [f"{name} {found.get(name)}, here {value}" for name, value in here.values if found.get(name) != value]
+def difference(local: NodeFacts, remote: NodeFacts) -> str | None:
+    """Describe relevant differences of another node from this one; `None` if there are none."""
+    if remote.missing is not None:
+        return remote.missing
+    values = dict(remote.values)
+    other = [f"{name} {values.get(name)}, here {value}" for name, value in local.values if values.get(name) != value]
     return f"{'; '.join(other)}; every node needs the same image, or the same lock and commit" if other else None
 
 
 class Nodes:
     """The nodes of the cluster that Ray is connected to, and whether each may run episodes."""
 
-    def __init__(self, needs: Needs) -> None:
-        """Look at this node.
+    def __init__(self, needs: Requirements) -> None:
+        """Inspect this node.
 
         Raises:
-            ConfigError: it lacks something itself.
+            ConfigError: this node itself lacks something.
         """
-        self._needs, self._here = needs, look(needs)
-        if self._here.missing is not None:
-            raise ConfigError(self._here.missing)
+        self._needs, self._local = needs, inspect_node(needs)
+        if self._local.missing is not None:
+            raise ConfigError(self._local.missing)
         self._assets: dict[str, Path | None] = {}
 
     def check_all(self) -> None:
@@ -162,64 +162,64 @@ class Nodes:
         """
         import ray
 
-        asked = {self.ask(node): node for node in self._alive()}
-        _, silent = ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE)
+        replies = {self.inspect(node): node for node in self._alive()}
+        _, silent = ray.wait(list(replies), num_returns=len(replies), timeout=_INSPECTION_S)
         if silent:
-            raise ConfigError(f"node {self.name(asked[silent[0]])}: does not answer within {_PATIENCE:g} s")
-        for answer, node in asked.items():
+            raise ConfigError(f"node {self.name(replies[silent[0]])}: does not answer within {_INSPECTION_S:g} s")
+        for reply, node in replies.items():
             try:
-                reason = self.judge(node, ray.get(answer))
+                reason = self.admit(node, ray.get(reply))
             except ray.exceptions.RayError as error:
                 if not self.is_alive(node):
                     continue
-                reason = cannot_ask(error)
+                reason = inspection_error(error)
             if reason:
                 raise ConfigError(f"node {self.name(node)}: {reason}")
 
-    def ask(self, node: str) -> Any:
-        """Have a node looked at; gives a reference to its `NodeFacts`."""
+    def inspect(self, node: str) -> Any:
+        """Start the inspection of a node; returns a Ray reference to its `NodeFacts`."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        there = NodeAffinitySchedulingStrategy(node, soft=False)
-        options = {"num_cpus": 0, "scheduling_strategy": there, "runtime_env": {"env_vars": process_environment()}}
-        return ray.remote(look).options(**options).remote(self._needs)
+        on_node = NodeAffinitySchedulingStrategy(node, soft=False)
+        options = {"num_cpus": 0, "scheduling_strategy": on_node, "runtime_env": {"env_vars": process_environment()}}
+        return ray.remote(inspect_node).options(**options).remote(self._needs)
 
-    def judge(self, node: str, facts: NodeFacts) -> str | None:
-        """Admit a node, or say why not."""
-        reason = mismatch(self._here, facts)
+    def admit(self, node: str, facts: NodeFacts) -> str | None:
+        """Admit a node that fits; returns the reason if it does not."""
+        reason = difference(self._local, facts)
         if reason is None:
             self._assets[node] = facts.assets
         return reason
 
     def admitted(self, node: str) -> bool:
-        """Whether a node has been looked at and fits."""
+        """Whether a node has been inspected and fits."""
         return node in self._assets
 
     def assets(self, node: str) -> Path | None:
-        """Where an admitted node keeps the scenes."""
+        """The folder of scenes on an admitted node."""
         return self._assets[node]
 
     def name(self, node: str) -> str:
-        """Host name and address of a node, for people."""
+        """Host name and address of a node, for messages."""
         import ray
 
-        for found in ray.nodes():
-            if found["NodeID"] == node:
-                return f"{found['NodeManagerHostname']} ({found['NodeManagerAddress']})"
+        for entry in ray.nodes():
+            if entry["NodeID"] == node:
+                return f"{entry['NodeManagerHostname']} ({entry['NodeManagerAddress']})"
         return node[:8]
 
     def is_alive(self, node: str) -> bool:
-        """Whether Ray still counts a node in."""
+        """Whether Ray lists a node as alive."""
         return node in self._alive()
 
     def _alive(self) -> list[str]:
         import ray
 
-        return [found["NodeID"] for found in ray.nodes() if found["Alive"]]
+        return [entry["NodeID"] for entry in ray.nodes() if entry["Alive"]]
 
 
-def cannot_ask(error: Exception) -> str:
-    """Why a node could not be looked at, in one line."""
+def inspection_error(error: Exception) -> str:
+    """Why a node could not be inspected, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"simeval does not run there: {lines[-1][:300] if lines else error_line(error)}"

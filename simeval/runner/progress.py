@@ -1,7 +1,7 @@
-"""What a person or a machine sees while a run goes on.
+"""Progress of a run while it goes on: a live table, plain lines, or JSON.
 
-Success rates are taken over each task's longest finished prefix of the plan, never over whatever finished first:
-successes end sooner than failures, so the first finished episodes look better than the run will be.
+Success rates are taken over each task's longest finished prefix of the plan, never over the episodes that finished
+first: successes end sooner than failures, so the first finished episodes look better than the run will be.
 """
 
 import time
@@ -20,7 +20,7 @@ from simeval.core.types import EpisodeResult, EpisodeSpec
 
 
 class Progress(Protocol):
-    """Told about a run as it goes on."""
+    """Progress observer of a run."""
 
     def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
         """The run begins or resumes."""
@@ -33,7 +33,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """No progress: for use from Python."""
+    """Shows no progress: for use from Python."""
 
     def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
         """See `Progress`."""
@@ -46,11 +46,15 @@ class Silent:
 
 
 @dataclass
-class Tally:
-    """Counts over a running run.
+class RunCounts:
+    """Episode counts and success rates of a run that goes on.
 
     Attributes:
+        plan: the plan.
         total, done, errors: episodes planned, finished (errors included), in error.
+        fresh: episodes that finished in this session.
+        outcomes: outcome of every finished episode.
+        started: when this session started (monotonic clock, s).
     """
 
     plan: Plan
@@ -70,7 +74,7 @@ class Tally:
         self._counts: dict[str, list[int]] = {name: [0, 0] for name in self.plan.conditions}
 
     def add(self, result: EpisodeResult, *, fresh: bool) -> None:
-        """Count a finished episode and move its task's prefix on."""
+        """Count a finished episode and advance its task's prefix."""
         self.done += 1
         self.fresh += fresh
         self.errors += result.outcome == "error"
@@ -96,7 +100,7 @@ class Tally:
 
     @property
     def eta(self) -> float | None:
-        """Seconds left at the present rate; `None` before the first episode."""
+        """Seconds left at the present rate; `None` before the first episode of this session."""
         return 60.0 * (self.total - self.done) / self.per_minute if self.fresh else None
 
 
@@ -108,14 +112,14 @@ def _clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
-def _line(tally: Tally) -> str:
-    errors = f", {tally.errors} errors" if tally.errors else ""
-    rate = f"{tally.per_minute:.1f} per minute, {_clock(tally.eta)} left" if tally.fresh else "starting"
-    return f"{tally.done}/{tally.total} episodes{errors}, {rate}"
+def _line(counts: RunCounts) -> str:
+    errors = f", {counts.errors} errors" if counts.errors else ""
+    rate = f"{counts.per_minute:.1f} per minute, {_clock(counts.eta)} left" if counts.fresh else "starting"
+    return f"{counts.done}/{counts.total} episodes{errors}, {rate}"
 
 
 class LiveProgress:
-    """A table that updates in place, for terminals."""
+    """A table that is updated in place, for terminals."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -123,15 +127,15 @@ class LiveProgress:
 
     def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
         """See `Progress`."""
-        self._tally, self._note = Tally(plan), note
+        self._counts, self._note = RunCounts(plan), note
         for result in finished:
-            self._tally.add(result, fresh=False)
+            self._counts.add(result, fresh=False)
         self._live = Live(self, console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
     def update(self, result: EpisodeResult) -> None:
         """See `Progress`."""
-        self._tally.add(result, fresh=True)
+        self._counts.add(result, fresh=True)
         if result.outcome == "error":
             self._console.print(Text(f"error in {result.spec.id} ({result.error_phase}): {result.error_text}", "red"))
 
@@ -144,12 +148,12 @@ class LiveProgress:
         table = Table(box=None, padding=(0, 2, 0, 0))
         for name, justify in (("condition", "left"), ("so far", "right"), ("success %", "right")):
             table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich wants a literal
-        for condition, (k, n) in self._tally.prefix_counts().items():
+        for condition, (k, n) in self._counts.prefix_counts().items():
             table.add_row(condition, f"{k}/{n}", f"{100 * k / n:.1f}" if n else "-")
         width = 24
-        filled = width * self._tally.done // max(1, self._tally.total)
+        filled = width * self._counts.done // max(1, self._counts.total)
         bar = Text("━" * filled, "green") + Text("━" * (width - filled), "dim")
-        return Group(Text(self._note, "dim"), bar + Text(f"  {_line(self._tally)}"), table)
+        return Group(Text(self._note, "dim"), bar + Text(f"  {_line(self._counts)}"), table)
 
 
 class PlainProgress:
@@ -160,24 +164,24 @@ class PlainProgress:
 
     def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
         """See `Progress`."""
-        self._tally = Tally(plan)
+        self._counts = RunCounts(plan)
         for result in finished:
-            self._tally.add(result, fresh=False)
+            self._counts.add(result, fresh=False)
         self._last = time.monotonic()
         self._console.print(Text(note), soft_wrap=True)
 
     def update(self, result: EpisodeResult) -> None:
         """See `Progress`."""
-        self._tally.add(result, fresh=True)
+        self._counts.add(result, fresh=True)
         if result.outcome == "error":
             text = f"error in {result.spec.id} ({result.error_phase}): {result.error_text}"
             self._console.print(Text(text), soft_wrap=True)
         now = time.monotonic()
-        if now - self._last >= self._every or self._tally.done == self._tally.total:
+        if now - self._last >= self._every or self._counts.done == self._counts.total:
             self._last = now
-            counts = self._tally.prefix_counts().items()
+            counts = self._counts.prefix_counts().items()
             rates = "  ".join(f"{name} {100 * k / n:.1f} %" for name, (k, n) in counts if n)
-            self._console.print(Text(f"{_line(self._tally)}  {rates}"), soft_wrap=True)
+            self._console.print(Text(f"{_line(self._counts)}  {rates}"), soft_wrap=True)
 
     def stop(self) -> None:
         """See `Progress`."""

@@ -1,4 +1,4 @@
-"""Which episode a worker runs next."""
+"""The queue that decides which episode a worker runs next."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from simeval.core.types import EpisodeSpec
 _Key = tuple[str, int]
 
 
-class Queue:
-    """Episodes by task; hands a worker the next one of its own task as long as there is one."""
+class EpisodeQueue:
+    """Episodes grouped by task. A worker keeps getting episodes of its task while there are any."""
 
     def __init__(self, episodes: Sequence[EpisodeSpec]) -> None:
         self._groups: dict[_Key, deque[EpisodeSpec]] = {}
@@ -17,18 +17,18 @@ class Queue:
             self._groups.setdefault((spec.suite, spec.task), deque()).append(spec)
         self._untouched = deque(self._groups)
 
-    def take(self, last: EpisodeSpec | None) -> EpisodeSpec | None:
-        """The next episode for a worker whose last one was `last`; `None` when nothing is left."""
-        own = self._groups.get((last.suite, last.task)) if last else None
-        group = own or self._another()
+    def next(self, last: EpisodeSpec | None) -> EpisodeSpec | None:
+        """Remove and return the next episode for a worker whose last one was `last`; `None` if the queue is empty."""
+        same_task = self._groups.get((last.suite, last.task)) if last else None
+        group = same_task or self._another_task()
         return group.popleft() if group else None
 
-    def _another(self) -> deque[EpisodeSpec] | None:
-        """A task that no worker has had; else the one with most left."""
+    def _another_task(self) -> deque[EpisodeSpec] | None:
+        """A task that no worker has started; else the one with most episodes left."""
         if self._untouched:
             return self._groups[self._untouched.popleft()]
         return max(self._groups.values(), key=len, default=None)
 
-    def put_back(self, spec: EpisodeSpec) -> None:
-        """Return an episode whose worker died; it is next."""
+    def requeue(self, spec: EpisodeSpec) -> None:
+        """Put an episode whose worker died at the head of its task."""
         self._groups[spec.suite, spec.task].appendleft(spec)

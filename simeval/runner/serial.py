@@ -5,26 +5,26 @@ from typing import Protocol
 
 from simeval.core.types import EpisodeSpec
 from simeval.policies.base import WorkerFacts
-from simeval.runner.watchdog import Silence, reminding
-from simeval.runner.worker import EpisodeWorker, Finished, WorkerSetup
+from simeval.runner.watchdog import StallTimer, stall_warnings
+from simeval.runner.worker import EpisodeOutput, EpisodeWorker, WorkerSetup
 
 
 class Runner(Protocol):
     """A place to run episodes."""
 
     def facts(self) -> WorkerFacts:
-        """Load the policy and say what it is, and with which kernels episodes run.
+        """Load the policy; returns its spec, and the kernels that episodes run with.
 
         Raises:
             ConfigError: it cannot be loaded.
         """
 
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
-        """Run episodes; yields each once, in any order, together with those that finished at the same time."""
+    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[EpisodeOutput]]:
+        """Run episodes; yields each once, in any order, in batches that finished at the same time."""
 
 
 class SerialRunner:
-    """Everything in this process."""
+    """Runs everything in this process."""
 
     def __init__(self, setup: WorkerSetup) -> None:
         self._worker = EpisodeWorker(setup)
@@ -33,11 +33,11 @@ class SerialRunner:
         """See `Runner`."""
         return self._worker.facts()
 
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[Finished]]:
+    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[EpisodeOutput]]:
         """See `Runner`."""
-        silence = Silence()
-        with reminding(silence, lambda: str(self._worker.where() or "it is being written")):
+        timer = StallTimer()
+        with stall_warnings(timer, lambda: str(self._worker.status() or "it is being written")):
             for spec in episodes:
-                finished = self._worker.run(spec)
-                silence.heard()
-                yield (finished,)
+                output = self._worker.run(spec)
+                timer.reset()
+                yield (output,)

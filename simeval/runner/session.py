@@ -1,4 +1,4 @@
-"""Ray: starting it here, or joining a cluster."""
+"""The Ray session of a run: started on this machine, or joined on a cluster."""
 
 import contextlib
 import os
@@ -10,23 +10,23 @@ from typing import Any
 
 from envs import numerics
 from simeval.core.errors import ConfigError, first_line
-from simeval.runner.local_ray import LOOPBACK, claim, clear_away, end_all, keep_token_private, loopback_only
+from simeval.runner.local_ray import LOOPBACK, claim, end_orphans, end_session, keep_token_private, loopback_only
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-"""Two busy processes with two threads each are several times slower than with one, and round differently."""
+"""Oversubscribed BLAS threads are several times slower and change rounding."""
 
 
 def process_environment() -> dict[str, str]:
-    """Variables of every process of a run on another node: one thread, and numerics as here."""
+    """Environment variables of a run's processes on other nodes: one thread, and the numerics of this process."""
     return ONE_THREAD | numerics.environment()
 
 
-_KNOCK_OFTEN = {
+_FAST_CONNECT = {
     "RAY_raylet_client_connect_timeout_milliseconds": "20",
     "RAY_raylet_client_num_connect_attempts": "500",
 }
-"""Ray's raylet asks its object store for a connection before that listens, and by default sleeps for a second then.
-These tries take as long in all as the default ones."""
+"""Ray's raylet connects to its object store before that listens, and by default retries after a second. These retries
+are short, and take as long in all as the default ones."""
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
         ConfigError: there is no cluster at that address, or Ray does not start.
     """
     if address:
-        _refuse_silent(address)
+        _require_listening(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_enable_metrics_collection", "0")
@@ -47,19 +47,19 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
-    quiet["job_config"] = _path_as_here()
+    quiet["job_config"] = _job_with_this_path()
     try:
         if address:
             ray.init(address=address, **quiet)
         else:
-            os.environ.update(ONE_THREAD | _KNOCK_OFTEN)
-            # One process waits for each CPU of Ray's from the start; those beyond the workers would be for nothing.
-            own = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 200_000_000}
-            clear_away()
+            os.environ.update(ONE_THREAD | _FAST_CONNECT)
+            # Ray starts a process per CPU at once; CPUs beyond the workers would be wasted.
+            local = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 200_000_000}
+            end_orphans()
             keep_token_private()
-            # Without "local" Ray would join whatever cluster happens to run on this machine, or RAY_ADDRESS names.
+            # Without "local" Ray would join a cluster that runs on this machine, or that RAY_ADDRESS names.
             with without_dashboard(), loopback_only():
-                ray.init(address="local", _node_ip_address=LOOPBACK, **own, **quiet)
+                ray.init(address="local", _node_ip_address=LOOPBACK, **local, **quiet)
             claim(_session())
     except Exception as error:  # noqa: BLE001  on a machine that is too busy Ray raises a bare Exception
         what = f"--ray-address {address}" if address else "Ray does not start here (--workers 0 does without)"
@@ -68,8 +68,8 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
         yield
     finally:
         if address is None and is_gone():
-            # To say good-bye, Ray would wait for a minute, and then end this process.
-            end_all(_session())
+            # In `ray.shutdown` Ray would wait for a minute, and then end this process.
+            end_session(_session())
         else:
             ray.shutdown()
 
@@ -89,7 +89,7 @@ def _reason(error: Exception) -> str:
 
 
 def is_gone() -> bool:
-    """Whether the process that holds this Ray cluster together (GCS) answers no more. Ray itself says so after 60 s."""
+    """Whether the central process of this Ray cluster (GCS) no longer answers. Ray itself reports that after 60 s."""
     import ray
 
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
@@ -100,47 +100,51 @@ def is_gone() -> bool:
     return False
 
 
-class _AsHere(list[str]):
-    """Folders for the path of workers, as far as they are on the path of this process."""
+class _OnThisPath(list[str]):
+    """Folders for the path of workers; keeps only those that are on the path of this process."""
 
     def extend(self, folders: Iterable[str]) -> None:
-        here = {os.path.abspath(folder) for folder in sys.path}  # noqa: PTH100  Ray compares these
-        super().extend(folder for folder in folders if folder in here)
+        local = {os.path.abspath(folder) for folder in sys.path}  # noqa: PTH100  Ray compares these
+        super().extend(folder for folder in folders if folder in local)
 
 
-def _path_as_here() -> Any:
-    """A job whose workers import from where this process does.
+def _job_with_this_path() -> Any:
+    """A job whose workers have the import path of this process.
 
-    Ray puts the working directory first. There may be anything in it, for instance another checkout of simeval, which
-    the workers would run in place of this one.
+    Ray puts the working directory first. That may hold another checkout of simeval, which the workers would run instead
+    of this one.
     """
     from ray.job_config import JobConfig
 
     job = JobConfig()
-    job._py_driver_sys_path = _AsHere()
+    job._py_driver_sys_path = _OnThisPath()
     return job
 
 
 @contextlib.contextmanager
 def without_dashboard() -> Iterator[None]:
-    """Start Ray as where its dashboard's packages are missing.
+    """Make Ray start as if the packages of its dashboard were missing.
 
-    `include_dashboard=False` leaves out the page alone. The servers behind it take longest to start of all, more so
-    beside another Ray, with which they quarrel about a port.
+    `include_dashboard=False` leaves out the page alone. The servers behind it are the slowest part of Ray's start, more
+    so beside another Ray, with which they compete for a port.
     """
-    needed = "ray.dashboard.optional_deps"
-    before = sys.modules.get(needed)
-    sys.modules[needed] = None  # type: ignore[assignment]  # how Python marks what cannot be imported
+    name = "ray.dashboard.optional_deps"
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # Python's mark for a module that cannot be imported
     try:
         yield
     finally:
-        del sys.modules[needed]
+        del sys.modules[name]
         if before is not None:
-            sys.modules[needed] = before
+            sys.modules[name] = before
 
 
-def _refuse_silent(address: str) -> None:
-    """Ray itself tries for many minutes to reach a host where nobody listens."""
+def _require_listening(address: str) -> None:
+    """Find out at once whether a host listens; Ray itself would try for many minutes.
+
+    Raises:
+        ConfigError: it does not.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdecimal():
         return

@@ -1,4 +1,4 @@
-"""What takes too long: a person is told."""
+"""Warnings about runs in which no episode finishes for long."""
 
 import contextlib
 import threading
@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterator
 from simeval.core.time_limit import _log
 
 PATIENCE = 60.0
-"""Seconds without a finished episode after which a person is told what is going on; told again after twice as many."""
+"""Seconds without a finished episode before the first warning; each further one waits twice as long."""
 
 
-class Silence:
-    """When a person is to be told that nothing has finished for long."""
+class StallTimer:
+    """Decides when a warning about a lack of finished episodes is due."""
 
     def __init__(self) -> None:
-        self.heard()
+        self.reset()
 
-    def heard(self) -> None:
-        """Something has finished."""
+    def reset(self) -> None:
+        """Note that an episode has finished."""
         self._since, self._next = time.monotonic(), PATIENCE
 
-    def lasted(self) -> float | None:
-        """Seconds since something finished if it is time to tell, else `None`."""
+    def due(self) -> float | None:
+        """Seconds since an episode finished if a warning is due, else `None`; the next one is due later."""
         seconds = time.monotonic() - self._since
         if seconds < self._next:
             return None
@@ -31,23 +31,23 @@ class Silence:
 
 
 @contextlib.contextmanager
-def reminding(silence: Silence, where: Callable[[], str]) -> Iterator[None]:
-    """Tell a person, while the body runs in this process, what it is doing when nothing finishes for long.
+def stall_warnings(timer: StallTimer, status_text: Callable[[], str]) -> Iterator[None]:
+    """Log a warning while the body runs in this process and no episode finishes for long.
 
     Args:
-        silence: is told by the body what has finished.
-        where: says what the body is doing; called in another thread.
+        timer: the body calls its `reset` for every finished episode.
+        status_text: describes what the body is doing; called in another thread.
     """
-    over = threading.Event()
+    done = threading.Event()
 
     def remind() -> None:
-        while not over.wait(1.0):
-            seconds = silence.lasted()
+        while not done.wait(1.0):
+            seconds = timer.due()
             if seconds is not None:
-                _log.warning("simeval: no episode has finished for %d s; %s", seconds, where())
+                _log.warning("simeval: no episode has finished for %d s; %s", seconds, status_text())
 
     threading.Thread(target=remind, name="simeval-reminder", daemon=True).start()
     try:
         yield
     finally:
-        over.set()
+        done.set()

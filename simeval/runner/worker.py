@@ -1,4 +1,4 @@
-"""What runs episodes: in this process, or as a Ray actor."""
+"""Runs episodes: `EpisodeWorker` in this process, `RemoteWorker` as a Ray actor around one."""
 
 import os
 from dataclasses import dataclass, replace
@@ -13,26 +13,26 @@ from simeval.core.time_limit import time_limit
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import Policy, WorkerFacts
 from simeval.policies.registry import PolicyChoice, load_policy
-from simeval.rollout.episode_log import Tally
+from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.loop import run_episode
 from simeval.rollout.trace import PackedTrace, Trace, TraceRecorder
-from simeval.runner.heartbeat import AFTER, Whereabouts, keep_writing
+from simeval.runner.heartbeat import FIRST_NOTE_S, EpisodeStatus, start_writing
 from simeval.runner.session import ONE_THREAD
 
 TIMEOUT = "--episode-timeout"
-"""What an episode exceeds that takes too long."""
+"""The option whose limit an overdue episode exceeds; its error text names it."""
 
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What a worker needs to know; the same for all workers of a run.
+    """Configuration of a worker; the same for all workers of a run.
 
     Attributes:
-        policy: how to load the policy, or a client of one that runs elsewhere.
-        assets: LIBERO's asset folder, if any LIBERO suite is asked for.
+        policy: how to load the policy, or a client of a policy server.
+        assets: LIBERO's asset folder, if the run has a LIBERO suite.
         traces: `all`, `failures` or `none`.
-        plugins: axes of the user's own.
-        timeout: seconds that an episode may take; `None` for as long as it likes.
+        plugins: user-defined axes.
+        timeout: seconds that an episode may take; `None` for no limit.
     """
 
     policy: PolicyChoice | Policy
@@ -43,15 +43,15 @@ class WorkerSetup:
 
 
 @dataclass(frozen=True)
-class Finished:
-    """An episode's result, and its trace if it is to be kept."""
+class EpisodeOutput:
+    """The result of an episode, and its trace if that is to be stored."""
 
     result: EpisodeResult
     trace: Trace | PackedTrace | None = None
 
 
 class EpisodeWorker:
-    """A policy, the scenes built so far, and the loop."""
+    """Runs episodes one after another with one loaded policy; keeps the scenes that it has built."""
 
     def __init__(self, setup: WorkerSetup) -> None:
         """Loads the policy and the plugins.
@@ -62,52 +62,52 @@ class EpisodeWorker:
         from threadpoolctl import threadpool_limits
 
         os.environ.update(ONE_THREAD)
-        # The variables come too late for a BLAS that is loaded.
+        # The variables have no effect on a BLAS that is loaded already.
         threadpool_limits(1)
         load(setup.plugins)
         self._setup = setup
-        self._policy = _loaded(setup.policy) if isinstance(setup.policy, PolicyChoice) else setup.policy
+        self._policy = _load_policy(setup.policy) if isinstance(setup.policy, PolicyChoice) else setup.policy
         self._envs = EnvCache(setup.assets)
-        self._tally: Tally | None = None
+        self._log: EpisodeLog | None = None
 
-    def facts(self) -> "WorkerFacts":
-        """What the loaded policy says of itself, and the kernels in use here."""
+    def facts(self) -> WorkerFacts:
+        """The spec of the loaded policy, and the kernels in use here."""
         return WorkerFacts(self._policy.spec, kernels.of_simulation())
 
-    def where(self) -> Whereabouts | None:
-        """What the running episode is doing; `None` between two. May be asked from another thread."""
-        tally = self._tally
-        return Whereabouts(tally.spec.id, tally.current, tally.steps) if tally else None
+    def status(self) -> EpisodeStatus | None:
+        """Status of the running episode; `None` between episodes. Safe to call from another thread."""
+        log = self._log
+        return EpisodeStatus(log.spec.id, log.current, log.steps) if log else None
 
-    def run(self, spec: EpisodeSpec) -> Finished:
-        """Run one episode; one that takes longer than it may is an error row.
+    def run(self, spec: EpisodeSpec) -> EpisodeOutput:
+        """Run one episode; one that exceeds the time limit becomes an error row.
 
         Raises:
-            ConfigError: no episode can run like this.
+            ConfigError: no episode of this run can be carried out.
         """
-        self._tally = tally = Tally(spec, current="build")
+        self._log = log = EpisodeLog(spec, current="build")
         recorder = TraceRecorder()
         try:
             with time_limit(self._setup.timeout, TIMEOUT):
                 env = self._envs.get(spec.suite, spec.task, spec.resolution)
-                result = run_episode(spec, env, self._policy, recorder, tally)
+                result = run_episode(spec, env, self._policy, recorder, log)
             keep = self._setup.traces == "all" or (self._setup.traces == "failures" and result.outcome == "failure")
             if result.outcome != "error":
-                return Finished(result, recorder.trace() if keep else None)
+                return EpisodeOutput(result, recorder.trace() if keep else None)
             self._envs.discard()
         except ConfigError:
             raise
-        except BaseException as error:  # simulators and users' environments raise anything
+        except BaseException as error:  # simulators and user environments may raise anything
             if ends_process(error):
                 raise
-            result = tally.broken(error)
+            result = log.to_error(error)
         finally:
-            self._tally = None
-        return Finished(result)
+            self._log = None
+        return EpisodeOutput(result)
 
 
-def _loaded(choice: PolicyChoice) -> Policy:
-    """A policy; whatever its code raises is said in one line.
+def _load_policy(choice: PolicyChoice) -> Policy:
+    """Load a policy; an exception of its code becomes one line.
 
     Raises:
         ConfigError: it cannot be loaded.
@@ -121,12 +121,12 @@ def _loaded(choice: PolicyChoice) -> Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What differs between the workers of a run.
+class Placement:
+    """Where a worker runs: the part of its configuration that differs between workers.
 
     Attributes:
         assets: LIBERO's asset folder on the worker's node.
-        slot: which of the node's workers it is, from 0.
+        slot: index of the worker on its node, from 0.
     """
 
     assets: Path | None
@@ -134,39 +134,39 @@ class Place:
 
 
 class RemoteWorker:
-    """`EpisodeWorker` behind Ray. Loading is a call of its own: a bad policy is then an answer, not a dead actor."""
+    """An `EpisodeWorker` as a Ray actor. Loading is a separate call: a bad policy gives an answer, not a dead actor."""
 
     def __init__(self, setup: WorkerSetup) -> None:
         self._setup = setup
         self._worker: EpisodeWorker | None = None
 
     def node(self) -> bytes:
-        """Ray's id of the node that it runs on."""
+        """Ray's id of the node that the actor runs on."""
         import ray
 
         return bytes.fromhex(ray.get_runtime_context().get_node_id())
 
-    def load(self, place: Place) -> WorkerFacts | str:
-        """Load the policy: what the worker is then, or why it cannot be loaded."""
-        take_device(place.slot)
+    def load(self, placement: Placement) -> WorkerFacts | str:
+        """Load the policy; returns the worker's facts, or the reason why it cannot be loaded."""
+        take_device(placement.slot)
         try:
-            # Here it is the driver that stops what takes too long: it kills the process.
-            self._worker = EpisodeWorker(replace(self._setup, assets=place.assets, timeout=None))
-            # In time for whoever stops it.
-            keep_writing(self._worker.where, AFTER if self._setup.timeout is None else self._setup.timeout / 2)
+            # No limit here: the driver enforces it by killing this process.
+            self._worker = EpisodeWorker(replace(self._setup, assets=placement.assets, timeout=None))
+            # Early enough that the driver can read the status before it kills the process.
+            start_writing(self._worker.status, FIRST_NOTE_S if self._setup.timeout is None else self._setup.timeout / 2)
             return self._worker.facts()
         except ConfigError as error:
             return str(error)
 
-    def run(self, spec: EpisodeSpec) -> Finished | str:
-        """See `EpisodeWorker.run`; a text instead of a `ConfigError`, and the trace packed."""
+    def run(self, spec: EpisodeSpec) -> EpisodeOutput | str:
+        """See `EpisodeWorker.run`; a `ConfigError` is returned as its text, and the trace is packed."""
         assert self._worker is not None, "load comes first"
         try:
-            finished = self._worker.run(spec)
+            output = self._worker.run(spec)
         except ConfigError as error:
             return str(error)
-        packed = finished.trace.packed() if isinstance(finished.trace, Trace) else finished.trace
-        return replace(finished, trace=packed)
+        packed = output.trace.packed() if isinstance(output.trace, Trace) else output.trace
+        return replace(output, trace=packed)
 
     def pid(self) -> int:
         """Process id, for tests that kill it."""

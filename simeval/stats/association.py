@@ -1,7 +1,7 @@
-"""How well one number orders and predicts another: rank and linear correlation, MMRV, intervals.
+"""Association of two numbers: rank and linear correlation, MMRV, intervals.
 
-Every statistic takes x (what is cheap: drift) and y (what counts: loss of success), both "higher is worse", and is NaN
-where an input is constant or shorter than two; the values that leave this package are `None` there.
+Every statistic takes x (the cheap number: drift) and y (the target: loss of success), both "higher is worse". It is NaN
+where an input is constant or shorter than two; results of this package have `None` there.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,20 +13,20 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from simeval.stats.intervals import Interval
-from simeval.stats.resampling import Resampling, bootstrap_intervals, no_width, one_by_one, pairing_p
+from simeval.stats.resampling import Resampling, bootstrap_intervals, is_degenerate, permutation_p, vectorize_statistic
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats, Floats], float]
 
 MIN_POINTS = 3
-"""Fewer points have no correlation worth a number: two always lie on a line."""
+"""Fewer points have no meaningful correlation: two are always on a line."""
 MIN_FOR_INTERVAL = 6
-"""Below this, no interval holds what it promises."""
+"""Below this, no interval reaches its nominal coverage."""
 MIN_FOR_BOOTSTRAP = 8
-"""Below this, the percentile bootstrap of a rank correlation covers .84 where it says .95; Fisher's form covers .92."""
+"""Below this, a nominal .95 percentile bootstrap of a rank correlation covers .84; Fisher's form covers .92."""
 MIN_FAMILIES = 6
-"""Families of several conditions from which they are resampled: with 6 of 4, the bootstrap covered .90 to .96 in
-simulations and Fisher's form, which takes all 24 conditions for independent, .80 to .92."""
+"""Smallest number of families that are resampled as a whole. In simulations with 6 families of 4 conditions, the
+bootstrap covered .90 to .96; Fisher's form, which treats all 24 conditions as independent, .80 to .92."""
 
 
 def spearman(x: Floats, y: Floats) -> float:
@@ -49,10 +49,10 @@ def kendall(x: Floats, y: Floats) -> float:
 
 
 def mmrv(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Mean maximum rank violation (SIMPLER, Li et al. 2024): how much is lost by trusting the predicted order.
+    """Mean maximum rank violation (SIMPLER, Li et al. 2024): the loss from trusting the predicted order.
 
-    For each item the worst pair that the prediction orders wrongly counts, with the difference of its true scores. Not
-    symmetric: the weight is on the true side. A tie violates in one direction only, as in SIMPLER's own code.
+    Each item contributes its worst wrongly ordered pair, weighted by the difference of the true scores. Not symmetric:
+    the weight is on the true side. A tie violates in one direction only, as in SIMPLER's code.
 
     Args:
         predicted: float[n], higher is better.
@@ -70,7 +70,7 @@ def mmrv(predicted: ArrayLike, true: ArrayLike) -> float:
     return float((wrong * np.abs(r[:, None] - r)).max(axis=1).mean())
 
 
-def mmrv_of_harm(x: Floats, y: Floats) -> float:
+def mmrv_from_drops(x: Floats, y: Floats) -> float:
     """MMRV where both sides say "higher is worse"."""
     return mmrv(-x, -y)
 
@@ -79,9 +79,9 @@ STATISTICS: Mapping[str, Statistic] = {
     "spearman": spearman,
     "kendall": kendall,
     "pearson": pearson,
-    "mmrv": mmrv_of_harm,
+    "mmrv": mmrv_from_drops,
 }
-"""By name; the first is primary."""
+"""Statistics by name; the first is primary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,11 @@ class Association:
     Attributes:
         stat: name of the statistic.
         value: `None` where `reason` says why.
-        ci_conditions: other conditions like these; `None` with too few.
+        ci_conditions: interval for other conditions like these; `None` with too few.
         p: two-sided; `None` where there is no test.
-        n_permutations: orders that `p` rests on; 0 for a test in closed form.
-        k: points.
-        n_clusters: families that were resampled as a whole; `k` where every point is its own.
+        n_permutations: number of orders in the test; 0 for a test in closed form.
+        k: number of points.
+        n_clusters: number of families, which are resampled as a whole; `k` if every point is its own family.
         loo_min, loo_max: range of the statistic when any one point is left out; `None` with fewer than four points.
         loo_point: index of the point whose absence changes it most.
         reason: why a number is missing; empty otherwise.
@@ -123,8 +123,8 @@ def associate(
         x: float[k], drift.
         y: float[k], drop.
         stat: a name in `STATISTICS`.
-        clusters: label of each point's family: points of one family are not independent and are drawn together; `None`
-            if all are.
+        clusters: label of each point's family: points of one family are not independent and are resampled together;
+            `None` if all points are independent.
         resampling: of the bootstrap and of the permutation test.
 
     Raises:
@@ -136,20 +136,20 @@ def associate(
         raise ValueError(f"points differ in shape: {a.shape}, {b.shape}, {labels.shape}")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError("a point is not finite")
-    found = STATISTICS[stat]
+    statistic = STATISTICS[stat]
     k, n_clusters = a.size, len(np.unique(labels))
     reason = undefined(a, b)
     if reason:
         return Association(stat, None, k=k, n_clusters=n_clusters, reason=reason)
-    value = found(a, b)
-    interval, why = _interval(a, b, labels, stat, resampling)
-    p, tried = _p_value(a, b, stat, resampling)
-    low, high, point = leave_one_out(a, b, found)
-    return Association(stat, value, interval, p, tried, k, n_clusters, low, high, point, why)
+    value = statistic(a, b)
+    interval, interval_reason = _interval(a, b, labels, stat, resampling)
+    p, n_permutations = _p_value(a, b, stat, resampling)
+    low, high, point = leave_one_out(a, b, statistic)
+    return Association(stat, value, interval, p, n_permutations, k, n_clusters, low, high, point, interval_reason)
 
 
 def undefined(x: Floats, y: Floats) -> str:
-    """Why points have no correlation; empty if they have."""
+    """Why points have no correlation; empty if they have one."""
     if len(x) < MIN_POINTS:
         return f"too few conditions: {len(x)}, at least {MIN_POINTS} are needed"
     if np.ptp(x) == 0:
@@ -160,19 +160,19 @@ def undefined(x: Floats, y: Floats) -> str:
 
 
 def leave_one_out(x: Floats, y: Floats, statistic: Statistic) -> tuple[float | None, float | None, int | None]:
-    """Smallest and largest value when one point is left out, and the point that matters most."""
+    """Smallest and largest value when one point is left out, and the index of the most influential point."""
     if len(x) <= MIN_POINTS:
         return None, None, None
-    left = np.array([statistic(np.delete(x, i), np.delete(y, i)) for i in range(len(x))])
-    if np.isnan(left).any():
-        return None, None, int(np.flatnonzero(np.isnan(left))[0])
-    return float(left.min()), float(left.max()), int(np.abs(left - statistic(x, y)).argmax())
+    values = np.array([statistic(np.delete(x, i), np.delete(y, i)) for i in range(len(x))])
+    if np.isnan(values).any():
+        return None, None, int(np.flatnonzero(np.isnan(values))[0])
+    return float(values.min()), float(values.max()), int(np.abs(values - statistic(x, y)).argmax())
 
 
 def fisher_interval(value: float, k: int, level: float = 0.95) -> Interval:
     """Interval of Spearman's correlation of `k` points by Fisher's z, with Bonett and Wright's (2000) standard error.
 
-    A perfect order is first pulled to the next value that `k` points can show, so that the interval has a width.
+    A perfect order is first moved to the next smaller value that `k` points can have, so that the interval has a width.
 
     Raises:
         ValueError: `k` is below 4.
@@ -180,9 +180,9 @@ def fisher_interval(value: float, k: int, level: float = 0.95) -> Interval:
     if k < 4:
         raise ValueError(f"{k} points; Fisher's interval needs at least 4")
     next_below = 1 - 12 / (k * (k**2 - 1))
-    inside = float(np.clip(value, -next_below, next_below))
-    half = float(stats.norm.isf((1 - level) / 2)) * sqrt((1 + inside**2 / 2) / (k - 3))
-    low, high = tanh(atanh(inside) - half), tanh(atanh(inside) + half)
+    clipped = float(np.clip(value, -next_below, next_below))
+    half = float(stats.norm.isf((1 - level) / 2)) * sqrt((1 + clipped**2 / 2) / (k - 3))
+    low, high = tanh(atanh(clipped) - half), tanh(atanh(clipped) + half)
     return Interval(-1.0 if value <= -1 else low, 1.0 if value >= 1 else high, level, "fisher z, bonett-wright")
 
 
@@ -197,21 +197,21 @@ def smallest_significant(k: int, alpha: float = 0.05) -> float | None:
 def points_needed(
     value: float, bound: float, level: float = 0.95, *, k: int = 0, half: float | None = None
 ) -> int | None:
-    """Points at which an interval around `value` would no longer hold `bound`; `None` if that takes over 1000.
+    """Number of points at which an interval around `value` would exclude `bound`; `None` if it is over 1000.
 
     Args:
         value: correlation.
-        bound: what the interval should exclude.
+        bound: value that the interval should exclude.
         level: nominal coverage.
-        k: points so far, with `half`.
-        half: half width of the interval they gave, on Fisher's scale; `None` for Bonett and Wright's.
+        k: current number of points, with `half`.
+        half: half width of their interval, on Fisher's scale; `None` for Bonett and Wright's.
     """
-    inside, apart = (float(np.clip(v, -0.999, 0.999)) for v in (value, bound))
-    distance = abs(atanh(inside) - atanh(apart))
+    clipped, clipped_bound = (float(np.clip(v, -0.999, 0.999)) for v in (value, bound))
+    distance = abs(atanh(clipped) - atanh(clipped_bound))
     if distance == 0:
         return None
     if half is None or k <= 3:
-        needed = 3 + (1 + inside**2 / 2) * (float(stats.norm.isf((1 - level) / 2)) / distance) ** 2
+        needed = 3 + (1 + clipped**2 / 2) * (float(stats.norm.isf((1 - level) / 2)) / distance) ** 2
     else:
         needed = 3 + (k - 3) * (half / distance) ** 2
     return ceil(needed) if isfinite(needed) and needed <= 1000 else None
@@ -225,28 +225,28 @@ def members_of(labels: NDArray[np.generic]) -> list[NDArray[np.intp]]:
 def cluster_statistic(
     members: list[NDArray[np.intp]], statistic: Callable[[NDArray[np.intp]], list[float]]
 ) -> Callable[[NDArray[np.intp]], Floats]:
-    """A statistic of point indices as a statistic of cluster indices, for `bootstrap_intervals`."""
-    return one_by_one(lambda drawn: statistic(np.concatenate([members[i] for i in drawn])))
+    """Convert a statistic of point indices to one of cluster indices, for `bootstrap_intervals`."""
+    return vectorize_statistic(lambda sample: statistic(np.concatenate([members[i] for i in sample])))
 
 
 def _interval(
     x: Floats, y: Floats, labels: NDArray[np.generic], stat: str, resampling: Resampling
 ) -> tuple[Interval | None, str]:
-    members, found = members_of(labels), STATISTICS[stat]
+    members, point_statistic = members_of(labels), STATISTICS[stat]
     k = x.size
     if k < MIN_FOR_INTERVAL:
         return None, f"too few conditions for an interval: {k}, at least {MIN_FOR_INTERVAL} are needed"
-    enough = MIN_FOR_BOOTSTRAP if len(members) == k else MIN_FAMILIES
-    if len(members) >= enough:
-        statistic = cluster_statistic(members, lambda i: [found(x[i], y[i])])
+    min_members = MIN_FOR_BOOTSTRAP if len(members) == k else MIN_FAMILIES
+    if len(members) >= min_members:
+        statistic = cluster_statistic(members, lambda i: [point_statistic(x[i], y[i])])
         interval = bootstrap_intervals((len(members),), statistic, resampling)[0]
-        if interval is not None and not no_width(interval):
+        if interval is not None and not is_degenerate(interval):
             return interval, ""
     if stat != "spearman":
-        return None, f"too few families for a bootstrap: {len(members)}, at least {enough} are needed"
+        return None, f"too few families for a bootstrap: {len(members)}, at least {min_members} are needed"
     if len(members) < 4:
         return None, f"too few families for an interval: {len(members)}, at least 4 are needed"
-    return fisher_interval(found(x, y), len(members), resampling.level), ""
+    return fisher_interval(point_statistic(x, y), len(members), resampling.level), ""
 
 
 def _p_value(x: Floats, y: Floats, stat: str, resampling: Resampling) -> tuple[float | None, int]:
@@ -255,5 +255,5 @@ def _p_value(x: Floats, y: Floats, stat: str, resampling: Resampling) -> tuple[f
     if stat == "mmrv":
         return None, 0
     a, b = (stats.rankdata(x), stats.rankdata(y)) if stat == "spearman" else (x, y)
-    test = pairing_p(np.outer(a - a.mean(), b - b.mean()), resampling)
+    test = permutation_p(np.outer(a - a.mean(), b - b.mean()), resampling)
     return test.p, test.n_permutations

@@ -1,4 +1,4 @@
-"""How much drift a policy may show before its success falls to a given level."""
+"""Drift budget: the drift at which success falls to a given level."""
 
 from dataclasses import dataclass, replace
 
@@ -10,10 +10,10 @@ from simeval.stats.curve import Cells, Curve, CurveFit, drift_at, fit_curve
 from simeval.stats.resampling import Resampling, bootstrap_values, percentile_interval
 
 RETAINED = (0.9, 0.5)
-"""Shares of the clean success rate that a budget is given for."""
+"""Shares of the clean success rate with a budget."""
 LEVEL = 0.9
 MAX_RESAMPLES = 499
-"""Each one is a fit; the limits are rough anyway."""
+"""Each resample is a fit, and the limits are approximate anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,10 @@ class Budget:
 
     Attributes:
         retained: share of the clean success rate.
-        rate: the success rate that is.
-        drift: where the fitted curve reaches it; `None` where `reason` says why.
+        rate: the corresponding success rate.
+        drift: drift at which the fitted curve reaches it; `None` where `reason` says why.
         low: "stay below": lower limit over resampled conditions.
-        high: upper limit; `None` if success may never fall so low.
+        high: upper limit; `None` if success may never fall that low.
         level: nominal coverage of the limits.
         reason: why there is no budget, or no limits; empty otherwise.
     """
@@ -51,19 +51,19 @@ def drift_budgets(
         resampling: of the conditions, by family; its level is not used.
 
     Returns:
-        One budget for each share in `RETAINED`; without a number where the data do not carry it.
+        One budget for each share in `RETAINED`; without a number where the data do not support it.
     """
     empty = [
         Budget(share, None if clean_rate is None else share * clean_rate, None, None, None, LEVEL) for share in RETAINED
     ]
     fit = fit_curve(cells)
-    why = "no clean episode succeeded" if not clean_rate else fit.reason
-    if why or fit.curve is None:
-        return tuple(replace(budget, reason=why) for budget in empty)
+    reason = "no clean episode succeeded" if not clean_rate else fit.reason
+    if reason or fit.curve is None:
+        return tuple(replace(budget, reason=reason) for budget in empty)
     rates = [budget.rate or 0.0 for budget in empty]
     values = _resampled(cells, np.asarray(families), rates, resampling)
     return tuple(
-        _judged(budget, fit.curve, cells, values if values is None else values[[0, index]])
+        _decide(budget, fit.curve, cells, values if values is None else values[[0, index]])
         for index, budget in enumerate(empty, start=1)
     )
 
@@ -82,27 +82,27 @@ def _resampled(
         fit: CurveFit = fit_curve(cells.where(np.concatenate([rows[i] for i in chosen])))
         if fit.curve is None:
             return [float("nan")] * (1 + len(rates))
-        found = [drift_at(fit.curve, rate) for rate in rates]
-        return [fit.curve.beta, *(0.0 if value is None else value for value in found)]
+        drifts = [drift_at(fit.curve, rate) for rate in rates]
+        return [fit.curve.beta, *(0.0 if value is None else value for value in drifts)]
 
     fewer = replace(resampling, n_resamples=min(resampling.n_resamples, MAX_RESAMPLES))
     return bootstrap_values((len(members),), cluster_statistic(members, statistic), fewer)
 
 
-def _judged(budget: Budget, curve: Curve, cells: Cells, values: NDArray[np.float64] | None) -> Budget:
-    """The budget with its limits, or with the reason why it cannot be given."""
+def _decide(budget: Budget, curve: Curve, cells: Cells, values: NDArray[np.float64] | None) -> Budget:
+    """The budget with its limits, or with the reason why there is none."""
     assert budget.rate is not None
     drift = drift_at(curve, budget.rate)
-    sides = [
-        float(cells.successes[mine].sum() / cells.n[mine].sum()) > budget.rate
-        for mine in (cells.conditions == condition for condition in np.unique(cells.conditions))
+    above = [
+        float(cells.successes[rows].sum() / cells.n[rows].sum()) > budget.rate
+        for rows in (cells.conditions == condition for condition in np.unique(cells.conditions))
     ]
     slope = None if values is None else percentile_interval(values[0], LEVEL)
     if curve.beta >= 0:
         return replace(budget, reason="success does not fall with drift")
     if slope is not None and slope.high >= 0:
         return replace(budget, reason="the slope's interval includes 0")
-    if min(sum(sides), len(sides) - sum(sides)) < 2:
+    if min(sum(above), len(above) - sum(above)) < 2:
         return replace(budget, reason="fewer than 2 conditions lie on either side of this success rate")
     if drift is None or not cells.drift.min() <= drift <= cells.drift.max():
         return replace(budget, reason="it would lie outside the drifts observed")

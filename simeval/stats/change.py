@@ -1,8 +1,8 @@
-"""Two policies on the same episodes: success, robustness and drift, before (A) and after (B).
+"""Compares two policies on the same episodes: success, robustness and drift, before (A) and after (B).
 
 Non-obvious behaviour:
-- Robustness is compared by the difference of the two drops, not by success under perturbation: a policy that got better
-  everywhere is not thereby more robust.
+- Robustness is compared by the difference of the two drops, not by success under perturbation: a policy that is better
+  everywhere is not necessarily more robust.
 - Gains are positive where B is better.
 """
 
@@ -27,14 +27,14 @@ Direction = Literal["better", "worse", "no difference shown"]
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What B gained over A on one condition.
+    """Gain of B over A on one condition.
 
     Attributes:
         condition: its name; empty for the mean over conditions.
-        n: episodes that both have.
-        units: initial states among them.
+        n: number of common episodes.
+        units: number of their initial states.
         a, b: success rates, or drops, or mean drifts.
-        only_a, only_b: episodes that only A, only B solved; `None` where that is not what is compared.
+        only_a, only_b: episodes that only A, only B solved; `None` except for success.
         gain: success: b - a; drops and drifts: a - b. Positive: B is better, or drifts less.
         interval: of `gain`.
         p: two-sided; `None` where there is no test.
@@ -64,8 +64,8 @@ class RunChange:
 
     Attributes:
         success: by condition, the unperturbed one first.
-        robustness: by perturbed condition: did B lose less of its own success than A of its own?
-        overall: mean of `robustness` over the conditions, on the episodes that have them all.
+        robustness: by perturbed condition: is B's drop smaller than A's?
+        overall: mean of `robustness` over the conditions, on the episodes with all conditions.
     """
 
     success: tuple[Gain, ...]
@@ -87,7 +87,7 @@ def compare_runs(
         conditions: names of the columns, the unperturbed condition first.
         a: float[pairs, conditions], 1 success, 0 failure of the first run; NaN where an episode is missing.
         b: the same episodes of the second run.
-        units: int[pairs], initial state of each row; `None` if every row has its own.
+        units: int[pairs], initial state of each row; `None` if they are all different.
         resampling: level, and seed of the permutation test.
 
     Raises:
@@ -100,13 +100,15 @@ def compare_runs(
         raise ValueError(f"outcomes of shape {first.shape} and {second.shape}, expected {expected}")
     if not all(np.isin(part[~np.isnan(part)], (0, 1)).all() for part in (first, second)):
         raise ValueError("an outcome is neither 0 nor 1")
-    drawn = resampling or Resampling()
-    success = [_success(name, first[:, i], second[:, i], labels, drawn.level) for i, name in enumerate(conditions)]
+    chosen = resampling or Resampling()
+    success = [_success(name, first[:, i], second[:, i], labels, chosen.level) for i, name in enumerate(conditions)]
     lost_a, lost_b = first[:, :1] - first[:, 1:], second[:, :1] - second[:, 1:]
-    robustness = [_robustness(name, lost_a[:, i], lost_b[:, i], labels, drawn) for i, name in enumerate(conditions[1:])]
+    robustness = [
+        _robustness(name, lost_a[:, i], lost_b[:, i], labels, chosen) for i, name in enumerate(conditions[1:])
+    ]
     overall = Gain("", 0, 0, reason="no pair that both runs have")
     if lost_a.size:
-        overall = _robustness("", lost_a.mean(axis=1), lost_b.mean(axis=1), labels, drawn)
+        overall = _robustness("", lost_a.mean(axis=1), lost_b.mean(axis=1), labels, chosen)
     return RunChange(_adjusted(success), _adjusted(robustness), _adjusted([overall])[0])
 
 
@@ -118,7 +120,7 @@ def compare_drift(
     units: ArrayLike,
     resampling: Resampling | None = None,
 ) -> tuple[Gain, ...]:
-    """Drift before and after, on the same frames. Only fair if both are in the same units: say so where they are not.
+    """Drift before and after, on the same frames. Only fair if both have the same unit: the caller must report if not.
 
     Args:
         conditions: names of the columns.
@@ -134,8 +136,8 @@ def compare_drift(
     expected = (len(labels), len(conditions))
     if not first.shape == second.shape == expected:
         raise ValueError(f"drifts of shape {first.shape} and {second.shape}, expected {expected}")
-    drawn = resampling or Resampling()
-    rows = [_drift(name, first[:, i], second[:, i], labels, drawn) for i, name in enumerate(conditions)]
+    chosen = resampling or Resampling()
+    rows = [_drift(name, first[:, i], second[:, i], labels, chosen) for i, name in enumerate(conditions)]
     return tuple(replace(row, direction=_direction(row)) for row in rows)
 
 
@@ -159,7 +161,7 @@ def _success(name: str, a: Floats, b: Floats, units: NDArray[np.generic], level:
 
 
 def _robustness(name: str, lost_a: Floats, lost_b: Floats, units: NDArray[np.generic], resampling: Resampling) -> Gain:
-    """Difference of two drops. Interval and test work on the mean over each initial state."""
+    """Difference of two drops. Interval and test use the mean over each initial state."""
     both = ~(np.isnan(lost_a) | np.isnan(lost_b))
     if not both.any():
         return Gain(name, 0, 0, reason="no pair that both runs have")
@@ -195,7 +197,7 @@ def _drift(name: str, a: Floats, b: Floats, units: NDArray[np.generic], resampli
     )
     if len(means) < 2:
         return replace(gain, reason="one cluster only: no interval")
-    interval = bootstrap_intervals((len(means),), lambda drawn: means[drawn].mean(axis=-1)[..., None], resampling)[0]
+    interval = bootstrap_intervals((len(means),), lambda sample: means[sample].mean(axis=-1)[..., None], resampling)[0]
     return replace(gain, interval=interval)
 
 
@@ -205,14 +207,14 @@ def _by_unit(values: Floats, units: NDArray[np.generic]) -> Floats:
 
 
 def _padded(differences: Floats, level: float) -> Interval:
-    """Wald's interval after adding one unit that gained 1 and one that lost 1, as Bonett and Price do for one drop."""
+    """Wald's interval after adding one unit with gain 1 and one with gain -1, as Bonett and Price do for one drop."""
     padded = np.concatenate([differences, [1.0, -1.0]])
     centre, half = padded.mean(), stats.norm.isf((1 - level) / 2) * padded.std() / np.sqrt(len(padded))
     return Interval(max(-2.0, float(centre - half)), min(2.0, float(centre + half)), level, "wald, padded")
 
 
 def _sign_flip_p(means: Floats, resampling: Resampling) -> float:
-    """Two-sided: had the two policies been swapped at random for every initial state."""
+    """Two-sided p-value under random swaps of the two policies within every initial state."""
     moved = means[means != 0]
     if not moved.size:
         return 1.0
@@ -235,14 +237,14 @@ def _sign_flip_p(means: Floats, resampling: Resampling) -> float:
 
 
 def _adjusted(rows: list[Gain]) -> tuple[Gain, ...]:
-    """Holm's adjustment over the conditions, and what may be said."""
+    """Apply Holm's adjustment over the conditions, and set the direction."""
     adjusted = iter(holm([row.p for row in rows if row.p is not None]))
-    judged = [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]
-    return tuple(replace(row, direction=_direction(row)) for row in judged)
+    rows_with_p = [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]
+    return tuple(replace(row, direction=_direction(row)) for row in rows_with_p)
 
 
 def _direction(row: Gain) -> Direction:
-    shown = row.interval is not None and (row.p_holm is None or row.p_holm < ALPHA)
-    if not shown or row.interval is None or row.interval.low <= 0 <= row.interval.high:
+    significant = row.interval is not None and (row.p_holm is None or row.p_holm < ALPHA)
+    if not significant or row.interval is None or row.interval.low <= 0 <= row.interval.high:
         return "no difference shown"
     return "better" if row.interval.low > 0 else "worse"

@@ -17,9 +17,9 @@ from simeval.stats.reliability import Reliability, measurement_intervals, reliab
 from simeval.stats.resampling import Resampling
 from simeval.stats.screening import (
     Dose,
-    Ranked,
-    Rival,
-    Screen,
+    Predictor,
+    RankedPredictor,
+    ScreeningRow,
     TopOne,
     check_rival,
     dose_response,
@@ -27,12 +27,12 @@ from simeval.stats.screening import (
     screening_table,
     top_one,
 )
-from simeval.stats.study import Point, Study, condition_points
-from simeval.stats.verdict import Saturation, Verdict, caveats, judge, saturation
+from simeval.stats.study import DriftOutcomes, Point, condition_points
+from simeval.stats.verdict import Saturation, Verdict, caveats, classify, saturation
 from simeval.stats.within_task import WithinTask, cell_means, within_task
 
 MARGIN = 0.05
-"""A condition is harmful if the interval of its drop lies above this (fraction). A house choice."""
+"""A condition is harmful if the interval of its drop is above this (fraction). Our choice."""
 PRIMARY_STAT = "spearman"
 
 
@@ -52,12 +52,12 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class AssociationWithCI:
     """A correlation between conditions and both its intervals.
 
     Attributes:
         association: value, interval for other conditions like these, p-value, leave-one-out range.
-        ci_measurement: interval for these very conditions, were the episodes drawn anew.
+        ci_measurement: interval for these same conditions with other episodes.
         measurement_reason: why that is missing; empty otherwise.
     """
 
@@ -76,15 +76,15 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A condition whose instruction calls for another action: here drift is right, and none is the failure.
+    """A condition whose instruction calls for another action: drift is correct, and no drift is the failure.
 
     Attributes:
         condition: its name.
         drift: mean drift; `None` if not measured.
-        over_floor: over the drift between two sampling noises; `None` where that is 0 or unknown.
-        over_kept: over the median drift of the conditions that keep the meaning; `None` without one above 0.
+        over_floor: divided by the drift between two sampling noises; `None` where that is 0 or unknown.
+        over_kept: divided by the median drift of the conditions that keep the meaning; `None` without one above 0.
         drop: loss of success at the goal that counts.
-        unmoved: the action changes no more than sampling noise does; `None` if not measured.
+        unmoved: the action changes no more than by sampling noise; `None` if not measured.
     """
 
     condition: str
@@ -105,33 +105,33 @@ class MonotoneFit:
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """Every number of the report. A number that the data cannot carry is `None`, and a `reason` beside it says why.
+    """All numbers of the report. A number that the data do not support is `None`, with a `reason` next to it.
 
     Attributes:
         predictor: the primary drift.
-        points: all conditions; those left out carry a reason.
-        k: conditions that enter.
-        families: families among them.
+        points: all conditions; excluded ones have a reason.
+        k: number of included conditions.
+        families: number of their axis families.
         between: correlations between conditions, the primary one first.
-        between_families: rank correlation of the families' means; its p-value does not take strengths of one family
-            for independent conditions.
+        between_families: rank correlation of the families' means; its p-value does not treat strengths of one family as
+            independent conditions.
         ceiling: reliability of the drops; its `ceiling` is the noise ceiling of a correlation.
         drift_reliability: the same for drift.
         drift_range, drop_range: `None` without conditions.
         loco: leave-one-out prediction, by condition and by family.
         curve: logistic curve; `None` where `curve_reason` says why.
-        monotone: curve without a model.
+        monotone: model-free curve.
         within_task: within tasks; `None` where drift was not measured on the pairs.
         aurocs, flip_slope: per episode.
-        budgets: how much drift is allowed.
+        budgets: drift budgets.
         screening: what rolling out fewer conditions would miss.
-        top: whether the condition with most drift costs most.
-        dose: monotonicity inside families.
+        top: whether the condition with the most drift has the largest drop.
+        dose: monotonicity within families.
         ranking: predictors of the drop, best first.
         changed: conditions that call for another action.
-        saturation: cells without an order.
+        saturation: count of saturated cells.
         caveats: sentences, worst first.
-        verdict: the word earned.
+        verdict: the verdict.
         seed: of all random statistics.
     """
 
@@ -139,7 +139,7 @@ class Correlation:
     points: tuple[Point, ...]
     k: int
     families: int
-    between: tuple[Measured, ...]
+    between: tuple[AssociationWithCI, ...]
     between_families: Association
     ceiling: Reliability
     drift_reliability: Reliability
@@ -153,10 +153,10 @@ class Correlation:
     aurocs: tuple[Auroc, ...]
     flip_slope: FlipSlope
     budgets: tuple[Budget, ...]
-    screening: tuple[Screen, ...]
+    screening: tuple[ScreeningRow, ...]
     top: TopOne | None
     dose: tuple[Dose, ...]
-    ranking: tuple[Ranked, ...]
+    ranking: tuple[RankedPredictor, ...]
     changed: tuple[Changed, ...]
     saturation: Saturation
     caveats: tuple[str, ...]
@@ -164,16 +164,16 @@ class Correlation:
     seed: int
 
 
-def correlate(study: Study, rivals: Sequence[Rival] = (), options: Options | None = None) -> Correlation:
-    """Tie drift to the loss of success.
+def correlate(study: DriftOutcomes, rivals: Sequence[Predictor] = (), options: Options | None = None) -> Correlation:
+    """Correlate drift with the loss of success.
 
     Args:
         study: outcomes and drift.
-        rivals: other predictors, with one value for every condition of the study, also those that are left out.
+        rivals: other predictors, with one value for every condition of the study, including excluded ones.
         options: margin, seed, numbers.
 
     Raises:
-        ValueError: a rival's values are not distances, or not one for every condition.
+        ValueError: a rival's values are not distances, or their number is wrong.
     """
     for rival in rivals:
         check_rival(rival, len(study.conditions))
@@ -181,14 +181,14 @@ def correlate(study: Study, rivals: Sequence[Rival] = (), options: Options | Non
     resampling = chosen.resampling
     points = condition_points(study, resampling)
     columns = np.array([i for i, point in enumerate(points) if not point.excluded], dtype=np.intp)
-    used, inside = tuple(points[i] for i in columns), study.select(columns)
+    used, included = tuple(points[i] for i in columns), study.select(columns)
     drift, drop = _column([point.drift.mean for point in used]), _column([point.drop for point in used])
-    families = np.array([point.family for point in used], dtype=np.str_)
-    cells = cells_of(inside)
-    between = _between(inside, drift, drop, families, resampling)
+    families = np.array([point.axis_family for point in used], dtype=np.str_)
+    cells = cells_of(included)
+    between = _between(included, drift, drop, families, resampling)
     loco = tuple(leave_out(cells, families, scheme) for scheme in ("condition", "family"))
-    fit, flips = fit_curve(cells), flips_of(inside)
-    per_task = within_task(*cell_means(inside), families, resampling) if inside.drift is not None else None
+    fit, flips = fit_curve(cells), flips_of(included)
+    per_task = within_task(*cell_means(included), families, resampling) if included.drift is not None else None
     ceiling = reliability(drop, _column([point.drop_se for point in used]))
     saturated = saturation(cells.successes.tolist(), cells.n.tolist())
     return Correlation(
@@ -214,32 +214,32 @@ def correlate(study: Study, rivals: Sequence[Rival] = (), options: Options | Non
         budgets=drift_budgets(cells, families, _clean_rate(study), resampling),
         screening=screening_table(drift, drop, [point.drop_interval.low > chosen.margin for point in used]),
         top=top_one(drift, drop),
-        dose=dose_response([p.family for p in used], [p.severity for p in used], drift, drop),
+        dose=dose_response([p.axis_family for p in used], [p.severity for p in used], drift, drop),
         ranking=_ranking(chosen.predictor, rivals, points, columns, cells, resampling),
         changed=_changed(points, study.floor),
         saturation=saturated,
         caveats=caveats(used, between[0].association, per_task, ceiling, saturated, chosen.margin),
-        verdict=judge(between[0].association, loco[0]),
+        verdict=classify(between[0].association, loco[0]),
         seed=resampling.seed,
     )
 
 
 def _between(
-    study: Study, drift: Floats, drop: Floats, families: NDArray[np.str_], resampling: Resampling
-) -> tuple[Measured, ...]:
-    found = [associate(drift, drop, stat=stat, clusters=families, resampling=resampling) for stat in STATISTICS]
-    if found[0].value is None:
-        return tuple(Measured(association, None, association.reason) for association in found)
+    study: DriftOutcomes, drift: Floats, drop: Floats, families: NDArray[np.str_], resampling: Resampling
+) -> tuple[AssociationWithCI, ...]:
+    associations = [associate(drift, drop, stat=stat, clusters=families, resampling=resampling) for stat in STATISTICS]
+    if associations[0].value is None:
+        return tuple(AssociationWithCI(association, None, association.reason) for association in associations)
     intervals, reason = measurement_intervals(study, tuple(STATISTICS), resampling)
-    return tuple(Measured(*both, reason) for both in zip(found, intervals, strict=True))
+    return tuple(AssociationWithCI(*both, reason) for both in zip(associations, intervals, strict=True))
 
 
 def _between_families(drift: Floats, drop: Floats, families: NDArray[np.str_], resampling: Resampling) -> Association:
     names = np.unique(families)
     means = [np.array([values[families == name].mean() for name in names]) for values in (drift, drop)]
-    found = associate(means[0], means[1], stat=PRIMARY_STAT, resampling=resampling)
+    association = associate(means[0], means[1], stat=PRIMARY_STAT, resampling=resampling)
     few = f"too few families: {len(names)}, at least {MIN_POINTS} are needed"
-    return replace(found, reason=few) if len(names) < MIN_POINTS else found
+    return replace(association, reason=few) if len(names) < MIN_POINTS else association
 
 
 def _drift_reliability(points: Sequence[Point]) -> Reliability:
@@ -251,16 +251,16 @@ def _drift_reliability(points: Sequence[Point]) -> Reliability:
 
 def _ranking(
     predictor: str,
-    rivals: Sequence[Rival],
+    rivals: Sequence[Predictor],
     points: Sequence[Point],
     columns: NDArray[np.intp],
     cells: Cells,
     resampling: Resampling,
-) -> tuple[Ranked, ...]:
+) -> tuple[RankedPredictor, ...]:
     used = [points[i] for i in columns]
-    primary = Rival(predictor, _column([point.drift.mean for point in used]))
-    others = [Rival(rival.name, np.asarray(rival.values, dtype=float)[columns]) for rival in rivals]
-    families = np.array([point.family for point in used], dtype=np.str_)
+    primary = Predictor(predictor, _column([point.drift.mean for point in used]))
+    others = [Predictor(rival.name, np.asarray(rival.values, dtype=float)[columns]) for rival in rivals]
+    families = np.array([point.axis_family for point in used], dtype=np.str_)
     return rank_predictors([primary, *others], _column([p.drop for p in used]), families, cells, resampling)
 
 
@@ -274,19 +274,19 @@ def _monotone(points: Sequence[Point]) -> MonotoneFit:
 
 
 def _changed(points: Sequence[Point], floor: float | None) -> tuple[Changed, ...]:
-    kept = [point.drift.mean for point in points if not point.excluded and point.drift.mean is not None]
-    typical = float(np.median(kept)) if kept else 0.0
+    kept_drifts = [point.drift.mean for point in points if not point.excluded and point.drift.mean is not None]
+    typical = float(np.median(kept_drifts)) if kept_drifts else 0.0
     rows = []
     for point in points:
         if point.validity == "changed":
             mean = point.drift.mean
-            over = mean / typical if mean is not None and typical > 0 else None
+            over_kept = mean / typical if mean is not None and typical > 0 else None
             unmoved = None if mean is None else mean <= (floor or 0.0)
-            rows.append(Changed(point.condition, mean, point.drift.over_floor, over, point.drop, unmoved))
+            rows.append(Changed(point.condition, mean, point.drift.over_floor, over_kept, point.drop, unmoved))
     return tuple(rows)
 
 
-def _clean_rate(study: Study) -> float | None:
+def _clean_rate(study: DriftOutcomes) -> float | None:
     ran = study.clean[~np.isnan(study.clean)]
     return float(ran.mean()) if ran.size else None
 

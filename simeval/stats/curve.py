@@ -1,4 +1,4 @@
-"""From drift to success: a logistic curve per task with one common slope, and a monotone curve without a model."""
+"""From drift to success: a logistic curve per task with one common slope, and a model-free monotone curve."""
 
 import warnings
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, isotonic_regression
 from scipy.special import expit
 
-from simeval.stats.study import Study
+from simeval.stats.study import DriftOutcomes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -49,7 +49,7 @@ class Curve:
     """`logit P(success) = alpha_task + beta * log1p(drift)`.
 
     Attributes:
-        alphas: intercept by task; infinite where a task always or never succeeded, which says nothing about the slope.
+        alphas: intercept by task; infinite where a task always or never succeeded and does not inform the slope.
         beta: common slope; negative where drift hurts.
         se: its standard error, scaled for overdispersion.
         dispersion: Pearson's chi2 per degree of freedom; `None` without degrees of freedom.
@@ -61,7 +61,7 @@ class Curve:
     dispersion: float | None
 
     def predict(self, tasks: ArrayLike, drift: ArrayLike) -> Floats:
-        """Success rate of each task at a drift; a task that the curve was not fitted to gets the mean over tasks."""
+        """Success rate of each task at a drift; a task outside the fit gets the mean over tasks."""
         slope = self.beta * np.log1p(np.asarray(drift, dtype=float))
         known = np.array(list(self.alphas.values()))
         shifts = np.broadcast_to(slope, np.shape(tasks))
@@ -78,33 +78,33 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class CurveFit:
-    """A fitted curve, or why there is none."""
+    """A fitted curve, or the reason why there is none."""
 
     curve: Curve | None
     separated: bool = False
     reason: str = ""
 
 
-def cells_of(study: Study) -> Cells:
+def cells_of(study: DriftOutcomes) -> Cells:
     """Success and drift of every task and condition.
 
-    Drift of a cell is that of its own pairs; where drift was measured on frames of no pair, that of the condition.
-    Cells without episodes or drift are left out.
+    A cell's drift is that of its pairs, or of the whole condition if drift was measured on frames of no pair. Cells
+    without episodes or drift are left out.
     """
     tasks, conditions, successes, n, drift = [], [], [], [], []
     for column in range(len(study.conditions)):
         overall = np.empty(0) if study.frames is None else study.frames.values[:, column]
         for task in np.unique(study.tasks):
             rows = study.tasks == task
-            complete = rows & ~np.isnan(study.harm[:, column])
-            moved = overall if study.drift is None else study.drift[rows, column]
-            if not complete.any() or np.isnan(moved).all():
+            complete = rows & ~np.isnan(study.pair_drops[:, column])
+            drifts = overall if study.drift is None else study.drift[rows, column]
+            if not complete.any() or np.isnan(drifts).all():
                 continue
             tasks.append(int(task))
             conditions.append(column)
             successes.append(float(study.perturbed[complete, column].sum()))
             n.append(float(complete.sum()))
-            drift.append(float(np.nanmean(moved)))
+            drift.append(float(np.nanmean(drifts)))
     return Cells(
         np.array(tasks, dtype=np.int64),
         np.array(conditions, dtype=np.int64),
@@ -117,20 +117,20 @@ def cells_of(study: Study) -> Cells:
 def fit_curve(cells: Cells) -> CurveFit:
     """Fit the logistic curve by a binomial GLM on cells.
 
-    Tasks without both successes and failures are set aside: their intercept is infinite at any slope.
+    Tasks without both successes and failures are excluded: their intercept is infinite at any slope.
     """
     alphas, informative = _by_task(cells)
-    inside = cells.where(np.isin(cells.tasks, informative))
+    used = cells.where(np.isin(cells.tasks, informative))
     if not informative:
         return CurveFit(None, reason="every task always succeeded or always failed: success does not vary with drift")
-    x = np.log1p(inside.drift)
-    within = [np.ptp(x[inside.tasks == task]) for task in informative]
+    x = np.log1p(used.drift)
+    within = [np.ptp(x[used.tasks == task]) for task in informative]
     if max(within) == 0:
         return CurveFit(None, reason="the conditions drift the same")
-    if separates(inside):
+    if separates(used):
         return CurveFit(None, separated=True, reason=SEPARATED)
-    dummies = (inside.tasks[:, None] == np.array(informative)).astype(float)
-    counts = np.stack([inside.successes, inside.n - inside.successes], axis=1)
+    dummies = (used.tasks[:, None] == np.array(informative)).astype(float)
+    counts = np.stack([used.successes, used.n - used.successes], axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = sm.GLM(counts, np.column_stack([dummies, x]), family=sm.families.Binomial())
@@ -166,7 +166,7 @@ def monotone_curve(drift: ArrayLike, rate: ArrayLike, weights: ArrayLike) -> tup
         weights: float[k], number of pairs.
 
     Returns:
-        The distinct drifts in rising order, and the fitted rates there; interpolate between, hold flat outside.
+        The distinct drifts in ascending order, and the fitted rates; interpolate between them, constant outside.
     """
     x, y, w = (np.asarray(part, dtype=float) for part in (drift, rate, weights))
     places, index = np.unique(x, return_inverse=True)
@@ -188,7 +188,7 @@ def drift_at(curve: Curve, rate: float) -> float | None:
 
 
 def _by_task(cells: Cells) -> tuple[dict[int, float], list[int]]:
-    """Infinite intercepts of the tasks that say nothing about the slope, and the other tasks."""
+    """Infinite intercepts of the tasks that do not inform the slope, and the list of the other tasks."""
     alphas: dict[int, float] = {}
     informative = []
     for task in np.unique(cells.tasks).tolist():

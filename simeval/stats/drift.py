@@ -1,10 +1,10 @@
-"""Action drift: how far a perturbation moves a predicted chunk of actions. The same frame, the same sampling noise.
+"""Action drift: how far a perturbation moves a predicted chunk of actions, for the same frame and sampling noise.
 
 Non-obvious behaviour:
 - Motion (translation and rotation) is measured in training standard deviations and divided by the root of the number of
-  dimensions, so that 1.0 means one standard deviation per dimension whatever the robot. The gripper is kept apart: its
-  single step between -1 and 1 would outweigh all motion.
-- Two steps of two rollouts that went different ways are not a drift; every number here is about one state.
+  dimensions, so that 1.0 means one standard deviation per dimension for any robot. The gripper is separate: its single
+  step between -1 and 1 would outweigh all motion.
+- The difference between two diverged rollouts is not drift; every number here is about one state.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ TRANSLATION = slice(0, 3)
 GRIPPER = 6
 ACTION_DIMS = 7
 WINDOW = 5
-"""Frames of the sliding mean whose maximum is taken over a rollout: a mean over the rollout dilutes a short fault."""
+"""Frames of the sliding mean whose maximum over a rollout is taken: a mean over the rollout dilutes a short fault."""
 TINY_STD = 1e-6
-"""A dimension whose training data never moved has no unit to measure drift in."""
+"""A dimension that never moved in the training data has no unit of drift."""
 
 PRIMARY = "drift_exec"
 VARIANTS = (PRIMARY, "drift_first", "drift_chunk", "l2_raw", "xyz_sum", "gripper_flip")
@@ -38,7 +38,7 @@ class ActionScale:
 
     Attributes:
         std: training standard deviation of the six motion dimensions (a seventh, the gripper's, is not used).
-        n_action_steps: steps of a chunk that are executed before the policy looks again.
+        n_action_steps: executed steps of a chunk.
         gripper_threshold: the gripper closes above it (LIBERO: -1 open, 1 closed).
     """
 
@@ -64,7 +64,7 @@ class ActionScale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkDrift:
-    """Drift of chunks, one number per chunk: each `float64[...]`, the leading shape of what was compared.
+    """Drift of chunks, one number per chunk: each `float64[...]`, the leading shape of the compared arrays.
 
     Attributes:
         drift_exec: mean over the executed steps of |u| / sqrt(D), u = difference in training standard deviations.
@@ -72,7 +72,7 @@ class ChunkDrift:
         drift_chunk: the same over the whole chunk.
         l2_raw: Euclidean norm of the difference of the first actions, gripper included, in action units.
         xyz_sum: norm of the summed translation differences over the executed steps, in action units.
-        gripper_flip: share of executed steps at which the gripper is told the opposite.
+        gripper_flip: share of executed steps with the opposite gripper command.
     """
 
     drift_exec: Floats
@@ -101,10 +101,10 @@ class DriftMean:
         mean: mean over clusters; `None` without data.
         se: standard error over clusters; `None` with fewer than two.
         interval: bootstrap interval over clusters; `None` with fewer than two.
-        frames: frames measured.
-        clusters: independent units: initial states, episodes or tasks.
-        over_floor: `mean` over the drift between two sampling noises on the clean frame; `None` where that is 0 or
-            unknown.
+        frames: number of measured frames.
+        clusters: number of independent units: initial states, episodes or tasks.
+        over_floor: `mean` divided by the drift between two sampling noises on the clean frame; `None` where that is 0
+            or unknown.
         reason: why a number is missing; empty otherwise.
     """
 
@@ -118,7 +118,7 @@ class DriftMean:
 
 
 def chunk_drift(clean: ArrayLike, perturbed: ArrayLike, scale: ActionScale) -> ChunkDrift:
-    """Compare chunks that were predicted from the same state with the same sampling noise.
+    """Compare chunks predicted from the same state with the same sampling noise.
 
     Args:
         clean: float[..., T, 7], predicted from the clean inputs; T >= `scale.n_action_steps`.
@@ -139,17 +139,17 @@ def chunk_drift(clean: ArrayLike, perturbed: ArrayLike, scale: ActionScale) -> C
         )
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError("a predicted action is not finite")
-    moved = b - a
+    difference = b - a
     executed = slice(0, scale.n_action_steps)
     dims = scale.moving
-    steps = np.linalg.norm(moved[..., dims] / np.asarray(scale.std)[dims], axis=-1) / sqrt(len(dims))
+    steps = np.linalg.norm(difference[..., dims] / np.asarray(scale.std)[dims], axis=-1) / sqrt(len(dims))
     closed = [chunks[..., executed, GRIPPER] > scale.gripper_threshold for chunks in (a, b)]
     return ChunkDrift(
         drift_exec=steps[..., executed].mean(axis=-1),
         drift_first=steps[..., 0],
         drift_chunk=steps.mean(axis=-1),
-        l2_raw=np.linalg.norm(moved[..., 0, :], axis=-1),
-        xyz_sum=np.linalg.norm(moved[..., executed, TRANSLATION].sum(axis=-2), axis=-1),
+        l2_raw=np.linalg.norm(difference[..., 0, :], axis=-1),
+        xyz_sum=np.linalg.norm(difference[..., executed, TRANSLATION].sum(axis=-2), axis=-1),
         gripper_flip=(closed[0] != closed[1]).mean(axis=-1),
     )
 
@@ -158,8 +158,8 @@ def windowed_max(values: ArrayLike, window: int = WINDOW) -> float | None:
     """Largest sliding mean over a rollout's frames; the plain mean if there are fewer frames than the window.
 
     Args:
-        values: float[n], drift of the frames in the order of time.
-        window: frames that are averaged.
+        values: float[n], drift of the frames in order of time.
+        window: number of averaged frames.
     """
     frames = np.asarray(values, dtype=float)
     if not frames.size:
@@ -174,12 +174,12 @@ def mean_drift(
     floor: float | None = None,
     resampling: Resampling | None = None,
 ) -> DriftMean:
-    """Mean drift of a condition. Frames are averaged inside their cluster first, so that long rollouts do not dominate.
+    """Mean drift of a condition. Frames are averaged within their cluster first, so that long rollouts do not dominate.
 
     Args:
         values: float[n], one drift per frame; NaN where none was measured.
-        clusters: int[n], the unit that each frame belongs to: what is drawn anew when the audit is repeated. An initial
-            state for start frames, an episode for replayed or dataset frames.
+        clusters: int[n], the sampling unit of each frame: an initial state for start frames, an episode for replayed or
+            dataset frames.
         floor: drift between two sampling noises on the clean frame; 0 for a deterministic policy.
         resampling: of the bootstrap.
 

@@ -1,10 +1,10 @@
-"""Does drift tell which episodes fail? Pairs whose clean arm succeeded: drift against the flip to failure.
+"""Does drift predict which episodes fail? Drift against the flip to failure, over pairs with a clean success.
 
 Non-obvious behaviour:
-- To rank perturbations is not to predict episodes: conditions may be ordered almost perfectly while inside one task and
-  condition the drift of an episode says next to nothing. Hence three strata, from loose to strict.
-- Only inside one task and condition are episodes exchangeable, so only there is drift permuted. Across conditions the
-  conditions are the units, not the episodes, and a test of episodes would claim far too much.
+- Ranking perturbations is not predicting episodes: drift may order conditions almost perfectly and still be useless for
+  episodes within one task and condition. Hence three strata, from loose to strict.
+- Episodes are exchangeable only within one task and condition, so only there is drift permuted. Across conditions the
+  units are the conditions, and a test of episodes would be far too optimistic.
 """
 
 import warnings
@@ -19,20 +19,20 @@ from scipy import sparse, stats
 
 from simeval.stats.curve import Cells, separates
 from simeval.stats.intervals import Interval
-from simeval.stats.resampling import Resampling, bootstrap_intervals, no_width
-from simeval.stats.study import Study
+from simeval.stats.resampling import Resampling, bootstrap_intervals, is_degenerate
+from simeval.stats.study import DriftOutcomes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Stratum = Literal["pooled", "within task", "within task x condition"]
 
 MAX_ROWS = 2000
-"""Comparisons of this many flipped pairs at a time bound the memory."""
+"""Flipped pairs compared at a time; bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flips:
-    """Pairs whose clean episode succeeded: arrays of one length.
+    """Pairs whose clean episode succeeded: arrays of equal length.
 
     Attributes:
         drift: float64[n].
@@ -50,15 +50,15 @@ class Flips:
 
 @dataclass(frozen=True, slots=True)
 class Auroc:
-    """Probability that a pair that flipped had more drift than one that did not, both of one stratum.
+    """Probability that a flipped pair had more drift than another pair of the same stratum.
 
     Attributes:
-        stratum: what is compared with what.
-        value: .5 says nothing; `None` where `reason` says why.
+        stratum: which pairs are compared.
+        value: .5 is chance; `None` where `reason` says why.
         interval: bootstrap over initial states, conditions fixed.
-        p: two-sided, drift permuted inside strata; only `within task x condition`.
-        n_flip, n_keep: pairs in strata that have both.
-        strata: strata that have both.
+        p: two-sided, drift permuted within strata; only `within task x condition`.
+        n_flip, n_keep: flipped and other pairs, in strata with both.
+        strata: number of strata with both.
         reason: why a number is missing; empty otherwise.
     """
 
@@ -82,8 +82,8 @@ class FlipSlope:
     reason: str = ""
 
 
-def flips_of(study: Study) -> Flips:
-    """The pairs of a study that could flip; empty if drift was measured on frames of no pair."""
+def flips_of(study: DriftOutcomes) -> Flips:
+    """The pairs of a study with a clean success; empty if drift was measured on frames of no pair."""
     drift = np.full(study.perturbed.shape, np.nan) if study.drift is None else study.drift
     rows, columns = np.nonzero((study.clean == 1)[:, None] & ~np.isnan(study.perturbed) & ~np.isnan(drift))
     return Flips(
@@ -100,7 +100,7 @@ def auroc(flips: Flips, stratum: Stratum, resampling: Resampling) -> Auroc:
     labels = _labels(flips, stratum)
     both = [rows for rows in _strata(labels) if flips.flipped[rows].any() and not flips.flipped[rows].all()]
     if not both:
-        return Auroc(stratum, None, None, None, 0, 0, 0, _why_no_auroc(flips))
+        return Auroc(stratum, None, None, None, 0, 0, 0, _missing_reason(flips))
     wins = chances = 0.0
     for rows in both:
         flipped, kept = _split(flips, rows)
@@ -122,11 +122,11 @@ def auroc(flips: Flips, stratum: Stratum, resampling: Resampling) -> Auroc:
 
 
 def flip_slope(flips: Flips, level: float = 0.95) -> FlipSlope:
-    """Logistic slope of the flip on drift, tasks apart. Tasks in which all or no pairs flipped say nothing."""
+    """Logistic slope of the flip on drift, with one intercept per task. Tasks without both outcomes are excluded."""
     informative = [task for task in np.unique(flips.tasks) if 0 < flips.flipped[flips.tasks == task].mean() < 1]
     rows = np.isin(flips.tasks, informative)
     if not informative:
-        return FlipSlope(None, None, None, _why_no_auroc(flips))
+        return FlipSlope(None, None, None, _missing_reason(flips))
     x, y, tasks, units = np.log1p(flips.drift[rows]), flips.flipped[rows], flips.tasks[rows], flips.units[rows]
     if max(np.ptp(x[tasks == task]) for task in informative) == 0:
         return FlipSlope(None, None, None, "drift is the same in all pairs of a task")
@@ -169,7 +169,7 @@ def _split(flips: Flips, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDAr
     return rows[flips.flipped[rows]], rows[~flips.flipped[rows]]
 
 
-def _why_no_auroc(flips: Flips) -> str:
+def _missing_reason(flips: Flips) -> str:
     if not flips.drift.size:
         return "no pair with a clean success, an outcome and a drift of its own"
     if not flips.flipped.any():
@@ -180,7 +180,7 @@ def _why_no_auroc(flips: Flips) -> str:
 
 
 def _interval(flips: Flips, both: list[NDArray[np.intp]], resampling: Resampling) -> tuple[Interval | None, str]:
-    """Resample initial states. With w the times each was drawn, the area is w'Aw / w'Bw, summed once over pairs."""
+    """Resample initial states. With w their counts in a resample, the area is w'Aw / w'Bw, summed once over pairs."""
     names, units = np.unique(flips.units, return_inverse=True)
     size = len(names)
     if size < 2:
@@ -188,20 +188,20 @@ def _interval(flips: Flips, both: list[NDArray[np.intp]], resampling: Resampling
     wins, chances = np.zeros((size, size)), np.zeros((size, size))
     for rows in both:
         flipped, kept = _split(flips, rows)
-        into = _one_hot(units[kept], size)
+        kept_units = _one_hot(units[kept], size)
         for start in range(0, len(flipped), MAX_ROWS):
             part = flipped[start : start + MAX_ROWS]
-            more = flips.drift[part][:, None] - flips.drift[kept]
-            out_of = _one_hot(units[part], size).T
-            wins += out_of @ ((more > 0) + 0.5 * (more == 0)) @ into
-            chances += out_of @ np.ones(more.shape) @ into
+            difference = flips.drift[part][:, None] - flips.drift[kept]
+            flipped_units = _one_hot(units[part], size).T
+            wins += flipped_units @ ((difference > 0) + 0.5 * (difference == 0)) @ kept_units
+            chances += flipped_units @ np.ones(difference.shape) @ kept_units
 
-    def area(drawn: NDArray[np.intp]) -> Floats:
-        times = np.apply_along_axis(np.bincount, -1, drawn, minlength=size).astype(float)
-        return np.asarray(((times @ wins) * times).sum(-1) / ((times @ chances) * times).sum(-1))[..., None]
+    def area(sample: NDArray[np.intp]) -> Floats:
+        counts = np.apply_along_axis(np.bincount, -1, sample, minlength=size).astype(float)
+        return np.asarray(((counts @ wins) * counts).sum(-1) / ((counts @ chances) * counts).sum(-1))[..., None]
 
     interval = bootstrap_intervals((size,), area, resampling)[0]
-    if interval is not None and no_width(interval):
+    if interval is not None and is_degenerate(interval):
         return None, "the order is the same in every resample: no width can be given"
     return interval, "" if interval else "too few flips to resample"
 
@@ -212,13 +212,13 @@ def _one_hot(units: NDArray[np.intp], size: int) -> sparse.csr_matrix:
 
 
 def _permutation_p(flips: Flips, both: list[NDArray[np.intp]], wins: float, resampling: Resampling) -> float:
-    """Two-sided p-value of the summed U, drift being permuted inside every stratum."""
+    """Two-sided p-value of the summed U; drift is permuted within every stratum."""
     rng = resampling.rng()
-    tried = np.zeros(resampling.n_resamples)
+    totals = np.zeros(resampling.n_resamples)
     for rows in both:
         ranks, count = stats.rankdata(flips.drift[rows]), int(flips.flipped[rows].sum())
-        drawn = rng.permuted(np.broadcast_to(ranks, (len(tried), len(ranks))), axis=1)[:, :count]
-        tried += drawn.sum(axis=1) - count * (count + 1) / 2
+        permuted = rng.permuted(np.broadcast_to(ranks, (len(totals), len(ranks))), axis=1)[:, :count]
+        totals += permuted.sum(axis=1) - count * (count + 1) / 2
     # Half ranks are exact in binary, so equal sums compare equal.
-    extreme = min(int((tried >= wins).sum()), int((tried <= wins).sum()))
-    return min(1.0, 2 * (extreme + 1) / (len(tried) + 1))
+    extreme = min(int((totals >= wins).sum()), int((totals <= wins).sum()))
+    return min(1.0, 2 * (extreme + 1) / (len(totals) + 1))

@@ -1,8 +1,8 @@
 """Intervals for success rates: one task, one suite, several suites.
 
-Every rate is a fraction in [0, 1]. An interval treats the initial states of a task as a sample of the states that the
-task could start from, so the sampling unit is the initial state, not the episode: several repeats of one initial state
-are averaged first and count once.
+Every rate is a fraction in [0, 1]. An interval treats the initial states of a task as a sample of its possible initial
+states. So the sampling unit is the initial state, not the episode: repeats of one initial state are averaged first and
+count once.
 """
 
 from collections.abc import Sequence
@@ -37,13 +37,13 @@ class SuiteRate:
 
     Attributes:
         rate: the mean; `None` without data.
-        tasks: tasks with data.
-        n: sampling units (initial states) with data.
-        variance: sampling variance of `rate`, the tasks being fixed; `None` without data.
-        n_eff: number of independent trials that would be as precise.
-        interval: Wilson interval on `n_eff`: the same tasks, other initial states.
-        across_tasks: t interval on the task means: other tasks like these; `None` with fewer than two tasks, or where
-            all tasks score the same and the spread between tasks cannot be estimated.
+        tasks: number of tasks with data.
+        n: number of sampling units (initial states) with data.
+        variance: sampling variance of `rate` for fixed tasks; `None` without data.
+        n_eff: number of independent trials with the same precision.
+        interval: Wilson interval on `n_eff`, for the same tasks with other initial states.
+        across_tasks: t interval on the task means, for other tasks like these; `None` with fewer than two tasks, or
+            where all tasks score the same and the spread between tasks cannot be estimated.
     """
 
     rate: float | None
@@ -96,7 +96,7 @@ def suite_mean_of_units(units_per_task: Sequence[NDArray[np.floating]], level: f
 
     The interval is Wilson's on the effective sample size (Korn and Graubard 1998), which is much narrower than Wilson's
     on pooled counts when tasks differ. Half a success and half a failure are added to every task when its variance is
-    estimated, so that tasks at 0 or 1 do not claim certainty. The t interval clusters by task (Miller 2024).
+    estimated, so that tasks at 0 or 1 do not imply certainty. The t interval clusters by task (Miller 2024).
 
     Args:
         units_per_task: one array per task; float[n_t] in [0, 1], the success rate of each initial state over its
@@ -115,7 +115,7 @@ def suite_mean_of_units(units_per_task: Sequence[NDArray[np.floating]], level: f
     squares = np.array([(units**2).sum() + 0.5 for units in tasks]) / (sizes + 1)
     variance = float(((squares - smoothed**2) / sizes).sum()) / len(tasks) ** 2
     binomial = _binomial_variance(rate, total)
-    # Pooling tasks never overstates the precision (Hoeffding 1956) where all count with the size of the smallest.
+    # Pooling tasks never overstates the precision (Hoeffding 1956) if all count with the size of the smallest.
     n_eff = max(binomial / variance, float(len(tasks) * sizes.min()))
     return SuiteRate(
         rate=rate,
@@ -147,7 +147,7 @@ def mean_of_suites(suites: Sequence[SuiteRate], level: float = 0.95) -> SuiteRat
 
 
 def _binomial_variance(rate: float, n: int) -> float:
-    """Variance of one trial; a rate of 0 or 1 is first pulled inside by half a success and half a failure."""
+    """Variance of one trial; half a success and half a failure are added first if the rate is 0 or 1."""
     inside = rate if 0 < rate < 1 else (rate * n + 0.5) / (n + 1)
     return inside * (1 - inside)
 

@@ -1,4 +1,4 @@
-"""Prediction of conditions that the fit has not seen: leave one condition, or one family, out."""
+"""Leave-one-out prediction of success: leave out one condition, or one axis family."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from simeval.stats.intervals import Interval, wilson
 
 Scheme = Literal["condition", "family"]
 MIN_CONDITIONS = 4
-"""Three must be left to fit a line that could fail."""
+"""Three must remain for a fit that could fail."""
 BAND_LEVELS = (0.95, 0.9)
-"""Coverage of the band for a new condition; the first that the number of conditions can carry."""
+"""Coverage of the band for a new condition; the first one that the number of conditions supports."""
 BINS = 5
 
 
@@ -31,11 +31,11 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """How far from its prediction a new condition is to be expected.
+    """Expected distance of a new condition from its prediction.
 
     Attributes:
-        half_width: in success units.
-        level: coverage; `None` if there are too few conditions and it is just the largest residual seen.
+        half_width: in units of success.
+        level: coverage; `None` if there are too few conditions and it is only the largest residual.
     """
 
     half_width: float
@@ -44,7 +44,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Cells that were predicted alike: mean prediction against what came, with Wilson's interval."""
+    """Cells with similar predictions: mean prediction against observed rate, with Wilson's interval."""
 
     predicted: float
     observed: float
@@ -58,12 +58,12 @@ class Loco:
     """Error of leave-one-out prediction of success rates.
 
     Attributes:
-        scheme: what was left out at a time.
+        scheme: what is left out in each fold.
         method: `logistic`, or `monotone` where a logistic fit did not exist in every fold.
-        k: conditions predicted.
+        k: number of predicted conditions.
         mae: mean absolute error; `None` where `reason` says why.
-        mae_naive: of predicting the mean of the conditions not left out.
-        skill: 1 - mae / mae_naive; not above 0: drift adds nothing.
+        mae_naive: the same for predicting the mean of the other conditions.
+        skill: 1 - mae / mae_naive; 0 or less means that drift adds nothing.
         q2: the same with squared errors.
         held_out: the predictions.
         band: for a new condition.
@@ -90,7 +90,7 @@ def leave_out(cells: Cells, families: ArrayLike, scheme: Scheme = "condition") -
     Args:
         cells: task x condition cells.
         families: label of every condition, indexed by `cells.conditions`.
-        scheme: leave out the condition alone, or with its whole family: the honest figure for a new kind of condition.
+        scheme: leave out the condition alone, or with its whole family, which is fair for a new kind of condition.
     """
     labels = np.asarray(families)
     conditions = np.unique(cells.conditions)
@@ -106,15 +106,15 @@ def leave_out(cells: Cells, families: ArrayLike, scheme: Scheme = "condition") -
         predicted, method = _cross_predict(cells, groups, folds, _monotone), "monotone"
     assert predicted is not None
     rates = {c: _rate(cells, cells.conditions == c) for c in conditions.tolist()}
-    held_out, naive = [], []
+    held_out, naive_residuals = [], []
     for condition in conditions.tolist():
-        mine = cells.conditions == condition
-        guess = float(np.average(predicted[mine], weights=cells.n[mine]))
-        held_out.append(HeldOut(condition, guess, rates[condition], rates[condition] - guess))
-        others = np.unique(cells.conditions[groups != groups[mine][0]]).tolist()
-        naive.append(rates[condition] - float(np.mean([rates[other] for other in others])))
-    errors, dull = np.array([row.residual for row in held_out]), np.array(naive)
-    mae, mae_naive = float(np.abs(errors).mean()), float(np.abs(dull).mean())
+        rows = cells.conditions == condition
+        prediction = float(np.average(predicted[rows], weights=cells.n[rows]))
+        held_out.append(HeldOut(condition, prediction, rates[condition], rates[condition] - prediction))
+        others = np.unique(cells.conditions[groups != groups[rows][0]]).tolist()
+        naive_residuals.append(rates[condition] - float(np.mean([rates[other] for other in others])))
+    errors, naive_errors = np.array([row.residual for row in held_out]), np.array(naive_residuals)
+    mae, mae_naive = float(np.abs(errors).mean()), float(np.abs(naive_errors).mean())
     varied = mae_naive > 0
     return Loco(
         scheme=scheme,
@@ -123,7 +123,7 @@ def leave_out(cells: Cells, families: ArrayLike, scheme: Scheme = "condition") -
         mae=mae,
         mae_naive=mae_naive,
         skill=1 - mae / mae_naive if varied else None,
-        q2=1 - float((errors**2).sum() / (dull**2).sum()) if varied else None,
+        q2=1 - float((errors**2).sum() / (naive_errors**2).sum()) if varied else None,
         held_out=tuple(held_out),
         band=prediction_band(errors),
         calibration=calibration(predicted, cells.successes, cells.n),
@@ -132,12 +132,12 @@ def leave_out(cells: Cells, families: ArrayLike, scheme: Scheme = "condition") -
 
 
 def prediction_band(residuals: ArrayLike) -> Band | None:
-    """Half width of a band that holds a new condition, from the sizes of the leave-one-out residuals (conformal)."""
+    """Conformal half width of a band for a new condition, from the absolute leave-one-out residuals."""
     sizes = np.sort(np.abs(np.asarray(residuals, dtype=float)))
     if not sizes.size:
         return None
     for level in BAND_LEVELS:
-        # Rounded first: 0.9 * 10 must not become 10.
+        # Rounded first: the ceiling of 0.9 * 10 must not become 10.
         rank = ceil(round(level * (sizes.size + 1), 9))
         if rank <= sizes.size:
             return Band(float(sizes[rank - 1]), level)
@@ -145,7 +145,7 @@ def prediction_band(residuals: ArrayLike) -> Band | None:
 
 
 def calibration(predicted: ArrayLike, successes: ArrayLike, n: ArrayLike) -> tuple[CalibrationBin, ...]:
-    """Predicted against observed success, in groups of about the same number of cells.
+    """Predicted against observed success, in groups of similar size.
 
     Args:
         predicted: float[cells], predicted rates.
@@ -155,17 +155,17 @@ def calibration(predicted: ArrayLike, successes: ArrayLike, n: ArrayLike) -> tup
     Returns:
         Up to `BINS` groups; fewer where predictions are equal.
     """
-    guess, k, total = (np.asarray(part, dtype=float) for part in (predicted, successes, n))
-    if not guess.size:
+    rates, k, total = (np.asarray(part, dtype=float) for part in (predicted, successes, n))
+    if not rates.size:
         return ()
-    edges = np.unique(np.quantile(guess, np.linspace(0, 1, BINS + 1))[1:-1])
-    group = np.searchsorted(edges, guess, side="right")
+    edges = np.unique(np.quantile(rates, np.linspace(0, 1, BINS + 1))[1:-1])
+    group = np.searchsorted(edges, rates, side="right")
     rows = []
-    for one in np.unique(group):
-        mine = group == one
-        n_mine, k_mine = float(total[mine].sum()), float(k[mine].sum())
-        mean = float(np.average(guess[mine], weights=total[mine]))
-        rows.append(CalibrationBin(mean, k_mine / n_mine, wilson(k_mine, n_mine), int(mine.sum()), int(n_mine)))
+    for label in np.unique(group):
+        members = group == label
+        n_bin, k_bin = float(total[members].sum()), float(k[members].sum())
+        mean = float(np.average(rates[members], weights=total[members]))
+        rows.append(CalibrationBin(mean, k_bin / n_bin, wilson(k_bin, n_bin), int(members.sum()), int(n_bin)))
     return tuple(rows)
 
 
@@ -175,31 +175,31 @@ Predictor = Callable[[Cells, Cells], Floats | None]
 def _cross_predict(
     cells: Cells, groups: NDArray[np.generic], folds: NDArray[np.generic], predictor: Predictor
 ) -> Floats | None:
-    """Prediction of each cell from the folds that it is not in; `None` if a fold has no fit."""
+    """Prediction of each cell from the other folds; `None` if a fold has no fit."""
     predicted = np.empty(len(cells.n))
     for fold in folds:
-        left = groups == fold
-        found = predictor(cells.where(~left), cells.where(left))
-        if found is None:
+        test = groups == fold
+        rates = predictor(cells.where(~test), cells.where(test))
+        if rates is None:
             return None
-        predicted[left] = found
+        predicted[test] = rates
     return predicted
 
 
-def _logistic(seen: Cells, new: Cells) -> Floats | None:
-    curve = fit_curve(seen).curve
-    return None if curve is None else curve.predict(new.tasks, new.drift)
+def _logistic(train: Cells, test: Cells) -> Floats | None:
+    curve = fit_curve(train).curve
+    return None if curve is None else curve.predict(test.tasks, test.drift)
 
 
-def _monotone(seen: Cells, new: Cells) -> Floats | None:
+def _monotone(train: Cells, test: Cells) -> Floats | None:
     """One falling curve through the cells of all tasks."""
-    places, rates = monotone_curve(seen.drift, seen.successes / seen.n, seen.n)
-    return np.interp(new.drift, places, rates)
+    places, rates = monotone_curve(train.drift, train.successes / train.n, train.n)
+    return np.interp(test.drift, places, rates)
 
 
 def _rate(cells: Cells, rows: NDArray[np.bool_]) -> float:
     return float(cells.successes[rows].sum() / cells.n[rows].sum())
 
 
-def _too_few(found: int, noun: str) -> str:
-    return f"too few {noun}: {found}, at least {MIN_CONDITIONS} are needed"
+def _too_few(count: int, noun: str) -> str:
+    return f"too few {noun}: {count}, at least {MIN_CONDITIONS} are needed"

@@ -20,14 +20,14 @@ from simeval.stats.states import over_states, repeats_differ
 
 @dataclass(frozen=True, slots=True)
 class PairedDrop:
-    """What a perturbation did to pairs of episodes.
+    """The effect of a perturbation on pairs of episodes.
 
     Attributes:
         n11: both succeeded.
         n10: harmed: only the clean episode succeeded.
         n01: helped: only the perturbed episode succeeded.
         n00: both failed.
-        units: sampling units: initial states, or pairs where each initial state was run once.
+        units: number of sampling units: initial states, or pairs if each initial state was run once.
         drop: clean minus perturbed success rate; `None` without pairs.
         interval: Bonett-Price interval of the drop; with repeats a t interval over the initial states.
         interval_90: the same at 90 %: its upper limit decides "the drop is below a margin" at the 5 % level.
@@ -76,15 +76,15 @@ def paired_drop(
 ) -> PairedDrop:
     """Compare two conditions pair by pair.
 
-    The interval is Bonett and Price's (2012): Wald's, after one harmed and one helped pair were added. The test is
+    The interval is Bonett and Price's (2012): Wald's, after adding one harmed and one helped pair. The test is
     McNemar's exact test. With repeats the initial states are the sample (see `units`). If repeats of a state end
-    differently, the interval is Student's t over the states, see `over_states`, and the test the exact sign-flip test,
-    of which McNemar's is the case of one repeat.
+    differently, the interval is Student's t over the states, see `over_states`, and the test is the exact sign-flip
+    test, which generalises McNemar's.
 
     Args:
         clean: bool[n], success of the unperturbed episodes.
         perturbed: bool[n], success of their twins, in the same order.
-        units: int[n], initial state that each pair started from; `None` if every pair has its own.
+        units: int[n], initial state of each pair; `None` if they are all different.
         level: nominal coverage of `interval`.
 
     Raises:
@@ -133,18 +133,17 @@ def _bonett_price(differences: NDArray[np.floating], level: float) -> Interval:
 
 
 def _sign_flip_p(sums: NDArray[np.floating]) -> float:
-    """Exact two-sided p-value of the total, had clean and perturbed been swapped at random in every unit.
+    """Exact two-sided p-value of the total under random swaps of clean and perturbed within every unit.
 
-    With sums of -1, 0 and 1 this is the binomial test on the discordant pairs, McNemar's.
+    With sums of -1, 0 and 1 this is McNemar's test, the binomial test on the discordant pairs.
     """
     sizes = np.abs(sums).astype(int)
-    chances: NDArray[np.floating] = np.ones(
-        1
-    )  # chances[t]: probability that the units kept in favour of "harmed" add up to t
+    # probabilities[t]: probability that the units in favour of "harmed" add up to t
+    probabilities: NDArray[np.floating] = np.ones(1)
     for size in sizes[sizes > 0]:
         flip = np.zeros(size + 1)
         flip[[0, -1]] = 0.5
-        chances = np.convolve(chances, flip)
+        probabilities = np.convolve(probabilities, flip)
     harmed = int(sums[sums > 0].sum())
-    smaller_tail = min(chances[: harmed + 1].sum(), chances[harmed:].sum())
+    smaller_tail = min(probabilities[: harmed + 1].sum(), probabilities[harmed:].sum())
     return min(1.0, 2 * float(smaller_tail))

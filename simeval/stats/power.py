@@ -1,10 +1,10 @@
-"""What a number of pairs can show. Standard library only, so that `simeval plan` answers at once."""
+"""Statistical power of a number of pairs. Standard library only, so that `simeval plan` starts quickly."""
 
 from math import sqrt
 from statistics import NormalDist
 
 BACKGROUND = 0.04
-"""Share of pairs assumed to flip without net effect when the smallest visible drop is worked out. A house choice."""
+"""Assumed share of pairs that flip without net effect, for the smallest visible drop. Our choice."""
 
 
 def smallest_visible_drop(

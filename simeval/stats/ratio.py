@@ -1,4 +1,4 @@
-"""Ratio of two proportions that were observed on the same pairs."""
+"""Ratio of two proportions observed on the same pairs."""
 
 from dataclasses import dataclass
 from math import inf, sqrt
@@ -12,7 +12,7 @@ from simeval.stats.intervals import Interval
 
 @dataclass(frozen=True, slots=True)
 class PairedRatio:
-    """`P(numerator) / P(denominator)`; `None` without pairs or where the denominator never happened."""
+    """`P(numerator) / P(denominator)`; `None` without pairs or where the denominator never occurred."""
 
     ratio: float | None
     interval: Interval
@@ -30,7 +30,7 @@ def paired_ratio(
     Args:
         numerator: bool[n].
         denominator: bool[n], of the same pairs.
-        units: int[n], initial state of each pair; `None` if every pair has its own.
+        units: int[n], initial state of each pair; `None` if they are all different.
         level: nominal coverage.
 
     Raises:
@@ -43,14 +43,14 @@ def paired_ratio(
     ratio = float(above.sum() / below.sum()) if below.any() else None
     scale = len(np.unique(labels)) / labels.size if labels.size else 1.0
     both, first, second = (float(n.sum()) * scale for n in (above & below, above & ~below, ~above & below))
-    seen = both + first + second
-    if not seen:
+    total = both + first + second
+    if not total:
         return PairedRatio(ratio, Interval(0.0, inf, level, "bonett-price"))
     one, other = both + first, both + second
     spread = sqrt((first + second + 2) / ((one + 1) * (other + 1)))
-    apart = sum(sqrt((1 - (x + 1) / (seen + 2)) / (x + 1)) for x in (one, other))
-    z = float(norm.isf((1 - level) / 2)) * spread / apart
-    low, high = _wilson(one, seen, z), _wilson(other, seen, z)
+    width = sum(sqrt((1 - (x + 1) / (total + 2)) / (x + 1)) for x in (one, other))
+    z = float(norm.isf((1 - level) / 2)) * spread / width
+    low, high = _wilson(one, total, z), _wilson(other, total, z)
     upper = low[1] / high[0] if high[0] > 0 else inf
     return PairedRatio(ratio, Interval(low[0] / high[1], upper, level, "bonett-price"))
 

@@ -1,4 +1,4 @@
-"""How much of a correlation the noise of few episodes leaves room for, and its interval for these very conditions."""
+"""Noise ceiling of a correlation with few episodes, and its interval for these same conditions."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -10,7 +10,7 @@ from simeval.stats.association import STATISTICS
 from simeval.stats.drift import Floats
 from simeval.stats.intervals import Interval
 from simeval.stats.resampling import Resampling, bootstrap_intervals
-from simeval.stats.study import Study
+from simeval.stats.study import DriftOutcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Reliability:
 
     Attributes:
         share: 1 - noise / variance, at least 0; `None` where `reason` says why.
-        ceiling: its root: the largest correlation that a perfect predictor would show in the mean.
+        ceiling: its root: the largest expected correlation of a perfect predictor.
         variance: variance between conditions.
         noise: mean squared standard error.
         reason: why there is no number; empty otherwise.
@@ -33,10 +33,10 @@ class Reliability:
 
 
 def reliability(values: ArrayLike, standard_errors: ArrayLike) -> Reliability:
-    """Reliability of condition means: classical test theory's, from the standard errors.
+    """Reliability of condition means from their standard errors, as in classical test theory.
 
-    With the drops it gives the noise ceiling `r_max`. The clean arm's error is common to all drops and does not blur
-    their order, so for drops the ceiling is a little too low rather than too high.
+    For drops it gives the noise ceiling `r_max`. The clean arm's error is common to all drops and does not affect their
+    order, so the ceiling is slightly too low for drops, not too high.
 
     Args:
         values: float[k], one number per condition.
@@ -61,18 +61,18 @@ class UnitSums:
 
     Attributes:
         tasks: int64[units].
-        harm, harm_n: float64[units, conditions]: sum of clean minus perturbed, and number of complete pairs.
-        drift, drift_n: the same for drift; `None` where drift belongs to other frames.
+        drop, drop_n: float64[units, conditions]: sum of clean minus perturbed, and number of complete pairs.
+        drift, drift_n: the same for drift; `None` where drift was measured on other frames.
     """
 
     tasks: NDArray[np.int64]
-    harm: Floats
-    harm_n: Floats
+    drop: Floats
+    drop_n: Floats
     drift: Floats | None
     drift_n: Floats | None
 
 
-def unit_sums(study: Study) -> UnitSums:
+def unit_sums(study: DriftOutcomes) -> UnitSums:
     """Sum a study by initial state."""
     units = study.units
     count = int(units.max()) + 1 if units.size else 0
@@ -85,26 +85,26 @@ def unit_sums(study: Study) -> UnitSums:
         np.add.at(known, units, (~np.isnan(values)).astype(float))
         return total, known
 
-    harm, harm_n = summed(study.harm)
+    drop, drop_n = summed(study.pair_drops)
     drift, drift_n = summed(study.drift) if study.drift is not None else (None, None)
-    return UnitSums(tasks, harm, harm_n, drift, drift_n)
+    return UnitSums(tasks, drop, drop_n, drift, drift_n)
 
 
 def measurement_intervals(
-    study: Study, stats: tuple[str, ...], resampling: Resampling
+    study: DriftOutcomes, stats: tuple[str, ...], resampling: Resampling
 ) -> tuple[tuple[Interval | None, ...], str]:
-    """Intervals of correlations for these very conditions, were the same initial states' episodes drawn anew.
+    """Intervals of correlations for these same conditions with other episodes.
 
-    Initial states are resampled within their task, as whole rows: all conditions of a state and its clean arm stay
-    together, and with them the drift of its frames. Frames of no pair are resampled by their own clusters beside.
+    Initial states are resampled within their task, as whole rows: all conditions of a state, its clean arm and the
+    drift of its frames stay together. Frames of no pair are resampled by their clusters, independently.
 
     Args:
-        study: only conditions that enter the correlation.
+        study: only the included conditions.
         stats: names in `association.STATISTICS`.
         resampling: of the bootstrap.
 
     Returns:
-        One interval per statistic, and why they are missing if they are.
+        One interval per statistic, and the reason if they are missing.
     """
     nothing = (None,) * len(stats)
     sums = unit_sums(study)
@@ -117,12 +117,12 @@ def measurement_intervals(
     if len(study.conditions) < 3 or min(sizes, default=0) < 2:
         return nothing, "too few conditions or initial states to resample"
 
-    def statistic(*drawn: NDArray[np.intp]) -> Floats:
-        rows = np.concatenate([stratum[i] for stratum, i in zip(strata, drawn, strict=False)], axis=-1)
+    def statistic(*samples: NDArray[np.intp]) -> Floats:
+        rows = np.concatenate([stratum[i] for stratum, i in zip(strata, samples, strict=False)], axis=-1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            drop = sums.harm[rows].sum(axis=-2) / sums.harm_n[rows].sum(axis=-2)
+            drop = sums.drop[rows].sum(axis=-2) / sums.drop_n[rows].sum(axis=-2)
             if means is not None:
-                drift = np.nansum(means[drawn[-1]], axis=-2) / (~np.isnan(means[drawn[-1]])).sum(axis=-2)
+                drift = np.nansum(means[samples[-1]], axis=-2) / (~np.isnan(means[samples[-1]])).sum(axis=-2)
             else:
                 assert sums.drift is not None
                 assert sums.drift_n is not None
@@ -135,7 +135,7 @@ def measurement_intervals(
     return bootstrap_intervals(sizes, statistic, resampling), ""
 
 
-def _cluster_means(study: Study) -> Floats:
+def _cluster_means(study: DriftOutcomes) -> Floats:
     """Mean drift of each cluster of frames: float64[clusters, conditions]."""
     assert study.frames is not None
     _, index = np.unique(study.frames.clusters, return_inverse=True)

@@ -1,11 +1,11 @@
-"""How far two inner representations are apart: cosine distance, linear CKA, total variation.
+"""Distances between internal representations: cosine distance, linear CKA, total variation.
 
 Non-obvious behaviour:
-- Cosine distance and total variation compare two frames. CKA compares two sets of frames: it asks whether those that
-  were alike are still alike, and is blind to a rotation or a uniform scaling of all of them together.
-- Plain CKA of few frames with many features is close to 1 whatever the features are. The debiased form is not: it
-  builds on the unbiased estimator of HSIC (Song et al. 2012), as Nguyen et al. (2021) do, and may be negative.
-- Identical arguments are exactly 0 apart: the rounding of no sum may make a drift.
+- Cosine distance and total variation compare two frames. CKA compares two sets of frames: are similar frames still
+  similar? It is invariant to a rotation or a uniform scaling of all of them together.
+- Plain CKA of few frames with many features is close to 1 for any features. The debiased form is not: it builds on the
+  unbiased estimator of HSIC (Song et al. 2012), as Nguyen et al. (2021) do, and may be negative.
+- Identical arguments have a distance of exactly 0: rounding must not appear as drift.
 """
 
 from math import nan, sqrt
@@ -20,13 +20,13 @@ MIN_FRAMES_DEBIASED = 4
 """With three, the unbiased estimator of HSIC divides by 0."""
 
 _ROUNDING = 1e-10
-"""Share of the plain HSIC below which the unbiased one is what rounding left of nothing."""
+"""Share of the plain HSIC below which the unbiased one is only rounding error."""
 
 
 def cosine_distance(x: ArrayLike, y: ArrayLike) -> float:
     """1 - cosine of the angle between two vectors, in [0, 2].
 
-    Computed as half the squared distance of the unit vectors, which is the same and loses no digits near 0.
+    Computed as half the squared distance of the unit vectors, which is equal and loses no digits near 0.
 
     Args:
         x: float[d].
@@ -42,14 +42,14 @@ def cosine_distance(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def total_variation(p: ArrayLike, q: ArrayLike) -> float:
-    """Total variation distance of two distributions: the share of the mass that would have to move, in [0, 1].
+    """Total variation distance of two distributions: the share of the mass that must move, in [0, 1].
 
     Args:
         p: float[...], not negative, with a sum above 0; scaled to sum 1.
         q: the same shape.
 
     Raises:
-        ValueError: another shape, or not a distribution.
+        ValueError: the shapes differ, or an argument is not a distribution.
     """
     first, second = _distribution(p), _distribution(q)
     if first.shape != second.shape:
@@ -63,11 +63,11 @@ def linear_cka(x: ArrayLike, y: ArrayLike, *, debiased: bool) -> float:
     Args:
         x: float[n, d].
         y: float[n, e].
-        debiased: with the unbiased estimator of HSIC; needs four frames instead of two.
+        debiased: use the unbiased estimator of HSIC; needs four frames instead of two.
 
     Returns:
-        1 for the same geometry; plain in [0, 1], debiased in [-1, 1]. NaN with too few frames, or if all frames are
-        the same in one of the two.
+        1 for the same geometry; plain in [0, 1], debiased in [-1, 1]. NaN with too few frames, or if all frames of one
+        argument are equal.
     """
     sums = CkaAccumulator()
     sums.add(x, y)
@@ -75,11 +75,11 @@ def linear_cka(x: ArrayLike, y: ArrayLike, *, debiased: bool) -> float:
 
 
 class CkaAccumulator:
-    """Linear CKA of frames that come in portions; the frames are not kept.
+    """Linear CKA of frames added in batches; the frames are not stored.
 
-    It keeps three matrices of `(d + 2)^2` float64 (22 MB for d = 960), however many frames come: less than the frames
-    themselves from about 3 d of them on. Each frame x enters as (1, x, |x|^2), so that the matrices of products hold
-    the number of frames, sums, covariances, and what the unbiased estimator wants to know about norms.
+    It stores three matrices of `(d + 2)^2` float64 (22 MB for d = 960) for any number of frames: less than the frames
+    themselves from about 3 d frames. Each frame x is represented as (1, x, |x|^2), so that the matrices of products
+    contain the number of frames, sums, covariances, and the norms for the unbiased estimator.
     """
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class CkaAccumulator:
             y: float[m, e], of the same frames.
 
         Raises:
-            ValueError: the shapes do not fit each other or what was added before.
+            ValueError: the shapes do not match each other or earlier frames.
         """
         pair = (np.asarray(x, np.float64), np.asarray(y, np.float64))
         if any(part.ndim != 2 for part in pair) or len(pair[0]) != len(pair[1]):
@@ -106,7 +106,7 @@ class CkaAccumulator:
             return
         if self._first is None:
             self._first = (pair[0][0], pair[1][0])
-            # Sums about a point among the frames: about 0, they would lose the digits in which the frames differ.
+            # Sums are taken about a point among the frames: about 0, they would lose the digits that differ.
             self._origin = (pair[0].mean(0), pair[1].mean(0))
             sizes = [part.shape[1] + 2 for part in pair]
             self._products = [np.zeros((sizes[a], sizes[b])) for a, b in _BLOCKS]
@@ -121,7 +121,7 @@ class CkaAccumulator:
 
     @property
     def n(self) -> int:
-        """Frames so far."""
+        """Number of frames so far."""
         return 0 if self._first is None else int(self._products[0][0, 0])
 
     def cka(self, *, debiased: bool) -> float:
@@ -137,7 +137,7 @@ class CkaAccumulator:
 
 
 _BLOCKS = ((0, 0), (1, 1), (0, 1))
-"""Whose products are summed: of x, of y, of x with y."""
+"""Summed products: x with x, y with y, x with y."""
 
 
 def _unit(x: ArrayLike) -> Floats:
@@ -159,14 +159,14 @@ def _lifted(x: Floats) -> Floats:
 
 
 def _hsic(products: Floats, *, debiased: bool) -> float:
-    """HSIC times a factor that is the same for all products of the same frames."""
+    """HSIC times a factor that is equal for all products of the same frames."""
     n = products[0, 0]
     left, right = products[1:-1, 0] / n, products[0, 1:-1] / n
     plain = float(np.square(products[1:-1, 1:-1] - n * np.outer(left, right)).sum())
     if not debiased:
         return plain
-    # |x - mean|^2 is linear in (1, x, |x|^2). With centred features, the sums over the kernel without its diagonal,
-    # which the unbiased estimator is made of, come down to these norms.
+    # |x - mean|^2 is linear in (1, x, |x|^2). With centred features, the unbiased estimator's sums over the kernel
+    # without its diagonal reduce to these norms.
     norm_x = np.concatenate(([left @ left], -2 * left, [1.0]))
     norm_y = np.concatenate(([right @ right], -2 * right, [1.0]))
     both, of_x, of_y = norm_x @ products @ norm_y, norm_x @ products[:, 0], products[0] @ norm_y

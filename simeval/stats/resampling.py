@@ -1,4 +1,4 @@
-"""Bootstrap and permutation with SciPy: one place for seeds, levels and undefined resamples."""
+"""Bootstrap and permutation tests with SciPy: handles seeds, levels and undefined resamples in one place."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,19 +14,19 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 MAX_UNDEFINED = 0.1
-"""Share of resamples that may lack a value (all drawn points equal) before an interval is withheld."""
+"""Share of resamples that may be undefined (all sampled points equal) before an interval is withheld."""
 BATCH = 128
 """Resamples computed at a time; bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """How the random statistics are drawn; all of them from one seed, so that a report can be reproduced.
+    """Settings of all random statistics; one seed for all, so that a report can be reproduced.
 
     Attributes:
-        seed: of every bootstrap and permutation; each starts its own stream from it.
+        seed: of every bootstrap and permutation test; each starts a new stream from it.
         n_resamples: of a bootstrap.
-        n_permutations: of a permutation test; all orders are tried where there are fewer.
+        n_permutations: of a permutation test; all orders are used if there are fewer.
         level: nominal coverage of intervals.
     """
 
@@ -42,7 +42,7 @@ class Resampling:
 
 @dataclass(frozen=True, slots=True)
 class PermutationP:
-    """A two-sided permutation p-value and how many orders it rests on."""
+    """A two-sided permutation p-value and the number of orders in the test."""
 
     p: float
     n_permutations: int
@@ -71,7 +71,7 @@ def bootstrap_values(sizes: Sequence[int], statistic: Callable[..., Floats], res
         return np.moveaxis(statistic(*chosen), -1, 0)
 
     with np.errstate(all="ignore"), warnings.catch_warnings():
-        # About its own interval where a resample is undefined; `percentile_interval` decides about those.
+        # SciPy warns about its interval if a resample is undefined; `percentile_interval` handles those.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         result = stats.bootstrap(
             tuple(np.arange(size) for size in sizes),
@@ -91,26 +91,26 @@ def bootstrap_intervals(
     sizes: Sequence[int], statistic: Callable[..., Floats], resampling: Resampling
 ) -> tuple[Interval | None, ...]:
     """Percentile intervals of several statistics; see `bootstrap_values`. `None` where too many are undefined."""
-    drawn = bootstrap_values(sizes, statistic, resampling)
-    return tuple(percentile_interval(values, resampling.level) for values in drawn)
+    samples = bootstrap_values(sizes, statistic, resampling)
+    return tuple(percentile_interval(values, resampling.level) for values in samples)
 
 
 def percentile_interval(values: Floats, level: float) -> Interval | None:
-    """Percentile interval of bootstrap values; NaN ones are left out, and too many of them withhold the interval."""
+    """Percentile interval of bootstrap values; NaN values are left out, `None` if there are too many."""
     known = values[~np.isnan(values)]
     if known.size < (1 - MAX_UNDEFINED) * values.size or not known.size:
         return None
-    # Not interpolated, so that an infinite value does not turn its neighbours into NaN.
+    # No interpolation, so that an infinite value does not turn its neighbours into NaN.
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2], method="nearest")
     return Interval(float(low), float(high), level, "bootstrap percentile")
 
 
-def no_width(interval: Interval) -> bool:
-    """Whether all resamples agree, up to rounding: no certainty, only too few points to disagree."""
+def is_degenerate(interval: Interval) -> bool:
+    """Whether all resamples are equal up to rounding: a sign of too few points, not of certainty."""
     return interval.high - interval.low < 1e-9
 
 
-def one_by_one(statistic: Callable[[Indices], Sequence[float]]) -> Callable[[Indices], Floats]:
+def vectorize_statistic(statistic: Callable[[Indices], Sequence[float]]) -> Callable[[Indices], Floats]:
     """Lift a statistic of one index array int[n] to int[..., n], for `bootstrap_values`."""
 
     def lifted(chosen: Indices) -> Floats:
@@ -121,11 +121,11 @@ def one_by_one(statistic: Callable[[Indices], Sequence[float]]) -> Callable[[Ind
     return lifted
 
 
-def pairing_p(weights: Floats, resampling: Resampling) -> PermutationP:
+def permutation_p(weights: Floats, resampling: Resampling) -> PermutationP:
     """Two-sided p-value of `sum_i weights[i, i]` among `sum_i weights[order[i], i]` over all orders of the rows.
 
-    A correlation is of that form: with `weights[i, j] = x[i] * y[j]`, x and y centred, it permutes which x belongs to
-    which y.
+    A correlation has this form: with `weights[i, j] = x[i] * y[j]` for centred x and y, it permutes the pairing of x
+    and y.
 
     Args:
         weights: float[k, k].

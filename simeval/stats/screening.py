@@ -1,7 +1,7 @@
-"""What drift is good for: which conditions to roll out first, which predictor to trust, how strength acts."""
+"""Uses of drift: which conditions to roll out first, which predictor to trust, whether strength acts in order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,18 +21,19 @@ from simeval.stats.intervals import Interval
 from simeval.stats.loco import leave_out
 from simeval.stats.paired import holm
 from simeval.stats.resampling import Resampling, bootstrap_intervals
+from simeval.stats.study import FAMILY_KEY
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
-    """Roll out only the `rolled_out` conditions with most drift.
+class ScreeningRow:
+    """Result of rolling out only the `rolled_out` conditions with the most drift.
 
     Attributes:
-        rolled_out: conditions that are rolled out.
-        skipped: share of the conditions that are not.
-        caught: share of the harmful conditions that are among them; `None` if none is harmful.
+        rolled_out: number of conditions rolled out.
+        skipped: share of the conditions not rolled out.
+        caught: share of the harmful conditions that are rolled out; `None` if none is harmful.
         worst_missed: largest drop among the skipped; `None` if nothing is skipped.
     """
 
@@ -44,11 +45,11 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class TopOne:
-    """Whether the condition with most drift costs most, and the points lost by believing so.
+    """Whether the condition with the most drift has the largest drop, and the regret if not.
 
     Attributes:
-        predicted, worst: indices of the condition with most drift and of that with the largest drop.
-        agree: whether they are the same, or cost the same.
+        predicted, worst: indices of the condition with the most drift and of that with the largest drop.
+        agree: whether they are the same, or have the same drop.
         regret: drop of the worst minus drop of the predicted.
     """
 
@@ -60,9 +61,9 @@ class TopOne:
 
 @dataclass(frozen=True, slots=True)
 class Dose:
-    """Does strength act in order inside one family? Kendall's tau; `None` where a side does not vary."""
+    """Monotonicity in strength within one axis family: Kendall's tau; `None` where a side does not vary."""
 
-    family: str
+    axis_family: str = field(metadata=FAMILY_KEY)
     conditions: int
     severity_drift: float | None
     severity_drop: float | None
@@ -70,11 +71,11 @@ class Dose:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rival:
+class Predictor:
     """Another predictor of the drop: another drift, a distance of embeddings, the change of pixels.
 
     Attributes:
-        name: for the table.
+        name: label in the table.
         values: float64[conditions], a distance: not negative, higher is more change; NaN where unknown.
     """
 
@@ -83,16 +84,16 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RankedPredictor:
     """How well a predictor orders the drops.
 
     Attributes:
         name: of the predictor.
-        primary: the one fixed beforehand; the others are exploratory.
+        primary: fixed beforehand; all others are exploratory.
         association: Spearman's correlation with the drop.
-        p_holm: p-value adjusted over the exploratory ones; the primary's own is not adjusted.
+        p_holm: p-value adjusted over the exploratory predictors; the primary's is not adjusted.
         skill: of leave-one-condition-out prediction; see `Loco`.
-        less_than_primary: the primary's correlation minus this one's, on the conditions that both have.
+        less_than_primary: the primary's correlation minus this one's, on the common conditions.
         less_interval: its interval over resampled conditions; `None` with too few.
     """
 
@@ -105,36 +106,36 @@ class Ranked:
     less_interval: Interval | None
 
 
-def check_rival(rival: Rival, conditions: int) -> None:
-    """Refuse what is not a distance.
+def check_rival(rival: Predictor, conditions: int) -> None:
+    """Check that a predictor's values are distances.
 
     Raises:
-        ValueError: a value is negative or infinite, or there is not one for every condition.
+        ValueError: a value is negative or infinite, or the number of values is wrong.
     """
     values = np.asarray(rival.values, dtype=float)
     if values.shape != (conditions,) or np.isinf(values).any() or (values < 0).any():
         raise ValueError(f"{rival.name}: expected {conditions} distances, not negative, NaN where unknown")
 
 
-def screening_table(drift: ArrayLike, drop: ArrayLike, harmful: ArrayLike) -> tuple[Screen, ...]:
-    """What rolling out fewer conditions would have missed.
+def screening_table(drift: ArrayLike, drop: ArrayLike, harmful: ArrayLike) -> tuple[ScreeningRow, ...]:
+    """What rolling out fewer conditions would miss.
 
     Args:
         drift: float[k].
         drop: float[k].
-        harmful: bool[k], the interval of the drop lies above the margin.
+        harmful: bool[k], the interval of the drop is above the margin.
 
     Returns:
         One row for every number of conditions from 1 to k.
     """
-    x, y, bad = np.asarray(drift, dtype=float), np.asarray(drop, dtype=float), np.asarray(harmful, dtype=bool)
+    x, y, is_harmful = np.asarray(drift, dtype=float), np.asarray(drop, dtype=float), np.asarray(harmful, dtype=bool)
     order = np.argsort(-x, kind="stable")
     k = len(order)
     return tuple(
-        Screen(
+        ScreeningRow(
             rolled_out=m,
             skipped=(k - m) / k,
-            caught=float(bad[order[:m]].sum() / bad.sum()) if bad.any() else None,
+            caught=float(is_harmful[order[:m]].sum() / is_harmful.sum()) if is_harmful.any() else None,
             worst_missed=float(y[order[m:]].max()) if m < k else None,
         )
         for m in range(1, k + 1)
@@ -142,7 +143,7 @@ def screening_table(drift: ArrayLike, drop: ArrayLike, harmful: ArrayLike) -> tu
 
 
 def top_one(drift: ArrayLike, drop: ArrayLike) -> TopOne | None:
-    """Compare the extremes; `None` without conditions."""
+    """Compare the condition with the most drift and that with the largest drop; `None` without conditions."""
     x, y = np.asarray(drift, dtype=float), np.asarray(drop, dtype=float)
     if not x.size:
         return None
@@ -154,24 +155,24 @@ def top_one(drift: ArrayLike, drop: ArrayLike) -> TopOne | None:
 def dose_response(
     families: Sequence[str], severities: Sequence[float | None], drift: ArrayLike, drop: ArrayLike
 ) -> tuple[Dose, ...]:
-    """Monotonicity inside every family that has at least three strengths."""
+    """Monotonicity within every axis family that has at least three strengths."""
     x, y, labels = np.asarray(drift, dtype=float), np.asarray(drop, dtype=float), np.asarray(families, dtype=object)
     strength = np.array([np.nan if severity is None else severity for severity in severities], dtype=float)
     rows = []
     for family in dict.fromkeys(families):
-        mine = (labels == family) & ~np.isnan(strength)
-        if len(np.unique(strength[mine])) < 3:
+        rows_in_family = (labels == family) & ~np.isnan(strength)
+        if len(np.unique(strength[rows_in_family])) < 3:
             continue
-        s, a, b = strength[mine], x[mine], y[mine]
+        s, a, b = strength[rows_in_family], x[rows_in_family], y[rows_in_family]
         taus = [_tau(s, a), _tau(s, b), _tau(a, b)]
-        rows.append(Dose(family, int(mine.sum()), *taus))
+        rows.append(Dose(family, int(rows_in_family.sum()), *taus))
     return tuple(rows)
 
 
 def rank_predictors(
-    rivals: Sequence[Rival], drop: ArrayLike, families: ArrayLike, cells: Cells, resampling: Resampling
-) -> tuple[Ranked, ...]:
-    """Order predictors by their rank correlation with the drop, best first; those without one come last.
+    rivals: Sequence[Predictor], drop: ArrayLike, families: ArrayLike, cells: Cells, resampling: Resampling
+) -> tuple[RankedPredictor, ...]:
+    """Order predictors by their rank correlation with the drop, best first; those without one are last.
 
     Args:
         rivals: the primary predictor first.
@@ -194,22 +195,29 @@ def rank_predictors(
 
 
 def _ranked(
-    rival: Rival, primary: Rival, drop: Floats, families: NDArray[np.generic], cells: Cells, resampling: Resampling
-) -> Ranked:
+    rival: Predictor,
+    primary: Predictor,
+    drop: Floats,
+    families: NDArray[np.generic],
+    cells: Cells,
+    resampling: Resampling,
+) -> RankedPredictor:
     values = np.asarray(rival.values, dtype=float)
     known = ~np.isnan(values)
-    found = associate(values[known], drop[known], clusters=families[known], resampling=resampling)
-    mine = known[cells.conditions]
-    seen = cells.where(mine)
-    by_condition = replace(seen, drift=values[seen.conditions])
-    skill = leave_out(by_condition, families).skill if mine.any() else None
+    association = associate(values[known], drop[known], clusters=families[known], resampling=resampling)
+    cell_known = known[cells.conditions]
+    known_cells = cells.where(cell_known)
+    by_condition = replace(known_cells, drift=values[known_cells.conditions])
+    skill = leave_out(by_condition, families).skill if cell_known.any() else None
     difference, interval = (None, None)
     if rival is not primary:
-        difference, interval = _against(np.asarray(primary.values, dtype=float), values, drop, families, resampling)
-    return Ranked(rival.name, rival is primary, found, None, skill, difference, interval)
+        difference, interval = _less_than_primary(
+            np.asarray(primary.values, dtype=float), values, drop, families, resampling
+        )
+    return RankedPredictor(rival.name, rival is primary, association, None, skill, difference, interval)
 
 
-def _against(
+def _less_than_primary(
     primary: Floats, rival: Floats, drop: Floats, families: NDArray[np.generic], resampling: Resampling
 ) -> tuple[float | None, Interval | None]:
     """Difference of two rank correlations on the same conditions."""

@@ -1,7 +1,7 @@
-"""The interval of a mean difference where each initial state was run several times.
+"""The interval of a mean difference if each initial state was run several times.
 
-Repeats of an initial state are not independent, and other initial states are what an interval is about. So the states
-are the sample, and their mean differences its values; a pair of repeats is neither harmed nor helped for sure.
+Repeats of an initial state are not independent, and an interval is about other initial states. So the states are the
+sample, and their mean differences its values.
 """
 
 from math import sqrt
@@ -16,7 +16,7 @@ METHOD = "t over {} initial states"
 
 
 def repeats_differ(differences: ArrayLike, units: ArrayLike) -> bool:
-    """Whether repeats of any initial state came out differently; if not, they say no more than one of them.
+    """Whether repeats of any initial state differ; if not, they carry no more information than one of them.
 
     Args:
         differences: float[pairs].
@@ -30,15 +30,14 @@ def repeats_differ(differences: ArrayLike, units: ArrayLike) -> bool:
 def over_states(differences: ArrayLike, units: ArrayLike, level: float, *, largest: float = 1.0) -> Interval:
     """Student's t interval of the mean over pairs, its standard error from the spread between initial states.
 
-    Few states that behave alike show no spread, and would claim certainty. So the interval is never narrower than
-    Bonett and Price's idea makes it: a harmed and a helped state are added, of a typical size for the states that moved
-    (1 if none did).
+    A few equal states have no spread, which would imply certainty. So the interval is never narrower than by Bonett and
+    Price's idea: add one harmed and one helped state, of a typical size for the states that changed (1 if none did).
 
     Args:
         differences: float[pairs].
         units: int[pairs], initial state of each.
         level: nominal coverage.
-        largest: the largest difference that there can be.
+        largest: largest possible difference.
     """
     values = np.asarray(differences, dtype=float)
     _, unit, repeats = np.unique(np.asarray(units), return_inverse=True, return_counts=True)
@@ -46,8 +45,8 @@ def over_states(differences: ArrayLike, units: ArrayLike, level: float, *, large
     states, centre = len(repeats), float(values.mean())
     half = _padded(sums / repeats, level)
     if states > 1:
-        left = sums - centre * repeats
-        error = sqrt(states / (states - 1) * float((left**2).sum())) / len(values)
+        residuals = sums - centre * repeats
+        error = sqrt(states / (states - 1) * float((residuals**2).sum())) / len(values)
         half = max(half, float(stats.t.isf((1 - level) / 2, states - 1)) * error)
     low, high = max(-largest, centre - half), min(largest, centre + half)
     return Interval(low, high, level, METHOD.format(states))

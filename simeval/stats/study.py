@@ -1,11 +1,11 @@
-"""What a run and an audit say about the same conditions, as arrays; and the points that a correlation is drawn through.
+"""Outcomes of a run and drift of an audit for the same conditions, as arrays; and the points of their correlation.
 
-Rows are pairs (an unperturbed episode and its twins), columns are perturbed conditions; NaN marks what is not there.
-One study is one policy on one suite: drift of different policies is never pooled.
+Rows are pairs (an unperturbed episode and its twins), columns are perturbed conditions; NaN marks missing values. One
+study is one policy on one suite: drift of different policies is never pooled.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -22,22 +22,25 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 Validity = Literal["kept", "changed", "not_applicable"]
-"""What an ideal policy would do with its action: `kept`, it stays; `changed`, it must change; `not_applicable`, offline
+"""An ideal policy's action under the condition: `kept`, it stays; `changed`, it must change; `not_applicable`, offline
 drift is 0 or undefined while success may fall."""
 
 MAX_MISSING = 0.02
-"""Share of pairs that may be missing before a drop is refused. A house choice, as in the table of drops."""
+"""Share of pairs that may be missing before a drop is refused. Our choice, as in the table of drops."""
 
 SEEN_OFFLINE = frozenset({"language", "scene", "image", "state"})
-"""Channels that change what the policy is shown, so that a single frame tells."""
+"""Channels that change the policy's input, so that a single frame shows the effect."""
+
+FAMILY_KEY: Mapping[str, str] = {"key": "family"}
+"""Metadata: files have the axis family of a condition under this key."""
 
 
 def validity(meaning: str, channels: Collection[str]) -> Validity:
-    """Class of a condition, from what it does to the instruction and from the channels that it acts on.
+    """Class of a condition, from its effect on the instruction and from its channels.
 
     Args:
-        meaning: `kept`, `changed`, or `not_applicable` for an instruction that asks for nothing in the scene; the last
-            two both call for another action.
+        meaning: `kept`, `changed`, or `not_applicable` for an instruction about nothing in the scene; the last two both
+            call for another action.
         channels: channels of its effective parts; one that a frame cannot show makes the whole `not_applicable`.
     """
     if not set(channels) <= SEEN_OFFLINE:
@@ -46,19 +49,20 @@ def validity(meaning: str, channels: Collection[str]) -> Validity:
 
 
 @dataclass(frozen=True, slots=True)
-class StudyCondition:
+class ConditionInfo:
     """A perturbed condition.
 
     Attributes:
         name: canonical condition string.
-        family: conditions of one family are not independent and are resampled together: the axis, or a wider group.
+        axis_family: the axis, or a wider group; conditions of one family are not independent and are resampled
+            together.
         severity: strength within the family, higher is stronger; `None` where there is no order.
         validity: see `Validity`; only `kept` enters the correlation.
-        identity: changes nothing by construction (an identity value, a repeat of `none`): drawn, never counted.
+        identity: changes nothing by construction (an identity value, a repeat of `none`): plotted, never counted.
     """
 
     name: str
-    family: str
+    axis_family: str = field(metadata=FAMILY_KEY)
     severity: float | None = None
     validity: Validity = "kept"
     identity: bool = False
@@ -70,7 +74,7 @@ class FrameDrift:
 
     Attributes:
         values: float64[frames, conditions]; NaN where not measured.
-        clusters: int64[frames], the episode that each frame is from.
+        clusters: int64[frames], episode of each frame.
     """
 
     values: Floats
@@ -78,7 +82,7 @@ class FrameDrift:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class DriftOutcomes:
     """One policy on one suite: outcomes and drift of the same conditions.
 
     Attributes:
@@ -97,7 +101,7 @@ class Study:
         ValueError: shapes do not fit, an outcome is not 0, 1 or NaN, or a drift is negative or infinite.
     """
 
-    conditions: tuple[StudyCondition, ...]
+    conditions: tuple[ConditionInfo, ...]
     tasks: Integers
     init_states: Integers
     clean: Floats
@@ -120,9 +124,9 @@ class Study:
             shapes["infeasible"] = (self.infeasible.shape, table)
         if self.frames is not None:
             shapes["frames"] = (self.frames.values.shape, (len(self.frames.clusters), len(self.conditions)))
-        for name, (found, expected) in shapes.items():
-            if found != expected:
-                raise ValueError(f"{name} has shape {found}, expected {expected}")
+        for name, (actual, expected) in shapes.items():
+            if actual != expected:
+                raise ValueError(f"{name} has shape {actual}, expected {expected}")
         names = [condition.name for condition in self.conditions]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
@@ -140,14 +144,14 @@ class Study:
         return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1], dtype=np.int64).reshape(-1)
 
     @cached_property
-    def harm(self) -> Floats:
+    def pair_drops(self) -> Floats:
         """float64[pairs, conditions]: 1 harmed, -1 helped, 0 neither, NaN where a twin is missing."""
         return self.clean[:, None] - self.perturbed
 
-    def select(self, columns: NDArray[np.integer]) -> "Study":
+    def select(self, columns: NDArray[np.integer]) -> "DriftOutcomes":
         """The same pairs with fewer conditions."""
         frames = self.frames and FrameDrift(self.frames.values[:, columns], self.frames.clusters)
-        return Study(
+        return DriftOutcomes(
             tuple(self.conditions[column] for column in columns),
             self.tasks,
             self.init_states,
@@ -162,12 +166,12 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One condition: how far it moves the action and what it costs.
+    """Drift and drop of one condition.
 
     Attributes:
-        condition, family, severity, validity: as in `StudyCondition`.
+        condition, axis_family, severity, validity: as in `ConditionInfo`.
         pairs: complete pairs.
-        missing: pairs lacking an outcome, in the tasks that the condition was run on.
+        missing: pairs without an outcome, in the tasks that the condition was run on.
         drift: mean drift with standard error and interval.
         drop: clean minus perturbed success rate over the complete pairs; `None` without pairs.
         drop_se: standard error of `drop` by Bonett and Price.
@@ -176,11 +180,11 @@ class Point:
         harmed, helped: pairs that only the clean, only the perturbed episode solved.
         clean_rate, rate: success rates of the complete pairs.
         relative_drop: `drop` over `clean_rate`; `None` where no clean episode succeeded.
-        reason: why the condition is left out of the correlation; empty if it is in.
+        reason: why the condition is left out of the correlation; empty if it is included.
     """
 
     condition: str
-    family: str
+    axis_family: str = field(metadata=FAMILY_KEY)
     severity: float | None
     validity: Validity
     pairs: int
@@ -203,31 +207,31 @@ class Point:
         return bool(self.reason)
 
 
-def condition_points(study: Study, resampling: Resampling | None = None) -> tuple[Point, ...]:
-    """One point per condition, in the order of the columns; those left out say why."""
-    drawn = resampling or Resampling()
-    return tuple(_point(study, column, drawn) for column in range(len(study.conditions)))
+def condition_points(study: DriftOutcomes, resampling: Resampling | None = None) -> tuple[Point, ...]:
+    """One point per condition, in the order of the columns; excluded points have a reason."""
+    chosen = resampling or Resampling()
+    return tuple(_point(study, column, chosen) for column in range(len(study.conditions)))
 
 
-def _point(study: Study, column: int, resampling: Resampling) -> Point:
-    condition, harm = study.conditions[column], study.harm[:, column]
-    complete = ~np.isnan(harm)
+def _point(study: DriftOutcomes, column: int, resampling: Resampling) -> Point:
+    condition, pair_drops = study.conditions[column], study.pair_drops[:, column]
+    complete = ~np.isnan(pair_drops)
     paired = paired_drop(
         study.clean[complete] == 1,
         study.perturbed[complete, column] == 1,
         units=study.units[complete],
         level=resampling.level,
     )
-    run_on = np.isin(study.tasks, study.tasks[~np.isnan(study.perturbed[:, column])])
+    planned = np.isin(study.tasks, study.tasks[~np.isnan(study.perturbed[:, column])])
     if study.infeasible is not None:
-        run_on &= ~study.infeasible[:, column]
-    missing = int((run_on & ~complete).sum())
+        planned &= ~study.infeasible[:, column]
+    missing = int((planned & ~complete).sum())
     drift = _drift_of(study, column, resampling)
-    refused = missing > MAX_MISSING * int(run_on.sum())
+    too_many_missing = missing > MAX_MISSING * int(planned.sum())
     clean_rate = paired.clean_rate
     return Point(
         condition=condition.name,
-        family=condition.family,
+        axis_family=condition.axis_family,
         severity=condition.severity,
         validity=condition.validity,
         pairs=paired.n,
@@ -242,11 +246,11 @@ def _point(study: Study, column: int, resampling: Resampling) -> Point:
         clean_rate=clean_rate,
         rate=paired.perturbed_rate,
         relative_drop=paired.drop / clean_rate if clean_rate and paired.drop is not None else None,
-        reason=_exclusion(condition, paired, drift, refused=refused),
+        reason=_exclusion(condition, paired, drift, too_many_missing=too_many_missing),
     )
 
 
-def _drift_of(study: Study, column: int, resampling: Resampling) -> DriftMean:
+def _drift_of(study: DriftOutcomes, column: int, resampling: Resampling) -> DriftMean:
     if study.drift is not None:
         return mean_drift(study.drift[:, column], study.units, floor=study.floor, resampling=resampling)
     if study.frames is not None:
@@ -255,8 +259,8 @@ def _drift_of(study: Study, column: int, resampling: Resampling) -> DriftMean:
     return mean_drift(np.empty(0), np.empty(0), resampling=resampling)
 
 
-def _exclusion(condition: StudyCondition, paired: PairedDrop, drift: DriftMean, *, refused: bool) -> str:
-    """Why a condition does not enter the correlation."""
+def _exclusion(condition: ConditionInfo, paired: PairedDrop, drift: DriftMean, *, too_many_missing: bool) -> str:
+    """Why a condition is left out of the correlation; empty if it is included."""
     if condition.identity:
         return "changes nothing: it lies at (0, 0) by construction"
     if condition.validity == "changed":
@@ -265,7 +269,7 @@ def _exclusion(condition: StudyCondition, paired: PairedDrop, drift: DriftMean, 
         return "drift cannot see it: offline, the policy is shown the same"
     if not paired.n:
         return "no complete pair"
-    if refused:
+    if too_many_missing:
         return f"more than {100 * MAX_MISSING:.0f} % of pairs missing"
     if drift.mean is None:
         return "no drift was measured"
@@ -273,5 +277,5 @@ def _exclusion(condition: StudyCondition, paired: PairedDrop, drift: DriftMean, 
 
 
 def _standard_error(interval: Interval) -> float:
-    """From the width; an interval that was cut at 1 or -1 belongs to very few pairs."""
+    """Standard error from the width of an interval; only intervals of very few pairs are clipped at 1 or -1."""
     return (interval.high - interval.low) / (2 * float(norm.isf((1 - interval.level) / 2)))

@@ -1,4 +1,4 @@
-"""What a correlation has earned to be called, and what to know before believing it. House rules, fixed beforehand."""
+"""The verdict on a correlation, and its caveats. Our rules, fixed beforehand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,23 +16,24 @@ from simeval.stats.within_task import WithinTask
 Word = Literal["useful for ranking", "not predictive", "undecided"]
 
 USEFUL = 0.5
-"""The lower limit of the rank correlation must lie above this."""
+"""Useful: the lower limit of the rank correlation is above this."""
 USELESS = 0.3
-"""The upper limit must lie below this."""
+"""Not predictive: the upper limit is below this."""
 MOVED = 0.1
-"""One condition makes the correlation if leaving it out changes it by more."""
+"""A condition is influential if leaving it out changes the correlation by more."""
 SATURATED = 1 / 3
-"""Share of cells without an order from which it is said."""
+"""Share of saturated cells above which there is a caveat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A word for a correlation.
+    """The verdict on a correlation.
 
     Attributes:
         word: see the rules above.
-        reason: the numbers behind it, in words.
-        more_conditions: about how many more conditions could decide; `None` if none would, or it is decided.
+        reason: the evidence, as text.
+        more_conditions: approximate number of further conditions that could decide; `None` if none would, or if it is
+            decided.
     """
 
     word: Word
@@ -42,14 +43,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Saturation:
-    """Task x condition cells in which all episodes succeeded or all failed: they carry no order."""
+    """Task x condition cells in which all episodes succeeded or all failed: they cannot be ordered."""
 
     saturated: int
     cells: int
 
 
-def judge(association: Association, loco: Loco) -> Verdict:
-    """The word that drift has earned as a predictor of the drop.
+def classify(association: Association, loco: Loco) -> Verdict:
+    """The verdict on drift as a predictor of the drop.
 
     Args:
         association: Spearman's correlation of the primary drift with the drop, between conditions.
@@ -59,28 +60,30 @@ def judge(association: Association, loco: Loco) -> Verdict:
     if rho is None or interval is None:
         more = MIN_FOR_BOOTSTRAP - k if k < MIN_FOR_INTERVAL else None
         return Verdict("undecided", association.reason or "no interval", more)
-    said = f"rank correlation {rho:.2f} [{interval.low:.2f}, {interval.high:.2f}] over {k} conditions"
+    summary = f"rank correlation {rho:.2f} [{interval.low:.2f}, {interval.high:.2f}] over {k} conditions"
     if interval.high < USELESS:
-        return Verdict("not predictive", f"{said}: the upper limit is below {USELESS}")
+        return Verdict("not predictive", f"{summary}: the upper limit is below {USELESS}")
     if interval.low > USEFUL:
         if loco.skill is None:
-            return Verdict("undecided", f"{said}, but no condition could be predicted from the others: {loco.reason}")
+            return Verdict(
+                "undecided", f"{summary}, but no condition could be predicted from the others: {loco.reason}"
+            )
         if loco.skill > 0:
-            return Verdict("useful for ranking", f"{said}; skill of prediction {loco.skill:.2f}")
-        return Verdict("undecided", f"{said}, but it predicts no better than the mean of the other conditions")
+            return Verdict("useful for ranking", f"{summary}; skill of prediction {loco.skill:.2f}")
+        return Verdict("undecided", f"{summary}, but it predicts no better than the mean of the other conditions")
     if USELESS <= rho <= USEFUL:
-        return Verdict("undecided", f"{said}: between {USELESS} and {USEFUL}, where more conditions decide nothing")
+        return Verdict("undecided", f"{summary}: between {USELESS} and {USEFUL}, where more conditions decide nothing")
     bound, limit = (USEFUL, interval.low) if rho > USEFUL else (USELESS, interval.high)
-    half = abs(atanh(_inside(rho)) - atanh(_inside(limit)))
+    half = abs(atanh(_clip(rho)) - atanh(_clip(limit)))
     needed = points_needed(rho, bound, interval.level, k=k, half=half)
     if needed is None:
-        return Verdict("undecided", f"{said}: too close to {bound} to be decided by more conditions")
+        return Verdict("undecided", f"{summary}: too close to {bound} to be decided by more conditions")
     more = max(1, needed - k)
-    return Verdict("undecided", f"{said}: needs about {more} more condition{'s' * (more > 1)}", more)
+    return Verdict("undecided", f"{summary}: needs about {more} more condition{'s' * (more > 1)}", more)
 
 
 def saturation(successes: Sequence[float], n: Sequence[float]) -> Saturation:
-    """Count the cells without an order."""
+    """Count the saturated cells."""
     k, total = np.asarray(successes, dtype=float), np.asarray(n, dtype=float)
     return Saturation(int(((k == 0) | (k == total)).sum()), len(total))
 
@@ -93,43 +96,43 @@ def caveats(
     saturated: Saturation,
     margin: float,
 ) -> tuple[str, ...]:
-    """What to know before believing the numbers, worst first; empty if nothing.
+    """Caveats of the correlation, worst first; may be empty.
 
     Args:
-        points: the conditions that enter.
+        points: the included conditions.
         association: between conditions.
         inside: within tasks; `None` where drift was not measured per task.
         ceiling: of the drops.
-        saturated: cells without an order.
+        saturated: count of saturated cells.
         margin: drops below this count as robust (fraction).
     """
-    rho, said = association.value, []
+    rho, sentences = association.value, []
     if inside is not None and rho is not None and inside.rho is not None and rho * inside.rho < 0:
-        said.append(
+        sentences.append(
             f"Between conditions the rank correlation is {rho:.2f}, within tasks {inside.rho:.2f}: the sign is "
             "reversed (Simpson's paradox), so the first must not be read alone."
         )
     drops = [point.drop for point in points if point.drop is not None]
     if points and all(point.clean_rate == 0 for point in points):
-        said.append("The policy never succeeded when unperturbed: there is no success to lose.")
+        sentences.append("The policy never succeeded when unperturbed: there is no success to lose.")
     elif drops and max(drops) < margin:
-        said.append(
+        sentences.append(
             f"No condition costs more than {100 * margin:.0f} points: mild perturbations alone cannot show a relation."
         )
     if saturated.cells and saturated.saturated > SATURATED * saturated.cells:
-        said.append(
+        sentences.append(
             f"In {saturated.saturated} of {saturated.cells} cells (task x condition) all episodes succeeded or all "
             "failed: these carry no order."
         )
-    said += _one_makes_it(points, association)
+    sentences += _influential_condition(points, association)
     if ceiling.share == 0:
-        said.append(
+        sentences.append(
             "The drops differ no more than their noise does: it takes more episodes before a relation can show."
         )
-    return tuple(said)
+    return tuple(sentences)
 
 
-def _one_makes_it(points: Sequence[Point], association: Association) -> list[str]:
+def _influential_condition(points: Sequence[Point], association: Association) -> list[str]:
     rho, low, high, index = association.value, association.loo_min, association.loo_max, association.loo_point
     if rho is None or index is None:
         return []
@@ -141,5 +144,5 @@ def _one_makes_it(points: Sequence[Point], association: Association) -> list[str
     return [f"One condition makes the correlation: without `{name}` it changes most (range {low:.2f} to {high:.2f})."]
 
 
-def _inside(value: float) -> float:
+def _clip(value: float) -> float:
     return float(np.clip(value, -0.999, 0.999))

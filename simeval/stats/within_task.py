@@ -1,4 +1,4 @@
-"""Does drift order the conditions inside every task? Harder tasks may have both more drift and more loss."""
+"""Does drift order the conditions within every task? Harder tasks may have both more drift and more loss."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ from simeval.stats.association import (
     spearman,
 )
 from simeval.stats.intervals import Interval
-from simeval.stats.resampling import Resampling, bootstrap_intervals, no_width, pairing_p
-from simeval.stats.study import Study
+from simeval.stats.resampling import Resampling, bootstrap_intervals, is_degenerate, permutation_p
+from simeval.stats.study import DriftOutcomes
 
 Floats = NDArray[np.float64]
 
@@ -34,15 +34,15 @@ class TaskOrder:
 
 @dataclass(frozen=True, slots=True)
 class WithinTask:
-    """Rank correlation of drift and drop after ranking inside each task.
+    """Rank correlation of drift and drop after ranking within each task.
 
     Attributes:
         rho: Spearman's, pooled over tasks; `None` where `reason` says why.
-        ci_conditions: other conditions like these, drawn for all tasks together.
+        ci_conditions: interval for other conditions like these, resampled for all tasks together.
         p: two-sided; the conditions' labels are permuted for all tasks together.
-        k: conditions.
-        tasks: the tasks, also those that say nothing.
-        tasks_used: tasks in which drift and drop vary.
+        k: number of conditions.
+        tasks: all tasks, including uninformative ones.
+        tasks_used: number of tasks in which drift and drop vary.
         share_positive: share of them with Kendall's tau above 0.
         reason: why a number is missing; empty otherwise.
     """
@@ -57,24 +57,24 @@ class WithinTask:
     reason: str = ""
 
 
-def cell_means(study: Study) -> tuple[NDArray[np.int64], Floats, Floats]:
+def cell_means(study: DriftOutcomes) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Tasks, and mean drift and drop of every cell: int64[tasks], float64[tasks, conditions] twice; NaN where empty."""
     tasks = np.unique(study.tasks)
     drift, drop = (np.full((len(tasks), len(study.conditions)), np.nan) for _ in range(2))
     for row, task in enumerate(tasks):
-        for values, means in ((study.drift, drift), (study.harm, drop)):
+        for values, means in ((study.drift, drift), (study.pair_drops, drop)):
             if values is None:
                 continue
-            mine = values[study.tasks == task]
-            known = (~np.isnan(mine)).sum(axis=0)
-            means[row, known > 0] = np.nansum(mine, axis=0)[known > 0] / known[known > 0]
+            task_values = values[study.tasks == task]
+            known = (~np.isnan(task_values)).sum(axis=0)
+            means[row, known > 0] = np.nansum(task_values, axis=0)[known > 0] / known[known > 0]
     return tasks, drift, drop
 
 
 def within_task(
     tasks: ArrayLike, drift: ArrayLike, drop: ArrayLike, families: ArrayLike, resampling: Resampling
 ) -> WithinTask:
-    """Rank inside each task, then correlate.
+    """Rank within each task, then correlate.
 
     Args:
         tasks: int[tasks].
@@ -86,24 +86,24 @@ def within_task(
     x, y, labels = np.asarray(drift, dtype=float), np.asarray(drop, dtype=float), np.asarray(families)
     k = x.shape[1]
     orders = tuple(_order(task, a, b) for task, a, b in zip(np.asarray(tasks).tolist(), x, y, strict=True))
-    used = np.array([order.rho is not None for order in orders], dtype=bool)
+    varies = np.array([order.rho is not None for order in orders], dtype=bool)
     if k < MIN_POINTS:
         reason = f"too few conditions: {k}, at least {MIN_POINTS} are needed"
         return WithinTask(None, None, None, k, orders, 0, None, reason)
-    if not used.any():
+    if not varies.any():
         reason = "in no task do both drift and drop vary between at least 3 conditions"
         return WithinTask(None, None, None, k, orders, 0, None, reason)
-    x, y = x[used], y[used]
+    x, y = x[varies], y[varies]
     x_ranks, y_ranks = _centred_ranks(x, y)
     taus = [order.tau for order in orders if order.tau is not None]
     interval, reason = _interval(x, y, labels, resampling)
     return WithinTask(
         rho=_correlate(x_ranks, y_ranks),
         ci_conditions=interval,
-        p=pairing_p(x_ranks.T @ y_ranks, resampling).p,
+        p=permutation_p(x_ranks.T @ y_ranks, resampling).p,
         k=k,
         tasks=orders,
-        tasks_used=int(used.sum()),
+        tasks_used=int(varies.sum()),
         share_positive=float(np.mean(np.array(taus) > 0)),
         reason=reason,
     )
@@ -118,7 +118,7 @@ def _order(task: int, drift: Floats, drop: Floats) -> TaskOrder:
 
 
 def _centred_ranks(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Ranks inside each row minus their mean; 0 in cells that miss, and in rows where either side does not vary."""
+    """Ranks within each row minus their mean; 0 in missing cells and in rows where either side does not vary."""
     missing = np.isnan(x) | np.isnan(y)
     ranks = []
     for values in (x, y):
@@ -139,12 +139,12 @@ def _correlate(x_ranks: Floats, y_ranks: Floats) -> float:
 
 def _interval(x: Floats, y: Floats, labels: NDArray[np.generic], resampling: Resampling) -> tuple[Interval | None, str]:
     members = members_of(labels)
-    enough = MIN_FOR_BOOTSTRAP if len(members) == x.shape[1] else MIN_FAMILIES
-    if len(members) < enough:
+    min_members = MIN_FOR_BOOTSTRAP if len(members) == x.shape[1] else MIN_FAMILIES
+    if len(members) < min_members:
         noun = "conditions" if len(members) == x.shape[1] else "families"
-        return None, f"too few {noun} for an interval: {len(members)}, at least {enough} are needed"
+        return None, f"too few {noun} for an interval: {len(members)}, at least {min_members} are needed"
     statistic = cluster_statistic(members, lambda i: [_correlate(*_centred_ranks(x[:, i], y[:, i]))])
     interval = bootstrap_intervals((len(members),), statistic, resampling)[0]
-    if interval is not None and no_width(interval):
+    if interval is not None and is_degenerate(interval):
         return None, "the order is the same in every resample: no width can be given"
     return interval, ""

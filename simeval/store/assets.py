@@ -1,4 +1,4 @@
-"""Which scenes a run was made with, where they are, and what they are called."""
+"""The scenes of a run: their folder on this machine, and their label in tables and reports."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from simeval.store.run import Run
 
 
 def find_assets(config: EvalConfig) -> Path | None:
-    """LIBERO's asset folder, or `None` if only toy suites are asked for.
+    """LIBERO's asset folder, or `None` if the configuration has only toy suites.
 
     Raises:
         ConfigError: it cannot be found.
@@ -31,7 +31,7 @@ def assets_of(run: Run) -> Path | None:
     """The asset folder that a run's scenes were built from, or `None` if it has only toy suites.
 
     Raises:
-        ConfigError: it cannot be found, or what is found are other scenes.
+        ConfigError: it cannot be found, or the folder found holds other scenes.
     """
     assets = find_assets(from_mapping(paths.located(run.manifest)))
     if assets and provenance.folder_digest(assets) != run.manifest["identity"]["settings"]["assets"]:
@@ -40,7 +40,7 @@ def assets_of(run: Run) -> Path | None:
 
 
 def assets_label(config: EvalConfig, assets: Path | None) -> str:
-    """What the scenes are made of, in words, for every table and report."""
+    """Label of the scenes, for every table and report."""
     if assets is None:
         return "toy scenes: not LIBERO results"
     if is_bundled(assets):

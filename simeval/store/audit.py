@@ -1,10 +1,10 @@
 """An audit on disk: `audit.json` and `drift.jsonl`. The rows are the single source of truth.
 
 Non-obvious behaviour:
-- Rows are written in one order, that of `simeval.drift.measure.keys`. So what is there is always a beginning of what
-  will be there, and an audit that was interrupted ends up with the same bytes as one that was not.
+- Rows are written in one order, that of `simeval.drift.measure.keys`. So a partial audit is always a prefix of the
+  whole, and an audit that was interrupted ends up with the same bytes as one that was not.
 - A torn last line (killed while writing, disk full) is cut off when the audit is opened for writing; readers skip it.
-- `audit.json` is written first and says what is measured; when all is measured it also says what came of it.
+- `audit.json` is written first and describes the measurement; when all is measured, its results are added.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any, Self
 from simeval.core.checksums import read_objects, sealed_line
 from simeval.core.drift_row import DriftRow, Key
 from simeval.core.errors import ConfigError
-from simeval.core.jsonl import LineFile
+from simeval.core.jsonl import JsonlAppender
 from simeval.stats.drift import VARIANTS
 from simeval.store.run import identity_changes, write_json
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
@@ -27,13 +27,13 @@ from simeval.store.schema import AuditManifest, read_checked
 
 MANIFEST, ROWS = "audit.json", "drift.jsonl"
 _REMEDY = "cut the file off before that line, and the same command measures the rest again"
-_IN_WORDS = {"start": "start frames", "replay": "replayed frames", "dataset": "frames of a dataset"}
+_FRAMES = {"start": "start frames", "replay": "replayed frames", "dataset": "frames of a dataset"}
 _NUMBERS = (*VARIANTS, "mean_abs", "psnr")
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A condition that these frames cannot show, and why."""
+    """A condition that the frames cannot show, and why."""
 
     condition: str
     reason: str
@@ -43,16 +43,16 @@ class AuditWriter:
     """The one writer of an audit folder; use as a context manager.
 
     Attributes:
-        done: keys of the rows that are there, in order.
+        done: keys of the rows in the file, in order.
     """
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any], keys: Sequence[Key]) -> None:
         """Open an audit folder, new or to be resumed.
 
         Args:
-            folder: the audit folder; made if need be.
-            manifest: what is measured; its `identity` must equal that of an audit that is already there.
-            keys: of all rows, in order.
+            folder: the audit folder; created if it does not exist.
+            manifest: describes the measurement; its `identity` must equal that of an audit already in the folder.
+            keys: keys of all rows, in order.
 
         Raises:
             ConfigError: the folder cannot be written, is in use, is damaged, or holds a different audit.
@@ -60,7 +60,7 @@ class AuditWriter:
         self.folder, self._manifest = folder, dict(manifest)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = LineFile(folder / ROWS)
+            self._file = JsonlAppender(folder / ROWS)
         except BlockingIOError:
             raise ConfigError(f"--out {folder}: another simeval is writing to this audit") from None
         except OSError as error:
@@ -74,7 +74,7 @@ class AuditWriter:
     def _claim(self, keys: Sequence[Key]) -> tuple[Key, ...]:
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
-            refuse_other(self.folder, stored["identity"], self._manifest["identity"])
+            require_same_audit(self.folder, stored["identity"], self._manifest["identity"])
             self._manifest = stored
         self._file.cut_torn_line()
         done = tuple(row.key for row in read_rows(self.folder / ROWS))
@@ -87,17 +87,17 @@ class AuditWriter:
         return done
 
     def write(self, rows: Sequence[DriftRow]) -> None:
-        """Record rows, the next ones in order, so that nothing short of a broken disk can lose them.
+        """Append the next rows in order and sync them to disk.
 
         Raises:
-            OSError: the disk is full or gone; whole rows that were written before are intact.
+            OSError: the disk is full or gone; whole rows written before are intact.
         """
         if not rows:
             return
         self._file.append(b"".join(sealed_line(row.row()) for row in rows))
 
     def finish(self, facts: Mapping[str, Any]) -> None:
-        """Say that all is measured, and what came of it (JSON-ready)."""
+        """Mark the audit complete and store its facts (JSON-ready)."""
         write_json(self.folder / MANIFEST, {**self._manifest, "complete": True, "facts": dict(facts)})
 
     def __enter__(self) -> Self:
@@ -109,14 +109,14 @@ class AuditWriter:
         self._file.close()
 
 
-def refuse_other(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Compare what a folder holds with what is asked for.
+def require_same_audit(folder: Path, stored: Mapping[str, Any], requested: Mapping[str, Any]) -> None:
+    """Compare the identity of a stored audit with the requested one.
 
     Raises:
-        ConfigError: they differ; says in what.
+        ConfigError: they differ; names the differences.
     """
-    # As JSON gives them back: tuples are lists there.
-    changes = identity_changes(dict(stored), json.loads(json.dumps(wanted)))
+    # Through JSON, which turns tuples into lists as in the stored one.
+    changes = identity_changes(dict(stored), json.loads(json.dumps(requested)))
     if changes:
         raise ConfigError(f"--out {folder}: holds a different audit ({'; '.join(changes[:6])}); choose another --out")
 
@@ -125,7 +125,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """An audit's manifest.
 
     Raises:
-        ConfigError: the folder is not an audit of ours.
+        ConfigError: the folder is not an audit of simeval.
     """
     missing = f"{folder}: no audit here (it has no {MANIFEST})"
     return read_checked(folder / MANIFEST, AuditManifest, "a manifest of an audit", missing)
@@ -156,19 +156,19 @@ def _check(row: DriftRow) -> None:
 
 
 def notes_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """What to know about the frames of an audit, and which conditions are missing."""
+    """Notes on the frames of an audit, and on the conditions left out."""
     left_out = [(item["condition"], item["reason"]) for item in manifest["left_out"]]
-    told = [f"{name} is left out; {reason.removeprefix(f'{name}: ')}" for name, reason in left_out]
-    return (*manifest["notes"], *told)
+    missing = [f"{name} is left out; {reason.removeprefix(f'{name}: ')}" for name, reason in left_out]
+    return (*manifest["notes"], *missing)
 
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit folder, read.
+    """An audit folder, opened for reading.
 
     Attributes:
-        folder: where it lies.
-        manifest: what it is.
+        folder: the audit folder.
+        manifest: contents of `audit.json`.
     """
 
     folder: Path
@@ -191,10 +191,10 @@ class Audit:
 
     @cached_property
     def rows(self) -> tuple[DriftRow, ...]:
-        """What was measured, in order.
+        """The measured rows, in order.
 
         Raises:
-            ConfigError: a line is not a row, or a row is there twice.
+            ConfigError: a line is not a row, or a row occurs twice.
         """
         rows = tuple(read_rows(self.folder / ROWS))
         if len({row.key for row in rows}) < len(rows):
@@ -213,12 +213,12 @@ class Audit:
 
     @property
     def fingerprint(self) -> Mapping[str, Any]:
-        """What its predictions depend on, `n_action_steps` and the name among it; as in a run's manifest."""
+        """Everything that the predictions depend on, name and `n_action_steps` included; as in a run's manifest."""
         return dict(self.manifest["identity"]["policy"])
 
     @property
     def n_action_steps(self) -> int:
-        """Steps of a chunk that are executed, over which `drift_exec` is the mean."""
+        """Executed steps of a chunk: `drift_exec` is the mean over these."""
         return int(self.manifest["identity"]["policy"]["n_action_steps"])
 
     @property
@@ -228,7 +228,7 @@ class Audit:
 
     @property
     def set_distances(self) -> Mapping[str, Mapping[str, float | None]]:
-        """Distances of all frames of a condition together, by condition; empty where they were not measured."""
+        """Distances over all frames of a condition together, by condition; empty where they were not measured."""
         return {
             item["condition"]: dict(item["distances"])
             for item in self.manifest.get("facts", {}).get("representation", ())
@@ -236,21 +236,21 @@ class Audit:
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
-        """Conditions that were asked for and cannot be seen on these frames."""
+        """Requested conditions that the frames cannot show."""
         return tuple(LeftOut(item["condition"], item["reason"]) for item in self.manifest["left_out"])
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to know about the frames, and which conditions are missing."""
+        """Notes on the frames, and on the conditions left out."""
         return notes_of(self.manifest)
 
     @property
-    def frames_in_words(self) -> str:
-        """What kind of frames these are: `start frames`."""
+    def frames_description(self) -> str:
+        """Description of the frames, for instance `start frames`."""
         frames = self.manifest["identity"]["frames"]
-        return _IN_WORDS[frames.get("kind", frames["source"])]
+        return _FRAMES[frames.get("kind", frames["source"])]
 
     @property
     def sigma_source(self) -> str:
-        """Where the unit of drift is from, in words."""
+        """Description of where the unit of drift comes from."""
         return str(self.manifest["sigma_source"])

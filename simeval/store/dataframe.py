@@ -1,7 +1,7 @@
 """Rows of a run as one table: a row per episode, spec and result side by side.
 
 Non-obvious behaviour:
-- Rows become typed columns a block at a time: as Python objects a million of them take many gigabytes.
+- Rows become typed columns block by block: a million rows as Python objects take many gigabytes.
 """
 
 import json
@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simeval.core.gc_pause import uncollected
-from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
+from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, RealizedStrength, Timings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,22 +21,22 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
-_SPEC, _TIMINGS, _COUNTS, _MAGNITUDE = map(_names, (EpisodeSpec, Timings, Counts, Magnitude))
+_SPEC, _TIMINGS, _COUNTS, _MAGNITUDE = map(_names, (EpisodeSpec, Timings, Counts, RealizedStrength))
 _NESTED = ("spec", "timings", "counts", "magnitude")
 _PLAIN = tuple(name for name in _names(EpisodeResult) if name not in _NESTED)
 
 COLUMNS = ("id", "pair_id", *_SPEC, *(f"seconds_{name}" for name in _TIMINGS), *_COUNTS, *_MAGNITUDE, *_PLAIN)
 OPTIONAL = ("first_success", "first_hit", *_MAGNITUDE)
-"""Numbers that not every episode has."""
+"""Numeric columns that are empty for some episodes."""
 _TEXTS = ("id", "pair_id", *(name for name in _PLAIN if name not in ("steps", "first_success", "first_hit")))
 _KINDS: dict[str, Any] = dict.fromkeys(OPTIONAL, float) | dict.fromkeys(_TEXTS, "str")
-"""Else the type of a column would depend on whether any, some or all of these episodes have one."""
+"""Explicit types: inferred ones would depend on whether any, some or all episodes have a value."""
 
 
-_nothing = Magnitude()
+_no_strength = RealizedStrength()
 
 
-def flat_frame(
+def to_dataframe(
     blocks: Iterable[Sequence[Any]],
     *,
     suites: Sequence[str],
@@ -46,10 +46,10 @@ def flat_frame(
     """One row per episode, the latest attempt, in plan order.
 
     Args:
-        blocks: of `simeval.store.decode.Row`.
+        blocks: lists of `simeval.store.decode.Row`.
         suites: in the order of the plan.
         conditions: in the order of the plan.
-        columns: of `COLUMNS`, those that are wanted, with `id` and the spec's: each one takes time.
+        columns: those of `COLUMNS` to build, among them `id` and the spec's; each one takes time.
     """
     import pandas as pd
 
@@ -69,12 +69,12 @@ def flat_frame(
 
 
 def _columns(rows: Sequence[Any]) -> dict[str, Callable[[], list[Any]]]:
-    """The values of each of `COLUMNS`, for when they are wanted."""
+    """A function per column of `COLUMNS` that returns its values; only requested columns are computed."""
     parts = {
         "spec": [row.spec for row in rows],
         "timings": [row.timings for row in rows],
         "counts": [row.counts for row in rows],
-        "magnitude": [_nothing if row.magnitude is None else row.magnitude for row in rows],
+        "magnitude": [_no_strength if row.magnitude is None else row.magnitude for row in rows],
     }
     values = {name: partial(_each, rows, name) for name in ("id", "pair_id", *_PLAIN)}
     values |= {name: partial(_each, parts["spec"], name) for name in _SPEC}

@@ -1,9 +1,9 @@
-"""The lines of an episodes file, checked and decoded as what they are declared to be.
+"""Decodes and checks the lines of an episodes file.
 
 Non-obvious behaviour:
-- What a row must have is what `EpisodeResult.from_row` asks for, in types that a decoder makes five times as fast.
+- A row must have what `EpisodeResult.from_row` needs. It is decoded to generated structs, which is five times as fast.
 - A torn last line (killed while writing, disk full) is skipped.
-- Rows of older versions have no checksum; their names are compared with their specification whoever reads them.
+- Rows of older versions have no checksum, so every reader compares their names with their specification.
 """
 
 import json
@@ -18,11 +18,11 @@ from envs.suites import SUITES, tasks
 from simeval.core.checksums import Block, read_sealed
 from simeval.core.errors import ConfigError
 from simeval.core.texts import all_well_formed, shown
-from simeval.core.types import EpisodeResult, EpisodeSpec, Magnitude, Outcome, condition_part
+from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, RealizedStrength, condition_part
 
 
-class Told(msgspec.Struct, gc=False):
-    """What makes a line an episode, and all that a resumed run has to know of it."""
+class RowHeader(msgspec.Struct, gc=False):
+    """The two fields of a row that a resumed run needs."""
 
     id: str
     outcome: Outcome
@@ -32,64 +32,64 @@ def _at_least(lowest: int) -> Any:
     return Annotated[int, msgspec.Meta(ge=lowest)]
 
 
-def _declared(kind: type, *more: tuple[str, type]) -> Any:
-    """What a line holds of a dataclass, and its parts of theirs."""
-    hints, needed, others = get_type_hints(kind), list(more), []
+def _struct_of(kind: type, *more: tuple[str, type]) -> Any:
+    """A msgspec struct with the fields of a dataclass, its nested dataclasses likewise."""
+    hints, required, optional = get_type_hints(kind), list(more), []
     for field in fields(kind):
-        what = hints[field.name]
-        if kind is EpisodeSpec and what is int:
-            what = _at_least(1 if field.name in ("max_steps", "resolution") else 0)
-        if is_dataclass(what) and isinstance(what, type):
-            needed.append((field.name, _declared(what)))
-        elif what == Magnitude | None:
-            needed.append((field.name, _declared(Magnitude) | None))
+        hint = hints[field.name]
+        if kind is EpisodeSpec and hint is int:
+            hint = _at_least(1 if field.name in ("max_steps", "resolution") else 0)
+        if is_dataclass(hint) and isinstance(hint, type):
+            required.append((field.name, _struct_of(hint)))
+        elif hint == RealizedStrength | None:
+            required.append((field.name, _struct_of(RealizedStrength) | None))
         elif field.default is MISSING:
-            needed.append((field.name, what))
+            required.append((field.name, hint))
         else:
-            others.append((field.name, what, field.default))
-    # A later version may add parts of its own to a row, but not numbers to one of ours.
+            optional.append((field.name, hint, field.default))
+    # A later version may add fields to a row, but not to the parts of a row.
     return msgspec.defstruct(
-        kind.__name__, [*needed, *others], gc=False, forbid_unknown_fields=kind is not EpisodeResult
+        kind.__name__, [*required, *optional], gc=False, forbid_unknown_fields=kind is not EpisodeResult
     )
 
 
-Row = _declared(EpisodeResult, ("id", str), ("pair_id", str))
-"""All of an episode: the fields of `EpisodeResult`, `id` and `pair_id`; its parts have the fields of theirs."""
+Row = _struct_of(EpisodeResult, ("id", str), ("pair_id", str))
+"""A whole row: the fields of `EpisodeResult`, `id` and `pair_id`; nested dataclasses are structs as well."""
 
-Claimed = msgspec.defstruct(
-    "Claimed", [("id", str), ("pair_id", str), ("spec", _declared(EpisodeSpec)), ("outcome", Outcome)], gc=False
+NamedRow = msgspec.defstruct(
+    "NamedRow", [("id", str), ("pair_id", str), ("spec", _struct_of(EpisodeSpec)), ("outcome", Outcome)], gc=False
 )
-"""As `Told`, with what its names follow from."""
+"""As `RowHeader`, with the specification that the names follow from."""
 
-_decoders = {kind: msgspec.json.Decoder(kind) for kind in (Told, Claimed, Row)}
+_decoders = {kind: msgspec.json.Decoder(kind) for kind in (RowHeader, NamedRow, Row)}
 _REMEDY = "delete the line, and the same command runs its episode again"
 
 
 def read_blocks(path: Path, kind: Any) -> Iterator[list[Any]]:
-    """The rows of an episodes file in order, many at a time; none if there is no file.
+    """The rows of an episodes file in order, in blocks; none if there is no file.
 
     Args:
         path: the file.
-        kind: `Row`, or `Told` for two of its fields in a fraction of the time.
+        kind: `Row`, or `RowHeader` for two of its fields in a fraction of the time.
 
     Raises:
         ConfigError: a line in the middle is not a row, is damaged, or contradicts itself; the file cannot be read.
     """
     for block in read_sealed(path, _REMEDY):
-        # What has a checksum was written by us, so that two of its fields are enough to know.
-        wanted = Claimed if kind is Told and block.bare else kind
+        # A row with a checksum was written by simeval, so its names need no comparison with its specification.
+        struct = NamedRow if kind is RowHeader and block.bare else kind
         try:
             if block.bare and not block.data.isascii():
-                block.data.decode()  # the decoder does not look at what it skips
-            rows = _decoders[wanted].decode_lines(block.data)
+                block.data.decode()  # the decoder does not check fields that it skips
+            rows = _decoders[struct].decode_lines(block.data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             rows = []
         if len(rows) != block.count:  # a line may also be empty
-            rows = [_decoded(path, number, line, wanted) for number, line in _numbered(block)]
+            rows = [_decoded(path, number, line, struct) for number, line in _numbered(block)]
         if block.bare:
-            _refuse_contradictions(path, block.first, rows)
+            _require_own_names(path, block.first, rows)
         if kind is Row:
-            _refuse_unknown(path, block.first, rows)
+            _require_known_tasks(path, block.first, rows)
         yield rows
 
 
@@ -98,29 +98,29 @@ def _numbered(block: Block) -> Iterator[tuple[int, bytes]]:
 
 
 def _decoded(path: Path, number: int, line: bytes, kind: Any) -> Any:
-    """A line by itself.
+    """Decode a single line.
 
     Raises:
-        ConfigError: it is no row; says which line, and why.
+        ConfigError: it is not a row; names the line and the reason.
     """
-    line = _mended(line)
+    line = _without_surrogates(line)
     try:
         line.decode()
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: line {number} is not an episode: it is not UTF-8; {_REMEDY}") from None
-    for wanted in (Told, kind):
+    for struct in (RowHeader, kind):
         try:
-            row = _decoders[wanted].decode(line)
+            row = _decoders[struct].decode(line)
         except RecursionError:
             raise ConfigError(f"{path}: line {number} is not an episode: it is nested too deeply; {_REMEDY}") from None
         except msgspec.MsgspecError as error:
-            reason = "is not an episode" if wanted is Told else f"is not one of our episodes: {shown(error, 200)}"
+            reason = "is not an episode" if struct is RowHeader else f"is not one of our episodes: {shown(error, 200)}"
             raise ConfigError(f"{path}: line {number} {reason}; {_REMEDY}") from None
     return row
 
 
-def _mended(line: bytes) -> bytes:
-    """A row that an older version wrote with half of a surrogate pair in a text, which no decoder takes."""
+def _without_surrogates(line: bytes) -> bytes:
+    """Repair a row of an older version that has half of a surrogate pair in a text, which no decoder accepts."""
     if b"\\ud" not in line.lower():
         return line
     try:
@@ -129,8 +129,8 @@ def _mended(line: bytes) -> bytes:
         return line
 
 
-def _refuse_contradictions(path: Path, first: int, rows: Sequence[Any]) -> None:
-    """A row's names follow from its specification.
+def _require_own_names(path: Path, first: int, rows: Sequence[Any]) -> None:
+    """Check that `id` and `pair_id` of rows follow from their specification.
 
     Raises:
         ConfigError: those of a row do not.
@@ -139,31 +139,31 @@ def _refuse_contradictions(path: Path, first: int, rows: Sequence[Any]) -> None:
     if names == [row.id for row in rows] and pairs == [row.pair_id for row in rows]:
         return
     for number, (row, name, pair) in enumerate(zip(rows, names, pairs, strict=True), first):
-        for said, follows in ((row.id, name), (row.pair_id, pair)):
-            if said != follows:
+        for stored, expected in ((row.id, name), (row.pair_id, pair)):
+            if stored != expected:
                 raise ConfigError(
-                    f"{path}: line {number} is damaged: it is named '{shown(said, 120)}', but is of "
-                    f"'{shown(follows, 120)}'; {_REMEDY}"
+                    f"{path}: line {number} is damaged: it is named '{shown(stored, 120)}', but is of "
+                    f"'{shown(expected, 120)}'; {_REMEDY}"
                 )
 
 
-def _refuse_unknown(path: Path, first: int, rows: Sequence[Any]) -> None:
-    """A row is of a task that there is.
+def _require_known_tasks(path: Path, first: int, rows: Sequence[Any]) -> None:
+    """Check that the suite and the task of every row exist.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: those of a row do not.
     """
     for suite, task in {(row.spec.suite, row.spec.task) for row in rows}:
-        known = len(tasks(suite)) if suite in SUITES else None
-        if known is not None and 0 <= task < known:
+        count = len(tasks(suite)) if suite in SUITES else None
+        if count is not None and 0 <= task < count:
             continue
         number = next(n for n, row in enumerate(rows, first) if (row.spec.suite, row.spec.task) == (suite, task))
-        what = f"there is no suite '{shown(suite)}'" if known is None else f"{suite} has no task {task}"
+        what = f"there is no suite '{shown(suite)}'" if count is None else f"{suite} has no task {task}"
         raise ConfigError(f"{path}: line {number} is not one of our episodes: {what}; {_REMEDY}")
 
 
 def _names(specs: Sequence[Any]) -> tuple[list[str], list[str]]:
-    """`EpisodeSpec.id` and `.pair_id` of many, in a fraction of the time."""
+    """`EpisodeSpec.id` and `.pair_id` of many rows, in a fraction of the time."""
     part = {condition: condition_part(condition) for condition in {spec.condition for spec in specs}}
     heads = [f"{spec.suite}/{spec.task}/init{spec.init_state:02d}/" for spec in specs]
     names = [f"{head}{part[spec.condition]}/r{spec.repeat}" for head, spec in zip(heads, specs, strict=True)]

@@ -1,4 +1,4 @@
-"""What a run's manifest says."""
+"""Makes the manifest of a run."""
 
 import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from simeval.store.run import SCHEMA_VERSION
 
 
 def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Path | None) -> dict[str, Any]:
-    """What a run is. `identity` is what a resumed run must agree on; the rest explains it to people."""
+    """The manifest of a run. A resumed run must agree on `identity`; the rest is information for people."""
     policy = facts.policy
     learned = bool(policy.fingerprint)
     identity: dict[str, Any] = {
@@ -46,12 +46,12 @@ def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Pa
 
 
 def plugin_digests(config: EvalConfig) -> dict[str, str]:
-    """Digests of the plugins that a configuration names."""
+    """Digests of a configuration's plugins, by file name."""
     return plugins.digests(plugins.read(config.plugin))
 
 
 def gl_renderer() -> str:
-    """OpenGL's renderer here.
+    """The OpenGL renderer of this machine.
 
     Raises:
         ConfigError: there is none.

@@ -2,10 +2,10 @@
 
 Non-obvious behaviour:
 - A row is one line, written whole and fsynced before the episode counts as finished. Its trace is written before it.
-- Rows that are written together are fsynced together: on a network file system an fsync takes longer than a thousand
-  rows. All of them are on the disk before the first counts.
+- Rows of a batch are fsynced together: on a network file system an fsync takes longer than a thousand rows. All of
+  them are on the disk before the first counts.
 - A torn last line (killed while writing, disk full) is cut off when the run is opened for writing; readers skip it.
-- An error row is tried again on resume; the later row of an id replaces the earlier one.
+- The episode of an error row runs again on resume; the later row of an id replaces the earlier one.
 """
 
 import json
@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from simeval.config.evaluation import PLANNED
-from simeval.config.paths import agreed
+from simeval.config.evaluation import PLAN_FIELDS
+from simeval.config.paths import with_current_policy_name
 from simeval.core import kernels
 from simeval.core.checksums import sealed_line
 from simeval.core.errors import ConfigError
 from simeval.core.files import open_regular, replace_file, sync, sync_folder
-from simeval.core.jsonl import LineFile
+from simeval.core.jsonl import JsonlAppender
 from simeval.core.texts import all_well_formed, escaped, shown
 from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome
 from simeval.rollout.trace import PackedTrace, Trace
-from simeval.store.dataframe import COLUMNS, flat_frame
-from simeval.store.decode import Row, Told, read_blocks
+from simeval.store.dataframe import COLUMNS, to_dataframe
+from simeval.store.decode import Row, RowHeader, read_blocks
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from simeval.store.schema import RunManifest, read_checked
 
@@ -44,22 +44,22 @@ MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
 
 
 def trace_path(folder: Path, spec: EpisodeSpec) -> Path:
-    """Where an episode's trace is kept."""
+    """The file of an episode's trace."""
     return folder / "traces" / f"{spec.id}.npz"
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, complete or not at all, also after a power cut; texts that are none are mended.
+    """Write a JSON file, complete or not at all, also after a power cut; lone surrogates in texts are replaced.
 
     Raises:
-        OSError: it cannot be written; nothing of it is left.
+        OSError: it cannot be written; no partial file is left.
     """
     text = json.dumps(all_well_formed(value), indent=1, allow_nan=False)
     replace_file(path, f"{text}\n".encode())
 
 
-def refuse_unwritable(folder: Path) -> None:
-    """Find out without making anything whether a run folder could be written.
+def require_writable(folder: Path) -> None:
+    """Check that a run folder could be written, without creating anything.
 
     Raises:
         ConfigError: it could not.
@@ -74,28 +74,28 @@ def refuse_unwritable(folder: Path) -> None:
         raise ConfigError(f"--out {folder}: {existing} cannot be written")
 
 
-def refuse_other(folder: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Compare what a folder holds with what is asked for.
+def require_same_run(folder: Path, stored: dict[str, Any], requested: dict[str, Any]) -> None:
+    """Compare the identity of a stored run with the requested one.
 
     Raises:
-        ConfigError: they differ; says in what.
+        ConfigError: they differ; names the differences.
     """
-    if stored["plan"] == wanted["plan"]:
-        stored, wanted = _without_planned(stored), _without_planned(wanted)
-    changes = identity_changes(stored, wanted)
+    if stored["plan"] == requested["plan"]:
+        stored, requested = _without_plan_fields(stored), _without_plan_fields(requested)
+    changes = identity_changes(stored, requested)
     if changes:
-        # The plan follows from the settings; its digest tells a person nothing unless it alone differs.
-        told = [change for change in changes if not change.startswith("plan:")] or changes
-        raise ConfigError(f"--out {folder}: holds a different run ({'; '.join(told)}); choose another --out")
+        # The plan follows from the settings; its digest is of no use to a reader unless it alone differs.
+        named = [change for change in changes if not change.startswith("plan:")] or changes
+        raise ConfigError(f"--out {folder}: holds a different run ({'; '.join(named)}); choose another --out")
 
 
-def _without_planned(identity: dict[str, Any]) -> dict[str, Any]:
-    settings = {key: value for key, value in identity["settings"].items() if key not in PLANNED}
+def _without_plan_fields(identity: dict[str, Any]) -> dict[str, Any]:
+    settings = {key: value for key, value in identity["settings"].items() if key not in PLAN_FIELDS}
     return {**identity, "settings": settings}
 
 
-def _grown(stored: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest of a run whose plan became larger; what it grew from is kept."""
+def _extended(stored: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a run whose plan was extended; its history stays in `grown`."""
     before = {key: stored[key] for key in ("created", "episodes", "git")} | {"plan": stored["identity"]["plan"]}
     return {**manifest, "created": stored["created"], "grown": [*stored.get("grown", []), before]}
 
@@ -104,16 +104,16 @@ class RunWriter:
     """The one writer of a run folder; use as a context manager.
 
     Attributes:
-        finished: outcomes by id of the episodes that need not run again, in the order they were first written.
+        finished: outcome by id of the episodes that need not run again, in the order they were first written.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], *, grow: bool = False) -> None:
         """Open a run folder, new or to be resumed.
 
         Args:
-            folder: the run folder; made if need be.
-            manifest: what the run is; its `identity` must equal that of a run that is already there.
-            grow: the plan may be another one, which holds that of the run; its manifest is replaced.
+            folder: the run folder; created if it does not exist.
+            manifest: describes the run; its `identity` must equal that of a run already in the folder.
+            grow: the plan may be an extension of the stored run's; the stored manifest is replaced.
 
         Raises:
             ConfigError: the folder cannot be written, is in use, or holds a different run.
@@ -121,7 +121,7 @@ class RunWriter:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = LineFile(folder / EPISODES)
+            self._file = JsonlAppender(folder / EPISODES)
         except BlockingIOError:
             raise ConfigError(f"--out {folder}: another simeval is writing to this run") from None
         except OSError as error:
@@ -135,8 +135,9 @@ class RunWriter:
     def _claim(self, manifest: dict[str, Any], *, grow: bool) -> None:
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
-            wanted = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if grow else {})
-            refuse_other(self.folder, agreed(stored["identity"], stored.get("started_in"), wanted), wanted)
+            requested = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if grow else {})
+            identity = with_current_policy_name(stored["identity"], stored.get("started_in"), requested)
+            require_same_run(self.folder, identity, requested)
         self._file.cut_torn_line()
         latest = outcomes(self.folder)
         if latest and stored is None:
@@ -146,18 +147,18 @@ class RunWriter:
             write_json(self.folder / MANIFEST, manifest)
             sync_folder(self.folder.parent)
         elif stored["identity"]["plan"] != manifest["identity"]["plan"]:
-            write_json(self.folder / MANIFEST, _grown(stored, manifest))
+            write_json(self.folder / MANIFEST, _extended(stored, manifest))
 
     def write(self, result: EpisodeResult, trace: Trace | PackedTrace | None) -> None:
-        """Record a finished episode; see `write_together`."""
-        self.write_together([(result, trace)])
+        """Record a finished episode; see `write_batch`."""
+        self.write_batch([(result, trace)])
 
-    def write_together(self, finished: Sequence[tuple[EpisodeResult, Trace | PackedTrace | None]]) -> None:
-        """Record finished episodes, so that nothing short of a broken disk can lose them.
+    def write_batch(self, finished: Sequence[tuple[EpisodeResult, Trace | PackedTrace | None]]) -> None:
+        """Write finished episodes and sync them to disk.
 
         Raises:
-            OSError: the disk is full or gone; what was written before is intact, and so are those of these episodes
-                that still fitted.
+            OSError: the disk is full or gone; everything written before is intact, and so are those episodes of this
+                batch that still fitted.
         """
         lines: list[bytes] = []
         written: list[Path] = []
@@ -170,7 +171,7 @@ class RunWriter:
                 lines.append(sealed_line(result.row()))
         finally:
             if lines:
-                # A row says that its trace is there, so the disk must have that first.
+                # A row implies that its trace exists, so the trace must be on the disk first.
                 sync(written, up_to=self.folder)
                 self._file.append(b"".join(lines))
 
@@ -187,19 +188,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """A run's manifest.
 
     Raises:
-        ConfigError: the folder is not a run of ours.
+        ConfigError: the folder is not a run of simeval.
     """
     missing = f"{folder}: no run here (it has no {MANIFEST})"
     return read_checked(folder / MANIFEST, RunManifest, "a manifest of simeval", missing)
 
 
 def outcomes(folder: Path) -> dict[str, Outcome]:
-    """Outcome of every episode that ran, by id, the latest attempt.
+    """Outcome of every episode that ran, by id; that of its latest attempt.
 
     Raises:
         ConfigError: a line in the middle of the rows is not a row.
     """
-    return {row.id: row.outcome for rows in read_blocks(folder / EPISODES, Told) for row in rows}
+    return {row.id: row.outcome for rows in read_blocks(folder / EPISODES, RowHeader) for row in rows}
 
 
 def is_finished(folder: Path, episodes: Sequence[EpisodeSpec]) -> bool:
@@ -212,19 +213,19 @@ def is_finished(folder: Path, episodes: Sequence[EpisodeSpec]) -> bool:
     if not path.exists():
         return not episodes
     with open_regular(path) as file:
-        # Far cheaper than to read the rows, and enough for a run that was cut short.
+        # Far cheaper than reading the rows, and enough for a run that was cut short.
         rows = sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
     if rows < len(episodes):
         return False
-    found = outcomes(folder)
-    return all(found.get(spec.id, "error") != "error" for spec in episodes)
+    finished = outcomes(folder)
+    return all(finished.get(spec.id, "error") != "error" for spec in episodes)
 
 
-def differences(stored: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
-    """What changed between two identities, one entry per value: `seed: 0 -> 1`."""
+def differences(stored: dict[str, Any], requested: dict[str, Any], prefix: str = "") -> list[str]:
+    """Differences of two identities, one entry per value: `seed: 0 -> 1`."""
     changes = []
-    for key in dict.fromkeys([*stored, *wanted]):
-        old, new = stored.get(key), wanted.get(key)
+    for key in dict.fromkeys([*stored, *requested]):
+        old, new = stored.get(key), requested.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             changes += differences(old, new, f"{prefix}{key}.")
         elif old != new:
@@ -232,9 +233,9 @@ def differences(stored: dict[str, Any], wanted: dict[str, Any], prefix: str = ""
     return changes
 
 
-def identity_changes(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """As `differences`, with one entry for all that belongs to numerics."""
-    changes, numerics = differences(stored, wanted), kernels.difference(stored, wanted)
+def identity_changes(stored: dict[str, Any], requested: dict[str, Any]) -> list[str]:
+    """As `differences`, with a single entry for all numerics."""
+    changes, numerics = differences(stored, requested), kernels.difference(stored, requested)
     if numerics is None:
         return changes
     return [f"numerics: {numerics}", *(text for text in changes if not kernels.belongs(text.partition(":")[0]))]
@@ -247,11 +248,11 @@ def _short(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, read.
+    """A run folder, opened for reading.
 
     Attributes:
-        folder: where it lies.
-        manifest: what it is.
+        folder: the run folder.
+        manifest: contents of `manifest.json`.
     """
 
     folder: Path
@@ -268,12 +269,12 @@ class Run:
 
     @cached_property
     def results(self) -> tuple[EpisodeResult, ...]:
-        """One result per episode that ran, the latest attempt, in plan order.
+        """One result per episode that ran (its latest attempt), in plan order.
 
         Raises:
-            ConfigError: a row is not one of ours.
+            ConfigError: a row is not one of simeval's.
         """
-        # Results, not rows: a row as a dictionary takes several times the memory.
+        # Converted block by block: a row as a dictionary takes several times the memory of a result.
         blocks = read_blocks(self.folder / EPISODES, Row)
         latest = {row.id: EpisodeResult.from_row(msgspec.to_builtins(row)) for rows in blocks for row in rows}
         order = {name: i for i, name in enumerate(self.manifest["conditions"])}
@@ -296,13 +297,13 @@ class Run:
         """One row per episode that ran, spec and result side by side; suite and condition are in plan order.
 
         Raises:
-            ConfigError: a row is not one of ours.
+            ConfigError: a row is not one of simeval's.
         """
         return self.table()
 
     def table(self, columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
-        """As `episodes`, with these columns alone; see `flat_frame`."""
-        return flat_frame(
+        """As `episodes`, with only these columns; see `to_dataframe`."""
+        return to_dataframe(
             read_blocks(self.folder / EPISODES, Row),
             suites=self.manifest["config"]["suite"],
             conditions=self.manifest["conditions"],
@@ -314,10 +315,10 @@ class Run:
         return {result.spec.id: result.state_digest for result in self.results}
 
     def trace(self, episode: EpisodeSpec | EpisodeResult) -> Trace | None:
-        """The stored trace of an episode, which is that of its row; `None` if none was kept.
+        """The stored trace of an episode, compared with the digest in its row; `None` if none was stored.
 
         Args:
-            episode: its row, or its specification, for which the rows are read to find it.
+            episode: its result, or its specification; for the latter all rows are read to find the digest.
 
         Raises:
             ConfigError: the file is damaged, or is not the trace that the row was made with.

@@ -1,6 +1,6 @@
-"""What a manifest must hold, of a run and of an audit: declared once, compared with a file when it is read.
+"""Schemas of the manifests of runs and audits; a manifest is checked against its schema when it is read.
 
-The rest of the program reads manifests as the mappings that they are; what it may take for granted is declared here.
+Elsewhere manifests are plain mappings; the keys and types that other code relies on are declared here.
 """
 
 import json
@@ -24,7 +24,7 @@ _Names = typing.Annotated[list[str], msgspec.Meta(min_length=1)]
 
 
 def _stored(hint: Any) -> Any:
-    """A type of a configuration as JSON gives it back: tuples are lists."""
+    """The type of a setting after a round trip through JSON, where tuples become lists."""
     if typing.get_origin(hint) is tuple:
         return list[typing.get_args(hint)[0]]  # type: ignore[misc]
     union = typing.get_origin(hint) in (types.UnionType, typing.Union)
@@ -127,11 +127,11 @@ def read_checked(path: Path, shape: type[msgspec.Struct], what: str, missing: st
     Args:
         path: the file.
         shape: `RunManifest` or `AuditManifest`.
-        what: what it should be, for the message.
-        missing: what to say if there is none.
+        what: description of the expected file, for messages.
+        missing: message if there is no file.
 
     Raises:
-        ConfigError: there is none, it is not one of ours, or it is of another schema; one line.
+        ConfigError: there is no file, it is not a manifest of simeval, or it has another schema; one line.
     """
     try:
         manifest = json.loads(read_regular(path).decode())

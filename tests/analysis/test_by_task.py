@@ -10,7 +10,7 @@ from reports import FEW, episodes_of
 
 from simeval.analysis.by_task import cell_drops, task_points
 from simeval.analysis.grouping import COLUMNS
-from simeval.analysis.over_policies import medians
+from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.success import drop_table
 from simeval.stats.correlation import correlate
 
@@ -80,12 +80,12 @@ def test_drift_of_other_frames_has_no_points_inside_tasks():
 def test_the_median_is_over_policies_of_one_suite():
     found = [correlate(simulated(seed), (), FEW) for seed in (1, 2, 3)]
     rho = sorted(correlation.between[0].association.value for correlation in found)
-    (row,) = medians([*(("toy", correlation) for correlation in found), ("goal", found[0])])
+    (row,) = policy_medians([*(("toy", correlation) for correlation in found), ("goal", found[0])])
     assert (row.suite, row.policies, row.without) == ("toy", 3, 0)
     assert (row.low, row.rho, row.high) == tuple(rho)
 
 
 def test_a_policy_without_a_correlation_is_counted_apart():
     nothing = correlate(simulated(1).select(np.array([0])), (), FEW)
-    (row,) = medians([("toy", nothing), ("toy", nothing)])
+    (row,) = policy_medians([("toy", nothing), ("toy", nothing)])
     assert (row.policies, row.without, row.rho) == (0, 2, None)

@@ -125,10 +125,10 @@ def test_conditions_are_classed_by_what_they_do():
     names = ["noise:0.1", "noise:0.3", "noise:0.3@wrist", "light:0.6", "light:0.2", "light:0.6+noise:0.1"]
     names += ["robot.qpos:0.1", "instruction:empty", "instruction:paraphrase", "noise:0", "noise:0+light:1"]
     found = {condition.name: condition for condition in study_conditions(names)}
-    assert {c.family for c in found.values() if "+" in c.name} == {"light+noise"}
+    assert {c.axis_family for c in found.values() if "+" in c.name} == {"light+noise"}
     assert found["noise:0.1"].severity == pytest.approx(0.1)
     assert found["noise:0.3@wrist"].severity is None
-    assert found["noise:0.3@wrist"].family == "noise"
+    assert found["noise:0.3@wrist"].axis_family == "noise"
     assert found["light:0.2"].severity == pytest.approx(0.8)
     assert found["light:0.6+noise:0.1"].severity is None
     assert found["instruction:empty"].severity is None

@@ -30,7 +30,7 @@ from simeval.config.evaluation import EvalConfig  # noqa: E402
 from simeval.drift.frames.base import ViewRequest  # noqa: E402
 from simeval.drift.frames.from_dataset import DatasetFrames  # noqa: E402
 from simeval.drift.frames.from_run import RunFrames  # noqa: E402
-from simeval.drift.frames.render_pool import drawing  # noqa: E402
+from simeval.drift.frames.render_pool import renderer_for  # noqa: E402
 from simeval.drift.measure import Measurement, keys, measure  # noqa: E402
 from simeval.policies.base import Policy, PolicyInput  # noqa: E402
 from simeval.policies.registry import PolicyChoice, load_policy  # noqa: E402
@@ -52,7 +52,7 @@ class Part:
 
     def __init__(self, source: RunFrames | DatasetFrames, frames: tuple) -> None:
         self.identity, self._frames = source.identity, frames
-        self.views, self.why_not = source.views, source.why_not
+        self.views, self.unsupported_reason = source.views, source.unsupported_reason
 
     def frames(self):
         return self._frames
@@ -100,7 +100,7 @@ def audited(source, policy: Policy, wanted: Measurement, folder: Path, draw) -> 
     expected = keys(source.frames(), wanted)
     manifest = {"identity": dict(source.identity)}
     with AuditWriter(folder, manifest, expected) as writer:
-        for found in measure(source, policy, wanted, draw=draw):
+        for found in measure(source, policy, wanted, renderer=draw):
             writer.write([one.row for one in found])
     infeasible = (folder / "drift.jsonl").read_text().count('"drift_exec":null')
     return now() - start, wanted.predictions(len(source.frames())) - infeasible
@@ -124,7 +124,7 @@ def source_of(wanted: argparse.Namespace, policy: Policy, scratch: Path) -> RunF
 def drawn(source: RunFrames | DatasetFrames, workers: int):
     """Who draws, ready to."""
     start = now()
-    with drawing(source, (), workers) as draw:
+    with renderer_for(source, (), workers) as draw:
         if workers:
             frames = source.frames()
             some = [frames[number * len(frames) // workers] for number in range(workers)]

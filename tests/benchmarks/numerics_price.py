@@ -47,12 +47,12 @@ def chunk(policy: str, dtype: str | None = None) -> float:
 def scene() -> dict[str, float]:
     import numpy as np
 
-    from envs.base import Start
+    from envs.base import ResetOptions
     from envs.build import make_env
     from envs.libero.files import resolve_assets
 
     env = make_env("libero_spatial", 0, 256, resolve_assets("bundled"))
-    env.reset(Start(0, 0, 10))
+    env.reset(ResetOptions(0, 0, 10))
     actions = np.random.default_rng(0).uniform(-0.3, 0.3, (10, 7)).astype(np.float32)
     return {"10 control steps": timed(lambda: env.step(actions)), "picture": timed(env.observe)}
 

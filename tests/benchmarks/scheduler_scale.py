@@ -35,19 +35,21 @@ import ray
 from simeval.analysis import success
 from simeval.config.evaluation import EvalConfig
 from simeval.config.plan import Plan, make_plan
-from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Magnitude, Timings
+from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, RealizedStrength, Timings
+from simeval.policies.base import WorkerFacts
 from simeval.policies.registry import PolicyChoice
 from simeval.policies.scripted import ZeroPolicy
 from simeval.rollout.trace import Trace
-from simeval.runner.progress import Tally
-from simeval.runner.queue import Queue
+from simeval.runner.progress import RunCounts
+from simeval.runner.queue import EpisodeQueue
 from simeval.runner.ray_runner import RayRunner
 from simeval.runner.session import ray_session
-from simeval.runner.worker import Finished, WorkerSetup
+from simeval.runner.worker import EpisodeOutput, WorkerSetup
 from simeval.store.manifest import make_manifest
 from simeval.store.run import Run, RunWriter, is_finished
 
 STRENGTHS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+FACTS = WorkerFacts(ZeroPolicy.spec, {})
 PER_REPEAT = 4 * 50 * (len(STRENGTHS) + 1)
 """Episodes of the toy suite with these strengths of noise."""
 
@@ -84,7 +86,7 @@ def outcome_of(spec: EpisodeSpec, index: int) -> EpisodeResult:
         timings=Timings(*(seconds.random() for _ in range(5))),
         counts=Counts(87, 18, 9, 9, 9),
         state_digest=f"{seconds.getrandbits(64):016x}",
-        magnitude=Magnitude(mean_abs=seconds.random(), psnr=20 + seconds.random()),
+        magnitude=RealizedStrength(mean_abs=seconds.random(), psnr=20 + seconds.random()),
         first_hit=87 if success else None,
         hits=(("on akita_black_bowl_1 plate_1", 87),) if success else (),
         approached="akita_black_bowl_1",
@@ -113,8 +115,8 @@ class _Actor:
 
     def __init__(self, number: int) -> None:
         self.node = _Call(lambda: bytes([number % 100]))
-        self.load = _Call(lambda _: ZeroPolicy.spec)
-        self.run = _Call(lambda spec: Finished(outcome_of(replace(spec), hash(spec.id))))
+        self.load = _Call(lambda _: FACTS)
+        self.run = _Call(lambda spec: EpisodeOutput(outcome_of(replace(spec), hash(spec.id))))
 
 
 @contextlib.contextmanager
@@ -129,10 +131,10 @@ def instant_actors(workers: int) -> Iterator[None]:
 
 def drain(plan: Plan, workers: int) -> int:
     """Hand out a plan to workers that take turns."""
-    queue, last, count = Queue(plan.episodes), [None] * workers, 0
+    queue, last, count = EpisodeQueue(plan.episodes), [None] * workers, 0
     while True:
         for worker in range(workers):
-            spec = queue.take(last[worker])
+            spec = queue.next(last[worker])
             if spec is None:
                 return count
             last[worker], count = spec, count + 1
@@ -142,23 +144,23 @@ def run_whole(plan: Plan, config: EvalConfig, folder: Path, workers: int) -> Non
     """What `evaluate` does with a plan, without loading or asking anything."""
     with instant_actors(workers):
         runner = RayRunner(WorkerSetup(PolicyChoice("zero"), None, "none"), workers, cluster=False)
-        manifest, tally = make_manifest(config, plan, runner.facts(), None), Tally(plan)
+        manifest, counts = make_manifest(config, plan, runner.facts(), None), RunCounts(plan)
         with RunWriter(folder, manifest) as writer:
             for together in runner.run(plan.episodes):
-                writer.write_together([(finished.result, finished.trace) for finished in together])
+                writer.write_batch([(finished.result, finished.trace) for finished in together])
                 for finished in together:
-                    tally.add(finished.result, fresh=True)
+                    counts.add(finished.result, fresh=True)
 
 
 def compare_syncs(plan: Plan, config: EvalConfig, folder: Path, count: int, size: int) -> None:
-    manifest = make_manifest(config, plan, ZeroPolicy.spec, None)
+    manifest = make_manifest(config, plan, FACTS, None)
     items = [(outcome_of(spec, index), None) for index, spec in enumerate(plan.episodes[:count])]
     seconds = {}
     for group in (1, size):
         with RunWriter(folder / f"by-{group}", manifest) as writer:
             start = time.perf_counter()
             for first in range(0, count, group):
-                writer.write_together(items[first : first + group])
+                writer.write_batch(items[first : first + group])
             seconds[group] = time.perf_counter() - start
     rates = {group: count / taken for group, taken in seconds.items()}
     ratio = rates[size] / rates[1]

@@ -42,7 +42,7 @@ def idle(tmp_path, monkeypatch):
     def started(*_):
         raise AssertionError("something was started")
 
-    monkeypatch.setattr(api, "_runner", started)
+    monkeypatch.setattr(api, "open_runner", started)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SIMEVAL_LIBERO_ASSETS", raising=False)
@@ -154,7 +154,7 @@ def test_an_out_that_cannot_be_a_folder_is_refused_before_anything_starts(tmp_pa
 
 
 def test_a_resumed_run_with_other_settings_is_refused_before_anything_starts(finished, monkeypatch):
-    monkeypatch.setattr(api, "_runner", None)
+    monkeypatch.setattr(api, "open_runner", None)
     again = (*RUN, "--perturb", "noise:0.3", "--out", finished)
     said = refusal(*again, "--seed", "1")
     assert said == f"--out {finished}: holds a different run (settings.seed: 0 -> 1); choose another --out"
@@ -348,7 +348,7 @@ def test_a_run_prints_a_table_and_shows_it_again(finished):
 
 
 def test_a_finished_run_prints_its_table_again_without_loading_anything(finished, monkeypatch):
-    monkeypatch.setattr(api, "_runner", None)
+    monkeypatch.setattr(api, "open_runner", None)
     before = (finished / "episodes.jsonl").read_bytes()
     again = call(*RUN, "--perturb", "noise:0.3", "--out", finished)
     assert (again.code, again.err) == (0, "")
@@ -392,10 +392,10 @@ def test_json_is_one_object_per_line(tmp_path):
 def test_more_workers_than_cores_are_noted():
     from rich.console import Console
 
-    from simeval.cli.app import _announce
+    from simeval.cli.app import _print_notes
 
     console = Console(record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    _announce(console, toy_config(Path("x"), workers=500))
+    _print_notes(console, toy_config(Path("x"), workers=500))
     assert "500 workers share" in console.export_text()
 
 
@@ -457,7 +457,7 @@ def test_preview_draws_perturbations_beside_the_clean_picture(tmp_path):
 def test_an_interrupt_inside_a_destructor_still_ends_the_run():
     code = (
         "import os, signal, sys, time\n"
-        "from simeval import cli\n"
+        "from simeval.cli import app as cli\n"
         "class Slow:\n"
         "    def __del__(self):\n"
         "        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.1)\n"

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from helpers import call, refusal, rows
 
-from simeval.config.paths import located, whole
+from simeval.config.paths import absolute, located
 
 RUN = ("run", "--suite", "toy", "--tasks", "0", "--init-states", "0", "--workers", "0", "--n-action-steps", "50")
 
@@ -105,7 +105,7 @@ def test_a_manifest_of_before_that_does_not_say_where_it_was_started(started, mo
 def test_what_names_no_folder_stays_as_it_is(tmp_path, word):
     (tmp_path / "seeker").mkdir()
     (tmp_path / "bundled").mkdir()
-    assert whole("policy", word, str(tmp_path)) == word
+    assert absolute("policy", word, str(tmp_path)) == word
 
 
 def test_assets_are_known_by_their_whole_path_too(tmp_path):

@@ -11,7 +11,7 @@ from perturbations.base import WORD, AxisInfo, Infeasible, Instruction, Stage, r
 from perturbations.condition import Condition
 from perturbations.spec import parse
 from simeval.core.errors import EpisodeError
-from simeval.core.instructions import goals_told, language_context, tell, why_untellable
+from simeval.core.instructions import infeasible_reason, instructable_goals, language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
 from simeval.policies.scripted import ZeroPolicy
 
@@ -26,7 +26,7 @@ def test_a_context_knows_its_task_and_its_scene(suite):
         assert (context.suite, context.task, context.turn) == (suite, task.index, 3)
         assert (context.original, context.original_goal) == (task.instruction, task.goal)
         assert context.starts.keys() <= context.names
-        assert tell(parse("none"), context, STREAMS) == Instruction(task.instruction, None, "original")
+        assert resolve_instruction(parse("none"), context, STREAMS) == Instruction(task.instruction, None, "original")
 
 
 def test_a_text_that_is_not_declared_never_reaches_the_policy(monkeypatch):
@@ -34,7 +34,7 @@ def test_a_text_that_is_not_declared_never_reaches_the_policy(monkeypatch):
     context = language_context(tasks("toy")[0])
     monkeypatch.setattr(Condition, "instruction", lambda *_: Instruction(LEAKED, None, "original"))
     with pytest.raises(EpisodeError, match="'touch the red block noise 45' is not what its source 'original' says"):
-        tell(parse("noise:0.1"), context, STREAMS)
+        resolve_instruction(parse("noise:0.1"), context, STREAMS)
     env = ToyEnv(0, 64)
     result, _ = roll_out(toy_spec(condition="noise:0.1"), env, ZeroPolicy())
     assert (result.outcome, result.error_phase) == ("error", "perturb")
@@ -45,10 +45,10 @@ def test_a_text_that_is_not_declared_never_reaches_the_policy(monkeypatch):
 @pytest.mark.parametrize("change", [{"text": LEAKED}, {"source": "paraphrase/toy/0/1"}, {"goal": (("up", "x"),)}])
 def test_each_part_of_what_is_told_is_checked(change, monkeypatch):
     context = language_context(tasks("toy")[0])
-    told = tell(parse("instruction:typo:0.1"), context, STREAMS)
+    told = resolve_instruction(parse("instruction:typo:0.1"), context, STREAMS)
     monkeypatch.setattr(Condition, "instruction", lambda *_: replace(told, **change))
     with pytest.raises(EpisodeError):
-        tell(parse("instruction:typo:0.1"), context, STREAMS)
+        resolve_instruction(parse("instruction:typo:0.1"), context, STREAMS)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def whispered(monkeypatch):
 
 def test_a_users_own_axis_answers_for_its_texts(whispered):
     context = language_context(tasks("toy")[0])
-    assert tell(parse("whisper:yes"), context, STREAMS).text == "pst"
+    assert resolve_instruction(parse("whisper:yes"), context, STREAMS).text == "pst"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_users_own_axis_answers_for_its_texts(whispered):
     ],
 )
 def test_what_a_task_cannot_be_told_is_known_beforehand_with_the_reason(suite, condition, able):
-    reasons = {task.index: why_untellable(parse(condition), task) for task in tasks(suite)}
+    reasons = {task.index: infeasible_reason(parse(condition), task) for task in tasks(suite)}
     assert [index for index, reason in reasons.items() if reason is None] == list(able)
     assert all(tasks(suite)[i].instruction in reason for i, reason in reasons.items() if reason)
 
@@ -100,7 +100,7 @@ def test_every_goal_that_can_be_told_is_known_without_telling_it(suite):
     """Else the rate at which it is reached by accident would count as zero."""
     for task in tasks(suite):
         context = language_context(task)
-        goals = goals_told(context)
+        goals = instructable_goals(context)
         assert task.goal not in goals
         assert len(set(goals)) == len(goals)
         for kind in ("counterfactual", "counterfactual:libero_90", "objectswap", "placeswap"):
@@ -111,6 +111,6 @@ def test_every_goal_that_can_be_told_is_known_without_telling_it(suite):
 
 def tellable(text, context, number):
     try:
-        return tell(parse(text), context, PairStreams(number, (1, 2, 3, 4)).generator)
+        return resolve_instruction(parse(text), context, PairStreams(number, (1, 2, 3, 4)).generator)
     except Infeasible:
         return None

@@ -108,21 +108,21 @@ def spec_of(row):
 
 @portable_processor
 def test_importing_simeval_pins_what_is_loaded_later():
-    done = python("import simeval, json; from simeval import kernels; print(json.dumps(kernels.of_simulation()))")
+    done = python("import simeval, json; from simeval.core import kernels; print(json.dumps(kernels.of_simulation()))")
     assert json.loads(done.stdout) | {"libm": ""} == STORED["kernels"] | {"libm": ""}
     assert done.stderr == ""
 
 
 @portable_processor
 def test_a_policy_says_with_which_kernels_it_computes():
-    done = python("import simeval; from simeval import kernels; print(kernels.of_torch())")
+    done = python("import simeval; from simeval.core import kernels; print(kernels.of_torch())")
     assert done.stdout.strip() == "ATen AVX2, MKL COMPATIBLE, oneDNN AVX2"
 
 
 @portable_processor
 def test_what_was_set_before_is_overruled():
     done = python(
-        "import simeval; from simeval import kernels; print(kernels.of_simulation()['OpenBLAS'])",
+        "import simeval; from simeval.core import kernels; print(kernels.of_simulation()['OpenBLAS'])",
         OPENBLAS_CORETYPE="Nehalem",
     )
     assert done.stdout.strip() == "Haswell"
@@ -130,7 +130,7 @@ def test_what_was_set_before_is_overruled():
 
 @portable_processor
 def test_numpy_imported_first_gives_one_warning_and_is_recorded():
-    code = "import numpy; import simeval; from simeval import kernels; print(kernels.of_simulation()['OpenBLAS'])"
+    code = "import numpy; import simeval; from simeval.core import kernels; print(kernels.of_simulation()['OpenBLAS'])"
     done = python(code, OPENBLAS_CORETYPE="Nehalem")
     # OpenCV has a BLAS of its own, which is loaded later.
     assert done.stdout.strip() == "Haswell+Nehalem", "the record says what computed, not what was asked for"

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import pytest
 from helpers import toy_spec
 
-from simeval.core.types import Counts, EpisodeResult, Magnitude, Timings
+from simeval.core.types import Counts, EpisodeResult, RealizedStrength, Timings
 
 RESULTS = [
     EpisodeResult(
@@ -19,9 +19,9 @@ RESULTS = [
         timings=Timings(0.1, 0.2, 0.3, 0.4, 0.5),
         counts=Counts(18, 3, 3),
         state_digest="3d47b1345e1ecdc8",
-        magnitude=Magnitude(1 / 3, 11.85304543018865),
+        magnitude=RealizedStrength(1 / 3, 11.85304543018865),
     ),
-    EpisodeResult(toy_spec(), "failure", steps=60, magnitude=Magnitude(0.0, None)),
+    EpisodeResult(toy_spec(), "failure", steps=60, magnitude=RealizedStrength(0.0, None)),
     EpisodeResult(toy_spec(task=3), "error", error_phase="policy", error_text="ValueError: ümlaut \u2028 'quoted'"),
 ]
 

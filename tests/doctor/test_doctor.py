@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from simeval.core.errors import ConfigError
-from simeval.doctor import CHECKS, Finding, Request, Surroundings, examine
+from simeval.doctor import CHECKS, Finding, Machine, Request, run_checks
 from simeval.doctor.__main__ import main
-from simeval.doctor.caches import USUAL, check_assets, check_checkpoint
+from simeval.doctor.caches import PUBLIC_CHECKPOINT, check_assets, check_checkpoint
 from simeval.doctor.findings import NAME_WIDTH, as_json, as_text, healthy, verdict
 from simeval.doctor.installed import LOCK, check_versions, read_lock, same_version
 from simeval.doctor.machine import GIB
@@ -45,7 +45,7 @@ def nodes(*versions: str) -> Answer:
     return Answer(0, f"noise\n{json.dumps(rows)}\n")
 
 
-class Machine:
+class Fake:
     """Answers to commands, by program or module; the defaults are a healthy GPU server."""
 
     def __init__(self, driver: str = "580.95.05", **answers: Answer) -> None:
@@ -63,7 +63,7 @@ class Machine:
         name, *arguments = command[2:]
         word = "_".join([name.rpartition(".")[2], *arguments])
         usual = {
-            "product": Answer(0, "torch 2.11.0 computes on 2 GPUs as on the CPU\n"),
+            "gpu_matmul": Answer(0, "torch 2.11.0 computes on 2 GPUs as on the CPU\n"),
             "picture_pattern": drawn("pattern"),
             "picture_scene": drawn("scene"),
             "ray_probe": Answer(0, ""),
@@ -72,11 +72,11 @@ class Machine:
         return self.answers.get(word) or usual[word]
 
 
-def server(machine: Machine | None = None, **changes) -> Surroundings:
+def server(machine: Fake | None = None, **changes) -> Machine:
     values = {
         "env": {"OMP_NUM_THREADS": "1", "HOME": "/root"},
         "python": (3, 12),
-        "run": machine or Machine(),
+        "run": machine or Fake(),
         "reach": lambda url, limit: "",
         "exists": lambda path: True,
         "packages": lambda: PINS,
@@ -85,11 +85,11 @@ def server(machine: Machine | None = None, **changes) -> Surroundings:
         "memory": lambda: 200 * GIB,
         "cores": lambda: 32.0,
     }
-    return Surroundings(**{**values, **changes})
+    return Machine(**{**values, **changes})
 
 
-def look(check: str, here: Surroundings, **request) -> Finding:
-    (found,) = examine(Request(only=(check,), **request), here)
+def look(check: str, here: Machine, **request) -> Finding:
+    (found,) = run_checks(Request(only=(check,), **request), here)
     assert found.check == check
     return found
 
@@ -98,7 +98,7 @@ def without(*names: str, **other: str) -> dict:
     return {"packages": lambda: {k: v for k, v in {**PINS, **other}.items() if k not in names}}
 
 
-LAPTOP = {"exists": lambda path: False, "run": Machine(smi=NOT_THERE)}
+LAPTOP = {"exists": lambda path: False, "run": Fake(smi=NOT_THERE)}
 NO_HUB = {"reach": lambda url, limit: "Name or service not known"}
 IN_GPU_IMAGE = {"env": {"SIMEVAL_IMAGE": "gpu", "OMP_NUM_THREADS": "1", "HOME": "/root"}}
 MESA = "egl: llvmpipe (LLVM 15.0.6, 256 bits)"
@@ -120,33 +120,33 @@ CASES = [
     ("gpu", {}, "ok", "2 x NVIDIA H100 80GB HBM3 (80 GiB), driver 580.95.05", ""),
     ("gpu", LAPTOP, "note", "no NVIDIA GPU", ""),
     ("gpu", LAPTOP | IN_GPU_IMAGE, "wrong", "no GPU in this container", "--gpus all"),
-    ("gpu", {"run": Machine(smi=Answer(9, "Failed to initialize NVML: Driver/library version mismatch\n"))},
+    ("gpu", {"run": Fake(smi=Answer(9, "Failed to initialize NVML: Driver/library version mismatch\n"))},
      "wrong", "version mismatch", "reboot"),
     ("driver", {}, "ok", "runs CUDA 13", ""),
-    ("driver", {"run": Machine("535.183.01"), "exists": lambda path: "compat" not in path},
+    ("driver", {"run": Fake("535.183.01"), "exists": lambda path: "compat" not in path},
      "wrong", "535.183.01 is too old for CUDA 13.0.2, which needs 580", "nvidia-driver-580"),
-    ("driver", {"run": Machine("535.183.01")}, "note", "may help", ""),
+    ("driver", {"run": Fake("535.183.01")}, "note", "may help", ""),
     ("driver", without("cuda-toolkit", "nvidia-cuda-runtime"), "note", "torch has no CUDA", "VARIANT"),
     ("driver", LAPTOP, "note", "no NVIDIA driver", ""),
     ("torch", {}, "ok", "2 GPUs", ""),
     ("torch", LAPTOP, "note", "not tried", ""),
-    ("torch", {"run": Machine(product=Answer(1, "", "Traceback\nRuntimeError: no CUDA-capable device\n"))},
+    ("torch", {"run": Fake(gpu_matmul=Answer(1, "", "Traceback\nRuntimeError: no CUDA-capable device\n"))},
      "wrong", "no CUDA-capable device", "gpu and driver"),
     ("opengl", {}, "ok", "NVIDIA H100/PCIe/SSE2, 1.5 ms", ""),
-    ("opengl", {"run": Machine(picture_pattern=drawn("pattern", shift=5))}, "ok", "H100", ""),
-    ("opengl", {"run": Machine(picture_pattern=drawn("pattern", shift=40))}, "wrong", "off by 40 of 255", "osmesa"),
-    ("opengl", {"run": Machine(picture_pattern=drawn("pattern", MESA))}, "note", "in software", "graphics"),
-    ("opengl", LAPTOP | {"run": Machine(picture_pattern=drawn("pattern", MESA))}, "ok", "llvmpipe", ""),
-    ("opengl", LAPTOP | {"run": Machine(picture_pattern=Answer(3, "", "no headless OpenGL found; install libegl1"))},
+    ("opengl", {"run": Fake(picture_pattern=drawn("pattern", shift=5))}, "ok", "H100", ""),
+    ("opengl", {"run": Fake(picture_pattern=drawn("pattern", shift=40))}, "wrong", "off by 40 of 255", "osmesa"),
+    ("opengl", {"run": Fake(picture_pattern=drawn("pattern", MESA))}, "note", "in software", "graphics"),
+    ("opengl", LAPTOP | {"run": Fake(picture_pattern=drawn("pattern", MESA))}, "ok", "llvmpipe", ""),
+    ("opengl", LAPTOP | {"run": Fake(picture_pattern=Answer(3, "", "no headless OpenGL found; install libegl1"))},
      "wrong", "no headless OpenGL found", "libegl1"),
-    ("opengl", {"run": Machine(picture_pattern=Answer(1, "", "AttributeError: 'NoneType' ... 'glGetError'"))},
+    ("opengl", {"run": Fake(picture_pattern=Answer(1, "", "AttributeError: 'NoneType' ... 'glGetError'"))},
      "wrong", "libOpenGL.so.0 is not", "libopengl0"),
-    ("opengl", {"run": Machine(picture_pattern=Answer(-11, ""))}, "wrong", "exit status -11", "graphics"),
-    ("opengl", {"run": Machine(picture_pattern=Answer(None, "", "no answer in 180 s"))}, "wrong", "180 s", "apt-get"),
-    ("opengl", {"run": Machine(picture_pattern=Answer(0, "hello"))}, "wrong", "no picture came back", "apt-get"),
+    ("opengl", {"run": Fake(picture_pattern=Answer(-11, ""))}, "wrong", "exit status -11", "graphics"),
+    ("opengl", {"run": Fake(picture_pattern=Answer(None, "", "no answer in 180 s"))}, "wrong", "180 s", "apt-get"),
+    ("opengl", {"run": Fake(picture_pattern=Answer(0, "hello"))}, "wrong", "no picture came back", "apt-get"),
     ("scene", {}, "ok", "libero_spatial", ""),
-    ("scene", {"run": Machine(picture_scene=drawn("scene", shift=-60))}, "wrong", "off by 60", "opengl"),
-    ("scene", {"run": Machine(picture_scene=Answer(1, "", "ModuleNotFoundError: No module named 'libero'"))},
+    ("scene", {"run": Fake(picture_scene=drawn("scene", shift=-60))}, "wrong", "off by 60", "opengl"),
+    ("scene", {"run": Fake(picture_scene=Answer(1, "", "ModuleNotFoundError: No module named 'libero'"))},
      "wrong", "No module named 'libero'", "versions"),
     ("bundled", {}, "ok", "envs/assets/bundled", ""),
     ("hub", {}, "ok", "answers", ""),
@@ -167,7 +167,7 @@ CASES = [
     ("disk", {"writable": lambda folder: folder.name == "results"}, "wrong", "downloads", "chown"),
     ("ray", {}, "ok", f"Ray {PINS['ray']} can be imported", ""),
     ("ray", without("ray"), "wrong", "not installed", "setup"),
-    ("ray", {"run": Machine(ray_probe=Answer(1, "", "ImportError: libfoo.so\n"))}, "wrong", "libfoo.so", "setup"),
+    ("ray", {"run": Fake(ray_probe=Answer(1, "", "ImportError: libfoo.so\n"))}, "wrong", "libfoo.so", "setup"),
 ]  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def test_each_check_says_what_is_wrong_and_what_mends_it(check, changes, status,
     ],
 )
 def test_a_cluster_is_asked_only_on_request(answer, status, says):
-    found = look("ray", server(Machine(ray_probe_auto=answer)), ray="auto")
+    found = look("ray", server(Fake(ray_probe_auto=answer)), ray="auto")
     assert (found.status, says in found.text) == (status, True), found
 
 
@@ -238,12 +238,12 @@ def fake_cache(folder: Path, checkpoint: Path, *names: str, vlm: str | None = No
 @pytest.mark.parametrize(
     ("here", "vlm", "policy", "hub", "status", "says"),
     [
-        ([USUAL], None, USUAL, "no route", "ok", "is here"),
-        ([USUAL, VLM], VLM, USUAL, "no route", "ok", "is here"),
-        ([USUAL], VLM, USUAL, "no route", "wrong", f"{VLM} is not here"),
-        ([USUAL], VLM, USUAL, "", "note", f"{VLM} is not here yet"),
-        ([], None, USUAL, "", "note", "not here yet"),
-        ([], None, USUAL, "no route", "wrong", "out of reach"),
+        ([PUBLIC_CHECKPOINT], None, PUBLIC_CHECKPOINT, "no route", "ok", "is here"),
+        ([PUBLIC_CHECKPOINT, VLM], VLM, PUBLIC_CHECKPOINT, "no route", "ok", "is here"),
+        ([PUBLIC_CHECKPOINT], VLM, PUBLIC_CHECKPOINT, "no route", "wrong", f"{VLM} is not here"),
+        ([PUBLIC_CHECKPOINT], VLM, PUBLIC_CHECKPOINT, "", "note", f"{VLM} is not here yet"),
+        ([], None, PUBLIC_CHECKPOINT, "", "note", "not here yet"),
+        ([], None, PUBLIC_CHECKPOINT, "no route", "wrong", "out of reach"),
         ([], None, None, "no route", "note", "scripted"),
         ([], None, "no_such_folder", "", "wrong", "no such folder"),
     ],
@@ -268,7 +268,7 @@ def test_a_checkpoint_folder_may_carry_its_language_model(tmp_path, tiny_smolvla
 def test_a_healthy_server_is_healthy(monkeypatch, tmp_path):
     monkeypatch.setenv("SIMEVAL_LIBERO_ASSETS", "")
     monkeypatch.setenv("HOME", str(tmp_path))
-    findings = list(examine(Request(ray="auto"), server()))
+    findings = list(run_checks(Request(ray="auto"), server()))
     assert [f.check for f in findings] == list(CHECKS)
     assert healthy(findings), findings
     assert verdict(findings) == "ready\n"
@@ -279,7 +279,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on():
     def broken():
         raise RuntimeError("no /proc here\nat all")
 
-    memory, disk = examine(Request(only=("memory", "disk")), server(memory=broken))
+    memory, disk = run_checks(Request(only=("memory", "disk")), server(memory=broken))
     assert (memory.status, disk.status) == ("wrong", "ok")
     assert "RuntimeError: no /proc here at all" in memory.text
     assert not healthy([memory, disk])
@@ -291,7 +291,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on():
 
 def test_an_unknown_check_is_refused_before_any_runs():
     with pytest.raises(ConfigError, match="no check 'opengle'; did you mean 'opengl'"):
-        examine(Request(only=("gpu", "opengle")), replace(server(), run=partial(pytest.fail, "a check ran")))
+        run_checks(Request(only=("gpu", "opengle")), replace(server(), run=partial(pytest.fail, "a check ran")))
 
 
 # -- this machine ------------------------------------------------------------------------------------------------
@@ -309,12 +309,12 @@ def test_here_the_command_prints_and_its_exit_code_tells(capsys, tmp_path):
 
 
 def test_here_pictures_come_out_as_expected():
-    pattern, scene = examine(Request(only=("opengl", "scene")), Surroundings())
+    pattern, scene = run_checks(Request(only=("opengl", "scene")), Machine())
     assert (pattern.status, scene.status) == ("ok", "ok"), (pattern, scene)
 
 
 def test_here_torch_is_found_wanting_without_a_gpu():
-    answer = run_command([sys.executable, "-m", "simeval.doctor.product"], 120)
+    answer = run_command([sys.executable, "-m", "simeval.doctor.gpu_matmul"], 120)
     if answer.code != 0:
         assert "cuda" in answer.reason.lower() or "nvidia" in answer.reason.lower(), answer
 
@@ -397,5 +397,5 @@ def test_folders_that_are_not_there_yet_are_judged_by_those_above(tmp_path):
 
 @pytest.mark.slow
 def test_here_ray_starts_and_counts_its_node():
-    found = look("ray", Surroundings(), ray="local")
+    found = look("ray", Machine(), ray="local")
     assert (found.status, "1 node, 1 CPUs" in found.text) == ("ok", True), found

@@ -8,8 +8,8 @@ import types
 from pathlib import Path
 
 import pytest
+from doctor.test_doctor import LAPTOP, Fake, drawn, look, server
 from helpers import refusal
-from test_doctor import LAPTOP, Machine, drawn, look, server
 
 from envs.sim import opengl
 from envs.sim.egl import Device
@@ -45,11 +45,11 @@ DOCTOR = {
         "opengl",
         LAPTOP
         | {"env": {"CUDA_VISIBLE_DEVICES": "0,1"}}
-        | {"run": Machine(picture_pattern=drawn("pattern", MESA, devices=1))},
+        | {"run": Fake(picture_pattern=drawn("pattern", MESA, devices=1))},
     ),
     "no-gpu": ("gpu", LAPTOP),
     "no-gpu-in-container": ("gpu", LAPTOP | {"env": {"SIMEVAL_IMAGE": "gpu"}}),
-    "software": ("opengl", {"run": Machine(picture_pattern=drawn("pattern", MESA))}),
+    "software": ("opengl", {"run": Fake(picture_pattern=drawn("pattern", MESA))}),
     "home-read-only": ("disk", {"env": {"HOME": "HOME"}} | READ_ONLY),
     "results-read-only": ("disk", {"writable": lambda folder: False}),
     "little-memory": ("memory", {"memory": lambda: GIB // 2}),

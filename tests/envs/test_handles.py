@@ -47,7 +47,7 @@ def test_things_have_the_names_of_the_task_file(env):
     assert scene.task_objects == ("akita_black_bowl_1", "plate_1")
     assert {"akita_black_bowl_2", "cookies_1"} < set(scene.bodies)
     assert set(scene.fixtures) == {"wooden_cabinet_1", "flat_stove_1"}
-    assert scene.pivot.tolist() == [0, 0, 0.9]
+    assert scene.workspace_center.tolist() == scene.pivot.tolist() == [0, 0, 0.9]  # the old name, for plugins
     assert len(scene.geoms_of("wooden_cabinet_1")) > 5
     assert not set(scene.geoms_of("plate_1")) & set(scene.geoms_of("akita_black_bowl_1"))
     with pytest.raises(KeyError):
@@ -63,7 +63,7 @@ def test_a_region_counts_as_the_thing_it_belongs_to(suite, task, named, height):
     scene = env.scene()
     env.close()
     assert scene.task_objects == named
-    assert scene.pivot[2] == height
+    assert scene.workspace_center[2] == height
 
 
 def test_masks_are_where_the_thing_is_drawn(env, clean):

@@ -8,7 +8,7 @@ import pytest
 
 from envs.base import Observation
 from simeval.core.errors import ConfigError
-from simeval.drift.measure import Gaze
+from simeval.drift.measure import AttentionRecord
 from simeval.media.attention import attention_sheet, write_attention
 from simeval.media.captions import caption
 from simeval.policies.base import PolicyInput
@@ -18,7 +18,9 @@ from simeval.policies.representations import Representation
 SIDE = 256
 
 
-def gaze(attention, condition="none", *, shape=(SIDE, SIDE), level=120, text="put the bowl on the plate") -> Gaze:
+def gaze(
+    attention, condition="none", *, shape=(SIDE, SIDE), level=120, text="put the bowl on the plate"
+) -> AttentionRecord:
     attention = np.array(attention, np.float32)
     cameras = ("agentview", "wrist")[: len(attention)]
     images = {camera: np.full((*shape, 3), level, np.uint8) for camera in cameras}
@@ -36,7 +38,7 @@ def gaze(attention, condition="none", *, shape=(SIDE, SIDE), level=120, text="pu
         attention_state=0.1,
     )
     item = PolicyInput(Observation(images, np.zeros(8, np.float32), 0), text, "pair", 0, noise_seed=0)
-    return Gaze(condition, item, seen)
+    return AttentionRecord(condition, item, seen)
 
 
 CLEAN = gaze([[[0.4, 0.1], [0.1, 0.0]], [[0.1, 0.0], [0.0, 0.1]]])
@@ -121,7 +123,7 @@ def test_the_file_is_the_sheet_of_a_real_policy(tiny_smolvla, tmp_path):
     clean = replace(clean, observation=replace(clean.observation, images=images))
     dark = replace(clean.observation, images={camera: image // 5 for camera, image in images.items()})
     views = [clean, replace(clean, observation=dark)]
-    sides = [Gaze(c, v, r) for c, v, r in zip(("none", "dark"), views, policy.represent(views), strict=True)]
+    sides = [AttentionRecord(c, v, r) for c, v, r in zip(("none", "dark"), views, policy.represent(views), strict=True)]
     out = tmp_path / "new" / "maps" / "frame.png"
     write_attention(out, "tiny | frame 0", *sides)
     assert np.array_equal(imageio.imread(out), attention_sheet("tiny | frame 0", *sides))

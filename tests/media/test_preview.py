@@ -14,7 +14,7 @@ from simeval.config.evaluation import EvalConfig
 from simeval.config.plan import make_plan
 from simeval.core.seeding import PairStreams
 from simeval.media import captions, preview
-from simeval.media.preview import COLUMNS, MIN_SIDE, condition_sheet, look
+from simeval.media.preview import COLUMNS, MIN_SIDE, condition_sheet, view_at
 
 
 def planned(*perturb, size=64):
@@ -30,29 +30,29 @@ def env():
 
 
 def test_a_view_is_what_the_loop_shows(env):
-    clean, noisy, dark = (look(env, spec) for spec in planned("noise:0.1", "light:0.3"))
+    clean, noisy, dark = (view_at(env, spec) for spec in planned("noise:0.1", "light:0.3"))
     streams = PairStreams.of(planned()[0]).generator
     expected = parse("noise:0.1").apply_images(clean.images, 0, streams)
     for camera in ("agentview", "wrist"):
         np.testing.assert_array_equal(noisy.images[camera], expected[camera])
         assert dark.images[camera].mean() < 0.6 * clean.images[camera].mean()
-    assert (clean.condition, clean.why) == ("none", "")
-    again = look(env, planned()[0])
+    assert (clean.condition, clean.reason) == ("none", "")
+    again = view_at(env, planned()[0])
     assert all(np.array_equal(again.images[c], clean.images[c]) for c in clean.images)
 
 
 def test_later_perturbations_are_seen_later(env):
     clean, late = planned("brightness:0.2/from=4")
-    assert image_difference(look(env, clean).images["wrist"], look(env, late).images["wrist"]).sum_abs == 0
-    assert look(env, late, step=4).images["wrist"].mean() < 0.5 * look(env, clean, step=4).images["wrist"].mean()
+    assert image_difference(view_at(env, clean).images["wrist"], view_at(env, late).images["wrist"]).sum_abs == 0
+    assert view_at(env, late, step=4).images["wrist"].mean() < 0.5 * view_at(env, clean, step=4).images["wrist"].mean()
 
 
 def test_what_cannot_be_seen_says_why(env):
     broken = dataclasses.replace(planned()[0], init_state=10**6)
-    view = look(env, broken)
+    view = view_at(env, broken)
     assert view.images == {}
-    assert "error" in view.why
-    assert captions.plain(MIN_SIDE, view.why).shape == (MIN_SIDE, MIN_SIDE, 3)
+    assert "error" in view.reason
+    assert captions.placeholder(MIN_SIDE, view.reason).shape == (MIN_SIDE, MIN_SIDE, 3)
 
 
 def test_the_sheet_has_a_column_for_each_condition_beside_the_clean_one():
@@ -60,18 +60,18 @@ def test_the_sheet_has_a_column_for_each_condition_beside_the_clean_one():
     assert sheet.dtype == np.uint8
     assert sheet.shape[1] == 5 * MIN_SIDE
     clean = look_alone("none", 128)
-    shown = captions.enlarged(clean["agentview"], 2)
+    shown = captions.upscale(clean["agentview"], 2)
     rows = [y for y in range(len(sheet) - MIN_SIDE) if np.array_equal(sheet[y : y + MIN_SIDE, :MIN_SIDE], shown)]
     assert len(rows) == 1
     noisy = look_alone("noise:0.3", 128)["agentview"]
     place = np.s_[rows[0] : rows[0] + MIN_SIDE, 3 * MIN_SIDE : 4 * MIN_SIDE]
-    np.testing.assert_array_equal(sheet[place], captions.enlarged(noisy, 2))
+    np.testing.assert_array_equal(sheet[place], captions.upscale(noisy, 2))
 
 
 def look_alone(condition, size):
     env = make_env("toy", 0, size, None)
     try:
-        return look(env, dataclasses.replace(planned(size=size)[0], condition=condition)).images
+        return view_at(env, dataclasses.replace(planned(size=size)[0], condition=condition)).images
     finally:
         env.close()
 

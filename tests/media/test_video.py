@@ -14,7 +14,7 @@ from helpers import call, refusal, toy_config
 from simeval.api import evaluate
 from simeval.config.evaluation import EvalConfig
 from simeval.core.errors import ConfigError
-from simeval.media.video import CAPTION, HOLD, Selection, render_videos, select
+from simeval.media.video import CAPTION, HOLD, Selection, render_videos, with_traces
 from simeval.policies.scripted import SeekerPolicy
 from simeval.store.run import Run, trace_path
 
@@ -183,10 +183,10 @@ def test_a_run_with_nothing_to_show_says_so_and_succeeds(tmp_path):
 
 
 def test_a_named_episode_can_be_asked_whether_it_flipped(run):
-    flipped = {result.spec.id for result in select(run, Selection(which="flips"))}
+    flipped = {result.spec.id for result in with_traces(run, Selection(outcome="flips"))}
     assert flipped
     for id_ in flipped:
-        assert [r.spec.id for r in select(run, Selection(which="flips", episode=id_))] == [id_]
+        assert [r.spec.id for r in with_traces(run, Selection(outcome="flips", episode=id_))] == [id_]
 
 
 def test_other_scenes_than_those_of_the_run_are_refused(tmp_path):

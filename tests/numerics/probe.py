@@ -14,7 +14,7 @@ import sys
 
 import numpy as np
 
-from envs.base import Observation, Start
+from envs.base import Observation, ResetOptions
 from envs.build import make_env
 from envs.libero.files import resolve_assets
 from simeval.core import kernels
@@ -62,7 +62,7 @@ def chunks() -> str:
 def scene() -> dict[str, str]:
     """Motion of the robot under fixed actions, and what its cameras see before and after."""
     env = make_env(SUITE, TASK, 256, resolve_assets("bundled"))
-    env.reset(Start(INIT_STATE, 0, 10))
+    env.reset(ResetOptions(INIT_STATE, 0, 10))
     before = env.observe().images
     actions = np.random.default_rng(1).integers(-100, 101, (STEPS, 7)) / 200
     states = []

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from envs.base import Scene
-from perturbations import base
 from perturbations.base import Instruction, InstructionContext, RngFactory
 from simeval.core.seeding import PairStreams
 
@@ -58,11 +57,3 @@ def context() -> InstructionContext:
     goal = (("on", "bowl_1", "plate_1"),)
     others = tuple(Instruction(f"do task {i}", (("open", f"drawer_{i}"),), f"suite/{i}") for i in range(7))
     return InstructionContext("put the bowl on the plate", goal, others, tuple(f"foreign {i}" for i in range(9)))
-
-
-@pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a test register axes that are gone afterwards."""
-    monkeypatch.setattr(base, "_axes", dict(base._axes))
-    monkeypatch.setattr(base, "_functions", dict(base._functions))
-    monkeypatch.setattr(base, "_parameters", dict(base._parameters))

@@ -26,7 +26,7 @@ PIVOT = np.array([0.1, -0.05, 0.9])
 
 
 def scene() -> Scene:
-    return Scene(mujoco.MjModel.from_xml_string(XML), {"agentview": 0, "wrist": 1}, pivot=PIVOT)
+    return Scene(mujoco.MjModel.from_xml_string(XML), {"agentview": 0, "wrist": 1}, workspace_center=PIVOT)
 
 
 def written(text: str, seed: int = 0) -> mujoco.MjModel:
@@ -201,8 +201,8 @@ def test_the_pivot_lies_on_the_surface_and_in_view(suite, task, height):
     env = build(suite, task)
     begin(env, "none")
     handle = env.scene()
-    assert handle.pivot[2] == pytest.approx(height)
-    x, y, z = in_view(handle.model, handle.cameras["agentview"], handle.pivot)
+    assert handle.workspace_center[2] == pytest.approx(height)
+    x, y, z = in_view(handle.model, handle.cameras["agentview"], handle.workspace_center)
     edge = np.tan(np.radians(handle.model.cam_fovy[handle.cameras["agentview"]] / 2))
     assert z < -0.5
     assert abs(x / z) < 0.1

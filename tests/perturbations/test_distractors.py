@@ -9,7 +9,7 @@ from arenas import Reset, begin, build, pictures, streams
 
 from envs import suites
 from envs.base import EnvError
-from envs.libero.distractors import KINDS, POOL, spare_kinds
+from envs.libero.distractors import KINDS, POOL, distractor_kinds
 from envs.toy.env import ToyEnv
 from perturbations import layout
 from perturbations.base import Infeasible
@@ -43,7 +43,7 @@ def added(env, text, **how) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("suite", suites.LIBERO_SUITES)
 def test_every_task_has_enough_kinds_that_are_like_nothing_in_its_scene(suite):
     for task in suites.tasks(suite):
-        kinds = spare_kinds(task)
+        kinds = distractor_kinds(task)
         assert len(set(kinds)) == len(kinds) >= POOL
         families = {KINDS[kind].family for kind in kinds}
         present = {KINDS[kind].family for kind in KINDS for name in task.scenery.names if name.startswith(f"{kind}_")}
@@ -55,7 +55,7 @@ def test_every_task_has_enough_kinds_that_are_like_nothing_in_its_scene(suite):
 
 
 def goals(task):
-    others = suites.other_goals(task.suite, task.index) + suites.other_goals_apart(task.suite, task.index)
+    others = suites.other_goals(task.suite, task.index) + suites.other_goals_libero90(task.suite, task.index)
     return (task.goal, *(other.goal for other in others))
 
 
@@ -80,7 +80,7 @@ def test_they_stand_on_the_table_clear_of_everything(seed, spatial):
     for name in found.keys() - clean.keys():
         assert physics.clearance(name, 1.0) > layout.CLEARANCE - layout.MAX_DRIFT
         (low, high), (left, right) = layout.FIELD
-        x, y = found[name][:2] - physics.pivot[:2]
+        x, y = found[name][:2] - physics.workspace_center[:2]
         assert low - 0.01 < x < high + 0.01
         assert left - 0.01 < y < right + 0.01
         assert 0.9 - 0.01 < found[name][2] < 1.05
@@ -90,7 +90,7 @@ def test_they_stand_on_the_table_clear_of_everything(seed, spatial):
         assert not touching & {"robot", *found}
         speed = data.qvel[model.body_dofadr[physics.body_ids[name]] :][:6]
         assert np.abs(speed[:3]).max() < 0.02
-    assert physics.hidden_share() <= layout.MAX_HIDDEN
+    assert physics.occlusion_fraction() <= layout.MAX_HIDDEN
 
 
 def test_an_episode_without_them_is_the_plain_scene_before_and_after(spatial):
@@ -106,14 +106,14 @@ def test_an_episode_without_them_is_the_plain_scene_before_and_after(spatial):
 def test_those_left_out_wait_unseen_weightless_and_untouched(spatial):
     begin(spatial, "layout.distractors:1")
     world, start = spatial.world, spatial.state()
-    here = set(world.spares.present(world.data.qpos))
-    absent = [name for name in world.spares.names if name not in here]
+    here = set(world.distractors.present(world.data.qpos))
+    absent = [name for name in world.distractors.names if name not in here]
     assert (len(here), len(absent)) == (1, POOL - 1)
     assert here < set(spatial.scene().bodies)
     assert not set(absent) & set(spatial.scene().bodies)
     assert not any(mask.any() for mask in spatial.masks("agentview", absent).values())
     spatial.step(IDLE)
-    for at in (world.spares._joints[name] for name in absent):
+    for at in (world.distractors._joints[name] for name in absent):
         np.testing.assert_allclose(spatial.state()[1 + at : 8 + at], start[1 + at : 8 + at], atol=1e-12)
 
 
@@ -121,7 +121,7 @@ def test_goals_masks_and_poses_are_those_of_the_same_names(spatial):
     begin(spatial, "layout.distractors:3")
     assert spatial.goals == (spatial.task.goal,)
     assert not spatial.world.holds(spatial.task.goal)
-    (name,) = list(spatial.world.spares.present(spatial.world.data.qpos))[:1]
+    (name,) = list(spatial.world.distractors.present(spatial.world.data.qpos))[:1]
     masks = spatial.masks("agentview", ["plate_1", name])
     assert masks["plate_1"].any()
     assert not (masks["plate_1"] & masks[name]).any()
@@ -170,7 +170,7 @@ def test_other_arenas_have_room_too(suite, task):
     surface = {"libero_object": 0.0, "libero_10": 0.885}[suite]
     assert len(found) == 3
     for name, pose in found.items():
-        low, high = env.world.spares._reach(env.world.data, name)
+        low, high = env.world.distractors._reach(env.world.data, name)
         assert low == pytest.approx(surface, abs=0.003)
         assert high < surface + 0.2, f"{name} at {pose}"
     env.close()
@@ -190,15 +190,15 @@ def test_official_scenes_hold_official_objects_in_reserve(suite, task, official_
 def test_where_there_is_no_room_it_is_infeasible_and_nothing_is_left(spatial, monkeypatch):
     begin(spatial, "layout.distractors:1")
     physics = handle(spatial)
-    (first,) = spatial.world.spares.present(spatial.world.data.qpos)
-    x, y = poses(spatial)[first][:2] - physics.pivot[:2]
-    physics.take_out(first)
+    (first,) = spatial.world.distractors.present(spatial.world.data.qpos)
+    x, y = poses(spatial)[first][:2] - physics.workspace_center[:2]
+    physics.remove_distractor(first)
     before = spatial.state()
     monkeypatch.setattr(layout, "FIELD", ((x, x), (y, y)))  # one place for two
     with pytest.raises(Infeasible, match=r"layout\.distractors:2: no room for distractor_\w+ within 600 draws"):
         parse("layout.distractors:2").apply_physics(physics, streams())
     np.testing.assert_array_equal(spatial.state(), before)
-    assert not spatial.world.spares.present(spatial.world.data.qpos)
+    assert not spatial.world.distractors.present(spatial.world.data.qpos)
 
 
 def test_scenes_with_fewer_in_reserve_or_none_say_so(spatial):
@@ -207,7 +207,7 @@ def test_scenes_with_fewer_in_reserve_or_none_say_so(spatial):
     with pytest.raises(Infeasible, match=r"layout\.distractors:1: this scene has 0 objects in reserve"):
         env.reset(Reset(settle_steps=0), lambda physics: one.apply_physics(physics, streams()))
     env.close()
-    few = SimpleNamespace(spares=("distractor_milk",))
+    few = SimpleNamespace(distractors=("distractor_milk",))
     with pytest.raises(Infeasible, match="has 1 objects in reserve"):
         parse("layout.distractors:2").apply_physics(few, streams())
 

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from perturbations.base import find_axis, image_difference
-from perturbations.color import chromaticity, level_gains
+from perturbations.color import chromaticity, white_balance_gains
 from perturbations.spec import parse
 
 CONSTANTS = {
@@ -62,24 +62,24 @@ def test_black_bodies_have_their_published_colours(kelvin, x, y):
 
 
 def test_light_gets_colder_with_its_temperature_and_keeps_its_luminance():
-    gains = [level_gains(kelvin) for kelvin in (1700, 2000, 2700, 3500, 4500, 5500, 6500, 8500, 15000, 25000)]
+    gains = [white_balance_gains(kelvin) for kelvin in (1700, 2000, 2700, 3500, 4500, 5500, 6500, 8500, 15000, 25000)]
     for warm, cold in pairwise(gains):
         assert warm[0] > cold[0]
         assert warm[2] < cold[2]
     for gain in gains:
         assert np.dot(gain**2.2, [0.2126, 0.7152, 0.0722]) == pytest.approx(1)
         assert (gain >= 0).all()
-    np.testing.assert_allclose(level_gains(6500), 1)
+    np.testing.assert_allclose(white_balance_gains(6500), 1)
     # The colour changes least per kelvin where it is coldest, and the fits meet at 4000 and 2222 K.
     for seam in (4000, 2222):
-        np.testing.assert_allclose(level_gains(seam), level_gains(seam + 0.01), atol=0.01)
+        np.testing.assert_allclose(white_balance_gains(seam), white_balance_gains(seam + 0.01), atol=0.01)
 
 
 def test_temperature_multiplies_each_channel(streams):
     grey = np.full((8, 8, 3), 100, np.uint8)
     for kelvin in (3500, 5500, 7500, 8500):
         np.testing.assert_array_equal(
-            see(f"temperature:{kelvin}", grey, streams())[0, 0], np.rint(100 * level_gains(kelvin))
+            see(f"temperature:{kelvin}", grey, streams())[0, 0], np.rint(100 * white_balance_gains(kelvin))
         )
     assert parse("temperature:3500K") == parse("temperature:3500")
 

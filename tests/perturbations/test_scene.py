@@ -124,10 +124,10 @@ def test_without_lamps_the_headlight_is_left(libero, clean):
 
 def test_lamps_swing_rigidly_about_one_level_line_through_the_pivot(libero):
     model, sides = begin(libero, "none").scene().model, []
-    start = np.concatenate((model.light_pos - libero.scene().pivot, model.light_dir))
+    start = np.concatenate((model.light_pos - libero.scene().workspace_center, model.light_dir))
     for angle in (10, 65):
         begin(libero, f"light.dir:{angle}")
-        end = np.concatenate((model.light_pos - libero.scene().pivot, model.light_dir))
+        end = np.concatenate((model.light_pos - libero.scene().workspace_center, model.light_dir))
         np.testing.assert_allclose(end @ end.T, start @ start.T, atol=1e-9)
         # What a rotation does to any vector is square to its axis.
         axis = np.linalg.svd(end - start)[2][-1]
@@ -171,7 +171,7 @@ def test_looks_have_the_same_names_and_colours_on_both_sides():
 )
 def test_pictures_of_looks_repeat_without_a_seam_and_have_their_colour(surface, name):
     look = surface_styles.STYLES[surface][name]
-    picture = surface_styles.picture(look).astype(int)
+    picture = surface_styles.render_texture(look).astype(int)
     inside = max(np.abs(np.diff(picture, axis=axis)).mean() for axis in (0, 1))
     for axis in (0, 1):
         seam = np.abs(picture.take(0, axis) - picture.take(-1, axis)).mean()

@@ -17,7 +17,7 @@ from simeval.policies import lerobot  # noqa: E402  (after the backend is chosen
 from simeval.policies.base import PolicyInput, PolicySpec  # noqa: E402
 from simeval.policies.bundled import demonstrations  # noqa: E402
 from simeval.policies.bundled.architecture import build  # noqa: E402
-from simeval.policies.bundled.fitting import Fit, Settings  # noqa: E402
+from simeval.policies.bundled.fitting import Settings, Trainer  # noqa: E402
 from simeval.policies.bundled.layout import CHUNK, EDGE  # noqa: E402
 from simeval.policies.bundled.objective import Objective  # noqa: E402
 from simeval.policies.bundled.train import main  # noqa: E402
@@ -36,7 +36,7 @@ def scene():
 def recordings(scene, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("recordings")
     for seed in range(2):
-        episode = demonstrations.demonstrate(scene, seed)
+        episode = demonstrations.collect_demos(scene, seed)
         assert episode is not None
         demonstrations.write(episode, folder / f"{seed}.npz")
     return folder
@@ -81,7 +81,7 @@ def test_several_draws_are_the_mean_of_single_ones(policy):
 
 
 def test_a_demonstration_is_a_function_of_its_seed(scene):
-    one, same, other = (demonstrations.demonstrate(scene, seed) for seed in (5, 5, 6))
+    one, same, other = (demonstrations.collect_demos(scene, seed) for seed in (5, 5, 6))
     assert np.array_equal(one.images, same.images)
     assert np.array_equal(one.actions, same.actions)
     assert one.states.shape != other.states.shape or not np.array_equal(one.states, other.states)
@@ -93,14 +93,14 @@ def test_demonstrations_start_from_no_published_state(scene, monkeypatch):
     reset_to = scene.reset_to
     monkeypatch.setattr(scene, "reset_to", lambda state, *rest: (started.append(state), reset_to(state, *rest)))
     for seed in range(3):
-        demonstrations.demonstrate(scene, seed)
+        demonstrations.collect_demos(scene, seed)
     assert len(started) == 3
     for state in started:
         assert np.abs(published - state).max(1).min() > 1e-3
 
 
 def test_some_demonstrations_ask_for_another_goal(scene):
-    texts = {episode.instruction for seed in range(6) if (episode := demonstrations.demonstrate(scene, seed))}
+    texts = {episode.instruction for seed in range(6) if (episode := demonstrations.collect_demos(scene, seed))}
     assert texts == {TASK.instruction, *(other.instruction for other in other_goals("libero_spatial", 0))}
 
 
@@ -114,7 +114,7 @@ def test_a_driving_policy_is_corrected_not_copied(scene):
         def act(self, inputs):
             return [np.tile(aside, (4, 1)) for _ in inputs]
 
-    episode = demonstrations.demonstrate(scene, 0, Drift())
+    episode = demonstrations.collect_demos(scene, 0, Drift())
     assert episode is not None
     assert episode.policy_steps > 0
     assert episode.valid[:, 0].all()  # the expert drives where a frame is recorded
@@ -127,10 +127,10 @@ def test_training_goes_on_where_it_stopped(recordings, tmp_path):
     def settings(steps):
         return Settings(steps=4, batch=4, keep=steps, refresh=100)
 
-    whole = Fit(tmp_path / "whole", recordings, settings(4))
+    whole = Trainer(tmp_path / "whole", recordings, settings(4))
     whole.run()
-    Fit(tmp_path / "parts", recordings, settings(2)).run(stop_at=2)
-    parts = Fit(tmp_path / "parts", recordings, settings(2))
+    Trainer(tmp_path / "parts", recordings, settings(2)).run(stop_at=2)
+    parts = Trainer(tmp_path / "parts", recordings, settings(2))
     assert parts.step == 2
     parts.run()
     one, other = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("whole", "parts"))
@@ -139,7 +139,7 @@ def test_training_goes_on_where_it_stopped(recordings, tmp_path):
 
 
 def test_the_export_is_a_checkpoint_that_acts(recordings, tmp_path):
-    Fit(tmp_path / "run", recordings, Settings(steps=1, batch=2)).run()
+    Trainer(tmp_path / "run", recordings, Settings(steps=1, batch=2)).run()
     loaded = lerobot.load(str(tmp_path / "run" / "export"), device="cpu")
     picture = np.zeros((256, 256, 3), np.uint8)
     seen = Observation({"agentview": picture, "wrist": picture}, np.zeros(8, np.float32), 0)
@@ -149,8 +149,8 @@ def test_the_export_is_a_checkpoint_that_acts(recordings, tmp_path):
 
 
 def test_a_run_can_begin_with_an_older_checkpoint(recordings, tmp_path):
-    Fit(tmp_path / "old", recordings, Settings(steps=1, batch=2)).run()
-    begun = Fit(tmp_path / "new", recordings, Settings(steps=1, batch=2), start_from=tmp_path / "old" / "export")
+    Trainer(tmp_path / "old", recordings, Settings(steps=1, batch=2)).run()
+    begun = Trainer(tmp_path / "new", recordings, Settings(steps=1, batch=2), start_from=tmp_path / "old" / "export")
     old = torch.load(tmp_path / "old" / "state.pt", weights_only=True)["average"]
     assert begun.step == 0
     for name, weight in begun.average.model.state_dict().items():
@@ -158,14 +158,14 @@ def test_a_run_can_begin_with_an_older_checkpoint(recordings, tmp_path):
 
 
 def test_it_may_take_the_weights_of_an_older_checkpoint_without_its_scaling(recordings, tmp_path):
-    Fit(tmp_path / "old", recordings, Settings(steps=1, batch=2)).run()
+    Trainer(tmp_path / "old", recordings, Settings(steps=1, batch=2)).run()
     one_episode = tmp_path / "one"
     one_episode.mkdir()
     (one_episode / "0.npz").symlink_to(recordings / "0.npz")
     start = {"start_from": tmp_path / "old" / "export"}
-    kept = Fit(tmp_path / "kept", one_episode, Settings(steps=1, batch=2), **start)
-    rescaled = Fit(tmp_path / "rescaled", one_episode, Settings(steps=1, batch=2), **start, rescale=True)
-    alone = Fit(tmp_path / "alone", one_episode, Settings(steps=1, batch=2))
+    kept = Trainer(tmp_path / "kept", one_episode, Settings(steps=1, batch=2), **start)
+    rescaled = Trainer(tmp_path / "rescaled", one_episode, Settings(steps=1, batch=2), **start, rescale=True)
+    alone = Trainer(tmp_path / "alone", one_episode, Settings(steps=1, batch=2))
     assert rescaled.stats == alone.stats != kept.stats
     for name, weight in rescaled.average.model.state_dict().items():
         assert torch.equal(weight, kept.average.model.state_dict()[name]), name

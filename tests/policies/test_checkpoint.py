@@ -47,7 +47,7 @@ def test_reads_what_lerobot_saved(checkpoint):
     found = read(str(checkpoint))
     assert (found.name, found.type, found.chunk_size, found.n_action_steps) == ("mine", "smolvla", 50, 10)
     assert found.cameras == {"agentview": IMAGES + "image", "wrist": IMAGES + "image2"}
-    assert found.picture_size == (256, 256)
+    assert found.image_size == (256, 256)
     assert found.vlm == checkpoint / "vlm"
     assert read(str(checkpoint), n_action_steps=50).n_action_steps == 50
 

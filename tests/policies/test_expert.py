@@ -41,7 +41,7 @@ def privileged(hand, opening=OPEN, bowl=BOWL, goal=ON_PLATE, **others):
 
 def asked(state):
     nothing = Observation({}, np.zeros(8, np.float32), 0)
-    return PolicyInput(nothing, "", "pair", chunk=0, noise_seed=0, privileged=state)
+    return PolicyInput(nothing, "", "pair", chunk_index=0, noise_seed=0, privileged=state)
 
 
 def act(state):

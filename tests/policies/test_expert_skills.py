@@ -51,7 +51,7 @@ def act(goal, hand, pointing=DOWN, opening=OPEN, joints=(), **moved):
         step=0,
     )
     nothing = Observation({}, np.zeros(8, np.float32), 0)
-    (chunk,) = LiberoExpert().act([PolicyInput(nothing, "", "pair", chunk=0, noise_seed=0, privileged=state)])
+    (chunk,) = LiberoExpert().act([PolicyInput(nothing, "", "pair", chunk_index=0, noise_seed=0, privileged=state)])
     assert chunk.shape == (1, 7)
     assert np.abs(chunk).max() <= 1
     return chunk[0]
@@ -172,7 +172,7 @@ def test_it_reaches_the_goal(index):
     env.reset(SimpleNamespace(init_state=0, env_seed=0, settle_steps=10))
     nothing = Observation({}, np.zeros(8, np.float32), 0)
     for _ in range(PROTOCOLS["openvla"].limits["libero_goal"].max_steps):
-        asked = PolicyInput(nothing, "", "pair", chunk=0, noise_seed=0, privileged=env.privileged(task.goal))
+        asked = PolicyInput(nothing, "", "pair", chunk_index=0, noise_seed=0, privileged=env.privileged(task.goal))
         (chunk,) = LiberoExpert().act([asked])
         if env.step(chunk).reached[0]:
             break

@@ -11,7 +11,7 @@ from helpers import call
 
 from simeval.core.errors import ConfigError
 from simeval.doctor.caches import check_checkpoint
-from simeval.doctor.surroundings import Surroundings
+from simeval.doctor.surroundings import Machine
 from simeval.policies.checkpoint.harmless import ForeignCodeError, check_registered, no_foreign_code
 from simeval.policies.checkpoint.hub_models import models_sha256
 from simeval.policies.checkpoint.known import STEPS
@@ -54,7 +54,7 @@ def test_no_command_of_a_checkpoint_runs(folder, tmp_path, file, registered):
     called = call("run", *toy, "--policy", folder, "--out", tmp_path / "run")
     assert (called.code, called.err.count("\n")) == (2, 1)
     assert "subprocess.Popen" in called.err
-    assert "subprocess.Popen" in check_checkpoint(Surroundings(env={"HF_HUB_OFFLINE": "1"}), str(folder)).text
+    assert "subprocess.Popen" in check_checkpoint(Machine(env={"HF_HUB_OFFLINE": "1"}), str(folder)).text
     assert not marker.exists()
 
 

@@ -17,7 +17,7 @@ from envs.base import Observation
 from simeval.core.errors import ConfigError
 from simeval.policies.base import PolicyInput
 from simeval.policies.lerobot import LerobotPolicy, load
-from simeval.policies.registry import PolicyChoice, load_policy, smaller_batch
+from simeval.policies.registry import PolicyChoice, batch_note, load_policy
 
 TEXT = "put the black bowl on the plate"
 IMAGES = "observation.images."
@@ -268,8 +268,8 @@ def test_a_batch_that_memory_does_not_suffice_for_is_halved_and_said(tiny_smolvl
     monkeypatch.setattr(SmolVLAPolicy, "predict_action_chunk", small)
     choice = PolicyChoice(str(tiny_smolvla), "cpu", batch_size=12)
     policy = load_policy(choice)
-    assert smaller_batch(choice, policy.spec).startswith("the device has memory for batches of 3, not 12;")
-    assert smaller_batch(replace(choice, batch_size=3), policy.spec) is None
+    assert batch_note(choice, policy.spec).startswith("the device has memory for batches of 3, not 12;")
+    assert batch_note(replace(choice, batch_size=3), policy.spec) is None
     same = load(str(tiny_smolvla), device="cpu", batch_size=3)
     assert same.spec == policy.spec
     items = [request(index) for index in range(5)]

@@ -11,7 +11,7 @@ from helpers import call
 
 from envs.suites import tasks
 from simeval.core.types import EpisodeSpec
-from simeval.policies.registry import PolicyChoice, check_policy
+from simeval.policies.registry import PolicyChoice, validate_choice
 
 TABLE = Path(__file__).parents[2] / "docs" / "checkpoints-refused.md"
 ROW = re.compile(r"^\| (?P<title>[^|`]+) \| `(?P<line>.+)` \|$", re.M)
@@ -71,14 +71,14 @@ def test_noted_for_libero(case, folder, caplog):
     spec = EpisodeSpec("libero_spatial", 0, 0, "none", 0, 0, 0, 10, 0, 256)
     assert tasks(spec.suite)
     with caplog.at_level(logging.WARNING, "simeval"):
-        check_policy(PolicyChoice(str(folder), n_action_steps=10), (spec,))
+        validate_choice(PolicyChoice(str(folder), n_action_steps=10), (spec,))
     assert [said(record.getMessage(), folder) for record in caplog.records] == [table()[case.title]]
 
 
 def test_a_sound_checkpoint_is_noted_nowhere(folder, caplog):
     spec = EpisodeSpec("libero_spatial", 0, 0, "none", 0, 0, 0, 10, 0, 256)
     with caplog.at_level(logging.WARNING, "simeval"):
-        check_policy(PolicyChoice(str(folder)), (spec,))
+        validate_choice(PolicyChoice(str(folder)), (spec,))
         for name in ("bundled", "bundled-object", "bundled-goal"):
-            check_policy(PolicyChoice(name), (spec,))
+            validate_choice(PolicyChoice(name), (spec,))
     assert caplog.records == []

@@ -8,11 +8,11 @@ import pytest
 from drift_studies import simulated
 from reports import named, simulated_section, study_result, with_special
 
-from simeval.report.figures.drift import paint_scatter
+from simeval.report.figures.drift import plot_scatter
 from simeval.report.figures.labels import Box, Label, place_labels
-from simeval.report.figures.style import NARROW, RC, VARIABLES, WIDE, looks_of, render, strength_of
-from simeval.report.figures.success import paint_success
-from simeval.report.text import box_lines
+from simeval.report.figures.style import NARROW, RC, VARIABLES, WIDE, family_styles, render, strength_of
+from simeval.report.figures.success import plot_success
+from simeval.report.text import figure_caption_lines
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -41,12 +41,12 @@ def boxes(figure, texts) -> list[Box]:
 @pytest.mark.parametrize("canvas", [WIDE, NARROW], ids=lambda canvas: canvas.name)
 def test_24_conditions_in_8_families_have_labels_that_do_not_overlap(result, canvas):
     found = result.correlation
-    looks = looks_of(point.family for point in found.points)
-    figure = paint_scatter(found, (), looks, box_lines(found), canvas)
+    styles = family_styles(point.axis_family for point in found.points)
+    figure = plot_scatter(found, (), styles, figure_caption_lines(found), canvas)
     ax = figure.axes[0]
     labels = [text for text in ax.texts if text.get_text()]
     assert [text.get_text() for text in labels] == [
-        strength_of(p.condition, p.family, 18) for p in found.points if not p.excluded
+        strength_of(p.condition, p.axis_family, 18) for p in found.points if not p.excluded
     ]
     placed = boxes(figure, labels)
     # A point wide may touch: that is the padding of the boxes.
@@ -65,9 +65,9 @@ def test_points_in_one_place_still_get_labels_of_their_own():
 
 
 def test_families_are_told_apart_by_colour_and_by_marker():
-    looks = looks_of([f"axis{i}" for i in range(8)])
-    assert len({look.color for look in looks.values()}) == len({look.marker for look in looks.values()}) == 8
-    more = looks_of([f"axis{i}" for i in range(80)])
+    styles = family_styles([f"axis{i}" for i in range(8)])
+    assert len({look.color for look in styles.values()}) == len({look.marker for look in styles.values()}) == 8
+    more = family_styles([f"axis{i}" for i in range(80)])
     assert len({(look.color, look.marker) for look in more.values()}) == 80
 
 
@@ -76,7 +76,7 @@ def test_text_of_conditions_is_never_read_as_mathematics():
     section = simulated_section(named(simulated(2, families=8, severities=3, tasks=1, states=4)))
     rates = section.analysis.rates
     rows = [rates[0], replace(rates[1], condition=odd)]
-    drawing = render("odd", "<alt>", lambda canvas: paint_success(rows, (), {}, {}, canvas))
+    drawing = render("odd", "<alt>", lambda canvas: plot_success(rows, (), {}, {}, canvas))
     for svg in (drawing.svg.decode(), drawing.wide, drawing.narrow):
         texts = ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter(f"{SVG}text")]
         assert odd in texts
@@ -84,16 +84,16 @@ def test_text_of_conditions_is_never_read_as_mathematics():
 
 def test_a_drawing_of_the_page_follows_its_colours_and_has_no_stray_ids():
     section = simulated_section(named(simulated(2, families=8, severities=3, tasks=1, states=4)))
-    looks = looks_of(condition.family for condition in section.conditions)
+    styles = family_styles(condition.axis_family for condition in section.conditions)
     known = {condition.name: condition for condition in section.conditions}
     rates, drops = section.analysis.rates, section.analysis.drops
-    drawing = render("success", 'a "quoted" <alt>', lambda canvas: paint_success(rates, drops, known, looks, canvas))
+    drawing = render("success", 'a "quoted" <alt>', lambda canvas: plot_success(rates, drops, known, styles, canvas))
     for svg in (drawing.wide, drawing.narrow):
         root = ElementTree.fromstring(svg)
-        styles = " ".join(element.attrib.get("style", "") for element in root.iter())
-        assert not [color for color in VARIABLES if color in styles]
-        assert "var(--ink)" in styles
-        assert "var(--family-3)" in styles
+        css = " ".join(element.attrib.get("style", "") for element in root.iter())
+        assert not [color for color in VARIABLES if color in css]
+        assert "var(--ink)" in css
+        assert "var(--family-3)" in css
         assert root.attrib["aria-label"] == 'a "quoted" <alt>'
         assert list(root.iter(f"{SVG}style")) == []
         ids = {element.attrib["id"] for element in root.iter() if "id" in element.attrib}

@@ -17,7 +17,7 @@ from helpers import toy_config
 from reports import FEW, episodes_of, named, run_section, simulated_section, with_special
 
 from simeval.analysis.compare import Comparison, SuiteChange
-from simeval.analysis.over_policies import medians
+from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.success import analyse
 from simeval.api import evaluate
 from simeval.core.errors import ConfigError
@@ -25,6 +25,7 @@ from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData,
 from simeval.report.export import correlation_record, record
 from simeval.report.page import EMBEDDED, write_report
 from simeval.stats.change import compare_drift, compare_runs
+from simeval.stats.study import ConditionInfo
 
 NASTY = """<script>alert(1)</script> "q" 'a' & `b` $x_1$ </style><img src=x onerror=alert(2)>"""
 TESTS = Path(__file__).parents[1]
@@ -191,9 +192,9 @@ def test_what_comes_from_data_is_text(tmp_path):
         exclusions=(Exclusion(NASTY, NASTY, NASTY),),
         no_study=NASTY,
     )
-    conditions = tuple(replace(c, name=f"{c.name}{NASTY}", family=NASTY) for c in section.conditions)
+    conditions = tuple(replace(c, name=f"{c.name}{NASTY}", axis_family=NASTY) for c in section.conditions)
     points = tuple(
-        replace(p, condition=f"{p.condition}{NASTY}", family=NASTY) for p in section.studies[0].correlation.points
+        replace(p, condition=f"{p.condition}{NASTY}", axis_family=NASTY) for p in section.studies[0].correlation.points
     )
     found = replace(section.studies[0].correlation, points=points)
     studies = (replace(section.studies[0], correlation=found, frames=NASTY, tasks=()),)
@@ -256,7 +257,7 @@ def test_two_policies_on_two_suites_are_never_pooled(tmp_path):
     change = compare_runs(names, worse, outcomes, units=a.units, resampling=FEW.resampling)
     drift = compare_drift(names[1:], a.drift, a.drift / 2, units=a.units, resampling=FEW.resampling)
     comparison = Comparison("before", "after", "no scenes", (SuiteChange("toy", change, drift),), ("Units differ.",))
-    data = ReportData("two", tuple(sections), comparison, medians(found))
+    data = ReportData("two", tuple(sections), comparison, policy_medians(found))
     folder = write_report(data, tmp_path).parent
     page = read(folder)
     assert (page.headings.count("Success on toy"), page.headings.count("Success on libero_spatial")) == (2, 1)
@@ -298,6 +299,15 @@ def test_what_cannot_be_written_or_read_is_one_line(tmp_path):
     gone = replace(nothing, videos=(VideoLink("flip", tmp_path / "gone.mp4"),))
     with pytest.raises(ConfigError, match=r"gone\.mp4: no such file"):
         write_report(ReportData("x", (gone,)), tmp_path / "out")
+
+
+def test_the_axis_family_is_written_under_the_key_of_older_files():
+    assert record(ConditionInfo("light:0.3", "light"))["family"] == "light"
+    study = simulated_section(simulated(2, families=2, severities=3, tasks=1, states=4)).studies[0]
+    written = correlation_record([("p", study)])["studies"][0]
+    assert all("axis_family" not in row and row["family"] for row in (*written["points"], *written["dose"]))
+    assert written["points"]
+    assert written["dose"]
 
 
 def test_numbers_that_are_not_finite_become_null():

@@ -23,18 +23,32 @@ ASSETS = "toy scenes: not LIBERO results"
 ORBIT = "camera.orbit:20deg"
 
 
-def span(low: float, high: float) -> Interval:
+def format_ci(low: float, high: float) -> Interval:
     return Interval(low, high, 0.95, "test")
 
 
 CLEAN = ConditionRate(
-    "libero_spatial", "none", 10, 500, 437, 0, 0.874, span(0.842, 0.9), span(0.8, 0.94), 110.5, None, None
+    "libero_spatial", "none", 10, 500, 437, 0, 0.874, format_ci(0.842, 0.9), format_ci(0.8, 0.94), 110.5, None, None
 )
-TURNED = replace(CLEAN, condition=ORBIT, successes=282, rate=0.564, interval=span(0.52, 0.607))
-NOISY = replace(CLEAN, condition="noise:0.05", n=499, errors=1, rate=0.868, interval=span(0.835, 0.895))
+TURNED = replace(CLEAN, condition=ORBIT, successes=282, rate=0.564, interval=format_ci(0.52, 0.607))
+NOISY = replace(CLEAN, condition="noise:0.05", n=499, errors=1, rate=0.868, interval=format_ci(0.835, 0.895))
 NOISY = replace(NOISY, rate_if_errors_fail=0.866, rate_if_errors_succeed=0.868)
 ORBIT_DROP = ConditionDrop(
-    "libero_spatial", ORBIT, 500, 0, 160, 5, 0.874, 0.564, 0.31, span(0.27, 0.35), 1e-30, 2e-30, 0.645, 0.041, "drop"
+    "libero_spatial",
+    ORBIT,
+    500,
+    0,
+    160,
+    5,
+    0.874,
+    0.564,
+    0.31,
+    format_ci(0.27, 0.35),
+    1e-30,
+    2e-30,
+    0.645,
+    0.041,
+    "drop",
 )
 NOISE_DROP = replace(
     ORBIT_DROP,
@@ -44,16 +58,16 @@ NOISE_DROP = replace(
     harmed=6,
     helped=4,
     drop=0.004,
-    interval=span(-0.0104, 0.0184),
+    interval=format_ci(-0.0104, 0.0184),
     p=0.754,
     p_holm=0.754,
     verdict="within margin",
 )
-SHARE = Share(50, 0.1, span(0.077, 0.129))
+SHARE = Share(50, 0.1, format_ci(0.077, 0.129))
 RUN = RunAnalysis(
     rates=(CLEAN, TURNED, NOISY),
     drops=(ORBIT_DROP, NOISE_DROP),
-    tasks=(TaskRate("libero_spatial", 3, "none", 50, 0, 0.9, span(0.786, 0.957)),),
+    tasks=(TaskRate("libero_spatial", 3, "none", 50, 0, 0.9, format_ci(0.786, 0.957)),),
     language=(),
     overall=(),
     margin=0.05,
@@ -63,7 +77,10 @@ RUN = RunAnalysis(
 def on_two_suites() -> RunAnalysis:
     goal = tuple(replace(row, suite="libero_goal") for row in RUN.rates)
     worse = replace(ORBIT_DROP, suite="libero_goal", drop=0.4, smallest_visible=0.052)
-    overall = (OverallRate("none", 2, 0.874, span(0.85, 0.89)), OverallRate(ORBIT, 2, 0.564, span(0.53, 0.59)))
+    overall = (
+        OverallRate("none", 2, 0.874, format_ci(0.85, 0.89)),
+        OverallRate(ORBIT, 2, 0.564, format_ci(0.53, 0.59)),
+    )
     language = (LanguageRate("libero_goal", "instruction:counterfactual", 500, 0, SHARE, SHARE, SHARE),)
     return replace(RUN, rates=RUN.rates + goal, drops=(*RUN.drops, worse), overall=overall, language=language)
 
@@ -152,7 +169,9 @@ def test_a_refused_comparison_says_so():
 
 
 def test_a_run_of_errors_only_and_an_empty_run():
-    broken = replace(CLEAN, tasks=0, n=0, successes=0, errors=12, rate=None, interval=span(0, 1), across_tasks=None)
+    broken = replace(
+        CLEAN, tasks=0, n=0, successes=0, errors=12, rate=None, interval=format_ci(0, 1), across_tasks=None
+    )
     text = printed(replace(RUN, rates=(broken,), drops=()), 80)
     assert "SmolVLA: no episode ran to its end (12 errors)." in text
     empty = printed(RunAnalysis((), (), (), (), (), 0.05), 80)

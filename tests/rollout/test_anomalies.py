@@ -10,7 +10,7 @@ from envs.toy.env import ToyEnv
 from perturbations.base import COUNT, AxisInfo, Key, Stage, register
 from simeval.policies.checkpoint.statistics import Scale
 from simeval.policies.scripted import SeekerPolicy, ZeroPolicy
-from simeval.rollout.anomalies import MAX_SPEED, OFF_TABLE, Extremes, mishaps
+from simeval.rollout.anomalies import MAX_SPEED, OFF_TABLE, StateRange, anomalies
 
 BLOCK = "yellow_block"
 """No task 0 touches it."""
@@ -76,10 +76,10 @@ def states(env, rows=3):
 
 
 def found(rows, scene):
-    extremes = Extremes()
+    extremes = StateRange()
     for row in rows:
         extremes.add(row[None])
-    return mishaps(extremes, scene)
+    return anomalies(extremes, scene)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ def test_limits(part, offset, value, flags, env):
 
 
 def test_no_states_no_mishaps(env):
-    assert mishaps(Extremes(), env.scene()) == ()
+    assert anomalies(StateRange(), env.scene()) == ()
 
 
-class Trained(ZeroPolicy):
+class BundledPolicy(ZeroPolicy):
     """Moves nothing but the gripper, and says in which limits its training was."""
 
     def __init__(self, state, action):
@@ -133,7 +133,7 @@ ANY = (-np.inf, np.inf)
     ],
 )
 def test_numbers_far_outside_the_training_data_are_flagged(env, state, action, flags):
-    result, _ = roll_out(toy_spec(max_steps=6), env, Trained(state, action))
+    result, _ = roll_out(toy_spec(max_steps=6), env, BundledPolicy(state, action))
     assert result.flags == flags
 
 

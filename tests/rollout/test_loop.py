@@ -137,7 +137,7 @@ def test_twins_get_the_same_sampling_noise_and_repeats_get_other(env):
         policy = Watching()
         roll_out(toy_spec(init_state=2, max_steps=18, **change), env, policy)
         seeds[name] = [item.noise_seed for item in policy.inputs]
-        assert [item.chunk for item in policy.inputs] == list(range(len(policy.inputs)))
+        assert [item.chunk_index for item in policy.inputs] == list(range(len(policy.inputs)))
     shared = min(map(len, seeds.values()))
     assert shared >= 2
     assert seeds["clean"][:shared] == seeds["noisy"][:shared]

@@ -36,7 +36,7 @@ class Walking:
         self.seen += [item.observation for item in inputs]
         chunk = np.zeros((self.spec.n_action_steps, 7), np.float32)
         chunk[:, 2] = 0.5
-        chunk[:, 0] = np.sin(np.arange(self.spec.n_action_steps) + 10 * inputs[0].chunk)
+        chunk[:, 0] = np.sin(np.arange(self.spec.n_action_steps) + 10 * inputs[0].chunk_index)
         return [chunk for _ in inputs]
 
 

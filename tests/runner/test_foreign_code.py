@@ -163,7 +163,7 @@ def script(tmp_path: Path, policy: str) -> list[str]:
     code = (
         "import atexit, os, sys, threading, time\n"
         "from simeval.policies.scripted import SeekerPolicy\n"
-        "from simeval import cli\n"
+        "from simeval.cli import app as cli\n"
         "enough = SeekerPolicy.act\n"
         "def act(self, inputs):\n"
         f"    {policy}\n"

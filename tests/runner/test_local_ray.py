@@ -87,14 +87,14 @@ def test_a_live_session_is_left_alone(tmp_path, monkeypatch):
     session = tmp_path / "ray" / "session_1"
     session.mkdir(parents=True)
     local_ray.claim(session)
-    assert local_ray.clear_away() == 0
+    assert local_ray.end_orphans() == 0
     (note,) = session.iterdir()
     pid, birth, namespace = note.read_text().split()
     note.write_text(f"{pid} {int(birth) - 1} another:[1]")
-    assert local_ray.clear_away() == 0
+    assert local_ray.end_orphans() == 0
     assert note.exists(), "a process of another container cannot be looked up here"
     note.write_text(f"{pid} {int(birth) - 1} {namespace}")
-    assert local_ray.clear_away() == 0
+    assert local_ray.end_orphans() == 0
     assert not note.exists(), "its process is gone, and the number another's"
 
 
@@ -119,11 +119,11 @@ def test_of_a_dead_session_only_what_is_rays_and_works_in_it_is_ended(tmp_path, 
     reader = subprocess.Popen(["tail", "-f", str(dead / "agent.log")], stdout=subprocess.DEVNULL)
     elsewhere = opening("ray::Agent", other / "agent.log")
     try:
-        assert local_ray.clear_away() == 1
+        assert local_ray.end_orphans() == 1
         assert agent.wait(10) == -9
         assert (reader.poll(), elsewhere.poll()) == (None, None)
         assert not note.exists()
-        assert local_ray.clear_away() == 0
+        assert local_ray.end_orphans() == 0
     finally:
         for process in (agent, reader, elsewhere):
             process.kill()
@@ -187,5 +187,5 @@ def test_the_link_to_the_latest_session_stands_for_the_session(tmp_path, monkeyp
     agent = subprocess.Popen([sys.executable, "-c", waiting, str(session / "agent.log")], stdout=subprocess.PIPE)
     assert agent.stdout is not None
     agent.stdout.readline()
-    assert local_ray.clear_away() == 1
+    assert local_ray.end_orphans() == 1
     assert agent.wait(10) == -9

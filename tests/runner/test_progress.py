@@ -10,7 +10,7 @@ from rich.console import Console
 
 from simeval.config.plan import make_plan
 from simeval.core.types import EpisodeResult
-from simeval.runner.progress import JsonProgress, LiveProgress, PlainProgress, Silent, Tally
+from simeval.runner.progress import JsonProgress, LiveProgress, PlainProgress, RunCounts, Silent
 
 PLAN = make_plan(toy_config(Path("x"), tasks="0,1", init_states="0-1", perturb=("noise:0.3",)))
 
@@ -22,35 +22,35 @@ def result(index: int, outcome: str = "success") -> EpisodeResult:
 
 def test_rates_count_the_finished_prefix_of_each_task():
     """Eight episodes: none, noise, none, noise of task 0, then of task 1."""
-    tally = Tally(PLAN)
-    assert tally.prefix_counts() == {"none": (0, 0), "noise:0.3": (0, 0)}
-    tally.add(result(2), fresh=True)
-    tally.add(result(3), fresh=True)
-    assert tally.prefix_counts() == {"none": (0, 0), "noise:0.3": (0, 0)}
-    tally.add(result(4, "failure"), fresh=True)
-    assert tally.prefix_counts() == {"none": (0, 1), "noise:0.3": (0, 0)}
-    tally.add(result(0), fresh=True)
-    assert tally.prefix_counts() == {"none": (1, 2), "noise:0.3": (0, 0)}
-    tally.add(result(1, "failure"), fresh=True)
-    assert tally.prefix_counts() == {"none": (2, 3), "noise:0.3": (1, 2)}
-    assert (tally.done, tally.total, tally.errors) == (5, 8, 0)
+    counts = RunCounts(PLAN)
+    assert counts.prefix_counts() == {"none": (0, 0), "noise:0.3": (0, 0)}
+    counts.add(result(2), fresh=True)
+    counts.add(result(3), fresh=True)
+    assert counts.prefix_counts() == {"none": (0, 0), "noise:0.3": (0, 0)}
+    counts.add(result(4, "failure"), fresh=True)
+    assert counts.prefix_counts() == {"none": (0, 1), "noise:0.3": (0, 0)}
+    counts.add(result(0), fresh=True)
+    assert counts.prefix_counts() == {"none": (1, 2), "noise:0.3": (0, 0)}
+    counts.add(result(1, "failure"), fresh=True)
+    assert counts.prefix_counts() == {"none": (2, 3), "noise:0.3": (1, 2)}
+    assert (counts.done, counts.total, counts.errors) == (5, 8, 0)
 
 
 def test_errors_move_the_prefix_on_and_count_neither_way():
-    tally = Tally(PLAN)
+    counts = RunCounts(PLAN)
     for index, outcome in enumerate(["error", "success", "success"]):
-        tally.add(result(index, outcome), fresh=True)
-    assert tally.prefix_counts() == {"none": (1, 1), "noise:0.3": (1, 1)}
-    assert (tally.done, tally.errors) == (3, 1)
+        counts.add(result(index, outcome), fresh=True)
+    assert counts.prefix_counts() == {"none": (1, 1), "noise:0.3": (1, 1)}
+    assert (counts.done, counts.errors) == (3, 1)
 
 
 def test_the_rate_is_that_of_this_session():
-    tally = Tally(PLAN)
-    tally.add(result(0), fresh=False)
-    assert tally.eta is None
-    tally.add(result(1), fresh=True)
-    assert tally.eta > 0
-    assert tally.per_minute > 0
+    counts = RunCounts(PLAN)
+    counts.add(result(0), fresh=False)
+    assert counts.eta is None
+    counts.add(result(1), fresh=True)
+    assert counts.eta > 0
+    assert counts.per_minute > 0
 
 
 @pytest.mark.parametrize("kind", [PlainProgress, LiveProgress])

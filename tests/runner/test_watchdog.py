@@ -11,7 +11,7 @@ from helpers import call, refusal, rows, toy_config, toy_spec
 from perturbations import base
 from simeval.api import evaluate
 from simeval.config import plan
-from simeval.core import plugins
+from simeval.core import plugins, time_limit
 from simeval.policies.registry import PolicyChoice
 from simeval.policies.scripted import SeekerPolicy
 from simeval.runner import watchdog
@@ -77,7 +77,7 @@ def test_a_person_is_told_what_an_episode_is_doing_if_nothing_finishes(monkeypat
     enough = SeekerPolicy.act
 
     def slow(self, inputs):
-        time.sleep(1.8 if inputs[0].chunk == 1 else 0)
+        time.sleep(1.8 if inputs[0].chunk_index == 1 else 0)
         return enough(self, inputs)
 
     monkeypatch.setattr(SeekerPolicy, "act", slow)
@@ -106,14 +106,14 @@ def test_a_person_is_told_what_workers_are_doing(hanging, tmp_path, monkeypatch,
 def test_silence_is_told_once_and_then_after_twice_as_long(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(watchdog.time, "monotonic", lambda: now[0])
-    silence, told = watchdog.Silence(), []
+    timer, told = watchdog.StallTimer(), []
     for second in range(600):
         now[0] = second
-        told += [second] if silence.lasted() else []
+        told += [second] if timer.due() else []
     assert told == [60, 120, 240, 480]
-    silence.heard()
+    timer.reset()
     now[0] += 59
-    assert silence.lasted() is None
+    assert timer.due() is None
 
 
 def endless():
@@ -126,9 +126,9 @@ def test_a_limit_holds_in_any_thread_and_leaves_nothing_behind():
 
     def body():
         try:
-            with watchdog.time_limit(0.2, "test"):
+            with time_limit.time_limit(0.2, "test"):
                 endless()
-        except watchdog.Overdue as error:
+        except time_limit.Overdue as error:
             caught.append(error)
 
     thread = threading.Thread(target=body)
@@ -136,21 +136,21 @@ def test_a_limit_holds_in_any_thread_and_leaves_nothing_behind():
     body()
     thread.join(10)
     assert len(caught) == 2
-    with watchdog.time_limit(0.3, "test"):
+    with time_limit.time_limit(0.3, "test"):
         pass
     time.sleep(0.6)
 
 
 def test_a_person_is_told_what_cannot_be_stopped(monkeypatch, caplog):
-    monkeypatch.setattr(watchdog, "_GRACE", 0.5)
+    monkeypatch.setattr(time_limit, "_GRACE", 0.5)
 
     def stubborn():
         end = time.monotonic() + 3
         while time.monotonic() < end:
-            with contextlib.suppress(watchdog.Overdue):
+            with contextlib.suppress(time_limit.Overdue):
                 endless()
 
-    with caplog.at_level(logging.WARNING, logger="simeval"), watchdog.time_limit(0.2, "test"):
+    with caplog.at_level(logging.WARNING, logger="simeval"), time_limit.time_limit(0.2, "test"):
         stubborn()
     (told,) = [record.getMessage() for record in caplog.records]
     assert "it took longer than 0.2 s (test) and does not stop" in told
@@ -167,6 +167,6 @@ def test_a_plugin_that_never_ends_is_refused(tmp_path, monkeypatch, verb):
 
 def test_an_axis_that_never_says_which_tasks_it_is_for_is_refused(hanging, monkeypatch):
     monkeypatch.setattr(plugins, "SECONDS", 0.5)
-    monkeypatch.setattr(plan, "why_untellable", lambda *_: endless())
+    monkeypatch.setattr(plan, "infeasible_reason", lambda *_: endless())
     said = refusal("plan", "--suite", "toy", "--plugin", hanging)
     assert said == f"--plugin {hanging}: it took longer than 0.5 s (axes only say which tasks they are for)"

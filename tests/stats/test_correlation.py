@@ -12,9 +12,9 @@ from simeval.stats.correlation import Correlation, Options, correlate
 from simeval.stats.intervals import Interval
 from simeval.stats.loco import Loco
 from simeval.stats.resampling import Resampling
-from simeval.stats.screening import Rival, dose_response, screening_table, top_one
-from simeval.stats.study import FrameDrift, Study, StudyCondition, condition_points, validity
-from simeval.stats.verdict import judge
+from simeval.stats.screening import Predictor, dose_response, screening_table, top_one
+from simeval.stats.study import ConditionInfo, DriftOutcomes, FrameDrift, condition_points, validity
+from simeval.stats.verdict import classify
 
 QUICK = Options(resampling=Resampling(n_resamples=99, n_permutations=499))
 COARSE = Options(resampling=Resampling(n_resamples=19, n_permutations=99))
@@ -42,8 +42,8 @@ def clean_of_nan(found: Correlation) -> bool:
 def planted() -> Correlation:
     study = simulated()
     rng = np.random.default_rng(0)
-    noise = Rival("noise", rng.random(24))
-    patchy = Rival("patchy", np.where(np.arange(24) < 12, np.nanmean(study.drift, axis=0), np.nan))
+    noise = Predictor("noise", rng.random(24))
+    patchy = Predictor("patchy", np.where(np.arange(24) < 12, np.nanmean(study.drift, axis=0), np.nan))
     return correlate(study, (noise, patchy), QUICK)
 
 
@@ -132,7 +132,7 @@ def test_the_scale_of_drift_does_not_matter_to_ranks():
     ids=["all-success", "all-failure", "hopeless", "no conditions", "no pairs", "all errors"],
 )
 def test_thin_data_give_words_and_never_nan(study, words):
-    found = correlate(study, (Rival("other", np.linspace(0, 1, len(study.conditions))),), COARSE)
+    found = correlate(study, (Predictor("other", np.linspace(0, 1, len(study.conditions))),), COARSE)
     assert found.verdict.word == "undecided"
     assert words in found.verdict.reason
     assert found.between[0].association.value is None
@@ -239,7 +239,7 @@ def test_repeats_of_an_initial_state_are_one_unit():
         ({"tasks": np.zeros(3, int)}, "tasks has shape"),
         ({"clean": np.full(10, 0.5)}, "neither 0 nor 1"),
         ({"drift": np.full((10, 24), -1.0)}, "negative"),
-        ({"conditions": (StudyCondition("a", "a"),) * 24}, "occurs twice"),
+        ({"conditions": (ConditionInfo("a", "a"),) * 24}, "occurs twice"),
         ({"drift": np.zeros((10, 3))}, "drift has shape"),
     ],
 )
@@ -250,9 +250,9 @@ def test_wrong_studies_are_refused(change, words):
 
 def test_wrong_rivals_are_refused():
     with pytest.raises(ValueError, match="expected 24 distances"):
-        correlate(simulated(tasks=2, states=5), (Rival("short", np.ones(3)),), COARSE)
+        correlate(simulated(tasks=2, states=5), (Predictor("short", np.ones(3)),), COARSE)
     with pytest.raises(ValueError, match="not negative"):
-        correlate(simulated(tasks=2, states=5), (Rival("negative", -np.ones(24)),), COARSE)
+        correlate(simulated(tasks=2, states=5), (Predictor("negative", -np.ones(24)),), COARSE)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def rho(value: float, low: float, high: float, k: int = 24) -> Association:
     ],
 )
 def test_words_are_earned(association, skill, word, words):
-    verdict = judge(association, Loco("condition", "logistic", 24, skill=skill))
+    verdict = classify(association, Loco("condition", "logistic", 24, skill=skill))
     assert verdict.word == word
     assert words in verdict.reason
     assert verdict.more_conditions is None or verdict.more_conditions > 0
@@ -316,7 +316,7 @@ def test_top_one_and_regret():
 
 def test_dose_response_needs_three_strengths():
     rows = dose_response(["a"] * 3 + ["b"] * 2, [1.0, 2.0, 3.0, 1.0, 2.0], [1, 2, 3, 1, 2], [0.0, 0.0, 0.0, 0.1, 0.2])
-    assert [(row.family, row.severity_drift, row.severity_drop) for row in rows] == [("a", 1.0, None)]
+    assert [(row.axis_family, row.severity_drift, row.severity_drop) for row in rows] == [("a", 1.0, None)]
 
 
 def test_simpsons_paradox_is_the_first_thing_said():
@@ -324,13 +324,13 @@ def test_simpsons_paradox_is_the_first_thing_said():
     rng = np.random.default_rng(8)
     tasks, k = np.repeat([0, 1], 40), 8
     level = np.linspace(0, 0.3, k)
-    conditions = tuple(StudyCondition(f"c{i}", f"c{i}") for i in range(k))
+    conditions = tuple(ConditionInfo(f"c{i}", f"c{i}") for i in range(k))
     hard = np.arange(k) >= 4
     chance = np.where(tasks[:, None] == 1, 0.5, 0.95) + level * 0.5
     perturbed = (rng.random((80, k)) < np.clip(chance, 0, 1)).astype(float)
     drift = np.where(tasks[:, None] == 1, 1.0, 0.1) + level + 0 * perturbed
     perturbed[(tasks[:, None] == 1) != hard] = np.nan
-    study = Study(conditions, tasks, np.tile(np.arange(40), 2), np.ones(80), perturbed, drift)
+    study = DriftOutcomes(conditions, tasks, np.tile(np.arange(40), 2), np.ones(80), perturbed, drift)
     found = correlate(study, (), COARSE)
     assert found.between[0].association.value > 0
     assert found.within_task.rho < 0

@@ -51,7 +51,7 @@ def test_what_is_written_is_read_back(tmp_path):
     audit = Audit.load(tmp_path / "audit")
     assert audit.rows == tuple(ALL)
     assert audit.complete
-    assert (audit.policy, audit.n_action_steps, audit.frames_in_words) == ("seeker", 6, "start frames")
+    assert (audit.policy, audit.n_action_steps, audit.frames_description) == ("seeker", 6, "start frames")
     assert audit.conditions == ("noise:0.1",)
     assert audit.left_out == (LeftOut("friction:0.5", "it changes how things move"),)
     assert audit.manifest["facts"] == {"drift_floor": 0.0}

@@ -170,7 +170,7 @@ def test_traces_and_their_folders_are_on_the_disk_before_their_rows(tmp_path, mo
         assert synced[1:] == [folder, tmp_path]
         synced.clear()
         others = [EpisodeResult(toy_spec(init_state=i), "failure") for i in (1, 2)]
-        writer.write_together([(result, trace), (others[0], trace), (others[1], None)])
+        writer.write_batch([(result, trace), (others[0], trace), (others[1], None)])
     kept = [trace_path(folder, found.spec) for found in (result, others[0])]
     made = {parent for path in kept for parent in path.parents if folder in (parent, *parent.parents)}
     assert synced[:2] == kept

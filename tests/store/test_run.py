@@ -20,7 +20,7 @@ from simeval.analysis.success import USED, summary
 from simeval.api import evaluate
 from simeval.config.plan import make_plan
 from simeval.core.errors import ConfigError
-from simeval.core.types import EpisodeResult, Magnitude
+from simeval.core.types import EpisodeResult, RealizedStrength
 from simeval.policies import registry
 from simeval.policies.scripted import SeekerPolicy
 from simeval.store.run import SCHEMA_VERSION, Run, RunWriter, differences, trace_path
@@ -358,7 +358,7 @@ def test_rows_written_together_are_synced_once_and_are_all_there(tmp_path, monke
 
     with RunWriter(tmp_path, MANIFEST) as writer:
         monkeypatch.setattr(os, "fsync", sync)
-        writer.write_together([(result, None) for result in results])
+        writer.write_batch([(result, None) for result in results])
     assert synced == [5]
     assert [row["id"] for row in lines(tmp_path)] == [result.spec.id for result in results]
 
@@ -367,13 +367,13 @@ def test_rows_written_together_are_synced_once_and_are_all_there(tmp_path, monke
 def test_of_rows_written_together_those_that_fit_on_the_disk_are_kept(tmp_path, fitting):
     results = [EpisodeResult(toy_spec(init_state=i), "failure") for i in range(5)]
     with RunWriter(tmp_path, MANIFEST) as writer:
-        writer.write_together([(result, None) for result in results])
+        writer.write_batch([(result, None) for result in results])
         size = episodes_file(tmp_path).stat().st_size // 5
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size * (5 + fitting) + size // 2, limits[1]))
         try:
             with pytest.raises(OSError, match="File too large"):
-                writer.write_together([(replace(result, steps=1), None) for result in results])
+                writer.write_batch([(replace(result, steps=1), None) for result in results])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert [row["steps"] for row in lines(tmp_path)] == [0] * 5 + [1] * fitting
@@ -390,7 +390,7 @@ def test_a_trace_that_does_not_fit_costs_neither_the_rows_before_it_nor_the_disk
 
     monkeypatch.setattr(np, "savez_compressed", full)
     with RunWriter(tmp_path, MANIFEST) as writer, pytest.raises(OSError, match="No space left"):
-        writer.write_together([(other, None), (result, trace)])
+        writer.write_batch([(other, None), (result, trace)])
     assert [row["id"] for row in lines(tmp_path)] == [other.spec.id]
 
 
@@ -415,7 +415,7 @@ def test_the_table_says_what_the_results_say_also_of_older_rows_and_second_attem
 def flat(result):
     """What the table should have of an episode, taken from the result part by part."""
     row = result.row()
-    for name, part in (("magnitude", Magnitude()), *((name, None) for name in ("spec", "timings", "counts"))):
+    for name, part in (("magnitude", RealizedStrength()), *((name, None) for name in ("spec", "timings", "counts"))):
         numbers = row.pop(name) or asdict(part)
         row |= {f"seconds_{key}" if name == "timings" else key: value for key, value in numbers.items()}
     row |= {name: None if row[name] is None else json.dumps(dict(row[name])) for name in ("hits", "visible")}

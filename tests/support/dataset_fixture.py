@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.base import Start
+from envs.base import ResetOptions
 from envs.build import make_env
 from envs.libero.files import resolve_assets
 from envs.suites import tasks
@@ -22,7 +22,7 @@ def pictures(frames: int, starts: int, size: int = 96):
     for task in TASKS:
         env = make_env(SUITE, task, size, resolve_assets("bundled"))
         for start in range(starts):
-            env.reset(Start(init_state=start, settle_steps=5))
+            env.reset(ResetOptions(init_state=start, settle_steps=5))
             action = np.concatenate([rng.uniform(-0.5, 0.5, 3), np.zeros(3), [-1]]).astype(np.float32)
             seen = []
             for _ in range(frames):

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import expit
 
-from simeval.stats.study import Study, StudyCondition
+from simeval.stats.study import ConditionInfo, DriftOutcomes
 
 FAMILIES = 6
 SEVERITIES = 4
@@ -18,7 +18,7 @@ def simulated(
     families: int = FAMILIES,
     severities: int = SEVERITIES,
     unrelated: bool = False,
-) -> Study:
+) -> DriftOutcomes:
     """Success falls with drift by `slope` on the scale of `logit ~ log1p(drift)`; `unrelated` deals drift out anew."""
     rng = np.random.default_rng(seed)
     base = rng.uniform(0.05, 0.4, size=families)
@@ -33,16 +33,16 @@ def simulated(
     if unrelated:
         drift = drift[:, rng.permutation(len(drift_c))]
     conditions = tuple(
-        StudyCondition(f"axis{f}:{s}", f"axis{f}", float(s)) for f in range(families) for s in range(severities)
+        ConditionInfo(f"axis{f}:{s}", f"axis{f}", float(s)) for f in range(families) for s in range(severities)
     )
-    return Study(conditions, task, np.tile(np.arange(states), tasks), clean, perturbed, drift, floor=0.02)
+    return DriftOutcomes(conditions, task, np.tile(np.arange(states), tasks), clean, perturbed, drift, floor=0.02)
 
 
-def constant(clean: float, perturbed: float, *, conditions: int = 8, pairs: int = 20) -> Study:
+def constant(clean: float, perturbed: float, *, conditions: int = 8, pairs: int = 20) -> DriftOutcomes:
     """Every clean and every perturbed episode ended alike."""
     rng = np.random.default_rng(0)
-    return Study(
-        tuple(StudyCondition(f"c{i}", f"c{i}") for i in range(conditions)),
+    return DriftOutcomes(
+        tuple(ConditionInfo(f"c{i}", f"c{i}") for i in range(conditions)),
         np.repeat([0, 1], pairs // 2),
         np.tile(np.arange(pairs // 2), 2),
         np.full(pairs, clean),

@@ -14,8 +14,8 @@ from simeval.analysis.success import analyse
 from simeval.report.data import Instruction, Section
 from simeval.stats.correlation import Options, correlate
 from simeval.stats.resampling import Resampling
-from simeval.stats.screening import Rival
-from simeval.stats.study import Study, StudyCondition, validity
+from simeval.stats.screening import Predictor
+from simeval.stats.study import ConditionInfo, DriftOutcomes, validity
 from simeval.store.run import Run
 
 FEW = Options(resampling=Resampling(n_resamples=60, n_permutations=60))
@@ -33,21 +33,21 @@ NAMES = {
 }
 
 
-def named(study: Study) -> Study:
+def named(study: DriftOutcomes) -> DriftOutcomes:
     """The conditions of a simulated study (8 families of 3) under names as they are in practice."""
     names = [(family, value, rank) for family, values in NAMES.items() for rank, value in enumerate(values)]
-    conditions = tuple(StudyCondition(f"{family}:{value}", family, float(rank)) for family, value, rank in names)
+    conditions = tuple(ConditionInfo(f"{family}:{value}", family, float(rank)) for family, value, rank in names)
     return replace(study, conditions=conditions)
 
 
-def with_special(study: Study) -> Study:
+def with_special(study: DriftOutcomes) -> DriftOutcomes:
     """The same and three conditions that do not count: an identity, another instruction, one that drift cannot see."""
     rng = np.random.default_rng(7)
     pairs = len(study.clean)
     conditions = (
-        StudyCondition("noise:0", "noise", -1.0, identity=True),
-        StudyCondition("instruction:counterfactual", "instruction", validity="changed"),
-        StudyCondition("action.delay:3", "action.delay", 3.0, validity="not_applicable"),
+        ConditionInfo("noise:0", "noise", -1.0, identity=True),
+        ConditionInfo("instruction:counterfactual", "instruction", validity="changed"),
+        ConditionInfo("action.delay:3", "action.delay", 3.0, validity="not_applicable"),
     )
     delayed = np.where(rng.random(pairs) < 0.5, 0.0, study.clean)
     perturbed = np.column_stack([study.clean, np.where(rng.random(pairs) < 0.1, 0.0, study.clean), delayed])
@@ -61,7 +61,7 @@ def with_special(study: Study) -> Study:
     )
 
 
-def episodes_of(study: Study, suite: str = "toy") -> pd.DataFrame:
+def episodes_of(study: DriftOutcomes, suite: str = "toy") -> pd.DataFrame:
     """The rows of a run that the outcomes of a study could be from."""
     rows = []
     names = ["none", *(condition.name for condition in study.conditions)]
@@ -79,7 +79,7 @@ def episodes_of(study: Study, suite: str = "toy") -> pd.DataFrame:
 
 
 def study_result(
-    study: Study, *, suite: str = "toy", rivals: Sequence[Rival] = (), options: Options = FEW
+    study: DriftOutcomes, *, suite: str = "toy", rivals: Sequence[Predictor] = (), options: Options = FEW
 ) -> StudyResult:
     found = correlate(study, rivals, options)
     used = tuple(point.condition for point in found.points if not point.excluded)
@@ -89,7 +89,7 @@ def study_result(
 
 
 def simulated_section(
-    *studies: Study,
+    *studies: DriftOutcomes,
     name: str = "SmolVLA",
     suites: Sequence[str] = ("toy", "libero_spatial"),
     options: Options = FEW,
@@ -118,7 +118,7 @@ def simulated_section(
     )
 
 
-def rivals_of(study: Study) -> tuple[Rival, ...]:
+def rivals_of(study: DriftOutcomes) -> tuple[Predictor, ...]:
     """Other predictors: a noisy copy of drift, noise alone, and one that is not known everywhere."""
     rng = np.random.default_rng(3)
     k = len(study.conditions)
@@ -126,10 +126,10 @@ def rivals_of(study: Study) -> tuple[Rival, ...]:
     partly = drift.copy()
     partly[: k // 2] = np.nan
     return (
-        Rival("drift_chunk", drift * rng.lognormal(0, 0.3, k)),
-        Rival("pixels (1 - SSIM)", rng.random(k)),
-        Rival("vision embedding, cosine", drift * rng.lognormal(0, 0.6, k)),
-        Rival("attention shift", partly),
+        Predictor("drift_chunk", drift * rng.lognormal(0, 0.3, k)),
+        Predictor("pixels (1 - SSIM)", rng.random(k)),
+        Predictor("vision embedding, cosine", drift * rng.lognormal(0, 0.6, k)),
+        Predictor("attention shift", partly),
     )
 
 
@@ -148,7 +148,7 @@ def run_section(run: Run) -> Section:
     )
 
 
-def conditions_of(names: Sequence[str]) -> list[StudyCondition]:
+def conditions_of(names: Sequence[str]) -> list[ConditionInfo]:
     found = []
     for name in names:
         condition = parse(name)
@@ -157,5 +157,5 @@ def conditions_of(names: Sequence[str]) -> list[StudyCondition]:
             strength = value.split("@")[0]
             severity = float(strength) if strength.replace(".", "", 1).isdigit() else None
             channels = {term.info.channel for term in condition.terms}
-            found.append(StudyCondition(name, axis, severity, validity(condition.meaning, channels)))
+            found.append(ConditionInfo(name, axis, severity, validity(condition.meaning, channels)))
     return found

@@ -1,9 +1,9 @@
-"""The contracts of an audit: frames, what a policy would get of them under a condition, and the rows that come of it.
+"""The contracts of an audit: frames, and the policy's views of them under conditions.
 
     source.frames() -> source.views(frames, condition, seed) -> policy -> DriftRow
 
-A frame belongs to a state of the world; a view is the policy's input at that state under a condition. All views of a
-frame with the same seed share one sampling noise, so that `none` twice drifts by exactly 0.
+A frame is a state of the world; a view is the policy's input at that state under a condition. All views of a frame with
+the same seed share one sampling noise, so that `none` twice drifts by exactly 0.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,22 +15,22 @@ from simeval.core.drift_row import Source
 from simeval.policies.base import ActionChunk, PolicyInput
 
 FLOOR_STREAM = 1
-"""Marks the streams of that other noise."""
+"""Marks the random streams of the noise floor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One state of the world at which a policy is asked.
+    """One state of the world at which a policy predicts.
 
     Attributes:
         id: unique in the audit, for instance `libero_spatial/3/init07/r0@16` or `episode 4@17`.
-        source: where it is from.
-        cluster: what would be drawn anew if the audit were repeated: the episode or the pair that it belongs to.
+        source: kind of source.
+        cluster: the unit that a repeated audit would sample again: the frame's episode or pair.
         step: control steps (dataset: frames) since the episode's first policy frame.
-        chunk: chunks that the episode had before this frame.
+        chunk: number of chunks of the episode before this frame.
         suite: suite name, empty for a dataset.
         task: task index, `None` for a dataset.
-        pair_id: of the run's pair that it belongs to, `None` for a dataset.
+        pair_id: of the run's pair, `None` for a dataset.
     """
 
     id: str
@@ -44,17 +44,17 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """What the policy gets of a frame under a condition.
+class PolicyView:
+    """The policy's view of a frame under a condition.
 
     Attributes:
         frame: the frame.
         request: the policy's input.
-        mean_abs: mean absolute difference of its pictures to the clean ones (levels of 255), over the cameras of the
-            policy; 0 where nothing differs.
+        mean_abs: mean absolute difference of its images to the clean ones (levels of 255), over the policy's cameras; 0
+            where nothing differs.
         psnr: the same as peak signal-to-noise ratio (dB); `None` where nothing differs.
-        infeasible: why the condition cannot be applied here; empty if it can. `request` is then the clean one.
-        recorded: what the very same request was answered with in a rollout, for clean views where that is known.
+        infeasible: why the condition cannot be applied to this frame; empty if it can. `request` is then the clean one.
+        recorded: the chunk predicted from the same input in the rollout; only for clean views, if known.
     """
 
     frame: Frame
@@ -67,13 +67,13 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class ViewRequest:
-    """Views that are wanted together; see `FrameSource.views`.
+    """Views that are requested together; see `FrameSource.views`.
 
     Attributes:
         frames: of one cluster, at least one.
-        condition: one that can be seen on them; the clean one for clean views.
+        condition: a supported condition; the clean one for clean views.
         seed: root of the random streams.
-        floor: with another sampling noise than otherwise.
+        floor: use the noise floor's sampling noise.
     """
 
     frames: tuple[Frame, ...]
@@ -82,40 +82,42 @@ class ViewRequest:
     floor: bool = False
 
 
-Block = Sequence[ViewRequest]
-"""What is drawn in one place, in order: the clean views of some frames, those of conditions, the clean ones again."""
+RenderJob = Sequence[ViewRequest]
+"""Requests that one worker renders in order: clean views of some frames, their conditions, the clean views again."""
 
 
-class Draw(Protocol):
-    """Somebody who draws."""
+class Renderer(Protocol):
+    """Renders views."""
 
-    def __call__(self, blocks: Sequence[Block], /) -> Iterator[View]:
+    def __call__(self, blocks: Sequence[RenderJob], /) -> Iterator[PolicyView]:
         """Views of all frames of all requests of all blocks, in that order.
 
         Raises:
-            ConfigError: a view cannot be drawn. Those before its request were yielded.
+            ConfigError: a view cannot be rendered. The views of earlier requests were yielded.
         """
 
 
 class FrameSource(Protocol):
-    """Frames, and how to look at them under a condition."""
+    """Frames, and their views under conditions."""
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What the frames are, JSON-ready: an audit that is resumed must agree on it."""
+        """Description of the frames, JSON-ready; must be equal to resume an audit."""
 
     def frames(self) -> Sequence[Frame]:
-        """All frames, in order; draws nothing."""
+        """All frames, in order; renders nothing."""
 
-    def why_not(self, condition: Condition) -> str:
-        """Why a condition cannot be seen on these frames at all; empty if it can."""
+    def unsupported_reason(self, condition: Condition) -> str:
+        """Why a condition cannot be shown on any of these frames; empty if it can."""
 
-    def views(self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False) -> Iterator[View]:
-        """Views of frames in order, drawn as they are asked for.
+    def views(
+        self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False
+    ) -> Iterator[PolicyView]:
+        """Views of frames in order, rendered lazily.
 
         Args:
             frames: of this source.
-            condition: one for which `why_not` is empty; the clean one for clean views.
-            seed: root of the random streams: of the perturbation's draws and of the sampling noise.
-            floor: with another sampling noise than otherwise.
+            condition: one for which `unsupported_reason` is empty; the clean one for clean views.
+            seed: root of the random streams: of the perturbation and of the sampling noise.
+            floor: use the noise floor's sampling noise.
         """

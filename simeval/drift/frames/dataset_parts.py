@@ -1,6 +1,6 @@
-"""The files that a LeRobotDataset (v3.0) in a folder must have, looked for before anything reads it.
+"""Checks that a folder has all files of a LeRobotDataset (v3.0), before it is read.
 
-Verified against lerobot 0.6.1, which looks for what a folder lacks on the hub, and then speaks of the hub alone.
+Verified against lerobot 0.6.1, which requests missing files from the hub and whose error then names only the hub.
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ _TASKS, _EPISODES, _DATA, _VIDEOS = "meta/tasks.parquet", "meta/episodes", "data
 
 
 def refuse_incomplete(folder: Path, name: str, features: Mapping[str, Mapping[str, Any]]) -> None:
-    """Compare a folder with what its description promises.
+    """Compare a folder with its description.
 
     Args:
         folder: of the dataset.
-        name: how it is called in messages.
+        name: of the dataset in messages.
         features: of its description, by key.
 
     Raises:
-        ConfigError: something is missing, empty or cut short; says what.
+        ConfigError: a file is missing, empty or truncated; names it.
     """
     for part in (_TASKS, _EPISODES, _DATA):
         _refuse_without(folder, name, part, ".parquet")

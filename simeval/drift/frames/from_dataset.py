@@ -3,13 +3,13 @@
     frames = DatasetFrames.open("path/to/dataset", policy=policy.spec)
 
 Non-obvious behaviour:
-- Pictures are taken as they are stored: the published LIBERO datasets have them as policies were trained on them,
-  turned by 180 degrees against what OpenGL draws. `Layout.upside_down` is for datasets that have not.
-- There is no scene. So an occluder may cover what the task moves, and whatever needs another picture of the same state,
-  an earlier frame or a place in the picture cannot be seen (`why_not` says so).
+- Images are used as stored: the published LIBERO datasets have them as policies were trained on them, rotated by 180
+  degrees relative to OpenGL's. `Layout.upside_down` is for datasets with unrotated images.
+- There is no scene. So an occluder may cover the objects that the task moves. Conditions that need another image of the
+  same state, an earlier frame or a position in the image are not supported (see `unsupported_reason`).
 - Other goals of the scene are unknown as well: `instruction:counterfactual` is the instruction of another episode. The
-  other kinds work where the instruction is word for word that of a LIBERO task, or where they need nothing but it.
-- Each frame has draws of its own, for every seed; all strengths of a perturbation share them.
+  other kinds work if the instruction equals that of a LIBERO task, or if they need only the instruction.
+- Each frame has its own random streams, for every seed; all strengths of a perturbation share them.
 """
 
 import hashlib
@@ -30,22 +30,22 @@ from perturbations.base import (
     Infeasible,
     Instruction,
     InstructionContext,
+    accepts,
     image_difference,
-    takes,
 )
 from perturbations.spec import Condition
 from simeval.config.evaluation import parse_indices
 from simeval.core.errors import ConfigError, EpisodeError, error_line
-from simeval.core.instructions import language_context, tell
+from simeval.core.instructions import language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
-from simeval.drift.frames.base import FLOOR_STREAM, Frame, View
+from simeval.drift.frames.base import FLOOR_STREAM, Frame, PolicyView
 from simeval.drift.frames.lerobot_dataset import Layout, Snapshot, find, read
 from simeval.policies.base import PolicyInput, PolicySpec
 
 MAX_FRAMES = 120
 """Frames of the original small audit."""
 PER_EPISODE = 4
-"""Frames per episode where the dataset has episodes enough: more episodes are more independent units."""
+"""Frames per episode if the dataset has enough episodes: more episodes are more independent units."""
 
 _UNSEEN: Mapping[Channel, str] = {
     "scene": "it changes the scene, and a dataset cannot be drawn again; audit a run",
@@ -57,14 +57,14 @@ _UNSEEN: Mapping[Channel, str] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DatasetFrames:
-    """A `FrameSource`; see the module's docstring. All pictures are in memory, 0.4 MB per frame of 2 x 256 x 256.
+    """A `FrameSource`; see the module's docstring. All images are in memory, 0.4 MB per frame of 2 x 256 x 256.
 
     Attributes:
-        policy: whose eyes these are.
-        identity: what the frames are.
+        policy: spec of the audited policy.
+        identity: description of the frames.
         snapshots: the frames as stored, by id.
         listed: the frames, in order.
-        texts: every instruction of the episodes that could be chosen, each once.
+        texts: distinct instructions of all eligible episodes.
     """
 
     policy: PolicySpec
@@ -88,15 +88,15 @@ class DatasetFrames:
 
         Args:
             name: a folder, or a hub id such as `HuggingFaceVLA/libero`.
-            policy: whose eyes these are.
-            max_frames: how many; all where the dataset has fewer.
+            policy: spec of the audited policy.
+            max_frames: number of frames; all where the dataset has fewer.
             frame_seed: shifts the even choice.
             episodes: only these, for instance `0,3,5-7`.
             revision: of a hub dataset; `None` for the tag `v3.0`, else the main branch.
-            layout: how it names and stores its pictures.
+            layout: how it names and stores its images.
 
         Raises:
-            ConfigError: the dataset cannot be had, is not of version 3.0 or lacks something; one line.
+            ConfigError: the dataset cannot be found, is not of version 3.0 or is incomplete; one line.
         """
         if policy.privileged:
             raise ConfigError(f"policy '{policy.name}' needs the simulator's state, which a dataset does not have")
@@ -128,25 +128,29 @@ class DatasetFrames:
         """All frames, by episode and time."""
         return self.listed
 
-    def why_not(self, condition: Condition) -> str:
-        """Why a condition cannot be seen on these frames at all; empty if it can."""
-        for term in condition.effective(*_UNSEEN):
+    def unsupported_reason(self, condition: Condition) -> str:
+        """Why a condition cannot be shown on any of these frames; empty if it can."""
+        for term in condition.active_terms(*_UNSEEN):
             return f"{term}: {_UNSEEN[term.info.channel]}"
-        for term in condition.effective("image", "state"):
-            if takes(term.info, "memory"):
+        for term in condition.active_terms("image", "state"):
+            if accepts(term.info, "memory"):
                 return f"{term}: it repeats what was seen before, and a frame is one moment"
             if term.target:
                 return f"{term}: a dataset does not say where '{term.target}' is visible"
-        if not any(condition.effective("language")):
+        if not any(condition.active_terms("language")):
             return ""
-        reasons = [self._why_untellable(condition, text) for text in {s.instruction for s in self.snapshots.values()}]
+        reasons = [
+            self._infeasible_reason(condition, text) for text in {s.instruction for s in self.snapshots.values()}
+        ]
         return "" if "" in reasons else min(reasons)
 
-    def views(self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False) -> Iterator[View]:
-        """Views of frames in order, perturbed as they are asked for; see `FrameSource.views`.
+    def views(
+        self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False
+    ) -> Iterator[PolicyView]:
+        """Views of frames in order, perturbed lazily; see `FrameSource.views`.
 
         Raises:
-            ConfigError: a perturbation breaks.
+            ConfigError: a perturbation raised an error.
         """
         for frame in frames:
             try:
@@ -154,11 +158,11 @@ class DatasetFrames:
             except EpisodeError as error:
                 raise ConfigError(f"{frame.id}, {condition}: {error}") from None
             except Exception as error:
-                # An axis of the user's own breaks in its own way.
+                # A user-defined axis may raise anything.
                 raise ConfigError(f"{frame.id}, {condition}: {error_line(error)}") from error
             yield view
 
-    def _view(self, frame: Frame, condition: Condition, seed: int, *, floor: bool) -> View:
+    def _view(self, frame: Frame, condition: Condition, seed: int, *, floor: bool) -> PolicyView:
         stored = self.snapshots[frame.id]
         streams = PairStreams(seed, (stored.episode, stored.index))
         noise = PairStreams(seed, (*streams.identity, FLOOR_STREAM)) if floor else streams
@@ -166,66 +170,68 @@ class DatasetFrames:
             observation=Observation(stored.images, stored.state, frame.step),
             instruction=stored.instruction,
             pair_id=frame.id,
-            chunk=frame.chunk,
+            chunk_index=frame.chunk,
             noise_seed=noise.policy_seed(frame.chunk),
         )
         try:
-            told = tell(condition, self._context(stored.instruction, stored.episode), streams.generator)
+            instruction = resolve_instruction(
+                condition, self._context(stored.instruction, stored.episode), streams.generator
+            )
         except Infeasible as reason:
-            return View(frame, clean, infeasible=str(reason))
+            return PolicyView(frame, clean, infeasible=str(reason))
         applied = condition.start(streams.generator, self.policy.state_std)
         images = applied.images(stored.images, frame.step)
         differences = (image_difference(stored.images[camera], images[camera]) for camera in self.policy.cameras)
         change = sum(differences, ImageDifference())
         seen = Observation(images, applied.state(stored.state, frame.step), frame.step)
-        request = replace(clean, observation=seen, instruction=told.text)
-        return View(frame, request, change.mean_abs, change.psnr)
+        request = replace(clean, observation=seen, instruction=instruction.text)
+        return PolicyView(frame, request, change.mean_abs, change.psnr)
 
-    def _why_untellable(self, condition: Condition, text: str) -> str:
-        if len(self.texts) < 2 and any(t.value == "counterfactual" for t in condition.effective("language")):
+    def _infeasible_reason(self, condition: Condition, text: str) -> str:
+        if len(self.texts) < 2 and any(t.value == "counterfactual" for t in condition.active_terms("language")):
             return "instruction:counterfactual: all episodes have the same instruction"
         try:
-            # Whether there is one does not depend on what is drawn.
+            # Feasibility does not depend on the random numbers.
             condition.instruction(self._context(text), lambda *_: np.random.default_rng(0))
         except Infeasible as reason:
             return str(reason)
         return ""
 
     def _context(self, text: str, turn: int = 0) -> InstructionContext:
-        """What an instruction may be exchanged for."""
+        """Alternatives to an instruction."""
         task = libero_task(text)
         known = language_context(task) if task else InstructionContext(text, _goal(text), (), ())
         others = (Instruction(other, _goal(other), "dataset") for other in self.texts if other != text)
         return replace(known, counterfactuals=tuple(others), turn=turn)
 
 
-def choose(lengths: Mapping[int, int], most: int, seed: int) -> tuple[tuple[int, int], ...]:
+def choose(lengths: Mapping[int, int], max_frames: int, seed: int) -> tuple[tuple[int, int], ...]:
     """Frames spread evenly over episodes and, within each, over time.
 
     Args:
-        lengths: frames of each episode that may be chosen.
-        most: number of frames, if there are that many.
+        lengths: number of frames of each eligible episode.
+        max_frames: number of frames; all where there are fewer.
         seed: shifts the grid of episodes and each grid of frames.
 
     Returns:
         (episode, number of the frame in it), sorted.
     """
-    draws = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(zlib.crc32(b"frames"),))))
-    numbers, shift = sorted(lengths), draws.random()
-    count = math.ceil(most / PER_EPISODE)
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(zlib.crc32(b"frames"),))))
+    numbers, shift = sorted(lengths), rng.random()
+    count = math.ceil(max_frames / PER_EPISODE)
     while True:
         count = min(count, len(numbers))
-        picked = [numbers[i] for i in _even(len(numbers), count, shift)]
-        if count == len(numbers) or sum(lengths[number] for number in picked) >= most:
+        chosen = [numbers[i] for i in _even(len(numbers), count, shift)]
+        if count == len(numbers) or sum(lengths[number] for number in chosen) >= max_frames:
             break
         count += 1  # episodes shorter than `PER_EPISODE`
-    shares = dict.fromkeys(picked, 0)
-    left = min(most, sum(lengths[number] for number in picked))
+    shares = dict.fromkeys(chosen, 0)
+    left = min(max_frames, sum(lengths[number] for number in chosen))
     while left:
-        for number in [n for n in picked if shares[n] < lengths[n]][:left]:
+        for number in [n for n in chosen if shares[n] < lengths[n]][:left]:
             shares[number] += 1
             left -= 1
-    return tuple((n, index) for n in picked for index in _even(lengths[n], shares[n], draws.random()))
+    return tuple((n, index) for n in chosen for index in _even(lengths[n], shares[n], rng.random()))
 
 
 def _even(length: int, count: int, shift: float) -> list[int]:
@@ -240,7 +246,7 @@ def libero_task(text: str) -> Task | None:
 
 
 def _goal(text: str) -> tuple[tuple[str, ...], ...]:
-    """Stands in for the goal of an instruction: nothing here could check one, but other words ask for another."""
+    """A placeholder goal: goals cannot be checked here, but different instructions must have different goals."""
     return (("told", text),)
 
 

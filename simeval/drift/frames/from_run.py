@@ -1,12 +1,12 @@
-"""Frames of a finished run: what the policy looked at in its clean episodes, drawn again under any visible condition.
+"""Frames of a run's clean episodes, rendered again under any visible condition.
 
     frames = RunFrames.open(run, assets, policy=policy.spec, kind="start")
 
 Non-obvious behaviour:
-- With the run's own root seed, a condition draws what it drew in the run's rollouts (the same rectangle, the same
-  noise), and the policy samples with the same noise. What it predicted there is stored, and compared.
-- Perturbations over time (`freeze`) are shown every look of the episode before the audited one, as in a rollout.
-- One scene is built at a time, and one episode kept; frames are cheap in the order in which they are listed.
+- With the run's root seed, a condition samples the same values as in the run's rollouts (the same rectangle, the same
+  noise), and the policy samples with the same noise. The chunk predicted there is stored, and compared.
+- Perturbations over time (`freeze`) receive all earlier observations of the episode, as in a rollout.
+- One scene and one episode are kept at a time: read frames in the listed order, which is cheap.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ import numpy as np
 from envs.base import EnvError, Observation
 from envs.build import EnvCache
 from envs.suites import tasks
-from perturbations.base import Channel, ImageDifference, Infeasible, RngFactory, image_difference, takes
+from perturbations.base import Channel, ImageDifference, Infeasible, RngFactory, accepts, image_difference
 from perturbations.condition import Condition
 from simeval.core.errors import ConfigError, EpisodeError, error_line, nearest
-from simeval.core.instructions import language_context, tell
+from simeval.core.instructions import language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
 from simeval.core.types import CLEAN, EpisodeResult
-from simeval.drift.frames.base import FLOOR_STREAM, Frame, View
+from simeval.drift.frames.base import FLOOR_STREAM, Frame, PolicyView
 from simeval.drift.frames.replay import Replay, changed_scene
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 from simeval.store.run import Run
@@ -49,10 +49,10 @@ class RunFrames:
 
     Attributes:
         run: the run.
-        policy: whose eyes these are.
-        identity: what the frames are.
+        policy: spec of the audited policy.
+        identity: description of the frames.
         listed: the frames, by suite, task, episode and time.
-        notes: what to know about the choice of frames.
+        notes: remarks on the choice of frames.
     """
 
     run: Run
@@ -70,7 +70,7 @@ class RunFrames:
         self._scenes = EnvCache(self._assets)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # For another process: no scene that is built, and no rows of the run that it does not need.
+        # For another process: without the built scene, and only with the rows that it needs.
         run = Run(self.run.folder, self.run.manifest)
         chosen = {pair_id: self._episodes[pair_id] for pair_id in self._looks}
         about = (self.policy, self.identity, self.listed, self.notes)
@@ -86,15 +86,15 @@ class RunFrames:
         per_episode: int = PER_EPISODE,
         max_frames: int | None = None,
     ) -> "RunFrames":
-        """Choose frames of the clean episodes that came to an end.
+        """Choose frames of the completed clean episodes.
 
         Args:
             run: the run; unfinished ones have fewer episodes.
             assets: the asset folder that its scenes were built from, `None` for toy suites.
-            policy: whose eyes these are; need not be the run's.
-            kind: `start` for the first frame of every episode, `replay` for those at which its policy looked.
-            per_episode: at most so many frames of an episode, evenly spread (`replay`).
-            max_frames: at most so many in all, evenly spread; `None` for all.
+            policy: spec of the audited policy; need not be the run's.
+            kind: `start` for the first frame of every episode, `replay` for the frames at which its policy predicted.
+            per_episode: maximum number of frames per episode, evenly spread (`replay`).
+            max_frames: maximum number of frames in all, evenly spread; `None` for all.
 
         Raises:
             ConfigError: the run has no such frames, or a number is out of range.
@@ -107,13 +107,13 @@ class RunFrames:
         episodes = {r.spec.pair_id: r for r in run.results if r.spec.condition == CLEAN and r.outcome in _ENDED}
         if not episodes:
             raise ConfigError(f"{run.folder}: no clean episode of this run has come to an end")
-        found = [_frames(run, result, kind, per_episode) for result in episodes.values()]
-        missing = sum(not frames for frames in found)
-        if missing == len(found):
+        by_episode = [_frames(run, result, kind, per_episode) for result in episodes.values()]
+        missing = sum(not frames for frames in by_episode)
+        if missing == len(by_episode):
             raise ConfigError(
                 f"{run.folder}: no traces were kept of clean episodes; use --frames start, or run with --traces all"
             )
-        listed = _thinned([frame for frames in found for frame in frames], max_frames)
+        listed = _thin([frame for frames in by_episode for frame in frames], max_frames)
         looks = {frame.pair_id or "": frame.chunk + 1 for frame in listed}
         identity = {
             "source": "run",
@@ -130,93 +130,97 @@ class RunFrames:
 
     @property
     def root_seed(self) -> int:
-        """The run's own."""
+        """The run's root seed."""
         return int(self.run.manifest["config"]["seed"])
 
     def frames(self) -> Sequence[Frame]:
-        """All frames; the order in which they are cheap."""
+        """All frames, in the order that is cheapest to render."""
         return self.listed
 
-    def why_not(self, condition: Condition) -> str:
-        """Why a condition cannot be seen on these frames at all; empty if it can."""
-        for term in condition.effective(*_UNSEEN):
+    def unsupported_reason(self, condition: Condition) -> str:
+        """Why a condition cannot be shown on any of these frames; empty if it can."""
+        for term in condition.active_terms(*_UNSEEN):
             return f"{term}: {_UNSEEN[term.info.channel]}"
-        seen = list(condition.effective("language", "scene", "image", "state"))
+        seen = list(condition.active_terms("language", "scene", "image", "state"))
         if self.identity["kind"] == "start" and seen and not any(term.is_active(0) for term in seen):
             return f"{seen[0]}: it begins later than the first frame; use --frames replay"
         return ""
 
-    def views(self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False) -> Iterator[View]:
-        """Views of frames in order; see `FrameSource.views`. A clean view is drawn anew each time, a floor's is not.
+    def views(
+        self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False
+    ) -> Iterator[PolicyView]:
+        """Views of frames in order; see `FrameSource.views`. Clean views are rendered again each time, a floor's not.
 
         Raises:
-            ConfigError: the scene cannot be built or drawn, or a perturbation breaks.
+            ConfigError: the scene cannot be built or rendered, or a perturbation raised an error.
         """
         for pair_id, group in groupby(frames, key=lambda frame: frame.pair_id or ""):
-            wanted = list(group)
+            members = list(group)
             try:
-                found = self._views(pair_id, wanted, condition, seed, floor=floor)
+                views = self._views(pair_id, members, condition, seed, floor=floor)
             except ConfigError:
                 raise
             except (EnvError, EpisodeError) as error:
-                raise ConfigError(f"{wanted[0].id}, {condition}: {error}") from None
+                raise ConfigError(f"{members[0].id}, {condition}: {error}") from None
             except Exception as error:
-                # An axis of the user's own, or a damaged trace, breaks in its own way.
-                raise ConfigError(f"{wanted[0].id}, {condition}: {error_line(error)}") from error
-            yield from found
+                # A user-defined axis or a damaged trace may raise anything.
+                raise ConfigError(f"{members[0].id}, {condition}: {error_line(error)}") from error
+            yield from views
 
     def close(self) -> None:
-        """Free the scene that is built."""
+        """Free the built scene."""
         self._replay = None
         self._scenes.discard()
 
     def _views(
         self, pair_id: str, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool
-    ) -> list[View]:
+    ) -> list[PolicyView]:
         replay = self._replayed(pair_id)
         streams = PairStreams.of(replace(replay.spec, root_seed=seed))
         noise = PairStreams(seed, (*streams.identity, FLOOR_STREAM)) if floor else streams
         context = language_context(self._task(replay), turn=replay.spec.init_state)
         requests = [
             PolicyInput(
-                observation=replay.clean(frame.chunk, anew=condition.is_clean and not floor),
+                observation=replay.clean(frame.chunk, again=condition.is_clean and not floor),
                 instruction=context.original,
                 pair_id=pair_id,
-                chunk=frame.chunk,
+                chunk_index=frame.chunk,
                 noise_seed=noise.policy_seed(frame.chunk),
             )
             for frame in frames
         ]
         if condition.is_clean:
             recorded = [None if floor else self._recorded(replay, frame, seed) for frame in frames]
-            return [View(f, request, recorded=r) for f, request, r in zip(frames, requests, recorded, strict=True)]
+            return [
+                PolicyView(f, request, recorded=r) for f, request, r in zip(frames, requests, recorded, strict=True)
+            ]
         try:
-            told = tell(condition, context, streams.generator)
-            seen = self._seen(replay, [frame.chunk for frame in frames], condition, streams.generator)
+            instruction = resolve_instruction(condition, context, streams.generator)
+            seen = self._perturbed(replay, [frame.chunk for frame in frames], condition, streams.generator)
         except Infeasible as reason:
-            return [View(f, request, infeasible=str(reason)) for f, request in zip(frames, requests, strict=True)]
-        found = []
+            return [PolicyView(f, request, infeasible=str(reason)) for f, request in zip(frames, requests, strict=True)]
+        views = []
         for frame, request in zip(frames, requests, strict=True):
             clean, shown = request.observation.images, seen[frame.chunk].images
             change = sum((image_difference(clean[c], shown[c]) for c in self.policy.cameras), ImageDifference())
-            perturbed = replace(request, observation=seen[frame.chunk], instruction=told.text)
-            found.append(View(frame, perturbed, change.mean_abs, change.psnr))
-        return found
+            perturbed = replace(request, observation=seen[frame.chunk], instruction=instruction.text)
+            views.append(PolicyView(frame, perturbed, change.mean_abs, change.psnr))
+        return views
 
-    def _seen(
+    def _perturbed(
         self, replay: Replay, looks: Sequence[int], condition: Condition, rng: RngFactory
     ) -> dict[int, Observation]:
-        """What the policy sees at some looks, the condition having been at work since the episode began."""
+        """Observations at some looks of the policy, with the condition active since the start of the episode."""
         applied = condition.start(rng, self.policy.state_std)
-        take = replay.draw if condition.scene_cameras else replay.clean
-        found = {}
+        clean_or_rendered = replay.render if condition.scene_cameras else replay.clean
+        observations = {}
         with changed_scene(replay.env, condition, rng):
             applied.masks = replay.masks(condition, self._task(replay).goal)
-            for look in range(max(looks) + 1) if _remembers(condition) else looks:
-                taken, step = take(look), replay.step_of(look)
+            for look in range(max(looks) + 1) if _needs_history(condition) else looks:
+                taken, step = clean_or_rendered(look), replay.step_of(look)
                 images = applied.images(taken.images, step)
-                found[look] = Observation(images, applied.state(taken.state, step), step)
-        return found
+                observations[look] = Observation(images, applied.state(taken.state, step), step)
+        return observations
 
     def _replayed(self, pair_id: str) -> Replay:
         if self._replay is None or self._replay[0] != pair_id:
@@ -228,10 +232,13 @@ class RunFrames:
         return self._replay[1]
 
     def _recorded(self, replay: Replay, frame: Frame, seed: int) -> ActionChunk | None:
-        """What the run's own policy predicted here; `None` for other policies and other sampling noise."""
-        own = self.run.manifest["identity"]["policy"]
-        same = (own["name"], own.get("sha256")) == (self.policy.name, dict(self.policy.fingerprint).get("sha256"))
-        if replay.trace is None or seed != self.root_seed or not same:
+        """The chunk that the run's policy predicted at this frame; `None` for other policies or sampling noise."""
+        run_policy = self.run.manifest["identity"]["policy"]
+        same_policy = (run_policy["name"], run_policy.get("sha256")) == (
+            self.policy.name,
+            dict(self.policy.fingerprint).get("sha256"),
+        )
+        if replay.trace is None or seed != self.root_seed or not same_policy:
             return None
         recorded: ActionChunk = replay.trace.chunks[frame.chunk]
         return recorded
@@ -253,7 +260,7 @@ def _frames(run: Run, result: EpisodeResult, kind: Kind, per_episode: int) -> li
         Frame(
             id=f"{spec.pair_id}@{steps[chunk]}",
             source=kind,
-            # Repeats of an initial state are no independent draws of it.
+            # Repeats of an initial state are not independent samples.
             cluster=f"{spec.suite}/{spec.task}/init{spec.init_state:02d}",
             step=steps[chunk],
             chunk=chunk,
@@ -265,23 +272,23 @@ def _frames(run: Run, result: EpisodeResult, kind: Kind, per_episode: int) -> li
     ]
 
 
-def _thinned(frames: list[Frame], most: int | None) -> tuple[Frame, ...]:
-    return tuple(frames[i] for i in _even(len(frames), most or len(frames)))
+def _thin(frames: list[Frame], limit: int | None) -> tuple[Frame, ...]:
+    return tuple(frames[i] for i in _even(len(frames), limit or len(frames)))
 
 
-def _even(count: int, most: int) -> list[int]:
-    """At most so many of `count` positions, at equal distances, both ends among them."""
-    if most >= count:
+def _even(count: int, limit: int) -> list[int]:
+    """At most `limit` of `count` positions, equally spaced, including both ends."""
+    if limit >= count:
         return list(range(count))
-    return [int(i) for i in np.linspace(0, count - 1, most).round()]
+    return [int(i) for i in np.linspace(0, count - 1, limit).round()]
 
 
-def _remembers(condition: Condition) -> bool:
-    return any(takes(term.info, "memory") for term in condition.effective("image", "state"))
+def _needs_history(condition: Condition) -> bool:
+    return any(accepts(term.info, "memory") for term in condition.active_terms("image", "state"))
 
 
 def _digest(frames: Sequence[Frame], episodes: Mapping[str, EpisodeResult]) -> str:
-    """Of which frames, and of the motion that they are from."""
+    """SHA-256 of the frames' ids and of their episodes' states."""
     total = hashlib.sha256()
     for frame in frames:
         total.update(f"{frame.id} {episodes[frame.pair_id or ''].state_digest}\n".encode())

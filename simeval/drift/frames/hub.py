@@ -1,10 +1,10 @@
-"""Where a dataset is, on disk or on the hub, and how to open it without traces or surprises.
+"""Locates a dataset on disk or on the hub, and opens it without side effects.
 
 Non-obvious behaviour:
-- lerobot looks for a folder that lacks a file on the hub; within `offline` it does not.
-- The `datasets` library copies all that it reads into the user's cache, gigabytes for pictures; within
-  `nothing_left_behind` into a folder that is removed again.
-- A hub dataset is kept where lerobot keeps those that it downloads itself.
+- lerobot requests missing files of a folder from the hub; within `offline` it does not.
+- The `datasets` library copies everything it reads into the user's cache, gigabytes for images; within
+  `temporary_datasets_cache` into a folder that is removed again.
+- A hub dataset is stored in lerobot's download cache.
 """
 
 import contextlib
@@ -23,10 +23,10 @@ _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def locate(name: str, revision: str | None) -> tuple[Path, str, str | None]:
-    """Folder, name, and for a hub dataset the commit; of that only the description is downloaded.
+    """Folder, name and commit (`None` for a folder); of a hub dataset only the description is downloaded.
 
     Raises:
-        ConfigError: no such folder, or the hub does not have it or cannot be reached.
+        ConfigError: no such folder, and the hub does not have the dataset or cannot be reached.
     """
     folder = Path(name).expanduser()
     if name and folder.is_dir():
@@ -37,27 +37,27 @@ def locate(name: str, revision: str | None) -> tuple[Path, str, str | None]:
         raise ConfigError(f"dataset '{name}': no such folder (a hub id would be NAME/NAME)")
     from huggingface_hub.errors import RevisionNotFoundError
 
-    wanted = [revision] if revision else [VERSION, "main"]
-    why = ConfigError(f"dataset '{name}': the hub has no revision {' or '.join(wanted)} of it")
-    for candidate in wanted:
+    candidates = [revision] if revision else [VERSION, "main"]
+    failure = ConfigError(f"dataset '{name}': the hub has no revision {' or '.join(candidates)} of it")
+    for candidate in candidates:
         try:
-            found = download(name, candidate, ["meta/*", "meta/**"])
+            snapshot = download(name, candidate, ["meta/*", "meta/**"])
         except RevisionNotFoundError:
             continue
         except ConfigError as error:  # without the hub, the other revision may be in the cache
-            why = error
+            failure = error
             continue
         # A snapshot's folder has the name of its commit.
-        return found, name, found.name
-    raise why
+        return snapshot, name, snapshot.name
+    raise failure
 
 
 def download(name: str, revision: str, patterns: Sequence[str]) -> Path:
-    """Files of a hub dataset that match; only those that are not there yet.
+    """Download the matching files of a hub dataset that are not in the cache yet, and return its folder.
 
     Raises:
-        ConfigError: the hub cannot be reached and they are not there, or it does not have the dataset.
-        RevisionNotFoundError: it has no such revision.
+        ConfigError: the hub cannot be reached and the files are not in the cache, or the hub lacks the dataset.
+        RevisionNotFoundError: the hub has no such revision.
     """
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
@@ -70,14 +70,14 @@ def download(name: str, revision: str, patterns: Sequence[str]) -> Path:
 
     try:
         with hub_or_cache():
-            found = snapshot_download(
+            snapshot = snapshot_download(
                 name,
                 repo_type="dataset",
                 revision=revision,
                 cache_dir=HF_LEROBOT_HUB_CACHE,
                 allow_patterns=list(patterns),
                 etag_timeout=5,
-                # A commit is otherwise listed on the hub, whatever is in the cache.
+                # Otherwise the commit is listed on the hub even if it is in the cache.
                 local_files_only=constants.HF_HUB_OFFLINE,
             )
     except RevisionNotFoundError:
@@ -89,12 +89,12 @@ def download(name: str, revision: str, patterns: Sequence[str]) -> Path:
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise ConfigError(f"dataset '{name}': no such folder, and not on the hub: {one_line(error)}") from error
-    return Path(found)
+    return Path(snapshot)
 
 
 @contextlib.contextmanager
-def nothing_left_behind() -> Iterator[None]:
-    """Let the `datasets` library cache into a folder that is removed again."""
+def temporary_datasets_cache() -> Iterator[None]:
+    """Let the `datasets` library use a temporary folder as its cache."""
     import datasets
 
     before = datasets.config.HF_DATASETS_CACHE
@@ -108,7 +108,7 @@ def nothing_left_behind() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_bars() -> Iterator[None]:
-    """Keep the `datasets` library's own progress bars from the terminal."""
+    """Hide the progress bars of the `datasets` library."""
     from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
     shown = is_progress_bar_enabled()
@@ -122,7 +122,7 @@ def _without_bars() -> Iterator[None]:
 
 @contextlib.contextmanager
 def offline() -> Iterator[None]:
-    """Keep lerobot from asking the hub for what a folder lacks."""
+    """Keep lerobot from requesting missing files from the hub."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE

@@ -1,10 +1,10 @@
-"""A LeRobotDataset (v3.0) on disk or on the hub: found, checked, and the few frames of it that an audit looks at.
+"""Finds, checks and reads a LeRobotDataset (v3.0) on disk or on the hub.
 
 Verified against lerobot 0.6.1, datasets 4.8.5, av 15.1.
 
 Non-obvious behaviour:
-- A folder is only ever read: lerobot would make one that does not exist, and ask the hub for what it lacks.
-- Videos are decoded by PyAV whatever else is installed: other decoders convert colours a little differently.
+- A folder is only read: lerobot would create a missing one, and request missing files from the hub.
+- Videos are always decoded by PyAV: other decoders convert colours slightly differently.
 - Only the files of the chosen episodes are downloaded, but one file holds many episodes.
 """
 
@@ -23,7 +23,7 @@ from simeval.core.errors import ConfigError, nearest
 from simeval.core.files import read_regular
 from simeval.core.texts import shown as show
 from simeval.drift.frames.dataset_parts import refuse_incomplete
-from simeval.drift.frames.hub import VERSION, download, locate, nothing_left_behind, offline
+from simeval.drift.frames.hub import VERSION, download, locate, offline, temporary_datasets_cache
 from simeval.policies.checkpoint.cameras import camera_of
 from simeval.policies.checkpoint.read import STATE_KEY, one_line
 
@@ -35,11 +35,11 @@ _INFO = Path("meta/info.json")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a dataset names and stores its pictures.
+    """How a dataset names and stores its images.
 
     Attributes:
-        camera_keys: the dataset's key of each of our cameras, where its name does not tell.
-        upside_down: its pictures are stored as OpenGL draws them, turned by 180 degrees, as in LIBERO's own HDF5 files.
+        camera_keys: the dataset's key for each of simeval's cameras, where the name does not identify it.
+        upside_down: images are stored as OpenGL renders them, rotated by 180 degrees, as in LIBERO's own HDF5 files.
             Datasets that lerobot's and openpi's policies were trained on are upright.
     """
 
@@ -56,7 +56,7 @@ class Layout:
         """Read `agentview=KEY,wrist=KEY`.
 
         Raises:
-            ConfigError: the text is something else.
+            ConfigError: the text has another form.
         """
         pairs = [part.strip().partition("=") for part in (camera_keys or "").split(",") if part.strip()]
         for camera, _, key in pairs:
@@ -67,16 +67,16 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset that fits; nothing but its description was read.
+    """A suitable dataset; only its description was read.
 
     Attributes:
         name: hub id or folder name.
-        folder: where its files are; of a hub dataset, those that were downloaded.
+        folder: of its files; of the downloaded ones for a hub dataset.
         commit: the hub's revision; `None` for a folder.
-        cameras: its key of each camera that is asked for.
-        state_key: its key of the robot's state.
+        cameras: its key for each required camera.
+        state_key: its key for the robot's state.
         upside_down: see `Layout`.
-        lengths: frames of each episode.
+        lengths: number of frames of each episode.
         instructions: the instructions of each episode.
     """
 
@@ -99,7 +99,7 @@ class Snapshot:
         index: number of the frame in it.
         images: `uint8[H, W, 3]` by camera, upright RGB.
         state: `float32[8]`.
-        instruction: what the robot was told.
+        instruction: the task given to the robot.
     """
 
     episode: int
@@ -110,16 +110,16 @@ class Snapshot:
 
 
 def find(name: str, cameras: Sequence[str], layout: Layout, *, revision: str | None = None) -> Dataset:
-    """Find a dataset and check that it has what a policy looks at.
+    """Find a dataset and check that it has the policy's inputs.
 
     Args:
         name: a folder, or a hub id such as `HuggingFaceVLA/libero`.
-        cameras: entries of `envs.base.CAMERAS` that are needed.
+        cameras: required entries of `envs.base.CAMERAS`.
         layout: how it stores them.
         revision: branch, tag or commit of a hub dataset; `None` for the tag `v3.0`, else the main branch.
 
     Raises:
-        ConfigError: there is none, it is of another version, or it lacks something; one line.
+        ConfigError: there is none, it has another version, or it is incomplete; one line.
     """
     folder, shown, commit = locate(name, revision)
     info = _read_info(folder, shown)
@@ -130,9 +130,9 @@ def find(name: str, cameras: Sequence[str], layout: Layout, *, revision: str | N
     state_key = next((key for key in STATE_KEYS if key in features), None)
     size = list(features[state_key]["shape"]) if state_key else None
     if state_key is None or size != [STATE_SIZE]:
-        found = f"its {state_key} has the shape {size}" if state_key else f"it has no {STATE_KEY}"
+        problem = f"its {state_key} has the shape {size}" if state_key else f"it has no {STATE_KEY}"
         raise ConfigError(
-            f"dataset '{shown}': {found}; a policy needs {STATE_SIZE} numbers: position, axis-angle, 2 fingers"
+            f"dataset '{shown}': {problem}; a policy needs {STATE_SIZE} numbers: position, axis-angle, 2 fingers"
         )
     lengths, instructions = _episodes(folder, shown)
     return Dataset(shown, folder, commit, keys, state_key, layout.upside_down, lengths, instructions)
@@ -142,7 +142,7 @@ def read(dataset: Dataset, chosen: Sequence[tuple[int, int]]) -> tuple[Snapshot,
     """Read frames, given as (episode, number in it), in that order.
 
     Raises:
-        ConfigError: a file is missing or broken, or a picture is not RGB; one line.
+        ConfigError: a file is missing or broken, or an image is not RGB; one line.
     """
     from lerobot.datasets import LeRobotDataset
 
@@ -153,9 +153,9 @@ def read(dataset: Dataset, chosen: Sequence[tuple[int, int]]) -> tuple[Snapshot,
     for episode in episodes:
         first[episode] = position
         position += dataset.lengths[episode]
-    # Decoders and parsers of files from elsewhere can break in any way; the user needs one line.
+    # Decoders and parsers of foreign files may raise anything; the user needs one line.
     try:
-        with nothing_left_behind(), offline():
+        with temporary_datasets_cache(), offline():
             source = LeRobotDataset(
                 "local/dataset",
                 root=dataset.folder,
@@ -177,15 +177,15 @@ def read(dataset: Dataset, chosen: Sequence[tuple[int, int]]) -> tuple[Snapshot,
 def _snapshot(dataset: Dataset, item: Mapping[str, Any], episode: int, index: int) -> Snapshot:
     if (int(item["episode_index"]), int(item["frame_index"])) != (episode, index):
         raise ConfigError(f"dataset '{dataset.name}': its files do not hold the episodes that its meta/ describes")
-    images = {camera: _picture(dataset, item[key], key) for camera, key in dataset.cameras.items()}
+    images = {camera: _upright_image(dataset, item[key], key) for camera, key in dataset.cameras.items()}
     state = np.asarray(item[dataset.state_key], np.float32)
     if not np.isfinite(state).all():
         raise ConfigError(f"dataset '{dataset.name}': the state of episode {episode}, frame {index} is not finite")
     return Snapshot(episode, index, images, state, str(item["task"]))
 
 
-def _picture(dataset: Dataset, stored: Any, key: str) -> NDArray[np.uint8]:
-    """`uint8[H, W, 3]` of lerobot's `[3, H, W]`, which is float in [0, 1] for pictures and uint8 for videos."""
+def _upright_image(dataset: Dataset, stored: Any, key: str) -> NDArray[np.uint8]:
+    """`uint8[H, W, 3]` from lerobot's `[3, H, W]`, which is float in [0, 1] for images and uint8 for videos."""
     pixels = np.asarray(stored)
     if pixels.ndim != 3 or pixels.shape[0] != 3:
         raise ConfigError(f"dataset '{dataset.name}': {key} holds pictures of shape {pixels.shape}, not RGB")
@@ -222,10 +222,10 @@ def _read_info(folder: Path, name: str) -> Mapping[str, Any]:
 
 
 def _features(info: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str, Any]]:
-    """What the frames hold, by key.
+    """Features of the frames, by key.
 
     Raises:
-        ConfigError: the description is of another shape.
+        ConfigError: the description has another structure.
     """
     features = info.get("features")
     if not isinstance(features, dict) or not features:
@@ -238,23 +238,23 @@ def _features(info: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str, A
 
 
 def _match_cameras(features: Mapping[str, Any], cameras: Sequence[str], layout: Layout, name: str) -> Mapping[str, str]:
-    pictures = [key for key, feature in features.items() if feature.get("dtype") in ("image", "video")]
-    has = f"it has the pictures {', '.join(pictures)}" if pictures else "it has no pictures"
+    image_keys = [key for key, feature in features.items() if feature.get("dtype") in ("image", "video")]
+    listed = f"it has the pictures {', '.join(image_keys)}" if image_keys else "it has no pictures"
     matched: dict[str, str] = {}
     for camera, key in layout.camera_keys.items():
-        if key not in pictures:
-            raise ConfigError(f"dataset '{name}': --camera-keys {camera}={key}: {has}")
+        if key not in image_keys:
+            raise ConfigError(f"dataset '{name}': --camera-keys {camera}={key}: {listed}")
     for camera in cameras:
         if camera in layout.camera_keys:
             matched[camera] = layout.camera_keys[camera]
             continue
-        fitting = [key for key in pictures if camera_of(key) == camera]
-        if len(fitting) != 1:
-            what = "none is" if not fitting else f"{' and '.join(fitting)} could be"
+        matches = [key for key in image_keys if camera_of(key) == camera]
+        if len(matches) != 1:
+            what = "none is" if not matches else f"{' and '.join(matches)} could be"
             raise ConfigError(
-                f"dataset '{name}': {has}, {what} the policy's camera '{camera}'; pass --camera-keys {camera}=KEY"
+                f"dataset '{name}': {listed}, {what} the policy's camera '{camera}'; pass --camera-keys {camera}=KEY"
             )
-        matched[camera] = fitting[0]
+        matched[camera] = matches[0]
     return matched
 
 
@@ -263,7 +263,7 @@ def _episodes(folder: Path, name: str) -> tuple[dict[int, int], dict[int, tuple[
     from lerobot.datasets import LeRobotDatasetMetadata
 
     try:
-        with nothing_left_behind(), offline():
+        with temporary_datasets_cache(), offline():
             rows = LeRobotDatasetMetadata("local/dataset", root=folder).episodes
             columns = rows.select_columns(["episode_index", "length", "tasks"])[:] if rows is not None else {}
     except Exception as error:
@@ -277,13 +277,13 @@ def _episodes(folder: Path, name: str) -> tuple[dict[int, int], dict[int, tuple[
 
 
 def _download(dataset: Dataset, episodes: Sequence[int]) -> None:
-    """Download the files of some episodes beside the description."""
+    """Download the files of some episodes next to the description."""
     from lerobot.datasets import LeRobotDatasetMetadata
 
-    with nothing_left_behind(), offline():
+    with temporary_datasets_cache(), offline():
         meta = LeRobotDatasetMetadata("local/dataset", root=dataset.folder)
         files = {str(meta.get_data_file_path(episode)) for episode in episodes}
-        # lerobot wants all videos of an episode, also of cameras that nobody asked for.
+        # lerobot requires all videos of an episode, also those of unused cameras.
         files |= {str(meta.get_video_file_path(episode, key)) for episode in episodes for key in meta.video_keys}
     assert dataset.commit is not None
     download(dataset.name, dataset.commit, sorted(files))

@@ -1,19 +1,19 @@
-"""Views of a run's frames, drawn by Ray workers ahead of the policy that looks at them.
+"""Renders views of a run's frames in Ray workers, ahead of the policy.
 
-    with drawing(source, plugins, workers=3) as draw:
-        measure(source, policy, wanted, draw=draw)
+    with renderer_for(source, plugins, workers=3) as renderer:
+        measure(source, policy, measurement, renderer=renderer)
 
 Non-obvious behaviour:
-- Views come in the order in which they were asked for, whoever drew them.
-- A block is drawn by one worker, which keeps one scene built and one episode executed again; blocks of the same
-  episode, or else the same task, go to the same worker as long as it is not `AHEAD` of the policy.
-- A worker that is killed is replaced and the new one asked again. But for that, the repeat control is drawn by the very
-  worker that drew the conditions before it.
-- A worker that dies takes answers with it that were on their way. So the new one gets the request that failed alone,
-  and the others once that is answered: who breaks a worker again is the one to blame.
-- Ray itself could restart and ask again, but reports every request on its way as failed when a run is interrupted.
-- Views travel pickled: Ray's own way gives arrays that cannot be written, and holds them in its small store.
-- Errors travel as text. An exception object may need a user's plugin to be unpickled.
+- Views are returned in the order of the requests, whichever worker rendered them.
+- One worker renders a whole block and keeps one scene and one replayed episode. Blocks of the same episode, or else of
+  the same task, go to the same worker unless it is `MAX_PENDING_VIEWS` ahead of the policy.
+- A dead worker is replaced, and its requests are sent again. Otherwise the repeat control is rendered by the same
+  worker as the conditions before it.
+- A dying worker loses its pending replies. So its replacement gets only the request that failed, and the others after
+  the reply to it: a request that breaks the new worker as well is the culprit.
+- Ray's own restarts are not used: they report every pending request as failed when a run is interrupted.
+- Views are pickled by us: Ray's serialisation gives read-only arrays and holds them in its small object store.
+- Errors are sent as text: unpickling an exception may need a user's plugin.
 """
 
 import contextlib
@@ -30,36 +30,36 @@ from typing import Any
 from envs.sim.opengl import take_device
 from simeval.core.errors import ConfigError, first_line
 from simeval.core.plugins import Plugin, load
-from simeval.drift.frames.base import Block, Draw, Frame, FrameSource, View, ViewRequest
+from simeval.drift.frames.base import Frame, FrameSource, PolicyView, Renderer, RenderJob, ViewRequest
 from simeval.runner.session import ray_session
 
 ATTEMPTS = 3
-"""How many workers a request may kill."""
-WORTH_IT = 1000
-"""Views from which on workers are started unasked. They are ready after 5 to 15 s, and take 10 to 20 ms off a view."""
-MOST = 8
-"""So many at most are started unasked: each draws 100 views of bundled scenes a second, and has 0.2 GB to itself."""
-AHEAD = 256
-"""A worker with so many views that nobody has looked at gets no other block: 100 MB with two cameras of 256 px."""
+"""Number of workers that a request may break before it fails."""
+MIN_VIEWS = 1000
+"""Views from which workers are started by default. They start within 5 to 15 s and save 10 to 20 ms per view."""
+MAX_WORKERS = 8
+"""Maximum number of workers by default: each renders 100 views of bundled scenes per second and uses 0.2 GB."""
+MAX_PENDING_VIEWS = 256
+"""A worker with this many unused views gets no further block: 100 MB with two cameras of 256 px."""
 
 
-class DrawingWorker:
-    """The body of an actor: frames of its own. Loading waits for the first request, so that errors are answers."""
+class RenderWorker:
+    """Body of a Ray actor with its own copy of the frames, loaded at the first request so that errors are replies."""
 
     def __init__(self, slot: int) -> None:
-        """Args: slot: which of the workers it is, from 0."""
+        """Args: slot: index of the worker."""
         self._source: FrameSource | None = None
         take_device(slot)
 
-    def draw(self, stored: Sequence[Any], request: ViewRequest) -> bytes | str:
-        """Draw some views.
+    def render(self, stored: Sequence[Any], request: ViewRequest) -> bytes | str:
+        """Render the views of a request.
 
         Args:
-            stored: Ray's references to the axes of the user's own, and to the source of the frames.
+            stored: Ray's references to the user-defined axes and to the frame source.
             request: for the views.
 
         Returns:
-            A pickled list of them; a text instead of a `ConfigError`.
+            A pickled list of views, or the text of a `ConfigError`.
         """
         import ray
 
@@ -75,50 +75,50 @@ class DrawingWorker:
 
 @dataclass(eq=False, slots=True)
 class _Worker:
-    """A worker, as seen from here.
+    """The driver's record of a worker.
 
     Attributes:
-        slot: which of them it is, from 0.
+        slot: index of the worker.
         actor: Ray's handle.
-        waiting: views asked of it that nobody has looked at.
-        last: a frame of the block that it was given last.
-        suspicious: it replaces one that died over a request that is still on its way, and gets no other until then.
+        pending_views: requested views that the policy has not used yet.
+        last_frame: a frame of the block assigned last.
+        suspicious: it replaces a worker that died over a pending request, and gets no other until the reply to that.
     """
 
     slot: int
     actor: Any = None
-    waiting: int = 0
-    last: Frame | None = None
+    pending_views: int = 0
+    last_frame: Frame | None = None
     suspicious: bool = False
 
-    def nearness(self, frame: Frame) -> tuple[bool, bool]:
-        """Whether it has executed the frame's episode, and whether it has built the frame's scene."""
-        if self.last is None:
+    def affinity(self, frame: Frame) -> tuple[bool, bool]:
+        """Whether it has replayed the frame's episode, and whether it has built the frame's scene."""
+        if self.last_frame is None:
             return False, False
-        here = (self.last.suite, self.last.task) == (frame.suite, frame.task)
-        return here and self.last.cluster == frame.cluster, here
+        same_scene = (self.last_frame.suite, self.last_frame.task) == (frame.suite, frame.task)
+        return same_scene and self.last_frame.cluster == frame.cluster, same_scene
 
 
 @dataclass(eq=False, slots=True)
-class _Asked:
-    """A request on its way, what comes back, and how many workers it broke."""
+class _Pending:
+    """A pending request, its reply, and the number of workers that it broke."""
 
     request: ViewRequest
     worker: _Worker
-    answer: "SimpleQueue[bytes | str | Exception]" = field(default_factory=SimpleQueue)
-    broke: int = 0
+    reply: "SimpleQueue[bytes | str | Exception]" = field(default_factory=SimpleQueue)
+    workers_broken: int = 0
 
 
-class DrawingPool:
-    """Workers with frames of their own; Ray must be running."""
+class RenderPool:
+    """Workers with their own copies of the frames; Ray must be running."""
 
     def __init__(self, source: FrameSource, plugins: Sequence[Plugin], workers: int) -> None:
         """Start the workers.
 
         Args:
             source: of the frames; is pickled.
-            plugins: axes of the user's own.
-            workers: how many, at least 1.
+            plugins: user-defined axes.
+            workers: number of workers, at least 1.
         """
         import ray
 
@@ -127,96 +127,98 @@ class DrawingPool:
         for worker in self._workers:
             self._start(worker)
 
-    def draw(self, blocks: Sequence[Block], /) -> Iterator[View]:
-        """See `Draw`; one call after the other, each to its end."""
-        left, asked = deque(blocks), deque[_Asked]()
+    def render(self, blocks: Sequence[RenderJob], /) -> Iterator[PolicyView]:
+        """See `Renderer`; exhaust one call before the next."""
+        blocks_left, pending = deque(blocks), deque[_Pending]()
         share = math.ceil(sum(len(request.frames) for block in blocks for request in block) / len(self._workers))
-        while left or asked:
-            while left and (worker := _free(self._workers, left[0], min(AHEAD, share))):
-                asked.extend(self._ask(worker, left.popleft()))
-            answer = asked[0].answer.get()
-            if isinstance(answer, str):
-                raise ConfigError(answer)
-            if isinstance(answer, Exception):
-                self._ask_again(asked, answer)
+        while blocks_left or pending:
+            while blocks_left and (
+                worker := _pick_worker(self._workers, blocks_left[0], min(MAX_PENDING_VIEWS, share))
+            ):
+                pending.extend(self._assign(worker, blocks_left.popleft()))
+            reply = pending[0].reply.get()
+            if isinstance(reply, str):
+                raise ConfigError(reply)
+            if isinstance(reply, Exception):
+                self._retry(pending, reply)
                 continue
-            views: list[View] = pickle.loads(answer)
-            worker = asked.popleft().worker
-            worker.waiting -= len(views)
+            views: list[PolicyView] = pickle.loads(reply)
+            worker = pending.popleft().worker
+            worker.pending_views -= len(views)
             if worker.suspicious:
                 worker.suspicious = False
-                self._send(one for one in asked if one.worker is worker)
+                self._send(item for item in pending if item.worker is worker)
             yield from views
 
     def _start(self, worker: _Worker) -> None:
         import ray
 
         # Nothing else runs in this session, and there may be more workers than cores: no core is reserved.
-        worker.actor = ray.remote(DrawingWorker).options(num_cpus=0, max_restarts=0).remote(worker.slot)
+        worker.actor = ray.remote(RenderWorker).options(num_cpus=0, max_restarts=0).remote(worker.slot)
 
-    def _ask(self, worker: _Worker, block: Block) -> list[_Asked]:
-        asked = [_Asked(request, worker) for request in block]
+    def _assign(self, worker: _Worker, block: RenderJob) -> list[_Pending]:
+        pending = [_Pending(request, worker) for request in block]
         if not worker.suspicious:
-            self._send(asked)
-        worker.last = block[0].frames[0]
-        worker.waiting += sum(len(request.frames) for request in block)
-        return asked
+            self._send(pending)
+        worker.last_frame = block[0].frames[0]
+        worker.pending_views += sum(len(request.frames) for request in block)
+        return pending
 
-    def _send(self, asked: Iterable[_Asked]) -> None:
-        for one in asked:
-            one.answer = SimpleQueue()
-            reply = one.worker.actor.draw.remote(self._stored, one.request)
-            # Only the answer is kept: the future would hold it in Ray's store as well.
-            reply.future().add_done_callback(partial(_keep, one.answer))
+    def _send(self, pending: Iterable[_Pending]) -> None:
+        for item in pending:
+            item.reply = SimpleQueue()
+            reference = item.worker.actor.render.remote(self._stored, item.request)
+            # Only the reply is kept: the future would hold it in Ray's store as well.
+            reference.future().add_done_callback(partial(_keep, item.reply))
 
-    def _ask_again(self, asked: Sequence[_Asked], error: Exception) -> None:
-        """The worker of the first of them is gone.
+    def _retry(self, pending: Sequence[_Pending], error: Exception) -> None:
+        """Replace the dead worker of the first pending request, and send that request again.
 
         Raises:
-            ConfigError: it has broken others before.
+            ConfigError: the request has broken `ATTEMPTS` workers.
         """
         import ray
 
-        first, worker = asked[0], asked[0].worker
-        first.broke += 1
-        if first.broke == ATTEMPTS:
+        first, worker = pending[0], pending[0].worker
+        first.workers_broken += 1
+        if first.workers_broken == ATTEMPTS:
             raise ConfigError(
                 f"{first.request.frames[0].id}, {first.request.condition}: broke {ATTEMPTS} workers: "
                 f"{first_line(error)}; what was measured before is kept"
             )
-        ray.kill(worker.actor)  # it may be alive, if what broke was the way to it
+        ray.kill(worker.actor)  # it may be alive if only the connection broke
         self._start(worker)
         worker.suspicious = True
         self._send([first])
 
 
-def _keep(answer: "SimpleQueue[bytes | str | Exception]", done: Any) -> None:
-    answer.put(done.exception() or done.result())
+def _keep(reply: "SimpleQueue[bytes | str | Exception]", done: Any) -> None:
+    reply.put(done.exception() or done.result())
 
 
-def _free(workers: Sequence[_Worker], block: Block, most: int) -> _Worker | None:
-    """Who draws a block: one that has least to build and to execute for it, and of those one that has least to do."""
-    free = [worker for worker in workers if worker.waiting < most]
-    return max(free, key=lambda worker: (worker.nearness(block[0].frames[0]), -worker.waiting), default=None)
+def _pick_worker(workers: Sequence[_Worker], block: RenderJob, limit: int) -> _Worker | None:
+    """The worker for a block: the one with the least to build and replay for it, then the least busy."""
+    free = [worker for worker in workers if worker.pending_views < limit]
+    return max(free, key=lambda worker: (worker.affinity(block[0].frames[0]), -worker.pending_views), default=None)
 
 
-def usual_workers(views: int, *, gpu: bool) -> int:
-    """How many workers draw unless somebody says otherwise.
+def default_workers(views: int, *, gpu: bool) -> int:
+    """Default number of workers.
 
     Args:
-        views: to be drawn.
-        gpu: whether the policy leaves all cores to others.
+        views: number of views to render.
+        gpu: whether the policy runs on a GPU and leaves all cores free.
     """
-    if views < WORTH_IT:
+    if views < MIN_VIEWS:
         return 0
-    return min(MOST, (os.cpu_count() or 1) - (not gpu))
+    return min(MAX_WORKERS, (os.cpu_count() or 1) - (not gpu))
 
 
 @contextlib.contextmanager
-def drawing(source: FrameSource, plugins: Sequence[Plugin], workers: int) -> Iterator[Draw | None]:
-    """Who draws for `measure`: workers, and nobody else (`None`) if there are to be none."""
+def renderer_for(source: FrameSource, plugins: Sequence[Plugin], workers: int) -> Iterator[Renderer | None]:
+    """The renderer for `measure`: a pool of workers, or `None` for 0 workers."""
     if not workers:
         yield None
         return
     with ray_session(None, workers):
-        yield DrawingPool(source, plugins, workers).draw
+        yield RenderPool(source, plugins, workers).render

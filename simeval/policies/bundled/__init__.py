@@ -1,7 +1,7 @@
 """The bundled policies: small SmolVLAs, trained from scratch in the bundled scenes, one per suite. See MODEL_CARD.md.
 
-Each checkpoint is an ordinary lerobot one. The modules beside them made them, and are not needed to run them:
-`python -m simeval.policies.bundled.train --help`.
+Each one is an ordinary lerobot checkpoint. The other modules of this package trained them, and are not needed to run
+them: `python -m simeval.policies.bundled.train --help`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Trained:
+class BundledPolicy:
     """A checkpoint in the package.
 
     Attributes:
-        folder: where it is.
-        suites: what it has seen demonstrations of.
+        folder: its folder.
+        suites: the suites of its training demonstrations.
     """
 
     folder: Path
@@ -27,14 +27,14 @@ class Trained:
 NAME = "bundled"
 """The default policy."""
 
-POLICIES: Mapping[str, Trained] = {
-    NAME: Trained(_HERE / "checkpoint", ("libero_spatial",)),
-    "bundled-object": Trained(_HERE / "checkpoint_object", ("libero_object",)),
-    "bundled-goal": Trained(_HERE / "checkpoint_goal", ("libero_goal",)),
+POLICIES: Mapping[str, BundledPolicy] = {
+    NAME: BundledPolicy(_HERE / "checkpoint", ("libero_spatial",)),
+    "bundled-object": BundledPolicy(_HERE / "checkpoint_object", ("libero_object",)),
+    "bundled-goal": BundledPolicy(_HERE / "checkpoint_goal", ("libero_goal",)),
 }
-"""By what `--policy` calls them."""
+"""By their names for `--policy`."""
 
 
 def default(suites: Sequence[str]) -> str:
-    """The name of the one that has seen all of these suites; `NAME` where none has."""
-    return next((name for name, found in POLICIES.items() if set(suites) <= set(found.suites)), NAME)
+    """The name of the policy that was trained on all of these suites; `NAME` if there is none."""
+    return next((name for name, policy in POLICIES.items() if set(suites) <= set(policy.suites)), NAME)

@@ -1,7 +1,8 @@
-"""The bundled policy's network: lerobot's own SmolVLA classes with small numbers, built without any download.
+"""The bundled policy's network: lerobot's SmolVLA classes with small dimensions, built without any download.
 
-What makes it small: pictures of 128 px instead of 512, a vision tower and a language model of a few layers, a tokenizer
-whose words are LIBERO's. All else (layout, attention, flow matching, pipelines) is lerobot's SmolVLA, unmodified.
+It is small because images have 128 px instead of 512, the vision tower and the language model have a few layers, and
+the tokenizer's vocabulary is LIBERO's. Everything else (layout, attention, flow matching, pipelines) is lerobot's
+SmolVLA, unmodified.
 """
 
 import json
@@ -34,20 +35,20 @@ PATCH = 16
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a SmolVLA.
+    """The dimensions of a SmolVLA.
 
     Attributes:
         text: width of the language model.
-        text_inside: of its feed-forward layers.
-        text_layers: their number.
-        heads: its attention heads for queries and, fewer, for keys and values.
-        vision, vision_inside, vision_layers: the same of the vision tower.
+        text_inside: width of its feed-forward layers.
+        text_layers: number of its layers.
+        heads: number of its attention heads for queries, and for keys and values.
+        vision, vision_inside, vision_layers: the same for the vision tower.
         vision_head: width of a head of the vision tower.
-        activation: of the vision tower, as transformers names it.
-        edge: side of the pictures inside the network (px).
-        scale: patches per side that the connector folds into one token.
+        activation: activation of the vision tower, by its name in transformers.
+        edge: side of the images inside the network (px).
+        scale: patches per side that the connector merges into one token.
         vocabulary: largest number of tokens.
-        table: rows of the table of tokens; `None` for one for each.
+        table: rows of the token table; `None` for one per token.
     """
 
     text: int
@@ -66,7 +67,7 @@ class Shape:
 
 
 BUNDLED = Shape(text=192, text_inside=384, vision=128, vision_inside=256, vision_layers=4, scale=2, vocabulary=1024)
-"""8 x 8 patches become 16 tokens per camera."""
+"""8 x 8 patches are merged into 16 tokens per camera."""
 
 _SPECIALS = {
     "image_token": "<image>",
@@ -74,11 +75,11 @@ _SPECIALS = {
     "global_image_token": "<global-img>",
     "end_of_utterance_token": "<end_of_utterance>",
 }
-"""As a dict, because SmolVLA reads two of them as attributes of the tokenizer."""
+"""A dict, because SmolVLA reads two of them as attributes of the tokenizer."""
 
 
 def _tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
-    """Byte-level BPE, so that any text encodes; with room enough every word of LIBERO's instructions is one token."""
+    """Byte-level BPE, which encodes any text; in a large vocabulary every word of LIBERO's instructions is a token."""
     words = sorted({word for suite in LIBERO_SUITES for task in tasks(suite) for word in task.instruction.split()})
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -101,7 +102,7 @@ def _tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
 
 
 def _save_vlm(out: Path, shape: Shape) -> None:
-    """The files that lerobot reads of a vision-language model: its configuration and its tokenizer."""
+    """Write the files that lerobot reads of a vision-language model: its configuration and its tokenizer."""
     tokenizer = _tokenizer(shape.vocabulary)
     text = {
         "model_type": "llama",
@@ -149,12 +150,12 @@ def _save_vlm(out: Path, shape: Shape) -> None:
 
 
 def build(vlm: Path, *, shape: Shape = BUNDLED, seed: int = 0, **settings: Any) -> SmolVLAPolicy:
-    """A new policy with random weights; writes the language model's configuration and tokenizer into `vlm`.
+    """Make a policy with random weights, and write the language model's configuration and tokenizer into `vlm`.
 
     Args:
         vlm: folder for these files.
-        shape: sizes of the network.
-        seed: of the weights.
+        shape: dimensions of the network.
+        seed: seed of the weights.
         settings: fields of `SmolVLAConfig` that differ from the bundled policy's.
     """
     vlm.mkdir(parents=True, exist_ok=True)
@@ -184,11 +185,11 @@ def build(vlm: Path, *, shape: Shape = BUNDLED, seed: int = 0, **settings: Any) 
 
 
 def save(policy: SmolVLAPolicy, out: Path, stats: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write a checkpoint as lerobot does; the folder may be moved.
+    """Write a checkpoint as lerobot does; the folder can be moved.
 
     Args:
         policy: the policy.
-        out: an existing folder that holds the language model's files as `vlm`.
+        out: an existing folder that contains the language model's files in `vlm`.
         stats: `mean` and `std` of `observation.state` and `action` in the training data.
     """
     tensors = {

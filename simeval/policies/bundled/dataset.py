@@ -1,4 +1,4 @@
-"""The recorded episodes as training batches."""
+"""Training batches from recorded episodes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from simeval.policies.bundled.layout import CHUNK
 Stats = Mapping[str, Mapping[str, Sequence[float]]]
 """`mean` and `std` of `observation.state` and `action`."""
 
-CORRECTIVE = 3
-"""How much more often a frame is drawn where the expert corrected a policy: few, and what the policy needs most."""
-_LEAST_STD = 0.02
-"""A component that hardly moves in the data would otherwise turn a tiny deviation into a huge input."""
+DAGGER_WEIGHT = 3
+"""Sampling weight of frames in which the expert corrects a policy: they are few, and the policy needs them most."""
+_MIN_STD = 0.02
+"""Smallest standard deviation: a nearly constant component would otherwise turn tiny deviations into huge inputs."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Batch:
         token_mask: `bool[B, L]`.
         state: `float32[B, 8]`, normalised.
         actions: `float32[B, T, 7]`, normalised.
-        valid: `float32[B, T]`, 0 where the expert did not drive.
+        valid: `float32[B, T]`, 0 where the expert did not act.
         positions: `float32[B, 6]` (dm).
     """
 
@@ -46,10 +46,10 @@ class Batch:
 
 
 class Recordings:
-    """Every frame of a folder of episodes, in memory; `refresh` takes in what was recorded since."""
+    """All frames of a folder of episodes, in memory; `refresh` reads new recordings."""
 
     def __init__(self, folder: Path) -> None:
-        """Args: folder: where `demonstrations.write` stores them."""
+        """Args: folder: where `demonstrations.write` stores the episodes."""
         self._folder = folder
         self._known: set[Path] = set()
         self._episodes: list[dict[str, NDArray[Any]]] = []
@@ -58,7 +58,7 @@ class Recordings:
         self._words: list[int] = []
 
     def refresh(self) -> int:
-        """Read new episodes; returns how many there are now."""
+        """Read new episodes; returns their total number."""
         for file in stored(self._folder):
             if file in self._known:
                 continue
@@ -72,7 +72,7 @@ class Recordings:
                 self.instructions.append(text)
             useful = np.flatnonzero(episode["valid"].sum(1) >= 4)
             if episode["policy_steps"] > 0:
-                useful = np.tile(useful, CORRECTIVE)
+                useful = np.tile(useful, DAGGER_WEIGHT)
             number = np.full(len(useful), len(self._episodes))
             self._frames = np.concatenate((self._frames, np.stack((number, useful), 1)))
             self._episodes.append(episode)
@@ -87,18 +87,18 @@ class Recordings:
         states = np.concatenate([episode["states"] for episode in self._episodes])
         actions = np.concatenate([episode["actions"][episode["valid"]] for episode in self._episodes])
         return {
-            key: {"mean": values.mean(0).tolist(), "std": np.maximum(values.std(0), _LEAST_STD).tolist()}
+            key: {"mean": values.mean(0).tolist(), "std": np.maximum(values.std(0), _MIN_STD).tolist()}
             for key, values in (("observation.state", states), ("action", actions))
         }
 
-    def draw(self, size: int, stats: Stats, tokens: tuple[Tensor, Tensor], rng: np.random.Generator) -> Batch:
-        """A random batch.
+    def sample(self, size: int, stats: Stats, tokens: tuple[Tensor, Tensor], rng: np.random.Generator) -> Batch:
+        """Sample a random batch.
 
         Args:
-            size: samples.
-            stats: for normalising.
+            size: number of samples.
+            stats: statistics for normalisation.
             tokens: `int64[n, L]` and `bool[n, L]` for each of `instructions`.
-            rng: draws the frames and the changes of the pictures.
+            rng: generator for the frames and the image augmentation.
         """
         chosen = self._frames[rng.integers(len(self._frames), size=size)]
         picked = {
@@ -108,7 +108,7 @@ class Recordings:
         words = torch.tensor([self._words[number] for number, _ in chosen])
         longest = int(tokens[1][words].sum(1).max())
         return Batch(
-            images=_varied(torch.from_numpy(picked["images"]), rng),
+            images=_augmented(torch.from_numpy(picked["images"]), rng),
             tokens=tokens[0][words, :longest],
             token_mask=tokens[1][words, :longest],
             state=_normalised(picked["states"], stats["observation.state"]),
@@ -122,13 +122,13 @@ def _normalised(values: NDArray[np.float32], stats: Mapping[str, Sequence[float]
     return (torch.from_numpy(values) - torch.tensor(stats["mean"])) / (torch.tensor(stats["std"]) + 1e-8)
 
 
-def _varied(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """`uint8[B, 2, E, E, 3]` as the network's input; half of the samples in slightly other light, a third with noise.
+def _augmented(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Convert `uint8[B, 2, E, E, 3]` to network input; half of the samples in slightly other light, a third with noise.
 
-    Just enough that a shade of grey does not decide; training on strong corruptions would hide what they do.
+    The augmentation is weak on purpose: training on strong corruptions would hide their effect in an evaluation.
     """
-    pictures = images.permute(0, 1, 4, 2, 3).float().div_(127.5).sub_(1)
-    size = len(pictures)
+    augmented = images.permute(0, 1, 4, 2, 3).float().div_(127.5).sub_(1)
+    size = len(augmented)
 
     def per_sample(values: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(values.astype(np.float32))[:, None, None, None, None]
@@ -136,7 +136,7 @@ def _varied(images: Tensor, rng: np.random.Generator) -> Tensor:
     chosen = rng.random(size) < 0.5
     gain = per_sample(np.where(chosen, rng.uniform(0.85, 1.15, size), 1))
     offset = per_sample(np.where(chosen, rng.uniform(-0.1, 0.1, size), 0))
-    pictures = pictures.mul_(gain).add_(offset)
+    augmented = augmented.mul_(gain).add_(offset)
     for index in np.flatnonzero(rng.random(size) < 0.3):
-        pictures[index].add_(torch.randn(pictures.shape[1:]), alpha=float(rng.uniform(0, 0.06)))
-    return pictures.clamp_(-1, 1)
+        augmented[index].add_(torch.randn(augmented.shape[1:]), alpha=float(rng.uniform(0, 0.06)))
+    return augmented.clamp_(-1, 1)

@@ -1,12 +1,11 @@
-"""Demonstrations by the privileged expert in the bundled scenes, from placements of their own.
+"""Demonstrations by the privileged expert in the bundled scenes, from separate initial states.
 
-The split is kept here: a demonstration starts from a fresh draw of LIBERO's own placement samplers. The published
-initial states, on which policies are evaluated, are never loaded.
+Training and evaluation data are separate: a demonstration starts from a new sample of LIBERO's placement samplers. The
+published initial states, on which policies are evaluated, are never loaded.
 
-An episode is the expert's, disturbed: its actions are executed with noise, now and then with a random push, or a policy
-drives for a while before the expert takes over (corrective data in the manner of DAgger). What is learned is always
-what the expert would have done, never the disturbance. A share of the episodes asks for another goal of the scene, so
-that only the words tell which.
+The expert acts under disturbances: its actions are executed with noise and occasional random pushes, or a policy acts
+for a while before the expert takes over (corrective data as in DAgger). The labels are always the expert's undisturbed
+actions. A fraction of the episodes has another goal of the scene, so that only the instruction tells which.
 """
 
 from collections.abc import Iterator
@@ -29,11 +28,11 @@ from simeval.policies.expert.scene import SPOTS
 STRIDE = 2
 """Control steps between recorded frames."""
 OTHER_GOAL = 0.3
-"""Share of the episodes that ask for another goal of the scene, where there is one."""
+"""Fraction of the episodes with another goal of the scene, if there is one."""
 PUSH = 0.015
-"""Chance per control step that a push of a few steps begins."""
+"""Probability per control step that a push of a few steps starts."""
 NOISE = (0.0, 0.1, 0.2, 0.3)
-"""Standard deviations of the action noise, one of them per episode."""
+"""Standard deviations of the action noise; each episode uses one of them."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,13 @@ class Episode:
     """One recorded demonstration.
 
     Attributes:
-        instruction: what the policy is to be told.
-        images: `uint8[n, 2, E, E, 3]`, agent view and wrist as the network sees them, every `STRIDE` steps.
+        instruction: the instruction for the policy.
+        images: `uint8[n, 2, E, E, 3]`, agent view and wrist at the network's size, every `STRIDE` steps.
         states: `float32[n, 8]`.
-        positions: `float32[n, 6]`, of what is moved and of where it goes, relative to the hand (dm).
-        actions: `float32[n, T, 7]`, the expert's, from each frame on.
-        valid: `bool[n, T]`, whether the expert really drove then.
-        policy_steps: control steps that a policy drove.
+        positions: `float32[n, 6]`, of the moved object and of its destination, relative to the hand (dm).
+        actions: `float32[n, T, 7]`, the expert's actions from each frame on.
+        valid: `bool[n, T]`, whether the expert acted in that step.
+        policy_steps: control steps in which a policy acted.
     """
 
     instruction: str
@@ -59,54 +58,54 @@ class Episode:
     policy_steps: int
 
 
-def shrink(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What SmolVLA makes of a picture of twice the network's size: bilinear without antialiasing is a mean of four."""
-    blocks = picture.reshape(EDGE, 2, EDGE, 2, 3).astype(np.uint16).sum((1, 3))
+def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Halve an image as SmolVLA does: bilinear resizing by two without antialiasing is a mean of four pixels."""
+    blocks = image.reshape(EDGE, 2, EDGE, 2, 3).astype(np.uint16).sum((1, 3))
     small: NDArray[np.uint8] = ((blocks + 2) // 4).astype(np.uint8)
     return small
 
 
-def _place(name: str, seen: Privileged) -> NDArray[np.float64]:
-    """Where a goal's object, fixture or region is; a region counts as its fixture, if it has one."""
+def _place(name: str, state: Privileged) -> NDArray[np.float64]:
+    """Position of a goal's object, fixture or region; a region has the position of its fixture, if it has one."""
     if name in SPOTS:
         return np.array(SPOTS[name])
-    found = max((known for known in seen.objects if name.startswith(known)), key=len)
-    return seen.objects[found].pos
+    owner = max((known for known in state.objects if name.startswith(known)), key=len)
+    return state.objects[owner].pos
 
 
-def positions(seen: Privileged) -> NDArray[np.float32]:
-    """Where the first unfinished-looking atom's things are, relative to the hand: `float32[6]` (dm)."""
-    atom = seen.goal[0]
-    both = (_place(atom[1], seen), _place(atom[-1], seen))
-    return np.concatenate([10 * (place - seen.hand.pos) for place in both]).astype(np.float32)
+def positions(state: Privileged) -> NDArray[np.float32]:
+    """Positions of the object and destination of the goal's first atom, relative to the hand: `float32[6]` (dm)."""
+    atom = state.goal[0]
+    both = (_place(atom[1], state), _place(atom[-1], state))
+    return np.concatenate([10 * (place - state.hand.pos) for place in both]).astype(np.float32)
 
 
-def demonstrate(env: LiberoEnv, seed: int, policy: Policy | None = None) -> Episode | None:
+def collect_demos(env: LiberoEnv, seed: int, policy: Policy | None = None) -> Episode | None:
     """Record one episode.
 
-    `None` if the goal was not reached, since what an expert does when stuck is no example, or if it was not needed.
+    Returns `None` if the goal was not reached (a stuck expert is no example), or if the expert was not needed.
 
     Args:
         env: a bundled scene.
-        seed: everything random follows from it: placement, goal, noise, who drives when.
-        policy: drives part of the time, if given.
+        seed: seed of everything random: placement, goal, noise, who acts when.
+        policy: acts part of the time, if given.
     """
     rng = np.random.default_rng(seed)
     task = env.task
-    told = Instruction(task.instruction, None, "original")
+    instruction = Instruction(task.instruction, None, "original")
     others = [other for other in other_goals(task.suite, task.index) if supports(other.goal)]
     if others and rng.random() < OTHER_GOAL:
         other = others[rng.integers(len(others))]
-        told = Instruction(other.instruction, other.goal, other.source)
-    goal = told.goal or task.goal
+        instruction = Instruction(other.instruction, other.goal, other.source)
+    goal = instruction.goal or task.goal
     limits = PROTOCOLS["openvla"].limits[task.suite]
     placement, fixtures = (int(n) for n in rng.integers(1 << 31, size=2))
-    env.reset_to(env.draw_init_state(placement), fixtures, limits.settle_steps)
-    return _Recording(env, goal, told.text, rng).run(policy, limits.max_steps)
+    env.reset_to(env.sample_init_state(placement), fixtures, limits.settle_steps)
+    return _Recording(env, goal, instruction.text, rng).run(policy, limits.max_steps)
 
 
 class _Recording:
-    """One episode while it runs."""
+    """An episode that is being recorded."""
 
     def __init__(self, env: LiberoEnv, goal: Goal, instruction: str, rng: np.random.Generator) -> None:
         self._env, self._goal, self._instruction, self._rng = env, goal, instruction, rng
@@ -119,7 +118,7 @@ class _Recording:
         self._pushing = 0
 
     def run(self, policy: Policy | None, max_steps: int) -> Episode | None:
-        """Take turns until the goal is reached; then let the expert go on, for the chunks of the last frames."""
+        """Alternate until the goal is reached; then let the expert continue, for the chunks of the last frames."""
         rng, reached = self._rng, False
         policy_drives = policy is not None and rng.random() < 0.8
         while not reached and len(self._labels) < max_steps:
@@ -137,8 +136,8 @@ class _Recording:
     def _policy_turn(self, policy: Policy, chunks: int) -> bool:
         env, rng = self._env, self._rng
         for _ in range(chunks):
-            seen, seed = env.observe(CAMERAS), int(rng.integers(1 << 31))
-            request = PolicyInput(seen, self._instruction, "", self._chunks, seed, None)
+            observation, seed = env.observe(CAMERAS), int(rng.integers(1 << 31))
+            request = PolicyInput(observation, self._instruction, "", self._chunks, seed, None)
             self._chunks += 1
             for action in policy.act([request])[0][: policy.spec.n_action_steps]:
                 self._labels.append(np.zeros(ACTION_SIZE, np.float32))
@@ -151,15 +150,15 @@ class _Recording:
         for _ in range(min(steps, max_steps - len(self._labels))):
             if len(self._labels) % STRIDE == 0:
                 observation = self._env.observe(CAMERAS)
-                pictures = np.stack([shrink(observation.images[camera]) for camera in CAMERAS])
+                images = np.stack([shrink(observation.images[camera]) for camera in CAMERAS])
                 places = positions(self._env.privileged(self._goal))
-                self._frames.append((len(self._labels), pictures, observation.state, places))
+                self._frames.append((len(self._labels), images, observation.state, places))
             if self._execute(self._disturbed(self._label())):
                 return True
         return False
 
     def _label(self) -> NDArray[np.float32]:
-        """What the expert does now; takes note of it."""
+        """Compute the expert's action and record it as a label."""
         label = np.clip(next_action(self._env.privileged(self._goal)), -1, 1).astype(np.float32)
         self._labels.append(label)
         self._by_expert.append(True)
@@ -184,13 +183,13 @@ class _Recording:
     def _episode(self) -> Episode:
         labels = np.stack(self._labels + [self._labels[-1]] * CHUNK)
         by_expert = np.array(self._by_expert + [False] * CHUNK)
-        kept = self._frames
-        windows = np.stack([np.arange(at, at + CHUNK) for at, *_ in kept])
+        frames = self._frames
+        windows = np.stack([np.arange(at, at + CHUNK) for at, *_ in frames])
         return Episode(
             self._instruction,
-            np.stack([pictures for _, pictures, _, _ in kept]),
-            np.stack([state for _, _, state, _ in kept]),
-            np.stack([place for _, _, _, place in kept]),
+            np.stack([images for _, images, _, _ in frames]),
+            np.stack([state for _, _, state, _ in frames]),
+            np.stack([place for _, _, _, place in frames]),
             labels[windows],
             np.logical_and.accumulate(by_expert[windows], axis=1),
             policy_steps=self._by_expert.count(False),
@@ -198,17 +197,17 @@ class _Recording:
 
 
 def bundled_scene(task: Task) -> LiberoEnv:
-    """A scene to demonstrate in, with pictures of twice the network's size."""
+    """A scene for demonstrations, with images of twice the network's size."""
     return LiberoEnv(task, 2 * EDGE, resolve_assets("bundled"))
 
 
 def supported_tasks(suite: str) -> tuple[Task, ...]:
-    """The tasks of a suite that the expert can do."""
+    """The tasks of a suite that the expert supports."""
     return tuple(task for task in tasks(suite) if supports(task.goal))
 
 
 def write(episode: Episode, file: Path) -> None:
-    """Store an episode; it is there as a whole or not at all."""
+    """Store an episode atomically."""
     partial = file.with_suffix(".partial")
     with partial.open("wb") as stream:
         np.savez(
@@ -225,5 +224,5 @@ def write(episode: Episode, file: Path) -> None:
 
 
 def stored(folder: Path) -> Iterator[Path]:
-    """The episodes in a folder, in order of their names."""
+    """The episode files of a folder, sorted by name."""
     return iter(sorted(folder.glob("*.npz")))

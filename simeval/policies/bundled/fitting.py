@@ -1,7 +1,7 @@
 """The training loop: resumable, on two CPU cores or on a GPU.
 
-The weights that are optimised are float32; forward and backward passes use a bfloat16 copy, which more than doubles the
-speed of matrix products on a CPU that knows the format. What is exported is the running average of the float32 weights.
+The optimised weights are float32. Forward and backward passes use a bfloat16 copy, which more than doubles the speed of
+matrix products on a CPU that supports the format. The running average of the float32 weights is exported.
 """
 
 import copy
@@ -24,16 +24,16 @@ from simeval.policies.bundled.objective import Objective
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train.
+    """Hyperparameters of the training.
 
     Attributes:
-        steps: optimiser steps in all; the last quarter lowers the learning rate to zero.
+        steps: total optimiser steps; the learning rate decays to zero over the last quarter.
         batch: observations per step.
         draws: noise samples per observation.
         rate: learning rate.
-        eyes: weight of the position head's error.
+        eyes: weight of the position head's loss.
         average: decay of the running average of the weights.
-        refresh: steps between looks for new recordings.
+        refresh: steps between checks for new recordings.
         keep: steps between checkpoints.
     """
 
@@ -47,21 +47,21 @@ class Settings:
     keep: int = 200
 
 
-class Fit:
-    """A training run in a folder: `state.pt` to go on from, `log.jsonl`, and `export/`, the policy so far."""
+class Trainer:
+    """A training run in a folder: `state.pt` to resume from, `log.jsonl`, and `export/`, the present policy."""
 
     def __init__(
         self, folder: Path, data: Path, settings: Settings, *, start_from: Path | None = None, rescale: bool = False
     ) -> None:
-        """Start, or go on where the folder's last checkpoint is.
+        """Start a run, or resume from the folder's last checkpoint.
 
         Args:
-            folder: of this run.
-            data: the recorded episodes.
-            settings: may differ from those of the start.
-            start_from: checkpoint whose weights and scaling a new run begins with; by default random ones.
-            rescale: take only its weights, and scale by the recordings at hand. For tasks with other motions: a motion
-                that the checkpoint's scaling makes ten standard deviations large drowns the rest of the loss.
+            folder: folder of this run.
+            data: folder of the recorded episodes.
+            settings: hyperparameters; they may differ from those at the start.
+            start_from: checkpoint that gives a new run its weights and scaling; by default they are random.
+            rescale: use only its weights, and the scaling of the recordings. For tasks with other motions: a motion of
+                ten standard deviations in the checkpoint's scaling would dominate the loss.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.settings = folder, settings
@@ -80,7 +80,7 @@ class Fit:
         self._resume()
 
     def run(self, *, seconds: float = float("inf"), stop_at: int | None = None) -> None:
-        """Train until the last step, `stop_at`, or until the time is up; each time the state is kept."""
+        """Train until the last step, until `stop_at`, or until the time is up; then save the state."""
         settings, begun = self.settings, time.monotonic()
         last = settings.steps if stop_at is None else stop_at
         losses: list[tuple[float, float]] = []
@@ -90,7 +90,7 @@ class Fit:
                 self._tokens = None
             rng = np.random.default_rng((self.step, 77))
             torch.manual_seed(self.step)
-            batch = self._recordings.draw(settings.batch, self.stats, self._tokenised(), rng)
+            batch = self._recordings.sample(settings.batch, self.stats, self._tokenised(), rng)
             losses.append(self._update(batch))
             self.step += 1
             if self.step % 50 == 0:
@@ -107,7 +107,7 @@ class Fit:
             for group in optimiser.param_groups:
                 group["lr"] = rate * scale
         noise = torch.randn(settings.draws, *batch.actions.shape)
-        # SmolVLA's own distribution of times: Beta(1.5, 1), scaled off zero.
+        # SmolVLA's distribution of times: Beta(1.5, 1), scaled away from zero.
         at = torch.distributions.Beta(1.5, 1.0).sample((settings.draws, len(batch.state))) * 0.999 + 0.001
         low = torch.bfloat16
         errors, places = self._work(
@@ -122,11 +122,11 @@ class Fit:
         return float(action_loss.detach()), float(place_loss.detach())
 
     def _apply(self) -> None:
-        """Move the float32 weights by the bfloat16 gradients, and copy them back."""
+        """Update the float32 weights by the bfloat16 gradients, and copy them to the bfloat16 weights."""
         master, work = list(self._master.parameters()), list(self._work.parameters())
-        for ours, theirs in zip(master, work, strict=True):
-            ours.grad = None if theirs.grad is None else theirs.grad.float()
-            theirs.grad = None
+        for target, source in zip(master, work, strict=True):
+            target.grad = None if source.grad is None else source.grad.float()
+            source.grad = None
         nn.utils.clip_grad_norm_([p for p in master if p.grad is not None], 1.0)
         for optimiser in self._optimisers:
             optimiser.step()
@@ -152,8 +152,8 @@ class Fit:
     def _load_stats(self, start_from: Path | None) -> Stats:
         file = self.folder / "stats.json"
         if not file.exists():
-            found = stats_of(start_from) if start_from else self._recordings.stats()
-            file.write_text(json.dumps(found, indent=1))
+            initial = stats_of(start_from) if start_from else self._recordings.stats()
+            file.write_text(json.dumps(initial, indent=1))
         stats: Stats = json.loads(file.read_text())
         return stats
 
@@ -199,14 +199,14 @@ def stats_of(checkpoint: Path) -> Stats:
 
 
 def export(policy: Any, average: Objective, folder: Path, stats: Stats) -> None:
-    """Write the averaged weights as a lerobot checkpoint, without the head that only training has."""
+    """Write the averaged weights as a lerobot checkpoint, without the training head."""
     exported = copy.deepcopy(policy)
     exported.model.load_state_dict(average.model.state_dict())
     save(exported, folder, stats)
 
 
 def _matrices(model: Objective) -> Iterator[nn.Parameter]:
-    """The weights inside the transformer stacks: those that Muon is made for."""
+    """The weight matrices inside the transformer layers: those that Muon is designed for."""
     for name, weight in model.named_parameters():
         if weight.ndim == 2 and ".layers." in name:
             yield weight

@@ -1,7 +1,7 @@
-"""Numbers that the bundled policy's data and network share; importing them costs nothing."""
+"""Constants that the bundled policy's data and network share, in a module that is cheap to import."""
 
 EDGE = 128
-"""Side of the pictures inside the network (px)."""
+"""Side of the images inside the network (px)."""
 CHUNK = 10
 """Predicted control steps."""
 EXECUTED = 8

@@ -1,10 +1,10 @@
-"""What training minimises: SmolVLA's flow-matching loss, several noise samples per picture, and a help for the eyes.
+"""The training objective: SmolVLA's flow-matching loss with several noise samples, plus an auxiliary position loss.
 
-The network's weights are used as `SmolVLAPolicy` uses them, in a forward pass of our own, because lerobot's computes
-the prefix (pictures, words, state) anew for each noise sample. The prefix does not see the actions, so one pass serves
-`draws` samples. With one sample the loss equals `SmolVLAPolicy.forward`'s; a test holds them together.
+The network's weights are used as in `SmolVLAPolicy`, but in a separate forward pass, because lerobot's recomputes the
+prefix (images, words, state) for each noise sample. The prefix does not attend to the actions, so one pass serves
+`draws` samples. With one sample the loss equals that of `SmolVLAPolicy.forward`; a test compares them.
 
-Of the last language layer the action expert reads keys and values only, so the rest of that layer is left out.
+The action expert reads only keys and values of the last language layer, so the rest of that layer is skipped.
 """
 
 import torch
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 AUXILIARY_SIZE = 6
-"""Positions of what is to be moved and of where it is to go, relative to the hand."""
+"""Positions of the object to be moved and of its destination, relative to the hand."""
 
 
 class Objective(nn.Module):  # type: ignore[misc]
-    """The policy with a head that exists only during training.
+    """The policy with an auxiliary head that exists only during training.
 
-    The head reads the state's token after the last full language layer: that token has seen the pictures and the words.
+    The head reads the state token after the last full language layer: that token has attended to images and words.
     """
 
     def __init__(self, policy: SmolVLAPolicy, draws: int) -> None:
@@ -27,7 +27,7 @@ class Objective(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.model = policy.model
         self.model.vlm_with_expert.get_vlm_model().vision_model.config._attn_implementation = "eager"
-        self.model.requires_grad_()  # lerobot freezes the last language layer, whose keys and values act
+        self.model.requires_grad_()  # lerobot freezes the last language layer, whose keys and values are used
         self.draws = draws
         width = self.model.vlm_with_expert.config.text_config.hidden_size
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 6))
@@ -47,31 +47,31 @@ class Objective(nn.Module):  # type: ignore[misc]
             time: `float32[K, B]`.
 
         Returns:
-            Squared errors of the velocities `float32[B, T, 7]`, the mean over the K draws, and the positions
+            Squared errors of the velocities `float32[B, T, 7]`, averaged over the K noise samples, and the positions
             `float32[B, 6]`.
         """
-        cache, lengths, seen = self._prefix(images, tokens, mask, state)
+        cache, lengths, state_token = self._prefix(images, tokens, mask, state)
         at = time[:, :, None, None]
         noisy = at * noise + (1 - at) * actions
         velocity = self._velocity(noisy.flatten(0, 1), time.flatten(), cache, mask, lengths).view_as(noise)
-        return (velocity - (noise - actions)).square().mean(0), self.head(seen)
+        return (velocity - (noise - actions)).square().mean(0), self.head(state_token)
 
     def _prefix(
         self, images: Tensor, tokens: Tensor, mask: Tensor, state: Tensor
     ) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
-        """Keys and values of every language layer, the number of tokens, and what the state's token has gathered."""
+        """Keys and values of every language layer, the number of tokens, and the hidden state of the state token."""
         both = self.model.vlm_with_expert
-        pictures = both.embed_image(images.flatten(0, 1))
-        pictures = pictures.reshape(len(images), -1, pictures.shape[-1]) * pictures.shape[-1] ** 0.5
-        words = both.embed_language_tokens(tokens) * pictures.shape[-1] ** 0.5
-        x = torch.cat((pictures, words, self.model.state_proj(state)[:, None]), 1)
-        size = pictures.shape[1]
-        there = torch.cat((mask.new_ones(len(mask), size), mask, mask.new_ones(len(mask), 1)), 1)
-        position = there.cumsum(1) - 1
-        # Pictures and words do not see the state, which comes last.
+        vision = both.embed_image(images.flatten(0, 1))
+        vision = vision.reshape(len(images), -1, vision.shape[-1]) * vision.shape[-1] ** 0.5
+        words = both.embed_language_tokens(tokens) * vision.shape[-1] ** 0.5
+        x = torch.cat((vision, words, self.model.state_proj(state)[:, None]), 1)
+        size = vision.shape[1]
+        present = torch.cat((mask.new_ones(len(mask), size), mask, mask.new_ones(len(mask), 1)), 1)
+        position = present.cumsum(1) - 1
+        # Images and words do not attend to the state, which comes last.
         is_state = torch.zeros(x.shape[1], dtype=torch.bool, device=x.device)
         is_state[-1] = True
-        allowed = (there[:, None, :] & there[:, :, None] & (is_state[:, None] | ~is_state))[:, None]
+        allowed = (present[:, None, :] & present[:, :, None] & (is_state[:, None] | ~is_state))[:, None]
         allowed = allowed | torch.eye(x.shape[1], dtype=torch.bool, device=x.device)  # padding: no row without a key
         layers = both.get_vlm_model().text_model.layers
         cache = []
@@ -80,7 +80,7 @@ class Objective(nn.Module):  # type: ignore[misc]
             cache.append((key, value))
             if index < len(layers) - 1:
                 x = _finish(layer, _attend(query, key, value, allowed), x)
-        return cache, there.sum(1), x[:, -1]
+        return cache, present.sum(1), x[:, -1]
 
     def _velocity(
         self, noisy: Tensor, time: Tensor, cache: list[tuple[Tensor, Tensor]], mask: Tensor, lengths: Tensor
@@ -96,28 +96,28 @@ class Objective(nn.Module):  # type: ignore[misc]
         x = torch.cat((x, embedded[:, None].expand_as(x)), 2)
         x = model.action_time_mlp_out(functional.silu(model.action_time_mlp_in(x)))
         before = cache[0][0].shape[2]
-        pictures = before - mask.shape[1] - 1
-        there = torch.cat((mask.new_ones(len(mask), pictures), mask, mask.new_ones(len(mask), 1)), 1)
-        there = there.repeat(draws, 1)[:, None, None].expand(-1, -1, size, -1)
+        image_tokens = before - mask.shape[1] - 1
+        prefix_mask = torch.cat((mask.new_ones(len(mask), image_tokens), mask, mask.new_ones(len(mask), 1)), 1)
+        prefix_mask = prefix_mask.repeat(draws, 1)[:, None, None].expand(-1, -1, size, -1)
         causal = torch.ones(size, size, dtype=torch.bool, device=x.device).tril()
-        both_masks = torch.cat((there, causal.expand(len(there), 1, -1, -1)), 3)
+        both_masks = torch.cat((prefix_mask, causal.expand(len(prefix_mask), 1, -1, -1)), 3)
         steps = torch.arange(size, device=x.device)
-        position, own = lengths.repeat(draws)[:, None] + steps, steps.expand(len(x), -1)
+        position, action_position = lengths.repeat(draws)[:, None] + steps, steps.expand(len(x), -1)
         every = both.self_attn_every_n_layers
         for index, layer in enumerate(both.lm_expert.layers):
             key, value = (part.repeat(draws, 1, 1, 1) for part in cache[index])
             normed = layer.input_layernorm(x)
             if every > 0 and index % every == 0:
-                query, own_key, own_value = _project(layer, normed, position)
-                key, value = torch.cat((key, own_key), 2), torch.cat((value, own_value), 2)
+                query, action_key, action_value = _project(layer, normed, position)
+                key, value = torch.cat((key, action_key), 2), torch.cat((value, action_value), 2)
                 out = _attend(query, key, value, both_masks)
             else:
                 attention = layer.self_attn
-                query = _rotate(_heads(attention.q_proj(normed), attention.head_dim), own)
+                query = _rotate(_heads(attention.q_proj(normed), attention.head_dim), action_position)
                 flat_key, flat_value = key.transpose(1, 2).flatten(2), value.transpose(1, 2).flatten(2)
                 key = _heads(attention.k_proj(flat_key), attention.head_dim)
                 value = _heads(attention.v_proj(flat_value), attention.head_dim)
-                out = _attend(query, key, value, there)
+                out = _attend(query, key, value, prefix_mask)
             x = _finish(layer, out, x)
         return model.action_out_proj(both.lm_expert.norm(x).to(model.action_out_proj.weight.dtype))
 
@@ -127,7 +127,7 @@ def _heads(x: Tensor, size: int) -> Tensor:
 
 
 def _project(layer: nn.Module, normed: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value `[B, heads, L, D]`, the first two with their positions."""
+    """Query, key and value `[B, heads, L, D]`; query and key with position embedding."""
     attention = layer.self_attn
     query, key, value = (
         _heads(f(normed), attention.head_dim) for f in (attention.q_proj, attention.k_proj, attention.v_proj)
@@ -146,7 +146,7 @@ def _rotate(x: Tensor, position: Tensor) -> Tensor:
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor) -> Tensor:
-    # Written out, because in bfloat16 the fused kernel's backward pass is five times slower on a CPU.
+    # Not the fused kernel, because its backward pass in bfloat16 is five times slower on a CPU.
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     weights = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5

@@ -90,7 +90,7 @@ def _collect(options: argparse.Namespace) -> None:
             continue
         if task.name not in scenes:
             scenes[task.name] = demonstrations.bundled_scene(task)
-        episode = demonstrations.demonstrate(scenes[task.name], FIRST_SEED + number, policy)
+        episode = demonstrations.collect_demos(scenes[task.name], FIRST_SEED + number, policy)
         if episode is None:
             given_up += 1
             continue
@@ -104,11 +104,11 @@ def _collect(options: argparse.Namespace) -> None:
 def _fit(options: argparse.Namespace) -> None:
     import torch
 
-    from simeval.policies.bundled.fitting import Fit, Settings
+    from simeval.policies.bundled.fitting import Settings, Trainer
 
     torch.set_num_threads(options.threads)
     settings = Settings(steps=options.steps, batch=options.batch, rate=options.rate)
-    fit = Fit(options.run, options.data, settings, start_from=options.start_from, rescale=options.rescale)
+    fit = Trainer(options.run, options.data, settings, start_from=options.start_from, rescale=options.rescale)
     fit.run(seconds=options.seconds)
 
 

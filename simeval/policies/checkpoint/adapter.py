@@ -1,11 +1,11 @@
-"""LoRA adapters: a checkpoint whose weights are a small change to those of another one, its base.
+"""LoRA adapters: checkpoints whose weights are a low-rank update of another checkpoint's, the base.
 
 Non-obvious behaviour:
-- lerobot saves an adapter through peft, which writes where the base was in `base_model_name_or_path`. It is looked for
-  there, or in `base/` inside the adapter's folder. It is never downloaded.
-- The change is added to the base's weights once, at load. What runs is then a policy of the usual class.
-- peft imports modules and reads caches that an adapter's configuration names. It is given a configuration with the
-  known numbers only, and an adapter that asks for anything else is refused.
+- lerobot saves an adapter through peft, which stores the base's path in `base_model_name_or_path`. The base is searched
+  there and in `base/` inside the adapter's folder. It is never downloaded.
+- The update is merged into the base's weights once, at load. The result is an ordinary policy.
+- peft imports modules and reads caches that an adapter's configuration names. So peft gets a configuration with known
+  fields only, and an adapter that needs anything else is refused.
 """
 
 import importlib.util
@@ -17,28 +17,28 @@ from typing import Any
 from simeval.core.errors import ConfigError
 from simeval.policies.checkpoint.files import ADAPTER, ADAPTER_WEIGHTS, check_files, check_tensors, read_json
 
-_TAKEN = frozenset(
+_USED = frozenset(
     {
         *("r", "lora_alpha", "lora_dropout", "bias", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern"),
         *("target_modules", "exclude_modules", "target_parameters", "layers_to_transform", "layers_pattern"),
         *("modules_to_save", "fan_in_fan_out"),
     }
 )
-"""Fields of peft's `LoraConfig` that say where the change goes and how large it is."""
+"""Fields of peft's `LoraConfig` that define which weights are updated, and how much."""
 _WITHOUT_EFFECT = frozenset(
     {
         *("auto_mapping", "base_model_name_or_path", "inference_mode", "megatron_core", "peft_type", "peft_version"),
         *("qalora_group_size", "revision", "task_type", "loftq_config"),
     }
 )
-"""Fields that describe the training, or do nothing without another one."""
-_PLAIN_STARTS = (None, True, False, "gaussian")
-"""Values of `init_lora_weights` that leave the base's weights as they are."""
+"""Fields that describe the training, or have no effect without another field."""
+_PLAIN_INITS = (None, True, False, "gaussian")
+"""Values of `init_lora_weights` that do not change the base's weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A LoRA adapter and where its base is.
+    """A LoRA adapter.
 
     Attributes:
         base: the base's folder.
@@ -50,15 +50,15 @@ class Adapter:
 
 
 def read_adapter(folder: Path, config: Mapping[str, Any], name: str) -> Adapter | None:
-    """The adapter in a checkpoint's folder; `None` if it has weights of its own.
+    """Read the adapter in a checkpoint's folder; `None` if the folder has full weights.
 
     Args:
-        folder: of the checkpoint.
-        config: its policy's configuration.
-        name: of the checkpoint.
+        folder: folder of the checkpoint.
+        config: configuration of its policy.
+        name: name of the checkpoint.
 
     Raises:
-        ConfigError: its base is not here, it is no LoRA adapter, or peft is not installed.
+        ConfigError: its base is not on this machine, it is not a LoRA adapter, or peft is not installed.
     """
     if not (folder / ADAPTER).is_file():
         if config.get("use_peft"):
@@ -78,24 +78,24 @@ def read_adapter(folder: Path, config: Mapping[str, Any], name: str) -> Adapter 
             f"{what}, which is no folder here; copy the base to {folder}/base, "
             "or merge the two (peft's merge_and_unload) and save that"
         )
-    asked = sorted(key for key, value in values.items() if value and key not in _TAKEN | _WITHOUT_EFFECT)
-    if values.get("init_lora_weights") in _PLAIN_STARTS and "init_lora_weights" in asked:
-        asked.remove("init_lora_weights")
-    if asked:
-        raise ConfigError(f"{what}, which also asks for {', '.join(asked)}; merge the two and save that")
+    unsupported = sorted(key for key, value in values.items() if value and key not in _USED | _WITHOUT_EFFECT)
+    if values.get("init_lora_weights") in _PLAIN_INITS and "init_lora_weights" in unsupported:
+        unsupported.remove("init_lora_weights")
+    if unsupported:
+        raise ConfigError(f"{what}, which also asks for {', '.join(unsupported)}; merge the two and save that")
     check_files(base, f"{name}, base")
     check_tensors(base / "model.safetensors", f"{name}, base")
     check_tensors(folder / ADAPTER_WEIGHTS, name)
     if importlib.util.find_spec("peft") is None:
         raise ConfigError(f"{what}; peft is not installed: pip install 'simeval[peft]', or merge the two and save that")
-    return Adapter(base, {key: values[key] for key in sorted(_TAKEN & values.keys())})
+    return Adapter(base, {key: values[key] for key in sorted(_USED & values.keys())})
 
 
 def merged(model: Any, adapter: Adapter, folder: Path) -> Any:
-    """The base's model with the adapter's change added to its weights.
+    """Merge the adapter into the base's model.
 
     Raises:
-        ValueError: the adapter's tensors are not those that the base has a place for.
+        ValueError: the adapter's tensors do not match the base's.
     """
     from peft import LoraConfig, PeftModel, get_peft_model_state_dict
     from safetensors import safe_open
@@ -106,8 +106,8 @@ def merged(model: Any, adapter: Adapter, folder: Path) -> Any:
         saved = set(file.keys())
     placed = set(get_peft_model_state_dict(wrapped))
     if saved != placed:
-        odd = sorted(saved ^ placed)
-        raise ValueError(f"{len(odd)} tensors of the adapter do not fit its base ({', '.join(odd[:3])})")
+        unmatched = sorted(saved ^ placed)
+        raise ValueError(f"{len(unmatched)} tensors of the adapter do not fit its base ({', '.join(unmatched[:3])})")
     return wrapped.merge_and_unload()
 
 

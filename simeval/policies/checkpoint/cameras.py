@@ -1,4 +1,4 @@
-"""Which of our cameras a checkpoint's images are, judged by the names they were saved under."""
+"""Matches a checkpoint's images to the suites' cameras by their saved names."""
 
 import re
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ _AGENTVIEW = re.compile(r"agentview|base|front|top|exterior|third|primary|^image
 `base_0_rgb`/`left_wrist_0_rgb`, the original datasets' `agentview`/`wrist_image`/`eye_in_hand`."""
 
 _LEAVES_OUT = frozenset({"pi0", "pi05", "pi0_fast", "smolvla"})
-"""Types that do without a declared image that is not handed over. Source: `missing_img_keys` in their models."""
+"""Types that tolerate missing images. Source: `missing_img_keys` in their models."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cameras:
-    """What a checkpoint sees.
+    """The cameras that a checkpoint uses.
 
     Attributes:
-        keys: for each of our cameras that it looks at, the observation key to hand the image over under.
-        unfed: observation keys that it declares, beyond its `empty_cameras`, and that nobody hands over.
+        keys: the observation key of the image, for each of the suites' cameras that it uses.
+        unfed: observation keys that it declares, beyond its `empty_cameras`, and that get no image.
     """
 
     keys: Mapping[str, str]
@@ -31,7 +31,7 @@ class Cameras:
 
 
 def camera_of(key: str) -> str | None:
-    """Which of our cameras an observation key means, judged by its name."""
+    """The camera that an observation key stands for, by its name; `None` if unknown."""
     word = key.removeprefix("observation.").removeprefix("images.").lower()
     if _WRIST.search(word):
         return "wrist"
@@ -41,21 +41,21 @@ def camera_of(key: str) -> str | None:
 def match_cameras(
     images: Mapping[str, Any], sources: Mapping[str, str], config: Mapping[str, Any], name: str
 ) -> Cameras:
-    """Our cameras for a checkpoint's images.
+    """Match a checkpoint's images to the suites' cameras.
 
     Args:
-        images: those that it declares.
-        sources: name of the policy -> name of the training data, from the saved rename map.
-        config: of the policy.
-        name: of the checkpoint.
+        images: the images that it declares.
+        sources: name in the policy -> name in the training data, from the saved rename map.
+        config: configuration of the policy.
+        name: name of the checkpoint.
 
     Raises:
-        ConfigError: an image has no camera of ours, and the policy cannot do without.
+        ConfigError: an image matches no camera, and the policy needs it.
     """
     matched: dict[str, str] = {}
     unmatched: list[str] = []
-    wanted = [key for key in images if ".empty_camera_" not in key]
-    for key in wanted:
+    declared = [key for key in images if ".empty_camera_" not in key]
+    for key in declared:
         source = sources.get(key, key)
         camera = camera_of(source) or camera_of(key)
         if camera is None or camera in matched:
@@ -63,13 +63,13 @@ def match_cameras(
         else:
             matched[camera] = source
     allowed, kind = config.get("empty_cameras", 0), config["type"]
-    everything = set(matched) == set(CAMERAS)
-    if (len(unmatched) > allowed and not (everything and kind in _LEAVES_OUT)) or (wanted and not matched):
+    all_matched = set(matched) == set(CAMERAS)
+    if (len(unmatched) > allowed and not (all_matched and kind in _LEAVES_OUT)) or (declared and not matched):
         complaint = (
-            f"policy '{name}' does not fit: it wants the cameras {', '.join(wanted)}, the suites offer "
+            f"policy '{name}' does not fit: it wants the cameras {', '.join(declared)}, the suites offer "
             f"{' and '.join(CAMERAS)}, "
         )
-        if everything:
+        if all_matched:
             raise ConfigError(
                 f"{complaint}and '{kind}' cannot do without {', '.join(unmatched)}; if it was trained without, "
                 "delete it from input_features in config.json"

@@ -1,11 +1,11 @@
-"""A checkpoint's folder is data: which of its files may be read, checked before any of them is handed to lerobot.
+"""Checks the files of a checkpoint's folder before lerobot reads them: they must be data, not code.
 
 Non-obvious behaviour:
-- A clone without git-lfs holds small text files in place of the weights.
-- The hub client's cache keeps a snapshot as links into `blobs/` beside it. These are the only links that may lead out.
-- transformers runs Python files that an `auto_map` names, and kernels that an attention implementation with a slash
-  names. Both keys may stand anywhere in its JSON files.
-- Pickled weights run code while they are read.
+- A clone without git-lfs contains small text files in place of the weights.
+- The hub client's cache stores a snapshot as links into `blobs/` beside it. Only these links may point outside.
+- transformers runs Python files named by `auto_map`, and kernels named by an attention implementation with a slash.
+  Both keys may occur anywhere in its JSON files.
+- Pickled weights run code when they are read.
 """
 
 import json
@@ -17,25 +17,25 @@ from typing import Any
 from simeval.core.errors import ConfigError, first_line
 
 FILES = ("config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json")
-"""What lerobot saves of every policy, and reads again."""
+"""Files that lerobot saves for every policy, and reads again."""
 
 ADAPTER = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-"""What peft saves in place of the model's weights."""
+"""Files that peft saves in place of the model's weights."""
 
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _WORDS_ONLY = frozenset({"tokenizer.json", "vocab.json", "model.safetensors.index.json"})
-"""Long files whose keys are tokens or tensors; transformers looks for no code in them."""
+"""Long files whose keys are tokens or tensors; transformers runs no code that they name."""
 _LFS = b"version https://git-lfs"
 _MIGRATION = "python -m lerobot.processor.migrate_policy_normalization --pretrained-path"
-"""Takes a folder or a hub id, and writes the new files beside the old."""
+"""Takes a folder or a hub id, and writes the new files beside the old ones."""
 
 
 def check_complete(folder: Path, name: str) -> None:
-    """Refuse a folder that is not the one lerobot saved a policy in.
+    """Refuse a folder that is not a complete lerobot checkpoint.
 
     Raises:
-        ConfigError: a file is missing; says which, and where the right folder is or what makes the file.
+        ConfigError: a file is missing; the line names it, and the right folder or the way to make the file.
     """
     weights = ADAPTER_WEIGHTS if (folder / ADAPTER).is_file() else FILES[1]
     missing = [file for file in (FILES[0], weights, *FILES[2:]) if not (folder / file).is_file()]
@@ -55,14 +55,14 @@ def check_complete(folder: Path, name: str) -> None:
 
 
 def check_files(folder: Path, name: str) -> None:
-    """Refuse files that are not what they seem, that lie elsewhere, or that make somebody run code.
+    """Refuse LFS pointers, links out of the folder, and files that can run code.
 
     Raises:
-        ConfigError: one line that names the file and what to do.
+        ConfigError: one line that names the file and the remedy.
     """
     for path in _files(folder):
         inside = path.relative_to(folder).as_posix()
-        if path.is_symlink() and not _stays(path, folder):
+        if path.is_symlink() and not _is_inside(path, folder):
             raise ConfigError(f"policy '{name}': {inside} is a link out of its folder; copy the file into it")
         if not path.is_file():
             continue
@@ -85,7 +85,7 @@ def check_tensors(file: Path, name: str) -> None:
     """Refuse a safetensors file whose header or length is wrong; reads the header only.
 
     Raises:
-        ConfigError: it is cut off, or no such file.
+        ConfigError: it is truncated, or not a safetensors file.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -100,10 +100,10 @@ def check_tensors(file: Path, name: str) -> None:
 
 
 def read_json(file: Path, name: str) -> Mapping[str, Any]:
-    """The object in a JSON file.
+    """Read the object in a JSON file.
 
     Raises:
-        ConfigError: it cannot be read, or holds something else.
+        ConfigError: it cannot be read, or is not an object.
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
@@ -115,36 +115,36 @@ def read_json(file: Path, name: str) -> Mapping[str, Any]:
 
 
 def inside(folder: Path, place: str) -> Path | None:
-    """The file or folder that a saved name means, if it lies in the checkpoint's folder and counts in its digest."""
+    """The file or folder that a saved path refers to, if it is in the checkpoint's folder and part of its digest."""
     path = Path(place)
     if not place or path.is_absolute() or any(part.startswith((".", "~")) for part in path.parts):
         return None
-    found = folder / path
-    return found if found.exists() and _stays(found, folder) else None
+    target = folder / path
+    return target if target.exists() and _is_inside(target, folder) else None
 
 
 def printable(text: str) -> str:
-    """A line that no name in a file can break, colour or make endless: at most 700 characters, all printable."""
+    """Make text with untrusted names safe for one line: at most 700 characters, all printable."""
     line = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
     return line if len(line) <= 700 else f"{line[:699]}…"
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Everything in a folder but hidden parts, which hold the bookkeeping of git and the hub client."""
+    """All entries of a folder except hidden ones, which are bookkeeping of git and the hub client."""
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(part for part in folders if not part.startswith("."))
         yield from (Path(root, part) for part in sorted([*folders, *files]) if not part.startswith("."))
 
 
-def _stays(path: Path, folder: Path) -> bool:
-    resolved = Path(os.path.realpath(path))  # Path.resolve raises for links in a circle
+def _is_inside(path: Path, folder: Path) -> bool:
+    resolved = Path(os.path.realpath(path))  # Path.resolve raises for circular links
     if resolved.is_relative_to(folder):
         return True
     return folder.parent.name == "snapshots" and resolved.is_relative_to(folder.parents[1] / "blobs")
 
 
 def _places_below(folder: Path) -> list[str]:
-    """Where training leaves checkpoints below its folder, the newest first."""
+    """Folders below a training folder in which checkpoints are saved, the newest first."""
     steps = sorted((p.name for p in folder.glob("checkpoints/*") if p.name.isdigit()), key=int, reverse=True)
     numbered = [f"checkpoints/{step}/pretrained_model" for step in steps]
     return ["pretrained_model", "checkpoints/last/pretrained_model", "last/pretrained_model", *numbered]
@@ -154,7 +154,7 @@ def _refuse_code(file: Path, inside: str, name: str) -> None:
     try:
         values = json.loads(file.read_bytes())
     except (ValueError, RecursionError):
-        return  # whoever needs it says so; nobody can read more in it than this
+        return  # the file's reader reports it, and cannot read more of it than this
     for key, value in pairs(values):
         if key in ("auto_map", "custom_generate") and value:
             raise ConfigError(
@@ -168,12 +168,12 @@ def _refuse_code(file: Path, inside: str, name: str) -> None:
 
 
 def pairs(values: Any) -> Iterator[tuple[str, Any]]:
-    """Every key and its value in a JSON value, however deep."""
-    waiting = [values]
-    while waiting:
-        value = waiting.pop()
+    """All keys with their values in a JSON value, at any depth."""
+    pending = [values]
+    while pending:
+        value = pending.pop()
         if isinstance(value, dict):
             yield from value.items()
-            waiting.extend(value.values())
+            pending.extend(value.values())
         elif isinstance(value, list):
-            waiting.extend(value)
+            pending.extend(value)

@@ -1,7 +1,7 @@
-"""Keep code that a checkpoint or a hub repository carries from being run while lerobot builds a policy.
+"""Prevents code in a checkpoint or a hub repository from running while lerobot builds a policy.
 
-lerobot asks transformers in several places to trust code beside a tokenizer or a backbone, whatever the caller says.
-All such code passes through two functions of transformers, which are closed here.
+In several places lerobot tells transformers to trust code beside a tokenizer or a backbone, whatever the caller says.
+All such code passes through two functions of transformers, which are blocked here.
 """
 
 import contextlib
@@ -14,18 +14,18 @@ from simeval.policies.checkpoint.steps import Step
 
 _PACKAGES = ("lerobot.processor.", "lerobot.policies.")
 _DOORS = ("get_cached_module_file", "get_class_in_module")
-"""Fetch a Python file beside a model, and run one. Source: transformers 5.5.4, `dynamic_module_utils`."""
+"""They fetch and run a Python file beside a model. Source: transformers 5.5.4, `dynamic_module_utils`."""
 _IMPORTERS = ("transformers.dynamic_module_utils", "transformers.generation.utils")
-"""Where these two are called by their bare name."""
+"""Modules that call these two by their bare names."""
 
 
 class ForeignCodeError(Exception):
-    """Somebody asked for code that is not installed; the text is the rest of a sentence."""
+    """A model needs code that is not installed; the text is the rest of a sentence."""
 
 
 @contextlib.contextmanager
 def no_foreign_code() -> Iterator[None]:
-    """Refuse to fetch or run Python files of a model's repository; nobody is asked on the terminal either."""
+    """Refuse to fetch or run Python files of a model's repository, without a question on the terminal."""
     import transformers.dynamic_module_utils as dynamic
 
     doors, limit = {door: getattr(dynamic, door) for door in _DOORS}, dynamic.TIME_OUT_REMOTE_CODE
@@ -39,7 +39,7 @@ def no_foreign_code() -> Iterator[None]:
 
 
 def _set(doors: Mapping[str, Callable[..., Any]]) -> None:
-    """Also in modules that were imported meanwhile, and took the closed door along."""
+    """Replace both functions, also in modules that were imported in the meantime and hold the blocked version."""
     for module in _IMPORTERS:
         if module in sys.modules:
             for door, function in doors.items():
@@ -47,21 +47,21 @@ def _set(doors: Mapping[str, Callable[..., Any]]) -> None:
 
 
 def check_registered(steps: Sequence[Step], name: str) -> None:
-    """Refuse a step whose registered name another package has taken; lerobot must be imported.
+    """Refuse a step whose registered name was taken over by another package; lerobot must be imported.
 
     Raises:
-        ConfigError: its class is none of lerobot's own processing steps.
+        ConfigError: its class is not one of lerobot's own processing steps.
     """
     from lerobot.processor import ProcessorStep, ProcessorStepRegistry
 
     for step in steps:
         if step.name not in ProcessorStepRegistry.list():
-            continue  # lerobot says so itself
-        found = ProcessorStepRegistry.get(step.name)
-        ours = isinstance(found, type) and issubclass(found, ProcessorStep) and found.__module__.startswith(_PACKAGES)
-        if not ours:
+            continue  # lerobot reports it
+        cls = ProcessorStepRegistry.get(step.name)
+        is_lerobots = isinstance(cls, type) and issubclass(cls, ProcessorStep) and cls.__module__.startswith(_PACKAGES)
+        if not is_lerobots:
             raise ConfigError(
-                f"policy '{name}': the step {step.name} is {found.__module__}.{found.__qualname__} here, "
+                f"policy '{name}': the step {step.name} is {cls.__module__}.{cls.__qualname__} here, "
                 "not lerobot's own; uninstall the package that replaces it"
             )
 

@@ -1,4 +1,4 @@
-"""What a checkpoint reads of models in the hub client's cache, for its fingerprint."""
+"""Digest of the hub models' files that a checkpoint reads from the hub client's cache, for its fingerprint."""
 
 import hashlib
 from pathlib import Path
@@ -8,22 +8,22 @@ _MODEL_FILES = (
     *("merges.txt", "preprocessor_config.json", "processor_config.json", "special_tokens_map.json", "spiece.model"),
     *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "video_preprocessor_config.json", "vocab.json"),
 )
-"""What transformers reads of a model besides its weights."""
+"""Files that transformers reads of a model besides its weights."""
 
 
 def models_sha256(models: tuple[str, ...], cache: Path | None = None) -> str | None:
-    """Digest of what is read of hub models at load besides weights; `None` if there are none.
+    """Digest of the files of hub models that are read at load, without weights; `None` if there are no models.
 
     Args:
         models: hub ids.
-        cache: the hub client's; `None` for the usual one.
+        cache: the hub client's cache; `None` for the default one.
     """
     from huggingface_hub import try_to_load_from_cache
 
     total = hashlib.sha256()
     for model in models:
         for file in _MODEL_FILES:
-            found = try_to_load_from_cache(model, file, cache_dir=cache)
-            if isinstance(found, str):
-                total.update(f"{model}/{file}:{hashlib.sha256(Path(found).read_bytes()).hexdigest()}\n".encode())
+            path = try_to_load_from_cache(model, file, cache_dir=cache)
+            if isinstance(path, str):
+                total.update(f"{model}/{file}:{hashlib.sha256(Path(path).read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest() if models else None

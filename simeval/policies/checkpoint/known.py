@@ -1,4 +1,4 @@
-"""What of lerobot's a checkpoint may name: processing steps and models. Everything else is refused."""
+"""lerobot's processing steps and models that a checkpoint may name. All others are refused."""
 
 STEPS = frozenset(
     {

@@ -1,4 +1,4 @@
-"""What a person should know of a checkpoint that runs, but may not mean what its numbers say."""
+"""Notes for the user on a checkpoint that runs, but whose results may be misleading."""
 
 from collections.abc import Iterator
 
@@ -9,37 +9,38 @@ from simeval.policies.checkpoint.read import STATE_KEY, Checkpoint
 from simeval.policies.checkpoint.statistics import FAR, Scale
 
 _START: NDArray[np.float64] = np.array([-0.13, 0.0, 0.7, 3.14, 0.0, -0.09, 0.03, -0.03])
-"""State in which LIBERO's episodes start: gripper's position (m), axis and angle (rad), fingers (m). The middle of what
-was measured in its four suites, from the floor's height to the tables'."""
+"""State at the start of LIBERO's episodes: gripper position (m), axis-angle (rad), fingers (m). Middle of the values
+measured in its four suites, from the floor's height to the tables'."""
 _ROOM: NDArray[np.float64] = np.array([0.15, 0.1, 0.6, 0.2, 0.2, 0.2, 0.02, 0.02])
-"""How far the starts of different tasks and suites lie from that."""
+"""How far the starts of different tasks and suites deviate from it."""
 
 
-def notes(found: Checkpoint, *, steps_given: bool, libero: bool) -> Iterator[str]:
-    """Notes on a checkpoint, each a line.
+def notes(checkpoint: Checkpoint, *, steps_given: bool, libero: bool) -> Iterator[str]:
+    """Notes on a checkpoint, one line each.
 
     Args:
-        found: the checkpoint.
-        steps_given: whether the person said how many actions of a chunk to execute.
-        libero: whether it is to run in LIBERO.
+        checkpoint: the checkpoint.
+        steps_given: whether the user set the number of executed actions per chunk.
+        libero: whether it will run in LIBERO.
     """
-    for key in found.unfed:
-        yield f"policy '{found.name}': {key} gets no image, as in lerobot; the suites have no camera for it"
-    for scale in (*found.scales, *((found.action_scale,) if found.action_scale else ())):
-        yield from _never_moved(scale, found.name)
+    for key in checkpoint.unfed:
+        yield f"policy '{checkpoint.name}': {key} gets no image, as in lerobot; the suites have no camera for it"
+    for scale in (*checkpoint.scales, *((checkpoint.action_scale,) if checkpoint.action_scale else ())):
+        yield from _never_moved(scale, checkpoint.name)
     if libero:
-        yield from _other_units(found)
-    if not steps_given and found.type == "smolvla" and found.chunk_size == 50:
-        yield from _poor_chunk_use(found)
+        yield from _other_units(checkpoint)
+    if not steps_given and checkpoint.type == "smolvla" and checkpoint.chunk_size == 50:
+        yield from _poor_chunk_use(checkpoint)
 
 
-def _poor_chunk_use(found: Checkpoint) -> Iterator[str]:
+def _poor_chunk_use(checkpoint: Checkpoint) -> Iterator[str]:
     """SmolVLA in LIBERO: 82.8 % with 10 of 50 actions, 80.3 % with 1, 51.8 % with 50. Source: lerobot #4614."""
-    said = f"policy '{found.name}' executes {found.n_action_steps} of 50 predicted actions, as saved; in LIBERO"
-    if found.n_action_steps == 50:
-        yield f"{said} that cost SmolVLA 20 points and more against 10 (lerobot #4614): --n-action-steps 10"
-    if found.n_action_steps == 1:
-        yield f"{said} SmolVLA did no better so than with 10, which is ten times as fast: --n-action-steps 10"
+    executed = checkpoint.n_action_steps
+    start = f"policy '{checkpoint.name}' executes {executed} of 50 predicted actions, as saved; in LIBERO"
+    if executed == 50:
+        yield f"{start} that cost SmolVLA 20 points and more against 10 (lerobot #4614): --n-action-steps 10"
+    if executed == 1:
+        yield f"{start} SmolVLA did no better so than with 10, which is ten times as fast: --n-action-steps 10"
 
 
 def _never_moved(scale: Scale, name: str) -> Iterator[str]:
@@ -57,8 +58,8 @@ def _never_moved(scale: Scale, name: str) -> Iterator[str]:
         )
 
 
-def _other_units(found: Checkpoint) -> Iterator[str]:
-    for scale in found.scales:
+def _other_units(checkpoint: Checkpoint) -> Iterator[str]:
+    for scale in checkpoint.scales:
         if scale.key != STATE_KEY:
             continue
         middle, spread = scale.middle, scale.spread
@@ -68,16 +69,17 @@ def _other_units(found: Checkpoint) -> Iterator[str]:
         if far.size:
             at = int(far[np.argmax(beyond[far] / spread[far])])
             yield (
-                f"policy '{found.name}': LIBERO's episodes start at {_START[at]:g} in number {at + 1} of the state, "
+                f"policy '{checkpoint.name}': LIBERO's episodes start at {_START[at]:g} in number {at + 1} "
+                "of the state, "
                 f"{abs(_START[at] - middle[at]) / spread[at]:.0f} deviations from its training data "
                 f"({middle[at]:.3g} ± {spread[at]:.2g}); other units or another order?"
             )
-    if found.action_scale is not None:
-        middle, spread = found.action_scale.middle, found.action_scale.spread
+    if checkpoint.action_scale is not None:
+        middle, spread = checkpoint.action_scale.middle, checkpoint.action_scale.spread
         reach = np.abs(middle) + 2 * spread
         if reach.max() > FAR:
             at = int(np.argmax(reach))
             yield (
-                f"policy '{found.name}': action {at + 1} reaches {reach[at]:.3g} in its training data, "
+                f"policy '{checkpoint.name}': action {at + 1} reaches {reach[at]:.3g} in its training data, "
                 "the suites take -1 to 1; other units?"
             )

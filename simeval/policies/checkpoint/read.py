@@ -1,15 +1,15 @@
-"""What a lerobot checkpoint says about itself, read without torch, so that an impossible request fails at once.
+"""Reads a lerobot checkpoint's configuration without torch, so that an impossible request fails at once.
 
 Non-obvious behaviour:
-- A hub checkpoint is downloaded once, as a folder; from then on it is a local folder like any other.
-- Old checkpoints keep their normalisation inside the weights and have no saved processors: they are refused, since
+- A hub checkpoint is downloaded once, as a folder; from then on it is treated as a local folder.
+- Old checkpoints store their normalisation inside the weights and have no saved processors. They are refused, because
   lerobot would build processors without statistics.
-- A checkpoint is data. What it names is checked by `checkpoint_files` and `checkpoint_steps` before lerobot sees it,
-  what it scales with by `checkpoint_stats`.
-- A folder that carries the files of its vision-language model in `vlm/` uses these, whatever path was saved: the saved
-  path is the place where the checkpoint was built, and the folder may have been moved.
-- The saved rename map goes from names of the training data to names of the policy. Pictures are handed over under the
-  former, so that the saved preprocessor renames them itself.
+- A checkpoint is untrusted data. `files` and `steps` check what it refers to before lerobot reads it; `statistics`
+  checks its scaling.
+- If a folder contains the files of its vision-language model in `vlm/`, these are used, whatever path was saved: the
+  saved path is where the checkpoint was built, and the folder may have been moved.
+- The saved rename map goes from names in the training data to names in the policy. Images are passed under the former,
+  so that the saved preprocessor renames them itself.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ from simeval.policies.checkpoint.files import (
     printable,
     read_json,
 )
-from simeval.policies.checkpoint.statistics import Scale, Wanted, read_scale
+from simeval.policies.checkpoint.statistics import Feature, Scale, read_scale
 from simeval.policies.checkpoint.steps import Step, check_models, read_steps
 
 STATE_KEY = "observation.state"
@@ -43,34 +43,34 @@ ACTION_KEY = "action"
 _CONFIG, _WEIGHTS, _BEFORE, _AFTER = FILES
 _HASHED = frozenset({".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken"})
 _FEATURES = frozenset({"features", "rename_map", "stats"})
-"""Arguments of steps that hold names of features, not of models."""
+"""Arguments of steps that contain names of features, not of models."""
 _LARGEST = 4096
-"""Side of an image (px) beyond which a saved shape is taken for a mistake."""
+"""Side of an image (px) beyond which a saved shape is considered a mistake."""
 _STATEFUL = frozenset({"lingbot_va", "tdmpc", "vqbet"})
 """Types whose chunk depends on earlier calls. Source: their `predict_action_chunk` in lerobot 0.6.1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint that fits what the suites offer.
+    """A checkpoint that fits the suites.
 
     Attributes:
         name: hub id or folder name.
-        folder: where its files are.
+        folder: its folder.
         type: lerobot's name of the policy class.
-        n_action_steps: actions of a chunk that are executed.
-        chunk_size: actions of a chunk; `None` where the type calls it otherwise.
-        cameras: for each of our cameras that it looks at, the observation key to hand the picture over under.
-        unfed: observation keys of images that it declares and nobody hands over; see `Cameras`.
-        picture_size: height and width (px) of the pictures it was trained on.
-        state_key: the observation key to hand the state over under.
-        vlm: the language model's files that the folder carries (tokenizer, configuration), if it does.
+        n_action_steps: executed actions per chunk.
+        chunk_size: predicted actions per chunk; `None` if the type has no such field.
+        cameras: the observation key of the image, for each of the suites' cameras that it uses.
+        unfed: observation keys of declared images that get no image; see `Cameras`.
+        image_size: height and width (px) of its training images.
+        state_key: the observation key of the state.
+        vlm: folder of the language model's files (tokenizer, configuration) inside the checkpoint, if there is one.
         vlm_name: the saved name of the language model, usually a hub id.
         before: the steps of the saved preprocessor.
-        after: those of the saved postprocessor.
-        scales: how the preprocessor scales each input that the policy takes, where it does.
-        action_scale: how the postprocessor scales the actions, if it does.
-        adapter: what its weights are a change to, if they are.
+        after: the steps of the saved postprocessor.
+        scales: scaling by the preprocessor, for each input that is scaled.
+        action_scale: scaling of the actions by the postprocessor, if they are scaled.
+        adapter: the LoRA adapter, if it is one.
         models: hub ids whose tokenizer, configuration or backbone is read from the hub client's cache.
     """
 
@@ -81,7 +81,7 @@ class Checkpoint:
     chunk_size: int | None
     cameras: Mapping[str, str]
     unfed: tuple[str, ...]
-    picture_size: tuple[int, int]
+    image_size: tuple[int, int]
     state_key: str
     vlm: Path | None
     vlm_name: str | None
@@ -98,7 +98,7 @@ def read(checkpoint: str, *, n_action_steps: int | None = None) -> Checkpoint:
 
     Args:
         checkpoint: a folder that lerobot saved, or a hub id such as `HuggingFaceVLA/smolvla_libero`.
-        n_action_steps: replaces the saved number.
+        n_action_steps: overrides the saved number.
 
     Raises:
         ConfigError: it cannot be found or read, or it does not fit the suites; one line.
@@ -111,9 +111,9 @@ def read_folder(folder: Path, name: str, *, n_action_steps: int | None = None) -
     """Check the checkpoint in a folder; see `read`.
 
     Args:
-        folder: resolved.
-        name: of the checkpoint, for messages and tables.
-        n_action_steps: replaces the saved number.
+        folder: its resolved folder.
+        name: name of the checkpoint, for messages and tables.
+        n_action_steps: overrides the saved number.
 
     Raises:
         ConfigError: it cannot be read, or it does not fit the suites; one line.
@@ -138,8 +138,8 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
         raise ConfigError(f"policy '{name}': config.json does not say which type of policy it is")
     before, after = (read_steps(read_json(folder / file, name), file, folder, name) for file in (_BEFORE, _AFTER))
     adapter = read_adapter(folder, config, name)
-    homes = (folder, adapter.base) if adapter else (folder,)
-    vlm = next((found for home in homes if (found := _carried_vlm(home, config.get("vlm_model_name")))), None)
+    folders = (folder, adapter.base) if adapter else (folder,)
+    vlm = next((path for place in folders if (path := _carried_vlm(place, config.get("vlm_model_name")))), None)
     models = _hub_models(config, (before, after), folder, name=name, carried=vlm is not None)
     if adapter is None:
         check_tensors(folder / _WEIGHTS, name)
@@ -147,14 +147,14 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
     sources = _rename_sources(before)
     features: Mapping[str, Any] = config.get("input_features") or {}
     _check_sizes(features, config.get("output_features") or {}, name)
-    pictures = {key: feature for key, feature in features.items() if feature["type"] == "VISUAL"}
-    shapes = [feature["shape"] for feature in pictures.values()]
+    images = {key: feature for key, feature in features.items() if feature["type"] == "VISUAL"}
+    shapes = [feature["shape"] for feature in images.values()]
     chunk_size = config.get("chunk_size")
     steps = n_action_steps if n_action_steps is not None else config.get("n_action_steps", chunk_size or 1)
     if not isinstance(steps, int) or steps < 1 or (chunk_size is not None and steps > chunk_size):
         upper = chunk_size if chunk_size is not None else "its chunk size"
         raise ConfigError(f"policy '{name}': n_action_steps is {steps}, it must be in 1..{upper}")
-    cameras = match_cameras(pictures, sources, config, name)
+    cameras = match_cameras(images, sources, config, name)
     scales, action_scale = _read_scales(config, cameras.keys, (before, after), folder, name=name)
     return Checkpoint(
         name=name,
@@ -164,7 +164,7 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
         chunk_size=chunk_size,
         cameras=cameras.keys,
         unfed=cameras.unfed,
-        picture_size=(shapes[0][1], shapes[0][2]) if shapes else (256, 256),
+        image_size=(shapes[0][1], shapes[0][2]) if shapes else (256, 256),
         state_key=sources.get(STATE_KEY, STATE_KEY),
         vlm=vlm,
         vlm_name=config.get("vlm_model_name"),
@@ -185,14 +185,14 @@ def _hub_models(
     name: str,
     carried: bool,
 ) -> tuple[str, ...]:
-    """The models of the hub that are read at load, all of them lerobot's policies' own; see `check_models`."""
-    found = check_models(config, _CONFIG, folder, name=name, replaced=("vlm_model_name",) if carried else ())
+    """The hub models that are read at load; only models of lerobot's own policies are allowed, see `check_models`."""
+    models = check_models(config, _CONFIG, folder, name=name, replaced=("vlm_model_name",) if carried else ())
     for file, steps in zip((_BEFORE, _AFTER), pipelines, strict=True):
         for step in steps:
             replaced = ("tokenizer_name",) if carried and step.name == "tokenizer_processor" else ()
-            named = {key: value for key, value in step.config.items() if key not in _FEATURES}
-            found |= check_models(named, file, folder, name=name, replaced=replaced)
-    return tuple(sorted(found))
+            arguments = {key: value for key, value in step.config.items() if key not in _FEATURES}
+            models |= check_models(arguments, file, folder, name=name, replaced=replaced)
+    return tuple(sorted(models))
 
 
 def _read_scales(
@@ -203,10 +203,10 @@ def _read_scales(
     *,
     name: str,
 ) -> tuple[tuple[Scale, ...], Scale | None]:
-    """How each input that the policy takes is scaled, and how its actions are.
+    """Read the scaling of each input and of the actions.
 
     Raises:
-        ConfigError: one of them cannot be, see `checkpoint_stats.read_scale`.
+        ConfigError: a scaling is invalid, see `statistics.read_scale`.
     """
     modes: Mapping[str, str] = config.get("normalization_mapping") or {}
     renamed = {old: new for new, old in _rename_sources(steps[0]).items()}
@@ -214,14 +214,14 @@ def _read_scales(
     if STATE_KEY in (config.get("input_features") or {}):
         values.append((STATE_KEY, _rename_sources(steps[0]).get(STATE_KEY, STATE_KEY), "STATE"))
     default = "IDENTITY" if modes else None
-    wanted = [Wanted(key, source, kind, modes.get(kind, default)) for key, source, kind in values]
-    scales = [read_scale(value, steps[0], _BEFORE, folder, name=name) for value in wanted]
-    action = Wanted(ACTION_KEY, ACTION_KEY, "ACTION", modes.get("ACTION", default))
+    features = [Feature(key, source, kind, modes.get(kind, default)) for key, source, kind in values]
+    scales = [read_scale(feature, steps[0], _BEFORE, folder, name=name) for feature in features]
+    action = Feature(ACTION_KEY, ACTION_KEY, "ACTION", modes.get("ACTION", default))
     return tuple(scale for scale in scales if scale), read_scale(action, steps[1], _AFTER, folder, name=name)
 
 
 def sha256(folder: Path) -> str:
-    """Digest of everything in a checkpoint folder that its outputs depend on; independent of where the folder is."""
+    """Digest of all files of a checkpoint that its outputs depend on; independent of the folder's location."""
     total = hashlib.sha256()
     for file in sorted(folder.rglob("*")):
         inside = file.relative_to(folder)
@@ -235,7 +235,7 @@ def sha256(folder: Path) -> str:
 
 @contextlib.contextmanager
 def hub_or_cache() -> Iterator[None]:
-    """Use only the hub client's cache if the hub cannot be reached: left alone, it retries every file for 20 s."""
+    """Use only the hub client's cache if the hub cannot be reached; otherwise it would retry every file for 20 s."""
     import httpx
     from huggingface_hub import constants, get_session
 
@@ -285,7 +285,7 @@ def _locate(checkpoint: str) -> tuple[Path, str]:
 
 
 def _name(folder: Path) -> str:
-    # lerobot's training writes RUN/checkpoints/STEP/pretrained_model: the last part says nothing.
+    # lerobot's training writes RUN/checkpoints/STEP/pretrained_model: the last part is not informative.
     if folder.name == "pretrained_model" and folder.parent.parent.name == "checkpoints":
         return f"{folder.parents[2].name}/{folder.parent.name}"
     return folder.name
@@ -311,7 +311,7 @@ def _refuse_unsupported(config: Mapping[str, Any], name: str) -> None:
 
 
 def _rename_sources(before: tuple[Step, ...]) -> dict[str, str]:
-    """Name of the policy -> name of the training data, from the saved rename map."""
+    """Name in the policy -> name in the training data, from the saved rename map."""
     sources: dict[str, str] = {}
     for step in before:
         if step.name == "rename_observations_processor":
@@ -320,11 +320,11 @@ def _rename_sources(before: tuple[Step, ...]) -> dict[str, str]:
 
 
 def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: str) -> None:
-    wanted = {
+    expected = {
         "state": (inputs.get(STATE_KEY, {"shape": [STATE_SIZE]})["shape"], STATE_SIZE),
         "action": (outputs.get(ACTION_KEY, {"shape": []})["shape"], ACTION_SIZE),
     }
-    for what, (shape, size) in wanted.items():
+    for what, (shape, size) in expected.items():
         if list(shape) != [size]:
             text = "x".join(map(str, shape)) or "none"
             raise ConfigError(f"policy '{name}' does not fit: its {what} has size {text}, the suites' has {size}")
@@ -340,6 +340,6 @@ def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: st
 
 
 def _carried_vlm(folder: Path, saved: str | None) -> Path | None:
-    """The folder inside the checkpoint's that its language model's files are in: as saved, or `vlm`."""
-    found = (inside(folder, place) for place in (saved, "vlm") if place)
-    return next((place for place in found if place is not None and place.is_dir()), None)
+    """The folder with the language model's files inside the checkpoint's: the saved path, or `vlm`."""
+    candidates = (inside(folder, place) for place in (saved, "vlm") if place)
+    return next((path for path in candidates if path is not None and path.is_dir()), None)

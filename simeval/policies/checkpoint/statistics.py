@@ -1,10 +1,10 @@
-"""The statistics that a checkpoint scales its inputs and actions with: that they are there, and mean something.
+"""Reads and checks the statistics with which a checkpoint scales its inputs and actions.
 
 Non-obvious behaviour:
-- lerobot hands a value on as it is, silently, if its normalizer has no statistics under the value's name.
-- A normalizer's mode is what its own step says. The configuration says it a second time; the two must agree.
+- lerobot silently passes a value on unscaled if its normalizer has no statistics under the value's name.
+- The mode of a normalizer is stored in its step and again in the configuration; the two must agree.
 - Statistics in the step's JSON take precedence over its file.
-- `std + eps` divides, but `std` multiplies. Source: `lerobot.processor.normalize_processor`, lerobot 0.6.1.
+- lerobot divides by `std + eps`, but multiplies by `std`. Source: `lerobot.processor.normalize_processor`, 0.6.1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ NORMALIZERS = ("normalizer_processor", "molmoact2_masked_normalizer")
 UNNORMALIZERS = ("unnormalizer_processor", "molmoact2_masked_unnormalizer")
 
 FAR = 10.0
-"""Training deviations (or half-ranges) from the middle of the training data that nothing of the same kind reaches."""
+"""Distance from the middle of the training data, in deviations (or half-ranges), that no valid value reaches."""
 
 _SHOWN = 4
 """Names of statistics that a message lists."""
@@ -36,15 +36,15 @@ _SHOWN = 4
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How one value is scaled.
+    """The scaling of one feature.
 
     Attributes:
-        key: the value's name where it is scaled.
-        source: the name that it is handed over under.
+        key: the feature's name where it is scaled.
+        source: the name under which it is passed to the preprocessor.
         mode: one of `NEEDS`.
         low: mean, minimum or lower quantile; `float64[n]`, for images `float64[3, 1, 1]`.
         high: deviation, maximum or upper quantile; the same shape.
-        eps: stands in for a width of 0.
+        eps: replaces a width of 0.
     """
 
     key: str
@@ -56,16 +56,16 @@ class Scale:
 
     @property
     def width(self) -> NDArray[np.float64]:
-        """What a value's distance from `low` is divided by, before anything stands in for 0."""
+        """The divisor of a value's distance from `low`, before `eps` replaces 0."""
         return self.high if self.mode == "MEAN_STD" else self.high - self.low
 
     def scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the network should see of values in the environment's units."""
+        """Scale values in the environment's units to the network's input."""
         distance: NDArray[np.float64] = values - self.low
         return distance / (self.high + self.eps) if self.mode == "MEAN_STD" else 2 * distance / self._divisor - 1
 
     def unscaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values in the environment's units from what the network gives."""
+        """Scale the network's output back to the environment's units."""
         distance: NDArray[np.float64] = (
             values * self.high if self.mode == "MEAN_STD" else (values + 1) / 2 * self._divisor
         )
@@ -73,16 +73,16 @@ class Scale:
 
     @property
     def middle(self) -> NDArray[np.float64]:
-        """Mean, or the middle of the range, of what the scale was made from."""
+        """Mean of the training data, or the middle of its range."""
         return self.low if self.mode == "MEAN_STD" else (self.low + self.high) / 2
 
     @property
     def spread(self) -> NDArray[np.float64]:
-        """Standard deviation, or half the range, of what the scale was made from."""
+        """Standard deviation of the training data, or half its range."""
         return self.high if self.mode == "MEAN_STD" else self.width / 2
 
     def limits(self) -> tuple[tuple[float, float], ...]:
-        """For each number the lowest and the highest value of the same kind; all values where it never moved."""
+        """Per dimension the lowest and highest valid value; unlimited where the training data is constant."""
         reach = np.where(self.spread > 0, FAR * self.spread, np.inf)
         return tuple(
             (float(low), float(high)) for low, high in zip(self.middle - reach, self.middle + reach, strict=True)
@@ -94,14 +94,14 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A value that is scaled or not.
+class Feature:
+    """An input or output of the policy, scaled or not.
 
     Attributes:
         key: its name.
-        source: the name that it is handed over under.
+        source: the name under which it is passed to the preprocessor.
         kind: `VISUAL`, `STATE` or `ACTION`.
-        mode: how the configuration says that it is scaled; `None` if it says nothing.
+        mode: its scaling according to the configuration; `None` if that says nothing.
     """
 
     key: str
@@ -110,83 +110,83 @@ class Wanted:
     mode: str | None
 
 
-def read_scale(wanted: Wanted, steps: Sequence[Step], file: str, folder: Path, *, name: str) -> Scale | None:
-    """How a pipeline scales a value; `None` if it does not and need not.
+def read_scale(feature: Feature, steps: Sequence[Step], file: str, folder: Path, *, name: str) -> Scale | None:
+    """Read how a pipeline scales a feature; `None` if it does not scale it and need not.
 
     Args:
-        wanted: the value.
-        steps: of the pipeline.
-        file: that the pipeline is saved in.
-        folder: of the checkpoint.
-        name: of the checkpoint.
+        feature: the feature.
+        steps: steps of the pipeline.
+        file: file of the pipeline.
+        folder: folder of the checkpoint.
+        name: name of the checkpoint.
 
     Raises:
-        ConfigError: it should, but has no step, file or statistics for it, or none that can be used.
+        ConfigError: it must be scaled, but the step, file or statistics are missing or unusable.
     """
-    kinds, others = (UNNORMALIZERS, NORMALIZERS) if wanted.kind == "ACTION" else (NORMALIZERS, UNNORMALIZERS)
+    kinds, others = (UNNORMALIZERS, NORMALIZERS) if feature.kind == "ACTION" else (NORMALIZERS, UNNORMALIZERS)
     if any(step.name in others for step in steps):
         raise ConfigError(f"policy '{name}': {file} has a step {others[0]}, which scales the wrong way there")
-    found = [step for step in steps if step.name in kinds]
-    if not found:
-        if wanted.mode in (None, "IDENTITY"):
+    normalizers = [step for step in steps if step.name in kinds]
+    if not normalizers:
+        if feature.mode in (None, "IDENTITY"):
             return None
         raise ConfigError(
-            f"policy '{name}': {wanted.key} is to be scaled by {wanted.mode}, but {file} has no step {kinds[0]}; "
+            f"policy '{name}': {feature.key} is to be scaled by {feature.mode}, but {file} has no step {kinds[0]}; "
             "save the policy again with its processors"
         )
-    if len(found) > 1:
-        raise ConfigError(f"policy '{name}': {file} has {len(found)} steps {kinds[0]}, which would scale twice")
-    (step,) = found
-    mode = _mode(step, wanted, file, name)
+    if len(normalizers) > 1:
+        raise ConfigError(f"policy '{name}': {file} has {len(normalizers)} steps {kinds[0]}, which would scale twice")
+    (step,) = normalizers
+    mode = _mode(step, feature, file, name)
     if mode == "IDENTITY":
         return None
     where = f"{file}: {step.name}"
     keys = step.config.get("normalize_observation_keys")
-    if wanted.key not in (step.config.get("features") or {}) or (
-        keys is not None and wanted.kind != "ACTION" and wanted.key not in keys
+    if feature.key not in (step.config.get("features") or {}) or (
+        keys is not None and feature.kind != "ACTION" and feature.key not in keys
     ):
         raise ConfigError(
-            f"policy '{name}': no statistics are used for {wanted.key}, which {mode} should scale: "
+            f"policy '{name}': no statistics are used for {feature.key}, which {mode} should scale: "
             f"{where} does not list it"
         )
-    return _scale(wanted, mode, step, where, folder, name=name)
+    return _scale(feature, mode, step, where, folder, name=name)
 
 
-def _mode(step: Step, wanted: Wanted, file: str, name: str) -> str:
-    mode = step.config.get("norm_map", {}).get(wanted.kind, "IDENTITY")
+def _mode(step: Step, feature: Feature, file: str, name: str) -> str:
+    mode = step.config.get("norm_map", {}).get(feature.kind, "IDENTITY")
     if mode != "IDENTITY" and mode not in NEEDS:
-        raise ConfigError(f"policy '{name}': {file} scales {wanted.kind} by {str(mode)[:40]!r}, which lerobot cannot")
-    if wanted.mode is not None and mode != wanted.mode:
+        raise ConfigError(f"policy '{name}': {file} scales {feature.kind} by {str(mode)[:40]!r}, which lerobot cannot")
+    if feature.mode is not None and mode != feature.mode:
         raise ConfigError(
-            f"policy '{name}': config.json has {wanted.kind} scaled by {wanted.mode}, {file} by {mode}; "
+            f"policy '{name}': config.json has {feature.kind} scaled by {feature.mode}, {file} by {mode}; "
             "make the two agree"
         )
     return str(mode)
 
 
-def _scale(wanted: Wanted, mode: str, step: Step, where: str, folder: Path, *, name: str) -> Scale:
+def _scale(feature: Feature, mode: str, step: Step, where: str, folder: Path, *, name: str) -> Scale:
     statistics, source = _statistics(step, where, folder, name)
-    needed = [f"{wanted.key}.{kind}" for kind in NEEDS[mode]]
+    needed = [f"{feature.key}.{kind}" for kind in NEEDS[mode]]
     missing = [key for key in needed if key not in statistics]
     if missing:
-        others = sorted(statistics, key=lambda key: (wanted.key not in key, key))
+        others = sorted(statistics, key=lambda key: (feature.key not in key, key))
         has = f"{', '.join(others[:_SHOWN])}{', ...' if len(others) > _SHOWN else ''}" if others else "nothing"
         raise ConfigError(
-            f"policy '{name}': no {' and '.join(NEEDS[mode])} of {wanted.key}, which {mode} scales with, "
+            f"policy '{name}': no {' and '.join(NEEDS[mode])} of {feature.key}, which {mode} scales with, "
             f"in {source}; it has {has}"
         )
-    shape = tuple(step.config["features"][wanted.key]["shape"])
+    shape = tuple(step.config["features"][feature.key]["shape"])
     low, high = (_values(statistics[key], key, shape, source, name=name) for key in needed)
-    scale = Scale(wanted.key, wanted.source, mode, low, high, float(step.config.get("eps", 1e-8)))
+    scale = Scale(feature.key, feature.source, mode, low, high, float(step.config.get("eps", 1e-8)))
     if (scale.width < 0).any():
         at = int(np.argmax(scale.width.ravel() < 0)) + 1
         what = "a negative std" if mode == "MEAN_STD" else f"{NEEDS[mode][0]} above {NEEDS[mode][1]}"
-        raise ConfigError(f"policy '{name}': {wanted.key} has {what} at number {at} in {source}")
+        raise ConfigError(f"policy '{name}': {feature.key} has {what} at number {at} in {source}")
     return scale
 
 
 def _statistics(step: Step, where: str, folder: Path, name: str) -> tuple[Mapping[str, Any], str]:
-    """Statistics by `value.kind`, and where they are."""
+    """Statistics by `value.kind`, and the place where they are saved."""
     in_json = step.config.get("stats")
     if in_json:
         return {f"{key}.{kind}": numbers for key, of in in_json.items() for kind, numbers in of.items()}, where
@@ -212,9 +212,9 @@ def _values(numbers: Any, key: str, shape: tuple[int, ...], source: str, *, name
     image = len(shape) == 3
     allowed = [(shape[0],), (shape[0], 1, 1), shape] if image else [shape]
     if values.shape not in allowed:
-        found = "x".join(map(str, values.shape)) or "1 number"
+        size = "x".join(map(str, values.shape)) or "1 number"
         raise ConfigError(
-            f"policy '{name}': {key} in {source} has size {found}, the value has {'x'.join(map(str, shape))}"
+            f"policy '{name}': {key} in {source} has size {size}, the value has {'x'.join(map(str, shape))}"
         )
     if not np.isfinite(values).all():
         at = int(np.argmin(np.isfinite(values).ravel())) + 1

@@ -1,8 +1,8 @@
-"""What a checkpoint's JSON may make lerobot do: known processing steps, files of its own folder, and known models.
+"""Checks what a checkpoint's JSON refers to: known processing steps, files of its own folder, and known models.
 
-lerobot imports whatever module a step's `class` names and calls what it finds there, reads a step's `state_file`
-wherever it points, and loads tokenizers by a name that may be any folder or hub id. All of that is checked here
-before lerobot or anything named in the JSON is imported.
+lerobot imports and calls whatever a step's `class` names, reads a step's `state_file` wherever it points, and loads
+tokenizers by a name that may be any folder or hub id. All of that is checked here before lerobot, or anything named in
+the JSON, is imported.
 """
 
 import re
@@ -17,9 +17,9 @@ from simeval.policies.checkpoint.known import MODELS, STEPS
 
 _LOADS = re.compile(r"name|path|tokenizer|model|vlm|base|encoder|checkpoint|_id$")
 _WHOLE = re.compile(r"(tokenizer|tokenizer_name|model_name|processor_name|encoder_name|_or_path|vlm_base|_path)$")
-"""Keys under which even a word without a slash is a folder or hub id."""
+"""Keys whose value is a folder or hub id even without a slash."""
 _NOT_LOADED = frozenset({"repo_id", "pretrained_path", "pretrained_revision", "output_dir"})
-"""Where a policy was pushed to and trained from. lerobot reads these in training only."""
+"""Where a policy was pushed to and trained from. lerobot reads these only in training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Step:
 
     Attributes:
         name: lerobot's registered name of its class.
-        config: the arguments it is made with.
-        state_file: the file in the checkpoint's folder that its tensors are in.
+        config: its constructor's arguments.
+        state_file: the file in the checkpoint's folder with its tensors.
     """
 
     name: str
@@ -38,16 +38,16 @@ class Step:
 
 
 def read_steps(pipeline: Mapping[str, Any], file: str, folder: Path, name: str) -> tuple[Step, ...]:
-    """The steps of a saved pipeline, each one of lerobot's.
+    """Read the steps of a saved pipeline; all must be lerobot's.
 
     Args:
-        pipeline: what its JSON file says.
-        file: that file's name.
-        folder: of the checkpoint.
-        name: of the checkpoint.
+        pipeline: content of its JSON file.
+        file: name of that file.
+        folder: folder of the checkpoint.
+        name: name of the checkpoint.
 
     Raises:
-        ConfigError: a step is not lerobot's, or its file lies elsewhere.
+        ConfigError: a step is not lerobot's, or its file is outside the folder.
     """
     steps = pipeline.get("steps")
     if not isinstance(steps, list):
@@ -88,20 +88,20 @@ def _check_state_file(state: Any, where: str, folder: Path, name: str) -> None:
 def check_models(
     values: Mapping[str, Any], file: str, folder: Path, *, name: str, replaced: Sequence[str]
 ) -> frozenset[str]:
-    """Refuse names of models and paths that lead anywhere but into the folder or to a model of lerobot's policies.
+    """Check model names and paths: they must be inside the folder, or a model of lerobot's own policies.
 
     Args:
         values: a configuration, or a step's arguments.
-        file: where they are saved.
-        folder: of the checkpoint.
-        name: of the checkpoint.
-        replaced: keys whose value is replaced by the files that the folder carries.
+        file: the file they are saved in.
+        folder: folder of the checkpoint.
+        name: name of the checkpoint.
+        replaced: keys whose value is replaced by files inside the folder.
 
     Returns:
-        The hub ids that are named.
+        The hub ids in use.
 
     Raises:
-        ConfigError: such a name.
+        ConfigError: a name refers to anything else.
     """
     hub: set[str] = set()
     for key, value in _names(values):

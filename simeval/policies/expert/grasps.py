@@ -1,4 +1,4 @@
-"""How the scripted expert can hold an object: the hand's measures, and the grasps that each kind of object offers."""
+"""Grasps of the scripted expert: dimensions of the hand, and the possible grasps of each kind of object."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from simeval.policies.expert.scene import (
     NECKS,
     PARTS,
     RIMS,
-    Solid,
+    CollisionBox,
     Vector,
     category,
     rotation,
@@ -18,42 +18,42 @@ from simeval.policies.expert.scene import (
 )
 
 OPENED = 0.07
-"""Opening of the fingers (m) from which on they are open; they open to 0.078."""
+"""Opening (m) above which the fingers count as open; they open to 0.078."""
 
-# The hand (m), measured on robosuite's Panda gripper. Its point is the middle between the fingertips.
+# The hand (m), measured on robosuite's Panda gripper. The hand's point is midway between the fingertips.
 FINGER = 0.052
-"""From the middle of the open fingers to one finger."""
+"""Distance from the hand's point to an open finger."""
 FINGER_RADIUS = 0.012
 TIP = 0.010
-"""How far the fingertips reach below the hand's point."""
+"""Extent of the fingertips below the hand's point."""
 PALM = 0.040
-"""How far above the hand's point the palm is."""
+"""Height of the palm above the hand's point."""
 PALM_REACH = 0.10
 PALM_RADIUS = 0.035
 _FINGERS = np.linspace(-FINGER, FINGER, 9)
 _PALM = np.linspace(-PALM_REACH, PALM_REACH, 7)
-"""Places along the finger axis that are looked at. Closing fingers sweep all that is between them."""
+"""Sample points along the finger axis. Closing fingers sweep everything between them."""
 
 # Grasps (m).
 GRIP_DEPTH = 0.018
-"""How far below a bowl's rim the hand's point goes."""
+"""Depth of the hand's point below a bowl's rim."""
 RIM_POINTS = 24
 BLOCK_DEPTH = 0.030
-"""How far below a block's top the hand's point goes, if the block is that high."""
+"""Depth of the hand's point below a block's top, if the block is that high."""
 MAX_WIDTH = 0.072
-"""Widest block that the fingers fit around."""
+"""Widest block that fits between the fingers."""
 SQUEEZE = 0.004
-"""How much wider than a block the fingers may still be when they hold it."""
+"""The fingers hold a block if their opening exceeds its width by at most this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grasp:
-    """Where the hand holds an object.
+    """A grasp of an object.
 
     Attributes:
-        point: `float64[3]`, where the hand's point goes (m).
-        outward: `float64[2]`, unit vector along the finger axis, away from a bowl's middle.
-        width: opening of the fingers that hold it, at most (m).
+        point: `float64[3]`, target of the hand's point (m).
+        outward: `float64[2]`, unit vector along the finger axis, away from a bowl's centre.
+        width: largest opening of fingers that hold the object (m).
     """
 
     point: Vector
@@ -66,14 +66,14 @@ def opening(state: Privileged) -> float:
     return float(state.gripper[0] - state.gripper[1])
 
 
-def body_of(state: Privileged, name: str) -> Solid:
-    """What an object that can be held takes up."""
+def body_of(state: Privileged, name: str) -> CollisionBox:
+    """The space that a graspable object occupies."""
     (box,) = PARTS[category(name)]
     return solid(state.objects[name], box)
 
 
 def possible_grasps(state: Privileged, name: str) -> Iterator[Grasp]:
-    """Every way that an object can be held from above."""
+    """All grasps of an object from above."""
     rim, pose = RIMS.get(category(name)), state.objects[name]
     if rim is not None:
         axes = rotation(pose)
@@ -90,8 +90,8 @@ def possible_grasps(state: Privileged, name: str) -> Iterator[Grasp]:
             yield Grasp(point, np.array([np.cos(across), np.sin(across)]), width)
 
 
-def blocked(options: Sequence[Grasp], others: Sequence[Solid]) -> Vector:
-    """How deep other things stand in the open hand at each grasp (m), summed over parts of the hand: `float64[n]`."""
+def blocked(options: Sequence[Grasp], others: Sequence[CollisionBox]) -> Vector:
+    """Overlap of other objects with the open hand at each grasp (m), summed over parts of the hand: `float64[n]`."""
     depth = np.zeros(len(options))
     points, outward = np.stack([grasp.point for grasp in options]), np.stack([grasp.outward for grasp in options])
     for along, radius, below in ((_FINGERS, FINGER_RADIUS, TIP), (_PALM, PALM_RADIUS, -PALM)):
@@ -103,29 +103,29 @@ def blocked(options: Sequence[Grasp], others: Sequence[Solid]) -> Vector:
 
 
 def mismatch(grasp: Grasp, state: Privileged) -> float:
-    """How far the hand is from a grasp (m); a radian between the finger axes counts as much as 10 cm."""
+    """Distance of the hand from a grasp (m); a radian between the finger axes counts as 10 cm."""
     turn = abs(between(rotation(state.hand)[:2, 0], grasp.outward))
     return float(np.linalg.norm(grasp.point - state.hand.pos)) + 0.1 * turn
 
 
 def reached(state: Privileged, grasp: Grasp) -> bool:
-    """Whether open fingers are around what they are to hold."""
-    return _deviates(state, grasp, np.array([0.01, 0.01, 0.01]), 0.15)
+    """Whether the open fingers are in place to close."""
+    return _within(state, grasp, np.array([0.01, 0.01, 0.01]), 0.15)
 
 
 def held(state: Privileged, grasp: Grasp) -> bool:
-    """Whether closed fingers hold it; it may have slipped a little."""
-    return _deviates(state, grasp, np.array([0.025, 0.02, 0.02]), 0.4)
+    """Whether the closed fingers hold the object; it may have slipped slightly."""
+    return _within(state, grasp, np.array([0.025, 0.02, 0.02]), 0.4)
 
 
-def _deviates(state: Privileged, grasp: Grasp, most: Vector, angle: float) -> bool:
-    """Whether the hand is no further from a grasp than this.
+def _within(state: Privileged, grasp: Grasp, most: Vector, angle: float) -> bool:
+    """Whether the hand deviates from a grasp by less than the given limits.
 
     Args:
-        state: where the hand is.
-        grasp: where it should be.
-        most: `float64[3]`, along the finger axis, level across it, and vertical (m).
-        angle: between the finger axes (rad).
+        state: the scene, with the hand's pose.
+        grasp: the target grasp.
+        most: limits, `float64[3]`: along the finger axis, horizontally across it, and vertical (m).
+        angle: limit of the angle between the finger axes (rad).
     """
     off = state.hand.pos - grasp.point
     x, y = grasp.outward
@@ -135,7 +135,7 @@ def _deviates(state: Privileged, grasp: Grasp, most: Vector, angle: float) -> bo
 
 
 def between(first: Vector, second: Vector) -> float:
-    """Angle from one line to another, in [-pi/2, pi/2] (rad): a line has no front."""
+    """Angle from one line to another, in [-pi/2, pi/2] (rad): a line has no direction."""
     angle = float(np.arctan2(*second[::-1]) - np.arctan2(*first[::-1]))
     return (angle + np.pi / 2) % np.pi - np.pi / 2
 

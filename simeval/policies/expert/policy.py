@@ -1,17 +1,17 @@
-"""A scripted expert that sees the simulator's state: it picks things up and puts them down.
+"""A scripted expert with access to the simulator's state, for pick-and-place tasks.
 
-Besides, it opens drawers, turns on the stove and drags plates (`expert_skills`). That is enough for all tasks of
-libero_spatial, libero_object and libero_goal, and for three of libero_10.
+It also opens drawers, turns on the stove and drags plates (`skills`). That covers all tasks of libero_spatial,
+libero_object and libero_goal, and three of libero_10.
 
-It has no memory. What it does follows from where the hand, its fingers and the objects are, so it can also say what to
-do in states that another policy got into.
+It has no memory: the action depends only on the poses of the hand, its fingers and the objects. So it can also act from
+states that another policy has reached.
 
 Non-obvious behaviour:
-    - It reads goals, never instructions, and takes the first atom of a goal that does not look done.
-    - It knows objects by their category (`expert_scene`); `supports(goal)` tells in advance whether it knows enough.
-    - Fingers take 8 control steps to close, so that "closing" and "holding" are told apart by their opening.
-    - Once the elbow is stretched to its limit, LIBERO's controller may not get it out again; grasps and places within
-      `REACH` are preferred, but a state in which another policy did this can stay stuck.
+    - It reads goals, never instructions, and works on the first atom of the goal that does not look done.
+    - It knows objects by their category (`scene`); `supports(goal)` says in advance whether it can reach a goal.
+    - Fingers take 8 control steps to close. Their opening distinguishes "closing" from "holding".
+    - Once the elbow is fully stretched, LIBERO's controller may not be able to bend it again. Grasps and places within
+      `REACH` are preferred, but a state that another policy has reached can remain stuck.
 """
 
 from collections.abc import Sequence
@@ -39,8 +39,8 @@ from simeval.policies.expert.moves import (
     CLOSE,
     HAND,
     HOME_AXIS,
-    Load,
-    Way,
+    HeldObject,
+    Waypoints,
     action,
     approach,
     retreat,
@@ -54,8 +54,8 @@ from simeval.policies.expert.scene import (
     PLACES,
     RIMS,
     SPOTS,
+    CollisionBox,
     Place,
-    Solid,
     category,
     place_key,
     rotation,
@@ -63,53 +63,55 @@ from simeval.policies.expert.scene import (
 )
 from simeval.policies.expert.skills import Drawer, drag, turn_knob
 
-ABLE = "it picks and places, opens the wooden cabinet's upper drawers, turns on the stove and drags plates"
-"""What a refusal says that it can do."""
+SUPPORTED_PREDICATES = (
+    "it picks and places, opens the wooden cabinet's upper drawers, turns on the stove and drags plates"
+)
+"""Text of a refusal: what the expert can do."""
 
 # Choosing a grasp.
 BLOCKED_COST = 10.0
 TURN_COST = 0.01
-"""Metres of obstacle or stretch that the hand would rather have than turn by a radian."""
+"""Cost of a radian of rotation, in metres of stretch."""
 WAY_COST = 0.01
-"""As much per metre of the way to the grasp, so that the hand does not dither between two equal ones."""
+"""Cost per metre of the path to the grasp, so that the hand does not switch between two equal grasps."""
 BASE = np.array([-0.66, 0.0])
-"""Where the robot stands. Source: the kitchen table, where it is farthest from the objects."""
+"""Position of the robot's base. Source: the kitchen table, where it is farthest from the objects."""
 REACH = 0.74
 """Horizontal distance from the base beyond which the elbow is almost straight and the hand tilts."""
 
 # Carrying (m).
 OVERHANG = 0.004
-"""Horizontal distance from what is higher than a thing, before the thing is lifted."""
-LET_GO = 0.008
-"""Height above its place from which on a thing is let go."""
+"""Horizontal distance from higher obstacles that an object needs before it is lifted."""
+RELEASED = 0.008
+"""Height above its place at which an object is released."""
 INSIDE = 0.03
-"""How far below the top of a fence a thing is let go."""
+"""Depth below the top of a fence at which an object is released."""
 PRESS = 0.005
-"""How far below its place a thing is aimed, so that the last millimetres are not slow."""
+"""Depth below its place that an object is aimed at, so that the last millimetres are not slow."""
 FAR = 0.11
-"""How far a drawer is pulled for something to be put in; further, it would hang over what stands before it."""
+"""Distance that a drawer is pulled to put something in; further out it would hang over objects in front of it."""
 
 
 class LiberoExpert:
-    """Does what the goal says, as far as it knows how."""
+    """The scripted expert as a `Policy`."""
 
     spec = PolicySpec("expert", n_action_steps=1, cameras=(), privileged=True)
 
     def check(self, goal: Goal) -> None:
-        """Refuse a goal that it cannot reach.
+        """Check that the expert can reach a goal.
 
         Raises:
-            ConfigError: naming the atom.
+            ConfigError: it cannot; the message names the atom.
         """
         for atom in goal:
             if not _known(atom):
-                raise ConfigError(f"the expert cannot do '{' '.join(atom)}'; {ABLE}")
+                raise ConfigError(f"the expert cannot do '{' '.join(atom)}'; {SUPPORTED_PREDICATES}")
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
-        """One action for each input.
+        """Return one action for each input.
 
         Raises:
-            EpisodeError: an input has no privileged state, or a goal that is not supported or not for its scene.
+            EpisodeError: an input has no privileged state, an unsupported goal, or a goal of another scene.
         """
         return [self._act(request.privileged) for request in inputs]
 
@@ -120,15 +122,15 @@ class LiberoExpert:
             self.check(state.goal)
         except ConfigError as error:
             raise EpisodeError("policy", str(error)) from None
-        named = {place_key(name)[0] for atom in state.goal for name in atom[1:] if name not in SPOTS}
-        missing = named - state.objects.keys()
+        required = {place_key(name)[0] for atom in state.goal for name in atom[1:] if name not in SPOTS}
+        missing = required - state.objects.keys()
         if missing:
             raise EpisodeError("policy", f"the goal names what is not in the scene: {', '.join(sorted(missing))}")
         return next_action(state)[np.newaxis]
 
 
 def supports(goal: Goal) -> bool:
-    """Whether the expert knows how to reach a goal."""
+    """Whether the expert can reach a goal."""
     return all(_known(atom) for atom in goal)
 
 
@@ -173,51 +175,51 @@ def _towards(state: Privileged, atom: Atom) -> ActionChunk | None:
 
 
 class _Errand:
-    """One object to be brought to one place."""
+    """The task of bringing one object to one place."""
 
-    def __init__(self, state: Privileged, name: str, owner: str, place: Place, besides: Sequence[Solid]) -> None:
+    def __init__(self, state: Privileged, name: str, owner: str, place: Place, besides: Sequence[CollisionBox]) -> None:
         self._state, self._name, self._besides = state, name, besides
         self._hand, self._opening = state.hand.pos, opening(state)
         self._pos, self._body = state.objects[name].pos, body_of(state, name)
-        pose, slid = state.objects[owner], state.joints.get(f"{owner}_{place.drawer}", 0.0)
-        self._middle = pose.pos + rotation(pose) @ np.add(place.center, (0, slid, 0))
+        pose, slide = state.objects[owner], state.joints.get(f"{owner}_{place.drawer}", 0.0)
+        self._middle = pose.pos + rotation(pose) @ np.add(place.center, (0, slide, 0))
         self._radius, self._fence = place.radius, pose.pos[2] + place.fence if place.fence else None
 
     def done(self) -> bool:
-        """Whether the object is in its place, or falls there when let go."""
+        """Whether the object is in its place, or will fall there when released."""
         beside = np.linalg.norm((self._pos - self._middle)[:2])
-        height = self._middle[2] + LET_GO if self._fence is None else self._fence - INSIDE
+        height = self._middle[2] + RELEASED if self._fence is None else self._fence - INSIDE
         return bool(beside < self._radius and self._body.bottom < height)
 
     def action(self) -> ActionChunk:
-        """Approach, close or carry, whichever the hand is ready for."""
+        """Approach, close or carry, depending on the hand's state."""
         grasps = list(possible_grasps(self._state, self._name))
-        here = min(grasps, key=lambda grasp: mismatch(grasp, self._state))
-        if self._opening < here.width and held(self._state, here):
+        nearest = min(grasps, key=lambda grasp: mismatch(grasp, self._state))
+        if self._opening < nearest.width and held(self._state, nearest):
             return self._carry()
-        if held(self._state, here) if self._opening < OPENED else reached(self._state, here):
-            return action(here.point - self._hand, turn_down(self._state, here.outward), CLOSE)
+        if held(self._state, nearest) if self._opening < OPENED else reached(self._state, nearest):
+            return action(nearest.point - self._hand, turn_down(self._state, nearest.outward), CLOSE)
         return approach(self._state, self._best(grasps), self._besides)
 
-    def _others(self) -> list[Solid]:
+    def _others(self) -> list[CollisionBox]:
         return [*solids(self._state, without=self._name), *self._besides]
 
     def _best(self, options: Sequence[Grasp]) -> Grasp:
-        """The grasp with least in its way, for which the arm turns and stretches least."""
+        """The grasp with the fewest obstacles and the least rotation and stretch of the arm."""
         others = self._others()
         costs = BLOCKED_COST * blocked(options, others) + [self._effort(grasp) for grasp in options]
         return options[int(np.argmin(costs))]
 
     def _effort(self, grasp: Grasp) -> float:
-        there = grasp.point + self._middle - self._pos
-        stretch = sum(max(0.0, float(np.linalg.norm(end[:2] - BASE)) - REACH) for end in (grasp.point, there))
+        release = grasp.point + self._middle - self._pos
+        stretch = sum(max(0.0, float(np.linalg.norm(end[:2] - BASE)) - REACH) for end in (grasp.point, release))
         turn = abs(between(grasp.outward, HOME_AXIS))
-        way = float(np.linalg.norm(grasp.point - self._hand))
-        return stretch + TURN_COST * turn + WAY_COST * way
+        distance = float(np.linalg.norm(grasp.point - self._hand))
+        return stretch + TURN_COST * turn + WAY_COST * distance
 
     def _carry(self) -> ActionChunk:
         below = float(self._hand[2] - self._body.bottom)
-        cargo = Load((self._pos - self._hand)[:2], float(self._body.half[:2].max()), below)
+        cargo = HeldObject((self._pos - self._hand)[:2], float(self._body.half[:2].max()), below)
         goal = self._hand + self._middle - [*self._pos[:2], self._body.bottom + PRESS]
         if self._fence is not None:
             goal[2] = max(goal[2], self._fence - PALM + CLEARANCE)
@@ -225,7 +227,7 @@ class _Errand:
         others = self._others()
         for other in others:
             overlap = cargo.radius + OVERHANG - float(other.distance(self._pos))
-            # The cabinet's top reaches over the back of an open drawer.
+            # The cabinet's top overhangs the back of an open drawer.
             if other.top > self._body.top and overlap > 0:
                 return action(np.array([*(overlap + OVERHANG) * other.away(self._pos), 0.0]), turn, CLOSE)
-        return action(Way(self._state, goal, [cargo, *HAND], others).step(), turn, CLOSE)
+        return action(Waypoints(self._state, goal, [cargo, *HAND], others).step(), turn, CLOSE)

@@ -1,6 +1,7 @@
-"""What the scripted expert knows about LIBERO's objects: their sizes, where to hold them, where to put them.
+"""The scripted expert's model of LIBERO's objects: sizes, grasp points and places.
 
-Lengths are metres, in the frame of the object's body. Sizes were measured on the collision geometry of LIBERO's assets.
+Lengths are in metres, in the frame of the object's body. Sizes were measured on the collision geometry of LIBERO's
+assets.
 """
 
 import re
@@ -32,12 +33,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Rim:
-    """The upper edge of a bowl, to be held with one finger inside and one outside.
+    """The rim of a bowl, grasped with one finger inside and one outside.
 
     Attributes:
-        radius: distance of the middle between the fingers from the bowl's axis.
-        height: of the edge.
-        wall: opening of the fingers that hold it, at most.
+        radius: distance of the grasp point from the bowl's axis.
+        height: height of the rim.
+        wall: largest opening of fingers that hold it.
     """
 
     radius: float
@@ -47,12 +48,12 @@ class Rim:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something can be put.
+    """A place where an object can be put.
 
     Attributes:
-        center: middle of the surface that it will stand on.
-        radius: how far from the middle it may end up.
-        fence: height of a wall around it, which the hand does not fit into; 0 for none.
+        center: centre of the supporting surface.
+        radius: largest distance of the object from the centre.
+        fence: height of a surrounding wall that the hand does not fit into; 0 for none.
         drawer: name of the sliding joint that carries it along the body's y axis, without the object's name.
     """
 
@@ -64,12 +65,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """A knob with a grip to be held across, which turns about the body's upright axis.
+    """A knob that is grasped across its grip and turns about the body's vertical axis.
 
     Attributes:
-        center: where the hand's point holds it.
-        width: of the grip, along the body's y axis when it is off.
-        joint: without the object's name.
+        center: grasp point.
+        width: width of the grip, along the body's y axis when the knob is off.
+        joint: name of the joint, without the object's name.
     """
 
     center: tuple[float, float, float]
@@ -78,7 +79,7 @@ class Knob:
 
 
 def _drawer(low: float, high: float, joint: str) -> tuple[Box, ...]:
-    """The four walls of a drawer of the wooden cabinet that reaches from one height to another."""
+    """The four walls of a drawer of the wooden cabinet, between two heights."""
     return (
         Box((-0.106, -0.078, low), (0.113, -0.064, high), joint),
         Box((-0.103, 0.088, low), (0.110, 0.095, high), joint),
@@ -123,7 +124,7 @@ PARTS: Mapping[str, tuple[Box, ...]] = {
 }
 
 _UNKNOWN = (Box((-0.06, -0.06, 0.0), (0.06, 0.06, 0.15)),)
-"""Stands for obstacles of other categories: about the largest object of LIBERO that is not furniture."""
+"""Used for obstacles of other categories: about the largest LIBERO object that is not furniture."""
 
 RIMS: Mapping[str, Rim] = {"akita_black_bowl": Rim(radius=0.042, height=0.052, wall=0.013)}
 
@@ -133,10 +134,10 @@ BLOCKS = frozenset(
         *("orange_juice", "salad_dressing", "tomato_sauce", "wine_bottle"),
     }
 )
-"""Categories that fit between the fingers, to be held near their top."""
+"""Categories that fit between the fingers; they are grasped near their top."""
 
 NECKS: Mapping[str, float] = {"wine_bottle": 0.016}
-"""Opening of the fingers that hold a block, at most, where it is narrower near its top than its box."""
+"""Largest opening of fingers that hold a block, for blocks that are narrower at the top than their box."""
 
 PLACES: Mapping[str, Place] = {
     "akita_black_bowl": Place((0.0, 0.0, 0.007)),
@@ -147,13 +148,13 @@ PLACES: Mapping[str, Place] = {
     "wooden_cabinet top_region": Place((0.003, -0.010, 0.159), radius=0.03, fence=0.217, drawer="top_level"),
     "wooden_cabinet top_side": Place((0.004, 0.016, 0.223)),
 }
-"""By category of the thing, or category and region."""
+"""Places by category of the object, or by category and region."""
 
 HANDLES: Mapping[str, Box] = {
     "wooden_cabinet middle_region": Box((-0.048, -0.110, 0.102), (0.042, -0.094, 0.118), "middle_level"),
     "wooden_cabinet top_region": Box((-0.048, -0.110, 0.176), (0.042, -0.094, 0.192), "top_level"),
 }
-"""By category and region: the bar of a drawer's handle; the drawer slides out against the body's y axis.
+"""The bar of a drawer's handle, by category and region. Drawers slide out against the body's y axis.
 
 The lowest drawer is missing: the hand does not fit between its handle and the table.
 """
@@ -164,7 +165,7 @@ DRAGGED = frozenset({"plate"})
 """Categories that are dragged along the table."""
 
 SPOTS: Mapping[str, tuple[float, float, float]] = {"main_table_stove_front_region": (-0.04, 0.22, 0.90)}
-"""Regions of a table that a thing can be dragged to (m, in the world). Source: libero_goal's task files."""
+"""Regions of a table that an object can be dragged to (m, in the world). Source: libero_goal's task files."""
 
 
 def category(name: str) -> str:
@@ -178,8 +179,8 @@ def place_key(name: str) -> tuple[str, str]:
     Args:
         name: an object (`plate_1`) or a region of one (`basket_1_contain_region`).
     """
-    found = re.fullmatch(r"(.*?_\d+)(?:_(.*))?", name)
-    owner, region = found.groups("") if found else (name, "")
+    match = re.fullmatch(r"(.*?_\d+)(?:_(.*))?", name)
+    owner, region = match.groups("") if match else (name, "")
     return owner, f"{category(owner)} {region}".strip()
 
 
@@ -196,13 +197,13 @@ def rotation(pose: Pose) -> Vector:
 
 
 @dataclass(frozen=True, slots=True)
-class Solid:
-    """A box in the world, standing upright.
+class CollisionBox:
+    """An upright box in the world frame.
 
     Attributes:
         center: `float64[3]`.
         across: angle of its first horizontal axis with the world's x axis (rad).
-        half: `float64[3]`, half its sides: along the first axis, along the second, vertical.
+        half: `float64[3]`, half extents: along the first axis, along the second, vertical.
     """
 
     center: Vector
@@ -225,7 +226,7 @@ class Solid:
         return outside
 
     def away(self, point: Vector) -> Vector:
-        """Horizontal direction straight away from its footprint: `float64[2]`; zero above it."""
+        """Horizontal unit vector away from its footprint: `float64[2]`; zero above it."""
         outside = self._outside(point) @ self._axes().T
         direction: Vector = outside / max(float(np.linalg.norm(outside)), 1e-9)
         return direction
@@ -235,19 +236,19 @@ class Solid:
         return np.array([[cos, -sin], [sin, cos]])
 
     def _outside(self, points: Vector) -> Vector:
-        """From the nearest point of the footprint to the points, along its own axes."""
+        """Vectors from the nearest point of the footprint to the points, in the box's frame."""
         local = (points[..., :2] - self.center[:2]) @ self._axes()
         outside: Vector = local - np.clip(local, -self.half[:2], self.half[:2])
         return outside
 
 
-def solid(pose: Pose, box: Box, slide: float = 0.0) -> Solid:
-    """A box of a body at a pose, stood upright: tilted ones keep the height they have, and their axes nearest to level.
+def solid(pose: Pose, box: Box, slide: float = 0.0) -> CollisionBox:
+    """The upright box that approximates a box of a body: a tilted box keeps its height and its most level axes.
 
     Args:
-        pose: of the body.
-        box: in the body's frame.
-        slide: how far it has slid along the body's y axis (m).
+        pose: pose of the body.
+        box: the box in the body's frame.
+        slide: its displacement along the body's y axis (m).
     """
     axes = rotation(pose)
     low, high = np.array(box.low), np.array(box.high)
@@ -256,11 +257,11 @@ def solid(pose: Pose, box: Box, slide: float = 0.0) -> Solid:
     first, second = (i for i in range(3) if i != up)
     center = pose.pos + axes @ ((low + high) / 2 + [0, slide, 0])
     across = float(np.arctan2(axes[1, first], axes[0, first]))
-    return Solid(center, across, np.array([half[first], half[second], np.abs(axes[2]) @ half]))
+    return CollisionBox(center, across, np.array([half[first], half[second], np.abs(axes[2]) @ half]))
 
 
-def solids(state: Privileged, *, without: str = "") -> Iterator[Solid]:
-    """Everything that stands in the scene, part by part.
+def solids(state: Privileged, *, without: str = "") -> Iterator[CollisionBox]:
+    """All solid parts of the scene's objects.
 
     Args:
         state: the scene.

@@ -1,6 +1,6 @@
-"""What the scripted expert does besides picking things up: opening drawers, turning knobs, dragging plates.
+"""Further skills of the scripted expert: opening drawers, turning knobs, dragging plates.
 
-Like the rest of the expert it has no memory: each skill says what to do from where the hand and the thing are.
+Like the rest of the expert they have no memory: the action depends only on the poses of the hand and the object.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from simeval.policies.expert.moves import (
     OPEN,
     RETREAT,
     TURNED,
-    Way,
+    Waypoints,
     action,
     approach,
     share,
@@ -27,57 +27,57 @@ from simeval.policies.expert.scene import Box, Knob, Vector, rotation, solid, so
 
 # Drawers (m).
 PULLED = 0.15
-"""How far a drawer is pulled. LIBERO calls it open from 0.14 on; it slides 0.16."""
+"""Target distance of pulling a drawer. LIBERO counts it as open from 0.14; it slides 0.16."""
 SLACK = 0.01
-"""How much less will do once it has been let go."""
+"""Tolerance of that distance after the handle was released."""
 AHEAD = 0.08
-"""Where the hand gets ready in front of a handle."""
+"""Distance in front of a handle at which the hand prepares its grasp."""
 LANE = (0.05, 0.14)
-"""Beside and in front of a handle, what the hand is in when it only moves straight to and from it."""
+"""Extent beside and in front of a handle within which the hand only moves straight to and from it."""
 BESIDE = 0.2
-"""Beside a handle, where a level hand has come from it."""
+"""Distance beside a handle within which a level hand must have come from it."""
 LEVEL = 0.3
-"""Cosine of the angle between the hand and the way in, above which it has not turned down yet."""
+"""Cosine of the angle between the hand and the approach direction above which it has not turned down yet."""
 LOOSE = 0.05
-"""Opening of the fingers that have let go of a handle."""
+"""Opening above which the fingers have released a handle."""
 GRIPPED = (0.008, 0.03)
-"""Opening of the fingers that hold a handle."""
+"""Range of openings of fingers that hold a handle."""
 PULL = 0.03
 """Speed of pulling, per control step."""
 
 # Knobs (rad).
 TURNED_ON = 0.6
-"""How far a knob is turned. LIBERO calls it on from 0.5 on."""
+"""Target angle of a knob. LIBERO counts it as on from 0.5."""
 LEAD = 0.4
-"""How far the hand turns ahead of where it is."""
+"""Angle by which the commanded rotation leads the hand's."""
 
 # Plates (m).
-AT_SPOT = 0.015
-"""How near to its spot a plate is left. LIBERO allows 0.04 along each side."""
+SPOT_TOLERANCE_M = 0.015
+"""Largest distance of a placed plate from its spot. LIBERO allows 0.04 along each side."""
 TOWARDS = 0.012
-"""How far from the plate's middle the fingers press, on the side where it is to go, so that it follows straight."""
+"""Distance from the plate's centre, towards its target, at which the fingers press, so that it follows straight."""
 FLOOR = 0.006
 """Height of the plate's inside above its body's origin."""
 ON_PLATE = 0.03
-"""How far the fingers may slide from where they press."""
+"""How far the fingers may slide from their pressing point."""
 PRESSED = 0.010
-"""How far below that the fingers are aimed. Friction drags the plate."""
+"""Depth below the pressing point that the fingers are aimed at. Friction drags the plate."""
 SHUT = 0.006
-"""Opening of fingers with nothing in between, at most."""
+"""Largest opening of fingers with nothing between them."""
 AJAR = 0.02
 """The same while they press on something."""
 SIDEWAYS = 0.03
 DETOUR = 0.08
-"""Until a plate is that near sideways, it goes past its spot at this distance: things stand on the straight way."""
+"""While it is further than `SIDEWAYS` to the side, a plate passes its spot at this distance, to avoid obstacles."""
 DRAG = 0.025
 """Speed of dragging, per control step."""
 
 
 class Drawer:
-    """A drawer, held by its handle with the hand level and one finger above it, one below."""
+    """A drawer, held by its handle with a level hand, one finger above the handle and one below."""
 
     def __init__(self, state: Privileged, owner: str, handle: Box) -> None:
-        """Args: state: the scene. owner: the cabinet. handle: of which drawer."""
+        """Args: state: the scene. owner: the cabinet. handle: handle of the drawer."""
         pose = state.objects[owner]
         axes = rotation(pose)
         self._state = state
@@ -88,16 +88,16 @@ class Drawer:
         off = state.hand.pos - self._point
         self._ahead = float(off @ self._out)
         self._beside = off - self._ahead * self._out
-        # Fingers that lay along the way out now have the one that was nearer to the drawer on top.
+        # When the hand tilts, the finger that was nearer to the drawer becomes the upper one.
         finger = np.array([0.0, 0.0, -1.0 if self._out[:2] @ HOME_AXIS >= 0 else 1.0])
         self._turn = turn_to(state, finger, -self._out)
         self._level = float(rotation(state.hand)[:, 2] @ -self._out)
 
     def open(self, far: float = PULLED) -> ActionChunk | None:
-        """How to open it, or to leave it when it is open; `None` when it is open and left alone.
+        """The action that opens it, or leaves it when it is open; `None` when it is open and the hand is away.
 
         Args:
-            far: how far to pull it (m).
+            far: distance to pull it (m).
         """
         angle, off = float(np.linalg.norm(self._turn)), float(np.linalg.norm(self._beside))
         gap = opening(self._state)
@@ -115,16 +115,16 @@ class Drawer:
     def _approach(self, angle: float, off: float) -> ActionChunk:
         if off > LANE[0] or not -0.03 < self._ahead < LANE[1]:
             ready = self._point + AHEAD * self._out
-            return action(Way(self._state, ready, HAND, list(solids(self._state))).step(), self._turn, OPEN)
+            return action(Waypoints(self._state, ready, HAND, list(solids(self._state))).step(), self._turn, OPEN)
         not_yet = max(share(off, ALIGNED), share(angle, TURNED), share(OPENED - opening(self._state), (0.0, 0.01)))
         inside = share(AHEAD - self._ahead, (0.0, AHEAD))
         move = (AHEAD * not_yet - self._ahead) * self._out - (1 - not_yet * inside) * self._beside
         return action(move, self._turn, OPEN)
 
     def _leave(self) -> ActionChunk | None:
-        """Take the level hand straight away from the handle, then turn it down as it was at the start.
+        """Move the level hand straight away from the handle, then turn it down to its initial orientation.
 
-        Other turns on the way from one grasp to the next would run the wrist into its limits.
+        Other rotations between two grasps would run the wrist into its limits.
         """
         if self._level < LEVEL or np.linalg.norm(self._beside) > BESIDE:
             return None
@@ -135,7 +135,7 @@ class Drawer:
 
 
 def turn_knob(state: Privileged, owner: str, knob: Knob) -> ActionChunk | None:
-    """How to turn a knob on; `None` when it is on."""
+    """The action that turns a knob on; `None` when it is on."""
     angle = state.joints[f"{owner}_{knob.joint}"]
     if angle > TURNED_ON:
         return None
@@ -154,29 +154,29 @@ def turn_knob(state: Privileged, owner: str, knob: Knob) -> ActionChunk | None:
 
 
 def drag(state: Privileged, name: str, spot: Vector) -> ActionChunk | None:
-    """How to drag a plate along the table with closed fingers pressed on it; `None` when it is there.
+    """The action that drags a plate along the table with closed fingers pressed on it; `None` when it is in place.
 
     Args:
         state: the scene.
         name: the plate.
-        spot: `float64[2]`, where its middle is to be (m).
+        spot: `float64[2]`, target of its centre (m).
     """
     plate = state.objects[name].pos
-    left = spot - plate[:2]
-    if np.linalg.norm(left) < AT_SPOT:
+    remaining = spot - plate[:2]
+    if np.linalg.norm(remaining) < SPOT_TOLERANCE_M:
         return None
-    if abs(left[1]) > SIDEWAYS:
-        left[0] += DETOUR
-    point = np.array([*(plate[:2] + TOWARDS * unit(left)), plate[2] + FLOOR + TIP])
+    if abs(remaining[1]) > SIDEWAYS:
+        remaining[0] += DETOUR
+    point = np.array([*(plate[:2] + TOWARDS * unit(remaining)), plate[2] + FLOOR + TIP])
     off = point - state.hand.pos
     turn = turn_down(state, HOME_AXIS)
     if np.linalg.norm(off[:2]) < ON_PLATE and abs(off[2]) < PRESSED and opening(state) < AJAR:
-        speed = min(DRAG, float(np.linalg.norm(left)))
-        return action(np.array([*(speed * unit(left)), off[2] - PRESSED]), turn, CLOSE)
-    way = Way(state, point, HAND, list(solids(state)))
-    if opening(state) > AJAR and way.crowded():
+        speed = min(DRAG, float(np.linalg.norm(remaining)))
+        return action(np.array([*(speed * unit(remaining)), off[2] - PRESSED]), turn, CLOSE)
+    path = Waypoints(state, point, HAND, list(solids(state)))
+    if opening(state) > AJAR and path.crowded():
         return action(np.array([0, 0, RETREAT]), turn, OPEN)
-    move = way.step(float(np.linalg.norm(turn)))
+    move = path.step(float(np.linalg.norm(turn)))
     if opening(state) > SHUT:
         move[2] = max(move[2], 0)
     return action(move, turn, CLOSE)

@@ -4,32 +4,32 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from simeval.analysis.compare import Comparison, SuiteChange
-from simeval.report.blocks import Block, Chapter, Desk, Items, Table, Text, columns
-from simeval.report.figures.forest import Mark, Panel, Row, paint_forest
-from simeval.report.figures.style import INK, Look
+from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, Table, Text, columns
+from simeval.report.figures.forest import Mark, Panel, Row, plot_forest
+from simeval.report.figures.style import INK, MarkerStyle
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
-from simeval.report.text import number, spanned
+from simeval.report.text import format_number, format_with_ci
 from simeval.stats.change import Gain
 
-PLAIN = Look(INK, "o")
+PLAIN = MarkerStyle(INK, "o")
 
 
-def comparison_chapter(comparison: Comparison, desk: Desk) -> Chapter:
+def comparison_chapter(comparison: Comparison, artifacts: ArtifactCollector) -> Chapter:
     """Success, robustness and drift, before and after."""
     blocks: list[Block] = [
         Text(f"A, before: {comparison.a}. B, after: {comparison.b}. Gains are positive where B is better."),
         Text(comparison.assets, "note"),
     ]
     if comparison.notes:
-        blocks.append(Items(comparison.notes))
+        blocks.append(BulletList(comparison.notes))
     for part in comparison.suites:
-        blocks += _suite(part, desk.named("compare", part.suite))
+        blocks += _suite(part, artifacts.scoped("compare", part.suite))
     if not comparison.suites:
         blocks.append(Text("The two runs have no suite in common.", "note"))
     return Chapter("Before and after", tuple(blocks), level=2, anchor="compare")
 
 
-def _suite(part: SuiteChange, desk: Desk) -> Iterator[Block]:
+def _suite(part: SuiteChange, artifacts: ArtifactCollector) -> Iterator[Block]:
     overall = part.change.overall
     if overall.gain is None:
         yield Text(f"{part.suite}: nothing can be compared ({overall.reason}).", "note")
@@ -40,7 +40,7 @@ def _suite(part: SuiteChange, desk: Desk) -> Iterator[Block]:
             "verdict",
         )
     success, robustness = part.change.success, {row.condition: row for row in part.change.robustness}
-    csv = desk.numbers("success", success), desk.numbers("robustness", part.change.robustness)
+    csv = artifacts.add_table("success", success), artifacts.add_table("robustness", part.change.robustness)
     if any(row.gain is not None for row in success):
         rows = [Row(row.condition, (_mark(row), _mark(robustness.get(row.condition)))) for row in success]
         panels = [Panel("gain in success, points", 0.0), Panel("gain in robustness, points", 0.0)]
@@ -48,8 +48,8 @@ def _suite(part: SuiteChange, desk: Desk) -> Iterator[Block]:
             "B minus A in success, and A's drop minus B's, with 95 % intervals. Filled: the interval excludes 0 and "
             "the Holm-adjusted p is below .05."
         )
-        yield desk.figure(
-            "gains", f"Gains of B over A on {part.suite}", partial(paint_forest, rows, panels), caption, csv
+        yield artifacts.add_figure(
+            "gains", f"Gains of B over A on {part.suite}", partial(plot_forest, rows, panels), caption, csv
         )
     heads: tuple[str, ...] = (
         "condition",
@@ -68,22 +68,22 @@ def _suite(part: SuiteChange, desk: Desk) -> Iterator[Block]:
     table = tuple(_row(row) for row in part.change.robustness)
     note = "Robustness is the difference of the drops: a policy that got better everywhere is not thereby more robust."
     yield Table(f"Robustness on {part.suite}", columns(*heads, words=["says", "note"]), table, csv[1], note)
-    yield from _drift(part.suite, part.drift, desk)
+    yield from _drift(part.suite, part.drift, artifacts)
 
 
-def _drift(suite: str, gains: Sequence[Gain], desk: Desk) -> Iterator[Block]:
+def _drift(suite: str, gains: Sequence[Gain], artifacts: ArtifactCollector) -> Iterator[Block]:
     if not gains:
         yield Text(f"{suite}: drift before and after needs an audit of both runs.", "note")
         return
     rows = tuple(
         (
-            *(row.condition, str(row.n), number(row.a, 3), number(row.b, 3)),
-            *(spanned(row.gain, row.interval, 3), row.direction, row.reason),
+            *(row.condition, str(row.n), format_number(row.a, 3), format_number(row.b, 3)),
+            *(format_with_ci(row.gain, row.interval, 3), row.direction, row.reason),
         )
         for row in gains
     )
     heads = ("condition", "frames", "drift A", "drift B", "less drift [95 % CI]", "says", "note")
-    yield Table(f"Drift on {suite}", columns(*heads, words=["says", "note"]), rows, desk.numbers("drift", gains))
+    yield Table(f"Drift on {suite}", columns(*heads, words=["says", "note"]), rows, artifacts.add_table("drift", gains))
 
 
 def _row(row: Gain, *more: str) -> tuple[str, ...]:
@@ -102,5 +102,5 @@ def _limits(row: Gain) -> str:
     return "(no interval)" if row.interval is None else f"({decimal(row.interval.low)} to {decimal(row.interval.high)})"
 
 
-def _count(number_: int | None) -> str:
-    return NOTHING if number_ is None else str(number_)
+def _count(count: int | None) -> str:
+    return NOTHING if count is None else str(count)

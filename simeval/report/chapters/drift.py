@@ -4,44 +4,64 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from simeval.analysis.correlate import StudyResult
-from simeval.report.blocks import Block, Chapter, Desk, Items, Table, Text, columns
+from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, Table, Text, columns
 from simeval.report.chapters.prediction import prediction_chapter
-from simeval.report.figures.drift import paint_scatter, paint_tasks
-from simeval.report.figures.forest import Mark, Panel, Row, paint_forest
-from simeval.report.figures.style import INK, Look
+from simeval.report.figures.drift import plot_scatter, plot_tasks
+from simeval.report.figures.forest import Mark, Panel, Row, plot_forest
+from simeval.report.figures.style import INK, MarkerStyle
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
-from simeval.report.text import box_lines, gaps, level_row, number, span, spanned, verdict_sentence
+from simeval.report.text import (
+    figure_caption_lines,
+    format_ci,
+    format_number,
+    format_with_ci,
+    level_row,
+    missing_reasons,
+    verdict_sentence,
+)
 from simeval.stats.correlation import Correlation
 from simeval.stats.study import Point
 from simeval.stats.verdict import SATURATED, USEFUL, USELESS
 
-PLAIN = Look(INK, "o")
+PLAIN = MarkerStyle(INK, "o")
 LEVELS = {"spearman": "Spearman ρ (primary)", "kendall": "Kendall τ-b", "pearson": "Pearson r", "mmrv": "MMRV, points"}
 
 
-def drift_chapters(result: StudyResult, looks: Mapping[str, Look], desk: Desk) -> Iterator[Chapter]:
-    """Everything about one study."""
-    found = result.correlation
-    used = tuple(point for point in found.points if not point.excluded)
-    here = desk.named(result.suite)
-    blocks = (*_drift(result, used, looks, here), *_levels(found, here), *_within(result, used, looks, here))
+def drift_chapters(
+    result: StudyResult, styles: Mapping[str, MarkerStyle], artifacts: ArtifactCollector
+) -> Iterator[Chapter]:
+    """All chapters about one study."""
+    correlation = result.correlation
+    used = tuple(point for point in correlation.points if not point.excluded)
+    suite_artifacts = artifacts.scoped(result.suite)
+    blocks = (
+        *_drift(result, used, styles, suite_artifacts),
+        *_levels(correlation, suite_artifacts),
+        *_within(result, used, styles, suite_artifacts),
+    )
     yield Chapter(f"Drift against drop on {result.suite}", blocks)
-    yield Chapter("Per episode", tuple(_episodes(found, here)))
-    yield Chapter("Rival predictors", tuple(_rivals(found, here)))
-    yield prediction_chapter(found, used, looks, here)
-    yield Chapter("Conditions outside the correlation", (*_changed(found, here), *_left_out(found, here)))
+    yield Chapter("Per episode", tuple(_episodes(correlation, suite_artifacts)))
+    yield Chapter("Rival predictors", tuple(_rivals(correlation, suite_artifacts)))
+    yield prediction_chapter(correlation, used, styles, suite_artifacts)
+    yield Chapter(
+        "Conditions outside the correlation",
+        (*_changed(correlation, suite_artifacts), *_left_out(correlation, suite_artifacts)),
+    )
     yield Chapter("Verdict and what to know before believing it", tuple(_verdict(result)))
 
 
-def _drift(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Look], desk: Desk) -> Iterator[Block]:
-    found = result.correlation
+def _drift(
+    result: StudyResult, used: tuple[Point, ...], styles: Mapping[str, MarkerStyle], artifacts: ArtifactCollector
+) -> Iterator[Block]:
+    correlation = result.correlation
     steps = "unknown" if result.n_action_steps is None else str(result.n_action_steps)
     yield Text(
-        f"Drift is {found.predictor}, on {result.frames}; unit: {result.sigma}; executed steps per chunk: {steps}."
+        f"Drift is {correlation.predictor}, on {result.frames}; unit: {result.sigma}; "
+        f"executed steps per chunk: {steps}."
     )
-    csv = desk.numbers("points", found.points), desk.numbers("monotone", _steps(found))
-    hollow = _drawable(point for point in found.points if point.excluded and point.validity == "kept")
-    if _drawable(used) or hollow:
+    csv = artifacts.add_table("points", correlation.points), artifacts.add_table("monotone", _steps(correlation))
+    hollow = _with_both(point for point in correlation.points if point.excluded and point.validity == "kept")
+    if _with_both(used) or hollow:
         caption = (
             "Mean drift and paired drop of every condition whose meaning is kept, with 95 % intervals both ways "
             "(bootstrap "
@@ -49,9 +69,9 @@ def _drift(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Loo
         )
         if hollow:
             caption += " Hollow: not counted (identity values, missing pairs)."
-        alt = f"Drift against drop on {result.suite}. {' '.join(box_lines(found))}"
-        paint = partial(paint_scatter, found, hollow, looks, box_lines(found))
-        yield desk.figure("drift_drop", alt, paint, caption, csv)
+        alt = f"Drift against drop on {result.suite}. {' '.join(figure_caption_lines(correlation))}"
+        plot = partial(plot_scatter, correlation, hollow, styles, figure_caption_lines(correlation))
+        yield artifacts.add_figure("drift_drop", alt, plot, caption, csv)
     else:
         yield Text("No condition has both a drift and a drop, so there is nothing to draw.", "note")
     heads = (
@@ -65,71 +85,77 @@ def _drift(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Loo
     )
     rows = tuple(
         (
-            *(point.condition, point.family, str(point.pairs)),
-            spanned(point.drift.mean, point.drift.interval, 3),
-            number(point.drift.over_floor, 1),
+            *(point.condition, point.axis_family, str(point.pairs)),
+            format_with_ci(point.drift.mean, point.drift.interval, 3),
+            format_number(point.drift.over_floor, 1),
             with_interval(point.drop, point.drop_interval),
-            number(point.relative_drop),
+            format_number(point.relative_drop),
         )
         for point in used
     )
     yield Table("Points of the correlation", columns(*heads, words=["family"]), rows, csv[0], folded=True)
 
 
-def _drawable(points: "Iterator[Point] | tuple[Point, ...]") -> tuple[Point, ...]:
+def _with_both(points: "Iterator[Point] | tuple[Point, ...]") -> tuple[Point, ...]:
     return tuple(point for point in points if point.drift.mean is not None and point.drop is not None)
 
 
-def _steps(found: Correlation) -> tuple[dict[str, float], ...]:
+def _steps(correlation: Correlation) -> tuple[dict[str, float], ...]:
     return tuple(
         {"drift": place, "success_rate": rate}
-        for place, rate in zip(found.monotone.drift, found.monotone.rate, strict=True)
+        for place, rate in zip(correlation.monotone.drift, correlation.monotone.rate, strict=True)
     )
 
 
-def _levels(found: Correlation, desk: Desk) -> Iterator[Block]:
-    rows = [level_row(LEVELS[row.association.stat], row) for row in found.between]
-    means = found.between_families
+def _levels(correlation: Correlation, artifacts: ArtifactCollector) -> Iterator[Block]:
+    rows = [level_row(LEVELS[row.association.stat], row) for row in correlation.between]
+    means = correlation.between_families
     rows.append(
         (
             "Spearman ρ of the families' means",
-            *(number(means.value), span(means.ci_conditions), NOTHING, p_value(means.p), str(means.k)),
-            NOTHING if means.loo_min is None else f"{number(means.loo_min)} to {number(means.loo_max)}",
+            *(format_number(means.value), format_ci(means.ci_conditions), NOTHING, p_value(means.p), str(means.k)),
+            NOTHING if means.loo_min is None else f"{format_number(means.loo_min)} to {format_number(means.loo_max)}",
         )
     )
     heads = ("statistic", "value", "95 % CI, conditions", "95 % CI, episodes", "p", "K", "one condition left out")
     note = (
         "CI over conditions: other perturbations like these, whole families drawn together. CI over episodes: these "
         "very conditions, episodes drawn anew; it may lie beside the value, for new noise weakens any order. "
-        f"{_ranges(found)} Noise ceiling r_max = {number(found.ceiling.ceiling)}."
+        f"{_ranges(correlation)} Noise ceiling r_max = {format_number(correlation.ceiling.ceiling)}."
     )
-    csv = desk.numbers("between", found.between)
+    csv = artifacts.add_table("between", correlation.between)
     yield Table("Between conditions", columns(*heads), tuple(rows), csv, note)
-    if found.dose:
-        yield _dose(found, desk)
+    if correlation.dose:
+        yield _dose(correlation, artifacts)
 
 
-def _ranges(found: Correlation) -> str:
-    drift, drop = found.drift_range, found.drop_range
+def _ranges(correlation: Correlation) -> str:
+    drift, drop = correlation.drift_range, correlation.drop_range
     if drift is None or drop is None:
         return "No condition entered."
     return (
-        f"Ranges seen: drift {number(drift.low, 3)} to {number(drift.high, 3)}, drop {decimal(drop.low)} to "
-        f"{decimal(drop.high)} points."
+        f"Ranges seen: drift {format_number(drift.low, 3)} to {format_number(drift.high, 3)}, "
+        f"drop {decimal(drop.low)} to {decimal(drop.high)} points."
     )
 
 
-def _dose(found: Correlation, desk: Desk) -> Table:
+def _dose(correlation: Correlation, artifacts: ArtifactCollector) -> Table:
     rows = tuple(
-        (dose.family, str(dose.conditions), *map(number, (dose.severity_drift, dose.severity_drop, dose.drift_drop)))
-        for dose in found.dose
+        (
+            dose.axis_family,
+            str(dose.conditions),
+            *map(format_number, (dose.severity_drift, dose.severity_drop, dose.drift_drop)),
+        )
+        for dose in correlation.dose
     )
     heads = ("family", "strengths", "τ strength, drift", "τ strength, drop", "τ drift, drop")
     note = "Kendall's τ inside each family of at least three strengths; - where a side does not vary."
-    return Table("Dose response", columns(*heads), rows, desk.numbers("dose", found.dose), note)
+    return Table("Dose response", columns(*heads), rows, artifacts.add_table("dose", correlation.dose), note)
 
 
-def _within(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Look], desk: Desk) -> Iterator[Block]:
+def _within(
+    result: StudyResult, used: tuple[Point, ...], styles: Mapping[str, MarkerStyle], artifacts: ArtifactCollector
+) -> Iterator[Block]:
     inside = result.correlation.within_task
     if inside is None:
         yield Text("Drift was measured on frames that belong to no pair, so nothing is said within tasks.", "note")
@@ -139,20 +165,21 @@ def _within(result: StudyResult, used: tuple[Point, ...], looks: Mapping[str, Lo
     else:
         share = NOTHING if inside.share_positive is None else f"{100 * inside.share_positive:.0f} %"
         yield Text(
-            f"Within tasks, after ranking inside each: Spearman ρ = {spanned(inside.rho, inside.ci_conditions)}, "
+            "Within tasks, after ranking inside each: "
+            f"Spearman ρ = {format_with_ci(inside.rho, inside.ci_conditions)}, "
             f"p {p_value(inside.p)}; τ is above 0 in {share} of the {inside.tasks_used} tasks in which drift and drop "
             "vary."
         )
-    csv = desk.numbers("task_order", inside.tasks), desk.numbers("task_points", result.tasks)
+    csv = artifacts.add_table("task_order", inside.tasks), artifacts.add_table("task_points", result.tasks)
     if result.tasks and used:
-        families = {point.condition: point.family for point in used}
+        families = {point.condition: point.axis_family for point in used}
         points = [point for point in result.tasks if point.condition in families]
-        paint = partial(paint_tasks, points, inside.tasks, families, looks)
+        plot = partial(plot_tasks, points, inside.tasks, families, styles)
         caption = "Drift against drop inside each task; ρ is the task's own rank correlation."
-        yield desk.figure("tasks", f"Drift against drop by task on {result.suite}", paint, caption, csv)
+        yield artifacts.add_figure("tasks", f"Drift against drop by task on {result.suite}", plot, caption, csv)
 
 
-def _episodes(found: Correlation, desk: Desk) -> Iterator[Block]:
+def _episodes(correlation: Correlation, artifacts: ArtifactCollector) -> Iterator[Block]:
     yield Text(
         "Pairs whose unperturbed episode succeeded: does more drift mean a flip to failure? .5 says nothing. To rank "
         "conditions is not to predict episodes: only the strictest row compares like with like, so only it has a "
@@ -161,38 +188,38 @@ def _episodes(found: Correlation, desk: Desk) -> Iterator[Block]:
     rows = tuple(
         (
             row.stratum,
-            spanned(row.value, row.interval),
+            format_with_ci(row.value, row.interval),
             p_value(row.p),
             *(str(row.n_flip), str(row.n_keep), str(row.strata), row.reason),
         )
-        for row in found.aurocs
+        for row in correlation.aurocs
     )
     heads = ("compared", "AUROC [95 % CI]", "p", "flipped", "kept", "strata", "note")
-    csv = desk.numbers("auroc", found.aurocs)
+    csv = artifacts.add_table("auroc", correlation.aurocs)
     yield Table("AUROC of drift for the flip", columns(*heads, words=["note"]), rows, csv)
-    slope = found.flip_slope
+    slope = correlation.flip_slope
     if slope.slope is None:
         yield Text(f"Slope of flips: - ({slope.reason}).", "note")
     else:
         yield Text(
-            f"logit P(flip) rises by {spanned(slope.slope, slope.interval)} per unit of log(1 + drift), "
+            f"logit P(flip) rises by {format_with_ci(slope.slope, slope.interval)} per unit of log(1 + drift), "
             "errors clustered by initial state."
         )
 
 
-def _rivals(found: Correlation, desk: Desk) -> Iterator[Block]:
-    csv = desk.numbers("ranking", found.ranking)
-    drawn = [row for row in found.ranking if row.association.value is not None]
-    if len(drawn) > 1:
+def _rivals(correlation: Correlation, artifacts: ArtifactCollector) -> Iterator[Block]:
+    csv = artifacts.add_table("ranking", correlation.ranking)
+    plotted = [row for row in correlation.ranking if row.association.value is not None]
+    if len(plotted) > 1:
         rows = [
             Row(row.name, (Mark(row.association.value, row.association.ci_conditions, PLAIN, filled=row.primary),))
-            for row in drawn
+            for row in plotted
         ]
         panel = Panel("Spearman ρ with the drop, 95 % CI over conditions", 0.0, "", -0.1, 1.0, points=False)
         caption = (
             "Predictors of the drop, best first. Filled: the primary one, fixed beforehand; the others are exploratory."
         )
-        yield desk.figure("rivals", "Predictors ranked", partial(paint_forest, rows, [panel]), caption, (csv,))
+        yield artifacts.add_figure("rivals", "Predictors ranked", partial(plot_forest, rows, [panel]), caption, (csv,))
     heads = (
         "predictor",
         "role",
@@ -207,29 +234,34 @@ def _rivals(found: Correlation, desk: Desk) -> Iterator[Block]:
     rows_of_text = tuple(
         (
             *(row.name, "primary" if row.primary else "exploratory"),
-            spanned(row.association.value, row.association.ci_conditions),
-            *(p_value(row.association.p), p_value(row.p_holm), str(row.association.k), number(row.skill)),
-            spanned(row.less_than_primary, row.less_interval),
+            format_with_ci(row.association.value, row.association.ci_conditions),
+            *(p_value(row.association.p), p_value(row.p_holm), str(row.association.k), format_number(row.skill)),
+            format_with_ci(row.less_than_primary, row.less_interval),
             row.association.reason,
         )
-        for row in found.ranking
+        for row in correlation.ranking
     )
     yield Table("Predictors", columns(*heads, words=["role", "note"]), rows_of_text, csv)
-    if len(found.ranking) == 1:
+    if len(correlation.ranking) == 1:
         yield Text(
             "Only the primary drift was given; an audit with other variants and representations adds rivals.", "note"
         )
 
 
-def _changed(found: Correlation, desk: Desk) -> Iterator[Block]:
-    if not found.changed:
+def _changed(correlation: Correlation, artifacts: ArtifactCollector) -> Iterator[Block]:
+    if not correlation.changed:
         return
     rows = tuple(
         (
-            *(row.condition, number(row.drift, 3), number(row.over_floor, 1), number(row.over_kept, 1)),
+            *(
+                row.condition,
+                format_number(row.drift, 3),
+                format_number(row.over_floor, 1),
+                format_number(row.over_kept, 1),
+            ),
             *(decimal(row.drop), NOTHING if row.unmoved is None else "no: unmoved" if row.unmoved else "yes"),
         )
-        for row in found.changed
+        for row in correlation.changed
     )
     heads = ("condition", "drift", "drift / floor", "drift / kept", "drop, points", "action changed")
     note = (
@@ -239,38 +271,38 @@ def _changed(found: Correlation, desk: Desk) -> Iterator[Block]:
         "keep the "
         "meaning."
     )
-    csv = desk.numbers("changed", found.changed)
+    csv = artifacts.add_table("changed", correlation.changed)
     yield Table("Meaning changed", columns(*heads, words=["action changed"]), rows, csv, note)
 
 
-def _left_out(found: Correlation, desk: Desk) -> Iterator[Block]:
-    points = [point for point in found.points if point.excluded and point.validity != "changed"]
+def _left_out(correlation: Correlation, artifacts: ArtifactCollector) -> Iterator[Block]:
+    points = [point for point in correlation.points if point.excluded and point.validity != "changed"]
     if not points:
         yield Text("Every other condition entered the correlation.")
         return
     rows = tuple(
-        (p.condition, p.family, number(p.drift.mean, 3), with_interval(p.drop, p.drop_interval), p.reason)
+        (p.condition, p.axis_family, format_number(p.drift.mean, 3), with_interval(p.drop, p.drop_interval), p.reason)
         for p in points
     )
     heads = columns("condition", "family", "drift", "drop, points [95 % CI]", "reason", words=["family", "reason"])
-    yield Table("Left out, and drift cannot see these", heads, rows, desk.numbers("left_out", points))
+    yield Table("Left out, and drift cannot see these", heads, rows, artifacts.add_table("left_out", points))
 
 
 def _verdict(result: StudyResult) -> Iterator[Block]:
-    found = result.correlation
-    yield Text(verdict_sentence(result.suite, found), "verdict")
+    correlation = result.correlation
+    yield Text(verdict_sentence(result.suite, correlation), "verdict")
     yield Text(
         f"Rule, fixed beforehand: useful for ranking if the lower limit of ρ is above {USEFUL} and the leave-one-out "
         f"skill above 0; not predictive if the upper limit is below {USELESS}; otherwise undecided."
     )
-    saturated = found.saturation
+    saturated = correlation.saturation
     if saturated.saturated <= SATURATED * saturated.cells:  # beyond that a caveat says it
         yield Text(
             f"{saturated.saturated} of {saturated.cells} task x condition cells are saturated: all episodes succeeded, "
             "or none, so they carry no order."
         )
-    yield Items(found.caveats) if found.caveats else Text("No rule for a caveat fired.")
-    missing = gaps(found)
+    yield BulletList(correlation.caveats) if correlation.caveats else Text("No rule for a caveat fired.")
+    missing = missing_reasons(correlation)
     if missing:
         yield Text("Numbers that the data cannot carry:")
-        yield Items(missing)
+        yield BulletList(missing)

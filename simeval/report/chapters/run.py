@@ -1,39 +1,39 @@
-"""The chapters about a run: success, drops, language following, what was left out."""
+"""The chapters about a run: success, drops, language following, exclusions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from simeval.analysis.by_task import CellDrop
 from simeval.analysis.success import ConditionDrop, ConditionRate
-from simeval.report.blocks import Block, Chapter, Desk, Facts, Items, Table, Text, columns
+from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, KeyValueTable, Table, Text, columns
 from simeval.report.data import Section
-from simeval.report.figures.heat import MAX_LABELLED, MAX_TASKS, paint_heat
-from simeval.report.figures.style import Look
-from simeval.report.figures.success import by_family, paint_severity, paint_success
+from simeval.report.figures.heat import MAX_LABELLED, MAX_TASKS, plot_heat
+from simeval.report.figures.style import MarkerStyle
+from simeval.report.figures.success import by_family, plot_severity, plot_success
 from simeval.report.format import (
     NOTHING,
     OVER_STATES,
     decimal,
     error_notes,
     p_value,
-    paired_words,
+    paired_methods,
+    smallest_visible_text,
     verdicts,
-    visible,
     with_interval,
 )
 from simeval.report.terminal.tables import FOLLOWING, flag_note
-from simeval.stats.study import StudyCondition
+from simeval.stats.study import ConditionInfo
 
 SMALL = 20
-"""Pairs per condition below which the page says that they are few."""
+"""Number of episodes per condition below which the page has a note."""
 
-Known = Mapping[str, StudyCondition]
+Known = Mapping[str, ConditionInfo]
 
 
 def provenance(section: Section) -> Iterator[Block]:
-    """What the numbers rest on."""
-    told = any(value == section.assets for _, value in section.provenance)
-    yield Facts(section.provenance if told else (*section.provenance, ("scenes", section.assets)))
+    """Policy, plan, software and scenes of a run, and its instructions."""
+    scenes_listed = any(value == section.assets for _, value in section.provenance)
+    yield KeyValueTable(section.provenance if scenes_listed else (*section.provenance, ("scenes", section.assets)))
     if section.planned is not None and section.ran < section.planned:
         missing = section.planned - section.ran
         yield Text(f"Unfinished: {missing} of {section.planned} episodes have not run.", "note")
@@ -44,7 +44,9 @@ def provenance(section: Section) -> Iterator[Block]:
         )
 
 
-def success_chapters(section: Section, looks: Mapping[str, Look], desk: Desk) -> Iterator[Chapter]:
+def success_chapters(
+    section: Section, styles: Mapping[str, MarkerStyle], artifacts: ArtifactCollector
+) -> Iterator[Chapter]:
     """Success and drops, one chapter per suite, then the mean of the suites."""
     known = {condition.name: condition for condition in section.conditions}
     for suite in section.suites:
@@ -52,20 +54,20 @@ def success_chapters(section: Section, looks: Mapping[str, Look], desk: Desk) ->
         drops = tuple(row for row in section.analysis.drops if row.suite == suite)
         cells = tuple(cell for cell in section.cells if cell.suite == suite)
         blocks = (
-            *_success(suite, rates, drops, known, looks, desk.named(suite)),
-            *_severity(drops, known, looks, desk.named(suite)),
-            *_heat(cells, desk.named(suite)),
-            *_by_task(section, suite, desk.named(suite)),
+            *_success(suite, rates, drops, known, styles, artifacts.scoped(suite)),
+            *_severity(drops, known, styles, artifacts.scoped(suite)),
+            *_heat(cells, artifacts.scoped(suite)),
+            *_by_task(section, suite, artifacts.scoped(suite)),
         )
         yield Chapter(f"Success on {suite}", blocks)
     if section.analysis.overall:
         rows = tuple((r.condition, str(r.suites), with_interval(r.rate, r.interval)) for r in section.analysis.overall)
-        csv = desk.numbers("overall", section.analysis.overall)
+        csv = artifacts.add_table("overall", section.analysis.overall)
         table = Table(
             "Equal-weight mean of the suites", columns("condition", "suites", "success % [95 % CI]"), rows, csv
         )
         yield Chapter("Mean of the suites", (table,))
-    language = tuple(_language(section, desk))
+    language = tuple(_language(section, artifacts))
     if language:
         yield Chapter("Language following", language)
 
@@ -75,10 +77,10 @@ def _success(
     rates: Sequence[ConditionRate],
     drops: Sequence[ConditionDrop],
     known: Known,
-    looks: Mapping[str, Look],
-    desk: Desk,
+    styles: Mapping[str, MarkerStyle],
+    artifacts: ArtifactCollector,
 ) -> Iterator[Block]:
-    csv = desk.numbers("success", rates), desk.numbers("drops", drops)
+    csv = artifacts.add_table("success", rates), artifacts.add_table("drops", drops)
     few = [row.n for row in rates if row.n < SMALL]
     if any(row.rate is not None for row in rates):
         caption = "Success with Wilson's 95 % interval on the effective number of episodes; dashed: the clean rate."
@@ -87,8 +89,8 @@ def _success(
                 f" Beside it the paired drop with {_interval_of(drops)}; filled where the verdict is a drop "
                 "(interval above 0 and Holm-adjusted p below .05), hollow elsewhere."
             )
-        paint = partial(paint_success, rates, drops, known, looks)
-        yield desk.figure("success", f"Success per condition on {suite}", paint, caption, csv)
+        plot = partial(plot_success, rates, drops, known, styles)
+        yield artifacts.add_figure("success", f"Success per condition on {suite}", plot, caption, csv)
     else:
         yield Text("No episode ran to its end, so there is no success rate.", "note")
     if few:
@@ -113,7 +115,7 @@ def _success(
         )
         rows = tuple(map(_drop_row, drops))
         heading = columns(*heads, words=["verdict", "note"])
-        yield Table("Drop against none", heading, rows, csv[1], visible(tuple(drops)))
+        yield Table("Drop against none", heading, rows, csv[1], smallest_visible_text(tuple(drops)))
 
 
 def _rate_row(row: ConditionRate) -> tuple[str, ...]:
@@ -149,13 +151,15 @@ def _drop_row(row: ConditionDrop) -> tuple[str, ...]:
 
 
 def _interval_of(drops: Sequence[ConditionDrop], level: str = "") -> str:
-    method, _ = paired_words(row.interval for row in drops)
+    method, _ = paired_methods(row.interval for row in drops)
     if method.startswith(OVER_STATES):
         return f"its{level} interval ({method})"
     return f"Bonett and Price's{level} interval"
 
 
-def _severity(drops: Sequence[ConditionDrop], known: Known, looks: Mapping[str, Look], desk: Desk) -> Iterator[Block]:
+def _severity(
+    drops: Sequence[ConditionDrop], known: Known, styles: Mapping[str, MarkerStyle], artifacts: ArtifactCollector
+) -> Iterator[Block]:
     families = by_family(drops, known)
     if not families:
         return
@@ -164,17 +168,17 @@ def _severity(drops: Sequence[ConditionDrop], known: Known, looks: Mapping[str, 
     caption += " on pairs." if "Bonett" in caption else ", repeats of a state counted once."
     if alone:
         caption += " Conditions of one strength are in the figure above only."
-    csv = desk.numbers("conditions", [known[row.condition] for row in drops if row.condition in known])
-    paint = partial(paint_severity, families, looks)
-    yield desk.figure(
-        "severity", "Drop against strength, one panel per family", paint, caption, (csv, f"{desk.prefix}drops.csv")
+    csv = artifacts.add_table("conditions", [known[row.condition] for row in drops if row.condition in known])
+    plot = partial(plot_severity, families, styles)
+    yield artifacts.add_figure(
+        "severity", "Drop against strength, one panel per family", plot, caption, (csv, f"{artifacts.prefix}drops.csv")
     )
 
 
-def _heat(cells: Sequence[CellDrop], desk: Desk) -> Iterator[Block]:
+def _heat(cells: Sequence[CellDrop], artifacts: ArtifactCollector) -> Iterator[Block]:
     if not cells:
         return
-    csv = desk.numbers("cells", cells)
+    csv = artifacts.add_table("cells", cells)
     tasks, smallest = len({cell.task for cell in cells}), min(cell.pairs for cell in cells)
     caption = f"Drop by task and condition; in the cells harmed / helped pairs (from {smallest} pairs a cell)."
     if tasks > MAX_LABELLED:
@@ -182,26 +186,26 @@ def _heat(cells: Sequence[CellDrop], desk: Desk) -> Iterator[Block]:
     if tasks > MAX_TASKS:
         yield Text(f"Drops by task and condition: {tasks} tasks, too many to draw; see `{csv}`.", "note")
         return
-    yield desk.figure("heat", "Drop by task and condition", partial(paint_heat, cells), caption, (csv,))
+    yield artifacts.add_figure("heat", "Drop by task and condition", partial(plot_heat, cells), caption, (csv,))
 
 
-def _by_task(section: Section, suite: str, desk: Desk) -> Iterator[Block]:
-    mine = tuple(row for row in section.analysis.tasks if row.suite == suite)
-    if not mine:
+def _by_task(section: Section, suite: str, artifacts: ArtifactCollector) -> Iterator[Block]:
+    rates = tuple(row for row in section.analysis.tasks if row.suite == suite)
+    if not rates:
         return
     rows = tuple(
         (str(row.task), row.condition, str(row.n), with_interval(row.rate, row.interval), str(row.errors))
-        for row in mine
+        for row in rates
     )
     heads = columns("task", "condition", "n", "success % [95 % CI]", "errors", words=["condition"])
-    yield Table("Success by task", heads, rows, desk.numbers("tasks", mine), folded=True)
+    yield Table("Success by task", heads, rows, artifacts.add_table("tasks", rates), folded=True)
 
 
-def _language(section: Section, desk: Desk) -> Iterator[Block]:
-    found = section.analysis.language
-    if not found:
+def _language(section: Section, artifacts: ArtifactCollector) -> Iterator[Block]:
+    rates = section.analysis.language
+    if not rates:
         return
-    csv = desk.numbers("language", found)
+    csv = artifacts.add_table("language", rates)
     heads: tuple[str, ...] = (
         "suite",
         "condition",
@@ -217,10 +221,10 @@ def _language(section: Section, desk: Desk) -> Iterator[Block]:
             *(with_interval(share.rate, share.interval) for share in (row.followed, row.ignored, row.neither)),
             str(row.errors),
         )
-        for row in found
+        for row in rates
     )
     yield Table("Goal reached first, % [95 % CI]", columns(*heads, words=["condition"]), rows, csv)
-    measured = [row for row in found if row.index is not None]
+    measured = [row for row in rates if row.index is not None]
     if not measured:
         yield Text("No unperturbed twin tracked the other goals, so there is no language-following index.", "note")
         return
@@ -236,7 +240,7 @@ def _language(section: Section, desk: Desk) -> Iterator[Block]:
     yield Table("Language following, paired with none", columns(*heads, words=["condition"]), rows, csv, FOLLOWING)
 
 
-def remarks(section: Section, desk: Desk) -> Iterator[Block]:
+def warnings_of(section: Section, artifacts: ArtifactCollector) -> Iterator[Block]:
     """Verdicts in one line per suite, flags and errors."""
     analysis = section.analysis
     lines = []
@@ -245,5 +249,5 @@ def remarks(section: Section, desk: Desk) -> Iterator[Block]:
         if drops:
             lines += [f"{suite}, {part}." for part in verdicts(drops, analysis.margin).split(" | ")]
     lines += [*error_notes(analysis.rates, analysis.drops), *map(flag_note, analysis.flags)]
-    desk.numbers("flags", analysis.flags)
-    yield Items(tuple(lines)) if lines else Text("No episode broke and none is flagged.")
+    artifacts.add_table("flags", analysis.flags)
+    yield BulletList(tuple(lines)) if lines else Text("No episode broke and none is flagged.")

@@ -1,4 +1,4 @@
-"""Drift against drop: over all tasks, and inside each task."""
+"""Drift against drop: over all tasks, and within each task."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from simeval.analysis.by_task import TaskPoint
 from simeval.report.figures.labels import Box, Label, place_labels
-from simeval.report.figures.style import INK, MUTED, Canvas, Look, gridded, in_percent, percent, strength_of
+from simeval.report.figures.style import (
+    INK,
+    MUTED,
+    Canvas,
+    MarkerStyle,
+    add_grid,
+    format_as_percent,
+    percent,
+    strength_of,
+)
 from simeval.stats.correlation import Correlation
 from simeval.stats.study import Point
 from simeval.stats.within_task import TaskOrder
@@ -20,57 +29,61 @@ WIDE_RANGE = 40.0
 STEPS = 120
 
 
-def paint_scatter(
-    correlation: Correlation, hollow: Sequence[Point], looks: Mapping[str, Look], box: Sequence[str], canvas: Canvas
+def plot_scatter(
+    correlation: Correlation,
+    hollow: Sequence[Point],
+    styles: Mapping[str, MarkerStyle],
+    box: Sequence[str],
+    canvas: Canvas,
 ) -> "Figure":
-    """Every condition with both its intervals, the curves, and the numbers in words above.
+    """Every condition with both intervals, the curves, and the numbers above.
 
     Args:
-        correlation: what is drawn.
-        hollow: points that are drawn but do not count.
-        looks: by family.
+        correlation: the plotted correlation.
+        hollow: excluded points, plotted with hollow markers.
+        styles: marker styles by axis family.
         box: lines of text above the axes.
         canvas: the page.
     """
     used = [point for point in correlation.points if not point.excluded]
     shown = [*used, *hollow]
-    families = list(dict.fromkeys(point.family for point in shown))
+    families = list(dict.fromkeys(point.axis_family for point in shown))
     lines = -(-len(families) // 2) if canvas.narrow else 0
-    said = [part for line in box for part in wrap(line, 50 if canvas.narrow else 100)]
-    figure = canvas.figure((4.1 if canvas.narrow else 4.9) + 0.17 * len(said) + 0.16 * lines)
+    title_lines = [part for line in box for part in wrap(line, 50 if canvas.narrow else 100)]
+    figure = canvas.figure((4.1 if canvas.narrow else 4.9) + 0.17 * len(title_lines) + 0.16 * lines)
     ax = figure.subplots()
-    ax.set_title("\n".join(said), fontsize=canvas.font - 0.8, linespacing=1.35)
+    ax.set_title("\n".join(title_lines), fontsize=canvas.font - 0.8, linespacing=1.35)
     ax.axhline(0, color=MUTED, linewidth=0.8)
     _curves(ax, correlation, used)
-    bars = [bar for point in shown for bar in _point(ax, point, looks[point.family], counted=point in used)]
+    bars = [bar for point in shown for bar in _point(ax, point, styles[point.axis_family], counted=point in used)]
     _scale(ax, [point.drift.mean or 0.0 for point in shown])
     ax.set_xlabel(f"mean drift ({correlation.predictor})")
     ax.set_ylabel("drop in success, points")
-    in_percent(ax.yaxis)
-    gridded(ax, "both")
-    _legend(figure, ax, families, looks, canvas)
+    format_as_percent(ax.yaxis)
+    add_grid(ax, "both")
+    _legend(figure, ax, families, styles, canvas)
     place_labels(ax, [_label(point) for point in shown], canvas.font - 1.5, bars)
     return figure
 
 
 def _label(point: Point) -> Label:
-    return Label(point.drift.mean or 0.0, point.drop or 0.0, strength_of(point.condition, point.family, 18))
+    return Label(point.drift.mean or 0.0, point.drop or 0.0, strength_of(point.condition, point.axis_family, 18))
 
 
-def _point(ax: "Axes", point: Point, look: Look, *, counted: bool) -> list[Box]:
-    """Marker and error bars; the bars are what a label should rather not cover."""
+def _point(ax: "Axes", point: Point, style: MarkerStyle, *, counted: bool) -> list[Box]:
+    """Plot marker and error bars; returns the bars, which labels should avoid."""
     x, y = point.drift.mean or 0.0, point.drop or 0.0
     bars = [Box(x, point.drop_interval.low, x, point.drop_interval.high)]
     if point.drift.interval is not None:
         bars.append(Box(point.drift.interval.low, y, point.drift.interval.high, y))
     for bar in bars:
-        ax.plot([bar.left, bar.right], [bar.bottom, bar.top], color=look.color, linewidth=0.9, alpha=0.55, zorder=2)
-    ax.plot([x], [y], zorder=3, **(look.filled(6.5) if counted else look.hollow(6.5)))
+        ax.plot([bar.left, bar.right], [bar.bottom, bar.top], color=style.color, linewidth=0.9, alpha=0.55, zorder=2)
+    ax.plot([x], [y], zorder=3, **(style.filled(6.5) if counted else style.hollow(6.5)))
     return bars
 
 
 def _curves(ax: "Axes", correlation: Correlation, used: Sequence[Point]) -> None:
-    """Success as a function of drift, drawn as the drop from the clean rate."""
+    """Success as a function of drift, plotted as the drop from the clean rate."""
     clean = next((p.clean_rate for p in sorted(used, key=lambda p: -p.pairs) if p.clean_rate is not None), None)
     fit = correlation.monotone
     if clean is None or not fit.drift:
@@ -86,8 +99,8 @@ def _curves(ax: "Axes", correlation: Correlation, used: Sequence[Point]) -> None
     band = correlation.loco[0].band
     if band is not None:
         low, high = ([value + sign * band.half_width for value in smooth] for sign in (-1, 1))
-        said = "largest error seen" if band.level is None else f"{percent(band.level)} % band, new condition"
-        ax.fill_between(places, low, high, color=MUTED, alpha=0.12, linewidth=0, label=said, zorder=1)
+        band_label = "largest error seen" if band.level is None else f"{percent(band.level)} % band, new condition"
+        ax.fill_between(places, low, high, color=MUTED, alpha=0.12, linewidth=0, label=band_label, zorder=1)
 
 
 def _scale(ax: "Axes", drifts: Sequence[float]) -> None:
@@ -104,11 +117,13 @@ def _scale(ax: "Axes", drifts: Sequence[float]) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def _legend(figure: "Figure", ax: "Axes", families: Sequence[str], looks: Mapping[str, Look], canvas: Canvas) -> None:
+def _legend(
+    figure: "Figure", ax: "Axes", families: Sequence[str], styles: Mapping[str, MarkerStyle], canvas: Canvas
+) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], label=strength_of(family, "", 22 if canvas.narrow else 30), **looks[family].filled())
+        Line2D([], [], label=strength_of(family, "", 22 if canvas.narrow else 30), **styles[family].filled())
         for family in families
     ]
     curves = [handle for handle in ax.get_legend_handles_labels()[0] if handle.get_label()]
@@ -120,20 +135,20 @@ def _legend(figure: "Figure", ax: "Axes", families: Sequence[str], looks: Mappin
         figure.legend(handles=[*handles, *curves], loc="outside right upper", handletextpad=0.5)
 
 
-def paint_tasks(
+def plot_tasks(
     points: Sequence[TaskPoint],
     orders: Sequence[TaskOrder],
     families: Mapping[str, str],
-    looks: Mapping[str, Look],
+    styles: Mapping[str, MarkerStyle],
     canvas: Canvas,
 ) -> "Figure":
-    """One panel per task: drift against drop, with the task's own rank correlation.
+    """One panel per task: drift against drop, with the task's rank correlation.
 
     Args:
         points: of all tasks.
         orders: rank correlation of each task.
-        families: family of each condition.
-        looks: by family.
+        families: axis family of each condition.
+        styles: marker styles by axis family.
         canvas: the page.
     """
     rho = {order.task: order.rho for order in orders}
@@ -144,17 +159,17 @@ def paint_tasks(
     axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     for ax, task in zip(axes.flat, tasks, strict=False):
         value = rho.get(task)
-        said = "no order" if value is None else f"ρ = {value:.2f}".replace("-", "\N{MINUS SIGN}")
-        ax.set_title(f"task {task}: {said}", fontsize="small")
+        text = "no order" if value is None else f"ρ = {value:.2f}".replace("-", "\N{MINUS SIGN}")
+        ax.set_title(f"task {task}: {text}", fontsize="small")
         ax.axhline(0, color=MUTED, linewidth=0.8)
         for family in dict.fromkeys(families.values()):
-            mine = [p for p in points if p.task == task and families[p.condition] == family]
-            places = [(p.drift, p.drop) for p in mine if p.drift is not None and p.drop is not None]
-            ax.plot([x for x, _ in places], [y for _, y in places], zorder=3, **looks[family].filled(4.5))
-        gridded(ax, "both")
+            members = [p for p in points if p.task == task and families[p.condition] == family]
+            places = [(p.drift, p.drop) for p in members if p.drift is not None and p.drop is not None]
+            ax.plot([x for x, _ in places], [y for _, y in places], zorder=3, **styles[family].filled(4.5))
+        add_grid(ax, "both")
     for ax in list(axes.flat)[len(tasks) :]:
         ax.set_visible(False)
-    in_percent(axes[0, 0].yaxis)
+    format_as_percent(axes[0, 0].yaxis)
     figure.supxlabel("mean drift in the task", fontsize="medium")
     figure.supylabel("drop, points", fontsize="medium")
     return figure

@@ -1,10 +1,10 @@
-"""Rows of a value with its interval: conditions, predictors, strata."""
+"""Forest plot: rows of values with intervals, for conditions, predictors and strata."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simeval.report.figures.style import INK, MUTED, PAPER, Canvas, Look, gridded, in_percent
+from simeval.report.figures.style import INK, MUTED, PAPER, Canvas, MarkerStyle, add_grid, format_as_percent
 from simeval.stats.intervals import Interval
 
 if TYPE_CHECKING:
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW, TALL_ROW = 0.23, 0.34
-"""Height of a row; on a narrow page its label stands above it (inches)."""
+"""Height of a row (inches); on a narrow page its label is above it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A value (`None`: nothing is drawn), its interval, and how it looks."""
+    """A value (`None` is not plotted), its interval and its marker style."""
 
     value: float | None
     interval: Interval | None
-    look: Look
+    style: MarkerStyle
     filled: bool = True
 
 
@@ -39,9 +39,9 @@ class Panel:
     """An axis shared by all rows.
 
     Attributes:
-        title: what is shown, with its unit.
-        line: a value of reference; `None` for none.
-        line_label: what it is.
+        title: quantity with its unit.
+        line: reference value; `None` for none.
+        line_label: label of the reference value.
         low, high: limits that are always shown.
         points: label the ticks in per cent or points.
     """
@@ -54,7 +54,7 @@ class Panel:
     points: bool = True
 
 
-def paint_forest(rows: Sequence[Row], panels: Sequence[Panel], canvas: Canvas) -> "Figure":
+def plot_forest(rows: Sequence[Row], panels: Sequence[Panel], canvas: Canvas) -> "Figure":
     """Panels side by side; below each other on a narrow page."""
     height = (TALL_ROW if canvas.narrow else ROW) * max(2, len(rows)) + 0.75
     figure = canvas.figure(height * (len(panels) if canvas.narrow else 1))
@@ -73,7 +73,7 @@ def _panel(ax: "Axes", rows: Sequence[Row], index: int, panel: Panel, canvas: Ca
         if mark.interval is not None and mark.value is not None:
             ax.plot([mark.interval.low, mark.interval.high], [y, y], color=INK, linewidth=1.1, solid_capstyle="butt")
         if mark.value is not None:
-            arguments = mark.look.filled() if mark.filled else mark.look.hollow()
+            arguments = mark.style.filled() if mark.filled else mark.style.hollow()
             ax.plot([mark.value], [y], zorder=3, clip_on=False, **arguments)
         if row.first and y:
             ax.axhline(y - (0.64 if canvas.narrow else 0.5), color=MUTED, linewidth=0.4, alpha=0.6)
@@ -107,6 +107,6 @@ def _panel(ax: "Axes", rows: Sequence[Row], index: int, panel: Panel, canvas: Ca
     ax.set_xlabel(panel.title)
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    gridded(ax, "x")
+    add_grid(ax, "x")
     if panel.points:
-        in_percent(ax.xaxis)
+        format_as_percent(ax.xaxis)

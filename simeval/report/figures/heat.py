@@ -1,4 +1,4 @@
-"""Drops by task and condition."""
+"""Heat map of drops by task and condition."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STRONGEST = 0.8
-"""Opacity of a cell that lost or won everything; more would swallow its numbers."""
+"""Opacity of a cell with a drop of 100 points either way; more would hide its numbers."""
 MAX_LABELLED = 12
 """With more tasks the cells are too small for numbers."""
 MAX_TASKS = 130
 """LIBERO-90 and LIBERO-10 together have 100."""
 
 
-def paint_heat(cells: Sequence[CellDrop], canvas: Canvas) -> "Figure":
+def plot_heat(cells: Sequence[CellDrop], canvas: Canvas) -> "Figure":
     """Tasks across, conditions down; colour: drop; numbers: harmed / helped pairs."""
     tasks, names = sorted({cell.task for cell in cells}), list(dict.fromkeys(cell.condition for cell in cells))
     row = 0.36 if canvas.narrow else 0.24
@@ -51,7 +51,7 @@ def paint_heat(cells: Sequence[CellDrop], canvas: Canvas) -> "Figure":
 def _cell(ax: "Axes", x: int, y: int, cell: CellDrop, size: float | None, canvas: Canvas) -> None:
     from matplotlib.patches import Rectangle
 
-    # On a narrow page the upper part of a row holds the condition's name.
+    # On a narrow page the condition's name is in the upper part of a row.
     top, height = (y - 0.02, 0.46) if canvas.narrow else (y - 0.46, 0.92)
     drop = cell.drop or 0.0
     color = HARM if drop > 0 else HELP
@@ -67,7 +67,7 @@ def _cell(ax: "Axes", x: int, y: int, cell: CellDrop, size: float | None, canvas
         shown = ax.text(
             x, middle, text, ha="center", va="center_baseline", fontsize=size, color=MUTED if quiet else INK
         )
-        shown.set_in_layout(False)  # it lies inside its cell, and measuring hundreds takes seconds
+        shown.set_in_layout(False)  # it fits its cell, and measuring hundreds of texts takes seconds
 
 
 def _key(ax: "Axes") -> None:

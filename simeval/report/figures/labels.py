@@ -1,20 +1,20 @@
-"""Labels beside markers that neither cover each other nor a marker."""
+"""Places labels beside markers without overlap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, hypot, pi, sin
 from typing import TYPE_CHECKING, Any
 
-from simeval.report.figures.style import MUTED, PAPER, settle
+from simeval.report.figures.style import MUTED, PAPER, freeze_layout
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RADII = (6.0, 9.0, 13.0, 18.0, 24.0, 31.0, 39.0, 48.0)
-"""Distances from the marker that are tried (points)."""
+"""Candidate distances from the marker (points)."""
 DIRECTIONS = 16
 NEAR = 8.0
-"""From this distance on a line leads to the marker (points); before, if another marker is about as near."""
+"""Distance from which a leader line is drawn (points); also drawn below it if another marker is about as near."""
 MARKER = 4.0
 """Half the width of a marker (points)."""
 
@@ -38,7 +38,7 @@ class Box:
     top: float
 
     def overlap(self, other: "Box") -> float:
-        """Area that both cover."""
+        """Area of the intersection."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.top, other.top) - max(self.bottom, other.bottom)
         return max(0.0, width) * max(0.0, height)
@@ -55,24 +55,24 @@ def place_labels(
     bars: Sequence[Box] = (),
     unlabelled: Sequence[tuple[float, float]] = (),
 ) -> list[Box]:
-    """Write every label where it covers least, nearest first.
+    """Place every label where it covers least, preferring near places.
 
     Args:
-        ax: where to; its figure is laid out for good by this.
-        labels: what to write; every point is also something not to be covered.
+        ax: the axes; this freezes the layout of its figure.
+        labels: the labels; their points must not be covered.
         size: of the text (points).
-        bars: what should rather not be covered, in data coordinates.
+        bars: error bars to avoid if possible, in data coordinates.
         unlabelled: other points that must not be covered, in data coordinates.
 
     Returns:
-        The places taken (points on the canvas).
+        Boxes of the labels (points on the canvas).
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = ax.figure
     assert isinstance(figure, Figure)
-    settle(figure)
+    freeze_layout(figure)
     agg: Any = FigureCanvasAgg(figure)
     renderer = agg.get_renderer()
     scale = 72 / figure.dpi
@@ -80,8 +80,8 @@ def place_labels(
     inside = Box(frame.x0 * scale, frame.y0 * scale, frame.x1 * scale, frame.y1 * scale)
     spots = [tuple(ax.transData.transform((label.x, label.y)) * scale) for label in labels]
     others = [tuple(ax.transData.transform(place) * scale) for place in unlabelled]
-    hard = [Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for x, y in (*spots, *others)]
-    soft = [_on_canvas(ax, bar, scale) for bar in bars]
+    markers = [Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for x, y in (*spots, *others)]
+    error_bars = [_on_canvas(ax, bar, scale) for bar in bars]
     taken: list[Box] = []
     for (x, y), label in zip(spots, labels, strict=True):
         note = ax.annotate(
@@ -90,24 +90,24 @@ def place_labels(
         note.set_bbox({"facecolor": PAPER, "edgecolor": "none", "alpha": 0.7, "pad": 0.3})
         extent = note.get_window_extent(renderer)
         width, height = extent.width * scale, extent.height * scale
-        dx, dy, box = _best((x, y), (width, height), (hard, soft, taken), inside)
+        dx, dy, box = _best_place((x, y), (width, height), (markers, error_bars, taken), inside)
         note.set_position((dx, dy))
         taken.append(box)
-        mine = _distance(box, (x, y))
-        rivals = [_distance(box, spot) for spot in (*spots, *others) if spot != (x, y)]
-        if mine > NEAR or min(rivals, default=mine * 2) < 1.4 * mine:
-            _lead(ax, label, (_clamped(dx, width / 2), _clamped(dy, height / 2)))
+        own_distance = _distance(box, (x, y))
+        other_distances = [_distance(box, spot) for spot in (*spots, *others) if spot != (x, y)]
+        if own_distance > NEAR or min(other_distances, default=own_distance * 2) < 1.4 * own_distance:
+            _draw_leader(ax, label, (_clamped(dx, width / 2), _clamped(dy, height / 2)))
     return taken
 
 
-def _best(
+def _best_place(
     spot: tuple[float, float],
     size: tuple[float, float],
     covered: tuple[Sequence[Box], Sequence[Box], Sequence[Box]],
     inside: Box,
 ) -> tuple[float, float, Box]:
-    """The cheapest place: nothing covered, then near, then few error bars crossed."""
-    (x, y), (width, height), (hard, soft, taken) = spot, size, covered
+    """The place with the lowest cost: first no overlap, then near, then few crossed error bars."""
+    (x, y), (width, height), (markers, error_bars, taken) = spot, size, covered
     best: tuple[float, float, float, Box] | None = None
     for radius in RADII:
         for step in range(DIRECTIONS):
@@ -117,8 +117,8 @@ def _best(
                 continue  # nothing farther away can be cheaper
             left, bottom = x + dx - width / 2, y + dy - height / 2
             box = Box(left - 1, bottom - 0.5, left + width + 1, bottom + height + 0.5)
-            cost = radius + 1000 * box.outside(inside) + 0.4 * sum(box.overlap(other) for other in soft)
-            cost += 100 * sum(box.overlap(other) for other in (*hard, *taken))
+            cost = radius + 1000 * box.outside(inside) + 0.4 * sum(box.overlap(other) for other in error_bars)
+            cost += 100 * sum(box.overlap(other) for other in (*markers, *taken))
             if best is None or cost < best[0] - 1e-9:
                 best = (cost, dx, dy, box)
     assert best is not None
@@ -126,13 +126,13 @@ def _best(
 
 
 def _distance(box: Box, spot: tuple[float, float]) -> float:
-    """From a point to the nearest point of a box (points)."""
+    """Distance from a point to a box (points)."""
     x, y = spot
     return hypot(max(box.left - x, 0.0, x - box.right), max(box.bottom - y, 0.0, y - box.top))
 
 
 def _clamped(middle: float, half: float) -> float:
-    """The coordinate of a box that is nearest to 0, where the marker lies."""
+    """The coordinate of a box nearest to 0, the position of the marker."""
     return min(max(0.0, middle - half), middle + half)
 
 
@@ -143,7 +143,7 @@ def _on_canvas(ax: "Axes", bar: Box, scale: float) -> Box:
     return Box(left - 0.7, bottom - 0.7, right + 0.7, top + 0.7)
 
 
-def _lead(ax: "Axes", label: Label, to: tuple[float, float]) -> None:
+def _draw_leader(ax: "Axes", label: Label, to: tuple[float, float]) -> None:
     ax.annotate(
         "",
         (label.x, label.y),

@@ -1,12 +1,12 @@
-"""What drift predicts: conditions left out of the fit, calibration, screening."""
+"""Predictions from drift: conditions left out of the fit, calibration, screening."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from simeval.report.figures.labels import Label, place_labels
-from simeval.report.figures.style import INK, MUTED, Canvas, Look, gridded, in_percent, strength_of
+from simeval.report.figures.style import INK, MUTED, Canvas, MarkerStyle, add_grid, format_as_percent, strength_of
 from simeval.stats.loco import Loco
-from simeval.stats.screening import Screen
+from simeval.stats.screening import ScreeningRow
 from simeval.stats.study import Point
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def paint_prediction(loco: Loco, used: Sequence[Point], looks: Mapping[str, Look], canvas: Canvas) -> "Figure":
-    """Left: every condition, predicted from the others; right: cells that were predicted alike."""
+def plot_prediction(loco: Loco, used: Sequence[Point], styles: Mapping[str, MarkerStyle], canvas: Canvas) -> "Figure":
+    """Left: every condition, predicted from the others; right: calibration of task x condition cells."""
     figure = canvas.figure(6.6 if canvas.narrow else 3.7)
     left, right = figure.subplots(*((2, 1) if canvas.narrow else (1, 2)))
     for ax, title in ((left, "conditions left out"), (right, "calibration of cells")):
@@ -24,13 +24,13 @@ def paint_prediction(loco: Loco, used: Sequence[Point], looks: Mapping[str, Look
         ax.set_xlabel("predicted success, %")
         ax.set_ylabel("observed success, %")
         for axis in (ax.xaxis, ax.yaxis):
-            in_percent(axis)
-        gridded(ax, "both")
+            format_as_percent(axis)
+        add_grid(ax, "both")
     for group in loco.calibration:
         right.plot([group.predicted] * 2, [group.interval.low, group.interval.high], color=INK, linewidth=1)
-        right.plot([group.predicted], [group.observed], zorder=3, **Look(INK, "o").filled())
+        right.plot([group.predicted], [group.observed], zorder=3, **MarkerStyle(INK, "o").filled())
     for row in loco.held_out:
-        left.plot([row.predicted], [row.observed], zorder=3, **looks[used[row.condition].family].filled())
+        left.plot([row.predicted], [row.observed], zorder=3, **styles[used[row.condition].axis_family].filled())
     seen = [rate for row in loco.held_out for rate in (row.predicted, row.observed)]
     seen += [rate for row in loco.calibration for rate in (row.predicted, row.interval.low, row.interval.high)]
     for ax in (left, right):
@@ -38,7 +38,9 @@ def paint_prediction(loco: Loco, used: Sequence[Point], looks: Mapping[str, Look
         ax.set_ylim(ax.get_xlim())
         ax.set_aspect("equal", adjustable="box")
     labels = [
-        Label(row.predicted, row.observed, strength_of(used[row.condition].condition, used[row.condition].family, 14))
+        Label(
+            row.predicted, row.observed, strength_of(used[row.condition].condition, used[row.condition].axis_family, 14)
+        )
         for row in loco.held_out
         if loco.band is not None and abs(row.residual) >= 0.5 * loco.band.half_width
     ]
@@ -46,7 +48,7 @@ def paint_prediction(loco: Loco, used: Sequence[Point], looks: Mapping[str, Look
     return figure
 
 
-def paint_screening(screening: Sequence[Screen], canvas: Canvas) -> "Figure":
+def plot_screening(screening: Sequence[ScreeningRow], canvas: Canvas) -> "Figure":
     """Share of the harmful conditions caught, and the worst drop missed, by conditions rolled out."""
     figure = canvas.figure(4.6 if canvas.narrow else 2.7)
     caught, missed = figure.subplots(*((2, 1) if canvas.narrow else (1, 2)))
@@ -63,12 +65,12 @@ def paint_screening(screening: Sequence[Screen], canvas: Canvas) -> "Figure":
         ax.set_xlim(0, len(rolled))
         ax.set_xlabel("conditions rolled out, most drift first")
         ax.xaxis.get_major_locator().set_params(integer=True)
-        in_percent(ax.yaxis)
-        gridded(ax, "both")
+        format_as_percent(ax.yaxis)
+        add_grid(ax, "both")
     return figure
 
 
 def _at_random(ax: "Axes", k: int) -> None:
-    """What rolling out at random would catch."""
+    """Expected result of rolling out at random."""
     ax.plot([0, k], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     ax.annotate("at random", (0.72 * k, 0.72), (4, -8), textcoords="offset points", color=MUTED, fontsize="small")

@@ -1,9 +1,9 @@
-"""How figures look, and how they become SVG and PNG: the same bytes for the same numbers.
+"""Style of the figures, and their rendering as SVG and PNG: the same bytes for the same numbers.
 
 Non-obvious behaviour:
-- Every figure is drawn twice, for a wide and for a narrow page, so that its text is legible on a phone.
-- Text stays text in SVG and is never read as mathematics: a condition may hold `$` or `_`.
-- In the page colours become CSS variables of the same names, so that one drawing serves a light and a dark page.
+- Every figure is rendered twice, for a wide and for a narrow page, so that its text is legible on a phone.
+- Text stays text in SVG and is never parsed as mathematics: a condition may contain `$` or `_`.
+- In the page colours become CSS variables, so that one figure serves a light and a dark page.
 """
 
 import io
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID, PAPER = "#1a1d21", "#5b6470", "#d5d9df", "#fffffe"
 HARM, HELP = "#d55e01", "#0072b3"
-"""Success lost and won. Told apart from the families' colours, so that the page can set them on their own."""
+"""Success lost and won. Different from the families' colours, so that the page can set them separately."""
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98", "#c4b400")
-"""Okabe and Ito's (2008) colours, distinct for colour-blind readers; grey stands for their black, which is text here,
-and their yellow is darkened, or it could not be seen on white."""
+"""Okabe and Ito's (2008) colours, distinct for colour-blind readers; grey replaces their black, which is the text
+colour here, and their yellow is darkened to be visible on white."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", "p", ">")
 VARIABLES = {
     **{INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", HARM: "harm", HELP: "help"},
@@ -57,7 +57,7 @@ RC = {
     "legend.frameon": False,
     "legend.fontsize": "small",
     "font.family": "sans-serif",
-    # DejaVu comes with matplotlib; Verdana has its widths, for browsers without it.
+    # DejaVu comes with matplotlib; Verdana has the same widths, for browsers without it.
     "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "svg.fonttype": "none",
     "svg.image_inline": True,
@@ -66,7 +66,7 @@ RC = {
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """The page that a figure is drawn for.
+    """The page for which a figure is rendered.
 
     Attributes:
         name: `wide` or `narrow`.
@@ -80,11 +80,11 @@ class Canvas:
 
     @property
     def narrow(self) -> bool:
-        """Whether it is a phone's."""
+        """Whether it is a phone's page."""
         return self.name == "narrow"
 
     def figure(self, height: float) -> "Figure":
-        """An empty figure that lays itself out; height in inches."""
+        """An empty figure with a constrained layout; height in inches."""
         from matplotlib.figure import Figure
 
         return Figure(figsize=(self.width, height), layout="constrained")
@@ -92,17 +92,17 @@ class Canvas:
 
 WIDE, NARROW = Canvas("wide", 8.0, 9.0), Canvas("narrow", 3.7, 8.0)
 
-Paint = Callable[[Canvas], "Figure"]
+Plot = Callable[[Canvas], "Figure"]
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A figure, drawn.
+    """A rendered figure.
 
     Attributes:
         name: of its files, without suffix.
-        alt: what it shows, for those who cannot see it.
-        svg, png: the files.
+        alt: alternative text.
+        svg, png: contents of the files.
         wide, narrow: SVG elements for the page.
     """
 
@@ -114,22 +114,22 @@ class Drawing:
     narrow: str
 
 
-def render(name: str, alt: str, paint: Paint) -> Drawing:
-    """Draw a figure for both pages and as files."""
-    svg, png = _drawn(name, paint, WIDE)
-    narrow, _ = _drawn(name, paint, NARROW)
-    return Drawing(name, alt, svg, png, inlined(svg.decode(), alt), inlined(narrow.decode(), alt))
+def render(name: str, alt: str, plot: Plot) -> Drawing:
+    """Render a figure for both pages and as files."""
+    svg, png = _render_canvas(name, plot, WIDE)
+    narrow, _ = _render_canvas(name, plot, NARROW)
+    return Drawing(name, alt, svg, png, inline_svg(svg.decode(), alt), inline_svg(narrow.decode(), alt))
 
 
-def _drawn(name: str, paint: Paint, canvas: Canvas) -> tuple[bytes, bytes]:
+def _render_canvas(name: str, plot: Plot, canvas: Canvas) -> tuple[bytes, bytes]:
     import matplotlib as mpl
     import matplotlib.style
 
-    # "default" first: the figures must not depend on the user's own settings.
+    # "default" first: the figures must not depend on the user's settings.
     salt: Any = {"svg.hashsalt": f"{name}-{canvas.name}", "font.size": canvas.font}
     with matplotlib.style.context(["default", RC]), mpl.rc_context(salt):
-        figure = paint(canvas)
-        settle(figure)
+        figure = plot(canvas)
+        freeze_layout(figure)
         svg, png = io.BytesIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         if not canvas.narrow:
@@ -137,8 +137,8 @@ def _drawn(name: str, paint: Paint, canvas: Canvas) -> tuple[bytes, bytes]:
     return svg.getvalue(), png.getvalue()
 
 
-def settle(figure: "Figure") -> None:
-    """Lay a figure out for good; from here on, places on the canvas can be asked for."""
+def freeze_layout(figure: "Figure") -> None:
+    """Compute and fix a figure's layout, so that positions on the canvas are known."""
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -147,14 +147,14 @@ def settle(figure: "Figure") -> None:
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 
-def inlined(svg: str, alt: str) -> str:
-    """An SVG file as an element of the page: scaled by CSS, colours as variables, no ids but those it refers to."""
+def inline_svg(svg: str, alt: str) -> str:
+    """An SVG file as an element of the page: scaled by CSS, colours as variables, without unreferenced ids."""
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
     root = ElementTree.fromstring(svg)
     width = float(root.attrib.pop("width").removesuffix("pt"))
     root.attrib.pop("height")
-    # A style element would hold for the whole page; its two lines stand in the page's own style.
+    # A style element would apply to the whole page; its two lines are in the page's style.
     for parent in list(root.iter()):
         for child in [c for c in parent if c.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style")]:
             parent.remove(child)
@@ -177,48 +177,48 @@ def _with_variables(style: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Colour and marker of a family: either alone tells it from its neighbours."""
+class MarkerStyle:
+    """Colour and marker of an axis family: either alone distinguishes it from its neighbours."""
 
     color: str
     marker: str
 
     def hollow(self, size: float = 6.0) -> dict[str, Any]:
-        """Arguments of markers that are drawn but do not count; size in points."""
+        """Arguments of markers of excluded points; size in points."""
         face = {"markerfacecolor": PAPER, "markeredgecolor": self.color, "markeredgewidth": 1.2}
         return {"linestyle": "", "marker": self.marker, "markersize": size, **face}
 
     def filled(self, size: float = 6.0) -> dict[str, Any]:
-        """Arguments of markers that count; size in points."""
+        """Arguments of markers of included points; size in points."""
         face = {"markerfacecolor": self.color, "markeredgecolor": INK, "markeredgewidth": 0.5}
         return {"linestyle": "", "marker": self.marker, "markersize": size, **face}
 
 
-def looks_of(families: Iterable[str]) -> Mapping[str, Look]:
-    """One look per family, in the order given; 8 colours and 11 markers repeat together after 88 families."""
+def family_styles(families: Iterable[str]) -> Mapping[str, MarkerStyle]:
+    """One style per family, in the order given; 8 colours and 11 markers repeat together after 88 families."""
     names = dict.fromkeys(families)
-    return {name: Look(OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
+    return {name: MarkerStyle(OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
 
 
 def strength_of(condition: str, family: str, longest: int = 24) -> str:
-    """What tells a condition from others of its family: its strength, or its whole name."""
+    """Short label of a condition within its axis family: its strength, or its whole name."""
     text = condition.removeprefix(f"{family}:")
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def percent(fraction: float, _position: object = None) -> str:
-    """A tick of an axis in per cent or points."""
+    """A tick label in per cent or points."""
     return f"{100 * fraction:.0f}".replace("-", "\N{MINUS SIGN}")
 
 
-def in_percent(axis: Any) -> None:
+def format_as_percent(axis: Any) -> None:
     """Label an axis of fractions in per cent or points."""
     from matplotlib.ticker import FuncFormatter
 
     axis.set_major_formatter(FuncFormatter(percent))
 
 
-def gridded(axes: "Axes", axis: Literal["both", "x", "y"]) -> None:
+def add_grid(axes: "Axes", axis: Literal["both", "x", "y"]) -> None:
     """Faint lines behind the marks."""
     axes.grid(visible=True, axis=axis)
     axes.set_axisbelow(True)

@@ -14,20 +14,20 @@ from simeval.report.terminal.tables import ROOMY, plain_table
 from simeval.store.audit import SCHEMA_VERSION, Audit
 
 
-def print_audit(console: Console, found: AuditSummary, title: str, notes: Sequence[str]) -> None:
-    """Print what an audit found.
+def print_audit(console: Console, summary: AuditSummary, title: str, notes: Sequence[str]) -> None:
+    """Print the results of an audit.
 
     Args:
-        console: where to.
-        found: the audit in short.
-        title: which policy on which frames, one line.
-        notes: what to know about the numbers, a line each.
+        console: destination.
+        summary: summary of the audit.
+        title: policy and frames, one line.
+        notes: remarks on the numbers, one line each.
     """
-    console.print(render_audit(found, title, notes, roomy=console.width >= ROOMY))
+    console.print(render_audit(summary, title, notes, roomy=console.width >= ROOMY))
 
 
-def render_audit(found: AuditSummary, title: str, notes: Sequence[str], *, roomy: bool = False) -> Group:
-    """One row per condition, the noise floor last, and what to know about the numbers."""
+def render_audit(summary: AuditSummary, title: str, notes: Sequence[str], *, roomy: bool = False) -> Group:
+    """One row per condition, the noise floor last, then the remarks."""
     table = plain_table(title, "condition", roomy=roomy)
     for header in (
         "views",
@@ -38,14 +38,14 @@ def render_audit(found: AuditSummary, title: str, notes: Sequence[str], *, roomy
         "picture\nchange",
     ):
         table.add_column(header, justify="right", no_wrap=True)
-    for row in found.conditions:
+    for row in summary.conditions:
         _add(table, row)
-    repeats = f"repeat control: {found.repeats} clean views were predicted twice, and none drifted."
+    repeats = f"repeat control: {summary.repeats} clean views were predicted twice, and none drifted."
     parts: list[RenderableType] = [table, Text(), Text(repeats)]
-    if found.compared:
-        parts.append(Text(f"reproduces the rollout's chunks: {found.reproduced} of {found.compared}, bit for bit."))
-    impossible = [row for row in found.conditions if row.infeasible]
-    parts += [Text(f"{row.condition}: infeasible on {row.infeasible} frames, which are left out") for row in impossible]
+    if summary.compared:
+        parts.append(Text(f"reproduces the rollout's chunks: {summary.reproduced} of {summary.compared}, bit for bit."))
+    infeasible = [row for row in summary.conditions if row.infeasible]
+    parts += [Text(f"{row.condition}: infeasible on {row.infeasible} frames, which are left out") for row in infeasible]
     parts += [Text(note) for note in notes]
     return Group(*parts)
 
@@ -70,23 +70,23 @@ def _number(value: float | None) -> str:
     return NOTHING if value is None else f"{value:z.3f}"
 
 
-def summarise_audit(done: Audit) -> dict[str, Any]:
-    """The table of an audit, JSON-ready, with what it is about."""
-    about = {"schema_version": SCHEMA_VERSION, "policy": done.policy, "frames": done.manifest["frames"]}
+def summarise_audit(audit: Audit) -> dict[str, Any]:
+    """The table of an audit, JSON-ready, with policy and frames."""
+    about = {"schema_version": SCHEMA_VERSION, "policy": audit.policy, "frames": audit.manifest["frames"]}
     return {
         **about,
-        "kind": done.frames_in_words,
-        "n_action_steps": done.n_action_steps,
-        "sigma_source": done.sigma_source,
-        "left_out": [asdict(item) for item in done.left_out],
-        "notes": list(done.manifest["notes"]),
-        **asdict(summarise(done.rows)),
+        "kind": audit.frames_description,
+        "n_action_steps": audit.n_action_steps,
+        "sigma_source": audit.sigma_source,
+        "left_out": [asdict(item) for item in audit.left_out],
+        "notes": list(audit.manifest["notes"]),
+        **asdict(summarise(audit.rows)),
     }
 
 
-def print_audit_table(console: Console, done: Audit) -> None:
-    """Print the table of an audit, and where it lies."""
-    title = f"{done.policy}, {done.manifest['frames']} {done.frames_in_words}"
-    unit = f"drift: mean over the {done.n_action_steps} executed steps, per dimension; unit: {done.sigma_source}."
-    print_audit(console, summarise(done.rows), title, [*done.notes, unit, str(done.manifest["scenes"])])
-    console.print(f"audit folder: {done.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+def print_audit_table(console: Console, audit: Audit) -> None:
+    """Print the table of an audit, and its folder."""
+    title = f"{audit.policy}, {audit.manifest['frames']} {audit.frames_description}"
+    unit = f"drift: mean over the {audit.n_action_steps} executed steps, per dimension; unit: {audit.sigma_source}."
+    print_audit(console, summarise(audit.rows), title, [*audit.notes, unit, str(audit.manifest["scenes"])])
+    console.print(f"audit folder: {audit.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simeval.analysis.compare import Comparison, SuiteChange
-from simeval.report.format import NOTHING, decimal, p_value, paired_words, with_interval
+from simeval.report.format import NOTHING, decimal, p_value, paired_methods, with_interval
 from simeval.report.terminal.tables import ROOMY, plain_table
 from simeval.stats.change import Gain
 
@@ -18,46 +18,46 @@ METHODS = (
 DRIFT = "drift: mean `drift_exec` on the same frames, in training standard deviations per dimension of each policy."
 
 
-def print_comparison(console: Console, found: Comparison) -> None:
-    """Print what changed from A to B."""
-    console.print(render_comparison(found, roomy=console.width >= ROOMY))
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Print the comparison of run B with run A."""
+    console.print(render_comparison(comparison, roomy=console.width >= ROOMY))
 
 
-def render_comparison(found: Comparison, *, roomy: bool = False) -> Group:
+def render_comparison(comparison: Comparison, *, roomy: bool = False) -> Group:
     """One sentence, then success, robustness and drift per suite."""
     parts: list[RenderableType] = [
-        Text(sentence(found), style="bold"),
-        Text(f"A: {found.a}"),
-        Text(f"B: {found.b}"),
+        Text(sentence(comparison), style="bold"),
+        Text(f"A: {comparison.a}"),
+        Text(f"B: {comparison.b}"),
         Text(),
     ]
-    for suite in found.suites:
+    for suite in comparison.suites:
         parts += [_success(suite, roomy=roomy), Text()]
         if suite.change.robustness:
             overall = [suite.change.overall] if len(suite.change.robustness) > 1 else []
             parts += [_drops(suite, [*suite.change.robustness, *overall], roomy=roomy), Text()]
         if suite.drift:
             parts += [_drift(suite, roomy=roomy), Text(DRIFT), Text()]
-    parts += [Text(f"note: {note}") for note in found.notes]
-    interval, test = paired_words(gain.interval for suite in found.suites for gain in suite.change.success)
+    parts += [Text(f"note: {note}") for note in comparison.notes]
+    interval, test = paired_methods(gain.interval for suite in comparison.suites for gain in suite.change.success)
     used = f"{interval.removesuffix(' on pairs')} interval, {test}"
-    return Group(*parts, Text(METHODS.format(used)), Text(found.assets))
+    return Group(*parts, Text(METHODS.format(used)), Text(comparison.assets))
 
 
-def sentence(found: Comparison) -> str:
-    """The result in words: where B is better, where worse, and how the clean rate moved."""
-    said = []
-    for suite in found.suites:
+def sentence(comparison: Comparison) -> str:
+    """The result as a sentence: where B is better or worse, and the change of the clean rate."""
+    sentences = []
+    for suite in comparison.suites:
         clean, *others = suite.change.success
-        text = f"{suite.suite}: B {_than(clean)} clean ({with_interval(clean.gain, clean.interval)} points)"
+        text = f"{suite.suite}: B {_verb(clean)} clean ({with_interval(clean.gain, clean.interval)} points)"
         for word in ("better", "worse"):
             names = [gain.condition for gain in others if gain.direction == word]
             text += f", {word} under {', '.join(names)}" if names else ""
-        said.append(text)
-    return "; ".join(said) + "."
+        sentences.append(text)
+    return "; ".join(sentences) + "."
 
 
-def _than(gain: Gain) -> str:
+def _verb(gain: Gain) -> str:
     return {"better": "better than A", "worse": "worse than A"}.get(gain.direction, "not shown to differ from A")
 
 

@@ -19,24 +19,27 @@ METHODS = (
 
 
 def print_study(console: Console, policy: str, result: StudyResult) -> None:
-    """Print what drift says about the drops of one policy on one suite."""
+    """Print drift against drop for one policy on one suite."""
     console.print(render_study(policy, result, roomy=console.width >= ROOMY))
 
 
 def render_study(policy: str, result: StudyResult, *, roomy: bool = False) -> Group:
-    """The verdict, the conditions in the order of their drift, and the numbers that it rests on."""
-    found = result.correlation
-    inside = sorted((p for p in found.points if not p.excluded), key=lambda p: -(p.drift.mean or 0.0))
+    """The verdict, the conditions in the order of their drift, and the statistics behind the verdict."""
+    correlation = result.correlation
+    included = sorted((p for p in correlation.points if not p.excluded), key=lambda p: -(p.drift.mean or 0.0))
     parts: list[RenderableType] = [
-        Text(f"{policy} on {result.suite}: drift is {found.verdict.word} ({found.verdict.reason}).", style="bold"),
+        Text(
+            f"{policy} on {result.suite}: drift is {correlation.verdict.word} ({correlation.verdict.reason}).",
+            style="bold",
+        ),
         Text(),
-        _points(f"{result.suite}, drift on {result.frames}", inside, roomy=roomy),
+        _points(f"{result.suite}, drift on {result.frames}", included, roomy=roomy),
         Text(),
-        _numbers(found, roomy=roomy),
+        _numbers(correlation, roomy=roomy),
         Text(),
     ]
-    parts += [Text(f"note: {caveat}") for caveat in found.caveats]
-    parts += [Text(f"left out: {p.condition}: {p.reason}{_costs(p)}") for p in found.points if p.excluded]
+    parts += [Text(f"note: {caveat}") for caveat in correlation.caveats]
+    parts += [Text(f"left out: {p.condition}: {p.reason}{_costs(p)}") for p in correlation.points if p.excluded]
     return Group(*parts, Text(METHODS))
 
 
@@ -51,27 +54,32 @@ def _points(title: str, points: list[Point], *, roomy: bool) -> Table:
     return table
 
 
-def _numbers(found: Correlation, *, roomy: bool) -> Table:
+def _numbers(correlation: Correlation, *, roomy: bool) -> Table:
     table = plain_table("does drift predict the drop?", "", roomy=roomy)
     for header in ("value", "ci", "ci, episodes", "p"):
         table.add_column(header, justify="right", no_wrap=True)
-    for measured in found.between:
-        one = measured.association
-        limits = [_limits(interval) for interval in (one.ci_conditions, measured.ci_measurement)]
-        table.add_row(f"{one.stat}, {one.k} conditions", _number(one.value), *limits, p_value(one.p))
-    families = found.between_families
+    for measured in correlation.between:
+        association = measured.association
+        limits = [_limits(interval) for interval in (association.ci_conditions, measured.ci_measurement)]
+        table.add_row(
+            f"{association.stat}, {association.k} conditions",
+            _number(association.value),
+            *limits,
+            p_value(association.p),
+        )
+    families = correlation.between_families
     table.add_row("spearman of the families", _number(families.value), _limits(families.ci_conditions), NOTHING,
                   p_value(families.p))  # fmt: skip
-    table.add_row("noise ceiling of a correlation", _number(found.ceiling.ceiling), NOTHING, NOTHING, NOTHING)
-    for loco in found.loco:
+    table.add_row("noise ceiling of a correlation", _number(correlation.ceiling.ceiling), NOTHING, NOTHING, NOTHING)
+    for loco in correlation.loco:
         skill = f"skill {loco.skill:z.2f}" if loco.skill is not None else NOTHING
         error = f"{decimal(loco.mae)} points" if loco.mae is not None else NOTHING
         table.add_row(f"error, one {loco.scheme} left out", error, skill, NOTHING, NOTHING)
-    if found.within_task is not None:
-        inner = found.within_task
+    if correlation.within_task is not None:
+        inner = correlation.within_task
         limits = [_limits(inner.ci_conditions), NOTHING]
         table.add_row(f"spearman within {inner.tasks_used} tasks", _number(inner.rho), *limits, p_value(inner.p))
-    for auroc in found.aurocs:
+    for auroc in correlation.aurocs:
         table.add_row(f"AUROC per episode, {auroc.stratum}", _number(auroc.value), NOTHING, _limits(auroc.interval),
                       p_value(auroc.p))  # fmt: skip
     return table

@@ -1,4 +1,4 @@
-"""What came of a run: its tables, printed or as a record. To read a run, nothing that runs one has to be imported."""
+"""Summary tables of a run, printed or as JSON. Importing this loads no simulator and no policy."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from simeval.store.run import Run
 
 
 def summarise(run: Run) -> dict[str, Any]:
-    """The tables of a run, JSON-ready, with what they are about."""
+    """The tables of a run, JSON-ready, with policy and scenes."""
     about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
     return {**about, **success.summary(run.table(success.USED))}
 
 
 def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
-    """Print the tables of a run, and how much of its plan is still missing."""
+    """Print the tables of a run, and the number of missing episodes."""
     episodes = run.table(success.USED)
     policy, ran = run.manifest["identity"]["policy"]["name"], len(episodes)
     analysed = success.analyse(episodes)

@@ -1,4 +1,4 @@
-"""Terminal tables of a run. Plain text when piped; legible at 80 columns, where long condition names are folded."""
+"""Terminal tables of a run. Plain text when piped; legible at 80 columns, with long condition names folded."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -16,14 +16,14 @@ from simeval.report.format import (
     error_notes,
     headline,
     p_value,
-    paired_words,
+    paired_methods,
+    smallest_visible_text,
     verdicts,
-    visible,
     with_interval,
 )
 
 ROOMY = 100
-"""Console width from which columns are set two blanks apart instead of one."""
+"""Console width from which columns are two spaces apart instead of one."""
 METHODS = (
     "95 % intervals: success by Wilson on the effective n (these tasks, other initial states); drop by {}; p by {}."
 )
@@ -38,21 +38,21 @@ def print_run(console: Console, run: RunAnalysis, *, policy: str, assets: str) -
     """Print the tables of a finished run.
 
     Args:
-        console: where to.
+        console: destination.
         run: the tables.
         policy: name of the policy.
-        assets: which scenes the numbers are about, one line.
+        assets: description of the scenes, one line.
     """
     console.print(render_tables(run, policy=policy, assets=assets, roomy=console.width >= ROOMY))
 
 
 def render_tables(run: RunAnalysis, *, policy: str, assets: str, roomy: bool = False) -> Group:
-    """Headline, one table per suite, language following where it was tested, and what to know about the numbers.
+    """Headline, one table per suite, language following if it was tested, and remarks.
 
     Args:
         run: the tables.
         policy: name of the policy.
-        assets: which scenes the numbers are about, one line.
+        assets: description of the scenes, one line.
         roomy: set the columns further apart.
     """
     parts: list[RenderableType] = [Text(headline(policy, run), style="bold"), Text()]
@@ -65,8 +65,8 @@ def render_tables(run: RunAnalysis, *, policy: str, assets: str, roomy: bool = F
     if run.language:
         parts += [render_language(run, roomy=roomy)]
     parts += [Text(line) for line in (*error_notes(run.rates, run.drops), *map(flag_note, run.flags))]
-    methods = METHODS.format(*paired_words(row.interval for row in run.drops))
-    parts += [Text(f"{methods} {visible(run.drops)}" if run.drops else methods), Text(assets)]
+    methods = METHODS.format(*paired_methods(row.interval for row in run.drops))
+    parts += [Text(f"{methods} {smallest_visible_text(run.drops)}" if run.drops else methods), Text(assets)]
     return Group(*parts)
 
 
@@ -87,7 +87,7 @@ def render_by_task(run: RunAnalysis, *, roomy: bool = False) -> Group:
 
 
 def render_language(run: RunAnalysis, *, roomy: bool = False) -> Group:
-    """Which goal was reached first under an instruction that names another goal of the scene, one table per suite."""
+    """The goal reached first under an instruction that names another goal of the scene, one table per suite."""
     parts: list[RenderableType] = []
     for suite, rows in groupby(run.language, key=lambda row: row.suite):
         table = plain_table(f"{suite}, goal reached first, % [95 % CI]", "condition", roomy=roomy)
@@ -114,7 +114,7 @@ def render_language(run: RunAnalysis, *, roomy: bool = False) -> Group:
 
 
 def flag_note(row: FlagCount) -> str:
-    """One line on episodes that should not be averaged in silence."""
+    """One line about flagged episodes."""
     count = f"{row.condition} on {row.suite}: {row.episodes} of {row.planned} episodes"
     kind, _, part = row.flag.partition(":")
     match kind:
@@ -124,8 +124,8 @@ def flag_note(row: FlagCount) -> str:
             return f"{count} unchanged by its {part} part, as the policy sees it, e.g. {row.example}"
         case "far_state" | "far_action":
             what = "were given states" if kind == "far_state" else "chose actions"
-            asked = "; other units?" if row.condition == CLEAN else ","
-            return f"{count} {what} far outside the policy's training data{asked} e.g. {row.example}"
+            remark = "; other units?" if row.condition == CLEAN else ","
+            return f"{count} {what} far outside the policy's training data{remark} e.g. {row.example}"
         case "spill":
             return f"{count} with a change in {part}, which it is not aimed at, e.g. {row.example}"
         case _:
@@ -176,7 +176,7 @@ def _overall_table(overall: Iterable[OverallRate], *, roomy: bool) -> Table:
 
 
 def plain_table(title: str, *names: str, roomy: bool) -> Table:
-    """An empty table; `names` head the columns of names, which are folded when space is short."""
+    """An empty table; `names` are the headers of the text columns, which are folded if space is short."""
     table = Table(
         title=title,
         title_justify="left",

@@ -191,7 +191,7 @@ def test_a_counterfactual_is_what_another_episode_was_told(few, demonstrations):
 
 @pytest.mark.parametrize("kind", ["paraphrase", "mismatch", "lang:de"])
 def test_kinds_of_instruction_that_need_a_task_find_it_by_its_words(few, kind):
-    assert few.why_not(parse(f"instruction:{kind}")) == ""
+    assert few.unsupported_reason(parse(f"instruction:{kind}")) == ""
     for view in seen(few, f"instruction:{kind}"):
         assert view.request.instruction not in few.texts
         assert not view.infeasible
@@ -222,7 +222,7 @@ def strange(tmp_path_factory) -> DatasetFrames:
     ],
 )  # fmt: skip
 def test_what_cannot_be_seen_says_why(strange, condition, why):
-    assert why in strange.why_not(parse(condition))
+    assert why in strange.unsupported_reason(parse(condition))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_what_cannot_be_seen_says_why(strange, condition, why):
      "occlusion:0.2", "proprio.zero:1", "light:1", "mass:1", "instruction:negation"],
 )  # fmt: skip
 def test_what_can_be_seen_needs_no_task(strange, condition):
-    assert strange.why_not(parse(condition)) == ""
+    assert strange.unsupported_reason(parse(condition)) == ""
     for view in seen(strange, condition):
         assert view.infeasible == ""
         assert (view.request.instruction == "fold the towel") == (
@@ -244,7 +244,7 @@ def test_a_dataset_may_be_half_of_libero(tmp_path):
     text = "pick up the black bowl on the stove and place it on the plate"
     assert libero_task(text) is not None
     frames = opened(dataset_fixture.write(tmp_path / "half", dataset_fixture.gray(["fold the towel", text])))
-    assert frames.why_not(parse("instruction:lang:de")) == ""
+    assert frames.unsupported_reason(parse("instruction:lang:de")) == ""
     by_episode = {view.frame.cluster: view for view in seen(frames, "instruction:lang:de")}
     assert "not been translated" in by_episode["episode 0"].infeasible
     assert by_episode["episode 0"].request.instruction == "fold the towel"

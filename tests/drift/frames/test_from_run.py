@@ -160,7 +160,7 @@ def test_every_axis_is_either_shown_or_refused_with_a_reason(frames):
     source = frames()
     channels = {}
     for info in axes():
-        why = source.why_not(parse(info.example))
+        why = source.unsupported_reason(parse(info.example))
         channels.setdefault(info.channel, set()).add(bool(why))
     assert channels == {
         **{name: {True} for name in ("physics", "timing", "action")},
@@ -181,7 +181,7 @@ def test_every_axis_is_either_shown_or_refused_with_a_reason(frames):
     ],
 )
 def test_what_drift_cannot_see_is_refused(frames, condition, kind, why):
-    found = frames(kind).why_not(parse(condition))
+    found = frames(kind).unsupported_reason(parse(condition))
     assert found.startswith(why) if not why.startswith("it") else why in found
     assert bool(found) == bool(why)
 

@@ -29,11 +29,11 @@ from simeval.config.audit import AuditConfig
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
 from simeval.drift.frames import render_pool
-from simeval.drift.frames.base import Draw, Frame, FrameSource, ViewRequest
+from simeval.drift.frames.base import Frame, FrameSource, Renderer, ViewRequest
 from simeval.drift.frames.from_run import RunFrames
-from simeval.drift.frames.render_pool import ATTEMPTS, DrawingPool, usual_workers
+from simeval.drift.frames.render_pool import ATTEMPTS, RenderPool, default_workers
 from simeval.drift.measure import Measurement, keys, measure
-from simeval.drift.session import _subject, _workers
+from simeval.drift.session import _build_request, _workers
 from simeval.policies.base import PolicySpec
 from simeval.policies.scripted import SeekerPolicy
 from simeval.runner.session import ray_session
@@ -99,9 +99,9 @@ def wanted(*conditions: str, **options) -> Measurement:
     return Measurement(chosen, (0, 7), ActionScale((1.0,) * 6, SeekerPolicy.spec.n_action_steps), **options)
 
 
-def audited(source: FrameSource, what: Measurement, draw: Draw | None = None, done=()) -> list[bytes]:
+def audited(source: FrameSource, what: Measurement, draw: Renderer | None = None, done=()) -> list[bytes]:
     """The lines of an audit of the seeker."""
-    found = measure(source, SeekerPolicy(), what, done=done, draw=draw)
+    found = measure(source, SeekerPolicy(), what, done=done, renderer=draw)
     return [json.dumps(one.row.row()).encode() for together in found for one in together]
 
 
@@ -130,8 +130,8 @@ def has_torch(process: psutil.Process) -> bool:
 def test_the_number_of_workers_changes_no_byte(source, number):
     here = audited(source, wanted(batch_size=4))
     assert any(b"no such thing" in line for line in here)
-    pool = DrawingPool(source, (), number)
-    assert audited(source, wanted(batch_size=4), pool.draw) == here
+    pool = RenderPool(source, (), number)
+    assert audited(source, wanted(batch_size=4), pool.render) == here
     assert not any(map(has_torch, workers(number)))
     assert has_torch(psutil.Process()) == ("torch" in sys.modules), "it is seen where it is"
 
@@ -139,11 +139,11 @@ def test_the_number_of_workers_changes_no_byte(source, number):
 def test_what_is_there_is_not_drawn_again(source):
     what = wanted("noise:0.3", "light:0.1")
     whole, order = audited(source, what), keys(source.frames(), what)
-    pool, asked = DrawingPool(source, (), 2), []
+    pool, asked = RenderPool(source, (), 2), []
 
     def draw(blocks):
         asked[:] = [request for block in blocks for request in block]
-        return pool.draw(blocks)
+        return pool.render(blocks)
 
     for done in (1, 7, 50, len(order)):
         assert audited(source, what, draw, order[:done]) == whole[done:]
@@ -152,11 +152,11 @@ def test_what_is_there_is_not_drawn_again(source):
 
 
 def test_workers_are_ahead_of_the_policy_but_not_far(source, monkeypatch):
-    monkeypatch.setattr(render_pool, "AHEAD", 8)
-    pool, block = DrawingPool(source, (), 2), 3 * 7
+    monkeypatch.setattr(render_pool, "MAX_PENDING_VIEWS", 8)
+    pool, block = RenderPool(source, (), 2), 3 * 7
     waiting = []
-    for _ in measure(source, SeekerPolicy(), wanted("noise:0.3", "light:0.1"), draw=pool.draw):
-        waiting.append(sum(worker.waiting for worker in pool._workers))
+    for _ in measure(source, SeekerPolicy(), wanted("noise:0.3", "light:0.1"), renderer=pool.render):
+        waiting.append(sum(worker.pending_views for worker in pool._workers))
     assert max(waiting) <= 2 * (8 + block)
     assert np.mean(waiting[:-block]) > 8
     assert waiting[-1] == 0
@@ -164,12 +164,12 @@ def test_workers_are_ahead_of_the_policy_but_not_far(source, monkeypatch):
 
 def test_a_worker_that_is_killed_changes_no_row(source, monkeypatch):
     here = audited(source, wanted())
-    monkeypatch.setattr(render_pool, "AHEAD", 8)
-    pool = DrawingPool(source, (), 2)
+    monkeypatch.setattr(render_pool, "MAX_PENDING_VIEWS", 8)
+    pool = RenderPool(source, (), 2)
     before = []
 
     def draw(blocks):
-        for number, view in enumerate(pool.draw(blocks)):
+        for number, view in enumerate(pool.render(blocks)):
             if number == 30:
                 before.extend(workers(2))
                 before[0].kill()
@@ -183,35 +183,35 @@ def test_a_worker_that_is_killed_changes_no_row(source, monkeypatch):
 
 def test_a_view_that_kills_every_worker_is_one_line_and_what_came_before_is_kept(source, own_axis):
     name, own = own_axis("os._exit(1)")
-    what, pool = wanted("noise:0.3", f"{name}:1"), DrawingPool(source, own, 2)
+    what, pool = wanted("noise:0.3", f"{name}:1"), RenderPool(source, own, 2)
     kept = []
     with pytest.raises(ConfigError, match=f"^toy/0/init00/r0@0, {name}:1: broke {ATTEMPTS} workers: ") as caught:
         kept.extend(
-            one.row.condition for found in measure(source, SeekerPolicy(), what, draw=pool.draw) for one in found
+            one.row.condition for found in measure(source, SeekerPolicy(), what, renderer=pool.render) for one in found
         )
     assert "\n" not in str(caught.value)
     assert kept == ["noise:0.3"] * 3
 
 
 def test_an_answer_that_a_dying_worker_took_with_it_is_not_held_against_the_view(source, own_axis, monkeypatch):
-    send = DrawingPool._send
+    send = RenderPool._send
 
     def first_answer_lost(self, asked):
         asked = list(asked)
         send(self, asked)
         if len(asked) > 1:
-            asked[0].answer = SimpleQueue()
-            asked[0].answer.put(RuntimeError("lost"))
+            asked[0].reply = SimpleQueue()
+            asked[0].reply.put(RuntimeError("lost"))
 
-    monkeypatch.setattr(DrawingPool, "_send", first_answer_lost)
+    monkeypatch.setattr(RenderPool, "_send", first_answer_lost)
     name, own = own_axis("os._exit(1)")
     with pytest.raises(ConfigError, match=f"^toy/0/init00/r0@0, {name}:1: broke {ATTEMPTS} workers: "):
-        audited(source, wanted("noise:0.3", f"{name}:1", "light:0.1"), DrawingPool(source, own, 2).draw)
+        audited(source, wanted("noise:0.3", f"{name}:1", "light:0.1"), RenderPool(source, own, 2).render)
 
 
 def test_axes_of_ones_own_work_in_workers(source, own_axis):
     name, own = own_axis("")
-    assert audited(source, wanted(f"{name}:1"), DrawingPool(source, own, 2).draw) == audited(
+    assert audited(source, wanted(f"{name}:1"), RenderPool(source, own, 2).render) == audited(
         source, wanted(f"{name}:1")
     )
 
@@ -219,9 +219,9 @@ def test_axes_of_ones_own_work_in_workers(source, own_axis):
 def test_errors_are_the_same_line_as_in_this_process(source, run, own_axis, tmp_path):
     def refused(frames: RunFrames, what: Measurement, own=()) -> set[str]:
         said = set()
-        for draw in (None, DrawingPool(frames, own, 1).draw):
+        for draw in (None, RenderPool(frames, own, 1).render):
             with pytest.raises(ConfigError) as caught:
-                list(measure(frames, SeekerPolicy(), what, draw=draw))
+                list(measure(frames, SeekerPolicy(), what, renderer=draw))
             said.add(str(caught.value))
         return said
 
@@ -262,7 +262,7 @@ def test_workers_draw_libero_as_this_process_does(tmp_path):
 
     here = contents(v for block in blocks for r in block for v in source.views(r.frames, r.condition, r.seed))
     source.close()
-    assert contents(DrawingPool(source, (), 2).draw(blocks)) == here
+    assert contents(RenderPool(source, (), 2).render(blocks)) == here
     assert len(here) == 24
     assert len({content[5] for content in here}) == 20, "perturbed each in its way; clean views are there twice"
     assert not any(map(has_torch, workers(2)))
@@ -270,7 +270,7 @@ def test_workers_draw_libero_as_this_process_does(tmp_path):
 
 def test_views_can_be_written_to(source):
     request = ViewRequest(source.frames()[:1], parse("none"), 0)
-    (view,) = DrawingPool(source, (), 1).draw([[request]])
+    (view,) = RenderPool(source, (), 1).render([[request]])
     (here,) = source.views(request.frames, request.condition, 0)
     flags = [v.request.observation.images["agentview"].flags.writeable for v in (view, here)]
     assert flags == [True, True]
@@ -295,19 +295,19 @@ def test_a_block_goes_to_who_has_least_to_do_for_it():
 
 def test_by_default_workers_draw_where_that_pays(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    many = render_pool.WORTH_IT
-    assert usual_workers(many - 1, gpu=True) == usual_workers(many - 1, gpu=False) == 0
-    assert (usual_workers(many, gpu=True), usual_workers(many, gpu=False)) == (4, 3)
+    many = render_pool.MIN_VIEWS
+    assert default_workers(many - 1, gpu=True) == default_workers(many - 1, gpu=False) == 0
+    assert (default_workers(many, gpu=True), default_workers(many, gpu=False)) == (4, 3)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    assert (usual_workers(many, gpu=True), usual_workers(many, gpu=False)) == (1, 0)
+    assert (default_workers(many, gpu=True), default_workers(many, gpu=False)) == (1, 0)
     monkeypatch.setattr(os, "cpu_count", lambda: 200)
-    assert usual_workers(many, gpu=True) == usual_workers(many, gpu=False) == render_pool.MOST
+    assert default_workers(many, gpu=True) == default_workers(many, gpu=False) == render_pool.MAX_WORKERS
 
 
 def test_workers_that_were_asked_for_draw_if_anything_is_left(run, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     asked = AuditConfig(run=str(run.folder), perturb=("noise:0.3",), device="cpu")
-    toy = _subject(asked)
+    toy = _build_request(asked)
     libero = replace(toy, origin=EvalConfig())
     assert [_workers(subject, 10**6) for subject in (toy, libero)] == [0, 3]
     seven = replace(toy, config=replace(asked, workers=7))

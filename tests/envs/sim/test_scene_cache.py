@@ -12,7 +12,7 @@ import pytest
 from envs.build import make_env
 from envs.libero.files import resolve_assets
 from envs.sim import scene_cache
-from envs.sim.compile import compile_aside
+from envs.sim.compile import compile_in_subprocess
 
 XML = """
 <mujoco>
@@ -61,70 +61,70 @@ def saved(model) -> bytes:
 
 
 def test_a_scene_is_compiled_once_and_the_same_to_the_last_bit(here, compilers, xml):
-    first, second = compile_aside(xml), compile_aside(xml)
+    first, second = compile_in_subprocess(xml), compile_in_subprocess(xml)
     assert len(compilers) == 1
     assert saved(first) == saved(second) == saved(mujoco.MjModel.from_xml_string(xml))
     assert len(list(here.iterdir())) == 1
 
 
 def test_another_description_or_another_file_is_another_scene(here, compilers, xml, tmp_path):
-    compile_aside(xml)
-    assert compile_aside(xml.replace('size="0.1"', 'size="0.2"')).geom_size[1, 0] == 0.2
+    compile_in_subprocess(xml)
+    assert compile_in_subprocess(xml.replace('size="0.1"', 'size="0.2"')).geom_size[1, 0] == 0.2
     times = (tmp_path / "hills.bin").stat()
     hills(tmp_path / "hills.bin", 0.5)
     os.utime(tmp_path / "hills.bin", ns=(times.st_atime_ns, times.st_mtime_ns))
-    compile_aside(xml)
+    compile_in_subprocess(xml)
     assert len(compilers) == len(list(here.iterdir())) == 3
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", None])
 def test_a_damaged_file_is_compiled_again(here, compilers, xml, damage, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where MuJoCo writes a log about it
-    whole = saved(compile_aside(xml))
+    whole = saved(compile_in_subprocess(xml))
     (file,) = here.iterdir()
     file.write_bytes(file.read_bytes()[:200] if damage is None else damage)
-    assert saved(compile_aside(xml)) == saved(compile_aside(xml)) == whole
+    assert saved(compile_in_subprocess(xml)) == saved(compile_in_subprocess(xml)) == whole
     assert len(compilers) == 2
 
 
 def test_a_description_that_mujoco_rejects_says_why_and_is_not_kept(here, xml):
     for broken, reason in (("<mujoco", "XML"), (xml.replace("hills.bin", "gone.bin"), "gone.bin")):
         with pytest.raises(ValueError, match=reason):
-            compile_aside(broken)
+            compile_in_subprocess(broken)
     assert not here.exists()
 
 
 def test_what_was_used_longest_ago_goes_first(here, xml, monkeypatch):
     scenes = [xml.replace('size="0.1"', f'size="0.{k}"') for k in (1, 2, 3)]
     for age, scene in zip((30, 20), scenes, strict=False):
-        compile_aside(scene)
+        compile_in_subprocess(scene)
         path = here / f"{scene_cache.digest(scene)}.mjb"
         os.utime(path, (path.stat().st_mtime - age,) * 2)
-    compile_aside(scenes[0])  # used again
+    compile_in_subprocess(scenes[0])  # used again
     size = next(here.iterdir()).stat().st_size
     killed = here / "tmp_of_a_process_that_was_killed"
     killed.write_bytes(bytes(size))
     os.utime(killed, (1, 1))
     monkeypatch.setattr(scene_cache, "LIMIT", 2.5 * size)
-    compile_aside(scenes[2])
+    compile_in_subprocess(scenes[2])
     assert {path.stem for path in here.iterdir()} == {scene_cache.digest(scenes[k]) for k in (0, 2)}
 
 
 def test_a_scene_that_there_is_no_room_for_is_compiled_all_the_same(here, compilers, xml, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(scene_cache, "LIMIT", 10)
-        compile_aside(xml)
+        compile_in_subprocess(xml)
         patch.undo()
         patch.setattr(shutil, "disk_usage", lambda _: Disk(scene_cache.SPARE))
-        compile_aside(xml)
+        compile_in_subprocess(xml)
         patch.undo()
         patch.setattr(shutil, "copyfile", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-        compile_aside(xml)
+        compile_in_subprocess(xml)
     assert list(here.iterdir()) == []
     assert len(compilers) == 3
     here.rmdir()
     here.write_text("a file where the folder should be")
-    assert compile_aside(xml).ngeom == 2
+    assert compile_in_subprocess(xml).ngeom == 2
     assert len(compilers) == 4
 
 

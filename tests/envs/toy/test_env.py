@@ -14,7 +14,7 @@ ALL = [(task, init_state) for task in range(len(tasks("toy"))) for init_state in
 
 
 @dataclass(frozen=True)
-class Start:
+class ResetOptions:
     init_state: int
     env_seed: int = 0
     settle_steps: int = 0
@@ -36,7 +36,7 @@ def way_to(env: toy.ToyEnv, color: str) -> np.ndarray:
     return np.concatenate([across, down])
 
 
-def tour(env: toy.ToyEnv, spec: Start) -> tuple[np.ndarray, list[bytes]]:
+def tour(env: toy.ToyEnv, spec: ResetOptions) -> tuple[np.ndarray, list[bytes]]:
     """Everything that an episode shows: its states and pictures."""
     env.reset(spec)
     pictures, states = [], [env.state()[None]]
@@ -49,15 +49,15 @@ def tour(env: toy.ToyEnv, spec: Start) -> tuple[np.ndarray, list[bytes]]:
 @pytest.fixture
 def env():
     env: Env = toy.ToyEnv(1, 64)
-    env.reset(Start(0))
+    env.reset(ResetOptions(0))
     yield env
     env.close()
 
 
 def test_reset_is_exact_after_other_episodes_and_scene_edits():
-    spec = Start(7)
+    spec = ResetOptions(7)
     used, fresh = toy.ToyEnv(1, 64), toy.ToyEnv(1, 64)
-    tour(used, Start(3, settle_steps=4))
+    tour(used, ResetOptions(3, settle_steps=4))
     model = used.scene().model
     pristine = {name: np.copy(getattr(model, name)) for name in ("cam_pos", "geom_rgba", "light_diffuse", "body_mass")}
     for name in pristine:
@@ -78,11 +78,11 @@ def test_reset_is_exact_after_other_episodes_and_scene_edits():
 
 def test_edits_before_the_first_picture_do_not_stay():
     early, fresh = toy.ToyEnv(0, 64), toy.ToyEnv(0, 64)
-    early.reset(Start(0))
+    early.reset(ResetOptions(0))
     early.scene().model.vis.map.shadowscale = 0.1
     early.scene().model.light_castshadow[:] = 1
     early.observe()
-    assert tour(early, Start(1))[1] == tour(fresh, Start(1))[1]
+    assert tour(early, ResetOptions(1))[1] == tour(fresh, ResetOptions(1))[1]
 
 
 @pytest.mark.parametrize("part", ["light_diffuse", "light_ambient", "light_specular"])
@@ -121,7 +121,7 @@ def test_observe_draws_only_what_is_asked(env):
 def test_no_picture_needs_no_opengl(monkeypatch):
     monkeypatch.setattr("mujoco.Renderer", None)
     env = toy.ToyEnv(0, 64)
-    env.reset(Start(0))
+    env.reset(ResetOptions(0))
     env.step(actions(steps=2))
     assert env.observe([]).step == 2
 
@@ -138,7 +138,7 @@ def test_missing_opengl_is_one_clear_error(env, monkeypatch):
 def test_looking_does_not_change_what_happens():
     looking, blind = toy.ToyEnv(2, 64), toy.ToyEnv(2, 64)
     for env in (looking, blind):
-        env.reset(Start(5))
+        env.reset(ResetOptions(5))
     chunk = way_to(blind, "red")
     seen = []
     for action in chunk:
@@ -151,7 +151,7 @@ def test_looking_does_not_change_what_happens():
 def test_chunks_may_be_cut_anywhere(env):
     chunk = actions(steps=9)
     whole = env.step(chunk).states
-    env.reset(Start(0))
+    env.reset(ResetOptions(0))
     assert np.array_equal(np.concatenate([env.step(part).states for part in np.split(chunk, [2, 7])]), whole)
 
 
@@ -163,7 +163,7 @@ def test_step_stops_at_the_goal(env):
     assert result.states.shape == (result.steps, env.state().size)
     assert np.array_equal(result.states[-1], env.state())
     stop = result.steps
-    env.reset(Start(0))
+    env.reset(ResetOptions(0))
     assert env.step(chunk[: stop - 1]).reached == (False,)
     assert env.step(chunk[stop - 1 :]).steps == 1
 
@@ -182,7 +182,7 @@ def test_counterfactual_goal(env):
     env.goals = (own, (("touch", "red_block"),))
     result = env.step(way_to(env, "red"))
     assert result.reached == (False, True)
-    env.reset(Start(0))
+    env.reset(ResetOptions(0))
     assert env.goals == (own,)
 
 
@@ -208,7 +208,7 @@ def test_actions_move_the_tip(env):
 
 
 def test_step_count_and_settling(env):
-    env.reset(Start(0, settle_steps=10))
+    env.reset(ResetOptions(0, settle_steps=10))
     assert env.observe([]).step == 0
     assert np.allclose(env.privileged(env.goals[0]).hand.pos, toy.TIP_HOME, atol=1e-6)
     env.step(actions(steps=3))
@@ -219,7 +219,7 @@ def test_step_count_and_settling(env):
 def test_replay_shows_the_stored_states(env):
     env.step(actions(steps=8))
     stored, picture, counted = env.state(), env.render("wrist", 64), env.observe([]).step
-    env.reset(Start(9))
+    env.reset(ResetOptions(9))
     env.set_state(stored)
     assert np.array_equal(env.render("wrist", 64), picture)
     assert np.array_equal(env.state(), stored)
@@ -240,7 +240,7 @@ def test_pictures_at_any_size_and_upright(env):
 def test_right_is_right():
     """A block at +y is seen in the right half of both pictures: they are not mirrored."""
     env = toy.ToyEnv(0, 64)
-    env.reset(Start(0))
+    env.reset(ResetOptions(0))
     state = env.state()
     for i, y in enumerate((0.1, -0.1, -0.15, 0.15)):
         state[1 + 3 + 7 * i : 1 + 6 + 7 * i] = (0.05 * i, y, 0.0225)
@@ -252,9 +252,9 @@ def test_right_is_right():
 
 def test_environments_may_be_used_in_turns():
     one, two = toy.ToyEnv(0, 64), toy.ToyEnv(3, 96)
-    alone = [tour(one, Start(1)), tour(two, Start(2))]
-    one.reset(Start(1))
-    two.reset(Start(2))
+    alone = [tour(one, ResetOptions(1)), tour(two, ResetOptions(2))]
+    one.reset(ResetOptions(1))
+    two.reset(ResetOptions(2))
     pictures: list[list[bytes]] = [[], []]
     for chunk_one, chunk_two in zip(*(np.split(actions(steps=15, seed=s), 3) for s in (1, 2)), strict=True):
         for env, chunk, seen in ((one, chunk_one, pictures[0]), (two, chunk_two, pictures[1])):
@@ -278,7 +278,7 @@ def test_initial_states_differ_are_on_the_table_and_do_not_overlap():
 
 def test_initial_states_rest_touch_nothing_and_ignore_the_seed(env):
     for init_state in range(INIT_STATES):
-        env.reset(Start(init_state))
+        env.reset(ResetOptions(init_state))
         poses = toy.block_poses(1, init_state)
         before = env.privileged(env.goals[0])
         assert np.allclose([before.objects[f"{c}_block"].pos[:2] for c in TOY_COLORS], poses[:, :2])
@@ -287,9 +287,9 @@ def test_initial_states_rest_touch_nothing_and_ignore_the_seed(env):
         after = env.privileged(env.goals[0])
         # Soft contacts: a block sinks by a fraction of a millimetre until the table bears it.
         assert all(np.allclose(pose.pos, after.objects[name].pos, atol=5e-4) for name, pose in before.objects.items())
-    env.reset(Start(4, env_seed=0))
+    env.reset(ResetOptions(4, env_seed=0))
     state = env.state()
-    env.reset(Start(4, env_seed=99))
+    env.reset(ResetOptions(4, env_seed=99))
     assert np.array_equal(env.state(), state)
 
 
@@ -301,7 +301,7 @@ def test_impossible_environments(bad):
 
 def test_impossible_requests(env):
     with pytest.raises(EnvError, match="init_state 0 to 49, not 50"):
-        env.reset(Start(50))
+        env.reset(ResetOptions(50))
     with pytest.raises(EnvError, match="shape"):
         env.set_state(np.zeros(5))
     for chunk in (np.zeros((3, 6), np.float32), np.zeros(7, np.float32), np.full((1, 7), np.nan, np.float32)):
@@ -311,8 +311,8 @@ def test_impossible_requests(env):
 
 def test_an_exploded_simulation_is_an_error_and_reset_recovers(env, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # MuJoCo writes its warnings to MUJOCO_LOG.TXT here.
-    clean = tour(env, Start(2))[0]
+    clean = tour(env, ResetOptions(2))[0]
     env.set_state(np.full_like(env.state(), np.nan))
     with pytest.raises(EnvError, match="finite"):
         env.step(actions(steps=1))
-    assert np.array_equal(tour(env, Start(2))[0], clean)
+    assert np.array_equal(tour(env, ResetOptions(2))[0], clean)

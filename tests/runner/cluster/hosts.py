@@ -21,7 +21,7 @@ LIMIT = 180.0
 _KINDS = ("--net", "--uts", "--ipc", "--mount", "--pid")
 
 
-def why_not() -> str | None:
+def unsupported_reason() -> str | None:
     """Why there can be no such hosts here."""
     missing = [tool for tool in ("unshare", "nsenter", "ip") if shutil.which(tool) is None]
     if missing:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from helpers import CONDITIONS, rows, toy_config
-from runner.cluster.hosts import BIN, LIMIT, Host, Network, wait_for, why_not
+from runner.cluster.hosts import BIN, LIMIT, Host, Network, unsupported_reason, wait_for
 
 from envs.assets import BUNDLED
 from simeval.api import evaluate
 from simeval.config.evaluation import EvalConfig
 
-REASON = why_not()
+REASON = unsupported_reason()
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.skipif(REASON is not None, reason=str(REASON))]
 
 METADATA = Path(str(importlib.metadata.distribution("mujoco").locate_file(""))) / "mujoco-{}.dist-info/METADATA".format(
