@@ -64,12 +64,15 @@ def opencv_remedy(installed: Mapping[str, str]) -> str:
     Args:
         installed: version of every installed distribution.
     """
-    version = installed.get("opencv-python-headless")
-    headless = f"opencv-python-headless=={version}" if version else "opencv-python-headless"
     return (
         "on Debian: apt-get install libgl1 libglib2.0-0; or: pip uninstall -y opencv-python && "
-        f"pip install --no-deps --force-reinstall {headless}"
+        f"pip install --no-deps --force-reinstall {_headless(installed)}"
     )
+
+
+def _headless(installed: Mapping[str, str]) -> str:
+    version = installed.get("opencv-python-headless")
+    return f"opencv-python-headless=={version}" if version else "opencv-python-headless"
 
 
 def check_opencv(here: Machine) -> Finding:
@@ -83,11 +86,10 @@ def check_opencv(here: Machine) -> Finding:
     names = " and ".join(f"{name} {version}" for name, version in builds.items())
     if len(set(builds.values())) > 1:
         others = " ".join(name for name in builds if name != "opencv-python-headless")
-        headless = f"opencv-python-headless=={builds['opencv-python-headless']}"
         return failure(
             "opencv",
             f"{names}: versions that overwrite each other",
-            f"pip uninstall -y {others} && pip install --no-deps --force-reinstall {headless}",
+            f"pip uninstall -y {others} && pip install --no-deps --force-reinstall {_headless(here.installed)}",
         )
     loaded = here.run([sys.executable, "-c", "import cv2"], 60.0)
     if loaded.code != 0:
