@@ -1,6 +1,6 @@
 """Numbers in the documentation that come from stored rows, and the one script that writes them.
 
-    python tests/stored_numbers.py            write them into README.md, MODEL_CARD.md and the pages of docs/
+    python tests/stored_numbers.py            write them into MODEL_CARD.md and the pages of docs/
 
 A claim is a piece of text with `{names}` for the numbers; white space in it stands for any. It must occur once in its
 file. A table is found by its header line. `tests/test_stored_numbers.py` holds that nothing would be rewritten.
@@ -32,7 +32,7 @@ from simeval.report.terminal.run import print_tables
 from simeval.core.types import CLEAN
 
 ROOT = Path(__file__).resolve().parents[1]
-README, CARD = "README.md", "simeval/policies/bundled/MODEL_CARD.md"
+CARD = "simeval/policies/bundled/MODEL_CARD.md"
 START, DRIFT = "docs/get-started.md", "docs/how-to/drift.md"
 WIDTH = 80
 """Columns of the tables that are shown as a terminal prints them."""
@@ -269,36 +269,30 @@ CONDITIONS = "| condition | success, % | drop, points (95 % interval) |"
 PIXELS = "mean_abs"
 
 
-def study_claims(file: str) -> Iterator[Claim]:
-    """What a page says of drift as a predictor."""
+def study_claims() -> Iterator[Claim]:
+    """What is said of drift as a predictor."""
     yield Claim(
-        file,
+        DRIFT,
         "rank correlation {rho} (95 % interval for other conditions like these {rho_low} to {rho_high})",
         drift(),
     )
-    yield Claim(file, "predicted from drift alone is off by {mae} points on average", drift())
-    yield Claim(file, "where the mean of the other conditions is off by {naive}.", drift())
-    yield Claim(file, "(AUROC within task and condition {auroc}, {auroc_low} to {auroc_high})", drift())
-    yield Claim(file, "The change of the pixels alone says little ({pixels}, {pixels_low} to {pixels_high})", drift())
-    yield Claim(file, "![Drift against drop: {k} conditions of {families} families]", drift())
+    yield Claim(DRIFT, "predicted from drift alone is off by {mae} points on average", drift())
+    yield Claim(DRIFT, "where the mean of the other conditions is off by {naive}.", drift())
+    yield Claim(DRIFT, "(AUROC within task and condition {auroc}, {auroc_low} to {auroc_high})", drift())
+    yield Claim(DRIFT, "The change of the pixels alone says little ({pixels}, {pixels_low} to {pixels_high})", drift())
+    yield Claim(DRIFT, "![Drift against drop: {k} conditions of {families} families]", drift())
 
 
 def statements() -> Iterator[Claim | Table | Screen]:
     """Everything that is written from rows."""
     dark = {"dark": rate_of("correlation", "light:0.4"), **whole("spatial")}
     both = {"object": percent(clean("object").rate), "goal": percent(clean("goal").rate)}
-    yield Screen(README, "`make run` ends like this:", first_run)
-    yield Screen(README, "run `simeval run --config configs/toy.yaml`:", toy)
-    yield Claim(README, "perturbations cost it success: {rate} % clean over {n} published initial", dark)
-    yield Claim(README, "(`simeval show results/spatial`), {dark} % under `light:0.4`", dark)
-    yield Claim(README, "(model card): {object} and {goal} % (`simeval show results/object`", both)
-    yield from study_claims(README)
     yield Screen(START, "`make run` ends like this:", first_run)
     yield Screen(START, "It prints this table:", toy)
     yield Claim(START, "perturbations cost it success: {rate} % clean over {n} published initial", dark)
     yield Claim(START, "(`simeval show results/spatial`), {dark} % under `light:0.4`", dark)
     yield Claim(START, "reach {object} and {goal} % (`simeval show results/object`", both)
-    yield from study_claims(DRIFT)
+    yield from study_claims()
     for name in ("spatial", "object", "goal"):
         yield Claim(
             CARD,

@@ -1,4 +1,4 @@
-"""The README's pictures, from runs with traces:
+"""The documentation's images of runs, from runs with traces:
 
     simeval run --suite libero_spatial --perturb noise:0.05 --init-states 0-1 --out results/quickstart
     simeval run --config configs/correlation.yaml --out results/correlation

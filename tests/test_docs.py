@@ -44,14 +44,25 @@ def block(page: str, title: str) -> str:
     return text
 
 
+def links() -> list[str]:
+    """What the README links to or shows, without other hosts and anchors."""
+    targets = re.findall(r"\]\(([^)#\s]+)", (ROOT / "README.md").read_text())
+    return sorted({target for target in targets if "://" not in target})
+
+
+@pytest.mark.parametrize("target", links())
+def test_a_link_of_the_readme_leads_somewhere(target):
+    assert (ROOT / target).is_file()
+
+
 def commands() -> list[tuple[str, list[str]]]:
     """(page, words) of every `simeval VERB ...` in a block, comments and continuations taken care of."""
     found = []
-    for page in PAGES:
+    for page in (ROOT / "README.md", *PAGES):
         for _, text in blocks(page, "bash", "", "sh"):
             for line in text.replace("\\\n", " ").splitlines():
                 if line.lstrip().startswith("simeval "):
-                    found.append((str(page.relative_to(DOCS)), shlex.split(line, comments=True)[1:]))
+                    found.append((str(page.relative_to(ROOT)), shlex.split(line, comments=True)[1:]))
     return found
 
 
