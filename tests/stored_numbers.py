@@ -32,6 +32,7 @@ from simeval.report.terminal.run import print_tables
 from simeval.core.types import CLEAN
 
 ROOT = Path(__file__).resolve().parents[1]
+README = "README.md"
 CARD = "simeval/policies/bundled/MODEL_CARD.md"
 START, DRIFT = "docs/get-started.md", "docs/how-to/drift.md"
 WIDTH = 80
@@ -287,7 +288,8 @@ def statements() -> Iterator[Claim | Table | Screen]:
     """Everything that is written from rows."""
     dark = {"dark": rate_of("correlation", "light:0.4"), **whole("spatial")}
     both = {"object": percent(clean("object").rate), "goal": percent(clean("goal").rate)}
-    yield Screen(START, "`make run` ends like this:", first_run)
+    for file in (README, START):
+        yield Screen(file, "`make run` ends like this:", first_run)
     yield Screen(START, "It prints this table:", toy)
     yield Claim(START, "perturbations cost it success: {rate} % clean over {n} published initial", dark)
     yield Claim(START, "(`simeval show results/spatial`), {dark} % under `light:0.4`", dark)
