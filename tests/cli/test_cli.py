@@ -416,7 +416,7 @@ def test_ctrl_c_is_one_line_and_the_same_command_resumes(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "simeval.cli.app",
+        "simeval.cli",
         "run",
         "--suite",
         "toy",

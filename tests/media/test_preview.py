@@ -85,7 +85,7 @@ def test_a_long_sweep_goes_on_below():
 
 
 def test_conditions_of_one_kind_stay_together():
-    views = [preview.View(c, {}, "", "") for c in ("noise:0.1", "light:0.5", "noise:0.2", "noise:0.2@wrist")]
+    views = [preview.ConditionView(c, {}, "", "") for c in ("noise:0.1", "light:0.5", "noise:0.2", "noise:0.2@wrist")]
     kinds = preview._group_by_kind(views)
     assert [[view.condition for view in kind] for kind in kinds] == [
         ["noise:0.1", "noise:0.2"], ["light:0.5"], ["noise:0.2@wrist"]
