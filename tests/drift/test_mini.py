@@ -17,6 +17,7 @@ from simeval.config.evaluation import load_yaml
 from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
 from simeval.drift.mini import METRICS, summarise_mini, variant_of, write_mini
+from simeval.report.figures.mini import write_figures
 
 RECIPE = Path(__file__).parents[2] / "configs" / "mini_audit.yaml"
 CONDITIONS = ("instruction:empty", "instruction:counterfactual", "noise:0.2", "noise:0.1", "noise:0.2@wrist")
@@ -45,7 +46,7 @@ def tree(folder) -> dict[str, bytes]:
 
 
 def test_there_is_a_file_per_group_and_seed_and_two_figures(tmp_path):
-    write_mini(measured(), tmp_path)
+    write_figures(write_mini(measured(), tmp_path), tmp_path / "figures")
     wanted = {f"{name}_seed{seed}.json" for name in ("language", "ood_noise") for seed in SEEDS}
     figures = {"figures/language_sensitivity.png", "figures/ood_sensitivity.png"}
     assert set(tree(tmp_path)) == {*wanted, *figures, "mini_summary.json"}
@@ -59,7 +60,7 @@ def test_the_same_rows_in_any_order_give_the_same_bytes(tmp_path):
     rows = measured()
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
-        write_mini(rows, tmp_path / name)
+        write_figures(write_mini(rows, tmp_path / name), tmp_path / name / "figures")
         random.Random(1).shuffle(rows)
     assert tree(tmp_path / "one") == tree(tmp_path / "other")
 
@@ -166,7 +167,7 @@ def test_a_condition_finds_its_place(condition, expected):
 def test_any_audit_will_do(tmp_path):
     """Words as values, many axes, no language: still two figures at most, and no error."""
     conditions = ("texture.table:draw", "light:0.3", "blur.gaussian:2", "jpeg:10", "noise.shot:25", "proprio.noise:1")
-    write_mini(measured(conditions=conditions), tmp_path)
+    write_figures(write_mini(measured(conditions=conditions), tmp_path), tmp_path / "figures")
     assert (tmp_path / "figures" / "ood_sensitivity.png").exists()
     assert not (tmp_path / "figures" / "language_sensitivity.png").exists()
     assert (tmp_path / "ood_texture.table_seed0.json").exists()
