@@ -84,7 +84,7 @@ def now() -> Cost:
     workers = 0.0
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            workers += sum(child.cpu_times()[:2]) if child.name().startswith("ray::DrawingW") else 0.0
+            workers += sum(child.cpu_times()[:2]) if child.name().startswith("ray::RenderWork") else 0.0
     return Cost(time.perf_counter(), time.process_time(), workers)
 
 

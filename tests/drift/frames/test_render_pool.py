@@ -109,7 +109,7 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
     found = []
     for child in process.children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            found += [child] if child.name().startswith("ray::DrawingW") else []
+            found += [child] if child.name().startswith("ray::RenderWork") else []
     return found
 
 
