@@ -8,6 +8,7 @@ Non-obvious behaviour:
 """
 
 import contextlib
+import logging
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -98,7 +99,7 @@ def temporary_datasets_cache() -> Iterator[None]:
     import datasets
 
     before = datasets.config.HF_DATASETS_CACHE
-    with tempfile.TemporaryDirectory(prefix="simeval-dataset-") as scratch, _without_bars():
+    with tempfile.TemporaryDirectory(prefix="simeval-dataset-") as scratch, _quiet():
         datasets.config.HF_DATASETS_CACHE = Path(scratch)
         try:
             yield
@@ -107,15 +108,17 @@ def temporary_datasets_cache() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_bars() -> Iterator[None]:
-    """Hide the progress bars of the `datasets` library."""
+def _quiet() -> Iterator[None]:
+    """Hide the progress bars and the logs of the `datasets` library, which raises whatever error it logs."""
     from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
-    shown = is_progress_bar_enabled()
+    shown, level = is_progress_bar_enabled(), logging.root.manager.disable
     disable_progress_bar()
+    logging.disable(logging.ERROR)
     try:
         yield
     finally:
+        logging.disable(level)
         if shown:
             enable_progress_bar()
 

@@ -363,3 +363,17 @@ def test_nothing_is_left_behind(dataset, tmp_path, monkeypatch):
     assert not cache.exists()
     assert cache == datasets.config.HF_DATASETS_CACHE
     assert len(seen(frames, "noise:0.1")) == 3
+
+
+@pytest.mark.parametrize("part", ["data", "meta/episodes"])
+def test_a_damaged_schema_is_one_line_and_nothing_is_logged_beside_it(dataset, tmp_path, part, capfd, caplog):
+    """The `datasets` library logs what it raises, on a handler of its own and on the root's."""
+    copy = altered(dataset, tmp_path)
+    for file in (copy / part).rglob("*.parquet"):
+        content = bytearray(file.read_bytes())
+        start = content.index(b"ARROW:schema") + 40  # inside its base64 text
+        content[start : start + 8] = b"!" * 8
+        file.write_bytes(content)
+    assert "be read" in refused(copy)
+    assert capfd.readouterr().err == ""
+    assert caplog.text == ""
