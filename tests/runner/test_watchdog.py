@@ -48,13 +48,16 @@ def hanging(tmp_path, monkeypatch):
     return path
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_an_episode_that_never_ends_is_an_error_row_in_its_phase_and_the_run_goes_on(hanging, tmp_path, workers):
+# Workers have a low priority: where all cores are busy, their sound episodes need some seconds as well.
+@pytest.mark.parametrize(("workers", "seconds"), [(0, 2), (2, 10)])
+def test_an_episode_that_never_ends_is_an_error_row_in_its_phase_and_the_run_goes_on(
+    hanging, tmp_path, workers, seconds
+):
     words = ["run", "--suite", "toy", "--tasks", "0", "--init-states", "0-1", "--perturb", "own.hang:0.5,1"]
-    words += ["--plugin", hanging, "--workers", workers, "--episode-timeout", 2, "--out", tmp_path / "run"]
+    words += ["--plugin", hanging, "--workers", workers, "--episode-timeout", seconds, "--out", tmp_path / "run"]
     start = time.monotonic()
     done = call(*words)
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 200
     assert done.code == 1
     found = rows(tmp_path / "run")
     assert len(found) == 6
@@ -62,7 +65,7 @@ def test_an_episode_that_never_ends_is_an_error_row_in_its_phase_and_the_run_goe
         assert (row["outcome"] == "error") == ("own.hang=1/" in id_), row
     lost = found["toy/0/init01/own.hang=1/r0"]
     assert lost["error_phase"] == "perturb"
-    assert lost["error_text"].startswith("Overdue: it took longer than 2 s (--episode-timeout)")
+    assert lost["error_text"].startswith(f"Overdue: it took longer than {seconds} s (--episode-timeout)")
     assert "episode_timeout" not in Run.load(tmp_path / "run").manifest["identity"]["settings"]
 
 

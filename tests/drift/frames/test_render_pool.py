@@ -308,7 +308,7 @@ def test_workers_that_were_asked_for_draw_if_anything_is_left(run, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     asked = AuditConfig(run=str(run.folder), perturb=("noise:0.3",), device="cpu")
     toy = _build_request(asked)
-    libero = replace(toy, origin=EvalConfig())
+    libero = replace(toy, run_config=EvalConfig())
     assert [_workers(subject, 10**6) for subject in (toy, libero)] == [0, 3]
     seven = replace(toy, config=replace(asked, workers=7))
     assert [_workers(seven, left) for left in (1, 0)] == [7, 0]
