@@ -24,6 +24,7 @@ from simeval.core.files import read_regular
 from simeval.core.texts import shown as show
 from simeval.drift.frames.dataset_parts import refuse_incomplete
 from simeval.drift.frames.hub import VERSION, download, locate, offline, temporary_datasets_cache
+from simeval.drift.frames.trial_decode import try_videos
 from simeval.policies.checkpoint.cameras import camera_of
 from simeval.policies.checkpoint.read import STATE_KEY, one_line
 
@@ -163,6 +164,7 @@ def read(dataset: Dataset, chosen: Sequence[tuple[int, int]]) -> tuple[Snapshot,
                 video_backend="pyav",
                 return_uint8=True,
             )
+            try_videos(_video_frames(source.meta, chosen), name=dataset.name)
             return tuple(
                 _snapshot(dataset, source[first[episode] + index], episode, index) for episode, index in chosen
             )
@@ -172,6 +174,16 @@ def read(dataset: Dataset, chosen: Sequence[tuple[int, int]]) -> tuple[Snapshot,
         raise ConfigError(
             f"dataset '{dataset.name}': its episodes cannot be read, is it complete? {one_line(error)}"
         ) from error
+
+
+def _video_frames(meta: Any, chosen: Sequence[tuple[int, int]]) -> dict[Path, list[float]]:
+    """The timestamps (s) that lerobot decodes for some frames, by video file; also those of unused cameras."""
+    frames: dict[Path, list[float]] = {}
+    for episode, index in chosen:
+        for key in meta.video_keys:
+            start = float(meta.episodes[episode][f"videos/{key}/from_timestamp"])
+            frames.setdefault(meta.root / meta.get_video_file_path(episode, key), []).append(start + index / meta.fps)
+    return frames
 
 
 def _snapshot(dataset: Dataset, item: Mapping[str, Any], episode: int, index: int) -> Snapshot:
