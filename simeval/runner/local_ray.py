@@ -87,13 +87,14 @@ def end_orphans() -> int:
 
 def end_session(session: Path) -> int:
     """Kill every Ray process of this user that works in a session's folder; returns how many there were."""
-    ended = 0
+    ended: set[int] = set()
     for _ in range(5):  # the next round finds processes that were started during this one
-        killed = sum(_end(int(entry.name), session) for entry in Path("/proc").glob("[0-9]*"))
-        ended += killed
+        pids = {int(entry.name) for entry in Path("/proc").glob("[0-9]*")} - ended  # one that dies takes a moment
+        killed = {pid for pid in pids if _end(pid, session)}
         if not killed:
             break
-    return ended
+        ended |= killed
+    return len(ended)
 
 
 def _end(pid: int, session: Path) -> bool:
