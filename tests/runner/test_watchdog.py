@@ -57,7 +57,7 @@ def test_an_episode_that_never_ends_is_an_error_row_in_its_phase_and_the_run_goe
     words += ["--plugin", hanging, "--workers", workers, "--episode-timeout", seconds, "--out", tmp_path / "run"]
     start = time.monotonic()
     done = call(*words)
-    assert time.monotonic() - start < 200
+    assert time.monotonic() - start < 60
     assert done.code == 1
     found = rows(tmp_path / "run")
     assert len(found) == 6

@@ -1,7 +1,7 @@
 """Decodes videos once in another process before this one does: a damaged file can crash FFmpeg's decoder.
 
-The seeks are lerobot's, so the same frames are decoded. Errors that the decoder reports are left to lerobot's own
-reading, which names them; only a process that dies counts here.
+The seeks are lerobot's, so the same frames are decoded. Only the death of the process counts: lerobot's own reading
+reports all other errors.
 """
 
 import json
@@ -30,7 +30,7 @@ for path, times in json.load(sys.stdin):
                     if frame.pts is not None and frame.pts * stream.time_base >= time:
                         break
     except Exception:
-        pass
+        pass  # lerobot's own reading meets the same error and names it
 """
 
 
