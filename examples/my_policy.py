@@ -1,31 +1,26 @@
-"""A policy of your own, played through simeval's evaluation loop, episode by episode.
+"""A policy of your own.
 
+    simeval run --suite toy --tasks 0 --policy examples/my_policy.py --perturb noise:0.3
     python examples/my_policy.py
 
-`--policy` takes the name of a bundled or scripted policy, or a checkpoint that lerobot can load, but not a class. So
-this calls the loop itself, in this process: there are no workers, no run folder, no tables and no videos.
+The first plays it in every worker, the second checks that it keeps the rules.
 """
 
 from collections.abc import Sequence
 
-from simeval import EvalConfig, make_plan  # before NumPy, for the same numbers on every processor
-
-# isort: split
 import numpy as np
 
-from envs.build import make_env
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
-from simeval.rollout.loop import run_episode
-from simeval.rollout.trace import TraceRecorder
 
 
 class Wanderer:
     """Moves in one direction per chunk, whatever it sees."""
 
-    spec = PolicySpec("wanderer", n_action_steps=10, cameras=("agentview",))
+    # In the fingerprint stands what the output depends on: for a network, a hash of its weights.
+    spec = PolicySpec("wanderer", n_action_steps=10, cameras=("agentview",), fingerprint=(("version", 1),))
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
-        """One chunk per input, `float32[10, 7]`: x, y, z, three rotations, gripper, each in [-1, 1].
+        """One chunk per input, `float32[10, 7]`: x, y, z, three rotations, gripper (-1 opens), each in [-1, 1].
 
         The answer depends on the input alone. Images are `request.observation.images["agentview"]`, `uint8[H, W, 3]`.
         """
@@ -33,10 +28,13 @@ class Wanderer:
         return [np.tile(action.astype(np.float32), (10, 1)) for action in actions]
 
 
+def make() -> Wanderer:
+    """What `--policy FILE.py` calls; it may take device, n_action_steps, batch_size and dtype."""
+    return Wanderer()
+
+
 if __name__ == "__main__":
-    plan = make_plan(EvalConfig(suite=("toy",), tasks="0", init_states="0-1", perturb=("noise:0.3",)))
-    env = make_env("toy", 0, plan.episodes[0].resolution, None)
-    for spec in plan.episodes:
-        result = run_episode(spec, env, Wanderer(), TraceRecorder())
-        print(f"{spec.id}: {result.outcome} after {result.counts.control_steps} control steps")
-    env.close()
+    from simeval.testing import check_policy
+
+    check_policy(make())
+    print("keeps the rules")

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING
 from envs import numerics
 from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.config.plan import Plan, duration, estimated_seconds, make_plan
-from simeval.config.preflight import policy_choice, require_numerics, require_rendering
+from simeval.config.preflight import policy_choice, require_numerics, require_rendering, with_policy
 from simeval.core.files import require_inside
 from simeval.core.limits import require_address_space
 from simeval.core.types import EpisodeResult
-from simeval.policies.registry import (
-    batch_note,
-    validate_choice,
-)
+from simeval.policies.base import Policy
+from simeval.policies.registry import PolicyChoice, batch_note, validate_choice
 from simeval.runner.build import open_runner
 from simeval.runner.progress import Progress, Silent
 from simeval.store.assets import find_assets
 from simeval.store.manifest import make_manifest
-from simeval.store.resume import is_complete, run_folder
+from simeval.store.resume import is_complete, require_fingerprint, run_folder
 from simeval.store.run import (
     Run,
     RunWriter,
@@ -37,13 +35,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger("simeval")
 
 
-def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool = False) -> Run:
+def evaluate(
+    config: EvalConfig, progress: Progress | None = None, *, grow: bool = False, policy: Policy | None = None
+) -> Run:
     """Run those episodes of a configuration that are not finished yet, and return the run.
 
     Args:
         config: what to run; an equal configuration with the same `out` resumes.
         progress: observes every episode; by default none.
         grow: the run in `out` may have fewer episodes than `config`; see `simeval.config.extend`.
+        policy: a policy object, for instance a model in training, instead of the name in `config.policy`. It runs in
+            this process. A run is resumed if the object's fingerprint is the one that it was made with.
 
     Raises:
         ConfigError: the request cannot be carried out.
@@ -51,11 +53,16 @@ def evaluate(config: EvalConfig, progress: Progress | None = None, *, grow: bool
         OSError: the disk is full; finished episodes are stored.
     """
     require_numerics(config.numerics)
+    if policy is not None:
+        config, policy = with_policy(config, policy)
     plan = make_plan(config)
-    choice = policy_choice(config)
+    choice = policy or policy_choice(config)
     folder = run_folder(config, plan)
-    validate_choice(choice, plan.episodes)
-    if not grow and is_complete(folder, config, plan):
+    if isinstance(choice, PolicyChoice):
+        validate_choice(choice, plan.episodes)
+    else:
+        require_fingerprint(folder, choice)
+    if not grow and is_complete(folder, config, plan, choice):
         return Run.load(folder)
     require_address_space(config.worker_count)
     for name in ("traces", "videos"):

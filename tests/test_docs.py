@@ -5,6 +5,7 @@ import itertools
 import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from perturbations.base import axes
 from perturbations.spec import parse_sweep
 from simeval.cli.app import LISTS, app
 from simeval.core import plugins
+from simeval.policies.scripted import ZeroPolicy
 from simeval.testing import check_perturbation
 
 ROOT = Path(__file__).parents[1]
@@ -144,12 +146,16 @@ def test_the_axis_of_the_how_to_page_keeps_the_laws(tmp_path):
     check_perturbation("my.vignette")
 
 
-def test_the_policy_of_the_how_to_page_runs_an_episode(tmp_path, monkeypatch, capsys):
-    (tmp_path / "my_policy.py").write_text(block("how-to/add-a-policy.md", "my_policy.py"))
-    monkeypatch.syspath_prepend(tmp_path)
-    exec(compile(block("how-to/add-a-policy.md", "try_policy.py"), "try_policy.py", "exec"), {})
-    assert capsys.readouterr().out == "failure 60\n"
-    sys.modules.pop("my_policy")
+def test_the_training_loop_of_the_how_to_page_evaluates_the_model(tmp_path, monkeypatch, capsys):
+    class MyPolicy(ZeroPolicy):
+        def __init__(self, network, fingerprint):
+            self.spec = replace(ZeroPolicy.spec, fingerprint=fingerprint)
+
+    text = block("how-to/add-a-policy.md", "in a training loop").replace("libero_spatial", "toy").replace("0-4", "0")
+    monkeypatch.chdir(tmp_path)
+    exec(text, {"step": 100, "network": None, "MyPolicy": MyPolicy})
+    assert capsys.readouterr().out.count("failure") == 2
+    assert (tmp_path / "results" / "step-100" / "manifest.json").exists()
 
 
 def test_the_chapter_of_the_how_to_page_is_made_of_a_stored_run():

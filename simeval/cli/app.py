@@ -14,7 +14,7 @@ from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config
 from simeval.cli.process import carry_out, leave
 from simeval.cli.reports import reports
 from simeval.config.evaluation import EvalConfig, flag, from_mapping
-from simeval.config.paths import PLACES
+from simeval.config.paths import PLACES, names_path
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.json_output import emit, write
 from simeval.core.texts import escaped, shown
@@ -119,7 +119,7 @@ def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
     given = {name: value for name, value in flags.items() if value is not None and value != []}
     fixed = [f.name for f in fields(EvalConfig) if f.metadata["changes_results"] or f.name == "out"]
     for name, value in given.items():
-        if name in PLACES and Path(str(value)).expanduser().is_dir():
+        if name in PLACES and names_path(name, str(value)):
             continue  # its present path; its contents are compared with what the run was made with
         if name in fixed:
             raise ConfigError(f"--resume: {flag(name)} is settled by the run; start a new one to change it")

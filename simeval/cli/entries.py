@@ -9,7 +9,8 @@ from perturbations.base import AxisInfo, axes, find_axis
 from perturbations.units import Argument
 from simeval.config.evaluation import EvalConfig
 from simeval.policies import bundled
-from simeval.policies.registry import SCRIPTED
+from simeval.policies.registry import SCRIPTED_POLICIES
+from simeval.policies.user_defined import installed
 
 SCHEMA_VERSION = 1
 """Of the JSON; a field that changes its meaning or goes raises it."""
@@ -139,8 +140,8 @@ class PolicyEntry:
     """What `--policy` may say.
 
     Attributes:
-        name: as written; `FOLDER` and `OWNER/NAME` stand for any.
-        kind: `bundled`, `scripted` or `checkpoint`.
+        name: as written; `FOLDER`, `OWNER/NAME` and `FILE.py:MAKER` stand for any.
+        kind: `bundled`, `scripted`, `checkpoint`, `file` or `installed`; see `simeval.policies.names`.
         description: what it is.
     """
 
@@ -243,10 +244,14 @@ def policy_entries() -> Iterator[PolicyEntry]:
     for name, policy in bundled.POLICIES.items():
         text = f"a small SmolVLA, trained on {', '.join(policy.suites)} in the bundled scenes"
         yield PolicyEntry(name, "bundled", text)
-    yield from (PolicyEntry(name, "scripted", text) for name, (_, text) in SCRIPTED.items())
+    yield from (PolicyEntry(name, "scripted", text) for name, (_, text) in SCRIPTED_POLICIES.items())
     yield PolicyEntry("FOLDER", "checkpoint", "a checkpoint that lerobot saved, for instance a SmolVLA")
     hub = "a checkpoint on the Hugging Face hub, for instance HuggingFaceVLA/smolvla_libero"
     yield PolicyEntry("OWNER/NAME", "checkpoint", hub)
+    yield PolicyEntry("FILE.py:MAKER", "file", "a policy of your own: MAKER is a function that returns it")
+    for name, entry in installed().items():
+        package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+        yield PolicyEntry(name, "installed", f"offered by the installed package {package}")
 
 
 def protocol_entries() -> Iterator[ProtocolEntry]:

@@ -14,6 +14,7 @@ from simeval.config.evaluation import flag, load_yaml
 from simeval.core.errors import ConfigError
 from simeval.core.json_output import divert
 from simeval.core.texts import shown
+from simeval.policies.names import kind_of
 
 
 def _divert(value: bool) -> bool:
@@ -93,7 +94,9 @@ def settings(file: str | None, flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _require_named_code(file: str, recipe: Mapping[Any, Any], flags: Mapping[str, Any]) -> None:
-    """Check that flags name a recipe's plugins and cluster: these run code, and a recipe may come from a stranger.
+    """Check that flags name a recipe's plugins, policy file and cluster.
+
+    These run code, and a recipe may come from a stranger.
 
     Raises:
         ConfigError: they do not.
@@ -104,6 +107,9 @@ def _require_named_code(file: str, recipe: Mapping[Any, Any], flags: Mapping[str
         for path in paths if isinstance(paths, list) else [paths]:
             if _absolute(path) not in named:
                 raise ConfigError(f"--config {file}: a plugin is code, so name it yourself: --plugin {path}")
+    policy = recipe.get("policy")
+    if isinstance(policy, str) and kind_of(policy) == "file" and "policy" not in flags:
+        raise ConfigError(f"--config {file}: the policy is code, so name it yourself: --policy {policy}")
     address = recipe.get("ray_address", recipe.get("ray-address"))
     if address is not None and "ray_address" not in flags:
         raise ConfigError(f"--config {file}: a cluster runs code, so name it yourself: --ray-address {address}")

@@ -15,9 +15,8 @@ from envs.suites import PROTOCOLS, SUITES
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown, well_formed
 from simeval.policies import bundled
+from simeval.policies.names import kind_of
 
-SCRIPTED_POLICIES = ("expert", "seeker", "zero", "random")
-"""Built-in policies that need no checkpoint."""
 TRACES = ("all", "failures", "none")
 VIDEOS = ("none", "all", "failures", "successes", "flips")
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -76,7 +75,8 @@ class EvalConfig:
     )
     policy: str | None = option(
         None,
-        "bundled, bundled-object, bundled-goal, expert, seeker, zero, random, a checkpoint folder, or a hub id.  "
+        "bundled, bundled-object, bundled-goal, expert, seeker, zero, random, a checkpoint folder, a hub id, or a "
+        "policy of your own: FILE.py:MAKER.  "
         "[default: the bundled one that knows the suite; on toy seeker]",
         changes_results=True,
     )
@@ -161,8 +161,8 @@ class EvalConfig:
     @property
     def assets_choice(self) -> str:
         """The scenes, with the default filled in: those that the policy was made for."""
-        built_in = (*SCRIPTED_POLICIES, *bundled.POLICIES)
-        return self.assets or ("bundled" if self.policy_name in built_in else "official")
+        built_in = kind_of(self.policy_name) in ("scripted", "bundled")
+        return self.assets or ("bundled" if built_in else "official")
 
     @property
     def worker_count(self) -> int:

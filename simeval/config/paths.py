@@ -8,17 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simeval.config.evaluation import SCRIPTED_POLICIES
 from simeval.core.errors import ConfigError
-from simeval.policies import bundled
+from simeval.policies.names import kind_of, split_file
 
 PLACES = ("policy", "assets")
 """Settings that may name a folder, and may be given again for an existing run: the folder's contents identify it."""
 
-_WORDS = {
-    "policy": {*SCRIPTED_POLICIES, *bundled.POLICIES},
-    "assets": {"bundled", "official", "cached", "hub"},
-}
+_ASSETS = frozenset({"bundled", "official", "cached", "hub"})
+"""Values of `--assets` that are not folders."""
 
 
 def here() -> str | None:
@@ -35,25 +32,43 @@ def located(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return config | {name: absolute(name, config.get(name), manifest.get("started_in")) for name in PLACES}
 
 
+def names_path(name: str, value: str) -> bool:
+    """Whether a setting names an existing folder, or the existing file of a policy."""
+    path = Path(split_file(value)[0] if name == "policy" and kind_of(value) == "file" else value).expanduser()
+    return path.is_file() if name == "policy" and kind_of(value) == "file" else path.is_dir()
+
+
+def _may_be_path(name: str, value: str) -> bool:
+    if name == "policy":  # the name of a folder that is gone looks like that of an installed policy
+        return kind_of(value) in ("checkpoint", "file", "installed")
+    return value not in _ASSETS
+
+
 def absolute(name: str, value: Any, started_in: Any) -> Any:
-    """A setting with the absolute path of the folder that it names; unchanged if it names none.
+    """A setting with the absolute path of the folder or file that it names; unchanged if it names none.
 
     Args:
         name: one of `PLACES`.
         value: its value.
         started_in: folder that the value is relative to; `None` for the working directory.
     """
-    if not isinstance(value, str) or not value or value in _WORDS[name]:
+    if not isinstance(value, str) or not value or not _may_be_path(name, value):
         return value
+    file, maker = split_file(value) if name == "policy" and kind_of(value) == "file" else (value, "")
     try:
-        folder = Path(started_in if isinstance(started_in, str) else "", Path(value).expanduser())
-        return str(folder.resolve()) if folder.is_dir() else value
+        path = Path(started_in if isinstance(started_in, str) else "", Path(file).expanduser())
+        if maker:
+            return f"{path.resolve()}:{maker}" if path.is_file() else value
+        return str(path.resolve()) if path.is_dir() else value
     except (OSError, ValueError, RuntimeError):
         return value
 
 
-def require_policy_folder(folder: Path, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Check that a checkpoint folder of a run still exists; otherwise the hub would be asked for its path.
+def require_policy(folder: Path, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Check that the policy of a run can be loaded again without being named again.
+
+    A checkpoint folder must still exist; otherwise the hub would be asked for its path. A Python file is code, and a
+    run folder may come from a stranger: the user has to name it.
 
     Args:
         folder: the run.
@@ -61,10 +76,16 @@ def require_policy_folder(folder: Path, manifest: Mapping[str, Any], config: Map
         config: its configuration, from `located`.
 
     Raises:
-        ConfigError: its policy was a folder, and that no longer exists.
+        ConfigError: its policy was a folder, and that no longer exists; or it was a file.
     """
     policy = config.get("policy")
-    if not isinstance(policy, str) or policy in _WORDS["policy"] or Path(policy).is_dir():
+    if isinstance(policy, str) and kind_of(policy) == "file":
+        raise ConfigError(
+            f"{folder}: was made with the policy {policy}; it is code, so name it yourself: --policy {policy}"
+        )
+    if not isinstance(policy, str) or kind_of(policy) not in ("checkpoint", "installed") or Path(policy).is_dir():
+        return
+    if "entry_point" in manifest["identity"]["policy"]:
         return
     # A policy from the hub is named by its whole id, one from a folder by the last part of its path.
     if "/" not in policy or policy != manifest["identity"]["policy"]["name"]:
@@ -89,14 +110,15 @@ def with_current_policy_name(
     before, now = stored["settings"].get("policy"), requested["settings"].get("policy")
     current = absolute("policy", now, None)
     same = absolute("policy", before, started_in) == current
-    if not same and current not in _WORDS["policy"] and "policy" in stored and "policy" in requested:
-        weights = stored["policy"].get("sha256")
-        same = weights is not None and weights == requested["policy"].get("sha256")
+    if not same and isinstance(current, str) and "policy" in stored and "policy" in requested:
+        digest = {"checkpoint": "sha256", "file": "file_sha256"}.get(kind_of(current), "sha256")
+        weights = stored["policy"].get(digest) if kind_of(current) not in ("scripted", "bundled") else None
+        same = weights is not None and weights == requested["policy"].get(digest)
     return {**stored, "settings": {**stored["settings"], "policy": now}} if same else dict(stored)
 
 
 def may_have_moved(stored: Any, requested: Any) -> bool:
     """Whether two policies may be one folder that was moved; only their weights can tell."""
-    return all(isinstance(name, str) and name not in _WORDS["policy"] for name in (stored, requested)) and (
-        Path(requested).is_dir() and Path(stored).name == Path(requested).name
+    return all(isinstance(name, str) and _may_be_path("policy", name) for name in (stored, requested)) and (
+        names_path("policy", requested) and Path(stored).name == Path(requested).name
     )

@@ -9,12 +9,13 @@ from functools import cached_property
 from envs.suites import INIT_STATES, PROTOCOLS, tasks
 from perturbations.base import SpecError
 from perturbations.spec import Condition, parse_sweep
-from simeval.config.evaluation import SCRIPTED_POLICIES, EvalConfig, parse_indices
+from simeval.config.evaluation import EvalConfig, parse_indices
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
 from simeval.core.instructions import infeasible_reason
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.policies import bundled
+from simeval.policies.names import SCRIPTED
 
 LONGEST = 150
 """Characters of a condition at most; it is part of file names, which file systems limit to 255 bytes."""
@@ -156,7 +157,7 @@ ASSUMED_ACTION_STEPS = 10
 
 def estimated_seconds(plan: Plan, config: EvalConfig) -> float:
     """An upper estimate of the run time without inference: all episodes at full length, software rendering."""
-    uses_images = config.policy_name not in SCRIPTED_POLICIES or config.policy_name == "seeker"
+    uses_images = config.policy_name not in SCRIPTED or config.policy_name == "seeker"
     total = 0.0
     for spec in plan.episodes:
         toy = spec.suite == "toy"

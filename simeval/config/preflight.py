@@ -6,12 +6,10 @@ from envs import numerics
 from envs.base import EnvError
 from simeval.config.evaluation import EvalConfig
 from simeval.core.errors import ConfigError
-from simeval.policies.registry import (
-    GPU_BATCH,
-    PolicyChoice,
-    has_gpu,
-    load_policy,
-)
+from simeval.policies.base import Policy
+from simeval.policies.names import OBJECT
+from simeval.policies.registry import PolicyChoice, choose, load_policy
+from simeval.policies.user_defined import UserPolicy, checked
 
 
 def require_numerics(requested: str) -> None:
@@ -28,13 +26,41 @@ def require_numerics(requested: str) -> None:
 
 
 def policy_choice(config: EvalConfig) -> PolicyChoice:
-    """The policy of a configuration, and how it runs."""
-    choice = PolicyChoice(config.policy_name, config.device, config.n_action_steps, dtype=config.dtype)
-    default = GPU_BATCH if not choice.scripted and has_gpu(config.device) else 1
-    return replace(choice, batch_size=config.batch_size or default)
+    """The policy of a configuration, and how it runs.
+
+    Raises:
+        ConfigError: an option does not fit the policy, or its file cannot be read.
+    """
+    return choose(
+        config.policy_name,
+        device=config.device,
+        n_action_steps=config.n_action_steps,
+        batch_size=config.batch_size,
+        dtype=config.dtype,
+    )
 
 
-def require_rendering(choice: PolicyChoice | None = None) -> None:
+def with_policy(config: EvalConfig, policy: Policy) -> tuple[EvalConfig, UserPolicy]:
+    """A configuration whose policy is an object, and the checked object.
+
+    Raises:
+        ConfigError: the object is no policy, or the configuration names another one.
+    """
+    user = checked(policy, "evaluate(policy=...)", {"object": type(policy).__qualname__})
+    name = f"{OBJECT}{user.spec.name}"
+    if config.policy not in (None, name):
+        raise ConfigError(f"--policy {config.policy}: a policy object is given as well ({user.spec.name})")
+    if config.n_action_steps not in (None, user.spec.n_action_steps):
+        raise ConfigError(
+            f"--n-action-steps {config.n_action_steps}: the policy object executes {user.spec.n_action_steps}; "
+            "that is its spec.n_action_steps"
+        )
+    if config.workers:
+        raise ConfigError(f"--workers {config.workers}: a policy object runs in this process; workers=0")
+    return replace(config, policy=name, workers=0), user
+
+
+def require_rendering(choice: PolicyChoice | Policy | None = None) -> None:
     """Check that this machine can render, if images are needed.
 
     Args:
@@ -46,9 +72,16 @@ def require_rendering(choice: PolicyChoice | None = None) -> None:
     from envs.sim.opengl import check_drawing, select_backend
 
     try:
-        if choice and choice.scripted and not load_policy(choice).spec.cameras:
+        if choice and not _looks(choice):
             select_backend()  # MuJoCo fails on a backend that does not exist, even without rendering
         else:
             check_drawing()
     except EnvError as error:
         raise ConfigError(str(error)) from None
+
+
+def _looks(choice: PolicyChoice | Policy) -> bool:
+    """Whether the policy may use images; only a scripted one is loaded to find out."""
+    if not isinstance(choice, PolicyChoice):
+        return bool(choice.spec.cameras)
+    return choice.kind != "scripted" or bool(load_policy(choice).spec.cameras)

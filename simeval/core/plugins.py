@@ -8,41 +8,22 @@ that the user names in the command at hand are read, and for an existing run onl
 """
 
 import contextlib
-import hashlib
 import sys
-import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from perturbations.base import axes, unregister_all_but
-from simeval.core.errors import ConfigError, ends_process, error_line
-from simeval.core.files import read_regular
+from simeval.core.errors import ConfigError
+from simeval.core.source_file import SourceFile, as_config_error, execute, read_source
 from simeval.core.time_limit import Overdue, time_limit
 
 SECONDS = 60.0
 """Time limit of executing a plugin, and of its axes choosing their tasks. Our choice; importing torch takes 20."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
-    """A file of axes.
-
-    Attributes:
-        path: path that it was read from.
-        source: its text.
-        sha256: digest of the text, 64 hex digits.
-    """
-
-    path: str
-    source: str
-    sha256: str
-
-    @property
-    def module(self) -> str:
-        """Name of its module; differs for every text."""
-        return f"simeval_plugin_{self.sha256[:16]}"
+Plugin = SourceFile
+"""A file of axes."""
 
 
 def read(paths: Sequence[str]) -> tuple[Plugin, ...]:
@@ -51,18 +32,7 @@ def read(paths: Sequence[str]) -> tuple[Plugin, ...]:
     Raises:
         ConfigError: one cannot be read.
     """
-    return tuple(_read(path) for path in paths)
-
-
-def _read(path: str) -> Plugin:
-    try:
-        source = read_regular(Path(path))
-        return Plugin(str(Path(path).resolve()), source.decode(), hashlib.sha256(source).hexdigest())
-    except ConfigError as error:
-        raise ConfigError(f"--plugin {error}") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a text file"
-        raise ConfigError(f"--plugin {path}: {reason}") from None
+    return tuple(read_source(path, "--plugin") for path in paths)
 
 
 def digests(plugins: Sequence[Plugin]) -> dict[str, str]:
@@ -133,33 +103,17 @@ def load(plugins: Sequence[Plugin]) -> None:
         ConfigError: a plugin raises, declares an axis whose name is taken, or declares none.
     """
     for plugin in plugins:
-        if plugin.module not in sys.modules:
+        if plugin.module("plugin") not in sys.modules:
             _execute(plugin)
 
 
 def _execute(plugin: Plugin) -> None:
-    module = types.ModuleType(plugin.module)
-    module.__file__ = plugin.path
     known = {info.name for info in axes()}
-    sys.modules[plugin.module] = module  # dataclasses and pickle look the module up there
     try:
-        with time_limit(SECONDS, "a plugin only declares axes"):
-            exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
+        execute(plugin, "plugin", seconds=SECONDS, limit="a plugin only declares axes")
         if {info.name for info in axes()} == known:
             raise ConfigError(f"--plugin {plugin.path}: it registers no axis; decorate a function with register(...)")
-    except BaseException as error:
-        del sys.modules[plugin.module]
+    except BaseException as error:  # noqa: BLE001  becomes one line, or is raised again
+        sys.modules.pop(plugin.module("plugin"), None)
         unregister_all_but(known)
-        if isinstance(error, ConfigError) or ends_process(error):
-            raise
-        raise ConfigError(f"--plugin {plugin.path}: {error_line(error)}{_line(error, plugin.path)}") from None
-
-
-def _line(error: BaseException, path: str) -> str:
-    """The line of the plugin that raised an error."""
-    number, trace = None, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == path:
-            number = trace.tb_lineno
-        trace = trace.tb_next
-    return f" (line {number})" if number else ""
+        raise as_config_error(error, plugin, "--plugin") from None

@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,13 @@ from simeval.drift.summary import summarise
 from simeval.drift.vectors import SetDrift, VectorWriter, read_vectors, set_drift
 from simeval.policies import bundled
 from simeval.policies.base import Policy, PolicySpec
-from simeval.policies.registry import GPU_BATCH, PolicyChoice, has_gpu, load_policy, validate_choice
+from simeval.policies.registry import PolicyChoice, choose, has_gpu, load_policy, validate_choice
 from simeval.policies.representations import representing
 from simeval.runner.session import ONE_THREAD
 from simeval.stats.drift import GRIPPER, ActionScale
 from simeval.store.assets import assets_of
 from simeval.store.audit import SCHEMA_VERSION, Audit, AuditWriter, notes_of
-from simeval.store.manifest import gl_renderer
+from simeval.store.manifest import gl_renderer, policy_identity
 from simeval.store.run import Run, require_writable
 
 OnAttention = Callable[[Path, str, DriftRow, AttentionRecord, AttentionRecord], None]
@@ -199,7 +199,7 @@ def _build_request(config: AuditConfig) -> _AuditRequest:
     run = Run.load(config.run) if config.run is not None else None
     stored = paths.located(run.manifest) if run else {}
     if run and config.policy is None:
-        paths.require_policy_folder(run.folder, run.manifest, stored)
+        paths.require_policy(run.folder, run.manifest, stored)
     run_config = from_mapping(stored) if run else EvalConfig(policy=bundled.NAME)
     user_plugins = plugins.named_again(run.folder, run.manifest, config.plugin) if run else plugins.read(config.plugin)
     plugins.load(user_plugins)
@@ -239,9 +239,13 @@ def _choice(config: AuditConfig, run_config: EvalConfig) -> PolicyChoice:
     same_policy = paths.absolute("policy", name, None) == run_config.policy_name
     device = config.device or run_config.device
     steps = config.n_action_steps or (run_config.n_action_steps if same_policy else None)
-    choice = PolicyChoice(name, device, steps, dtype=config.dtype or (run_config.dtype if same_policy else None))
-    default_batch = GPU_BATCH if not choice.scripted and has_gpu(device) else 1
-    return replace(choice, batch_size=config.batch_size or run_config.batch_size or default_batch)
+    return choose(
+        name,
+        device=device,
+        n_action_steps=steps,
+        batch_size=config.batch_size or run_config.batch_size,
+        dtype=config.dtype or (run_config.dtype if same_policy else None),
+    )
 
 
 def _frames(config: AuditConfig, request: _AuditRequest, policy: PolicySpec) -> _Frames:
@@ -283,7 +287,7 @@ def _identity(
     """What must be equal to resume an audit."""
     identity = {
         "frames": dict(source.identity),
-        "policy": {"name": policy.name, "n_action_steps": policy.n_action_steps, **dict(policy.fingerprint)},
+        "policy": policy_identity(policy),
         "action_std": list(measurement.scale.std),
         "conditions": list(map(str, measurement.conditions)),
         "seeds": list(measurement.seeds),
@@ -319,7 +323,7 @@ def _workers(request: _AuditRequest, views: int) -> int:
         return 0
     if request.config.workers is not None or request.run_config.suite == ("toy",):
         return request.config.workers or 0
-    return default_workers(views, gpu=not request.choice.scripted and has_gpu(request.choice.device))
+    return default_workers(views, gpu=request.choice.has_network and has_gpu(request.choice.device))
 
 
 def _outline(

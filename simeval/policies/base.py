@@ -1,4 +1,7 @@
-"""The contract between a policy and the evaluation loop: batched inference without hidden state."""
+"""The contract between a policy and the evaluation loop: batched inference without hidden state.
+
+`simeval.testing.check_policy` tests it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +27,9 @@ class PolicyInput:
         chunk_index: index of the chunk in the episode, from 0.
         noise_seed: seed of the sampling noise; a function of the pair and the chunk only.
         privileged: ground-truth state for policies with `PolicySpec.privileged`, else `None`.
+        episode_id: identity of the episode, for policies with `PolicySpec.memory`.
+        past: the observations of the control steps before `observation`, oldest first: `PolicySpec.n_obs_steps - 1`.
+            Before the first step there is none, and the first observation is repeated.
     """
 
     observation: Observation
@@ -32,6 +38,8 @@ class PolicyInput:
     chunk_index: int
     noise_seed: int
     privileged: Privileged | None = None
+    episode_id: str = ""
+    past: tuple[Observation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,9 @@ class PolicySpec:
         n_action_steps: actions of each chunk that are executed before the next observation.
         cameras: entries of `envs.base.CAMERAS` that it uses; empty for policies without images.
         privileged: whether it gets the ground-truth state.
+        n_obs_steps: observations per request: those of the last control steps.
+        memory: whether its output also depends on the earlier requests of the same episode. The first request of an
+            episode has `chunk_index` 0 and must forget what an earlier attempt at the episode left.
         state_std: standard deviation per state dimension in its training data; `None` if unknown.
         action_std: the same per action dimension, in the environment's units.
         state_limits: (lowest, highest) per state dimension that training data can have contained; `None` if unknown.
@@ -54,6 +65,8 @@ class PolicySpec:
     n_action_steps: int
     cameras: tuple[str, ...]
     privileged: bool = False
+    n_obs_steps: int = 1
+    memory: bool = False
     state_std: tuple[float, ...] | None = None
     action_std: tuple[float, ...] | None = None
     state_limits: tuple[tuple[float, float], ...] | None = None
@@ -62,7 +75,10 @@ class PolicySpec:
 
 
 class Policy(Protocol):
-    """A policy. The output of `act` for an input depends on that input alone, not on its batch or on earlier calls."""
+    """A policy. The output of `act` for an input depends on that input alone, not on its batch or on earlier calls.
+
+    With `PolicySpec.memory` it depends on the earlier inputs of the same episode as well.
+    """
 
     spec: PolicySpec
 

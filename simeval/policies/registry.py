@@ -3,28 +3,32 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from envs.suites import tasks
 from simeval.core.errors import ConfigError, nearest
+from simeval.core.source_file import SourceFile, read_source
 from simeval.core.types import EpisodeSpec
 from simeval.policies import bundled
 from simeval.policies.base import Policy, PolicySpec
+from simeval.policies.names import SCRIPTED, Kind, kind_of, split_file
 
 _log = logging.getLogger("simeval")
 
 
 @dataclass(frozen=True)
 class PolicyChoice:
-    """A policy and how to run it: everything that a process needs to load it.
+    """A policy and how to run it: everything that a process needs to load it. Made by `choose`.
 
     Attributes:
-        name: an entry of `SCRIPTED` or of `bundled.POLICIES`, a checkpoint folder, or a hub id.
+        name: a value of `--policy`; see `simeval.policies.names.kind_of`.
         device: `auto`, `cuda`, `mps` or `cpu`.
         n_action_steps: actions executed per chunk; `None` for the policy's default.
         batch_size: samples per call of the network.
         dtype: `bfloat16` for the network's matrix products; `None` for the checkpoint's dtype.
+        file: the Python file of a policy of kind `file`.
 
     Raises:
         ConfigError: `n_action_steps` or `dtype` is given for a scripted policy.
@@ -35,17 +39,42 @@ class PolicyChoice:
     n_action_steps: int | None = None
     batch_size: int = 1
     dtype: Literal["bfloat16"] | None = None
+    file: SourceFile | None = None
 
     def __post_init__(self) -> None:
-        if self.scripted and self.n_action_steps is not None:
+        if self.kind == "scripted" and self.n_action_steps is not None:
             raise ConfigError(f"--n-action-steps: '{self.name}' is scripted and has no chunks to cut")
-        if self.scripted and self.dtype is not None:
+        if self.kind == "scripted" and self.dtype is not None:
             raise ConfigError(f"--dtype: '{self.name}' is scripted and has no network")
 
     @property
-    def scripted(self) -> bool:
-        """Whether it is a scripted policy, which needs no checkpoint and no torch."""
-        return self.name in SCRIPTED
+    def kind(self) -> Kind:
+        """The kind of policy that the name means."""
+        return kind_of(self.name)
+
+    @property
+    def has_network(self) -> bool:
+        """Whether it computes in the process that loads it, where a GPU and batches may speed it up."""
+        return self.kind not in ("scripted", "server", "object")
+
+
+def choose(
+    name: str,
+    *,
+    device: str = "auto",
+    n_action_steps: int | None = None,
+    batch_size: int | None = None,
+    dtype: Literal["bfloat16"] | None = None,
+) -> PolicyChoice:
+    """A policy and how to run it, with the default batch size filled in and its file read.
+
+    Raises:
+        ConfigError: an option does not fit the policy, or its file cannot be read.
+    """
+    file = read_source(str(Path(split_file(name)[0]).expanduser()), "--policy") if kind_of(name) == "file" else None
+    choice = PolicyChoice(name, device, n_action_steps, dtype=dtype, file=file)
+    default = GPU_BATCH if choice.has_network and has_gpu(device) else 1
+    return replace(choice, batch_size=batch_size or default)
 
 
 def _zero() -> Policy:
@@ -72,7 +101,7 @@ def _expert() -> Policy:
     return LiberoExpert()
 
 
-SCRIPTED: Mapping[str, tuple[Callable[[], Policy], str]] = {
+SCRIPTED_POLICIES: Mapping[str, tuple[Callable[[], Policy], str]] = {
     "expert": (_expert, "scripted, sees the simulator's state; picks and places, opens drawers, turns on the stove"),
     "seeker": (_seeker, "scripted, finds the named colour in the agent view; toy suite only"),
     "zero": (_zero, "never moves: the floor of every success rate"),
@@ -86,21 +115,35 @@ def load_policy(choice: PolicyChoice) -> Policy:
     Raises:
         ConfigError: it does not exist, does not fit, or cannot run here.
     """
-    if choice.scripted:
-        return SCRIPTED[choice.name][0]()
-    from simeval.policies import lerobot
+    options = {name: getattr(choice, name) for name in ("device", "n_action_steps", "batch_size", "dtype")}
+    match choice.kind:
+        case "scripted":
+            return SCRIPTED_POLICIES[choice.name][0]()
+        case "file":
+            from simeval.policies import user_defined
 
-    return lerobot.load(
-        choice.name,
-        device=choice.device,
-        n_action_steps=choice.n_action_steps,
-        batch_size=choice.batch_size,
-        dtype=choice.dtype,
-    )
+            assert choice.file is not None, "made by choose"
+            return user_defined.from_file(choice.file, split_file(choice.name)[1], options)
+        case "installed":
+            from simeval.policies import user_defined
+
+            return user_defined.from_entry_point(choice.name, options)
+        case "object":
+            raise ConfigError(_object_elsewhere(choice.name))
+        case _:
+            from simeval.policies import lerobot
+
+            return lerobot.load(choice.name, **options)
 
 
-def batch_note(choice: PolicyChoice, spec: PolicySpec) -> str | None:
+def _object_elsewhere(name: str) -> str:
+    return f"--policy {name}: is an object of a Python program; run it there: simeval.evaluate(config, policy=...)"
+
+
+def batch_note(choice: PolicyChoice | Policy, spec: PolicySpec) -> str | None:
     """A note for the user if the device has too little memory for the requested batch size; else `None`."""
+    if not isinstance(choice, PolicyChoice):
+        return None
     facts = dict(spec.fingerprint)
     used = facts.get("batch_size", choice.batch_size)
     if used == choice.batch_size or facts.get("noise") == "global":
@@ -113,27 +156,49 @@ def validate_choice(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> 
     """Check a choice before anything slow is loaded or started, and log notes about the checkpoint.
 
     Raises:
-        ConfigError: a mistyped name, a broken checkpoint, or a task that a scripted policy cannot do.
+        ConfigError: a mistyped name, a broken checkpoint or file, or a task that a scripted policy cannot do.
     """
-    if not choice.scripted:
-        # Unlike Path.exists, os.path.exists returns false for a name that no file system can hold.
-        exists = os.path.exists(choice.name)  # noqa: PTH110
-        if choice.name not in bundled.POLICIES and "/" not in choice.name and not exists:
-            known = [*bundled.POLICIES, *SCRIPTED]
-            raise ConfigError(f"--policy: no policy or folder '{choice.name}'{nearest(choice.name, known)}")
-        from simeval.policies.checkpoint.files import printable
-        from simeval.policies.checkpoint.notes import notes
-        from simeval.policies.checkpoint.read import read
+    match choice.kind:
+        case "scripted":
+            _require_feasible(choice.name, episodes)
+        case "file":
+            from simeval.policies.user_defined import require_maker
 
-        checkpoint = read(choice.name, n_action_steps=choice.n_action_steps)
-        libero = any(spec.suite != "toy" for spec in episodes)
-        for note in notes(checkpoint, steps_given=choice.n_action_steps is not None, libero=libero):
-            _log.warning("simeval: %s", printable(note))
-        return
+            assert choice.file is not None, "made by choose"
+            require_maker(choice.file, split_file(choice.name)[1])
+        case "installed":
+            from simeval.policies.user_defined import installed
+
+            known = [*bundled.POLICIES, *SCRIPTED, *installed()]
+            if choice.name not in known:
+                raise ConfigError(f"--policy: no policy or folder '{choice.name}'{nearest(choice.name, known)}")
+        case "object":
+            raise ConfigError(_object_elsewhere(choice.name))
+        case _:
+            _check_checkpoint(choice, episodes)
+
+
+def _check_checkpoint(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> None:
+    from simeval.policies.checkpoint.files import printable
+    from simeval.policies.checkpoint.notes import notes
+    from simeval.policies.checkpoint.read import read
+
+    checkpoint = read(choice.name, n_action_steps=choice.n_action_steps)
+    libero = any(spec.suite != "toy" for spec in episodes)
+    for note in notes(checkpoint, steps_given=choice.n_action_steps is not None, libero=libero):
+        _log.warning("simeval: %s", printable(note))
+
+
+def _require_feasible(name: str, episodes: tuple[EpisodeSpec, ...]) -> None:
+    """Check that a scripted policy can do the tasks.
+
+    Raises:
+        ConfigError: it cannot.
+    """
     planned = {(spec.suite, spec.task) for spec in episodes}
-    if choice.name == "seeker" and any(suite != "toy" for suite, _ in planned):
+    if name == "seeker" and any(suite != "toy" for suite, _ in planned):
         raise ConfigError("--policy seeker: it only knows the toy suite")
-    if choice.name == "expert":
+    if name == "expert":
         from simeval.policies.expert.policy import supports
 
         for suite, task in sorted(planned):
@@ -149,7 +214,7 @@ GPU_BATCH = 8
 
 def use_actor(choice: PolicyChoice, inference: str) -> bool:
     """Whether the policy runs batched in its own actor rather than in each worker."""
-    if choice.scripted or inference == "worker":
+    if not choice.has_network or inference == "worker":
         return False
     return inference == "actor" or has_gpu(choice.device)
 

@@ -5,6 +5,8 @@
 Each part runs under the name of its phase. Timings are kept by phase, and an error row names the phase that broke.
 """
 
+from collections.abc import Sequence, Sized
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,12 +75,14 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
             physics.at(log.steps, env)
             observations.capture(log.steps)
         with log.phase("perturb"):
-            observation = observations.observe(log.steps)
+            *past, observation = observations.observe(log.steps)
         with log.phase("policy"):
             privileged = env.privileged(instruction.goal or task.goal) if policy.spec.privileged else None
             seed = streams.policy_seed(log.chunks)
-            request = PolicyInput(observation, instruction.text, spec.pair_id, log.chunks, seed, privileged)
-            chunk = _checked(policy.act([request])[0], size)
+            request = PolicyInput(
+                observation, instruction.text, spec.pair_id, log.chunks, seed, privileged, spec.id, tuple(past)
+            )
+            chunk = _checked(policy.act([request]), size)
         with log.phase("perturb"):
             start, chosen = log.steps, chunk[: min(size, spec.max_steps - log.steps)]
             actions = applied.actions(chosen, start)
@@ -112,13 +116,16 @@ def _parts(actions: NDArray[np.float32], start: int, stops: frozenset[int]) -> l
     return np.split(actions, cuts)
 
 
-def _checked(output: ActionChunk, size: int) -> ActionChunk:
-    """The policy's output as `float32[K, 7]`.
+def _checked(chunks: Sequence[ActionChunk], size: int) -> ActionChunk:
+    """The policy's answer to one input as `float32[K, 7]`.
 
     Raises:
-        EpisodeError: it is not a finite action chunk of at least `size` steps.
+        EpisodeError: it is not one finite action chunk of at least `size` steps.
     """
-    array = np.asarray(output)
+    if not isinstance(chunks, Sequence | np.ndarray) or len(chunks) != 1:
+        number = len(chunks) if isinstance(chunks, Sized) else type(chunks).__name__
+        raise EpisodeError("policy", f"it returned {number} for 1 input, not a list of 1 action chunk")
+    array = np.asarray(chunks[0])
     if array.dtype.kind not in "iufV":  # NumPy would drop an imaginary part, and parse text as numbers
         raise EpisodeError("policy", f"it returned actions of type {array.dtype}, not real numbers")
     # A copy: a policy may reuse the array for its next chunk, and other precisions would not replay exactly.

@@ -51,6 +51,7 @@ class ObservationPipeline:
     target_visibility: dict[str, float] = field(default_factory=dict)
     target_hidden: bool = False
     _captured: dict[int, Observation] = field(default_factory=dict)
+    _observed: dict[int, Observation] = field(default_factory=dict)
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -65,8 +66,8 @@ class ObservationPipeline:
             max_steps: control steps of the episode.
         """
         condition, rng, env = self.applied.condition, self.applied.rng, self.env
-        policy_steps = range(0, max_steps, self.policy.n_action_steps)
-        self.capture_steps = frozenset(self.applied.source(step) for step in policy_steps)
+        observed = {s for step in range(0, max_steps, self.policy.n_action_steps) for s in self._window(step)}
+        self.capture_steps = frozenset(map(self.applied.source, observed))
         target = goal_objects(goal, env)
         perturbed = condition.scene_cameras or condition.cameras
         before = self._visibility(target) if perturbed else {}
@@ -85,10 +86,27 @@ class ObservationPipeline:
         if step in self.capture_steps and step not in self._captured:
             self._captured[step] = self.env.observe(self.cameras)
 
-    def observe(self, step: int) -> Observation:
-        """The perturbed observation that the policy gets after `step` control steps."""
+    def observe(self, step: int) -> tuple[Observation, ...]:
+        """The perturbed observations that the policy gets after `step` control steps, oldest first.
+
+        There are `PolicySpec.n_obs_steps`, of the last control steps. Before the first step there is none, so the first
+        observation is repeated, as lerobot does.
+        """
+        window = self._window(step)
+        oldest = min(map(self.applied.source, window))
+        self._captured = {captured: kept for captured, kept in self._captured.items() if captured >= oldest}
+        # Each is perturbed once: some perturbations remember the last one.
+        self._observed = {
+            observed: self._observed.get(observed) or self._perturbed(observed) for observed in sorted(set(window))
+        }
+        return tuple(self._observed[observed] for observed in window)
+
+    def _window(self, step: int) -> list[int]:
+        """The control steps whose observations the policy gets after `step`, oldest first."""
+        return [max(0, step - age) for age in reversed(range(self.policy.n_obs_steps))]
+
+    def _perturbed(self, step: int) -> Observation:
         source = self.applied.source(step)
-        self._captured = {captured: kept for captured, kept in self._captured.items() if captured >= source}
         clean = self._captured[source]
         images = self.applied.images(clean.images, source)
         for camera, image in images.items():

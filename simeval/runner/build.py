@@ -9,6 +9,7 @@ from pathlib import Path
 from simeval.config.evaluation import EvalConfig
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
+from simeval.policies.base import Policy
 from simeval.policies.registry import PolicyChoice, has_gpu, load_policy, use_actor
 from simeval.runner.ray_runner import RayRunner
 from simeval.runner.serial import Runner, SerialRunner
@@ -17,7 +18,7 @@ from simeval.runner.worker import WorkerSetup
 
 
 @contextlib.contextmanager
-def open_runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -> Iterator[Runner]:
+def open_runner(config: EvalConfig, choice: PolicyChoice | Policy, assets: Path | None) -> Iterator[Runner]:
     """Open the runner for a configuration: this process, or Ray with its workers and perhaps a policy server.
 
     Raises:
@@ -32,7 +33,7 @@ def open_runner(config: EvalConfig, choice: PolicyChoice, assets: Path | None) -
     cluster = config.ray_address is not None
     workers = config.workers if cluster else config.worker_count
     with ray_session(config.ray_address, config.worker_count):
-        if use_actor(choice, config.inference):
+        if isinstance(choice, PolicyChoice) and use_actor(choice, config.inference):
             from simeval.policies import server
 
             # Only CUDA devices are a resource of Ray.

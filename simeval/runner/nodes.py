@@ -18,6 +18,7 @@ from envs.libero.files import resolve_assets
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError, error_line
 from simeval.policies.base import Policy
+from simeval.policies.names import has_checkpoint
 from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.runner.session import process_environment
 
@@ -64,13 +65,16 @@ def requirements_of(policy: PolicyChoice | Policy, assets: Path | None) -> Requi
     Raises:
         ConfigError: the checkpoint cannot be read.
     """
-    if isinstance(policy, PolicyChoice) and not policy.scripted:
+    checkpoint, renders = None, True
+    if not isinstance(policy, PolicyChoice):
+        renders = bool(policy.spec.cameras)
+    elif has_checkpoint(policy.name):
         from simeval.policies.checkpoint.read import read
 
-        checkpoint, cameras = policy.name, tuple(read(policy.name).cameras)
-    else:
-        checkpoint, cameras = None, (load_policy(policy) if isinstance(policy, PolicyChoice) else policy).spec.cameras
-    return Requirements(assets, provenance.folder_digest(assets) if assets else None, checkpoint, bool(cameras))
+        checkpoint, renders = policy.name, bool(read(policy.name).cameras)
+    elif policy.kind == "scripted":
+        renders = bool(load_policy(policy).spec.cameras)
+    return Requirements(assets, provenance.folder_digest(assets) if assets else None, checkpoint, renders)
 
 
 def inspect_node(needs: Requirements) -> NodeFacts:

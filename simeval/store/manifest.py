@@ -10,7 +10,7 @@ from simeval.config.evaluation import EvalConfig
 from simeval.config.plan import Plan
 from simeval.core import plugins, provenance
 from simeval.core.errors import ConfigError
-from simeval.policies.base import WorkerFacts
+from simeval.policies.base import PolicySpec, WorkerFacts
 from simeval.store.assets import assets_label
 from simeval.store.run import SCHEMA_VERSION
 
@@ -22,7 +22,7 @@ def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Pa
     identity: dict[str, Any] = {
         "plan": plan.digest,
         "settings": config.result_fields() | {"assets": provenance.folder_digest(assets) if assets else None},
-        "policy": {"name": policy.name, "n_action_steps": policy.n_action_steps, **dict(policy.fingerprint)},
+        "policy": policy_identity(policy),
         "versions": provenance.versions(learned_policy=learned),
         "opengl": gl_renderer() if policy.cameras else None,
         "numerics": dict(facts.kernels),
@@ -43,6 +43,11 @@ def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Pa
         "identity": identity,
         "host": provenance.host(),
     }
+
+
+def policy_identity(policy: PolicySpec) -> dict[str, Any]:
+    """What identifies a policy in a manifest."""
+    return {"name": policy.name, "n_action_steps": policy.n_action_steps, **dict(policy.fingerprint)}
 
 
 def plugin_digests(config: EvalConfig) -> dict[str, str]:

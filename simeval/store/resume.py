@@ -9,7 +9,10 @@ from simeval.config import paths
 from simeval.config.evaluation import PLAN_FIELDS, EvalConfig
 from simeval.config.plan import Plan
 from simeval.core import plugins, provenance
-from simeval.store.manifest import plugin_digests
+from simeval.core.errors import ConfigError
+from simeval.policies.base import Policy
+from simeval.policies.registry import PolicyChoice
+from simeval.store.manifest import plugin_digests, policy_identity
 from simeval.store.run import (
     MANIFEST,
     is_finished,
@@ -25,7 +28,7 @@ def run_folder(config: EvalConfig, plan: Plan) -> Path:
     """The run folder: `out`, or a name that is the same for the same request."""
     if config.out:
         return Path(config.out)
-    policy = Path(config.policy_name).name
+    policy = Path(config.policy_name).name.replace(".py:", "-").removesuffix(".py").replace(":", "-")
     others = {key: value for key, value in config.result_fields().items() if key not in PLAN_FIELDS}
     identity = provenance.digest({"plan": plan.digest, **others})
     return Path("results") / f"{'+'.join(config.suite)}-{policy}-{identity[:8]}"
@@ -48,15 +51,30 @@ def config_of(folder: Path, given: Mapping[str, Any] | None = None) -> dict[str,
     plugins.named_again(folder, manifest, named)
     stored = paths.located(manifest) | {name: flags[name] for name in paths.PLACES if name in flags}
     if "policy" not in flags:
-        paths.require_policy_folder(folder, manifest, stored)
+        paths.require_policy(folder, manifest, stored)
     before = stored.get("ray_address")
     if before is not None and cluster is None:
         _log.warning("simeval: this run was on a cluster (%s) and goes on here; --ray-address joins one", before)
     return {**stored, "plugin": named, "ray_address": cluster, "out": str(folder)}
 
 
-def is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
+def require_fingerprint(folder: Path, policy: Policy) -> None:
+    """Check that a policy object can be told from the one that a run was made with.
+
+    Raises:
+        ConfigError: there is a run, and the object's fingerprint is empty.
+    """
+    if (folder / MANIFEST).exists() and {key for key, _ in policy.spec.fingerprint} <= {"object"}:
+        raise ConfigError(
+            f"{folder}: has a run, and nothing tells whether this policy object made it; give it a spec.fingerprint, "
+            "for instance a hash of its weights or the training step, or another out"
+        )
+
+
+def is_complete(folder: Path, config: EvalConfig, plan: Plan, choice: PolicyChoice | Policy) -> bool:
     """Whether exactly this request has been run to its end; loads no policy and no scene to find out.
+
+    A policy object may have been trained since: its fingerprint tells.
 
     Raises:
         ConfigError: the folder cannot be written, or holds a run that differs in what is known without loading.
@@ -65,10 +83,16 @@ def is_complete(folder: Path, config: EvalConfig, plan: Plan) -> bool:
     if not (folder / MANIFEST).exists():
         return False
     manifest = read_manifest(folder)
-    stored = {key: manifest["identity"][key] for key in ("plan", "settings")}
+    stored: dict[str, Any] = {key: manifest["identity"][key] for key in ("plan", "settings")}
     settings = config.result_fields() | {"assets": stored["settings"]["assets"]}
     stored |= {"plugins": manifest["identity"].get("plugins", {})}
-    requested = {"plan": plan.digest, "settings": settings, "plugins": plugin_digests(config)}
+    stored |= {"policy_file": manifest["identity"].get("policy", {}).get("file_sha256")}
+    requested: dict[str, Any] = {"plan": plan.digest, "settings": settings, "plugins": plugin_digests(config)}
+    if isinstance(choice, PolicyChoice):
+        requested |= {"policy_file": choice.file.sha256 if choice.file else None}
+    else:
+        stored |= {"policy": manifest["identity"].get("policy", {}), "policy_file": None}
+        requested |= {"policy": policy_identity(choice.spec), "policy_file": None}
     stored = paths.with_current_policy_name(stored, manifest.get("started_in"), requested)
     before = stored["settings"].get("policy")
     if before != config.policy_name and paths.may_have_moved(before, config.policy_name):

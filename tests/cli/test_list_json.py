@@ -9,7 +9,7 @@ from envs.suites import PROTOCOLS, SUITES, tasks
 from perturbations.base import axes
 from perturbations.spec import parse
 from simeval.cli.app import LISTS
-from simeval.policies.registry import SCRIPTED
+from simeval.policies.names import SCRIPTED
 
 PLUGIN = """
 from perturbations.base import AxisInfo, NUMBER, Stage, register

@@ -78,7 +78,6 @@ def test_the_pictures_are_those_that_the_policy_saw(tmp_path):
     from dataclasses import replace
 
     from envs.base import CAMERAS
-    from simeval.policies import registry
 
     class Watching:
         spec = replace(SeekerPolicy.spec, name="watching", cameras=CAMERAS)
@@ -91,12 +90,11 @@ def test_the_pictures_are_those_that_the_policy_saw(tmp_path):
             return SeekerPolicy().act(inputs)
 
     policy = Watching()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry.SCRIPTED, "watching", (lambda: policy, ""))
-        conditions = ("occlusion:0.2@agentview+light:0.4",)
-        done = evaluate(toy_config(tmp_path / "run", tasks="0", init_states="0", perturb=conditions, policy="watching"))
-        perturbed = done.results[1]
-        called = call("video", done.folder, "--episode", perturbed.spec.id, "--size", 128)
+    conditions = ("occlusion:0.2@agentview+light:0.4",)
+    wanted = toy_config(tmp_path / "run", tasks="0", init_states="0", perturb=conditions, policy=None)
+    done = evaluate(wanted, policy=policy)
+    perturbed = done.results[1]
+    called = call("video", done.folder, "--episode", perturbed.spec.id, "--size", 128)
     assert called.code == 0
     pictures = frames(Path(called.out.strip()))[:, CAPTION:]
     seen = policy.seen[-perturbed.counts.policy_calls :]

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from simeval.core.errors import error_line, first_line
 from simeval.core.files import replace_file
 from simeval.core.texts import escaped, shown, well_formed
 from simeval.core.types import EpisodeResult
-from simeval.policies import registry
 from simeval.policies.scripted import SeekerPolicy
 from simeval.rollout.trace import PackedTrace
 from simeval.store.run import Run, RunWriter, read_manifest, trace_path
@@ -25,14 +23,14 @@ from simeval.store.run import Run, RunWriter, read_manifest, trace_path
 OBEYED = "\x1b[31m \x9b1m \u202e \x00 \x07 \u2066"
 
 
-class Broken:
-    """A policy that breaks with a text of the worst kind."""
+BREAKS = """
+from simeval.policies.scripted import SeekerPolicy
 
-    spec = replace(SeekerPolicy.spec, name="broken")
-    text = ""
-
+class make:
+    spec = SeekerPolicy.spec
     def act(self, inputs):
-        raise RuntimeError(self.text)
+        raise RuntimeError("bad \\ud800 text")
+"""
 
 
 @pytest.fixture
@@ -40,11 +38,10 @@ def finished(tmp_path) -> Path:
     return evaluate(toy_config(tmp_path / "run", tasks="0", perturb=())).folder
 
 
-def test_an_error_text_with_half_a_surrogate_pair_locks_no_run(tmp_path, monkeypatch):
-    policy = Broken()
-    policy.text = "bad \ud800 text"
-    monkeypatch.setitem(registry.SCRIPTED, "broken", (lambda: policy, "breaks"))
-    words = ("--suite", "toy", "--tasks", "0", "--init-states", "0", "--workers", "0", "--policy", "broken")
+def test_an_error_text_with_half_a_surrogate_pair_locks_no_run(tmp_path):
+    mine = tmp_path / "broken.py"
+    mine.write_text(BREAKS)
+    words = ("--suite", "toy", "--tasks", "0", "--init-states", "0", "--workers", "0", "--policy", mine)
     done = call("run", *words, "--out", tmp_path / "run")
     assert done.code == 1
     assert "Traceback" not in done.err

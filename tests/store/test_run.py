@@ -21,7 +21,6 @@ from simeval.api import evaluate
 from simeval.config.plan import make_plan
 from simeval.core.errors import ConfigError
 from simeval.core.types import EpisodeResult, RealizedStrength
-from simeval.policies import registry
 from simeval.policies.scripted import SeekerPolicy
 from simeval.store.run import SCHEMA_VERSION, Run, RunWriter, differences, trace_path
 
@@ -130,7 +129,7 @@ def test_a_finished_run_is_not_run_again(finished, folder):
 class Moody:
     """A seeker that breaks in one initial state while its marker file is there."""
 
-    spec = replace(SeekerPolicy.spec, name="moody")
+    spec = replace(SeekerPolicy.spec, name="moody", fingerprint=(("version", 1),))
     marker: Path
 
     def act(self, inputs):
@@ -139,29 +138,28 @@ class Moody:
         return SeekerPolicy().act(inputs)
 
 
-def test_error_rows_are_tried_again_and_a_later_success_counts_once(tmp_path, monkeypatch):
+def test_error_rows_are_tried_again_and_a_later_success_counts_once(tmp_path):
     policy = Moody()
     policy.marker = tmp_path / "broken"
     policy.marker.touch()
-    monkeypatch.setitem(registry.SCRIPTED, "moody", (lambda: policy, "breaks while its marker is there"))
     folder = tmp_path / "run"
-    wanted = config(folder, policy="moody")
+    wanted = config(folder, policy=None)
     for attempt in (1, 2):
-        frame = evaluate(wanted).episodes
+        frame = evaluate(wanted, policy=policy).episodes
         assert len(frame) == 6
         errors = frame[frame.outcome == "error"]
         assert set(errors.init_state) == {1}
         assert set(errors.error_phase) == {"policy"}
         assert len(lines(folder)) == 3 + 3 * attempt
     policy.marker.unlink()
-    frame = evaluate(wanted).episodes
+    frame = evaluate(wanted, policy=policy).episodes
     assert len(frame) == frame.id.nunique() == 6
     assert "error" not in set(frame.outcome)
     calm = evaluate(config(tmp_path / "calm"))
     for found, expected in zip(Run.load(folder).results, calm.results, strict=True):
         assert replace(found, timings=expected.timings) == expected
     assert len(lines(folder)) == 12
-    evaluate(wanted)
+    evaluate(wanted, policy=policy)
     assert len(lines(folder)) == 12
 
 

@@ -1,7 +1,4 @@
-"""Checks for user-defined parts: the laws that every perturbation axis must keep, also used by our own tests.
-
-After `import my_axes`, `check_perturbation("my.axis")` is a complete test.
-"""
+"""The laws that every perturbation axis must keep; our own tests use them, too."""
 
 import hashlib
 from collections.abc import Callable, Iterator
