@@ -127,7 +127,7 @@ def spec(change: str) -> str:
     [
         ("def make(:\n", "", "SyntaxError"),
         ("x = 1\n", "", "the file defines no 'make'"),
-        (SEEKER, ":mkae", "the file defines no 'mkae'; did you mean 'make'?"),
+        (SEEKER, ":maker", "the file defines no 'maker'; did you mean 'make'?"),
         ("", "", "the file defines no 'make'"),
         ("import numpy, no_such_package\n" + SEEKER, "", "no module named 'no_such_package'; install it, or put"),
         ("raise ValueError('bad\\nweather')\n" + SEEKER, "", "ValueError: bad weather (line 1)"),
