@@ -1,7 +1,8 @@
 """Policy servers: one Ray actor per GPU that batches the pending requests of many rollout workers.
 
 Non-obvious behaviour:
-- Any server can answer any request. So all servers must run the same policy on the same kind of GPU.
+- Any server can answer any request. So all servers must run the same policy on the same kind of GPU. A policy with
+  memory is asked by one server per episode; a server that was restarted in the middle of an episode refuses the rest.
 - A server whose machine is down is skipped while it is gone; a killed server is restarted, any number of times.
 - A batch does not wait to be full. Requests that arrive while the network is busy form the next batch.
 - Servers are plain actors, because Ray Serve's batching answers a quarter of the requests per second and takes three
@@ -16,6 +17,7 @@ import asyncio
 import random
 import socket
 import sys
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -55,6 +57,7 @@ class BatchServer:
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._pending: asyncio.Queue[tuple[PolicyInput, asyncio.Future[ActionChunk | _Failure]]] = asyncio.Queue()
         self._consumer: asyncio.Task[None] | None = None
+        self._chunks: dict[str, int] = {}
 
     async def spec(self) -> PolicySpec | _Failure:
         """Load the policy and return its spec."""
@@ -102,15 +105,31 @@ class BatchServer:
     def _answer(self, inputs: Sequence[PolicyInput]) -> Sequence[ActionChunk | _Failure]:
         """Runs in the thread; never raises, because every client would then wait forever."""
         try:
-            chunks = self._load().act(inputs)
+            policy = self._load()
+            if policy.spec.memory:
+                self._require_whole_episodes(inputs)
+            chunks = policy.act(inputs)
             if len(chunks) != len(inputs):
                 raise ValueError(f"{len(chunks)} action chunks for {len(inputs)} inputs")
             return chunks
         except BaseException as error:  # noqa: BLE001  the clients must get an answer in every case
-            if len(inputs) == 1:
-                return [_Failure(error_line(error)[:300])]
+            # A policy with memory has taken in these inputs, and must not get them twice.
+            if len(inputs) == 1 or (self._policy is not None and self._policy.spec.memory):
+                text = str(error) if isinstance(error, EpisodeError) else error_line(error)
+                return [_Failure(text[:300])] * len(inputs)
         # One bad input must not make the others of its batch fail.
         return [self._answer([item])[0] for item in inputs]
+
+    def _require_whole_episodes(self, inputs: Sequence[PolicyInput]) -> None:
+        """Check that this process has seen the earlier requests of each episode.
+
+        Raises:
+            EpisodeError: it has not; its policy remembers nothing of them.
+        """
+        for item in inputs:
+            if item.chunk_index != self._chunks.get(item.episode_id, -1) + 1 and item.chunk_index:
+                raise EpisodeError("policy", "its server was restarted in the middle of the episode")
+            self._chunks[item.episode_id] = item.chunk_index
 
 
 class RemotePolicy:
@@ -130,7 +149,10 @@ class RemotePolicy:
 
         reason: Exception = RuntimeError("there is none")
         # Random order: it changes no answer, while clients with a fixed rotation could synchronise.
-        for server in random.SystemRandom().sample(self._servers, len(self._servers)):
+        order = random.SystemRandom().sample(self._servers, len(self._servers))
+        if self.spec.memory:
+            order = [self._servers[zlib.crc32(inputs[0].episode_id.encode()) % len(self._servers)]]
+        for server in order:
             try:
                 answers = ray.get(server.act.remote(list(inputs)))
             except ray.exceptions.RayError as error:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +52,38 @@ def gather(policy: Echo, *requests: list[PolicyInput]):
         return await asyncio.gather(*(server.act(items) for items in requests))
 
     return asyncio.run(run())
+
+
+class Counting:
+    """Answers with the number of its episode's requests so far."""
+
+    spec = PolicySpec(name="counting", n_action_steps=1, cameras=(), memory=True)
+
+    def __init__(self) -> None:
+        self.seen: dict[str, int] = {}
+
+    def act(self, inputs):
+        for item in inputs:
+            self.seen[item.episode_id] = 1 + (self.seen.get(item.episode_id, 0) if item.chunk_index else 0)
+        return [np.full((1, 7), self.seen[item.episode_id], np.float32) for item in inputs]
+
+
+def chunk(episode: str, index: int) -> PolicyInput:
+    return replace(request(index), episode_id=episode, chunk_index=index)
+
+
+def test_a_policy_with_memory_gets_each_episode_whole():
+    async def run():
+        server = BatchServer(Counting, batch_size=4)
+        both = [await server.act([chunk("a", index), chunk("b", index)]) for index in range(3)]
+        again = [await server.act([chunk("a", index)]) for index in range(2)]
+        restarted = BatchServer(Counting, batch_size=4)
+        return both, again, await restarted.act([chunk("a", 2)])
+
+    both, again, (late,) = asyncio.run(run())
+    assert [[int(one[0, 0]) for one in answer] for answer in both] == [[1, 1], [2, 2], [3, 3]]
+    assert [int(answer[0][0, 0]) for answer in again] == [1, 2], "a second attempt at the episode"
+    assert late.text == "its server was restarted in the middle of the episode"
 
 
 def test_waiting_requests_form_batches():
