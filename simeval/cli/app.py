@@ -18,6 +18,7 @@ from simeval.config.paths import PLACES, names_path
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.json_output import emit, write
 from simeval.core.texts import escaped, shown
+from simeval.policies.names import kind_of
 
 app = typer.Typer(
     add_completion=False,
@@ -29,7 +30,7 @@ app = typer.Typer(
 app.add_typer(audits)
 app.add_typer(reports)
 
-LISTS = ("suites", "tasks", "perturbations", "policies", "protocols")
+LISTS = ("suites", "tasks", "perturbations", "policies", "conventions", "protocols")
 
 
 def _config(file: str | None, flags: dict[str, Any]) -> EvalConfig:
@@ -119,7 +120,7 @@ def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
     given = {name: value for name, value in flags.items() if value is not None and value != []}
     fixed = [f.name for f in fields(EvalConfig) if f.metadata["changes_results"] or f.name == "out"]
     for name, value in given.items():
-        if name in PLACES and names_path(name, str(value)):
+        if name in PLACES and (names_path(name, str(value)) or kind_of(str(value)) == "server"):
             continue  # its present path; its contents are compared with what the run was made with
         if name in fixed:
             raise ConfigError(f"--resume: {flag(name)} is settled by the run; start a new one to change it")
@@ -185,12 +186,14 @@ def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> No
 @app.command(name="list")
 def list_(
     what: Annotated[str, typer.Argument(help=" | ".join(LISTS))],
-    name: Annotated[str | None, typer.Argument(help="Everything about this perturbation.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Everything about this perturbation, or the YAML of this convention.")
+    ] = None,
     suite: Annotated[str | None, typer.Option(help="Only this suite's tasks.")] = None,
     plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List suites, tasks, perturbations, policies or protocols."""
+    """List suites, tasks, perturbations, policies, conventions of policy servers, or protocols."""
     from simeval.cli import catalog
     from simeval.cli.entries import record
 

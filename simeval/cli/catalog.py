@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from envs.suites import SUITES
 from perturbations.base import AxisInfo, SpecError, axes, find_axis
-from simeval.cli.entries import Entry, PolicyEntry, ProtocolEntry, SuiteEntry, TaskEntry, entries
+from simeval.cli.entries import ConventionEntry, Entry, PolicyEntry, ProtocolEntry, SuiteEntry, TaskEntry, entries
 from simeval.core import plugins
 from simeval.core.errors import ConfigError, nearest
+from simeval.policies.remote.conventions import card_file
 
 
 def checked(
@@ -15,15 +16,15 @@ def checked(
     """The entries of one list.
 
     Args:
-        what: `suites`, `tasks`, `perturbations`, `policies` or `protocols`.
-        name: for `perturbations`, only this one.
+        what: `suites`, `tasks`, `perturbations`, `policies`, `conventions` or `protocols`.
+        name: for `perturbations` and `conventions`, only this one.
         suite: for `tasks`, only this suite.
         plugin_files: files with user-defined axes.
 
     Raises:
         ConfigError: no such suite or perturbation, or a file that cannot be loaded.
     """
-    if name is not None and what != "perturbations":
+    if name is not None and what not in ("perturbations", "conventions"):
         raise ConfigError(f"list {what}: takes no name ('{name}')")
     plugins.load(plugins.read(plugin_files))
     if suite is not None and suite not in SUITES:
@@ -42,6 +43,10 @@ def render(
         checked(what, name, suite=suite, plugin_files=plugin_files)
         yield from _perturbations() if name is None else _explained(find_axis(name))
         return
+    if what == "conventions" and name is not None:
+        checked(what, name)
+        yield from card_file(name).read_text(encoding="utf-8").splitlines()
+        return
     for entry in checked(what, name, suite=suite, plugin_files=plugin_files):
         yield from _entry_lines(entry)
 
@@ -54,7 +59,9 @@ def _entry_lines(entry: Entry) -> Iterator[str]:
             others = f"  ({entry.other_goals} other goals)" if entry.other_goals else ""
             yield f"{entry.suite:16}{entry.task:3}  {entry.instruction}{others}"
         case PolicyEntry():
-            yield f"{entry.name:15} {entry.description}"
+            yield f"{entry.name:19} {entry.description}"
+        case ConventionEntry():
+            yield f"{entry.name:20} {entry.description}"
         case ProtocolEntry():
             yield f"{entry.name}{' (default)' if entry.default else ''}: {entry.source}"
             for row in entry.limits:

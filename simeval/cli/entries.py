@@ -8,8 +8,12 @@ from envs.suites import PROTOCOLS, SUITES, other_goals, tasks
 from perturbations.base import AxisInfo, axes, find_axis
 from perturbations.units import Argument
 from simeval.config.evaluation import EvalConfig
+from simeval.core.errors import ConfigError, nearest
+from simeval.core.texts import shown
 from simeval.policies import bundled
 from simeval.policies.registry import SCRIPTED_POLICIES
+from simeval.policies.remote import conventions
+from simeval.policies.remote.load import SCHEMES
 from simeval.policies.user_defined import installed
 
 SCHEMA_VERSION = 1
@@ -136,12 +140,25 @@ class AxisEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ConventionEntry:
+    """What `--convention` may say; a file of one's own is another.
+
+    Attributes:
+        name: its name.
+        description: what it is for.
+    """
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyEntry:
     """What `--policy` may say.
 
     Attributes:
         name: as written; `FOLDER`, `OWNER/NAME` and `FILE.py:MAKER` stand for any.
-        kind: `bundled`, `scripted`, `checkpoint`, `file` or `installed`; see `simeval.policies.names`.
+        kind: `bundled`, `scripted`, `checkpoint`, `server`, `file` or `installed`; see `simeval.policies.names`.
         description: what it is.
     """
 
@@ -177,7 +194,7 @@ class ProtocolEntry:
     limits: tuple[LimitsEntry, ...]
 
 
-Entry = SuiteEntry | TaskEntry | AxisEntry | PolicyEntry | ProtocolEntry
+Entry = SuiteEntry | TaskEntry | AxisEntry | PolicyEntry | ConventionEntry | ProtocolEntry
 
 
 def suite_entries() -> Iterator[SuiteEntry]:
@@ -199,6 +216,7 @@ def axis_entries(name: str | None = None) -> Iterator[AxisEntry]:
 
     Raises:
         SpecError: there is no such axis.
+        ConfigError: there is no such convention.
     """
     yield from (_axis(info) for info in (axes() if name is None else (find_axis(name),)))
 
@@ -248,10 +266,23 @@ def policy_entries() -> Iterator[PolicyEntry]:
     yield PolicyEntry("FOLDER", "checkpoint", "a checkpoint that lerobot saved, for instance a SmolVLA")
     hub = "a checkpoint on the Hugging Face hub, for instance HuggingFaceVLA/smolvla_libero"
     yield PolicyEntry("OWNER/NAME", "checkpoint", hub)
+    for scheme, protocol in SCHEMES.items():
+        yield PolicyEntry(f"{scheme}://HOST:PORT", "server", protocol.description)
     yield PolicyEntry("FILE.py:MAKER", "file", "a policy of your own: MAKER is a function that returns it")
     for name, entry in installed().items():
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
         yield PolicyEntry(name, "installed", f"offered by the installed package {package}")
+
+
+def convention_entries(name: str | None = None) -> Iterator[ConventionEntry]:
+    """The cards of policy servers that come with the package.
+
+    Raises:
+        ConfigError: there is no card of that name.
+    """
+    if name is not None and name not in conventions.names():
+        raise ConfigError(f"list conventions: no '{shown(name)}'{nearest(name, conventions.names())}")
+    yield from (ConventionEntry(card, text) for card, text in conventions.catalog() if name in (None, card))
 
 
 def protocol_entries() -> Iterator[ProtocolEntry]:
@@ -269,12 +300,13 @@ def entries(what: str, name: str | None = None, *, suite: str | None = None) -> 
     """The entries of one list.
 
     Args:
-        what: `suites`, `tasks`, `perturbations`, `policies` or `protocols`.
-        name: for `perturbations`, only this one.
+        what: `suites`, `tasks`, `perturbations`, `policies`, `conventions` or `protocols`.
+        name: for `perturbations` and `conventions`, only this one.
         suite: for `tasks`, only this suite.
 
     Raises:
         SpecError: there is no such axis.
+        ConfigError: there is no such convention.
     """
     match what:
         case "suites":
@@ -285,6 +317,8 @@ def entries(what: str, name: str | None = None, *, suite: str | None = None) -> 
             return tuple(axis_entries(name))
         case "policies":
             return tuple(policy_entries())
+        case "conventions":
+            return tuple(convention_entries(name))
         case _:
             return tuple(protocol_entries())
 

@@ -110,6 +110,10 @@ def _require_named_code(file: str, recipe: Mapping[Any, Any], flags: Mapping[str
     policy = recipe.get("policy")
     if isinstance(policy, str) and kind_of(policy) == "file" and "policy" not in flags:
         raise ConfigError(f"--config {file}: the policy is code, so name it yourself: --policy {policy}")
+    if isinstance(policy, str) and kind_of(policy) == "server" and "policy" not in flags:
+        raise ConfigError(
+            f"--config {file}: a policy server gets your images and API key, so name it yourself: --policy {policy}"
+        )
     address = recipe.get("ray_address", recipe.get("ray-address"))
     if address is not None and "ray_address" not in flags:
         raise ConfigError(f"--config {file}: a cluster runs code, so name it yourself: --ray-address {address}")

@@ -13,6 +13,7 @@ from simeval.config.evaluation import (
     MAX_BATCH,
     MAX_SEED,
     MAX_STEPS,
+    absolute_card,
     check_ranges,
     checked_fields,
     flag,
@@ -76,13 +77,14 @@ class AuditConfig:
     seeds: str | None = option(
         None, "Roots of the random streams, for instance 0,1,2.  [default: that of the run; 0]", changes_results=True
     )
-    policy: str | None = option(
-        None, "bundled, a checkpoint folder, or a hub id.  [default: that of the run; bundled]", changes_results=True
-    )
+    policy: str | None = option(None, "As in `simeval run`.  [default: that of the run; bundled]", changes_results=True)
     n_action_steps: int | None = option(
         None, "Actions of a chunk that count as executed.  [default: as in the run, or the checkpoint's]",
         changes_results=True, between=(1, MAX_STEPS),
     )  # fmt: skip
+    convention: str | None = option(
+        None, "What a policy server wants and answers.  [default: as in the run; the protocol's]", changes_results=True
+    )
     device: Literal["auto", "cuda", "mps", "cpu"] | None = option(
         None, "Where the policy runs.  [default: as in the run]", changes_results=True, choices=DEVICES
     )
@@ -127,6 +129,7 @@ class AuditConfig:
             for name in ("episodes", "frame_seed", "camera_keys", "upside_down", "revision"):
                 if getattr(self, name):
                     raise ConfigError(f"{flag(name)}: is about frames of a dataset, and these are of a run")
+        object.__setattr__(self, "convention", absolute_card(self.convention))
         object.__setattr__(self, "plugin", tuple(str(Path(path).expanduser().absolute()) for path in self.plugin))
 
     @property

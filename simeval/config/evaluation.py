@@ -75,14 +75,19 @@ class EvalConfig:
     )
     policy: str | None = option(
         None,
-        "bundled, bundled-object, bundled-goal, expert, seeker, zero, random, a checkpoint folder, a hub id, or a "
-        "policy of your own: FILE.py:MAKER.  "
+        "bundled, bundled-object, bundled-goal, expert, seeker, zero, random, a checkpoint folder, a hub id, a policy "
+        "of your own (FILE.py:MAKER), or a policy server (openpi://HOST:PORT).  "
         "[default: the bundled one that knows the suite; on toy seeker]",
         changes_results=True,
     )
     n_action_steps: int | None = option(
         None, "Actions executed per predicted chunk.  [default: the checkpoint's]", changes_results=True,
         between=(1, MAX_STEPS),
+    )  # fmt: skip
+    convention: str | None = option(
+        None, "What a policy server wants and answers: a card of `simeval list conventions`, or a YAML file.  "
+        "[default: the protocol's]",
+        changes_results=True,
     )  # fmt: skip
     protocol: str = option(
         "openvla", "Step limits, settling, resolution and seeds.", changes_results=True, choices=tuple(PROTOCOLS)
@@ -151,6 +156,7 @@ class EvalConfig:
         if self.video == "failures" and self.traces == "none":
             raise ConfigError("--video failures: needs --traces all or failures")
         # A run may be resumed from another folder.
+        object.__setattr__(self, "convention", absolute_card(self.convention))
         object.__setattr__(self, "plugin", tuple(str(Path(path).expanduser().absolute()) for path in self.plugin))
 
     @property
@@ -172,12 +178,24 @@ class EvalConfig:
     def result_fields(self) -> dict[str, Any]:
         """The settings that change rows, JSON-ready; a resumed run must agree on them."""
         settings = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.metadata["changes_results"]}
+        for name in _SINCE:
+            if settings[name] is None:
+                del settings[name]
         return settings | {"policy": self.policy_name}
 
     def to_dict(self) -> dict[str, Any]:
         """All settings, JSON- and YAML-ready; `from_mapping` reads them back."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
+
+def absolute_card(convention: str | None) -> str | None:
+    """The absolute path of a convention that is a file; a name as it is."""
+    is_file = convention is not None and ("/" in convention or convention.endswith((".yaml", ".yml")))
+    return str(Path(str(convention)).expanduser().absolute()) if is_file else convention
+
+
+_SINCE = ("convention",)
+"""Settings that older manifests lack. Left out while they are unset, so that older runs go on in their folders."""
 
 _KEY_ALIASES = {"plugins": "plugin"}
 """Other spellings of keys in YAML files."""

@@ -68,7 +68,7 @@ def require_policy(folder: Path, manifest: Mapping[str, Any], config: Mapping[st
     """Check that the policy of a run can be loaded again without being named again.
 
     A checkpoint folder must still exist; otherwise the hub would be asked for its path. A Python file is code, and a
-    run folder may come from a stranger: the user has to name it.
+    server gets an API key; a run folder may come from a stranger, so the user has to name both.
 
     Args:
         folder: the run.
@@ -82,6 +82,11 @@ def require_policy(folder: Path, manifest: Mapping[str, Any], config: Mapping[st
     if isinstance(policy, str) and kind_of(policy) == "file":
         raise ConfigError(
             f"{folder}: was made with the policy {policy}; it is code, so name it yourself: --policy {policy}"
+        )
+    if isinstance(policy, str) and kind_of(policy) == "server":
+        raise ConfigError(
+            f"{folder}: was made with the policy server {policy}; it gets your images and API key, so name it "
+            f"yourself: --policy {policy}"
         )
     if not isinstance(policy, str) or kind_of(policy) not in ("checkpoint", "installed") or Path(policy).is_dir():
         return

@@ -37,6 +37,7 @@ def policy_choice(config: EvalConfig) -> PolicyChoice:
         n_action_steps=config.n_action_steps,
         batch_size=config.batch_size,
         dtype=config.dtype,
+        convention=config.convention,
     )
 
 

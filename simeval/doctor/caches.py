@@ -12,6 +12,8 @@ from simeval.doctor.findings import Finding, failure, note, ok
 from simeval.doctor.surroundings import Machine
 from simeval.policies.checkpoint.files import FILES
 from simeval.policies.checkpoint.read import read_folder
+from simeval.policies.names import has_checkpoint
+from simeval.policies.registry import choose, load_policy, validate_choice
 
 PUBLIC_CHECKPOINT = "HuggingFaceVLA/smolvla_libero"
 """The public checkpoint that the recipes name; checked if no other is requested."""
@@ -91,6 +93,8 @@ def check_checkpoint(here: Machine, policy: str | None, cached: Cached = cached_
         cached: returns the path of a hub file in the cache.
     """
     name = policy or PUBLIC_CHECKPOINT
+    if policy is not None and not has_checkpoint(policy):
+        return _check_other(policy)
     folder = Path(name).expanduser()
     if folder.is_dir():
         config = folder.resolve() / "config.json"
@@ -108,6 +112,20 @@ def check_checkpoint(here: Machine, policy: str | None, cached: Cached = cached_
     if model and not (config.parent / "vlm").is_dir() and cached(model, "config.json") is None:
         return _absent(here, model, needed=policy is not None, options=' --exclude "*.safetensors" "onnx/*"')
     return ok("checkpoint", f"{name} is here")
+
+
+def _check_other(policy: str) -> Finding:
+    """A policy that is no checkpoint: a server is asked for its metadata and a probe, a file is read."""
+    try:
+        choice = choose(policy)
+        validate_choice(choice, ())
+        if choice.kind == "server":
+            spec = load_policy(choice).spec
+            noise = f", noise floor {spec.noise_floor:.3g}" if spec.noise_floor else ", repeatable"
+            return ok("checkpoint", f"{policy} answers: {spec.name}, {spec.n_action_steps} actions per chunk{noise}")
+    except ConfigError as error:
+        return failure("checkpoint", str(error), "a run would say the same")
+    return ok("checkpoint", f"{policy}: a policy of kind {choice.kind}")
 
 
 def _language_model(config: Path) -> str | None:

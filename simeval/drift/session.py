@@ -34,7 +34,7 @@ from simeval.runner.session import ONE_THREAD
 from simeval.stats.drift import GRIPPER, ActionScale
 from simeval.store.assets import assets_of
 from simeval.store.audit import SCHEMA_VERSION, Audit, AuditWriter, notes_of
-from simeval.store.manifest import gl_renderer, policy_identity
+from simeval.store.manifest import computes_here, gl_renderer, policy_identity
 from simeval.store.run import Run, require_writable
 
 OnAttention = Callable[[Path, str, DriftRow, AttentionRecord, AttentionRecord], None]
@@ -126,12 +126,19 @@ def require_vision_policy(policy: Policy, *, representation: bool = False) -> No
     """Refuse policies whose predictions cannot be audited.
 
     Raises:
-        ConfigError: the policy reads the simulator's state, or exposes no features although they are needed.
+        ConfigError: the policy reads the simulator's state, does not repeat its answers, or exposes no features
+            although they are needed.
     """
     if policy.spec.privileged:
         raise ConfigError(
             f"--policy {policy.spec.name}: it is given the simulator's state and sees no pictures, so there is nothing "
             "to audit"
+        )
+    if policy.spec.noise_floor:
+        raise ConfigError(
+            f"--policy {policy.spec.name}: the same request gets other actions (noise floor "
+            f"{policy.spec.noise_floor:.3g} action units), so drift would be that noise; serve it with noise seeds, as "
+            "simeval serve does"
         )
     if representation:
         representing(policy)
@@ -245,6 +252,7 @@ def _choice(config: AuditConfig, run_config: EvalConfig) -> PolicyChoice:
         n_action_steps=steps,
         batch_size=config.batch_size or run_config.batch_size,
         dtype=config.dtype or (run_config.dtype if same_policy else None),
+        convention=config.convention or (run_config.convention if same_policy else None),
     )
 
 
@@ -292,7 +300,7 @@ def _identity(
         "conditions": list(map(str, measurement.conditions)),
         "seeds": list(measurement.seeds),
         "representation": measurement.representation,
-        "versions": provenance.versions(learned_policy=bool(policy.fingerprint)),
+        "versions": provenance.versions(learned_policy=computes_here(policy)),
         "opengl": gl_renderer() if policy.cameras and request.run else None,
         "numerics": kernels.of_simulation(),
     }

@@ -54,6 +54,7 @@ class PolicySpec:
         n_obs_steps: observations per request: those of the last control steps.
         memory: whether its output also depends on the earlier requests of the same episode. The first request of an
             episode has `chunk_index` 0 and must forget what an earlier attempt at the episode left.
+        noise_floor: mean absolute difference between two answers to one request (action units); 0 if they are equal.
         state_std: standard deviation per state dimension in its training data; `None` if unknown.
         action_std: the same per action dimension, in the environment's units.
         state_limits: (lowest, highest) per state dimension that training data can have contained; `None` if unknown.
@@ -67,6 +68,7 @@ class PolicySpec:
     privileged: bool = False
     n_obs_steps: int = 1
     memory: bool = False
+    noise_floor: float = 0.0
     state_std: tuple[float, ...] | None = None
     action_std: tuple[float, ...] | None = None
     state_limits: tuple[tuple[float, float], ...] | None = None

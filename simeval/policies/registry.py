@@ -29,9 +29,10 @@ class PolicyChoice:
         batch_size: samples per call of the network.
         dtype: `bfloat16` for the network's matrix products; `None` for the checkpoint's dtype.
         file: the Python file of a policy of kind `file`.
+        convention: card of a policy of kind `server`, a name or the path of a YAML file; `None` for the protocol's.
 
     Raises:
-        ConfigError: `n_action_steps` or `dtype` is given for a scripted policy.
+        ConfigError: an option is given that this kind of policy does not have.
     """
 
     name: str
@@ -40,8 +41,13 @@ class PolicyChoice:
     batch_size: int = 1
     dtype: Literal["bfloat16"] | None = None
     file: SourceFile | None = None
+    convention: str | None = None
 
     def __post_init__(self) -> None:
+        if self.convention is not None and self.kind != "server":
+            raise ConfigError(f"--convention: '{self.name}' is no policy server, which alone has one")
+        if self.kind == "server" and self.dtype is not None:
+            raise ConfigError(f"--dtype: the network of {self.name} computes where it is served; set it there")
         if self.kind == "scripted" and self.n_action_steps is not None:
             raise ConfigError(f"--n-action-steps: '{self.name}' is scripted and has no chunks to cut")
         if self.kind == "scripted" and self.dtype is not None:
@@ -65,6 +71,7 @@ def choose(
     n_action_steps: int | None = None,
     batch_size: int | None = None,
     dtype: Literal["bfloat16"] | None = None,
+    convention: str | None = None,
 ) -> PolicyChoice:
     """A policy and how to run it, with the default batch size filled in and its file read.
 
@@ -72,7 +79,7 @@ def choose(
         ConfigError: an option does not fit the policy, or its file cannot be read.
     """
     file = read_source(str(Path(split_file(name)[0]).expanduser()), "--policy") if kind_of(name) == "file" else None
-    choice = PolicyChoice(name, device, n_action_steps, dtype=dtype, file=file)
+    choice = PolicyChoice(name, device, n_action_steps, dtype=dtype, file=file, convention=convention)
     default = GPU_BATCH if choice.has_network and has_gpu(device) else 1
     return replace(choice, batch_size=batch_size or default)
 
@@ -128,6 +135,10 @@ def load_policy(choice: PolicyChoice) -> Policy:
             from simeval.policies import user_defined
 
             return user_defined.from_entry_point(choice.name, options)
+        case "server":
+            from simeval.policies.remote import load
+
+            return load.load(choice.name, n_action_steps=choice.n_action_steps, convention=choice.convention)
         case "object":
             raise ConfigError(_object_elsewhere(choice.name))
         case _:
@@ -172,6 +183,10 @@ def validate_choice(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> 
             known = [*bundled.POLICIES, *SCRIPTED, *installed()]
             if choice.name not in known:
                 raise ConfigError(f"--policy: no policy or folder '{choice.name}'{nearest(choice.name, known)}")
+        case "server":
+            from simeval.policies.remote import load
+
+            load.check(choice.name, n_action_steps=choice.n_action_steps, convention=choice.convention)
         case "object":
             raise ConfigError(_object_elsewhere(choice.name))
         case _:

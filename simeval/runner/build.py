@@ -24,7 +24,9 @@ def open_runner(config: EvalConfig, choice: PolicyChoice | Policy, assets: Path 
     Raises:
         ConfigError: it cannot be started.
     """
-    setup = WorkerSetup(choice, assets, config.traces, plugins.read(config.plugin), config.episode_timeout)
+    # A server is asked once who it is; the workers then hold it to that.
+    policy = load_policy(choice) if isinstance(choice, PolicyChoice) and choice.kind == "server" else choice
+    setup = WorkerSetup(policy, assets, config.traces, plugins.read(config.plugin), config.episode_timeout)
     if config.worker_count == 0:
         if config.inference == "actor":
             raise ConfigError("--inference actor: needs --workers of at least 1")
@@ -38,11 +40,11 @@ def open_runner(config: EvalConfig, choice: PolicyChoice | Policy, assets: Path 
 
             # Only CUDA devices are a resource of Ray.
             gpus = 1.0 if choice.device in ("auto", "cuda") and has_gpu(choice.device) else 0.0
-            policy = server.start(
+            served = server.start(
                 functools.partial(load_policy, choice),
                 batch_size=choice.batch_size,
                 num_gpus=gpus,
                 environment=process_environment() if cluster else None,
             )
-            setup = replace(setup, policy=policy)
+            setup = replace(setup, policy=served)
         yield RayRunner(setup, workers, cluster=cluster)

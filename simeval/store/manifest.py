@@ -18,12 +18,11 @@ from simeval.store.run import SCHEMA_VERSION
 def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Path | None) -> dict[str, Any]:
     """The manifest of a run. A resumed run must agree on `identity`; the rest is information for people."""
     policy = facts.policy
-    learned = bool(policy.fingerprint)
     identity: dict[str, Any] = {
         "plan": plan.digest,
         "settings": config.result_fields() | {"assets": provenance.folder_digest(assets) if assets else None},
         "policy": policy_identity(policy),
-        "versions": provenance.versions(learned_policy=learned),
+        "versions": provenance.versions(learned_policy=computes_here(policy)),
         "opengl": gl_renderer() if policy.cameras else None,
         "numerics": dict(facts.kernels),
     }
@@ -36,13 +35,28 @@ def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Pa
         "git": provenance.git_commit(),
         "episodes": len(plan.episodes),
         "conditions": list(plan.conditions),
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *([noise] if (noise := noise_note(policy)) else [])],
         "assets": assets_label(config, assets),
         "config": config.to_dict(),
         "started_in": paths.here(),
         "identity": identity,
         "host": provenance.host(),
     }
+
+
+def computes_here(policy: PolicySpec) -> bool:
+    """Whether the policy has a network that this machine's libraries compute."""
+    return bool(policy.fingerprint) and "url" not in dict(policy.fingerprint)
+
+
+def noise_note(policy: PolicySpec) -> str | None:
+    """A note about a policy that does not repeat its answers; `None` for one that does."""
+    if not policy.noise_floor:
+        return None
+    return (
+        f"policy {policy.name}: not repeatable, noise floor {policy.noise_floor:.3g} action units; a pair's episodes "
+        "differ by more than the perturbation, and a resumed episode may end otherwise"
+    )
 
 
 def policy_identity(policy: PolicySpec) -> dict[str, Any]:

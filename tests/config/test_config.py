@@ -34,6 +34,7 @@ FULL = EvalConfig(
     traces="failures",
     video="failures",
     episode_timeout=600,
+    convention="openpi_libero",
 )
 
 
@@ -55,6 +56,7 @@ def test_every_option_explains_itself(item):
 
 def test_what_only_says_how_to_run_is_no_part_of_what_a_resumed_run_must_agree_on():
     how = {"inference", "workers", "ray_address", "plugin", "out", "traces", "video", "episode_timeout"}
+    how |= {"convention"}  # absent while it is unset, as in older manifests
     assert {item.name for item in fields(EvalConfig)} - set(EvalConfig().result_fields()) == how
 
 

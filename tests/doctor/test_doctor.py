@@ -247,7 +247,7 @@ def fake_cache(folder: Path, checkpoint: Path, *names: str, vlm: str | None = No
         ([], None, PUBLIC_CHECKPOINT, "", "note", "not here yet"),
         ([], None, PUBLIC_CHECKPOINT, "no route", "wrong", "out of reach"),
         ([], None, None, "no route", "note", "scripted"),
-        ([], None, "no_such_folder", "", "wrong", "no such folder"),
+        ([], None, "no_such_folder", "", "wrong", "no policy or folder"),
     ],
 )
 def test_a_checkpoint_needs_all_its_files(tmp_path, tiny_smolvla, here, vlm, policy, hub, status, says):

@@ -160,6 +160,7 @@ def _introduced(endpoint: Endpoint, conversation: Conversation, n_action_steps: 
         name=told.name or str(address),
         n_action_steps=steps,
         cameras=cameras,
+        noise_floor=report.noise_floor,
         state_std=told.state_std,
         action_std=told.action_std,
         state_limits=told.state_limits,
