@@ -1,0 +1,1 @@
+"""Policies behind servers: clients of other projects' protocols, as policies of simeval."""
