@@ -5,6 +5,7 @@ from dataclasses import replace
 from envs import numerics
 from envs.base import EnvError
 from simeval.config.evaluation import EvalConfig
+from simeval.config.serve import ServeConfig
 from simeval.core.errors import ConfigError
 from simeval.policies.registry import (
     GPU_BATCH,
@@ -27,7 +28,7 @@ def require_numerics(requested: str) -> None:
         )
 
 
-def policy_choice(config: EvalConfig) -> PolicyChoice:
+def policy_choice(config: EvalConfig | ServeConfig) -> PolicyChoice:
     """The policy of a configuration, and how it runs."""
     choice = PolicyChoice(config.policy_name, config.device, config.n_action_steps, dtype=config.dtype)
     default = GPU_BATCH if not choice.scripted and has_gpu(config.device) else 1
