@@ -1,0 +1,185 @@
+"""Loads policies behind servers: `openpi://HOST:PORT` and the other schemes. The entry point of this package."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from envs.base import CAMERAS
+from simeval.core.errors import ConfigError, nearest
+from simeval.core.texts import shown
+from simeval.policies.base import PolicySpec
+from simeval.policies.remote.announced import announced, is_simeval
+from simeval.policies.remote.channel import Address, Channel, GoneError, Limits, ServerError, parse_address
+from simeval.policies.remote.conventions import read_convention
+from simeval.policies.remote.policy import Conversation, Endpoint, ServerPolicy
+from simeval.policies.remote.probe import ProbeReport, metadata_digest, probe
+
+_log = logging.getLogger("simeval")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """A protocol that a URL can name.
+
+    Attributes:
+        description: one line for people.
+        port: port of a URL without one; what the protocol's own server uses.
+        convention: name of the card that is used if none is asked for.
+        open_channel: connects; pickled by name, so a module's function.
+    """
+
+    description: str
+    port: int
+    convention: str
+    open_channel: Callable[[Address, Limits], Channel]
+
+
+def _openpi(address: Address, limits: Limits) -> Channel:
+    from simeval.policies.remote.openpi import OpenpiChannel
+
+    return OpenpiChannel(address, limits, secure=False)
+
+
+def _openpis(address: Address, limits: Limits) -> Channel:
+    from simeval.policies.remote.openpi import OpenpiChannel
+
+    return OpenpiChannel(address, limits, secure=True)
+
+
+SCHEMES: Mapping[str, Scheme] = {
+    "openpi": Scheme("WebSocket, openpi's protocol (openpi, vLLM-Omni, simeval serve)", 8000, "openpi_libero", _openpi),
+    "openpis": Scheme("the same over TLS (wss)", 443, "openpi_libero", _openpis),
+}
+"""Protocols by the scheme of their URL."""
+
+_ALIASES = {"ws": "openpi", "wss": "openpis", "http": "act", "https": "acts", "tcp": "gr00t"}
+"""Schemes that people write for the transport; the error names ours."""
+
+
+def is_url(name: str) -> bool:
+    """Whether the value of `--policy` names a server."""
+    return "://" in name
+
+
+def check(url: str, *, n_action_steps: int | None = None, convention: str | None = None) -> Address:
+    """Check a URL and a convention without any network.
+
+    Raises:
+        ConfigError: no such scheme or card, or a malformed URL; one line.
+    """
+    name = url.partition("://")[0].lower()
+    if name not in SCHEMES:
+        known = tuple(SCHEMES)
+        alias = _ALIASES.get(name)
+        hint = f"; did you mean '{alias}://'?" if alias in SCHEMES else nearest(name, known)
+        raise ConfigError(f"--policy {shown(url)}: no protocol '{shown(name, 40)}'{hint}")
+    address = parse_address(url, SCHEMES[name].port)
+    if n_action_steps is not None and n_action_steps < 1:
+        raise ConfigError(f"--n-action-steps: at least 1, not {n_action_steps}")
+    if convention is not None:
+        read_convention(convention)
+    return address
+
+
+def load(
+    url: str,
+    *,
+    n_action_steps: int | None = None,
+    convention: str | None = None,
+    limits: Limits | None = None,
+) -> ServerPolicy:
+    """Connect to a server, ask it the probe, and make a policy of it; warnings of the probe are logged.
+
+    Args:
+        url: `SCHEME://HOST[:PORT][/PATH]`; schemes are in `SCHEMES`.
+        n_action_steps: actions executed per chunk; `None` for the convention's or the server's number.
+        convention: name of a card or path of a YAML file; `None` for the protocol's default.
+        limits: how long the server may take.
+
+    Raises:
+        ConfigError: the server is not there, is no such server, or its answers cannot be executed; one line.
+    """
+    address = check(url, n_action_steps=n_action_steps, convention=convention)
+    scheme, limits = SCHEMES[address.scheme], limits or Limits()
+    card = read_convention(convention or scheme.convention)
+    endpoint = Endpoint(address, scheme.open_channel, card, limits)
+    try:
+        conversation = _first_connection(endpoint)
+        try:
+            if convention is None and is_simeval(conversation.metadata):
+                endpoint = Endpoint(address, scheme.open_channel, read_convention("simeval"), limits)
+                conversation.close()
+                conversation = _first_connection(endpoint)
+            return _introduced(endpoint, conversation, n_action_steps)
+        finally:
+            conversation.close()
+    except ServerError as error:
+        raise ConfigError(f"--policy {address}: {error}{_remedy(error)}") from None
+
+
+def _first_connection(endpoint: Endpoint) -> Conversation:
+    give_up, pause = time.monotonic() + endpoint.limits.start_s, 0.1
+    while True:
+        try:
+            return Conversation(endpoint)
+        except GoneError:
+            if time.monotonic() + pause > give_up:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
+
+
+def _remedy(error: ServerError) -> str:
+    return "; start the server, or correct host and port" if isinstance(error, GoneError) else ""
+
+
+def _introduced(endpoint: Endpoint, conversation: Conversation, n_action_steps: int | None) -> ServerPolicy:
+    """Ask the probe and make the policy."""
+    address, card, metadata = endpoint.address, endpoint.convention, conversation.metadata
+    told, cameras = announced(metadata), tuple(camera for camera in CAMERAS if camera in dict(card.images))
+    cameras = cameras if told.cameras is None else told.cameras
+    report = probe(lambda given: conversation.ask(given, endpoint.limits.first_answer_s), cameras)
+    horizon = len(report.answer)
+    steps = n_action_steps or card.actions.executed or told.n_action_steps or horizon
+    if horizon < steps:
+        source = "--n-action-steps" if n_action_steps else f"convention {card.name}"
+        raise ConfigError(f"--policy {address}: its chunks have {horizon} actions, and {source} asks for {steps}")
+    for text in report.warnings:
+        _log.warning("simeval: %s: %s; see --convention", address, text)
+    if not report.repeatable:
+        _log.warning(
+            "simeval: %s: not repeatable, noise floor %.3g: the same request gets other actions, so pairs differ by "
+            "more than their condition",
+            address,
+            report.noise_floor,
+        )
+    digest = metadata_digest(metadata)
+    spec = PolicySpec(
+        name=told.name or str(address),
+        n_action_steps=steps,
+        cameras=cameras,
+        state_std=told.state_std,
+        action_std=told.action_std,
+        state_limits=told.state_limits,
+        action_limits=told.action_limits,
+        fingerprint=_fingerprint(endpoint, report, digest, takes_noise=metadata.get("noise_seed") is True),
+    )
+    return ServerPolicy(endpoint, spec, report, digest)
+
+
+def _fingerprint(
+    endpoint: Endpoint, report: ProbeReport, metadata: str, *, takes_noise: bool
+) -> tuple[tuple[str, Any], ...]:
+    """What identifies the model. Without repeatability no digest of answers and no noise floor: no two are the same."""
+    card = endpoint.convention
+    return (
+        ("url", str(endpoint.address)),
+        ("metadata", metadata),
+        *((("probe", report.digest),) if report.repeatable else ()),
+        ("repeatable", report.repeatable),
+        ("noise", "seeded" if takes_noise else "server"),
+        ("convention", card.name),
+        ("convention_digest", card.digest),
+    )
