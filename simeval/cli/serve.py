@@ -22,7 +22,8 @@ def serve(**flags: Any) -> None:
     enter_numerics(requested.numerics)
     from simeval.config.preflight import policy_choice
     from simeval.policies.registry import batch_note, load_policy, validate_choice
-    from simeval.policies.remote.serve import PolicyServer, address, bind, is_local
+    from simeval.policies.remote.listen import bind, is_local, location
+    from simeval.policies.remote.serve import PolicyServer
 
     key, choice = requested.key(), policy_choice(requested)
     validate_choice(choice, ())
@@ -33,7 +34,7 @@ def serve(**flags: Any) -> None:
             sys.stderr.write(f"simeval: {note}\n")
         if key is None and not is_local(bound):
             sys.stderr.write(f"simeval: {_OPEN}\n")
-        where = f"openpi://{address(bound, requested.host)}"
+        where = f"openpi://{location(bound, requested.host)}"
         asyncio.run(server.run(bound, lambda: print(f"serving {policy.spec.name}: --policy {where}", flush=True)))
 
 

@@ -1,12 +1,14 @@
-"""From a message to a policy's input: simeval's own form of a request (`native`), and openpi's for LIBERO.
+"""From a message to a policy's input: openpi's request for LIBERO, and what simeval adds to it.
 
-openpi's LIBERO clients rotate both images by 180 degrees and scale them, usually to 224 px. Here they are turned back
-and scaled to the size of the policy's training images.
+simeval's own client adds the noise seed, the episode, the chunk, the step, and the mark `simeval: 1`, which says that the
+images are as rendered. So an answer over the wire is, to the bit, that of the same policy in the same process.
 
 Non-obvious behaviour:
+- openpi's clients turn LIBERO's raw images by 180 degrees. That is how simeval's environments give them, so nothing is
+  turned here. They scale them as well, usually to 224 px; here they are scaled to the size of the training images.
 - A request without a noise seed gets one that its content determines, so equal requests get equal answers.
-- A native request without its seed, pair, chunk or step is refused: its pairing would be lost in silence.
-- Images and state of a native request are views of the message, read-only.
+- A marked request without its seed, pair, chunk or step is refused: its pairing would be lost in silence.
+- Images and state are views of the message, read-only, unless they are scaled or converted.
 """
 
 import hashlib
@@ -19,8 +21,17 @@ from numpy.typing import NDArray
 from envs.base import STATE_SIZE, Observation
 from simeval.core.texts import shown
 from simeval.policies.base import PolicyInput, PolicySpec
-from simeval.policies.remote.native import CHUNK, IMAGES, MARK, PAIR, PROMPT, SEED, SEEDS, STATE, STEP, VERSION
 
+VERSION = 1
+"""Of the marked form: the value of `MARK`."""
+MARK, SEED, PAIR, CHUNK, STEP = "simeval", "noise_seed", "pair_id", "chunk_index", "step"
+"""The keys that simeval adds."""
+IMAGES: Mapping[str, str] = {"agentview": "observation/image", "wrist": "observation/wrist_image"}
+STATE, PROMPT = "observation/state", "prompt"
+"""openpi's keys. Source: its LIBERO example."""
+
+SEEDS = range(2**63)
+"""Values of a noise seed. Source: `simeval.core.seeding.PairStreams.policy_seed`."""
 LONGEST_PROMPT = 20_000
 """Characters of an instruction; a tokenizer takes a second for much more."""
 
@@ -41,20 +52,22 @@ def input_of(message: Any, spec: PolicySpec) -> PolicyInput:
     """
     if not isinstance(message, Mapping):
         raise RequestError(f"a request is a map, not {_kind(message)}")
-    native = MARK in message
-    if native and not (type(message[MARK]) is int and message[MARK] == VERSION):
+    marked = MARK in message
+    if marked and not (type(message[MARK]) is int and message[MARK] == VERSION):
         raise RequestError(f"{MARK}: this server knows version {VERSION}, not {shown(message[MARK], 40)}")
     images = {camera: _image(message, IMAGES[camera]) for camera in spec.cameras}
     state, prompt = _state(message), _prompt(message)
-    if not native:
-        images = {camera: _upright(image, IMAGES[camera], spec.image_size) for camera, image in images.items()}
-        seed = _number(message, SEED) if SEED in message else _seed_of(images, state, prompt)
-        return PolicyInput(Observation(images, state, 0), prompt, "", 0, seed)
-    pair = _present(message, PAIR)
+    if marked:
+        for key in (SEED, PAIR, CHUNK, STEP):
+            _present(message, key)
+    else:
+        images = {camera: _scaled(image, IMAGES[camera], spec.image_size) for camera, image in images.items()}
+    seed = _number(message, SEED) if SEED in message else _seed_of(images, state, prompt)
+    pair = message.get(PAIR, "")
     if not isinstance(pair, str):
         raise RequestError(f"{PAIR}: a text is wanted, not {_kind(pair)}")
     observation = Observation(images, state, _number(message, STEP))
-    return PolicyInput(observation, prompt, pair, _number(message, CHUNK), _number(message, SEED))
+    return PolicyInput(observation, prompt, pair, _number(message, CHUNK), seed)
 
 
 def _present(message: Mapping[Any, Any], key: str) -> Any:
@@ -64,7 +77,8 @@ def _present(message: Mapping[Any, Any], key: str) -> Any:
 
 
 def _number(message: Mapping[Any, Any], key: str) -> int:
-    value = _present(message, key)
+    """A whole number; 0 if it is missing."""
+    value = message.get(key, 0)
     # `int` first: membership of NumPy's numbers in a range is found by counting.
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or int(value) not in SEEDS:
         raise RequestError(f"{key}: a whole number in [0, 2**63) is wanted, not {shown(value, 40)}")
@@ -102,19 +116,17 @@ def _state(message: Mapping[Any, Any]) -> NDArray[np.float32]:
     return state
 
 
-def _upright(image: NDArray[np.uint8], key: str, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Turn an image of openpi's form back and scale it to `size` (height, width; px)."""
-    turned = np.ascontiguousarray(image[::-1, ::-1])
+def _scaled(image: NDArray[np.uint8], key: str, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """Scale an image to `size` (height, width; px)."""
     if size is None or size == image.shape[:2]:
-        return turned
+        return image
     height, width = image.shape[:2]
     if height * size[1] != width * size[0]:
         raise RequestError(f"{key}: {height} x {width} px cannot be scaled to the policy's {size[0]} x {size[1]}")
     import cv2
 
-    shrinks = height > size[0]
-    scaled = cv2.resize(turned, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return np.asarray(scaled, np.uint8)
+    how = cv2.INTER_AREA if height > size[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=how), np.uint8)
 
 
 def _seed_of(images: Mapping[str, NDArray[np.uint8]], state: NDArray[np.float32], prompt: str) -> int:

@@ -1,6 +1,6 @@
 """A policy behind a WebSocket in openpi's protocol: many connections, one batched policy.
 
-A connection gets the announcement (`native.announcement_of`), then one answer per request, in order. Requests that
+A connection gets the announcement (`announcement`), then one answer per request, in order. Requests that
 several connections have sent at the same time are one call of the policy.
 
 Non-obvious behaviour:
@@ -15,10 +15,8 @@ Non-obvious behaviour:
 
 import asyncio
 import contextlib
-import errno
 import hmac
 import http
-import ipaddress
 import logging
 import re
 import socket
@@ -34,9 +32,10 @@ from simeval.core.errors import ConfigError, error_line
 from simeval.core.texts import shown
 from simeval.policies.base import Policy, PolicyInput
 from simeval.policies.batching import BatchQueue, Failure
+from simeval.policies.remote.announcement import announcement
 from simeval.policies.remote.codec import CodecError, pack, unpack
 from simeval.policies.remote.extra import need
-from simeval.policies.remote.native import ACTIONS, announcement_of
+from simeval.policies.remote.listen import listen
 from simeval.policies.remote.requests import RequestError, input_of
 
 MAX_BYTES = 16 * 2**20
@@ -54,44 +53,6 @@ _PATH = re.compile(r"(?<![\w.])(?:~|[A-Za-z]:)?(?:[/\\][\w.+@=,-]+)+[/\\]([\w.+@
 """An absolute path; its last part is a group."""
 
 _log = logging.getLogger("simeval")
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Reserve an address before the policy is loaded. Clients are refused until it listens.
-
-    Args:
-        host: name or address of a network interface of this machine.
-        port: 0 for any free one.
-
-    Raises:
-        ConfigError: it is no address of this machine, or taken.
-    """
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(f"--host {shown(host)}: no such address ({_reason(error)})") from None
-    bound = socket.socket(family, kind)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that was ended can be started again
-        bound.bind(address)
-        return bound
-    except OSError as error:
-        bound.close()
-        raise _cannot_listen(error, host, port) from None
-
-
-def address(bound: socket.socket, host: str) -> str:
-    """What a client on another machine says to reach it: `HOST:PORT`."""
-    own, port = bound.getsockname()[:2]
-    name = socket.gethostname() if ipaddress.ip_address(own).is_unspecified else host
-    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
-
-
-def is_local(bound: socket.socket) -> bool:
-    """Whether only programs on this machine can reach it."""
-    return ipaddress.ip_address(bound.getsockname()[0]).is_loopback
 
 
 class _LeftError(Exception):
@@ -121,7 +82,7 @@ class PolicyServer:
         horizon = _action_horizon(policy)
         self._spec, self._key = policy.spec, key
         self._announcement = pack(
-            announcement_of(policy.spec, action_horizon=horizon, batch_size=batch_size, numerics=numerics)
+            announcement(policy.spec, action_horizon=horizon, batch_size=batch_size, numerics=numerics)
         )
         self._queue = BatchQueue(lambda: policy, batch_size)
         self._connections = 0
@@ -130,29 +91,26 @@ class PolicyServer:
         """Serve until it is cancelled.
 
         Args:
-            bound: made by `bind`.
+            bound: made by `listen.bind`.
             ready: called when clients can connect.
 
         Raises:
             ConfigError: another program has begun to listen at the address meanwhile.
         """
-        host, port = bound.getsockname()[:2]
-        try:
-            server = await need("websockets.asyncio.server").serve(
-                self._handle,
-                sock=bound,
-                process_request=self._admit,
-                origins=[None],
-                compression=None,
-                max_size=MAX_BYTES,
-                max_queue=_READ_AHEAD,
-                ping_interval=_PING_EVERY,
-                ping_timeout=_PONG_WITHIN,
-                close_timeout=_CLOSE_WITHIN,
-                logger=_silent(),
-            )
-        except OSError as error:
-            raise _cannot_listen(error, host, port) from None
+        listen(bound)
+        server = await need("websockets.asyncio.server").serve(
+            self._handle,
+            sock=bound,
+            process_request=self._admit,
+            origins=[None],
+            compression=None,
+            max_size=MAX_BYTES,
+            max_queue=_READ_AHEAD,
+            ping_interval=_PING_EVERY,
+            ping_timeout=_PONG_WITHIN,
+            close_timeout=_CLOSE_WITHIN,
+            logger=_silent(),
+        )
         try:
             ready()
             await server.serve_forever()
@@ -205,7 +163,7 @@ class PolicyServer:
                 message = await connection.recv()
                 start = time.perf_counter()
                 reply = await self._reply(message, gone)
-                if ACTIONS in reply:
+                if "actions" in reply:
                     infer_ms = 1e3 * (time.perf_counter() - start)
                     reply = {**reply, "server_timing": {"infer_ms": infer_ms, **timing}}
                 await connection.send(pack(reply))
@@ -221,11 +179,11 @@ class PolicyServer:
         except CodecError as error:
             raise RequestError(str(error)) from None
         endpoint = request.get("endpoint", "infer") if isinstance(request, Mapping) else "infer"
+        if not isinstance(endpoint, str) or endpoint not in ("infer", "reset"):
+            raise RequestError(f"endpoint: 'infer' or 'reset' is wanted, not {shown(endpoint, 40)}")
         if endpoint == "reset":
             return {"status": "reset successful"}  # nothing is kept from one request to the next
-        if endpoint != "infer":
-            raise RequestError(f"endpoint: 'infer' or 'reset' is wanted, not {shown(endpoint, 40)}")
-        return {ACTIONS: await self._actions(input_of(request, self._spec), gone)}
+        return {"actions": await self._actions(input_of(request, self._spec), gone)}
 
     async def _actions(self, item: PolicyInput, gone: "asyncio.Future[None]") -> NDArray[np.float32]:
         """The chunk for an input; given up when the client leaves, so that a dead one leaves no work behind."""
@@ -282,16 +240,3 @@ def _silent() -> logging.Logger:
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
     return logger
-
-
-def _cannot_listen(error: OSError, host: str, port: int) -> ConfigError:
-    if error.errno == errno.EADDRINUSE:
-        text = f"--port {port}: another program listens there; choose another port, or 0 for any free one"
-        return ConfigError(text)
-    if error.errno == errno.EADDRNOTAVAIL:
-        return ConfigError(f"--host {shown(host)}: no address of this machine; 0.0.0.0 stands for all it has")
-    return ConfigError(f"--host {shown(host)} --port {port}: cannot listen there ({_reason(error)})")
-
-
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or type(error).__name__)
