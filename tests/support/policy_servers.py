@@ -1,19 +1,27 @@
 """Policy servers on 127.0.0.1 for tests: sound ones in openpi's protocol, and such that misbehave in one way."""
 
+import base64
 import contextlib
+import hashlib
 import logging
+import re
 import socket
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from openpi_client import msgpack_numpy
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from envs.base import Observation
+from simeval.policies.base import PolicyInput
+
 HORIZON = 10
+CLOSE, NOTHING = object(), object()
+"""As an answer: close the connection; send nothing."""
 
 logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
 
@@ -30,6 +38,14 @@ def chunk_for(request: dict, shift: float = 0.0) -> np.ndarray:
     return chunk
 
 
+def given(seed: int = 0, **changes) -> PolicyInput:
+    """An input of its own for each seed."""
+    rng = np.random.default_rng(seed)
+    images = {camera: rng.integers(0, 256, (64, 64, 3), np.uint8) for camera in ("agentview", "wrist")}
+    observation = Observation(images, rng.normal(size=8).astype(np.float32), 5)
+    return replace(PolicyInput(observation, "open the drawer", "pair", 2, noise_seed=2**62 + seed), **changes)
+
+
 def sound(request: dict) -> dict:
     return {"actions": chunk_for(request)}
 
@@ -39,12 +55,14 @@ class Stub:
     """A server in openpi's protocol.
 
     Attributes:
-        answer: a map is packed, bytes and text are sent as they are, `None` sends nothing.
+        answer: makes an answer of a request; a map is packed, bytes and text are sent as they are.
+        fault: may give another answer instead; it also gets the connection.
         metadata: its first message, likewise.
         on_connect: called with the connection before everything else; true ends it.
     """
 
     answer: Callable = sound
+    fault: Callable = lambda request, connection: None
     metadata: object = field(default_factory=dict)
     on_connect: Callable[[ServerConnection], bool] = lambda connection: False
     requests: list = field(default_factory=list)
@@ -65,12 +83,8 @@ class Stub:
             for message in connection:
                 request = msgpack_numpy.unpackb(message)
                 self.requests.append(request)
-                answer = self.answer
-                if len(signature(answer)) == 2:
-                    answer = answer(request, connection)
-                else:
-                    answer = answer(request)
-                if not self.send(connection, answer):
+                answer = self.fault(request, connection)
+                if not self.send(connection, self.answer(request) if answer is None else answer):
                     return
 
     @staticmethod
@@ -78,19 +92,9 @@ class Stub:
         """Send a value; false if the connection is to end."""
         if value is CLOSE:
             return False
-        if value is not None:
+        if value is not NOTHING:
             connection.send(value if isinstance(value, str | bytes) else msgpack_numpy.packb(value))
         return True
-
-
-CLOSE = object()
-"""As an answer: close the connection."""
-
-
-def signature(function: Callable) -> tuple[str, ...]:
-    code = function.__code__
-    names = code.co_varnames[: code.co_argcount]
-    return names[1:] if names[:1] == ("self",) else names
 
 
 @contextlib.contextmanager
@@ -127,6 +131,19 @@ def tcp(handle: Callable[[socket.socket], None]) -> Iterator[int]:
         yield server.getsockname()[1]
         with contextlib.suppress(OSError):
             server.shutdown(socket.SHUT_RDWR)
+
+
+def upgraded(connection: socket.socket) -> None:
+    """Read a WebSocket handshake and accept it; then the bytes are the caller's."""
+    request = b""
+    while not request.endswith(b"\r\n\r\n"):
+        request += connection.recv(4096)
+    key = re.search(rb"(?i)sec-websocket-key: (\S+)", request)[1]
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    connection.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
 
 
 def free_port() -> int:

@@ -225,7 +225,7 @@ class _Card:
         if not isinstance(parts, list) or not parts:
             raise ConfigError(f"{self.where}: state.{shown(key, 40)}: a list of components, not {shown(parts, 40)}")
         for part in parts:
-            if part not in COMPONENTS:
+            if not isinstance(part, str) or part not in COMPONENTS:
                 known = nearest(str(part), tuple(COMPONENTS))
                 raise ConfigError(f"{self.where}: state.{shown(key, 40)}: no component '{shown(part, 40)}'{known}")
         return tuple(parts)

@@ -55,7 +55,7 @@ class OpenpiChannel:
         self._limits, self._exceptions = limits, need("websockets.exceptions")
         url = f"{'wss' if secure else 'ws'}://{address.location}"
         began = time.monotonic()
-        self._connection = self._open(url, limits)
+        self._context, self._connection = self._open(url, limits)
         try:
             left = max(0.05, limits.connect_s - (time.monotonic() - began))
             metadata = self._received(left, "no metadata came")
@@ -75,7 +75,7 @@ class OpenpiChannel:
         with self._cut_after(seconds) as cut:
             try:
                 self._connection.send(message)
-            except self._exceptions.ConnectionClosed as error:
+            except (self._exceptions.ConnectionClosed, OSError) as error:
                 if cut.is_set():
                     raise ServerError(f"it did not read the request within {seconds:g} s") from None
                 raise self._lost(error) from None
@@ -89,12 +89,14 @@ class OpenpiChannel:
         with contextlib.suppress(OSError):
             self._connection.socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(Exception):
-            self._connection.close()
+            self._context.__exit__(None, None, None)
 
-    def _open(self, url: str, limits: Limits) -> Any:
+    def _open(self, url: str, limits: Limits) -> tuple[Any, Any]:
+        """The context manager of a connection, entered, and the connection."""
         key, exceptions = os.environ.get(API_KEY), self._exceptions
+        connect = need("websockets.sync.client").connect
         try:
-            return need("websockets.sync.client").connect(
+            context = connect(
                 url,
                 additional_headers={"Authorization": f"Api-Key {key}"} if key else None,
                 compression=None,
@@ -106,10 +108,11 @@ class OpenpiChannel:
                 proxy=None,  # policy servers are in the same network, and HTTP proxies rarely pass WebSockets
                 logger=_silent,
             )
+            return context, context.__enter__()
         except exceptions.InvalidStatus as error:
             raise _refused(error.response.status_code, has_key=key is not None) from None
         except TimeoutError:
-            raise GoneError(f"nobody answers within {limits.connect_s:g} s") from None
+            raise GoneError(f"no handshake within {limits.connect_s:g} s") from None
         except ssl.SSLError as error:
             raise ServerError(f"no secure connection: {shown(first_line(error), 200)}") from None
         except socket.gaierror:
@@ -120,6 +123,8 @@ class OpenpiChannel:
             raise ServerError(f"no WebSocket server: {shown(first_line(error), 200)}") from None
         except exceptions.ConnectionClosed:
             raise GoneError("the connection was closed in the handshake") from None
+        except AssertionError:  # websockets 17.4, if a server answers before it is asked
+            raise ServerError("no WebSocket server: it speaks before it is asked") from None
 
     def _received(self, seconds: float, nothing: str, limit: float | None = None) -> Any:
         """The next message, decoded."""
@@ -128,7 +133,7 @@ class OpenpiChannel:
             message = self._connection.recv(timeout=seconds)
         except TimeoutError:
             raise ServerError(f"{nothing} within {limit or self._limits.connect_s:g} s") from None
-        except exceptions.ConnectionClosed as error:
+        except (exceptions.ConnectionClosed, OSError) as error:
             raise self._lost(error) from None
         except (exceptions.WebSocketException, UnicodeDecodeError) as error:
             raise ServerError(f"it breaks the WebSocket protocol: {shown(first_line(error), 200)}") from None
@@ -141,6 +146,8 @@ class OpenpiChannel:
 
     def _lost(self, error: Any) -> ServerError:
         """What the end of the connection means."""
+        if isinstance(error, OSError):
+            return GoneError(f"the connection was lost: {error.strerror or shown(first_line(error), 200)}")
         code = None if error.sent is None or error.rcvd_then_sent else error.sent.code
         if code == _TOO_BIG:
             return ServerError(f"its answer has more than {self._limits.max_bytes} bytes")

@@ -6,22 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from policy_servers import HORIZON, Stub, chunk_for, serving
+from policy_servers import HORIZON, Stub, chunk_for, given, serving
 
-from envs.base import Observation
 from simeval.core.errors import ConfigError, EpisodeError
-from simeval.policies.base import PolicyInput
 from simeval.policies.remote.channel import Limits
 from simeval.policies.remote.load import check, load
 
 QUICK = Limits(connect_s=2, start_s=0.2, wait_s=1.0, answer_s=2, first_answer_s=5)
-
-
-def given(seed: int = 0, **changes) -> PolicyInput:
-    rng = np.random.default_rng(seed)
-    images = {camera: rng.integers(0, 256, (64, 64, 3), np.uint8) for camera in ("agentview", "wrist")}
-    observation = Observation(images, rng.normal(size=8).astype(np.float32), 5)
-    return replace(PolicyInput(observation, "open the drawer", "pair", 2, noise_seed=2**62 + seed), **changes)
 
 
 def facts(policy) -> dict:
@@ -292,7 +283,7 @@ def test_a_server_that_stays_away_stops_the_run_at_last():
     for _ in range(2):
         with pytest.raises(EpisodeError, match="cannot connect: Connection refused"):
             policy.act([given()])
-    with pytest.raises(ConfigError, match="3 requests in a row found no server .*start it again, then resume"):
+    with pytest.raises(ConfigError, match=r"3 requests in a row found no server .*start it again, then resume"):
         policy.act([given()])
 
 
