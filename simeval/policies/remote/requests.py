@@ -1,7 +1,7 @@
 """From a message to a policy's input: openpi's request for LIBERO, and what simeval adds to it.
 
-simeval's own client adds the noise seed, the episode, the chunk, the step, and the mark `simeval: 1`, which says that the
-images are as rendered. So an answer over the wire is, to the bit, that of the same policy in the same process.
+simeval's own client adds the noise seed, the episode, the chunk, the step, and the mark `simeval: 1`, which says that
+the images are as rendered. So an answer over the wire is, to the bit, that of the same policy in the same process.
 
 Non-obvious behaviour:
 - openpi's clients turn LIBERO's raw images by 180 degrees. That is how simeval's environments give them, so nothing is
