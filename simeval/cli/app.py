@@ -13,6 +13,7 @@ from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config_options
 from simeval.cli.process import carry_out, leave
 from simeval.cli.reports import reports
+from simeval.cli.serve import serving
 from simeval.config.evaluation import EvalConfig, flag, from_mapping
 from simeval.config.paths import PLACES, names_path
 from simeval.core.errors import ConfigError, nearest
@@ -29,6 +30,7 @@ app = typer.Typer(
 
 app.add_typer(audits)
 app.add_typer(reports)
+app.add_typer(serving)
 
 LISTS = ("suites", "tasks", "perturbations", "policies", "conventions", "protocols")
 

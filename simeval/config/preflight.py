@@ -5,6 +5,7 @@ from dataclasses import replace
 from envs import numerics
 from envs.base import EnvError
 from simeval.config.evaluation import EvalConfig
+from simeval.config.serve import ServeConfig
 from simeval.core.errors import ConfigError
 from simeval.policies.base import Policy
 from simeval.policies.names import OBJECT
@@ -25,7 +26,7 @@ def require_numerics(requested: str) -> None:
         )
 
 
-def policy_choice(config: EvalConfig) -> PolicyChoice:
+def policy_choice(config: EvalConfig | ServeConfig) -> PolicyChoice:
     """The policy of a configuration, and how it runs.
 
     Raises:
@@ -37,7 +38,7 @@ def policy_choice(config: EvalConfig) -> PolicyChoice:
         n_action_steps=config.n_action_steps,
         batch_size=config.batch_size,
         dtype=config.dtype,
-        convention=config.convention,
+        convention=config.convention if isinstance(config, EvalConfig) else None,
     )
 
 

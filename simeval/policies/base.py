@@ -59,6 +59,7 @@ class PolicySpec:
         action_std: the same per action dimension, in the environment's units.
         state_limits: (lowest, highest) per state dimension that training data can have contained; `None` if unknown.
         action_limits: the same per action dimension, in the environment's units.
+        image_size: height and width (px) of its training images; `None` if unknown.
         fingerprint: everything that its outputs depend on (checkpoint hash, dtypes, batch size ...), for the manifest.
     """
 
@@ -73,6 +74,7 @@ class PolicySpec:
     action_std: tuple[float, ...] | None = None
     state_limits: tuple[tuple[float, float], ...] | None = None
     action_limits: tuple[tuple[float, float], ...] | None = None
+    image_size: tuple[int, int] | None = None
     fingerprint: tuple[tuple[str, Any], ...] = ()
 
 

@@ -109,6 +109,7 @@ class LerobotPolicy:
             action_std=_training_std(parts.postprocess, ACTION_KEY),
             state_limits=next((s.limits() for s in checkpoint.scales if s.source == checkpoint.state_key), None),
             action_limits=checkpoint.action_scale.limits() if checkpoint.action_scale else None,
+            image_size=checkpoint.image_size,
             fingerprint=self._fingerprint(),
         )
 

@@ -1,41 +1,30 @@
-"""Policy servers: one Ray actor per GPU that batches the pending requests of many rollout workers.
+"""Policy servers: one Ray actor per GPU that batches the pending requests of many rollout workers (`batching`).
 
 Non-obvious behaviour:
 - Any server can answer any request. So all servers must run the same policy on the same kind of GPU. A policy with
-  memory is asked by one server per episode; a server that was restarted in the middle of an episode refuses the rest.
+  memory is asked by one server per episode.
 - A server whose machine is down is skipped while it is gone; a killed server is restarted, any number of times.
-- A batch does not wait to be full. Requests that arrive while the network is busy form the next batch.
 - Servers are plain actors, because Ray Serve's batching answers a quarter of the requests per second and takes three
   times the CPU for each (`tests/benchmarks/serve_batching.py`).
-- The composition of a batch changes no result, because a policy's output for an input does not depend on the others.
 - The policy is loaded at the first call, not in the actor's constructor: Ray would report a failed constructor as a
   dead actor, and a restarted actor loads the policy again by itself.
-- Errors are sent as text. An exception object may need torch to be unpickled, which the workers do not load.
 """
 
-import asyncio
 import random
 import socket
 import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from simeval.core import provenance
 from simeval.core.errors import ConfigError, EpisodeError, error_line, first_line
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
+from simeval.policies.batching import BatchQueue, Failure
 
 _ATTEMPTS = 3
 """Retries of a request after its server was killed. Limited, because the request may be what kills the server."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """An error in place of an answer, as one line."""
-
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +40,16 @@ class BatchServer:
     """The actor's class. All methods run on one event loop; the policy runs in one separate thread."""
 
     def __init__(self, build: Callable[[], Policy], batch_size: int) -> None:
-        self._build = build
-        self._batch_size = batch_size
-        self._policy: Policy | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1)
-        self._pending: asyncio.Queue[tuple[PolicyInput, asyncio.Future[ActionChunk | _Failure]]] = asyncio.Queue()
-        self._consumer: asyncio.Task[None] | None = None
-        self._chunks: dict[str, int] = {}
+        self._queue = BatchQueue(build, batch_size)
 
-    async def spec(self) -> PolicySpec | _Failure:
+    async def spec(self) -> PolicySpec | Failure:
         """Load the policy and return its spec."""
         try:
-            policy = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+            return (await self._queue.load()).spec
         except ConfigError as error:
-            return _Failure(str(error))
+            return Failure(str(error))
         except BaseException as error:  # noqa: BLE001  SystemExit would end the actor, and Ray would restart it
-            return _Failure(f"the policy does not load: {error_line(error)}")
-        return policy.spec
+            return Failure(f"the policy does not load: {error_line(error)}")
 
     async def facts(self) -> "_Facts":
         """Where it runs; call it after the policy is loaded."""
@@ -75,61 +57,9 @@ class BatchServer:
         gpu = torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None
         return _Facts(socket.gethostname(), gpu, tuple(versions.items()))
 
-    async def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk | _Failure]:
+    async def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk | Failure]:
         """Queue the inputs and wait for their chunks, in order."""
-        loop = asyncio.get_running_loop()
-        if self._consumer is None:
-            self._consumer = loop.create_task(self._consume())
-        answers: list[asyncio.Future[ActionChunk | _Failure]] = [loop.create_future() for _ in inputs]
-        for request in zip(inputs, answers, strict=True):
-            self._pending.put_nowait(request)
-        return list(await asyncio.gather(*answers))
-
-    async def _consume(self) -> None:
-        while True:
-            batch = [await self._pending.get()]
-            while len(batch) < self._batch_size and not self._pending.empty():
-                batch.append(self._pending.get_nowait())
-            inputs = [item for item, _ in batch]
-            chunks = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, inputs)
-            for (_, answer), chunk in zip(batch, chunks, strict=True):
-                # A client that died has cancelled its request.
-                if not answer.done():
-                    answer.set_result(chunk)
-
-    def _load(self) -> Policy:
-        if self._policy is None:
-            self._policy = self._build()
-        return self._policy
-
-    def _answer(self, inputs: Sequence[PolicyInput]) -> Sequence[ActionChunk | _Failure]:
-        """Runs in the thread; never raises, because every client would then wait forever."""
-        try:
-            policy = self._load()
-            if policy.spec.memory:
-                self._require_whole_episodes(inputs)
-            chunks = policy.act(inputs)
-            if len(chunks) != len(inputs):
-                raise ValueError(f"{len(chunks)} action chunks for {len(inputs)} inputs")
-            return chunks
-        except BaseException as error:  # noqa: BLE001  the clients must get an answer in every case
-            # A policy with memory has taken in these inputs, and must not get them twice.
-            if len(inputs) == 1 or (self._policy is not None and self._policy.spec.memory):
-                text = str(error) if isinstance(error, EpisodeError) else error_line(error)
-                return [_Failure(text[:300])] * len(inputs)
-        # One bad input must not make the others of its batch fail.
-        return [self._answer([item])[0] for item in inputs]
-
-    def _require_whole_episodes(self, inputs: Sequence[PolicyInput]) -> None:
-        """Check that this process has seen the earlier requests of each episode.
-
-        Raises:
-            EpisodeError: it has not; its policy remembers nothing of them.
-        """
-        for item in inputs:
-            if item.chunk_index != self._chunks.get(item.episode_id, -1) + 1 and item.chunk_index:
-                raise EpisodeError("policy", "its server was restarted in the middle of the episode")
-            self._chunks[item.episode_id] = item.chunk_index
+        return await self._queue.act(inputs)
 
 
 class RemotePolicy:
@@ -160,7 +90,7 @@ class RemotePolicy:
                 continue
             chunks: list[ActionChunk] = []
             for answer in answers:
-                if isinstance(answer, _Failure):
+                if isinstance(answer, Failure):
                     raise EpisodeError("policy", answer.text)
                 chunks.append(answer)
             return chunks
@@ -214,10 +144,10 @@ def start(
     return RemotePolicy(servers, specs[0])
 
 
-def _refuse_unequal(specs: Sequence[PolicySpec | _Failure], facts: Sequence[_Facts]) -> None:
+def _refuse_unequal(specs: Sequence[PolicySpec | Failure], facts: Sequence[_Facts]) -> None:
     first = facts[0]
     for spec, server in zip(specs, facts, strict=True):
-        if isinstance(spec, _Failure):
+        if isinstance(spec, Failure):
             raise ConfigError(spec.text if len(specs) == 1 else f"node {server.host}: {spec.text}")
         local = provenance.versions(learned_policy=True)
         other = [f"{name} {version}, here {local[name]}" for name, version in server.versions if version != local[name]]
