@@ -28,29 +28,47 @@ class Scheme:
         port: port of a URL without one; what the protocol's own server uses.
         convention: name of the card that is used if none is asked for.
         open_channel: connects; pickled by name, so a module's function.
+        has_path: whether its URLs may have a path.
     """
 
     description: str
     port: int
     convention: str
     open_channel: Callable[[Address, Limits], Channel]
+    has_path: bool = True
 
 
 def _openpi(address: Address, limits: Limits) -> Channel:
     from simeval.policies.remote.openpi import OpenpiChannel
 
-    return OpenpiChannel(address, limits, secure=False)
+    return OpenpiChannel(address, limits, secure=address.scheme == "openpis")
 
 
-def _openpis(address: Address, limits: Limits) -> Channel:
-    from simeval.policies.remote.openpi import OpenpiChannel
+def _act(address: Address, limits: Limits) -> Channel:
+    from simeval.policies.remote.act import ActChannel
 
-    return OpenpiChannel(address, limits, secure=True)
+    return ActChannel(address, limits, secure=address.scheme == "acts")
+
+
+def _gr00t(address: Address, limits: Limits) -> Channel:
+    from simeval.policies.remote.gr00t import Gr00tChannel
+
+    return Gr00tChannel(address, limits)
+
+
+def _vla_eval(address: Address, limits: Limits) -> Channel:
+    from simeval.policies.remote.vla_eval import VlaEvalChannel
+
+    return VlaEvalChannel(address, limits)
 
 
 SCHEMES: Mapping[str, Scheme] = {
     "openpi": Scheme("WebSocket, openpi's protocol (openpi, vLLM-Omni, simeval serve)", 8000, "openpi_libero", _openpi),
-    "openpis": Scheme("the same over TLS (wss)", 443, "openpi_libero", _openpis),
+    "openpis": Scheme("openpi's protocol over TLS", 443, "openpi_libero", _openpi),
+    "act": Scheme("HTTP POST to /act (OpenVLA-OFT; OpenVLA with its convention)", 8777, "openvla_oft_libero", _act),
+    "acts": Scheme("the same over TLS", 443, "openvla_oft_libero", _act),
+    "gr00t": Scheme("ZeroMQ (Isaac-GR00T N1.6, N1.7)", 5555, "gr00t_libero", _gr00t, has_path=False),
+    "vla-eval": Scheme("WebSocket, vla-eval's model servers", 8000, "vla_eval_libero", _vla_eval),
 }
 """Protocols by the scheme of their URL."""
 
@@ -76,6 +94,8 @@ def check(url: str, *, n_action_steps: int | None = None, convention: str | None
         hint = f"; did you mean '{alias}://'?" if alias in SCHEMES else nearest(name, known)
         raise ConfigError(f"--policy {shown(url)}: no protocol '{shown(name, 40)}'{hint}")
     address = parse_address(url, SCHEMES[name].port)
+    if address.path and not SCHEMES[name].has_path:
+        raise ConfigError(f"--policy {shown(url)}: a {name} URL has no path; write {name}://HOST:PORT")
     if n_action_steps is not None and n_action_steps < 1:
         raise ConfigError(f"--n-action-steps: at least 1, not {n_action_steps}")
     if convention is not None:
