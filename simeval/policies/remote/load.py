@@ -9,7 +9,7 @@ from typing import Any
 from envs.base import CAMERAS
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown
-from simeval.policies.base import PolicySpec
+from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 from simeval.policies.remote.announced import announced, is_simeval
 from simeval.policies.remote.channel import Address, Channel, GoneError, Limits, ServerError, parse_address
 from simeval.policies.remote.conventions import read_convention
@@ -160,7 +160,7 @@ def _introduced(endpoint: Endpoint, conversation: Conversation, n_action_steps: 
     address, card, metadata = endpoint.address, endpoint.convention, conversation.metadata
     told, cameras = announced(metadata), tuple(camera for camera in CAMERAS if camera in dict(card.images))
     cameras = cameras if told.cameras is None else told.cameras
-    report = probe(lambda given: conversation.ask(given, endpoint.limits.first_answer_s), cameras)
+    report = probe(_patient_at_first(conversation, endpoint.limits), cameras)
     horizon = len(report.answer)
     steps = n_action_steps or card.actions.executed or told.n_action_steps or horizon
     if horizon < steps:
@@ -189,6 +189,12 @@ def _introduced(endpoint: Endpoint, conversation: Conversation, n_action_steps: 
     return ServerPolicy(endpoint, spec, report, digest)
 
 
+def _patient_at_first(conversation: Conversation, limits: Limits) -> Callable[[PolicyInput], ActionChunk]:
+    """Asks; the first answer may take longer."""
+    seconds = iter((limits.first_answer_s,))
+    return lambda given: conversation.ask(given, next(seconds, limits.answer_s))
+
+
 def _fingerprint(
     endpoint: Endpoint, report: ProbeReport, metadata: str, *, takes_noise: bool
 ) -> tuple[tuple[str, Any], ...]:
@@ -202,4 +208,18 @@ def _fingerprint(
         ("noise", "seeded" if takes_noise else "server"),
         ("convention", card.name),
         ("convention_digest", card.digest),
+    )
+
+
+def described(policy: ServerPolicy) -> tuple[str, ...]:
+    """What is known about a loaded policy, one line each, for `simeval doctor`."""
+    spec, report = policy.spec, policy.report
+    noise = "repeatable" if report.repeatable else f"not repeatable, noise floor {report.noise_floor:.3g}"
+    facts = dict(spec.fingerprint)
+    return (
+        f"{facts['url']} answers: chunks of {len(report.answer)} actions, {report.answer_ms:.0f} ms each",
+        f"{noise}; sampling noise is {'seeded by simeval' if facts['noise'] == 'seeded' else 'up to the server'}",
+        f"convention {facts['convention']}: cameras {', '.join(spec.cameras) or 'none'}, "
+        f"{spec.n_action_steps} actions of a chunk are executed",
+        *report.warnings,
     )

@@ -11,7 +11,7 @@ from policy_servers import HORIZON, Stub, chunk_for, given, serving
 
 from simeval.core.errors import ConfigError, EpisodeError
 from simeval.policies.remote.channel import Limits
-from simeval.policies.remote.load import check, load
+from simeval.policies.remote.load import check, described, load
 from simeval.runner.worker import EpisodeWorker, WorkerSetup
 
 QUICK = Limits(connect_s=2, start_s=0.2, wait_s=1.0, answer_s=2, first_answer_s=5)
@@ -31,6 +31,11 @@ def test_a_sound_server_is_introduced_and_asked():
     assert policy.spec.n_action_steps == 5
     assert policy.spec.cameras == ("agentview", "wrist")
     assert policy.report.repeatable
+    assert [line.partition(";")[0] for line in described(policy)][1:] == [
+        "repeatable",
+        "convention openpi_libero: cameras agentview, wrist, 5 actions of a chunk are executed",
+    ]
+    assert described(policy)[0].startswith(f"{stub.url} answers: chunks of 10 actions, ")
     assert facts(policy)["url"] == stub.url
     assert facts(policy)["probe"] == policy.report.digest
     assert facts(policy)["convention"] == "openpi_libero"

@@ -15,7 +15,7 @@ from simeval.policies.remote.conventions import names
 from simeval.policies.remote.load import SCHEMES, check, load
 
 LIMITS = Limits(connect_s=0.6, start_s=0.1, wait_s=0.2, answer_s=0.6, first_answer_s=1.5, max_bytes=2**20)
-SLOWEST = 3.0
+SLOWEST = 8.0
 
 
 def vectors(request: dict, images: tuple[str, ...], text: str, length: int) -> np.ndarray:
