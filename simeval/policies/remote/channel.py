@@ -81,6 +81,13 @@ class Channel(Protocol):
 
     metadata: Mapping[str, Any]
     """What the server said about itself when it was connected to; empty if its protocol has no such message."""
+    lasting: bool
+    """Whether a restart of the server ends the connection; without it the server is checked at every episode."""
+    keeps_state: bool
+    """Whether the server remembers the episode, so that one cannot go on over another connection."""
+
+    def begin_episode(self, instruction: str, seconds: float) -> None:
+        """Tell the server that an episode begins, if its protocol has a message for that; errors as `ask`."""
 
     def ask(self, request: Mapping[str, Any], seconds: float) -> Any:
         """Send a request and wait for its answer.
