@@ -13,7 +13,7 @@ from simeval.doctor.surroundings import Machine
 from simeval.policies.checkpoint.files import FILES
 from simeval.policies.checkpoint.read import read_folder
 from simeval.policies.names import has_checkpoint
-from simeval.policies.registry import choose, load_policy, validate_choice
+from simeval.policies.registry import choose, validate_choice
 
 PUBLIC_CHECKPOINT = "HuggingFaceVLA/smolvla_libero"
 """The public checkpoint that the recipes name; checked if no other is requested."""
@@ -120,9 +120,9 @@ def _check_other(policy: str) -> Finding:
         choice = choose(policy)
         validate_choice(choice, ())
         if choice.kind == "server":
-            spec = load_policy(choice).spec
-            noise = f", noise floor {spec.noise_floor:.3g}" if spec.noise_floor else ", repeatable"
-            return ok("checkpoint", f"{policy} answers: {spec.name}, {spec.n_action_steps} actions per chunk{noise}")
+            from simeval.policies.remote import load
+
+            return ok("checkpoint", "; ".join(load.described(load.load(policy))))
     except ConfigError as error:
         return failure("checkpoint", str(error), "a run would say the same")
     return ok("checkpoint", f"{policy}: a policy of kind {choice.kind}")

@@ -56,7 +56,7 @@ def test_states_that_float32_can_hold_survive_float64():
     assert same(input_of(sent(message), SPEC), item)
 
 
-def test_a_policys_cameras_are_all_that_is_looked_at():
+def test_only_cameras_of_the_policy_are_looked_at():
     message = marked(observed(0)) | {"observation/wrist_image": "nothing"}
     assert set(input_of(message, replace(SPEC, cameras=("agentview",))).observation.images) == {"agentview"}
     assert input_of(message, replace(SPEC, cameras=())).observation.images == {}
@@ -187,6 +187,6 @@ def test_what_is_announced_is_read_by_simevals_client():
         8,
         10,
     )
-    others = (replace(spec, name="other"), replace(spec, fingerprint=(("sha256", "abd"),)))
+    others = (replace(spec, name="other"), replace(spec, fingerprint=(("sha256", "bca"),)))
     digests = {announcement(s, action_horizon=10, batch_size=8, numerics="portable")["fingerprint"] for s in others}
     assert metadata["fingerprint"] not in digests
