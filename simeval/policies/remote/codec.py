@@ -17,6 +17,7 @@ import numpy as np
 
 from simeval.core.errors import first_line
 from simeval.core.texts import shown
+from simeval.policies.remote.channel import ServerError
 from simeval.policies.remote.extra import need
 
 MAX_BYTES = 64 * 2**20
@@ -49,7 +50,7 @@ def pack(obj: Any) -> bytes:
     except CodecError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise CodecError(f"it cannot be sent: {shown(first_line(error))}") from None
+        raise CodecError(f"cannot be sent: {shown(first_line(error))}") from None
     return packed
 
 
@@ -89,6 +90,30 @@ def unpack(message: bytes, max_bytes: int = MAX_BYTES) -> Any:
         raise CodecError(f"the message is no complete msgpack ({shown(first_line(error))})") from None
 
 
+def encoded(request: Any) -> bytes:
+    """`pack`, as part of a conversation.
+
+    Raises:
+        ServerError: it cannot be sent.
+    """
+    try:
+        return pack(request)
+    except CodecError as error:
+        raise ServerError(f"the request {error}") from None
+
+
+def decoded(message: bytes, max_bytes: int) -> Any:
+    """`unpack`, as part of a conversation.
+
+    Raises:
+        ServerError: it cannot be decoded.
+    """
+    try:
+        return unpack(message, max_bytes)
+    except CodecError as error:
+        raise ServerError(f"its answer cannot be decoded: {error}") from None
+
+
 class _Hooks:
     """What msgpack calls for the parts of one message; counts them."""
 
@@ -99,13 +124,13 @@ class _Hooks:
         """A decoded map, or the array that it stands for."""
         self._count()
         if "__ndarray__" in entries or b"__ndarray__" in entries:
-            return _array(_named(entries), "dtype")
+            return array(_named(entries), "dtype")
         if "__npgeneric__" in entries or b"__npgeneric__" in entries:
             return _scalar(_named(entries))
         if ("nd" in entries or b"nd" in entries) and len(entries) >= 3:
             named = _named(entries)
             if "type" in named and "data" in named:
-                return _array(named, "type") if named["nd"] is True else _array(named | {"shape": []}, "type")[()]
+                return array(named, "type") if named["nd"] is True else array(named | {"shape": []}, "type")[()]
         return entries
 
     def list(self, entries: list[Any]) -> Any:
@@ -130,9 +155,9 @@ def _encoded(value: Any) -> Any:
         CodecError: there is nothing to write for it.
     """
     if not isinstance(value, np.ndarray | np.generic):
-        raise CodecError(f"it cannot be sent: no msgpack for {shown(type(value).__name__)}")
+        raise CodecError(f"cannot be sent: no msgpack for {shown(type(value).__name__)}")
     if value.dtype.kind in _REFUSED:
-        raise CodecError(f"it cannot be sent: arrays of {shown(value.dtype)} are refused")
+        raise CodecError(f"cannot be sent: arrays of {shown(value.dtype)} are refused")
     if isinstance(value, np.ndarray):
         return {
             b"__ndarray__": True,
@@ -160,8 +185,8 @@ def _dtype(value: Any) -> np.dtype[Any]:
     return dtype
 
 
-def _array(entries: Mapping[str, Any], type_key: str) -> Any:
-    """The array that a map describes, as a read-only view of its data.
+def array(entries: Mapping[str, Any], type_key: str = "dtype") -> Any:
+    """The array that a map describes (`data`, `shape` and its type), as a read-only view of its data.
 
     Raises:
         CodecError: the map is incomplete, or its numbers do not agree.

@@ -8,7 +8,6 @@ Non-obvious behaviour:
 """
 
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,8 +60,8 @@ class Conversation:
         """
         self._endpoint = endpoint
         self._channel = endpoint.open_channel(endpoint.address, endpoint.limits)
-        self.metadata = self._channel.metadata
-        self._session = ""
+        self.metadata, self.lasting = self._channel.metadata, self._channel.lasting
+        self.keeps_state = self._channel.keeps_state
 
     def ask(self, given: PolicyInput, seconds: float) -> ActionChunk:
         """The chunk for an input, `float32[H, 7]`.
@@ -70,7 +69,9 @@ class Conversation:
         Raises:
             ServerError: there is none.
         """
-        message = translate.request(self._endpoint.convention, given) | self._extras(given, seconds)
+        if given.chunk_index == 0:
+            self._channel.begin_episode(given.instruction, seconds)
+        message = translate.request(self._endpoint.convention, given) | self._extras(given)
         answer = self._channel.ask(message, seconds)
         try:
             return translate.actions(self._endpoint.convention, answer)
@@ -81,7 +82,7 @@ class Conversation:
         """Close at once."""
         self._channel.close()
 
-    def _extras(self, given: PolicyInput, seconds: float) -> dict[str, Any]:
+    def _extras(self, given: PolicyInput) -> dict[str, Any]:
         """Keys that the server's metadata ask for."""
         extras: dict[str, Any] = {}
         if self.metadata.get("noise_seed") is True:
@@ -92,11 +93,6 @@ class Conversation:
                 "chunk_index": given.chunk_index,
                 "step": given.observation.step,
             }
-        if self.metadata.get("needs_session_id") is True:
-            if given.chunk_index == 0 or not self._session:
-                self._session = uuid.uuid4().hex
-                self._channel.ask({"endpoint": "reset", "session_id": self._session}, seconds)
-            extras["session_id"] = self._session
         return extras
 
 
@@ -120,10 +116,11 @@ class ServerPolicy:
         self.spec, self.report = spec, report
         self._endpoint, self._metadata = endpoint, metadata
         self._conversation: Conversation | None = None
+        self._begun_on: Conversation | None = None
         self._misses = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_conversation": None, "_misses": 0}
+        return self.__dict__ | {"_conversation": None, "_begun_on": None, "_misses": 0}
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
         """Ask for one chunk after another.
@@ -171,7 +168,13 @@ class ServerPolicy:
         give_up = time.monotonic() + limits.wait_s
         while True:
             try:
+                if given.chunk_index == 0 and self._conversation is not None and not self._conversation.lasting:
+                    self.close()  # the same model has to answer in every episode
                 conversation = self._connected()
+                if given.chunk_index == 0:
+                    self._begun_on = conversation
+                elif conversation.keeps_state and conversation is not self._begun_on:
+                    raise ServerError("the connection was lost, and with it what the server knew of this episode")
                 asked += 1
                 return conversation.ask(given, limits.answer_s)
             except GoneError:

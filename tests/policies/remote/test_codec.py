@@ -65,14 +65,14 @@ def test_arrays_are_views_that_nothing_can_write_to():
     "value", [np.array([None]), np.zeros(2, complex), np.zeros(2, "i4,f4"), np.complex64(1j), object(), {1, 2}, 2**70]
 )
 def test_what_cannot_be_sent_is_refused(value):
-    with pytest.raises(CodecError, match="it cannot be sent"):
+    with pytest.raises(CodecError, match="cannot be sent"):
         pack({"value": value})
 
 
 def test_a_list_that_contains_itself_is_refused():
     endless: list = []
     endless.append(endless)
-    with pytest.raises(CodecError, match="it cannot be sent"):
+    with pytest.raises(CodecError, match="cannot be sent"):
         pack(endless)
 
 

@@ -305,7 +305,7 @@ def test_a_server_that_does_not_read_is_cut_off():
 def test_an_unsendable_request_is_an_error_of_one_line():
     with serving(Stub()) as stub:
         channel = OpenpiChannel(Address("openpi", "127.0.0.1", stub.port), LIMITS, secure=False)
-        with pytest.raises(ServerError, match="the request it cannot be sent: arrays of object"):
+        with pytest.raises(ServerError, match="the request cannot be sent: arrays of object"):
             channel.ask({"image": np.array([None])}, 0.4)
         channel.close()
 
