@@ -49,6 +49,12 @@ class BatchQueue:
             self._pending.put_nowait(request)
         return list(await asyncio.gather(*answers))
 
+    def close(self) -> None:
+        """Answer nothing any more; a call of the policy that runs is not waited for."""
+        if self._consumer is not None:
+            self._consumer.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
     async def _consume(self) -> None:
         while True:
             batch = [await self._pending.get()]

@@ -8,6 +8,8 @@ from simeval.core.errors import ConfigError
 from simeval.core.texts import shown
 
 _BACKLOG = 128
+_SEND_BUFFER = 256 * 2**10
+"""Bytes of answers that a client may leave unread before its requests are no longer read; an answer has 1 to 30 kB."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -28,6 +30,7 @@ def bind(host: str, port: int) -> socket.socket:
     bound = socket.socket(family, kind)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that was ended can be started again
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # accepted connections inherit it
         bound.bind(address)
     except OSError as error:
         bound.close()

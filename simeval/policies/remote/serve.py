@@ -117,6 +117,7 @@ class PolicyServer:
         finally:
             server.close()
             await server.wait_closed()
+            self._queue.close()
 
     def _admit(self, connection: Any, request: Any) -> Any:
         """Answer what is no connection, or may not be one; `None` goes on."""
