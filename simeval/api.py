@@ -45,7 +45,8 @@ def evaluate(
         progress: observes every episode; by default none.
         grow: the run in `out` may have fewer episodes than `config`; see `simeval.config.extend`.
         policy: a policy object, for instance a model in training, instead of the name in `config.policy`. It runs in
-            this process. A run is resumed if the object's fingerprint is the one that it was made with.
+            this process, in another thread if there are workers; these are 0 by default. A run is resumed if the
+            object's fingerprint is the one that it was made with.
 
     Raises:
         ConfigError: the request cannot be carried out.

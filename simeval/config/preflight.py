@@ -57,9 +57,9 @@ def with_policy(config: EvalConfig, policy: Policy) -> tuple[EvalConfig, UserPol
             f"--n-action-steps {config.n_action_steps}: the policy object executes {user.spec.n_action_steps}; "
             "that is its spec.n_action_steps"
         )
-    if config.workers:
-        raise ConfigError(f"--workers {config.workers}: a policy object runs in this process; workers=0")
-    return replace(config, policy=name, workers=0), user
+    if config.ray_address:
+        raise ConfigError(f"--ray-address {config.ray_address}: a policy object runs on this machine; serve it instead")
+    return replace(config, policy=name, workers=config.workers or 0), user
 
 
 def require_rendering(choice: PolicyChoice | Policy | None = None) -> None:

@@ -47,4 +47,10 @@ def open_runner(config: EvalConfig, choice: PolicyChoice | Policy, assets: Path 
                 environment=process_environment() if cluster else None,
             )
             setup = replace(setup, policy=served)
-        yield RayRunner(setup, workers, cluster=cluster)
+        if isinstance(choice, PolicyChoice):
+            yield RayRunner(setup, workers, cluster=cluster)
+            return
+        from simeval.policies.remote.local import served_to_workers
+
+        with served_to_workers(choice, batch_size=config.batch_size or 1) as shared:
+            yield RayRunner(replace(setup, policy=shared), workers, cluster=cluster)

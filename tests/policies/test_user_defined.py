@@ -271,9 +271,36 @@ def test_a_run_of_an_object_is_resumed_where_the_object_is(tmp_path):
     assert call("show", tmp_path / "run").code == 0
 
 
+def test_workers_ask_the_object_and_the_rows_are_the_same(tmp_path):
+    for workers, batch in ((0, None), (2, 4)):
+        out = tmp_path / str(workers)
+        evaluate(toy_config(out, policy=None, workers=workers, batch_size=batch), policy=Remembering())
+    assert rows(tmp_path / "0") == rows(tmp_path / "2")
+    identities = [json.loads((tmp_path / n / "manifest.json").read_text())["identity"]["policy"] for n in "02"]
+    assert identities[0] == identities[1]
+
+
+class Remembering(SeekerPolicy):
+    """Moves with what it saw first, and two observations ago."""
+
+    spec = replace(SeekerPolicy.spec, name="remembering", memory=True, n_obs_steps=3, fingerprint=(("version", 1),))
+
+    def __init__(self) -> None:
+        self.first = {}
+
+    def act(self, inputs):
+        chunks = super().act(inputs)
+        for item, chunk in zip(inputs, chunks, strict=True):
+            if item.chunk_index == 0:
+                self.first[item.episode_id] = item.observation.state[:3]
+            chunk[:, :3] += self.first[item.episode_id] - item.past[0].state[:3]
+        return chunks
+
+
 @pytest.mark.parametrize(
     ("changes", "policy", "line"),
     [
+        ({"ray_address": "auto", "workers": None}, Training(0), "runs on this machine"),
         ({"policy": "seeker"}, Training(0), "a policy object is given as well"),
         ({"n_action_steps": 7}, Training(0), "that is its spec.n_action_steps"),
         ({}, object(), "no method act"),

@@ -7,6 +7,7 @@ from typing import Any
 from envs.base import ACTION_SIZE, CAMERAS, STATE_SIZE
 from simeval.core.texts import shown
 from simeval.policies.remote.channel import ServerError
+from simeval.policies.user_defined import MAX_OBS_STEPS
 
 Numbers = tuple[float, ...]
 Ranges = tuple[tuple[float, float], ...]
@@ -14,11 +15,13 @@ Ranges = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """Fields of `PolicySpec` as a server announces them; `None` for those that it does not."""
+    """Fields of `PolicySpec` as a server announces them; `None`, or the usual value, for those that it does not."""
 
     name: str | None = None
     n_action_steps: int | None = None
     cameras: tuple[str, ...] | None = None
+    n_obs_steps: int = 1
+    memory: bool = False
     state_std: Numbers | None = None
     action_std: Numbers | None = None
     state_limits: Ranges | None = None
@@ -46,7 +49,12 @@ def announced(metadata: Mapping[str, Any]) -> Announced:
         raise ServerError(f"its metadata's n_action_steps is {shown(steps, 40)}")
     if cameras is not None and (not isinstance(cameras, list) or any(camera not in CAMERAS for camera in cameras)):
         raise ServerError(f"its metadata's cameras are {shown(cameras)}, not of {', '.join(CAMERAS)}")
+    window, memory = spec.get("n_obs_steps", 1), spec.get("memory", False)
+    if type(window) is not int or not 1 <= window <= MAX_OBS_STEPS or not isinstance(memory, bool):
+        raise ServerError(f"its metadata's n_obs_steps and memory are {shown(window, 40)} and {shown(memory, 40)}")
     return Announced(
+        n_obs_steps=window,
+        memory=memory,
         name=None if spec.get("name") is None else shown(spec["name"]),
         n_action_steps=steps,
         cameras=None if cameras is None else tuple(cameras),

@@ -39,6 +39,8 @@ def announcement(spec: PolicySpec, *, action_horizon: int, batch_size: int, nume
             "name": spec.name,
             "n_action_steps": spec.n_action_steps,
             "cameras": list(spec.cameras),
+            "n_obs_steps": spec.n_obs_steps,
+            "memory": spec.memory,
             "state_std": spec.state_std,
             "action_std": spec.action_std,
             "state_limits": spec.state_limits,

@@ -160,7 +160,7 @@ def _introduced(endpoint: Endpoint, conversation: Conversation, n_action_steps: 
     address, card, metadata = endpoint.address, endpoint.convention, conversation.metadata
     told, cameras = announced(metadata), tuple(camera for camera in CAMERAS if camera in dict(card.images))
     cameras = cameras if told.cameras is None else told.cameras
-    report = probe(_patient_at_first(conversation, endpoint.limits), cameras)
+    report = probe(_patient_at_first(conversation, endpoint.limits), cameras, n_obs_steps=told.n_obs_steps)
     horizon = len(report.answer)
     steps = n_action_steps or card.actions.executed or told.n_action_steps or horizon
     if horizon < steps:
@@ -181,6 +181,8 @@ def _introduced(endpoint: Endpoint, conversation: Conversation, n_action_steps: 
         n_action_steps=steps,
         cameras=cameras,
         noise_floor=report.noise_floor,
+        n_obs_steps=told.n_obs_steps,
+        memory=told.memory,
         state_std=told.state_std,
         action_std=told.action_std,
         state_limits=told.state_limits,

@@ -92,6 +92,11 @@ class Conversation:
                 "pair_id": given.pair_id,
                 "chunk_index": given.chunk_index,
                 "step": given.observation.step,
+                "episode_id": given.episode_id,
+                "past": [
+                    translate.observed(self._endpoint.convention, observation) | {"step": observation.step}
+                    for observation in given.past
+                ],
             }
         return extras
 
@@ -130,6 +135,10 @@ class ServerPolicy:
             ConfigError: another model answers than at the start, or the server has been gone for a while.
         """
         return [self._chunk(given) for given in inputs]
+
+    def with_spec(self, spec: PolicySpec) -> "ServerPolicy":
+        """The same server with another spec: that of the policy object that it serves."""
+        return ServerPolicy(self._endpoint, spec, self.report, self._metadata)
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -203,7 +212,8 @@ class ServerPolicy:
         elif self.report.repeatable:
             # A model that was loaded anew may have to compile first.
             limit = self._endpoint.limits.first_answer_s
-            now, before = conversation.ask(probe_inputs(self.spec.cameras)[0], limit), self.report.answer
+            asked = probe_inputs(self.spec.cameras, self.spec.n_obs_steps)[0]
+            now, before = conversation.ask(asked, limit), self.report.answer
             if now.shape != before.shape or float(np.abs(now - before).max()) > _SAME:
                 changed = "it answers the probe differently"
         if changed:

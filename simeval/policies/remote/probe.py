@@ -45,32 +45,42 @@ class ProbeReport:
     warnings: tuple[str, ...]
 
 
-def probe_inputs(cameras: tuple[str, ...] = CAMERAS) -> tuple[PolicyInput, PolicyInput, PolicyInput]:
+def probe_inputs(
+    cameras: tuple[str, ...] = CAMERAS, n_obs_steps: int = 1
+) -> tuple[PolicyInput, PolicyInput, PolicyInput]:
     """The request, the same with another image, and the same with another instruction."""
     one, other = _images(cameras, 0), _images(cameras, 1)
     state = np.array(_STATE, np.float32)
-    plain = PolicyInput(
-        Observation(one, state, 0), "pick up the red block and place it on the plate", "probe", 0, noise_seed=_SEED
-    )
+    now, past = Observation(one, state, 0), n_obs_steps - 1
+    text = "pick up the red block and place it on the plate"
+    plain = PolicyInput(now, text, "probe", 0, _SEED, episode_id="probe", past=(now,) * past)
+    otherwise = Observation(other, state, 0)
     return (
         plain,
-        replace(plain, observation=Observation(other, state, 0)),
+        replace(plain, observation=otherwise, past=(otherwise,) * past),
         replace(plain, instruction="close the drawer"),
     )
 
 
-def probe(ask: Callable[[PolicyInput], ActionChunk], cameras: tuple[str, ...], *, language: bool = True) -> ProbeReport:
+def probe(
+    ask: Callable[[PolicyInput], ActionChunk],
+    cameras: tuple[str, ...],
+    *,
+    n_obs_steps: int = 1,
+    language: bool = True,
+) -> ProbeReport:
     """Ask a server the four requests.
 
     Args:
         ask: sends a request and returns the actions, `float32[H, 7]`.
         cameras: cameras whose images are sent; empty for none.
+        n_obs_steps: observations per request.
         language: whether an instruction is sent.
 
     Raises:
         ServerError: a request failed.
     """
-    plain, other_image, other_text = probe_inputs(cameras)
+    plain, other_image, other_text = probe_inputs(cameras, n_obs_steps)
     times: list[float] = []
 
     def timed(given: PolicyInput) -> ActionChunk:

@@ -25,6 +25,7 @@ from simeval.policies.base import PolicyInput, PolicySpec
 VERSION = 1
 """Of the marked form: the value of `MARK`."""
 MARK, SEED, PAIR, CHUNK, STEP = "simeval", "noise_seed", "pair_id", "chunk_index", "step"
+EPISODE, PAST = "episode_id", "past"
 """The keys that simeval adds."""
 IMAGES: Mapping[str, str] = {"agentview": "observation/image", "wrist": "observation/wrist_image"}
 STATE, PROMPT = "observation/state", "prompt"
@@ -62,12 +63,37 @@ def input_of(message: Any, spec: PolicySpec) -> PolicyInput:
             _present(message, key)
     else:
         images = {camera: _scaled(image, IMAGES[camera], spec.image_size) for camera, image in images.items()}
+    past = _past(message, spec)
+    if spec.memory and not message.get(EPISODE):
+        raise RequestError(f"'{EPISODE}' is missing: this policy remembers the episode")
     seed = _number(message, SEED) if SEED in message else _seed_of(images, state, prompt)
-    pair = message.get(PAIR, "")
-    if not isinstance(pair, str):
-        raise RequestError(f"{PAIR}: a text is wanted, not {_kind(pair)}")
+    pair, episode = _text(message, PAIR), _text(message, EPISODE)
     observation = Observation(images, state, _number(message, STEP))
-    return PolicyInput(observation, prompt, pair, _number(message, CHUNK), seed)
+    return PolicyInput(observation, prompt, pair, _number(message, CHUNK), seed, None, episode, past)
+
+
+def _past(message: Mapping[Any, Any], spec: PolicySpec) -> tuple[Observation, ...]:
+    """The earlier observations, as rendered; other clients than simeval's have none to send."""
+    values = message.get(PAST, [])
+    if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
+        raise RequestError(f"{PAST}: a list of maps is wanted, not {_kind(values)}")
+    if len(values) != spec.n_obs_steps - 1:
+        raise RequestError(
+            f"{PAST}: this policy looks at {spec.n_obs_steps} observations, so {spec.n_obs_steps - 1} earlier ones are "
+            f"wanted, not {len(values)}"
+        )
+    return tuple(
+        Observation({c: _image(value, IMAGES[c]) for c in spec.cameras}, _state(value), _number(value, STEP))
+        for value in values
+    )
+
+
+def _text(message: Mapping[Any, Any], key: str) -> str:
+    """A text; empty if it is missing."""
+    value = message.get(key, "")
+    if not isinstance(value, str):
+        raise RequestError(f"{key}: a text is wanted, not {_kind(value)}")
+    return value
 
 
 def _present(message: Mapping[Any, Any], key: str) -> Any:

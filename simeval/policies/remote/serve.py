@@ -223,7 +223,8 @@ def _action_horizon(policy: Policy) -> int:
     image = np.zeros((*(policy.spec.image_size or _PROBE_SIZE), 3), np.uint8)
     observation = Observation(dict.fromkeys(policy.spec.cameras, image), np.zeros(STATE_SIZE, np.float32), 0)
     try:
-        (chunk,) = policy.act([PolicyInput(observation, "", "", 0, noise_seed=0)])
+        past = (observation,) * (policy.spec.n_obs_steps - 1)
+        (chunk,) = policy.act([PolicyInput(observation, "", "", 0, 0, None, "trial", past)])
         shape = np.shape(chunk)
     except Exception as error:
         raise ConfigError(f"policy '{policy.spec.name}' cannot predict: {error_line(error)}") from error

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import ACTION_SIZE
+from envs.base import ACTION_SIZE, Observation
 from simeval.core.texts import shown
 from simeval.policies.base import ActionChunk, PolicyInput
 from simeval.policies.remote.conventions import Convention, ImageForm
@@ -19,19 +19,25 @@ class AnswerError(ValueError):
 
 def request(convention: Convention, given: PolicyInput) -> dict[str, Any]:
     """The request for an action chunk, as the convention wants it; without keys of the protocol."""
-    lead, observation = convention.leading_axes, given.observation
-    flat: dict[str, Any] = dict(convention.constants)
-    for camera, key in convention.images:
-        if camera in observation.images:
-            flat[key] = _lifted(prepared(observation.images[camera], convention.image), lead)
-    for key, parts in convention.state:
-        flat[key] = _lifted(arranged(observation.state, parts, convention.state_dtype), lead)
+    lead = convention.leading_axes
+    flat: dict[str, Any] = dict(convention.constants) | observed(convention, given.observation)
     text: Any = convention.template.replace("{instruction}", given.instruction)
     text = text.replace("{instruction_lower}", given.instruction.lower())
     for _ in range(lead):
         text = [text]
     flat[convention.instruction_key] = text
     return _nested(flat, convention.nested_at) if convention.nested_at else flat
+
+
+def observed(convention: Convention, observation: Observation) -> dict[str, Any]:
+    """The images and the state of an observation, as the convention wants them."""
+    lead, flat = convention.leading_axes, {}
+    for camera, key in convention.images:
+        if camera in observation.images:
+            flat[key] = _lifted(prepared(observation.images[camera], convention.image), lead)
+    for key, parts in convention.state:
+        flat[key] = _lifted(arranged(observation.state, parts, convention.state_dtype), lead)
+    return flat
 
 
 def prepared(image: NDArray[np.uint8], form: ImageForm) -> NDArray[np.uint8]:
