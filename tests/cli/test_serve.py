@@ -88,7 +88,7 @@ def test_what_cannot_be_served_is_refused(monkeypatch, tmp_path):
         assert line == f"--port {port}: another program listens there; choose another port, or 0 for any free one"
         # The port is looked at before a checkpoint is loaded, and the checkpoint's name before the port.
         assert refusal("serve", "--policy", "bundled", "--port", port) == line
-        assert "did you mean 'bundled'?" in refusal("serve", "--policy", "bundeled", "--port", port)
+        assert "did you mean 'bundled'?" in refusal("serve", "--policy", "bundle", "--port", port)
 
 
 @pytest.mark.parametrize(
