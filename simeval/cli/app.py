@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from simeval.cli.audit import audits
+from simeval.cli.captions import missing_glyphs_noted
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config_options
 from simeval.cli.process import carry_out, leave
@@ -83,9 +84,10 @@ def run(
 
         count = len(find_episodes(done, Selection(outcome=requested.video)))
         selection = Selection(outcome=requested.video, limit=max(1, count), plugins=requested.plugin)
-        for path in render_videos(done, selection) if count else ():
-            if not as_json:
-                console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+        with missing_glyphs_noted():
+            for path in render_videos(done, selection) if count else ():
+                if not as_json:
+                    console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
         if not count and not as_json:
             console.print(f"video: no finished episode is among the {requested.video}", highlight=False)
     _report_errors(done)
@@ -228,8 +230,9 @@ def video(
     which = chosen[0] if chosen else "all"
     plugins = tuple(plugin or ())
     selection = Selection(which, episode, camera=camera, size=size, compare=compare, limit=limit, plugins=plugins)
-    for path in render_videos(Run.load(folder), selection):
-        print(escaped(str(path)))
+    with missing_glyphs_noted():
+        for path in render_videos(Run.load(folder), selection):
+            print(escaped(str(path)))
 
 
 @app.command()
@@ -259,7 +262,8 @@ def preview(
         perturb=tuple(perturb or ()),
         plugin=tuple(plugin or ()),
     )
-    print(escaped(str(write_preview(config, size=size, out=Path(out), step=step))))
+    with missing_glyphs_noted():
+        print(escaped(str(write_preview(config, size=size, out=Path(out), step=step))))
 
 
 @app.command()
