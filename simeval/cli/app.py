@@ -213,7 +213,7 @@ def video(
     successes: Annotated[bool, typer.Option("--successes", help="Only successful episodes.")] = False,
     flips: Annotated[bool, typer.Option("--flips", help="Only pairs whose outcome a perturbation changed.")] = False,
     camera: Annotated[str, typer.Option(help="agentview, wrist or both.")] = "both",
-    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024, even.", **WHOLE)] = 512,
+    size: Annotated[int, typer.Option(help="Side of an image (px), 64 to 1024, even.", **WHOLE)] = 512,
     compare: Annotated[bool, typer.Option("--compare", help="Clean and perturbed episode side by side.")] = False,
     limit: Annotated[int, typer.Option(help="At most this many videos.", **WHOLE)] = 20,
     plugin: Annotated[
@@ -241,17 +241,17 @@ def preview(
     task: Annotated[int, typer.Option(help="Task number.", **WHOLE)] = 0,
     init_state: Annotated[int, typer.Option(help="Initial state.", **WHOLE)] = 0,
     perturb: Annotated[
-        list[str] | None, typer.Option(help="Condition or sweep to show beside the clean picture; repeatable.")
+        list[str] | None, typer.Option(help="Condition or sweep to show beside the clean image; repeatable.")
     ] = None,
     step: Annotated[int, typer.Option(help="Control steps that the robot holds still, with --perturb.", **WHOLE)] = 0,
     plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
     assets: Annotated[
         str | None, typer.Option(help="Only these scenes.  [default: bundled, and official if here]")
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024.", **WHOLE)] = 256,
+    size: Annotated[int, typer.Option(help="Side of an image (px), 64 to 1024.", **WHOLE)] = 256,
     out: Annotated[str, typer.Option(help="PNG file.")] = "preview.png",
 ) -> None:
-    """Draw what a policy would see: a task's first frame from both cameras, or what perturbations make of it."""
+    """Render what a policy would see: a task's first frame from both cameras, or what perturbations make of it."""
     from simeval.media.preview import write_preview
 
     config = EvalConfig(
