@@ -45,7 +45,7 @@ def jpeg(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
         stage=Stage.CODEC,
         family="V",
         unit=MULTIPLIER,
-        value_means="width of the picture that is sent, as a fraction of the original's; shown as blocks",
+        value_means="width of the image that is sent, as a fraction of the original's; shown as blocks",
         bounds=(0.01, 1.0),
         identity=1.0,
         presets=(0.6, 0.5, 0.4, 0.3, 0.25),

@@ -42,7 +42,7 @@ def brightness(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels
         family="V",
         unit=MULTIPLIER,
         value_means="multiplier on the distance of each pixel value from its channel's mean in that frame; "
-        "0 is a plain picture, above 1 more contrast",
+        "0 is a plain image, above 1 more contrast",
         bounds=(0.0, 4.0),
         identity=1.0,
         presets=(0.4, 0.3, 0.2, 0.1, 0.05),

@@ -23,7 +23,7 @@ strengths show the same haze and differ in its density alone."""
         family="V",
         unit=MULTIPLIER,
         value_means="brightest haze that is added, relative to white, before all is scaled so that white stays white: "
-        "1 / (1 + value) of the contrast is left; the haze is drawn once per episode",
+        "1 / (1 + value) of the contrast is left; the haze is sampled once per episode",
         bounds=(0.0, 5.0),
         identity=0.0,
         presets=(1.5, 2.0, 2.5, 2.75, 3.0),

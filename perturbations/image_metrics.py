@@ -42,7 +42,7 @@ def image_difference(clean: NDArray[np.uint8], perturbed: NDArray[np.uint8]) -> 
         ValueError: the shapes differ.
     """
     if clean.shape != perturbed.shape:
-        raise ValueError(f"pictures of different shape: {clean.shape} and {perturbed.shape}")
+        raise ValueError(f"images of different shape: {clean.shape} and {perturbed.shape}")
     absolute = cv2.norm(clean, perturbed, cv2.NORM_L1)
     squared = cv2.norm(clean, perturbed, cv2.NORM_L2SQR)
     return ImageDifference(round(absolute), round(squared), clean.size)

@@ -101,7 +101,7 @@ def light_specular(scene: Scene, value: float, rng: np.random.Generator) -> None
         stage=Stage.SCENE,
         family="V",
         unit=DEGREES,
-        value_means="angle by which all lamps swing together about the workspace, towards a drawn side",
+        value_means="angle by which all lamps swing together about the workspace, towards a random side",
         bounds=(0.0, 80.0),
         identity=0.0,
         presets=(10.0, 20.0, 35.0, 50.0, 65.0),

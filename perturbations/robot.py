@@ -41,7 +41,7 @@ def _touching(physics: Physics) -> set[tuple[int, int]]:
         stage=Stage.PHYSICS,
         family="E",
         unit=RADIANS,
-        value_means="length of the offset of the seven joint positions, in a drawn direction",
+        value_means="length of the offset of the seven joint positions, in a random direction",
         bounds=(0.0, 1.0),
         identity=0.0,
         presets=(0.1, 0.2, 0.3, 0.4, 0.5),
@@ -70,5 +70,5 @@ def robot_qpos(physics: Physics, value: float, rng: np.random.Generator) -> None
             return
     physics.set_robot(start)
     raise Infeasible(
-        f"robot.qpos:{value:g}: the arm touches something or its limits in each of {MAX_DRAWS} poses drawn"
+        f"robot.qpos:{value:g}: the arm touches something or its limits in each of {MAX_DRAWS} sampled poses"
     )

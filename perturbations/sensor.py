@@ -81,7 +81,7 @@ def noise_speckle(pixels: Pixels, value: float, rng: np.random.Generator) -> Pix
         stage=Stage.SENSOR,
         family="V",
         unit=FRACTION,
-        value_means="fraction of pixel values, drawn per channel, that become 0 or 255, either as often",
+        value_means="fraction of pixel values, sampled per channel, that become 0 or 255, either as often",
         bounds=(0.0, 1.0),
         identity=0.0,
         presets=(0.03, 0.06, 0.09, 0.17, 0.27),

@@ -102,7 +102,7 @@ def _surface_axis(surface: str) -> Callable[[Scene, str, np.random.Generator], N
         value_means=f"what the {surface} looks like; {DRAW} takes one of the looks at random",
         words=dict.fromkeys((STOCK, DRAW, *STYLES[surface]), "kept"),
         identity=STOCK,
-        source="LIBERO-plus swaps background pictures; these looks are painted in code",
+        source="LIBERO-plus swaps background images; these looks are painted in code",
         writes=("geom_matid", "geom_rgba"),
     )
 
@@ -138,7 +138,7 @@ def _mean_color(model: Any, material: int) -> Vector:
         stage=Stage.SCENE,
         family="V",
         unit=FRACTION,
-        value_means="how far the colours of the task's objects go towards a drawn colour, one per object",
+        value_means="how far the colours of the task's objects go towards a random colour, one per object",
         bounds=(0.0, 1.0),
         identity=0.0,
         presets=(0.2, 0.4, 0.6, 0.8, 1.0),

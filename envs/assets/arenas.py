@@ -72,7 +72,7 @@ def _geom(attributes: dict[str, str]) -> str:
 
 
 def _board(half: Vector, pos: Vector) -> str:
-    """A part of a table that things stand on or hit."""
+    """A part of a table that objects stand on or hit."""
     shape = {"type": "box", "size": numbers(half), "pos": numbers(pos), "group": "0", "density": "100"}
     return _geom(CONTACT | shape)
 

@@ -1,6 +1,6 @@
-"""Bowls, mugs, pots and other things of the table, in metres and kilograms, z up, measured on LIBERO's own models.
+"""Bowls, mugs, pots and other objects of the table, in metres and kilograms, z up, measured on LIBERO's own models.
 
-Solids repeat LIBERO's collision boxes (round walls with evenly spaced boards), so that things rest, nest and are
+Solids repeat LIBERO's collision boxes (round walls with evenly spaced boards), so that objects rest, nest and are
 grasped alike; masses are LIBERO's.
 """
 

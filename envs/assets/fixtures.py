@@ -94,7 +94,7 @@ def _stove() -> Model:
     burner = Body(
         "burner",
         (
-            # In LIBERO this one is drawn and touches, too.
+            # In LIBERO this one is rendered and touches, too.
             Part(
                 "box",
                 (0.095, 0.095, 0.02),

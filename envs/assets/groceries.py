@@ -1,6 +1,6 @@
 """Groceries and the basket they go into, in metres and kilograms, z up, measured on LIBERO's own models.
 
-Solids repeat LIBERO's collision boxes (round walls with evenly spaced boards), so that things rest, nest and are
+Solids repeat LIBERO's collision boxes (round walls with evenly spaced boards), so that objects rest, nest and are
 grasped alike; masses are LIBERO's. Looks are plain: colour, outline and a
 band or two tell the products apart.
 """

@@ -1,10 +1,10 @@
-"""A Panda that is cheap to draw: the same bodies, joints, inertias and collision shapes under plainer skins.
+"""A Panda that is cheap to render: the same bodies, joints, inertias and collision shapes under plainer skins.
 
 Non-obvious behaviour:
-- The arm is drawn as its own collision meshes, which have 200 to 300 faces each. Link 1's has 12 500; link 2, which has
-  the same shape, stands in for it.
+- The arm is rendered as its own collision meshes, which have 200 to 300 faces each. Link 1's has 12 500; link 2, which
+  has the same shape, stands in for it.
 - robosuite looks its visual geoms up by name after compiling. Every name therefore stays: the first of a body carry its
-  new skins, the others become specks in a group that is never drawn.
+  new skins, the others become specks in a group that is never rendered.
 """
 
 import xml.etree.ElementTree as ET
@@ -55,7 +55,7 @@ _SKINS: dict[str, tuple[_Skin, ...]] = {
         _block("0.385 0.34 0.02", "-0.1225 0 -0.90", _DARK),
     ),
 }
-"""What each body is drawn with; measured on robosuite 1.4's visual meshes (m)."""
+"""What each body is rendered with; measured on robosuite 1.4's visual meshes (m)."""
 
 _HIDDEN = {"type": "sphere", "size": "0.0001", "contype": "0", "conaffinity": "0", "group": "4"}
 

@@ -1,7 +1,7 @@
 """The few shapes that every bundled model is built from.
 
-A part is a geom: a solid collides and carries mass but is not drawn, a skin is drawn and touches nothing. Lengths are
-metres, angles degrees, z points up. Solids are boxes only, as in LIBERO's own models: where a box rests on a box
+A part is a geom: a solid collides and carries mass but is not rendered, a skin is rendered and touches nothing. Lengths
+are metres, angles degrees, z points up. Solids are boxes only, as in LIBERO's own models: where a box rests on a box
 MuJoCo finds several contacts, where a cylinder does only one.
 """
 

@@ -1,4 +1,4 @@
-"""Tiny pictures for floors, walls and table tops: the only binary files of the bundled models.
+"""Tiny images for floors, walls and table tops: the only binary files of the bundled models.
 
 They are encoded without compression, because compressors differ between versions and the pack has to come out the same
 byte for byte everywhere.

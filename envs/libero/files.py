@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from envs.asset_files import refuse_strays
 from envs.assets import BUNDLED
 from envs.base import EnvError
+from envs.caches import cache_folder
 from envs.suites import libero_root
 
 HUB_ASSETS = "lerobot/libero-assets"
@@ -106,7 +107,7 @@ def _write_config() -> None:
     paths = {"benchmark_root": root, "bddl_files": root / "bddl_files", "init_states": root / "init_files"}
     paths |= {"datasets": root.parent / "datasets", "assets": root / "assets"}
     lines = [f"{key}: {path}\n" for key, path in paths.items()]
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "simeval" / "libero"
+    base = cache_folder("libero")
     try:
         _write_whole(base / "config.yaml", lines)
     except OSError:  # no room, or another user's

@@ -99,10 +99,10 @@ def check_drawing() -> str:
     """
     backend, environ = select_backend(), os.environ
     if backend in _OFF:
-        raise EnvError(f"MUJOCO_GL={backend} turns drawing off, and images are needed; {_instead()}")
+        raise EnvError(f"MUJOCO_GL={backend} turns rendering off, and images are needed; {_instead()}")
     if backend in _SCREEN:
         if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
-            raise EnvError(f"MUJOCO_GL={backend} draws on a screen, and DISPLAY is not set; {_instead()}")
+            raise EnvError(f"MUJOCO_GL={backend} renders to a screen, and DISPLAY is not set; {_instead()}")
     elif backend == "egl":
         _refuse_device(environ)
     return backend
@@ -112,7 +112,7 @@ def _refuse_device(environ: Mapping[str, str]) -> None:
     count, device = len(devices()), environ.get("MUJOCO_EGL_DEVICE_ID")
     if not count:
         raise EnvError(
-            "EGL has no device to draw on; on Debian: apt-get install libgl1-mesa-dri; in a container with a GPU: "
+            "EGL has no device to render on; on Debian: apt-get install libgl1-mesa-dri; in a container with a GPU: "
             "-e NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics"
         )
     if device is None:

@@ -19,6 +19,8 @@ from typing import Any
 
 import mujoco
 
+from envs.caches import cache_folder
+
 LIMIT = 4_000_000_000
 """Size of the cache (bytes), enough for four suites of LIBERO's own scenes; the least recently used go first."""
 SPARE = 5_000_000_000
@@ -26,8 +28,8 @@ SPARE = 5_000_000_000
 
 
 def folder() -> Path:
-    """The cache's folder, below `XDG_CACHE_HOME` if that is set."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "simeval" / "scenes"
+    """The cache's folder; `XDG_CACHE_HOME` moves it."""
+    return cache_folder("scenes")
 
 
 def digest(xml: str) -> str | None:

@@ -341,4 +341,4 @@ def _check_index(what: str, index: int, count: int) -> None:
 
 def _check_size(size: int) -> None:
     if not 1 <= size <= MAX_RENDER_SIZE:
-        raise EnvError(f"pictures have 1 to {MAX_RENDER_SIZE} pixels per side, not {size}")
+        raise EnvError(f"images have 1 to {MAX_RENDER_SIZE} pixels per side, not {size}")

@@ -1,4 +1,4 @@
-"""Language following: does the policy pursue goal j when told j in a scene whose original goal is i?
+"""Language following: does the policy pursue goal j when instructed to j in a scene whose original goal is i?
 
 Non-obvious behaviour:
 - The unperturbed twin shows how often goal j is reached by accident: it tracks the goals of all other instructions of
@@ -31,10 +31,10 @@ class LanguageRate:
         ignored: the original goal was reached first.
         neither: neither goal was reached.
         pairs: episodes whose unperturbed twin completed and tracked goal j; all fields below are about these.
-        by_accident: share of twins, told goal i, that reached goal j before they ended.
-        index: language-following index, P(j | told j) - P(j | told i), pooled over pairs.
+        by_accident: share of twins, instructed to reach goal i, that reached goal j before they ended.
+        index: language-following index, P(j | instructed to j) - P(j | instructed to i), pooled over pairs.
         index_interval: Bonett-Price interval on pairs.
-        ignore_rate: P(i | told j) / P(i | told i); `None` where no twin succeeded.
+        ignore_rate: P(i | instructed to j) / P(i | instructed to i); `None` where no twin succeeded.
         ignore_interval: Bonett-Price interval of the ratio of paired proportions; `None` where it has no upper limit.
         approached: share of episodes in which the gripper first closed next to an object of goal j (which may be one of
             goal i as well); `None` where nothing was recorded.

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from simeval.cli.audit import audits
+from simeval.cli.captions import missing_glyphs_noted
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config_options
 from simeval.cli.process import carry_out, leave
@@ -86,9 +87,10 @@ def run(
 
         count = len(find_episodes(done, Selection(outcome=requested.video)))
         selection = Selection(outcome=requested.video, limit=max(1, count), plugins=requested.plugin)
-        for path in render_videos(done, selection) if count else ():
-            if not as_json:
-                console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+        with missing_glyphs_noted():
+            for path in render_videos(done, selection) if count else ():
+                if not as_json:
+                    console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
         if not count and not as_json:
             console.print(f"video: no finished episode is among the {requested.video}", highlight=False)
     _report_errors(done)
@@ -216,7 +218,7 @@ def video(
     successes: Annotated[bool, typer.Option("--successes", help="Only successful episodes.")] = False,
     flips: Annotated[bool, typer.Option("--flips", help="Only pairs whose outcome a perturbation changed.")] = False,
     camera: Annotated[str, typer.Option(help="agentview, wrist or both.")] = "both",
-    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024, even.", **WHOLE)] = 512,
+    size: Annotated[int, typer.Option(help="Side of an image (px), 64 to 1024, even.", **WHOLE)] = 512,
     compare: Annotated[bool, typer.Option("--compare", help="Clean and perturbed episode side by side.")] = False,
     limit: Annotated[int, typer.Option(help="At most this many videos.", **WHOLE)] = 20,
     plugin: Annotated[
@@ -233,8 +235,9 @@ def video(
     which = chosen[0] if chosen else "all"
     plugins = tuple(plugin or ())
     selection = Selection(which, episode, camera=camera, size=size, compare=compare, limit=limit, plugins=plugins)
-    for path in render_videos(Run.load(folder), selection):
-        print(escaped(str(path)))
+    with missing_glyphs_noted():
+        for path in render_videos(Run.load(folder), selection):
+            print(escaped(str(path)))
 
 
 @app.command()
@@ -243,17 +246,17 @@ def preview(
     task: Annotated[int, typer.Option(help="Task number.", **WHOLE)] = 0,
     init_state: Annotated[int, typer.Option(help="Initial state.", **WHOLE)] = 0,
     perturb: Annotated[
-        list[str] | None, typer.Option(help="Condition or sweep to show beside the clean picture; repeatable.")
+        list[str] | None, typer.Option(help="Condition or sweep to show beside the clean image; repeatable.")
     ] = None,
     step: Annotated[int, typer.Option(help="Control steps that the robot holds still, with --perturb.", **WHOLE)] = 0,
     plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
     assets: Annotated[
         str | None, typer.Option(help="Only these scenes.  [default: bundled, and official if here]")
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of a picture (px), 64 to 1024.", **WHOLE)] = 256,
+    size: Annotated[int, typer.Option(help="Side of an image (px), 64 to 1024.", **WHOLE)] = 256,
     out: Annotated[str, typer.Option(help="PNG file.")] = "preview.png",
 ) -> None:
-    """Draw what a policy would see: a task's first frame from both cameras, or what perturbations make of it."""
+    """Render what a policy would see: a task's first frame from both cameras, or what perturbations make of it."""
     from simeval.media.preview import write_preview
 
     config = EvalConfig(
@@ -264,7 +267,8 @@ def preview(
         perturb=tuple(perturb or ()),
         plugin=tuple(plugin or ()),
     )
-    print(escaped(str(write_preview(config, size=size, out=Path(out), step=step))))
+    with missing_glyphs_noted():
+        print(escaped(str(write_preview(config, size=size, out=Path(out), step=step))))
 
 
 @app.command()

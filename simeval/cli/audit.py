@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from simeval.cli.captions import missing_glyphs_noted
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import AsJson, ConfigFile, settings, with_config_options
 from simeval.config.audit import AuditConfig, audit_from_mapping
@@ -32,7 +33,8 @@ def audit(
     enter_numerics(api.audit_numerics(requested))
     console = PlainConsole()
     progress: AuditProgress = JsonLines() if as_json else LiveBar(console) if console.is_terminal else Lines(console)
-    done = api.audit(requested, progress)
+    with missing_glyphs_noted():  # of attention maps
+        done = api.audit(requested, progress)
     if as_json:
         emit({"event": "summary", "folder": str(done.folder), **summarise_audit(done)})
     else:

@@ -73,8 +73,8 @@ FAMILIES = {"V": "vision", "S": "semantics", "E": "execution"}
 CHANNELS = {
     "language": "the instruction",
     "physics": "the simulation, before anything settles",
-    "scene": "what is drawn, in every view",
-    "image": "single pictures",
+    "scene": "what is rendered, in every view",
+    "image": "single images",
     "timing": "when the policy sees what",
     "state": "the robot's report of its own body",
     "action": "the robot's commands",
@@ -126,8 +126,8 @@ def _explained(axis: AxisInfo) -> Iterator[str]:
 KEYS = {
     "from": "first control step that is perturbed",
     "until": "first control step that is clean again",
-    "mode": "new draws for every frame (flicker), or the same ones for the whole episode (static)",
-    "seed": "other draws than those of the run",
+    "mode": "new random numbers for every frame (flicker), or the same ones for the whole episode (static)",
+    "seed": "other random numbers than those of the run",
     "target": "an object or fixture by its name in the task file",
     "gripper": "whether the gripper's command is perturbed as well",
     "fill": "what it is filled with",

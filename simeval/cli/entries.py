@@ -36,7 +36,7 @@ class TaskEntry:
         suite: name of its suite.
         task: its number.
         name: as the benchmark calls it.
-        instruction: what a policy is told.
+        instruction: what a policy is instructed to do.
         other_goals: instructions of other tasks that make sense in its scene; `None` where they are not counted.
     """
 

@@ -65,10 +65,10 @@ class AuditConfig:
         None, "Episodes of a dataset, for instance 0-9.  [default: all]", changes_results=True
     )
     camera_keys: str | None = option(
-        None, "Pictures of a dataset: agentview=KEY,wrist=KEY.  [default: judged by their names]", changes_results=True
+        None, "Images of a dataset: agentview=KEY,wrist=KEY.  [default: judged by their names]", changes_results=True
     )
     upside_down: bool = option(
-        default=False, text="The dataset's pictures are as OpenGL draws them, turned by 180 degrees.",
+        default=False, text="The dataset's images are as OpenGL renders them, turned by 180 degrees.",
         changes_results=True,
     )  # fmt: skip
     revision: str | None = option(
@@ -112,7 +112,7 @@ class AuditConfig:
     )
     workers: int | None = option(
         None,
-        "Workers that draw the frames of a run ahead of the policy; 0 draws in this process.  "
+        "Workers that render the frames of a run ahead of the policy; 0 renders in this process.  "
         "[default: one per core that the policy leaves, at most 8; 0 for few views]",
         between=(0, MAX_RENDER_WORKERS),
     )

@@ -85,7 +85,7 @@ def gl_renderer() -> str:
     except Exception as error:  # noqa: BLE001  MuJoCo and PyOpenGL raise many types here
         reason = " ".join(str(error).split())[:200]
         raise EnvError(
-            f"cannot draw with MUJOCO_GL={backend}: {reason}; simeval doctor --only opengl says more"
+            f"cannot render with MUJOCO_GL={backend}: {reason}; simeval doctor --only opengl says more"
         ) from None
     return f"{backend}: {name.decode()}" if name else backend
 

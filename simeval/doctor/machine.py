@@ -39,7 +39,7 @@ def check_gpu(here: Machine) -> Finding:
         )
     if here.image == "gpu":
         return failure("gpu", "no GPU in this container", f"docker run --gpus all ...; if that fails: {_TOOLKIT}")
-    return note("gpu", "no NVIDIA GPU: policies and pictures are computed on the CPU")
+    return note("gpu", "no NVIDIA GPU: policies and images are computed on the CPU")
 
 
 def check_driver(here: Machine) -> Finding:

@@ -57,12 +57,12 @@ def check_opengl(here: Machine) -> Finding:
         mend = f"{LIBRARIES}; unset MUJOCO_GL" if here.env.get("MUJOCO_GL") else LIBRARIES
         if here.exists("/dev/nvidia0"):
             mend = f"docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics ...; else {mend}"
-        return failure("opengl", f"OpenGL does not draw: {answer.reason}", mend)
+        return failure("opengl", f"OpenGL does not render: {answer.reason}", mend)
     off = distance(report["fields"], EXPECTED["pattern"])
-    text = f"{report['renderer']}, {report['milliseconds']:.1f} ms a picture"
+    text = f"{report['renderer']}, {report['milliseconds']:.1f} ms an image"
     if off > TOLERANCE["pattern"]:
         mend = "sudo apt-get install libosmesa6 && export MUJOCO_GL=osmesa; or update the driver"
-        return failure("opengl", f"{text}: the test picture came out wrong (off by {off} of 255)", mend)
+        return failure("opengl", f"{text}: the test image came out wrong (off by {off} of 255)", mend)
     if here.exists("/dev/nvidia0") and any(name in report["renderer"].lower() for name in _SOFTWARE):
         return note(
             "opengl",
@@ -74,7 +74,7 @@ def check_opengl(here: Machine) -> Finding:
         return note(
             "opengl",
             f"{text}: CUDA_VISIBLE_DEVICES names {len(visible)} devices, EGL has {report['devices']}, "
-            "on which all draw",
+            "on which all render",
             _GRAPHICS,
         )
     return ok("opengl", text)
@@ -84,7 +84,7 @@ def check_scene(here: Machine) -> Finding:
     """Whether a LIBERO task can be built and rendered: task files, initial states, scenes, MuJoCo, OpenGL."""
     report, answer = _render(here, "scene")
     if report is None:
-        return failure("scene", f"a bundled scene cannot be drawn: {answer.reason}", "see opengl and versions")
+        return failure("scene", f"a bundled scene cannot be rendered: {answer.reason}", "see opengl and versions")
     off = distance(report["fields"], EXPECTED["scene"])
     text = f"libero_spatial 0, both cameras in {report['milliseconds']:.0f} ms"
     if off > TOLERANCE["scene"]:
@@ -107,4 +107,4 @@ def _render(here: Machine, what: str) -> tuple[dict[str, Any] | None, Answer]:
     try:
         return json.loads(answer.out.splitlines()[-1]), answer
     except (ValueError, IndexError):
-        return None, Answer(answer.code, "", "no picture came back")
+        return None, Answer(answer.code, "", "no image came back")

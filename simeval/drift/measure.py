@@ -145,7 +145,7 @@ class _Comparison:
             largest = max(values, key=lambda name: values[name])
             raise ConfigError(
                 f"repeat control: the clean frame {view.frame.id}, seed {job.seed}, was predicted twice and drifts by "
-                f"{largest} = {values[largest]:.3g}, which must be 0: the policy's answer, or the picture, does not "
+                f"{largest} = {values[largest]:.3g}, which must be 0: the policy's answer, or the image, does not "
                 "depend on the frame alone; what was measured before is kept"
             )
         row = _row(job, values, clean, prediction)

@@ -39,7 +39,7 @@ PROTOCOL = {
     "l2_raw": "Euclidean norm of the difference of the first actions, gripper included (action units)",
     "drift_exec": "mean over the executed steps of the difference in motion per dimension (drift_unit)",
     "xyz_sum": "norm of the summed translation differences over the executed steps (action units)",
-    "gripper_flip": "share of the executed steps at which the gripper is told the opposite",
+    "gripper_flip": "share of the executed steps at which the gripper is commanded to do the opposite",
 }
 
 

@@ -2,13 +2,15 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from simeval.core.json_output import emit
+
+if TYPE_CHECKING:
+    from simeval.core.progress_bar import Bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +61,25 @@ class LiveBar:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = Progress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("views,"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=console,
-            transient=True,
-        )
+        self._bar: Bar | None = None
 
     def start(self, outline: AuditOutline) -> None:
         """See `AuditProgress`."""
+        from simeval.core.progress_bar import Bar
+
         _print_outline(self._console, outline)
-        self._task = self._bar.add_task("", total=outline.rows, completed=outline.done)
+        self._bar = Bar(self._console, "views", total=outline.rows, done=outline.done)
         self._bar.start()
 
     def advance(self, rows: int) -> None:
         """See `AuditProgress`."""
-        self._bar.advance(self._task, rows)
+        if self._bar is not None:
+            self._bar.advance(rows)
 
     def stop(self) -> None:
         """See `AuditProgress`."""
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
 
 class Lines:

@@ -131,7 +131,7 @@ def require_vision_policy(policy: Policy, *, representation: bool = False) -> No
     """
     if policy.spec.privileged:
         raise ConfigError(
-            f"--policy {policy.spec.name}: it is given the simulator's state and sees no pictures, so there is nothing "
+            f"--policy {policy.spec.name}: it is given the simulator's state and sees no images, so there is nothing "
             "to audit"
         )
     if policy.spec.noise_floor:
@@ -343,7 +343,7 @@ def _outline(
     done: int,
     workers: int,
 ) -> AuditOutline:
-    rendering = f", drawn by {workers} worker{'s' * (workers > 1)}" if workers else ""
+    rendering = f", rendered by {workers} worker{'s' * (workers > 1)}" if workers else ""
     seeds = f"{len(measurement.seeds)} seeds" if len(measurement.seeds) > 1 else "1 seed"
     text = (
         f"{request.choice.name}: {frames} frames x {len(measurement.conditions)} conditions x {seeds}, with clean "

@@ -18,14 +18,13 @@ from simeval.core.errors import ConfigError
 from simeval.core.files import write_image
 from simeval.drift.measure import AttentionRecord
 from simeval.drift.representation import distances
-from simeval.media.captions import FONT, SCALES, Image, caption, hstack, upscale, vstack
+from simeval.media.captions import Image, caption, hstack, upscale, vstack, write_number
 from simeval.policies.representations import Representation
 
 MIN_SIDE = 256
 """Smaller images are upscaled by a whole number, so that the numbers fit (px)."""
 
 _MUCH, _LITTLE = (255, 140, 0), (40, 120, 255)
-_DARK, _LIGHT = (20, 20, 20), (255, 255, 255)
 _STRONGEST = 0.7
 """Opacity of the colour at the end of the scale; the image must stay visible."""
 
@@ -67,13 +66,13 @@ def attention_sheet(title: str, clean: AttentionRecord, perturbed: AttentionReco
         ["clean", _other_shares(clean.representation)],
         [
             perturbed.condition,
-            f'told: "{other_instruction}"' if other_instruction else "",
+            f'instruction: "{other_instruction}"' if other_instruction else "",
             _other_shares(perturbed.representation),
         ],
-        ["change", f"in points, on the clean picture; attention_shift {shift:.3f}"],
+        ["change", f"in points, on the clean image; attention_shift {shift:.3f}"],
     ]
     above = hstack([caption(texts, width) for texts in heads])
-    meaning = "share of the action expert's attention (%), by region of the picture"
+    meaning = "share of the action expert's attention (%), by region of the image"
     return vstack([caption([title, clean.request.instruction, meaning], above.shape[1]), above, *rows])
 
 
@@ -88,7 +87,7 @@ def write_attention(out: Path, title: str, clean: AttentionRecord, perturbed: At
         out.parent.mkdir(parents=True, exist_ok=True)
         write_image(out, sheet)
     except OSError as error:
-        raise ConfigError(f"{out}: the picture cannot be written: {error.strerror or error}") from error
+        raise ConfigError(f"{out}: the image cannot be written: {error.strerror or error}") from error
 
 
 def _other_shares(seen: Representation) -> str:
@@ -116,14 +115,6 @@ def _overlay(image: Image, shares: Shares, scale: float, *, signed: bool = False
     for (i, j), share in np.ndenumerate(shares):
         x, y = (j + 0.5) * side / columns - (side - width), (i + 0.5) * side / rows - (side - height)
         if x > 0 and y > 0:
-            _write_number(canvas, f"{100 * share:{'+' if signed else ''}.0f}", (x, y))
+            text = f"{100 * share:{'+' if signed else ''}.0f}"
+            write_number(canvas, "0" if text in ("+0", "-0") else text, (x, y))
     return canvas
-
-
-def _write_number(canvas: Image, text: str, center: tuple[float, float]) -> None:
-    """Write text with a dark outline: regions may have any brightness."""
-    text = "0" if text in ("+0", "-0") else text
-    (width, height), _ = cv2.getTextSize(text, FONT, SCALES[-1], 1)
-    at = (round(center[0] - width / 2), round(center[1] + height / 2))
-    for color, thickness in ((_DARK, 3), (_LIGHT, 1)):
-        cv2.putText(canvas, text, at, FONT, SCALES[-1], color, thickness, cv2.LINE_AA)

@@ -161,7 +161,9 @@ def _block(clean: ConditionView, kinds: Sequence[Sequence[ConditionView]]) -> li
 
 def _column(view: ConditionView, clean: ConditionView, side: int, times: int) -> list[Image]:
     """One condition: its name, the instruction if it differs, and each camera's image above its change."""
-    instruction_text = "" if view.reason or view.instruction == clean.instruction else f'told: "{view.instruction}"'
+    instruction_text = (
+        "" if view.reason or view.instruction == clean.instruction else f'instruction: "{view.instruction}"'
+    )
     parts = [caption(["clean" if view is clean else view.condition, instruction_text], side)]
     for camera in CAMERAS:
         if camera in view.images:

@@ -25,14 +25,17 @@ from simeval.core.errors import ConfigError, nearest
 from simeval.core.files import require_inside, whole_file
 from simeval.core.seeding import PairStreams
 from simeval.core.types import CLEAN, EpisodeResult
+from simeval.media.captions import SIZES, Image, TextStyle, text_strip
 from simeval.rollout.observations import initial_masks
 from simeval.rollout.trace import Trace
 from simeval.store.run import Run, trace_path
 
 MAX_VIDEOS = 1_000_000
 SELECTIONS = ("all", "failures", "successes", "flips")
-CAPTION = 64
-"""Height of the text above the images (px)."""
+LARGEST_FONT = 26
+"""Of captions (px per em)."""
+CAPTION_LINES = 8
+"""For the instruction, and for the condition; what is longer ends in dots."""
 QUALITY = "15"
 """Constant rate factor of H.264, 0 (lossless) to 51: small text stays legible."""
 HOLD = 12
@@ -141,7 +144,12 @@ def with_traces(run: Run, selection: Selection) -> list[EpisodeResult]:
 
 def _render(run: Run, arms: Sequence[EpisodeResult], scenes: Sequence[EnvCache], selection: Selection) -> Path:
     result = arms[-1]
-    strips = [_frames(run, arm, envs, selection) for arm, envs in zip(arms, scenes, strict=False)]
+    traces = [_trace(run, arm) for arm in arms]
+    height = max(_caption_height(trace, arm, selection) for trace, arm in zip(traces, arms, strict=True))
+    strips = [
+        _frames(arm, trace, envs, selection, height)
+        for arm, trace, envs in zip(arms, traces, scenes, strict=False)  # the second scene may be idle
+    ]
     path = run.folder / "videos" / f"{result.spec.id.replace('/', '_')}{'_compare' if len(arms) > 1 else ''}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
@@ -177,11 +185,18 @@ def _encode(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
         file.mux(stream.encode(None))
 
 
-def _frames(run: Run, result: EpisodeResult, envs: EnvCache, selection: Selection) -> Iterator[NDArray[np.uint8]]:
-    spec = result.spec
+def _trace(run: Run, result: EpisodeResult) -> Trace:
     trace = run.trace(result)
     if trace is None:
-        raise ConfigError(f"{spec.id}: its trace was not kept; run with --traces all")
+        raise ConfigError(f"{result.spec.id}: its trace was not kept; run with --traces all")
+    return trace
+
+
+def _frames(
+    result: EpisodeResult, trace: Trace, envs: EnvCache, selection: Selection, height: int
+) -> Iterator[NDArray[np.uint8]]:
+    """An episode's frames, each below a caption of `height` px."""
+    spec = result.spec
     env = envs.get(spec.suite, spec.task, spec.resolution)
     streams, condition = PairStreams.of(spec), parse(spec.condition)
     env.reset(spec)
@@ -194,22 +209,26 @@ def _frames(run: Run, result: EpisodeResult, envs: EnvCache, selection: Selectio
         clean = {camera: env.render(camera, selection.size) for camera in selection.cameras}
         perturbed = applied.images(clean, step)
         image = np.concatenate([perturbed[camera] for camera in selection.cameras], axis=1)
-        yield np.concatenate([_caption(image.shape[1], step, trace, result), image])
+        yield np.concatenate([_caption(trace, result, step, selection, height), image])
 
 
-def _caption(width: int, step: int, trace: Trace, result: EpisodeResult) -> NDArray[np.uint8]:
-    import cv2
+def _caption_height(trace: Trace, result: EpisodeResult, selection: Selection) -> int:
+    """Height of an episode's captions (px); even, because H.264 requires it."""
+    height = len(_caption(trace, result, len(trace.actions), selection))  # the last one has the longest text
+    return height + height % 2
 
+
+def _caption(trace: Trace, result: EpisodeResult, step: int, selection: Selection, height: int = 0) -> Image:
+    """The strip above the images at a step: instruction, condition and progress; at least `height` px high."""
     ended = step == len(trace.actions)
     outcome = result.outcome if ended else ""
-    color = {"success": (120, 220, 120), "failure": (240, 120, 110)}.get(outcome, (230, 230, 230))
-    mark = "*" if step in trace.chunk_steps else " "
-    lines = [
+    color = {"success": (120, 220, 120), "failure": (240, 120, 110)}.get(outcome, (210, 210, 210))
+    mark = "*" if step in trace.chunk_steps else ""
+    paragraphs = [
         (trace.instruction or "(no instruction)", (255, 255, 255)),
-        (f"step {step:3d}{mark} {result.spec.condition}  {outcome}", color),
+        (result.spec.condition, (210, 210, 210)),
+        (f"step {step}{mark}  {outcome}", color),
     ]
-    bar = np.full((CAPTION, width, 3), 24, np.uint8)
-    for row, (text, shade) in enumerate(lines):
-        scale = min(0.6, 0.6 * (width - 16) / max(1, cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 1)[0][0]))
-        cv2.putText(bar, text, (8, 24 + 28 * row), cv2.FONT_HERSHEY_SIMPLEX, scale, shade, 1, cv2.LINE_AA)
-    return bar
+    size = min(LARGEST_FONT, max(SIZES[-1], selection.size // 26))
+    style = TextStyle((size,), round(1.4 * size), CAPTION_LINES, (24, 24, 24))
+    return text_strip(paragraphs, selection.size * len(selection.cameras), style, height=height)

@@ -27,7 +27,7 @@ DRIFT = (
     "conditions none. The interval over episodes resamples initial states, clean and perturbed episodes together. p: "
     "permutation of the pairings.",
     "MMRV: mean maximum rank violation (SIMPLER, 2024), weighted by the true difference, in points; its bootstrap "
-    "leans to small values, since a condition that is drawn twice violates nothing against itself. r_max: noise "
+    "leans to small values, since a condition that is resampled twice violates nothing against itself. r_max: noise "
     "ceiling, the largest correlation that a perfect predictor would show in the mean, given the standard errors of "
     "the drops.",
     "Leave-one-out: logit P(success) = α of the task + β log(1 + drift), fitted without the condition, or a monotone "

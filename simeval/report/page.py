@@ -196,7 +196,7 @@ def _embedded(data: ReportData) -> Mapping[Path, str]:
 
 def _check(file: Path) -> None:
     if file.suffix.lower() not in TYPES:
-        raise ConfigError(f"{file}: not a video or picture ({', '.join(TYPES)})")
+        raise ConfigError(f"{file}: not a video or image ({', '.join(TYPES)})")
     if not file.is_file():
         raise ConfigError(f"{file}: no such file")
 

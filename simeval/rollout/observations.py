@@ -162,7 +162,7 @@ def initial_masks(env: Env, condition: Condition, goal: Goal, cameras: Sequence[
         if missing:
             scene = env.scene()
             known = ", ".join([*scene.bodies, *scene.fixtures])
-            raise Infeasible(f"target={missing[0]}: no such thing in this scene, which has {known}")
+            raise Infeasible(f"target={missing[0]}: no such object in this scene, which has {known}")
         targets = [visible[name] for name in objects if name in visible]
         union = np.logical_or.reduce(targets) if targets else None
         masks[camera] = Masks(union, {name: visible[name] for name in condition.targets})

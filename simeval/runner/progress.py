@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -119,7 +120,7 @@ def _line(counts: RunCounts) -> str:
 
 
 class LiveProgress:
-    """A table that is updated in place, for terminals."""
+    """A bar and a table of success rates that are updated in place, for terminals."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -127,15 +128,19 @@ class LiveProgress:
 
     def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
         """See `Progress`."""
+        from simeval.core.progress_bar import Bar
+
         self._counts, self._note = RunCounts(plan), note
         for result in finished:
             self._counts.add(result, fresh=False)
+        self._bar = Bar(self._console, "episodes", total=self._counts.total, done=self._counts.done)
         self._live = Live(self, console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
     def update(self, result: EpisodeResult) -> None:
         """See `Progress`."""
         self._counts.add(result, fresh=True)
+        self._bar.advance(1)
         if result.outcome == "error":
             self._console.print(Text(f"error in {result.spec.id} ({result.error_phase}): {result.error_text}", "red"))
 
@@ -145,15 +150,37 @@ class LiveProgress:
             self._live.stop()
 
     def __rich__(self) -> Group:
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        for name, justify in (("condition", "left"), ("so far", "right"), ("success %", "right")):
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich wants a literal
-        for condition, (k, n) in self._counts.prefix_counts().items():
-            table.add_row(condition, f"{k}/{n}", f"{100 * k / n:.1f}" if n else "-")
-        width = 24
-        filled = width * self._counts.done // max(1, self._counts.total)
-        bar = Text("━" * filled, "green") + Text("━" * (width - filled), "dim")
-        return Group(Text(self._note, "dim"), bar + Text(f"  {_line(self._counts)}"), table)
+        counts = self._counts
+        pace = Text(f"{counts.per_minute:.1f} per minute" if counts.fresh else "", "dim")
+        if counts.errors:
+            pace.append(f"  {counts.errors} in error", "red")
+        rows = [
+            (condition, f"{k}/{n}", f"{100 * k / n:.1f}" if n else "-")
+            for condition, (k, n) in counts.prefix_counts().items()
+        ]
+        # Above the table there are the note (one line or two), the bar, the pace, and the table's head.
+        fits = len(rows) + 6 <= self._console.height
+        return Group(Text(self._note, "dim"), self._bar, pace, _table(rows) if fits else _side_by_side(rows))
+
+
+def _table(rows: list[tuple[str, str, str]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("condition")
+    table.add_column("so far", justify="right")
+    table.add_column("success %", justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _side_by_side(rows: list[tuple[str, str, str]]) -> Columns:
+    """As many columns as fit, for more conditions than the terminal has lines."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    lines = [
+        f"{name:<{widths[0]}}  {so_far:>{widths[1]}}  {rate:>{widths[2]}}{' %' if rate != '-' else '  '}"
+        for name, so_far, rate in rows
+    ]
+    return Columns([Text(line, no_wrap=True, overflow="ellipsis") for line in lines], (0, 3), column_first=True)
 
 
 class PlainProgress:

@@ -241,7 +241,7 @@ def _cameras(info: AxisInfo) -> None:
 def _instruction(condition: Condition, rng: RngFactory, context: InstructionContext) -> Instruction:
     instruction = condition.instruction(context, rng)
     valid = isinstance(instruction, Instruction) and isinstance(instruction.text, str)
-    _law(valid, _info(condition), f"it told {instruction!r}")
+    _law(valid, _info(condition), f"it gave the instruction {instruction!r}")
     return instruction
 
 

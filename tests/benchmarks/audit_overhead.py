@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--kind", choices=["start", "replay", "dataset"], default="replay")
     parser.add_argument("--per-episode", type=int, default=8)
-    parser.add_argument("--workers", type=int, default=0, help="that draw; 0 draws in this process")
+    parser.add_argument("--workers", type=int, default=0, help="that draw; 0 renders in this process")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--tasks", default="0-2")

@@ -145,7 +145,7 @@ CASES = [
      "wrong", "libOpenGL.so.0 is not", "libopengl0"),
     ("opengl", {"run": Fake(picture_pattern=Answer(-11, ""))}, "wrong", "exit status -11", "graphics"),
     ("opengl", {"run": Fake(picture_pattern=Answer(None, "", "no answer in 180 s"))}, "wrong", "180 s", "apt-get"),
-    ("opengl", {"run": Fake(picture_pattern=Answer(0, "hello"))}, "wrong", "no picture came back", "apt-get"),
+    ("opengl", {"run": Fake(picture_pattern=Answer(0, "hello"))}, "wrong", "no image came back", "apt-get"),
     ("scene", {}, "ok", "libero_spatial", ""),
     ("scene", {"run": Fake(picture_scene=drawn("scene", shift=-60))}, "wrong", "off by 60", "opengl"),
     ("scene", {"run": Fake(picture_scene=Answer(1, "", "ModuleNotFoundError: No module named 'libero'"))},

@@ -56,7 +56,7 @@ def test_one_command_audits_a_run_beside_it_and_says_what_it_does(run):
     ]
     text = " ".join(called.out.split())
     assert "seeker: 4 frames x 3 conditions x 1 seed, with clean view, repeat control and noise floor 24" in text
-    assert "friction:0.5 is left out; it changes how things stand or move" in text
+    assert "friction:0.5 is left out; it changes how objects stand or move" in text
     assert "repeat control: 4 clean views were predicted twice, and none drifted." in text
     assert "reproduces the rollout's chunks: 4 of 4, bit for bit." in text
     assert "toy scenes: not LIBERO results" in text
@@ -230,7 +230,7 @@ def test_a_policy_that_sees_no_pixels_is_refused(tmp_path):
         toy_config(tmp_path / "run", suite=("libero_spatial",), tasks="0", init_states="0", policy="expert", perturb=())
     )
     said = refusal("audit", done.folder, "--perturb", "noise:0.1")
-    assert "--policy expert: it is given the simulator's state and sees no pictures" in said
+    assert "--policy expert: it is given the simulator's state and sees no images" in said
 
 
 def test_a_changed_request_is_refused_with_what_changed(run, whole):

@@ -82,7 +82,7 @@ def test_some_conditions_move_the_action_and_the_repeat_control_does_not(source)
     assert all(row.reproduced is None for name, group in by.items() if name != "none" for row in group)
     assert np.mean([row.drift_exec for row in by["instruction:counterfactual"]]) > 0.2
     infeasible = by["occlusion:0.2/target=teapot_1"]
-    assert all(row.drift_exec is None and "no such thing" in row.infeasible for row in infeasible)
+    assert all(row.drift_exec is None and "no such object" in row.infeasible for row in infeasible)
 
 
 def test_the_floor_is_the_drift_between_two_sampling_noises(run):

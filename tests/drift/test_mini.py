@@ -130,7 +130,7 @@ def test_without_a_repeat_control_there_is_nothing_to_say(tmp_path):
 def test_frames_that_cannot_show_a_condition_are_counted(tmp_path):
     nothing = dict.fromkeys(("drift_exec", "drift_first", "drift_chunk", "l2_raw", "xyz_sum", "gripper_flip"))
     rows = [
-        replace(row, infeasible="no such thing", **nothing)
+        replace(row, infeasible="no such object", **nothing)
         if row.condition == "noise:0.1" or (row.condition == "noise:0.2" and row.frame == "episode 0@0")
         else row
         for row in measured()
@@ -138,7 +138,7 @@ def test_frames_that_cannot_show_a_condition_are_counted(tmp_path):
     write_mini(rows, tmp_path)
     none, some, _ = json.loads((tmp_path / "mini_summary.json").read_text())["groups"]["noise"]
     assert none["drift"] is None
-    assert none["infeasible"] == [{"reason": "no such thing", "frames": 15}]
+    assert none["infeasible"] == [{"reason": "no such object", "frames": 15}]
     assert (some["frames"], some["infeasible"][0]["frames"]) == (12, 3)
 
 

@@ -133,5 +133,5 @@ def test_the_file_is_the_sheet_of_a_real_policy(tiny_smolvla, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="the picture cannot be written"):
+    with pytest.raises(ConfigError, match="the image cannot be written"):
         write_attention(tmp_path / "file" / "frame.png", "frame", CLEAN, MOVED)

@@ -14,6 +14,7 @@ from simeval.config.evaluation import EvalConfig
 from simeval.config.plan import make_plan
 from simeval.core.seeding import PairStreams
 from simeval.media import captions, preview
+from simeval.media.fonts import printable
 from simeval.media.preview import COLUMNS, MIN_SIDE, condition_sheet, view_at
 
 
@@ -102,9 +103,9 @@ def test_episodes_of_two_pairs_are_refused():
 @settings(deadline=None, max_examples=60)
 @given(text=st.text(max_size=300), width=st.integers(64, 600))
 def test_every_caption_fits(text, width):
-    rows, scale = captions._wrapped(captions._ascii(text), width - 2 * captions.MARGIN)
+    rows, size = captions._wrapped(printable(text), width - 2 * captions.MARGIN)
     assert 1 <= len(rows) <= captions.MAX_LINES
-    assert all(captions._width(row, scale) <= width - 2 * captions.MARGIN for row in rows)
+    assert all(captions._width(row, size) <= width - 2 * captions.MARGIN for row in rows)
     assert captions.caption([text], width).shape[1] == width
 
 
@@ -113,3 +114,30 @@ def test_captions_lose_nothing_that_has_room():
     rows, _ = captions._wrapped(text, 300)
     assert "".join(rows) == text
     assert all(row.endswith("+") or row == rows[-1] or rows[k + 1].startswith("/") for k, row in enumerate(rows))
+
+
+def test_chinese_and_japanese_wrap_between_characters_but_not_before_a_stop():
+    """Neither has spaces, and a quotation would begin its row."""
+    text = "把白色杯子放到左边盘子上\uff0c把黄白色杯子放到「右边盘子」上。白いマグを左の皿に置いてください。"
+    for width in range(150, 400, 10):
+        rows, size = captions._wrapped(text, width, captions.TextStyle(max_lines=12))
+        assert "".join(rows) == text
+        assert not any(row.startswith(tuple("\uff0c。」")) or row.endswith("「") for row in rows)
+        assert all(captions._width(row, size) > width - 3 * size for row in rows[:-1]), "rows are filled"
+
+
+def test_marks_stay_with_their_letters():
+    letter = "x\u0321\u0323"  # no composed form exists
+    rows, _ = captions._wrapped(letter * 80, 100)
+    assert len(rows) == captions.MAX_LINES
+    assert all(row.startswith("x") for row in rows)
+
+
+def test_paragraphs_are_as_high_as_their_lines_and_start_below_each_other():
+    one, two = (captions.caption(texts, 200) for texts in (["first"], ["first", "second"]))
+    assert len(two) == len(one) + captions.CAPTION_STYLE.line
+    np.testing.assert_array_equal(two[: len(one) - 4], one[:-4])
+    for part in ("Ägq", "把", "ض"):
+        strip = captions.caption([part], 200).astype(int)
+        inked = np.flatnonzero((abs(strip - strip[0, 0]) > 40).any((1, 2)))
+        assert 2 <= inked[0] < inked[-1] < len(strip) - 2, "nothing is cut"

@@ -1,5 +1,6 @@
 """Videos: files that play in a browser and show what the policy saw, with text on them."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -14,11 +15,12 @@ from helpers import call, refusal, toy_config
 from simeval.api import evaluate
 from simeval.config.evaluation import EvalConfig
 from simeval.core.errors import ConfigError
-from simeval.media.video import CAPTION, HOLD, Selection, render_videos, with_traces
+from simeval.media.video import HOLD, Selection, _caption, _caption_height, render_videos, with_traces
 from simeval.policies.scripted import SeekerPolicy
 from simeval.store.run import Run, trace_path
 
 SIZE = 96
+"""Of an image (px). What is above it is the caption."""
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +63,13 @@ def test_a_video_plays_in_a_browser_and_has_a_frame_per_step(run, videos, camera
     stream = next(line for line in said.splitlines() if "Video:" in line)
     assert "h264" in stream
     assert "yuv420p" in stream
-    assert re.search(rf"\b{width}x{SIZE + CAPTION}\b", stream)
+    size = re.search(rf"\b{width}x(\d+)\b", stream)
     assert re.search(r"\b20 fps\b", stream)
     pictures = frames(path)
-    assert pictures.shape == (steps(run, id_) + 1 + HOLD, SIZE + CAPTION, width, 3)
-    bar, scene = pictures[:, : CAPTION - 4], pictures[:, CAPTION + 4 :]
+    assert pictures.shape == (steps(run, id_) + 1 + HOLD, int(size[1]), width, 3)
+    height = int(size[1]) - SIZE
+    assert 3 * 16 < height < 8 * 18, "three paragraphs, some of two lines or more"
+    bar, scene = pictures[:, : height - 4], pictures[:, height + 4 :]
     assert (bar.reshape(len(bar), -1).max(1) > 150).all(), "there is text on every frame"
     assert np.median(bar) < 60, "on a dark bar"
     assert scene[0].std() > 20
@@ -96,7 +100,7 @@ def test_the_pictures_are_those_that_the_policy_saw(tmp_path):
     perturbed = done.results[1]
     called = call("video", done.folder, "--episode", perturbed.spec.id, "--size", 128)
     assert called.code == 0
-    pictures = frames(Path(called.out.strip()))[:, CAPTION:]
+    pictures = frames(Path(called.out.strip()))[:, -128:]
     seen = policy.seen[-perturbed.counts.policy_calls :]
     assert len(seen) >= 3
     for observation in seen:
@@ -111,8 +115,9 @@ def test_comparing_shows_both_arms_side_by_side_until_the_longer_one_ends(run, v
     (path,) = videos("--episode", id_, "--compare", "--camera", "agentview")
     pictures = frames(path)
     longest = max(steps(run, id_), steps(run, "toy/0/init01/none/r0"))
-    assert pictures.shape == (longest + 1 + HOLD, SIZE + CAPTION, 2 * SIZE, 3)
-    clean, lost = pictures[:, CAPTION:, :SIZE].astype(int), pictures[:, CAPTION:, SIZE:].astype(int)
+    assert (len(pictures), pictures.shape[2]) == (longest + 1 + HOLD, 2 * SIZE)
+    assert pictures.shape[1] % 2 == 0, "and one height, though the instructions are of different lengths"
+    clean, lost = pictures[:, -SIZE:, :SIZE].astype(int), pictures[:, -SIZE:, SIZE:].astype(int)
     apart = (abs(clean - lost).max(-1) > 60).mean((1, 2))
     assert apart[0] == 0, "both begin alike"
     assert apart[-1] > 0.01, "and end with the tip in different places"
@@ -120,12 +125,26 @@ def test_comparing_shows_both_arms_side_by_side_until_the_longer_one_ends(run, v
 
 def test_a_perturbation_shows_on_its_own_side_only(run, videos):
     (path,) = videos("--episode", "toy/0/init00/noise=0.3/r0", "--compare", "--camera", "agentview")
-    first = frames(path)[0, CAPTION:].astype(float)
+    first = frames(path)[0, -SIZE:].astype(float)
 
     def roughness(picture):
         return abs(np.diff(picture, axis=1)).mean()
 
     assert roughness(first[:, SIZE:]) > 3 * roughness(first[:, :SIZE])
+
+
+@pytest.mark.parametrize("size", [128, 256, 512])
+def test_the_caption_is_equally_high_at_every_step_and_shows_all_of_the_instruction(run, size):
+    """It has as many lines as it needs: German is longer than English."""
+    result, selection = run.results[0], Selection(size=size, camera="wrist")
+    trace = dataclasses.replace(run.trace(result), instruction="stell die weiße Tasse auf den Teller " * 2)
+    height = _caption_height(trace, result, selection)
+    strips = [_caption(trace, result, step, selection, height) for step in range(len(trace.states))]
+    assert {strip.shape for strip in strips} == {(height, size, 3)}
+    other = dataclasses.replace(trace, instruction=trace.instruction[:-2] + "m")
+    assert not np.array_equal(strips[0], _caption(other, result, 0, selection, height)), "its last letter is shown"
+    if size >= 256:
+        assert height < size / 2
 
 
 @pytest.mark.parametrize("which", ["failures", "flips"])

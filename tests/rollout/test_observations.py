@@ -160,7 +160,7 @@ def test_a_target_that_disappears_is_told(env):
 def test_a_target_that_does_not_exist_is_infeasible(env):
     _, result, trace = walk(env, "occlusion:0.1/target=teapot_1")
     assert (result.outcome, result.flags) == ("infeasible", ("infeasible",))
-    assert "target=teapot_1: no such thing in this scene, which has red_block" in result.error_text
+    assert "target=teapot_1: no such object in this scene, which has red_block" in result.error_text
     assert trace is None
     assert EpisodeResult.from_row(json.loads(json.dumps(result.row()))) == result
 

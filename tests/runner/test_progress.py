@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+import rich.progress
 from helpers import toy_config
 from rich.console import Console
 
 from simeval.config.plan import make_plan
+from simeval.core.progress_bar import TimeLeft
 from simeval.core.types import EpisodeResult
 from simeval.runner.progress import JsonProgress, LiveProgress, PlainProgress, RunCounts, Silent
 
@@ -56,7 +58,7 @@ def test_the_rate_is_that_of_this_session():
 @pytest.mark.parametrize("kind", [PlainProgress, LiveProgress])
 def test_people_see_errors_the_count_and_the_rates(kind):
     out = io.StringIO()
-    console = Console(file=out, width=200, force_terminal=kind is LiveProgress)
+    console = Console(file=out, width=200, force_terminal=kind is LiveProgress, color_system=None)
     progress = kind(console)
     progress.start(PLAN, [result(0)], "a note")
     for index in range(1, 8):
@@ -67,8 +69,60 @@ def test_people_see_errors_the_count_and_the_rates(kind):
     text = out.getvalue()
     assert "a note" in text
     assert "error in toy/1/init00/noise=0.3/r0 (policy): ValueError: [red]no[/red] :smile:" in text
-    assert "8/8 episodes, 1 errors" in text
+    assert ("8/8 episodes, 1 errors" in text) or ("8/8 episodes" in text and "1 in error" in text)
     assert ("none 25.0 %  noise:0.3 100.0 %" in text) or ("1/4" in text and "3/3" in text)
+
+
+def screen(width, height, conditions, done=None):
+    """The lines of the live display after some episodes of a plan with many conditions."""
+    perturb = (f"noise:{','.join(str(k / 100) for k in range(1, conditions))}",)
+    plan = make_plan(toy_config(Path("x"), tasks="0", init_states="0-1", perturb=perturb))
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    progress = LiveProgress(console)
+    progress.start(plan, [], "toy: a note")
+    for spec in plan.episodes[:done]:
+        progress.update(EpisodeResult(spec, "success"))
+    progress.stop()
+    lines = console.render_lines(progress, pad=False)
+    return ["".join(segment.text for segment in line).rstrip() for line in lines]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("done", [0, 1, 13, 26])
+def test_the_bar_has_one_line_as_wide_as_the_terminal_and_each_condition_one_below_it(width, done):
+    note, bar, pace, head, *rows = screen(width, 24, 13, done)
+    assert note == "toy: a note"
+    assert len(bar) in (width, width - 1)
+    assert f"{done}/26 episodes {'0:00:0' if done else 'starting'}" in bar
+    drawn = width - len(bar.lstrip("━╸╺ ")) - 2
+    assert drawn > width / 3
+    assert bar.count("━") == pytest.approx(drawn * done / 26, abs=2)
+    assert pace.endswith("per minute" if done else "")
+    assert head.split() == ["condition", "so", "far", "success", "%"]
+    assert [row.split()[0] for row in rows] == ["none", *(f"noise:{k / 100}" for k in range(1, 13))]
+    if done == 26:
+        assert {tuple(row.split()[1:]) for row in rows} == {("2/2", "100.0")}
+
+
+def test_conditions_go_side_by_side_where_they_are_more_than_lines():
+    lines = screen(120, 24, 40)
+    assert len(lines) < 24
+    shown = " ".join(lines[3:]).split()
+    assert {f"noise:{k / 100}" for k in range(1, 40)} < set(shown)
+    assert shown.count("100.0") == shown.count("2/2") == shown.count("%") == 40
+    assert lines[3].startswith("none ")
+    assert lines[4].startswith("noise:0.01 "), "downwards first"
+
+
+def test_the_time_left_is_at_the_mean_rate_of_this_session():
+    """Ten of twenty were there before, so five in a minute leave a minute for the other five."""
+    now = 0.0
+    progress = rich.progress.Progress(TimeLeft(), get_time=lambda: now)
+    task = progress.add_task("", total=20, completed=10, earlier=10)
+    assert TimeLeft().render(progress.tasks[0]).plain == "starting"
+    now = 60.0
+    progress.advance(task, 5)
+    assert TimeLeft().render(progress.tasks[0]).plain == "0:01:00 left"
 
 
 def test_plain_progress_is_a_line_at_the_start_and_at_the_end_not_per_episode():

@@ -20,7 +20,7 @@ MANIFEST_OF = {
         "seeds": [0],
     },
     "sigma_source": "1 per dimension",
-    "left_out": [{"condition": "friction:0.5", "reason": "it changes how things move"}],
+    "left_out": [{"condition": "friction:0.5", "reason": "it changes how objects move"}],
     "notes": [],
     "complete": False,
 }
@@ -53,7 +53,7 @@ def test_what_is_written_is_read_back(tmp_path):
     assert audit.complete
     assert (audit.policy, audit.n_action_steps, audit.frames_description) == ("seeker", 6, "start frames")
     assert audit.conditions == ("noise:0.1",)
-    assert audit.left_out == (LeftOut("friction:0.5", "it changes how things move"),)
+    assert audit.left_out == (LeftOut("friction:0.5", "it changes how objects move"),)
     assert audit.manifest["facts"] == {"drift_floor": 0.0}
 
 

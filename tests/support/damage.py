@@ -169,7 +169,7 @@ RUNS = (
     Damage("a row has a magnitude that does not exist", row(2, "magnitude", {"loud": 1})),
     Damage("a row has a suite that does not exist", row(2, "spec/suite", "tyo"), "report"),
     Damage("a row has a task that its suite does not have", row(2, "spec/task", 99), "report"),
-    Damage("a row has pictures of size 0", row(1, "spec/resolution", 0), "video"),
+    Damage("a row has images of size 0", row(1, "spec/resolution", 0), "video"),
     Damage("a trace is empty", trace(lambda path: path.write_bytes(b"")), "video"),
     Damage("a trace is cut short", trace(lambda path: os.truncate(path, path.stat().st_size // 2)), "video"),
     Damage("a trace holds Python objects", trace(objects), "video"),

@@ -48,8 +48,8 @@ PER_EPISODE = 4
 """Frames per episode if the dataset has enough episodes: more episodes are more independent units."""
 
 _UNSEEN: Mapping[Channel, str] = {
-    "scene": "it changes the scene, and a dataset cannot be drawn again; audit a run",
-    "physics": "it changes how things move, and a frame holds still",
+    "scene": "it changes the scene, and a dataset cannot be rendered again; audit a run",
+    "physics": "it changes how objects move, and a frame holds still",
     "timing": "it changes when the policy looks, and a frame is one moment",
     "action": "it changes what the robot does, not what the policy predicts",
 }

@@ -37,7 +37,7 @@ PER_EPISODE = 8
 """Frames of an episode by default: more than the five that `simeval.stats.drift.windowed_max` averages."""
 
 _UNSEEN: Mapping[Channel, str] = {
-    "physics": "it changes how things stand or move, and a frame is a state that was reached without it",
+    "physics": "it changes how objects stand or move, and a frame is a state that was reached without it",
     "timing": "it changes when the policy looks, and a frame is one moment",
     "action": "it changes what the robot does, not what the policy predicts",
 }

@@ -200,7 +200,7 @@ def _upright_image(dataset: Dataset, stored: Any, key: str) -> NDArray[np.uint8]
     """`uint8[H, W, 3]` from lerobot's `[3, H, W]`, which is float in [0, 1] for images and uint8 for videos."""
     pixels = np.asarray(stored)
     if pixels.ndim != 3 or pixels.shape[0] != 3:
-        raise ConfigError(f"dataset '{dataset.name}': {key} holds pictures of shape {pixels.shape}, not RGB")
+        raise ConfigError(f"dataset '{dataset.name}': {key} holds images of shape {pixels.shape}, not RGB")
     if pixels.dtype != np.uint8:
         pixels = np.rint(pixels * 255).astype(np.uint8)
     upright = pixels.transpose(1, 2, 0)
@@ -251,7 +251,7 @@ def _features(info: Mapping[str, Any], name: str) -> Mapping[str, Mapping[str, A
 
 def _match_cameras(features: Mapping[str, Any], cameras: Sequence[str], layout: Layout, name: str) -> Mapping[str, str]:
     image_keys = [key for key, feature in features.items() if feature.get("dtype") in ("image", "video")]
-    listed = f"it has the pictures {', '.join(image_keys)}" if image_keys else "it has no pictures"
+    listed = f"it has the images {', '.join(image_keys)}" if image_keys else "it has no images"
     matched: dict[str, str] = {}
     for camera, key in layout.camera_keys.items():
         if key not in image_keys:

@@ -73,7 +73,7 @@ def _drift(
         plot = partial(plot_scatter, correlation, hollow, styles, figure_caption_lines(correlation))
         yield artifacts.add_figure("drift_drop", alt, plot, caption, csv)
     else:
-        yield Text("No condition has both a drift and a drop, so there is nothing to draw.", "note")
+        yield Text("No condition has both a drift and a drop, so there is nothing to plot.", "note")
     heads = (
         "condition",
         "family",
@@ -119,8 +119,8 @@ def _levels(correlation: Correlation, artifacts: ArtifactCollector) -> Iterator[
     )
     heads = ("statistic", "value", "95 % CI, conditions", "95 % CI, episodes", "p", "K", "one condition left out")
     note = (
-        "CI over conditions: other perturbations like these, whole families drawn together. CI over episodes: these "
-        "very conditions, episodes drawn anew; it may lie beside the value, for new noise weakens any order. "
+        "CI over conditions: other perturbations like these, whole families resampled together. CI over episodes: "
+        "these very conditions, episodes resampled; it may lie beside the value, for new noise weakens any order. "
         f"{_ranges(correlation)} Noise ceiling r_max = {format_number(correlation.ceiling.ceiling)}."
     )
     csv = artifacts.add_table("between", correlation.between)

@@ -184,7 +184,7 @@ def _heat(cells: Sequence[CellDrop], artifacts: ArtifactCollector) -> Iterator[B
     if tasks > MAX_LABELLED:
         caption = "Drop by task and condition; harmed and helped pairs of each cell are in the CSV file."
     if tasks > MAX_TASKS:
-        yield Text(f"Drops by task and condition: {tasks} tasks, too many to draw; see `{csv}`.", "note")
+        yield Text(f"Drops by task and condition: {tasks} tasks, too many to plot; see `{csv}`.", "note")
         return
     yield artifacts.add_figure("heat", "Drop by task and condition", partial(plot_heat, cells), caption, (csv,))
 

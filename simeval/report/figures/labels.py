@@ -14,7 +14,7 @@ RADII = (6.0, 9.0, 13.0, 18.0, 24.0, 31.0, 39.0, 48.0)
 """Candidate distances from the marker (points)."""
 DIRECTIONS = 16
 NEAR = 8.0
-"""Distance from which a leader line is drawn (points); also drawn below it if another marker is about as near."""
+"""Distance from which a leader line is plotted (points); also plotted below it if another marker is about as near."""
 MARKER = 4.0
 """Half the width of a marker (points)."""
 

@@ -120,7 +120,7 @@ def _plot_ood(audit: MiniAudit, panels: Sequence[_Panel]) -> "Figure":
             ax.set_ylim(0, top or 1)
             ax.set_ylabel(measure_panels[place].label if place % columns == 0 else "")
             ax.tick_params(labelleft=place % columns == 0)
-    _caption(figure, audit, "perturbation of the pictures")
+    _caption(figure, audit, "perturbation of the images")
     return figure
 
 

@@ -35,7 +35,7 @@ def render_audit(summary: AuditSummary, title: str, notes: Sequence[str], *, roo
         "over\nfloor",
         "largest",
         "gripper\nflips, %",
-        "picture\nchange",
+        "image\nchange",
     ):
         table.add_column(header, justify="right", no_wrap=True)
     for row in summary.conditions:

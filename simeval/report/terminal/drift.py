@@ -12,7 +12,7 @@ from simeval.stats.intervals import Interval
 from simeval.stats.study import Point
 
 METHODS = (
-    "ci: other conditions like these (families resampled); ci, episodes: these conditions, episodes drawn anew; "
+    "ci: other conditions like these (families resampled); ci, episodes: these conditions, episodes resampled; "
     "p: permutation test, Kendall's in closed form. "
     "Drift: mean over the executed steps, in training standard deviations per dimension."
 )

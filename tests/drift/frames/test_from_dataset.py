@@ -211,8 +211,8 @@ def strange(tmp_path_factory) -> DatasetFrames:
         ("instruction:counterfactual+noise:0.1", "all episodes have the same instruction"),
         ("instruction:mismatch", "no mismatch instruction exists"),
         ("instruction:lang:de", "not been translated"),
-        ("light:0.3", "cannot be drawn again"),
-        ("camera.orbit:10", "cannot be drawn again"),
+        ("light:0.3", "cannot be rendered again"),
+        ("camera.orbit:10", "cannot be rendered again"),
         ("mass:2", "a frame holds still"),
         ("obs.delay:2", "a frame is one moment"),
         ("action.noise:0.1", "not what the policy predicts"),
@@ -316,7 +316,7 @@ def test_an_unclear_camera_is_asked_for(tmp_path):
     assert "--camera-keys agentview=KEY" in refused(folder)
     layout = Layout.parse("agentview=observation.images.kitchen")
     assert dict(opened(folder, layout=layout).identity["cameras"]) == keys
-    assert "it has the pictures" in refused(folder, layout=Layout.parse("agentview=observation.images.attic"))
+    assert "it has the images" in refused(folder, layout=Layout.parse("agentview=observation.images.attic"))
     with pytest.raises(ConfigError, match="no camera 'wirst'; did you mean 'wrist'"):
         Layout.parse("wirst=observation.images.left_wrist")
     with pytest.raises(ConfigError, match="agentview=KEY,wrist=KEY"):

@@ -171,7 +171,7 @@ def test_every_axis_is_either_shown_or_refused_with_a_reason(frames):
 @pytest.mark.parametrize(
     ("condition", "kind", "why"),
     [
-        ("friction:0.5", "start", "friction:0.5: it changes how things stand or move"),
+        ("friction:0.5", "start", "friction:0.5: it changes how objects stand or move"),
         ("noise:0.1+obs.delay:3", "replay", "obs.delay:3: it changes when the policy looks"),
         ("action.noise:0.1", "start", "it changes what the robot does"),
         ("noise:0.1/from=20", "start", "it begins later than the first frame; use --frames replay"),
@@ -189,7 +189,7 @@ def test_what_drift_cannot_see_is_refused(frames, condition, kind, why):
 def test_a_condition_that_is_infeasible_here_says_why_and_shows_the_clean_view(run, frames):
     source = frames()
     views = list(source.views(source.frames(), parse("occlusion:0.2/target=teapot_1"), 0))
-    assert all("teapot_1: no such thing" in view.infeasible for view in views)
+    assert all("teapot_1: no such object" in view.infeasible for view in views)
     clean = list(source.views(source.frames(), parse("none"), 0))
     for view, other in zip(views, clean, strict=True):
         images = (v.request.observation.images["agentview"] for v in (view, other))

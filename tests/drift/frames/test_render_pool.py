@@ -129,7 +129,7 @@ def has_torch(process: psutil.Process) -> bool:
 @pytest.mark.parametrize("number", [1, 3])
 def test_the_number_of_workers_changes_no_byte(source, number):
     here = audited(source, wanted(batch_size=4))
-    assert any(b"no such thing" in line for line in here)
+    assert any(b"no such object" in line for line in here)
     pool = RenderPool(source, (), number)
     assert audited(source, wanted(batch_size=4), pool.render) == here
     assert not any(map(has_torch, workers(number)))
@@ -350,7 +350,7 @@ def stopped(command: list[str], rows: Path, number: signal.Signals) -> tuple[int
         os.killpg(process.pid, number)  # as a terminal does
     out, said = process.communicate(timeout=60)
     took = time.monotonic() - start
-    assert "predictions, drawn by 2 workers -> " in out
+    assert "predictions, rendered by 2 workers -> " in out
     # Ray's own agents look after their parent only now and then, and stay for a minute.
     working = [child for child in children if child.is_running() and "Agent" not in child.name()]
     _, alive = psutil.wait_procs(working, timeout=30)
