@@ -61,7 +61,7 @@ def test_the_bundled_policies_reach_their_target_on_the_published_initial_states
     [
         ("correlation", "spatial", 50),
         ("quickstart", "spatial", 20),
-        ("reference", "spatial", 100),
+        ("reference", "spatial", 200),
         ("reference", "correlation", 650),
     ],
 )
