@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 from envs.suites import INIT_STATES, PROTOCOLS, tasks
@@ -37,7 +37,7 @@ class Plan:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the episodes as one JSON array: equal plans are equal work."""
-        total, names = hashlib.sha256(b"["), sorted(field.name for field in fields(EpisodeSpec))
+        total, names = hashlib.sha256(b"["), sorted(EpisodeSpec.__struct_fields__)
         for index, spec in enumerate(self.episodes):
             text = json.dumps({name: getattr(spec, name) for name in names})
             total.update(f"{', ' if index else ''}{text}".encode())

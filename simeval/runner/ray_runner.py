@@ -14,6 +14,8 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from simeval.core.errors import first_line
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import WorkerFacts
@@ -97,7 +99,7 @@ class RayRunner:
     def _on_output(self, spec: EpisodeSpec, output: EpisodeOutput) -> None:
         """An episode has ended."""
         # The copy of the spec that came back would double the memory of a large plan.
-        self._outputs.append(replace(output, result=replace(output.result, spec=spec)))
+        self._outputs.append(replace(output, result=structs.replace(output.result, spec=spec)))
 
     def _on_death(self, spec: EpisodeSpec, node: str, error: Exception) -> None:
         """The worker of an episode died, or the connection to it broke: requeue or fail the episode."""

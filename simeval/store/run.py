@@ -18,8 +18,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from simeval.config.evaluation import PLAN_FIELDS
 from simeval.config.paths import with_current_policy_name
 from simeval.core import kernels
@@ -28,10 +26,10 @@ from simeval.core.errors import ConfigError
 from simeval.core.files import open_regular, replace_file, sync, sync_folder
 from simeval.core.jsonl import JsonlWriter, open_lines
 from simeval.core.texts import all_well_formed, escaped, shown
-from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome
+from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, Row
 from simeval.rollout.trace import PackedTrace, Trace
 from simeval.store.dataframe import COLUMNS, to_dataframe
-from simeval.store.decode import Row, RowHeader, read_blocks
+from simeval.store.decode import RowHeader, read_blocks
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from simeval.store.schema import RunManifest, read_checked
 
@@ -255,9 +253,8 @@ class Run:
         Raises:
             ConfigError: a row is not one of simeval's.
         """
-        # Converted block by block: a row as a dictionary takes several times the memory of a result.
         blocks = read_blocks(self.folder / EPISODES, Row)
-        latest = {row.id: EpisodeResult.from_row(msgspec.to_builtins(row)) for rows in blocks for row in rows}
+        latest = {row.id: row.result() for rows in blocks for row in rows}
         order = {name: i for i, name in enumerate(self.manifest["conditions"])}
         suites = {name: i for i, name in enumerate(self.manifest["config"]["suite"])}
         return tuple(

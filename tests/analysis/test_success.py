@@ -1,11 +1,11 @@
 """Tables from episodes: the numbers, the order of rows, and how errors and gaps are counted."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 from simeval.analysis.success import (
     analyse,

@@ -12,13 +12,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from helpers import CONDITIONS, lines, rows, toy_config, toy_spec, trace_bytes
+from msgspec.structs import replace
 
 from simeval.api import evaluate
 from simeval.config.plan import make_plan
