@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import CAMERAS, Env, Physics, ResetOptions
+from envs.base import CAMERAS, Env, ResetOptions
 from perturbations.base import (
     AxisInfo,
     Infeasible,
     Instruction,
     InstructionContext,
     Masks,
+    Physics,
     RngFactory,
     find_axis,
 )
