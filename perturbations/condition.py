@@ -105,8 +105,9 @@ class Condition:
         return tuple(dict.fromkeys(term.target for term in self.active_terms("image") if term.target))
 
     def active_terms(self, *channels: Channel) -> Iterator[Term]:
-        """Its terms of these channels, in order of application, without terms of identity value."""
-        return (term for term in self.terms if term.info.channel in channels and not term.is_identity)
+        """Its terms of these channels, by default of all, in order of application, without terms of identity value."""
+        terms = (term for term in self.terms if not term.is_identity)
+        return (term for term in terms if not channels or term.info.channel in channels)
 
     def instruction(self, context: InstructionContext, rng: RngFactory) -> Instruction:
         """The instruction that the policy gets.
@@ -157,12 +158,6 @@ class Condition:
             scale: training standard deviation per state dimension (8); `STATE_SCALE` if unknown.
         """
         return ActiveCondition(self, rng, np.asarray(STATE_SCALE if scale is None else scale, np.float32))
-
-    def apply_images(
-        self, images: Mapping[str, NDArray[np.uint8]], step: int, rng: RngFactory
-    ) -> dict[str, NDArray[np.uint8]]:
-        """The first images that the policy would get instead of these; see `ActiveCondition.images`."""
-        return self.start(rng).images(images, step)
 
 
 @dataclass

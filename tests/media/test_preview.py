@@ -32,7 +32,7 @@ def env():
 def test_a_view_is_what_the_loop_shows(env):
     clean, noisy, dark = (view_at(env, spec) for spec in planned("noise:0.1", "light:0.3"))
     streams = PairStreams.of(planned()[0]).generator
-    expected = parse("noise:0.1").apply_images(clean.images, 0, streams)
+    expected = parse("noise:0.1").start(streams).images(clean.images, 0)
     for camera in ("agentview", "wrist"):
         np.testing.assert_array_equal(noisy.images[camera], expected[camera])
         assert dark.images[camera].mean() < 0.6 * clean.images[camera].mean()

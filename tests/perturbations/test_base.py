@@ -74,7 +74,7 @@ def test_a_users_axis_joins_the_grammar_and_the_chain(picture, streams):
     assert "invert" in [info.name for info in axes()]
     condition = parse("negative:100%+noise:0")
     assert str(condition) == "noise:0+invert:1"
-    np.testing.assert_array_equal(condition.apply_images({"wrist": picture}, 0, streams())["wrist"], 255 - picture)
+    np.testing.assert_array_equal(condition.start(streams()).images({"wrist": picture}, 0)["wrist"], 255 - picture)
 
 
 @pytest.mark.usefixtures("registry")
