@@ -214,74 +214,9 @@ def geoms_below(model: Any, body: int) -> tuple[int, ...]:
     return tuple(geom for geom in range(model.ngeom) if int(model.geom_bodyid[geom]) in members)
 
 
-class Physics(Protocol):
-    """The handle that physics perturbations write through; `perturbations.base.Physics` documents each part."""
-
-    @property
-    def model(self) -> Any:
-        """The live `mujoco.MjModel`."""
-
-    @property
-    def data(self) -> Any:
-        """The live `mujoco.MjData`."""
-
-    @property
-    def objects(self) -> Mapping[str, int]:
-        """Address in `data.qpos` of each movable object's free joint."""
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Names of the objects and fixtures that the task's goal names."""
-
-    @property
-    def body_ids(self) -> Mapping[str, int]:
-        """Body id of each movable object and fixture."""
-
-    @property
-    def robot_qpos(self) -> NDArray[np.float64]:
-        """`float64[7]`, the arm's joint positions (rad); empty where there is no arm."""
-
-    def geoms_of(self, name: str) -> tuple[int, ...]:
-        """Geoms of an object or fixture."""
-
-    def set_robot(self, q: NDArray[np.float64]) -> None:
-        """Set the arm's joint positions, `float64[7]` (rad), at rest; the controller then holds them."""
-
-    def contacts_deeper_than(self, depth_m: float) -> tuple[tuple[str, str], ...]:
-        """Pairs of bodies that overlap by more than this (m)."""
-
-    def settle_check(self) -> Mapping[str, NDArray[np.float64]]:
-        """Displacement of each movable object if the scene settled now, `float64[3]` (m)."""
-
-    @property
-    def distractors(self) -> tuple[str, ...]:
-        """Names of the scene's distractor objects, whether they are placed or in reserve."""
-
-    @property
-    def workspace_center(self) -> NDArray[np.float64]:
-        """`float64[3]`, see `Scene.workspace_center`."""
-
-    def place_distractor(self, distractor: str, place: NDArray[np.float64], yaw: float) -> float | None:
-        """Place a distractor on the workspace; from then on it is one of `objects`. Returns its height (m)."""
-
-    def remove_distractor(self, distractor: str) -> None:
-        """Take a distractor out of the scene again."""
-
-    def clearance(self, name: str, reach: float, others: Sequence[str] = ()) -> float:
-        """Smallest distance (m, at most `reach`) of a movable object to others; by default to all and the robot."""
-
-    def occlusion_fraction(self) -> float:
-        """The largest fraction of any of `targets` that placed distractors hide from the fixed camera."""
-
-    def forward(self) -> None:
-        """Update poses and contacts to the present positions."""
-
-    def refresh_constants(self) -> None:
-        """Recompute derived quantities after a change of masses, inertias or sizes."""
-
-
-Intervention = Callable[[Physics], None]
-"""A change made to the simulation from outside."""
+Intervention = Callable[[Any], None]
+"""A change made to the simulation from outside. It gets the scene's physics handle, which has every member of
+`perturbations.base.Physics`; `envs.sim.physics.MujocoPhysics` is one."""
 
 
 class Env(Protocol):

@@ -19,7 +19,6 @@ BANDS = 16
     AxisInfo(
         name="my.bands",
         stage=Stage.SENSOR,
-        family="V",
         unit=FRACTION,
         value_means="standard deviation of the brightness of horizontal bands, as under lamps that flicker",
         bounds=(0.0, 1.0),

@@ -45,7 +45,6 @@ def _keep_gripper(perturbed: Actions, commanded: Actions, gripper: str) -> Actio
     AxisInfo(
         name="action.noise",
         stage=Stage.ACTION,
-        family="E",
         unit=ACTION,
         value_means="sigma of Gaussian noise on actions in [-1, 1], clipped there",
         bounds=(0.0, 2.0),
@@ -65,7 +64,6 @@ def noise(actions: Actions, value: float, rng: np.random.Generator, gripper: str
     AxisInfo(
         name="action.scale",
         stage=Stage.ACTION,
-        family="E",
         unit=MULTIPLIER,
         value_means="multiplier on the motion of every action",
         bounds=(0.0, 3.0),
@@ -73,12 +71,10 @@ def noise(actions: Actions, value: float, rng: np.random.Generator, gripper: str
         presets=(0.9, 0.8, 0.7, 0.6, 0.5),
         source="our choice",
         keys=(FROM, UNTIL),
-        draws=False,
     )
 )
-def scale(actions: Actions, value: float, rng: np.random.Generator) -> Actions:
+def scale(actions: Actions, value: float) -> Actions:
     """Scaled motion; the gripper's command is a switch and is not scaled."""
-    del rng
     return _keep_gripper(actions * np.float32(value), actions, "clean")
 
 
@@ -86,7 +82,6 @@ def scale(actions: Actions, value: float, rng: np.random.Generator) -> Actions:
     AxisInfo(
         name="action.delay",
         stage=Stage.ACTION,
-        family="E",
         unit=STEPS,
         value_means="control steps (of 50 ms) between a command and its execution",
         bounds=(0.0, 40.0),
@@ -94,12 +89,10 @@ def scale(actions: Actions, value: float, rng: np.random.Generator) -> Actions:
         presets=(1.0, 2.0, 3.0, 5.0, 8.0),
         source="our choice",
         keys=(FROM, GRIPPER, UNTIL),
-        draws=False,
     )
 )
-def delay(actions: Actions, value: float, rng: np.random.Generator, memory: Memory, gripper: str) -> Actions:
+def delay(actions: Actions, value: float, memory: Memory, gripper: str) -> Actions:
     """Every command is delayed; until the first arrives, the arm idles."""
-    del rng
     pending = memory.setdefault("waiting", [np.asarray(IDLE, np.float32)] * round(value))
     delayed = []
     for action in actions:
@@ -112,7 +105,6 @@ def delay(actions: Actions, value: float, rng: np.random.Generator, memory: Memo
     AxisInfo(
         name="action.drop",
         stage=Stage.ACTION,
-        family="E",
         unit=PROBABILITY,
         value_means="probability that a control step repeats the action before it",
         bounds=(0.0, 1.0),

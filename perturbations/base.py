@@ -6,6 +6,8 @@ grammar, the canonical form, `simeval list perturbations` and the tests all read
 The signature of the function depends on the axis' channel. Each key of the axis (`/fill=black`) is passed as a keyword
 argument:
 
+A function that uses no random numbers leaves out `rng`, and its axis has no key `seed`.
+
 - language: `f(context, value, rng) -> Instruction`.
 - physics: `f(physics, value, rng) -> None`, called once per episode before the scene settles. With `AxisInfo.at_step`
   it is called between two control steps instead, at the step given by the key `from`. It may raise `Infeasible`.
@@ -26,7 +28,7 @@ episode and persists until its end (for images: one per camera).
 import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import IntEnum
 from typing import Any, Literal, TypeVar, cast
@@ -89,6 +91,10 @@ Channel = Literal["language", "physics", "scene", "image", "timing", "state", "a
 Family = Literal["V", "S", "E"]
 """Vision, semantics, execution. Source: the generalisation axes of RL4VLA (gen-robot/RL4VLA)."""
 
+_FAMILIES: Mapping[Channel, Family] = {"language": "S", "scene": "V", "image": "V"}
+"""The family of most axes of a channel; that of all others is E."""
+_BY_CHANNEL = cast(Family, "")
+
 Meaning = Literal["kept", "changed", "not_applicable"]
 """Whether an instruction-following policy should act as in the clean episode: yes (`kept`), no (`changed`), or
 undefined (`not_applicable`). It decides how a condition enters a report: drift is a fault only if meaning is kept."""
@@ -134,7 +140,7 @@ class AxisInfo:
         name: canonical name, also the name of its random stream.
         aliases: other accepted names.
         stage: where it acts.
-        family: the kind of generalisation it tests.
+        family: the kind of generalisation it tests; by default V for images and scenes, S for language, else E.
         unit: unit of its number, or `WORD`.
         value_means: short description of the value.
         bounds: smallest and largest allowed number.
@@ -147,14 +153,15 @@ class AxisInfo:
         cameras: cameras it supports; empty if it takes no `@camera`.
         keys: its options.
         writes: the `MjModel` fields that it writes, dotted.
-        draws: whether it uses random numbers; if so it also has the key `seed`.
+        draws: whether it uses random numbers; if so it also has the key `seed`. By default, whether its function takes
+            `rng`; `False` is for a function that takes it and does not use it.
         wants_target: an image axis that needs masks of the task's objects.
         at_step: a physics axis that acts between two control steps, given by its key `from`.
     """
 
     name: str
     stage: Stage
-    family: Family
+    family: Family = _BY_CHANNEL
     unit: Unit
     value_means: str
     identity: float | str
@@ -168,11 +175,13 @@ class AxisInfo:
     cameras: tuple[str, ...] = ()
     keys: tuple[Key, ...] = ()
     writes: tuple[str, ...] = ()
-    draws: bool = True
+    draws: bool | None = None
     wants_target: bool = False
     at_step: bool = False
 
     def __post_init__(self) -> None:
+        if not self.family:
+            object.__setattr__(self, "family", _FAMILIES.get(self.channel, "E"))
         values = (self.identity, *self.presets)
         if any(v not in self.words if self.words else not self.bounds[0] <= float(v) <= self.bounds[1] for v in values):
             raise ValueError(f"axis {self.name}: identity and presets must be {self.allowed}")
@@ -209,6 +218,9 @@ _axes: dict[str, AxisInfo] = {}
 _functions: dict[str, Callable[..., Any]] = {}
 _parameters: dict[str, frozenset[str]] = {}
 
+_BY_KEYWORD = frozenset(("camera", "memory", "named", "scale", "target"))
+"""Parameters that functions get by keyword, apart from the keys of their axis."""
+
 
 def register(info: AxisInfo) -> Callable[[Function], Function]:
     """Register the decorated function as the implementation of an axis; see the module's docstring for its signature.
@@ -224,12 +236,24 @@ def register(info: AxisInfo) -> Callable[[Function], Function]:
         taken = [name for name in names if name in _axes]
         if taken:
             raise ValueError(f"axis name {taken[0]!r} is already taken")
-        _axes.update(dict.fromkeys(names, info))
-        _functions[info.name] = function
-        _parameters[info.name] = frozenset(inspect.signature(function).parameters)
+        parameters = _parameters_of(function, info)
+        registered = replace(info, draws="rng" in parameters) if info.draws is None else info
+        _axes.update(dict.fromkeys(names, registered))
+        _functions[info.name], _parameters[info.name] = function, parameters
         return function
 
     return add
+
+
+def _parameters_of(function: Callable[..., Any], info: AxisInfo) -> frozenset[str]:
+    """Names of a function's parameters; the third one, which is passed by position, counts as `rng` under any name."""
+    parameters = inspect.signature(function).parameters.values()
+    positional = [one.name for one in parameters if one.kind <= inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    variable = any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters)
+    third = positional[2] if len(positional) > 2 else ""
+    by_keyword = third in _BY_KEYWORD or info.key(third) is not None
+    names = frozenset(one.name for one in parameters)
+    return names | {"rng"} if variable or (third and not by_keyword) else names
 
 
 def unregister_all_but(names: Collection[str]) -> None:

@@ -46,8 +46,6 @@ def _swing(model: Any, camera: int, pivot: Vector, turn: Vector) -> None:
     AxisInfo(
         name="camera.orbit",
         stage=Stage.SCENE,
-        draws=False,
-        family="V",
         unit=DEGREES,
         value_means="angle about the vertical through the workspace; positive is to the left in the policy's view",
         bounds=(-90.0, 90.0),
@@ -58,9 +56,8 @@ def _swing(model: Any, camera: int, pivot: Vector, turn: Vector) -> None:
         writes=("cam_pos", "cam_quat"),
     )
 )
-def orbit(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> None:
+def orbit(scene: Scene, value: float, camera: str) -> None:
     """The camera orbits the workspace: same viewing target, distance and height."""
-    del rng
     model, index = scene.model, scene.cameras[camera]
     pivot, up = _pivot(scene, model, index)
     _swing(model, index, pivot, about(up, value))
@@ -70,8 +67,6 @@ def orbit(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> 
     AxisInfo(
         name="camera.elevate",
         stage=Stage.SCENE,
-        draws=False,
-        family="V",
         unit=DEGREES,
         value_means="angle by which the camera rises about the workspace; negative sinks",
         bounds=(-30.0, 40.0),
@@ -82,9 +77,8 @@ def orbit(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> 
         writes=("cam_pos", "cam_quat"),
     )
 )
-def elevate(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> None:
+def elevate(scene: Scene, value: float, camera: str) -> None:
     """The camera rises on a circle about the workspace: same viewing target and distance."""
-    del rng
     model, index = scene.model, scene.cameras[camera]
     pivot, up = _pivot(scene, model, index)
     _swing(model, index, pivot, about(np.cross(model.cam_pos[index] - pivot, up), value))
@@ -94,8 +88,6 @@ def elevate(scene: Scene, value: float, rng: np.random.Generator, camera: str) -
     AxisInfo(
         name="camera.distance",
         stage=Stage.SCENE,
-        draws=False,
-        family="V",
         unit=MULTIPLIER,
         value_means="multiplier on the camera's distance from the workspace",
         bounds=(0.5, 3.0),
@@ -106,9 +98,8 @@ def elevate(scene: Scene, value: float, rng: np.random.Generator, camera: str) -
         writes=("cam_pos",),
     )
 )
-def distance(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> None:
+def distance(scene: Scene, value: float, camera: str) -> None:
     """The camera moves away from or towards the workspace, with the same orientation."""
-    del rng
     model, index = scene.model, scene.cameras[camera]
     pivot, _ = _pivot(scene, model, index)
     model.cam_pos[index] = pivot + value * (model.cam_pos[index] - pivot)
@@ -118,7 +109,6 @@ def distance(scene: Scene, value: float, rng: np.random.Generator, camera: str) 
     AxisInfo(
         name="camera.rotate",
         stage=Stage.SCENE,
-        family="V",
         unit=DEGREES,
         value_means="angle by which the camera turns in place, about a random axis",
         bounds=(0.0, 30.0),
@@ -141,7 +131,6 @@ def turn_in_place(scene: Scene, value: float, rng: np.random.Generator, camera: 
     AxisInfo(
         name="camera.shift",
         stage=Stage.SCENE,
-        family="V",
         unit=CENTIMETRES,
         value_means="distance by which the camera moves in a random direction",
         bounds=(0.0, 50.0),
@@ -164,8 +153,6 @@ def shift(scene: Scene, value: float, rng: np.random.Generator, camera: str, dir
     AxisInfo(
         name="camera.fov",
         stage=Stage.SCENE,
-        draws=False,
-        family="V",
         unit=DEGREES,
         value_means="degrees added to the vertical field of view; positive sees more",
         bounds=(-30.0, 45.0),
@@ -176,8 +163,7 @@ def shift(scene: Scene, value: float, rng: np.random.Generator, camera: str, dir
         writes=("cam_fovy",),
     )
 )
-def field_of_view(scene: Scene, value: float, rng: np.random.Generator, camera: str) -> None:
+def field_of_view(scene: Scene, value: float, camera: str) -> None:
     """A wider or narrower lens."""
-    del rng
     model, index = scene.model, scene.cameras[camera]
     model.cam_fovy[index] = np.clip(model.cam_fovy[index] + value, NARROWEST, WIDEST)

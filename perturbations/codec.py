@@ -15,7 +15,6 @@ QUALITY = Unit("quality", {"": Decimal(1)}, whole=True)
     AxisInfo(
         name="jpeg",
         stage=Stage.CODEC,
-        family="V",
         unit=QUALITY,
         value_means="JPEG quality, a whole number from 1 (worst); 100 stands for no compression at all",
         bounds=(1.0, 100.0),
@@ -24,12 +23,10 @@ QUALITY = Unit("quality", {"": Decimal(1)}, whole=True)
         source="ImageNet-C jpeg_compression",
         cameras=CAMERAS,
         keys=(FROM, UNTIL),
-        draws=False,
     )
 )
-def jpeg(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
+def jpeg(pixels: Pixels, value: float) -> Pixels:
     """Compressed and decompressed, with colours at half resolution (4:2:0)."""
-    del rng
     # A codec needs bytes, so this is the only axis that must round and clip its input.
     levels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     settings = [cv2.IMWRITE_JPEG_QUALITY, round(value)]
@@ -43,7 +40,6 @@ def jpeg(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     AxisInfo(
         name="pixelate",
         stage=Stage.CODEC,
-        family="V",
         unit=MULTIPLIER,
         value_means="width of the image that is sent, as a fraction of the original's; shown as blocks",
         bounds=(0.01, 1.0),
@@ -52,15 +48,13 @@ def jpeg(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
         source="ImageNet-C pixelate",
         cameras=CAMERAS,
         keys=(FROM, UNTIL),
-        draws=False,
     )
 )
-def pixelate(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
+def pixelate(pixels: Pixels, value: float) -> Pixels:
     """Shrunk and enlarged by area averaging: each block is the mean of its pixels; a pixel on two blocks mixes them.
 
     Plain repetition would move edges by up to half a block where block sizes are not whole numbers of pixels.
     """
-    del rng
     height, width = pixels.shape[:2]
     size = (max(1, round(width * value)), max(1, round(height * value)))
     small = cv2.resize(pixels.astype(np.float64), size, interpolation=cv2.INTER_AREA)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -24,7 +24,6 @@ from perturbations.base import (
     SpecError,
     Stage,
     accepts,
-    implementation,
 )
 from perturbations.term import Term, number_text
 
@@ -106,8 +105,9 @@ class Condition:
         return tuple(dict.fromkeys(term.target for term in self.active_terms("image") if term.target))
 
     def active_terms(self, *channels: Channel) -> Iterator[Term]:
-        """Its terms of these channels, in order of application, without terms of identity value."""
-        return (term for term in self.terms if term.info.channel in channels and not term.is_identity)
+        """Its terms of these channels, by default of all, in order of application, without terms of identity value."""
+        terms = (term for term in self.terms if not term.is_identity)
+        return (term for term in terms if not channels or term.info.channel in channels)
 
     def instruction(self, context: InstructionContext, rng: RngFactory) -> Instruction:
         """The instruction that the policy gets.
@@ -116,8 +116,7 @@ class Condition:
             Infeasible: the task has no such instruction.
         """
         for term in self.active_terms("language"):
-            text = implementation(term.info)(context, term.value, term.rng_for(rng)(term.axis, "", 0), **term.settings)
-            return cast(Instruction, text)
+            return cast(Instruction, term.call(context, rng))
         return Instruction(context.original, None, "original")
 
     def apply_physics(self, physics: Physics, rng: RngFactory) -> None:
@@ -128,7 +127,7 @@ class Condition:
         """
         for term in self.active_terms("physics"):
             if not term.info.at_step:
-                implementation(term.info)(physics, term.value, term.rng_for(rng)(term.axis, "", 0), **term.settings)
+                term.call(physics, rng)
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -143,16 +142,13 @@ class Condition:
         """
         for term in self.active_terms("physics"):
             if term.info.at_step and int(term.option("from") or 0) == step:
-                implementation(term.info)(physics, term.value, term.rng_for(rng)(term.axis, "", 0), **term.settings)
+                term.call(physics, rng)
 
     def apply_scene(self, scene: Scene, rng: RngFactory) -> None:
         """Write the scene terms into the model, once per episode after the reset (which undoes earlier changes)."""
         for term in self.active_terms("scene"):
-            function, generator = implementation(term.info), term.rng_for(rng)
-            for camera in term.cameras:
-                function(scene, term.value, generator(term.axis, camera, 0), camera=camera, **term.settings)
-            if not term.cameras:
-                function(scene, term.value, generator(term.axis, "", 0), **term.settings)
+            for camera in term.cameras or ("",):
+                term.call(scene, rng, camera)
 
     def start(self, rng: RngFactory, scale: Sequence[float] | None = None) -> "ActiveCondition":
         """Begin an episode under this condition.
@@ -162,12 +158,6 @@ class Condition:
             scale: training standard deviation per state dimension (8); `STATE_SCALE` if unknown.
         """
         return ActiveCondition(self, rng, np.asarray(STATE_SCALE if scale is None else scale, np.float32))
-
-    def apply_images(
-        self, images: Mapping[str, NDArray[np.uint8]], step: int, rng: RngFactory
-    ) -> dict[str, NDArray[np.uint8]]:
-        """The first images that the policy would get instead of these; see `ActiveCondition.images`."""
-        return self.start(rng).images(images, step)
 
 
 @dataclass
@@ -191,9 +181,7 @@ class ActiveCondition:
         """The control step whose observation the policy gets after `step` control steps."""
         source = step
         for term in self._active("timing", step):
-            generator = term.rng_for(self.rng)
-            function = implementation(term.info)
-            source = int(function(source, term.value, lambda s, t=term, g=generator: g(t.axis, "", s), **term.settings))
+            source = int(term.call(source, self.rng))
         return source
 
     def images(self, images: Mapping[str, NDArray[np.uint8]], step: int) -> dict[str, NDArray[np.uint8]]:
@@ -241,8 +229,7 @@ class ActiveCondition:
                 named = masks.named_masks.get(term.target)
                 extra |= {"target": _resized(masks.target, pixels)} if term.info.wants_target else {}
                 extra |= {"named": _resized(named, pixels)} if term.option("target") is not None else {}
-            generator = term.rng_for(self.rng)(term.axis, camera, rng_step)
-            pixels = implementation(term.info)(pixels, term.value, generator, **extra, **term.settings)
+            pixels = term.call(pixels, self.rng, camera, rng_step, **extra)
         return pixels
 
     def state(self, state: NDArray[np.float32], step: int) -> NDArray[np.float32]:
@@ -251,9 +238,7 @@ class ActiveCondition:
             rng_step = 0 if term.option("mode") == "static" else step
             extra = self._extra(term)
             extra |= {"scale": self.scale} if accepts(term.info, "scale") else {}
-            generator = term.rng_for(self.rng)(term.axis, "", rng_step)
-            perturbed = implementation(term.info)(state.copy(), term.value, generator, **extra, **term.settings)
-            state = np.asarray(perturbed, np.float32)
+            state = np.asarray(term.call(state.copy(), self.rng, step=rng_step, **extra), np.float32)
         return state
 
     def actions(self, actions: NDArray[np.float32], step: int) -> NDArray[np.float32]:
@@ -265,14 +250,12 @@ class ActiveCondition:
     def _action(self, action: NDArray[np.float32], step: int) -> NDArray[np.float32]:
         for term in self._active("action", step):
             rng_step = 0 if term.option("mode") == "static" else step
-            generator = term.rng_for(self.rng)(term.axis, "", rng_step)
-            extra = self._extra(term)
-            perturbed = implementation(term.info)(action.copy(), term.value, generator, **extra, **term.settings)
+            perturbed = term.call(action.copy(), self.rng, step=rng_step, **self._extra(term))
             # Environments differ in how they treat values beyond the limits.
             action = np.clip(np.asarray(perturbed, np.float32), -1, 1)
         return action
 
-    def _extra(self, term: Term, camera: str = "") -> dict[str, object]:
+    def _extra(self, term: Term, camera: str = "") -> dict[str, Any]:
         return {"memory": self._memory.setdefault((term, camera), {})} if accepts(term.info, "memory") else {}
 
     def _active(self, channel: Channel, step: int) -> list[Term]:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from perturbations.base import MULTIPLIER, AxisInfo, Infeasible, Physics, Stage, register
 
 
@@ -11,8 +9,6 @@ from perturbations.base import MULTIPLIER, AxisInfo, Infeasible, Physics, Stage,
     AxisInfo(
         name="friction",
         stage=Stage.PHYSICS,
-        draws=False,
-        family="E",
         unit=MULTIPLIER,
         value_means="multiplier on the friction of every contact",
         bounds=(0.05, 5.0),
@@ -22,13 +18,12 @@ from perturbations.base import MULTIPLIER, AxisInfo, Infeasible, Physics, Stage,
         writes=("geom_friction",),
     )
 )
-def friction(physics: Physics, value: float, rng: np.random.Generator) -> None:
+def friction(physics: Physics, value: float) -> None:
     """Scales the friction of all surfaces.
 
     MuJoCo uses the larger friction of two surfaces in contact; in LIBERO's grasps that is the finger pads' (2, against
     0.95 of the objects). So scaling only the task's objects would have no effect below a factor of two.
     """
-    del rng
     physics.model.geom_friction[:] *= value
 
 
@@ -36,8 +31,6 @@ def friction(physics: Physics, value: float, rng: np.random.Generator) -> None:
     AxisInfo(
         name="mass",
         stage=Stage.PHYSICS,
-        draws=False,
-        family="E",
         unit=MULTIPLIER,
         value_means="multiplier on mass and inertia of the task's movable objects",
         bounds=(0.05, 20.0),
@@ -47,13 +40,12 @@ def friction(physics: Physics, value: float, rng: np.random.Generator) -> None:
         writes=("body_mass", "body_inertia", "body_subtreemass", "body_invweight0", "dof_invweight0", "dof_M0"),
     )
 )
-def mass(physics: Physics, value: float, rng: np.random.Generator) -> None:
+def mass(physics: Physics, value: float) -> None:
     """Scales the mass of the objects that the goal names; their shape stays.
 
     Raises:
         Infeasible: the goal names nothing movable.
     """
-    del rng
     model, names = physics.model, [name for name in physics.targets if name in physics.objects]
     if not names:
         raise Infeasible("mass: the task names no movable object")

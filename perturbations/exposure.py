@@ -15,7 +15,6 @@ LUMA = (0.299, 0.587, 0.114)
     AxisInfo(
         name="brightness",
         stage=Stage.EXPOSURE,
-        family="V",
         unit=MULTIPLIER,
         value_means="multiplier on pixel values; below 1 darker (s1 to s5), above 1 brighter and clipped at white "
         "(as strong: 1.15 1.3 1.45 1.6 1.75)",
@@ -25,12 +24,10 @@ LUMA = (0.299, 0.587, 0.114)
         source="VLA-Arena's 1 +- 0.75, each half in five steps",
         cameras=CAMERAS,
         keys=(FROM, UNTIL),
-        draws=False,
     )
 )
-def brightness(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
+def brightness(pixels: Pixels, value: float) -> Pixels:
     """Multiplies every pixel value by a factor."""
-    del rng
     pixels *= value
     return pixels
 
@@ -39,7 +36,6 @@ def brightness(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels
     AxisInfo(
         name="contrast",
         stage=Stage.EXPOSURE,
-        family="V",
         unit=MULTIPLIER,
         value_means="multiplier on the distance of each pixel value from its channel's mean in that frame; "
         "0 is a plain image, above 1 more contrast",
@@ -49,12 +45,10 @@ def brightness(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels
         source="ImageNet-C contrast",
         cameras=CAMERAS,
         keys=(FROM, UNTIL),
-        draws=False,
     )
 )
-def contrast(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
+def contrast(pixels: Pixels, value: float) -> Pixels:
     """Moves pixel values towards or away from the mean of each channel."""
-    del rng
     mean = np.array(cv2.mean(pixels)[:3], np.float32)
     pixels -= mean
     pixels *= value
@@ -66,7 +60,6 @@ def contrast(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     AxisInfo(
         name="saturation",
         stage=Stage.EXPOSURE,
-        family="V",
         unit=MULTIPLIER,
         value_means="multiplier on the distance of each colour from the grey of the same brightness; 0 is black and "
         "white, above 1 more colourful",
@@ -76,12 +69,10 @@ def contrast(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
         source="range of VLA-Arena's colour factor and below; steps our choice",
         cameras=CAMERAS,
         keys=(FROM, UNTIL),
-        draws=False,
     )
 )
-def saturation(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
+def saturation(pixels: Pixels, value: float) -> Pixels:
     """Moves colours towards or away from grey."""
-    del rng
     # Channel by channel in NumPy: a matrix product would round differently on other CPUs.
     red, green, blue = (np.float32(weight) * pixels[..., channel] for channel, weight in enumerate(LUMA))
     grey = (red + green + blue)[..., None]
@@ -95,7 +86,6 @@ def saturation(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels
     AxisInfo(
         name="temperature",
         stage=Stage.EXPOSURE,
-        family="V",
         unit=KELVIN,
         value_means="colour temperature of the light, seen by a camera balanced for 6500 K: below is warmer (s1 to "
         "s5), above colder (7500, 8500); grey keeps its brightness",
@@ -105,11 +95,9 @@ def saturation(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels
         source="the warm side of VLA-Arena's 3500 to 8500 K, and below that household lamps",
         cameras=CAMERAS,
         keys=(FROM, UNTIL),
-        draws=False,
     )
 )
-def temperature(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
+def temperature(pixels: Pixels, value: float) -> Pixels:
     """Multiplies each channel by a factor."""
-    del rng
     pixels *= white_balance_gains(value).astype(np.float32)
     return pixels

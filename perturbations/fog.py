@@ -20,7 +20,6 @@ strengths show the same haze and differ in its density alone."""
     AxisInfo(
         name="fog",
         stage=Stage.OPTICS,
-        family="V",
         unit=MULTIPLIER,
         value_means="brightest haze that is added, relative to white, before all is scaled so that white stays white: "
         "1 / (1 + value) of the contrast is left; the haze is sampled once per episode",

@@ -152,7 +152,6 @@ _WHY = {
     AxisInfo(
         name=AXIS,
         stage=Stage.LANGUAGE,
-        family="S",
         unit=WORD,
         value_means="which instruction the policy is given",
         words=KINDS,

@@ -115,7 +115,6 @@ def _displace(physics: Physics, names: Sequence[str], metres: float, rng: np.ran
     AxisInfo(
         name="layout.shift",
         stage=Stage.PHYSICS,
-        family="E",
         unit=CENTIMETRES,
         value_means="how far each of the task's objects is moved across the table, in a random direction",
         bounds=(0.0, 20.0),
@@ -137,7 +136,6 @@ def layout_shift(physics: Physics, value: float, rng: np.random.Generator) -> No
     AxisInfo(
         name="disturb",
         stage=Stage.PHYSICS,
-        family="E",
         unit=CENTIMETRES,
         value_means="how far the first object of the goal jumps, in a random direction, at control step `from`",
         bounds=(0.0, 20.0),

@@ -36,8 +36,6 @@ def _scale(scene: Scene, fields: Iterable[str], factor: float | NDArray[np.float
         name="light",
         aliases=("light.intensity",),
         stage=Stage.SCENE,
-        draws=False,
-        family="V",
         unit=MULTIPLIER,
         value_means="multiplier on all lights and the headlight",
         bounds=(0.0, 4.0),
@@ -47,9 +45,8 @@ def _scale(scene: Scene, fields: Iterable[str], factor: float | NDArray[np.float
         writes=LIGHT_FIELDS,
     )
 )
-def light(scene: Scene, value: float, rng: np.random.Generator) -> None:
+def light(scene: Scene, value: float) -> None:
     """Brighter or darker light of all sources."""
-    del rng
     _scale(scene, LIGHT_FIELDS, value)
 
 
@@ -57,8 +54,6 @@ def light(scene: Scene, value: float, rng: np.random.Generator) -> None:
     AxisInfo(
         name="light.diffuse",
         stage=Stage.SCENE,
-        draws=False,
-        family="V",
         unit=MULTIPLIER,
         value_means="multiplier on the diffuse light of the lamps; the headlight stays",
         bounds=(0.0, 4.0),
@@ -68,9 +63,8 @@ def light(scene: Scene, value: float, rng: np.random.Generator) -> None:
         writes=("light_diffuse",),
     )
 )
-def light_diffuse(scene: Scene, value: float, rng: np.random.Generator) -> None:
+def light_diffuse(scene: Scene, value: float) -> None:
     """Brighter or darker lamps; highlights stay."""
-    del rng
     _scale(scene, ("light_diffuse",), value)
 
 
@@ -78,8 +72,6 @@ def light_diffuse(scene: Scene, value: float, rng: np.random.Generator) -> None:
     AxisInfo(
         name="light.specular",
         stage=Stage.SCENE,
-        draws=False,
-        family="V",
         unit=MULTIPLIER,
         value_means="multiplier on the highlights that the lamps make; the headlight's stay",
         bounds=(0.0, 4.0),
@@ -89,9 +81,8 @@ def light_diffuse(scene: Scene, value: float, rng: np.random.Generator) -> None:
         writes=("light_specular",),
     )
 )
-def light_specular(scene: Scene, value: float, rng: np.random.Generator) -> None:
+def light_specular(scene: Scene, value: float) -> None:
     """Stronger or weaker highlights."""
-    del rng
     _scale(scene, ("light_specular",), value)
 
 
@@ -99,7 +90,6 @@ def light_specular(scene: Scene, value: float, rng: np.random.Generator) -> None
     AxisInfo(
         name="light.dir",
         stage=Stage.SCENE,
-        family="V",
         unit=DEGREES,
         value_means="angle by which all lamps swing together about the workspace, towards a random side",
         bounds=(0.0, 80.0),
@@ -127,8 +117,6 @@ def light_dir(scene: Scene, value: float, rng: np.random.Generator) -> None:
     AxisInfo(
         name="light.color",
         stage=Stage.SCENE,
-        draws=False,
-        family="V",
         unit=KELVIN,
         value_means="colour temperature of all light; 6500 is none, lower is warmer",
         bounds=(1700.0, 25000.0),
@@ -138,9 +126,8 @@ def light_dir(scene: Scene, value: float, rng: np.random.Generator) -> None:
         writes=LIGHT_FIELDS,
     )
 )
-def light_color(scene: Scene, value: float, rng: np.random.Generator) -> None:
+def light_color(scene: Scene, value: float) -> None:
     """Warmer or colder light of the same luminance."""
-    del rng
     _scale(scene, LIGHT_FIELDS, white_balance_gains(value))
 
 
@@ -148,8 +135,6 @@ def light_color(scene: Scene, value: float, rng: np.random.Generator) -> None:
     AxisInfo(
         name="light.shadow",
         stage=Stage.SCENE,
-        draws=False,
-        family="V",
         unit=WORD,
         value_means="whether lamps cast shadows; in LIBERO they do not",
         words={"off": "kept", "on": "kept"},
@@ -158,9 +143,8 @@ def light_color(scene: Scene, value: float, rng: np.random.Generator) -> None:
         writes=("light_castshadow", "vis.quality.shadowsize"),
     )
 )
-def light_shadow(scene: Scene, value: str, rng: np.random.Generator) -> None:
+def light_shadow(scene: Scene, value: str) -> None:
     """Every lamp casts shadows."""
-    del rng
     scene.model.light_castshadow[:] = value == "on"
     quality = scene.model.vis.quality
     quality.shadowsize = max(int(quality.shadowsize), SHADOW_MAP)

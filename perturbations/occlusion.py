@@ -41,7 +41,6 @@ Mask = NDArray[np.bool_]
     AxisInfo(
         name="occlusion",
         stage=Stage.OCCLUSION,
-        family="V",
         unit=FRACTION,
         value_means="fraction of the image's area hidden by one upright rectangle, sampled once per episode; it leaves "
         "a quarter of what the task moves visible, or covers /target=NAME on purpose",

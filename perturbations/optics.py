@@ -37,7 +37,6 @@ ZOOM_STEP = 2.0
     AxisInfo(
         name="blur.gaussian",
         stage=Stage.OPTICS,
-        family="V",
         unit=PIXELS_AT_224,
         value_means="standard deviation of a Gaussian blur, in px of an image 224 px wide",
         bounds=(0.0, 10.0),
@@ -46,12 +45,10 @@ ZOOM_STEP = 2.0
         source="ImageNet-C gaussian_blur; upper bound LIBERO-plus",
         cameras=CAMERAS,
         keys=(FROM, UNTIL),
-        draws=False,
     )
 )
-def blur_gaussian(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
+def blur_gaussian(pixels: Pixels, value: float) -> Pixels:
     """Gaussian blur."""
-    del rng
     sigma = in_pixels(value, pixels)
     kernel = cv2.getGaussianKernel(2 * math.ceil(BLUR_REACH * sigma) + 1, sigma, cv2.CV_64F)
     # In float32 OpenCV's result depends on the CPU's vector instructions, and a few pixels would round differently.
@@ -65,7 +62,6 @@ def blur_gaussian(pixels: Pixels, value: float, rng: np.random.Generator) -> Pix
     AxisInfo(
         name="blur.defocus",
         stage=Stage.OPTICS,
-        family="V",
         unit=PIXELS_AT_224,
         value_means="radius of the disk that a point of light becomes out of focus, in px of an image 224 px wide",
         bounds=(0.0, 20.0),
@@ -74,12 +70,10 @@ def blur_gaussian(pixels: Pixels, value: float, rng: np.random.Generator) -> Pix
         source="radii of ImageNet-C defocus_blur",
         cameras=CAMERAS,
         keys=(FROM, UNTIL),
-        draws=False,
     )
 )
-def blur_defocus(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
+def blur_defocus(pixels: Pixels, value: float) -> Pixels:
     """Convolution with a disk."""
-    del rng
     return convolved(pixels, disk(in_pixels(value, pixels)))
 
 
@@ -87,7 +81,6 @@ def blur_defocus(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixe
     AxisInfo(
         name="blur.motion",
         stage=Stage.OPTICS,
-        family="V",
         unit=PIXELS_AT_224,
         value_means="length of the straight path that every point is smeared along, in px of an image 224 px wide; "
         "its direction is sampled once per episode",
@@ -108,7 +101,6 @@ def blur_motion(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixel
     AxisInfo(
         name="blur.zoom",
         stage=Stage.OPTICS,
-        family="V",
         unit=MULTIPLIER,
         value_means="largest zoom about the middle of the image during one exposure, which starts at 1",
         bounds=(1.0, 2.0),
@@ -117,12 +109,10 @@ def blur_motion(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixel
         source="ImageNet-C zoom_blur",
         cameras=CAMERAS,
         keys=(FROM, UNTIL),
-        draws=False,
     )
 )
-def blur_zoom(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
+def blur_zoom(pixels: Pixels, value: float) -> Pixels:
     """The mean of the image at evenly spaced zooms from 1 to the value."""
-    del rng
     height, width = pixels.shape[:2]
     sharp = pixels.astype(np.float64)
     total = sharp.copy()

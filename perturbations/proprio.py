@@ -26,7 +26,6 @@ SPREADS = Unit("training std", NUMBER.factors)
     AxisInfo(
         name="proprio.noise",
         stage=Stage.STATE,
-        family="E",
         unit=SPREADS,
         value_means="sigma of Gaussian noise, in standard deviations of each number in the policy's training",
         bounds=(0.0, 10.0),
@@ -45,7 +44,6 @@ def noise(state: State, value: float, rng: np.random.Generator, scale: NDArray[n
     AxisInfo(
         name="proprio.zero",
         stage=Stage.STATE,
-        family="E",
         unit=PROBABILITY,
         value_means="probability that a frame reports all zeros",
         bounds=(0.0, 1.0),
@@ -64,7 +62,6 @@ def zero(state: State, value: float, rng: np.random.Generator) -> State:
     AxisInfo(
         name="proprio.freeze",
         stage=Stage.STATE,
-        family="E",
         unit=PROBABILITY,
         value_means="probability that a frame repeats the state reported before it; 1 holds the first for good",
         bounds=(0.0, 1.0),

@@ -39,7 +39,6 @@ def _touching(physics: Physics) -> set[tuple[int, int]]:
     AxisInfo(
         name="robot.qpos",
         stage=Stage.PHYSICS,
-        family="E",
         unit=RADIANS,
         value_means="length of the offset of the seven joint positions, in a random direction",
         bounds=(0.0, 1.0),

@@ -32,7 +32,6 @@ TAIL = 8.0
         name="noise",
         aliases=("noise.gaussian",),
         stage=Stage.SENSOR,
-        family="V",
         unit=FRACTION,
         value_means="standard deviation of Gaussian noise on every pixel and channel, as a fraction of 255",
         bounds=(0.0, 1.0),
@@ -55,7 +54,6 @@ def noise(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     AxisInfo(
         name="noise.speckle",
         stage=Stage.SENSOR,
-        family="V",
         unit=FRACTION,
         value_means="standard deviation of Gaussian noise on every pixel and channel, as a fraction of its own value",
         bounds=(0.0, 1.0),
@@ -79,7 +77,6 @@ def noise_speckle(pixels: Pixels, value: float, rng: np.random.Generator) -> Pix
     AxisInfo(
         name="noise.impulse",
         stage=Stage.SENSOR,
-        family="V",
         unit=FRACTION,
         value_means="fraction of pixel values, sampled per channel, that become 0 or 255, either as often",
         bounds=(0.0, 1.0),
@@ -102,7 +99,6 @@ def noise_impulse(pixels: Pixels, value: float, rng: np.random.Generator) -> Pix
     AxisInfo(
         name="noise.shot",
         stage=Stage.SENSOR,
-        family="V",
         unit=PHOTONS,
         value_means="photons that white sends on average to each pixel and channel; their number follows Poisson's "
         "law, so fewer are noisier; 10000 stands for no noise",

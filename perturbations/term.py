@@ -1,8 +1,20 @@
 """A term of a condition: one axis at one value."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from perturbations.base import ALL, SEED, TARGET, TIMING_KEYS, AxisInfo, Meaning, RngFactory, find_axis
+from perturbations.base import (
+    ALL,
+    SEED,
+    TARGET,
+    TIMING_KEYS,
+    AxisInfo,
+    Meaning,
+    RngFactory,
+    accepts,
+    find_axis,
+    implementation,
+)
 
 
 def number_text(value: float) -> str:
@@ -75,6 +87,25 @@ class Term:
         if seed == SEED.default:
             return rng
         return lambda name, camera, step: rng(f"{name}/seed={seed}", camera, step)
+
+    def call(self, part: Any, rng: RngFactory, camera: str = "", step: int = 0, **extra: Any) -> Any:
+        """Call the axis' function; see `perturbations.base` for its signature.
+
+        Args:
+            part: what the function changes or chooses from, for instance the image of a camera.
+            rng: the pair's random streams.
+            camera: the camera it is applied to, for axes that take one.
+            step: the control step that the generator belongs to. A timing axis gets its generators by step instead.
+            extra: keyword arguments, apart from the camera of a scene axis and the settings.
+        """
+        info, streams = self.info, self.rng_for(rng)
+        if info.channel == "scene" and camera:
+            extra["camera"] = camera
+        random: tuple[Any, ...] = ()
+        if accepts(info, "rng"):
+            by_step = info.channel == "timing"
+            random = ((lambda s: streams(self.axis, "", s)) if by_step else streams(self.axis, camera, step),)
+        return implementation(info)(part, self.value, *random, **extra, **self.settings)
 
     def __str__(self) -> str:
         value = self.value if isinstance(self.value, str) else number_text(self.value)

@@ -97,7 +97,6 @@ def _surface_axis(surface: str) -> Callable[[Scene, str, np.random.Generator], N
     info = AxisInfo(
         name=f"texture.{surface}",
         stage=Stage.SCENE,
-        family="V",
         unit=WORD,
         value_means=f"what the {surface} looks like; {DRAW} takes one of the looks at random",
         words=dict.fromkeys((STOCK, DRAW, *STYLES[surface]), "kept"),
@@ -136,7 +135,6 @@ def _mean_color(model: Any, material: int) -> Vector:
     AxisInfo(
         name="tint.object",
         stage=Stage.SCENE,
-        family="V",
         unit=FRACTION,
         value_means="how far the colours of the task's objects go towards a random colour, one per object",
         bounds=(0.0, 1.0),

@@ -32,7 +32,6 @@ Pixels = NDArray[np.float32]
     AxisInfo(
         name="obs.delay",
         stage=Stage.TIMING,
-        family="E",
         unit=STEPS,
         value_means="age of the observation in control steps (of 50 ms)",
         bounds=(0.0, 40.0),
@@ -40,12 +39,10 @@ Pixels = NDArray[np.float32]
         presets=(1.0, 2.0, 3.0, 5.0, 8.0),
         source="our choice",
         keys=(FROM, UNTIL),
-        draws=False,
     )
 )
-def delay(step: int, value: float, rng: StepRng) -> int:
+def delay(step: int, value: float) -> int:
     """An earlier observation; before enough time has passed, the first one."""
-    del rng
     return max(0, step - round(value))
 
 
@@ -53,7 +50,6 @@ def delay(step: int, value: float, rng: StepRng) -> int:
     AxisInfo(
         name="obs.drop",
         stage=Stage.TIMING,
-        family="E",
         unit=PROBABILITY,
         value_means="probability that a control step's observation is lost; the last one that arrived is held",
         bounds=(0.0, 1.0),
@@ -74,7 +70,6 @@ def drop(step: int, value: float, rng: StepRng) -> int:
     AxisInfo(
         name="camdrop",
         stage=Stage.DROP,
-        family="V",
         unit=PROBABILITY,
         value_means="probability that an image is black",
         bounds=(0.0, 1.0),
@@ -94,7 +89,6 @@ def camdrop(pixels: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     AxisInfo(
         name="freeze",
         stage=Stage.DROP,
-        family="V",
         unit=PROBABILITY,
         value_means="probability that a camera shows its last image again; 1 holds the first for good",
         bounds=(0.0, 1.0),

@@ -10,10 +10,10 @@ initial state 0, seed 0. An axis of words shows its first, middle and last word.
 import simeval  # noqa: I001, F401  before NumPy
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as imageio
+from msgspec.structs import replace
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,4 +1,4 @@
-"""The handle that physics perturbations write through; see `envs.base.Physics`."""
+"""The handle that physics perturbations write through; `perturbations.base.Physics` documents each part."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence

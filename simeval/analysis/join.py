@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from perturbations.base import SpecError
 from perturbations.condition import Condition
 from perturbations.spec import parse
-from perturbations.term import Term
 from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
@@ -87,15 +86,11 @@ def study_conditions(names: Sequence[str]) -> tuple[ConditionInfo, ...]:
             name,
             axis_family=_family(condition),
             severity=_strength(condition) if _variant(condition) in dict(most_common[_family(condition)]) else None,
-            validity=validity(condition.meaning, {term.info.channel for term in _effective(condition)}),
-            identity=not _effective(condition),
+            validity=validity(condition.meaning, {term.info.channel for term in condition.active_terms()}),
+            identity=not any(condition.active_terms()),
         )
         for name, condition in zip(names, parsed, strict=True)
     )
-
-
-def _effective(condition: Condition) -> list[Term]:
-    return [term for term in condition.terms if not term.is_identity]
 
 
 def _family(condition: Condition) -> str:

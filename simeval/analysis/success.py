@@ -18,6 +18,7 @@ from simeval.core.types import CLEAN
 from simeval.stats.intervals import Interval, mean_of_suites
 from simeval.stats.paired import PairedDrop, holm, paired_drop
 from simeval.stats.power import smallest_visible_drop
+from simeval.stats.study import MAX_MISSING
 
 __all__ = [
     "COLUMNS", "ConditionDrop", "ConditionRate", "FlagCount", "LanguageRate", "OverallRate", "RunAnalysis", "Share",
@@ -31,8 +32,6 @@ EQUIVALENCE_MARGIN = 0.05
 """Drops below this count as robust, if the data show it (fraction). Our choice, to be set before the run."""
 USED = (*COLUMNS, "goal", "hits", "approached", "flags", "error_text")
 """Columns that `analyse` reads; without the last five there is no table of language or flags."""
-MAX_MISSING = 0.02
-"""Share of pairs that may be missing before a comparison is refused. Our choice."""
 
 Verdict = Literal["drop", "within margin", "undecided"]
 

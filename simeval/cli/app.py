@@ -158,7 +158,7 @@ def _print_notes(console: Any, config: EvalConfig) -> None:
 @with_config_options(EvalConfig)
 def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> None:
     """Print what `run` with the same options would do, without a simulator."""
-    from dataclasses import asdict
+    from msgspec.structs import asdict
 
     from simeval.config.plan import duration, estimated_seconds, make_plan
     from simeval.stats.power import smallest_visible_drop

@@ -244,7 +244,7 @@ def _axis(info: AxisInfo) -> AxisEntry:
         settings=tuple(SettingEntry(key.name, key.accepted, key.default) for key in info.keys),
         cameras=info.cameras,
         writes=info.writes,
-        draws=info.draws,
+        draws=bool(info.draws),
         source=info.source,
         example=info.example,
     )

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from envs.suites import INIT_STATES, PROTOCOLS, tasks
@@ -38,7 +39,7 @@ class Plan:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the episodes as one JSON array: equal plans are equal work."""
-        total, names = hashlib.sha256(b"["), sorted(field.name for field in fields(EpisodeSpec))
+        total, names = hashlib.sha256(b"["), sorted(EpisodeSpec.__struct_fields__)
         for index, spec in enumerate(self.episodes):
             text = json.dumps({name: getattr(spec, name) for name in names})
             total.update(f"{', ' if index else ''}{text}".encode())
@@ -94,17 +95,26 @@ def make_plan(config: EvalConfig) -> Plan:
     return Plan(tuple(episodes), names, tuple(notes))
 
 
-def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:
+def parse_conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
+    """The different conditions of `--perturb` options, in order.
+
+    Raises:
+        ConfigError: one cannot be read.
+    """
     try:
-        conditions = [condition for text in (CLEAN, *specs) for condition in parse_sweep(text)]
+        return tuple(dict.fromkeys(condition for text in texts for condition in parse_sweep(text)))
     except SpecError as error:
         raise ConfigError(f"--perturb: {error}") from None
+
+
+def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:
+    conditions = parse_conditions((CLEAN, *specs))
     for condition in conditions:
         if len(str(condition)) > LONGEST:
             raise ConfigError(
                 f"--perturb {str(condition)[:60]}...: longer than {LONGEST} characters, too long for file names"
             )
-    return tuple(dict.fromkeys(conditions))
+    return conditions
 
 
 def _infeasible_tasks(condition: Condition, suite: str, numbers: tuple[int, ...]) -> dict[int, str]:

@@ -8,6 +8,8 @@ Non-obvious behaviour:
 import fcntl
 import os
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from simeval.core.errors import ConfigError
 
@@ -73,3 +75,48 @@ class JsonlAppender:
     def close(self) -> None:
         """Close and unlock it."""
         self._file.close()
+
+
+class JsonlWriter:
+    """Base of the writers of a results folder: has the file of lines, and closes it. Use it as a context manager."""
+
+    def __init__(self, file: JsonlAppender) -> None:
+        """Take over an open file; it is closed again if `_claim` fails."""
+        self._file = file
+        try:
+            self._claim()
+        except BaseException:
+            file.close()
+            raise
+
+    def _claim(self) -> None:
+        """Check what the folder holds, and make the file ready for appending."""
+        self._file.cut_torn_line()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def open_lines(folder: Path, name: str, what: str) -> JsonlAppender:
+    """Open the file of lines of a folder that the user named by `--out`; a missing folder is created.
+
+    Args:
+        folder: the folder.
+        name: of the file in it.
+        what: description of the folder's contents, for messages.
+
+    Raises:
+        ConfigError: it cannot be written, or another process writes to it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return JsonlAppender(folder / name)
+    except BlockingIOError:
+        raise ConfigError(f"--out {folder}: another simeval is writing to this {what}") from None
+    except OSError as error:
+        raise ConfigError(f"--out {folder}: {error.strerror or error}") from None

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perturbations.spec import Condition, SpecError, parse_sweep
+from perturbations.spec import Condition
 from simeval.config import paths
 from simeval.config.audit import MAX_FRAMES, AuditConfig
 from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.config.plan import parse_conditions
 from simeval.config.preflight import require_numerics, require_rendering
 from simeval.core import kernels, plugins, provenance
 from simeval.core.drift_row import DriftRow, Key
@@ -233,11 +234,7 @@ def _build_request(config: AuditConfig) -> _AuditRequest:
 
 
 def _conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
-    try:
-        parsed = [condition for text in texts for condition in parse_sweep(text)]
-    except SpecError as error:
-        raise ConfigError(f"--perturb: {error}") from None
-    return tuple(dict.fromkeys(condition for condition in parsed if not condition.is_clean))
+    return tuple(condition for condition in parse_conditions(texts) if not condition.is_clean)
 
 
 def _choice(config: AuditConfig, run_config: EvalConfig) -> PolicyChoice:

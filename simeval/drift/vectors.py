@@ -13,15 +13,13 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from simeval.core.checksums import read_objects, sealed_line
 from simeval.core.drift_row import FLOOR, DriftRow, Key
 from simeval.core.errors import ConfigError
-from simeval.core.jsonl import JsonlAppender
+from simeval.core.jsonl import JsonlAppender, JsonlWriter
 from simeval.core.texts import shown
 from simeval.core.types import CLEAN
 from simeval.drift.representation import PARTS, Vectors, set_distances
@@ -45,7 +43,7 @@ class SetDrift:
     distances: tuple[tuple[str, float | None], ...]
 
 
-class VectorWriter:
+class VectorWriter(JsonlWriter):
     """Writes an audit's vectors. Use it as a context manager inside that of the rows, which locks the folder.
 
     Write vectors before their rows: a row without vectors would never get any.
@@ -62,8 +60,7 @@ class VectorWriter:
         """
         self._path = folder / FILE
         try:
-            self._file = JsonlAppender(self._path)
-            self._file.cut_torn_line()
+            super().__init__(JsonlAppender(self._path))
         except OSError as error:
             raise ConfigError(f"{self._path}: {error.strerror or error}") from None
 
@@ -81,14 +78,6 @@ class VectorWriter:
             self._file.append(b"".join(lines))
         except OSError as error:
             raise ConfigError(f"{self._path}: {error.strerror or error}") from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
 
 
 def read_vectors(folder: Path) -> dict[Key, Vectors]:

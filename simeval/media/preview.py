@@ -9,11 +9,12 @@ Non-obvious behaviour:
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from envs.assets import is_bundled
@@ -82,7 +83,7 @@ def view_at(env: Env, spec: EpisodeSpec, step: int = 0) -> ConditionView:
         step: control steps before the view, for perturbations that begin later.
     """
     policy = _IdlePolicy()
-    result = run_episode(replace(spec, max_steps=step + 1), env, policy, TraceRecorder())
+    result = run_episode(structs.replace(spec, max_steps=step + 1), env, policy, TraceRecorder())
     if result.outcome in ("error", "infeasible"):
         return ConditionView(spec.condition, {}, "", f"{result.outcome}: {result.error_text}")
     assert policy.last_input is not None
@@ -111,7 +112,7 @@ def condition_sheet(episodes: Sequence[EpisodeSpec], *, assets: Path | None, ste
         raise ValueError("a sheet shows the conditions of one pair")
     env = make_env(first.suite, first.task, first.resolution, assets)
     try:
-        clean = view_at(env, replace(first, condition=CLEAN), step)
+        clean = view_at(env, structs.replace(first, condition=CLEAN), step)
         views = [view_at(env, spec, step) for spec in episodes if spec.condition != CLEAN]
     finally:
         env.close()
@@ -265,7 +266,7 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
                 with contextlib.suppress(EnvError):
                     folders.append(resolve_assets("cached"))
         if config.perturb:
-            episodes = [replace(spec, resolution=size) for spec in plan.episodes]
+            episodes = [structs.replace(spec, resolution=size) for spec in plan.episodes]
             sheet = condition_sheet(episodes, assets=folders[0] if folders else None, step=step)
         else:
             sheet = contact_sheet(suite, first.task, init_state=first.init_state, assets=folders, size=size)

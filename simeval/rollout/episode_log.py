@@ -27,7 +27,7 @@ def goal_text(goal: Goal) -> str:
 
 def _channels(condition: Condition) -> set[str]:
     """Channels of the terms that are not at their identity value."""
-    return {term.info.channel for term in condition.terms if not term.is_identity}
+    return {term.info.channel for term in condition.active_terms()}
 
 
 @dataclass

@@ -2,14 +2,20 @@
 
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import Env, Intervention, Physics
-from perturbations.base import RngFactory
+from envs.base import Env, Intervention
+from perturbations.base import Physics, RngFactory
 from perturbations.condition import Condition
+
+if TYPE_CHECKING:
+    from envs.sim.physics import MujocoPhysics
+
+    # Environments do not know perturbations, so the type checker compares their handle with the protocol here.
+    _handle: type[Physics] = MujocoPhysics
 
 
 @dataclass

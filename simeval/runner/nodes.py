@@ -17,7 +17,7 @@ from envs.base import EnvError
 from envs.libero.files import resolve_assets
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError, error_line
-from simeval.policies.base import Policy
+from simeval.policies.base import Policy, PolicySpec, WorkerFacts
 from simeval.policies.names import has_checkpoint
 from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.runner.session import process_environment
@@ -142,6 +142,25 @@ def difference(local: NodeFacts, remote: NodeFacts) -> str | None:
     values = dict(remote.values)
     other = [f"{name} {values.get(name)}, here {value}" for name, value in local.values if values.get(name) != value]
     return f"{'; '.join(other)}; every node needs the same image, or the same lock and commit" if other else None
+
+
+def worker_difference(worker: WorkerFacts, first: WorkerFacts) -> str | None:
+    """How a worker computes otherwise than the first one; `None` if it does not."""
+    numerics = kernels.difference({"numerics": first.kernels}, {"numerics": worker.kernels})
+    return f"other numerics than elsewhere: {numerics}" if numerics else _policy_difference(worker.policy, first.policy)
+
+
+def _policy_difference(worker: PolicySpec, first: PolicySpec) -> str | None:
+    """How the policy of a worker differs from that of the first one; `None` if it does not."""
+    if worker == first:
+        return None
+    values, expected = dict(worker.fingerprint), dict(first.fingerprint)
+    changed = [
+        f"{key} {values.get(key)} there, {value} elsewhere"
+        for key, value in expected.items()
+        if values.get(key) != value
+    ]
+    return f"the policy runs otherwise than elsewhere: {'; '.join(changed)}; --device says where it runs"
 
 
 class Nodes:

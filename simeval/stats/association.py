@@ -186,14 +186,6 @@ def fisher_interval(value: float, k: int, level: float = 0.95) -> Interval:
     return Interval(-1.0 if value <= -1 else low, 1.0 if value >= 1 else high, level, "fisher z, bonett-wright")
 
 
-def smallest_significant(k: int, alpha: float = 0.05) -> float | None:
-    """Smallest |Pearson r| of `k` points that is significant (two-sided t test); `None` if none is."""
-    if k < MIN_POINTS:
-        return None
-    t = float(stats.t.isf(alpha / 2, k - 2))
-    return t / sqrt(k - 2 + t * t)
-
-
 def points_needed(
     value: float, bound: float, level: float = 0.95, *, k: int = 0, half: float | None = None
 ) -> int | None:

@@ -74,23 +74,6 @@ def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
     return Interval(max(0.0, float(low)), min(1.0, float(high)), level, "wilson")
 
 
-def suite_mean(successes_per_task: Sequence[int], n_per_task: Sequence[int], level: float = 0.95) -> SuiteRate:
-    """Equal-weight mean over the fixed tasks of a suite, with one episode per initial state.
-
-    Args:
-        successes_per_task: successes, one entry per task.
-        n_per_task: episodes, one entry per task; tasks with 0 are left out.
-        level: nominal coverage of both intervals.
-
-    Raises:
-        ValueError: the lengths differ, or a task has more successes than episodes.
-    """
-    counts = list(zip(successes_per_task, n_per_task, strict=True))
-    if any(not 0 <= k <= n for k, n in counts):
-        raise ValueError(f"successes {list(successes_per_task)} of {list(n_per_task)} episodes")
-    return suite_mean_of_units([np.repeat([1.0, 0.0], [k, n - k]) for k, n in counts], level)
-
-
 def suite_mean_of_units(units_per_task: Sequence[NDArray[np.floating]], level: float = 0.95) -> SuiteRate:
     """Equal-weight mean over the fixed tasks of a suite, from one success rate per initial state.
 

@@ -26,7 +26,7 @@ Validity = Literal["kept", "changed", "not_applicable"]
 drift is 0 or undefined while success may fall."""
 
 MAX_MISSING = 0.02
-"""Share of pairs that may be missing before a drop is refused. Our choice, as in the table of drops."""
+"""Share of pairs that may be missing before a drop or a comparison is refused. Our choice."""
 
 SEEN_OFFLINE = frozenset({"language", "scene", "image", "state"})
 """Channels that change the policy's input, so that a single frame shows the effect."""

@@ -13,13 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from simeval.core.checksums import read_objects, sealed_line
 from simeval.core.drift_row import DriftRow, Key
 from simeval.core.errors import ConfigError
-from simeval.core.jsonl import JsonlAppender
+from simeval.core.jsonl import JsonlWriter, open_lines
 from simeval.stats.drift import VARIANTS
 from simeval.store.run import identity_changes, write_json
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
@@ -39,7 +38,7 @@ class LeftOut:
     reason: str
 
 
-class AuditWriter:
+class AuditWriter(JsonlWriter):
     """The one writer of an audit folder; use as a context manager.
 
     Attributes:
@@ -57,34 +56,22 @@ class AuditWriter:
         Raises:
             ConfigError: the folder cannot be written, is in use, is damaged, or holds a different audit.
         """
-        self.folder, self._manifest = folder, dict(manifest)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = JsonlAppender(folder / ROWS)
-        except BlockingIOError:
-            raise ConfigError(f"--out {folder}: another simeval is writing to this audit") from None
-        except OSError as error:
-            raise ConfigError(f"--out {folder}: {error.strerror or error}") from None
-        try:
-            self.done = self._claim(keys)
-        except BaseException:
-            self._file.close()
-            raise
+        self.folder, self._manifest, self._keys = folder, dict(manifest), keys
+        super().__init__(open_lines(folder, ROWS, "audit"))
 
-    def _claim(self, keys: Sequence[Key]) -> tuple[Key, ...]:
+    def _claim(self) -> None:
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
             require_same_audit(self.folder, stored["identity"], self._manifest["identity"])
             self._manifest = stored
         self._file.cut_torn_line()
-        done = tuple(row.key for row in read_rows(self.folder / ROWS))
-        if done and stored is None:
+        self.done = tuple(row.key for row in read_rows(self.folder / ROWS))
+        if self.done and stored is None:
             raise ConfigError(f"--out {self.folder}: has drift but no {MANIFEST}, so nothing says of what")
-        if done != tuple(keys[: len(done)]):
+        if self.done != tuple(self._keys[: len(self.done)]):
             raise ConfigError(f"{self.folder / ROWS}: its rows are not in the order in which they were measured")
         if stored is None:
             write_json(self.folder / MANIFEST, self._manifest)
-        return done
 
     def write(self, rows: Sequence[DriftRow]) -> None:
         """Append the next rows in order and sync them to disk.
@@ -99,14 +86,6 @@ class AuditWriter:
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Mark the audit complete and store its facts (JSON-ready)."""
         write_json(self.folder / MANIFEST, {**self._manifest, "complete": True, "facts": dict(facts)})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
 
 
 def require_same_audit(folder: Path, stored: Mapping[str, Any], requested: Mapping[str, Any]) -> None:

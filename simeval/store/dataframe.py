@@ -6,7 +6,6 @@ Non-obvious behaviour:
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
-
-
-_SPEC, _TIMINGS, _COUNTS, _MAGNITUDE = map(_names, (EpisodeSpec, Timings, Counts, RealizedStrength))
+_SPEC, _TIMINGS, _COUNTS, _MAGNITUDE = (
+    kind.__struct_fields__ for kind in (EpisodeSpec, Timings, Counts, RealizedStrength)
+)
 _NESTED = ("spec", "timings", "counts", "magnitude")
-_PLAIN = tuple(name for name in _names(EpisodeResult) if name not in _NESTED)
+_PLAIN = tuple(name for name in EpisodeResult.__struct_fields__ if name not in _NESTED)
 
 COLUMNS = ("id", "pair_id", *_SPEC, *(f"seconds_{name}" for name in _TIMINGS), *_COUNTS, *_MAGNITUDE, *_PLAIN)
 OPTIONAL = ("first_success", "first_hit", *_MAGNITUDE)
@@ -46,7 +43,7 @@ def to_dataframe(
     """One row per episode, the latest attempt, in plan order.
 
     Args:
-        blocks: lists of `simeval.store.decode.Row`.
+        blocks: lists of `simeval.core.types.Row`.
         suites: in the order of the plan.
         conditions: in the order of the plan.
         columns: those of `COLUMNS` to build, among them `id` and the spec's; each one takes time.

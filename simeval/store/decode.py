@@ -1,16 +1,14 @@
 """Decodes and checks the lines of an episodes file.
 
 Non-obvious behaviour:
-- A row must have what `EpisodeResult.from_row` needs. It is decoded to generated structs, which is five times as fast.
 - A torn last line (killed while writing, disk full) is skipped.
 - Rows of older versions have no checksum, so every reader compares their names with their specification.
 """
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Any
 
 import msgspec
 
@@ -18,7 +16,7 @@ from envs.suites import SUITES, tasks
 from simeval.core.checksums import Block, read_sealed
 from simeval.core.errors import ConfigError
 from simeval.core.texts import all_well_formed, shown
-from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, RealizedStrength, condition_part
+from simeval.core.types import EpisodeSpec, Outcome, Row, condition_part
 
 
 class RowHeader(msgspec.Struct, gc=False):
@@ -28,38 +26,12 @@ class RowHeader(msgspec.Struct, gc=False):
     outcome: Outcome
 
 
-def _at_least(lowest: int) -> Any:
-    return Annotated[int, msgspec.Meta(ge=lowest)]
+class NamedRow(RowHeader, gc=False):
+    """As `RowHeader`, with the specification that the names follow from."""
 
+    pair_id: str
+    spec: EpisodeSpec
 
-def _struct_of(kind: type, *more: tuple[str, type]) -> Any:
-    """A msgspec struct with the fields of a dataclass, its nested dataclasses likewise."""
-    hints, required, optional = get_type_hints(kind), list(more), []
-    for field in fields(kind):
-        hint = hints[field.name]
-        if kind is EpisodeSpec and hint is int:
-            hint = _at_least(1 if field.name in ("max_steps", "resolution") else 0)
-        if is_dataclass(hint) and isinstance(hint, type):
-            required.append((field.name, _struct_of(hint)))
-        elif hint == RealizedStrength | None:
-            required.append((field.name, _struct_of(RealizedStrength) | None))
-        elif field.default is MISSING:
-            required.append((field.name, hint))
-        else:
-            optional.append((field.name, hint, field.default))
-    # A later version may add fields to a row, but not to the parts of a row.
-    return msgspec.defstruct(
-        kind.__name__, [*required, *optional], gc=False, forbid_unknown_fields=kind is not EpisodeResult
-    )
-
-
-Row = _struct_of(EpisodeResult, ("id", str), ("pair_id", str))
-"""A whole row: the fields of `EpisodeResult`, `id` and `pair_id`; nested dataclasses are structs as well."""
-
-NamedRow = msgspec.defstruct(
-    "NamedRow", [("id", str), ("pair_id", str), ("spec", _struct_of(EpisodeSpec)), ("outcome", Outcome)], gc=False
-)
-"""As `RowHeader`, with the specification that the names follow from."""
 
 _decoders = {kind: msgspec.json.Decoder(kind) for kind in (RowHeader, NamedRow, Row)}
 _REMEDY = "delete the line, and the same command runs its episode again"

@@ -16,10 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from simeval.config.evaluation import PLAN_FIELDS
 from simeval.config.paths import with_current_policy_name
@@ -27,12 +24,12 @@ from simeval.core import kernels
 from simeval.core.checksums import sealed_line
 from simeval.core.errors import ConfigError
 from simeval.core.files import open_regular, replace_file, sync, sync_folder
-from simeval.core.jsonl import JsonlAppender
+from simeval.core.jsonl import JsonlWriter, open_lines
 from simeval.core.texts import all_well_formed, escaped, shown
-from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome
+from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, Row
 from simeval.rollout.trace import PackedTrace, Trace
 from simeval.store.dataframe import COLUMNS, to_dataframe
-from simeval.store.decode import Row, RowHeader, read_blocks
+from simeval.store.decode import RowHeader, read_blocks
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from simeval.store.schema import RunManifest, read_checked
 
@@ -100,7 +97,7 @@ def _extended(stored: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any
     return {**manifest, "created": stored["created"], "grown": [*stored.get("grown", []), before]}
 
 
-class RunWriter:
+class RunWriter(JsonlWriter):
     """The one writer of a run folder; use as a context manager.
 
     Attributes:
@@ -118,24 +115,14 @@ class RunWriter:
         Raises:
             ConfigError: the folder cannot be written, is in use, or holds a different run.
         """
-        self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = JsonlAppender(folder / EPISODES)
-        except BlockingIOError:
-            raise ConfigError(f"--out {folder}: another simeval is writing to this run") from None
-        except OSError as error:
-            raise ConfigError(f"--out {folder}: {error.strerror or error}") from None
-        try:
-            self._claim(manifest, grow=grow)
-        except BaseException:
-            self._file.close()
-            raise
+        self.folder, self._manifest, self._grow = folder, manifest, grow
+        super().__init__(open_lines(folder, EPISODES, "run"))
 
-    def _claim(self, manifest: dict[str, Any], *, grow: bool) -> None:
+    def _claim(self) -> None:
+        manifest = self._manifest
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
-            requested = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if grow else {})
+            requested = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if self._grow else {})
             identity = with_current_policy_name(stored["identity"], stored.get("started_in"), requested)
             require_same_run(self.folder, identity, requested)
         self._file.cut_torn_line()
@@ -174,14 +161,6 @@ class RunWriter:
                 # A row implies that its trace exists, so the trace must be on the disk first.
                 sync(written, up_to=self.folder)
                 self._file.append(b"".join(lines))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -274,9 +253,8 @@ class Run:
         Raises:
             ConfigError: a row is not one of simeval's.
         """
-        # Converted block by block: a row as a dictionary takes several times the memory of a result.
         blocks = read_blocks(self.folder / EPISODES, Row)
-        latest = {row.id: EpisodeResult.from_row(msgspec.to_builtins(row)) for rows in blocks for row in rows}
+        latest = {row.id: row.result() for rows in blocks for row in rows}
         order = {name: i for i, name in enumerate(self.manifest["conditions"])}
         suites = {name: i for i, name in enumerate(self.manifest["config"]["suite"])}
         return tuple(

@@ -1,9 +1,8 @@
 """Language following and flags: from rows to the numbers of the table."""
 
-from dataclasses import replace
-
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 from simeval.analysis.success import analyse, drop_table, flag_table, language_table, success_table, summary
 from simeval.core.types import EpisodeResult, EpisodeSpec

@@ -1,11 +1,11 @@
 """Tables from episodes: the numbers, the order of rows, and how errors and gaps are counted."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 from simeval.analysis.success import (
     analyse,
@@ -17,7 +17,7 @@ from simeval.analysis.success import (
     task_table,
 )
 from simeval.core.types import EpisodeResult, EpisodeSpec
-from simeval.stats.intervals import suite_mean, wilson
+from simeval.stats.intervals import suite_mean_of_units, wilson
 
 SPEC = EpisodeSpec("toy", 0, 0, "none", 0, 0, 0, 300, 10, 128)
 
@@ -47,7 +47,7 @@ def test_success_table():
     none, noise = success_table(episodes({"noise:0.1": "sfff", "none": "sssf"}, tasks=2))
     assert (none.condition, noise.condition) == ("none", "noise:0.1")
     assert (none.n, none.successes, none.errors, none.tasks, none.rate) == (8, 6, 0, 2, 0.75)
-    assert none.interval == suite_mean([3, 3], [4, 4]).interval
+    assert none.interval == suite_mean_of_units([np.array([1.0, 1.0, 1.0, 0.0])] * 2).interval
     assert none.mean_steps == 80.0
     assert none.rate_if_errors_fail is None
 

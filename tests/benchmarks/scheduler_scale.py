@@ -31,6 +31,7 @@ from unittest.mock import patch
 
 import numpy as np
 import ray
+from msgspec import structs
 
 from simeval.analysis import success
 from simeval.config.evaluation import EvalConfig
@@ -116,7 +117,7 @@ class _Actor:
     def __init__(self, number: int) -> None:
         self.node = _Call(lambda: bytes([number % 100]))
         self.load = _Call(lambda _: FACTS)
-        self.run = _Call(lambda spec: EpisodeOutput(outcome_of(replace(spec), hash(spec.id))))
+        self.run = _Call(lambda spec: EpisodeOutput(outcome_of(structs.replace(spec), hash(spec.id))))
 
 
 @contextlib.contextmanager
@@ -171,7 +172,7 @@ def compare_syncs(plan: Plan, config: EvalConfig, folder: Path, count: int, size
 
 def real_actors(plan: Plan, workers: int) -> None:
     """Episodes of one control step on real actors: what Ray itself takes for handing them out and back."""
-    episodes = [replace(spec, max_steps=1) for spec in plan.episodes[: 500 * workers]]
+    episodes = [structs.replace(spec, max_steps=1) for spec in plan.episodes[: 500 * workers]]
     runner = RayRunner(WorkerSetup(PolicyChoice("zero"), None, "none"), workers, cluster=False)
     runner.facts()
     with measured(f"{workers} real actors, one-step episodes", len(episodes)):

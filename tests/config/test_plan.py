@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from helpers import CONDITIONS
+from msgspec import structs
 
 from envs.suites import PROTOCOLS
 from simeval.config.evaluation import EvalConfig
@@ -35,7 +36,7 @@ def test_every_perturbed_episode_has_an_unperturbed_twin_under_the_same_protocol
     twins = {spec.pair_id: spec for spec in plan.episodes if spec.condition == "none"}
     assert Counter(spec.pair_id for spec in plan.episodes) == dict.fromkeys(twins, 5)
     for spec in plan.episodes:
-        assert replace(spec, condition="none") == twins[spec.pair_id]
+        assert structs.replace(spec, condition="none") == twins[spec.pair_id]
 
 
 @pytest.mark.parametrize(

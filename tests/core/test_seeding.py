@@ -1,11 +1,11 @@
 """Random streams: a function of the pair and the purpose, of nothing else."""
 
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 from helpers import toy_spec
+from msgspec.structs import replace
 
 from simeval.core.seeding import PairStreams
 

@@ -1,11 +1,10 @@
 """Contact sheets: that they show what the loop shows, and that every caption can be read."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from envs.build import make_env
 from perturbations.base import image_difference
@@ -20,7 +19,7 @@ from simeval.media.preview import COLUMNS, MIN_SIDE, condition_sheet, view_at
 
 def planned(*perturb, size=64):
     config = EvalConfig(suite=("toy",), tasks="0", init_states="3", perturb=perturb)
-    return [dataclasses.replace(spec, resolution=size) for spec in make_plan(config).episodes]
+    return [structs.replace(spec, resolution=size) for spec in make_plan(config).episodes]
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def env():
 def test_a_view_is_what_the_loop_shows(env):
     clean, noisy, dark = (view_at(env, spec) for spec in planned("noise:0.1", "light:0.3"))
     streams = PairStreams.of(planned()[0]).generator
-    expected = parse("noise:0.1").apply_images(clean.images, 0, streams)
+    expected = parse("noise:0.1").start(streams).images(clean.images, 0)
     for camera in ("agentview", "wrist"):
         np.testing.assert_array_equal(noisy.images[camera], expected[camera])
         assert dark.images[camera].mean() < 0.6 * clean.images[camera].mean()
@@ -49,7 +48,7 @@ def test_later_perturbations_are_seen_later(env):
 
 
 def test_what_cannot_be_seen_says_why(env):
-    broken = dataclasses.replace(planned()[0], init_state=10**6)
+    broken = structs.replace(planned()[0], init_state=10**6)
     view = view_at(env, broken)
     assert view.images == {}
     assert "error" in view.reason
@@ -72,7 +71,7 @@ def test_the_sheet_has_a_column_for_each_condition_beside_the_clean_one():
 def look_alone(condition, size):
     env = make_env("toy", 0, size, None)
     try:
-        return view_at(env, dataclasses.replace(planned(size=size)[0], condition=condition)).images
+        return view_at(env, structs.replace(planned(size=size)[0], condition=condition)).images
     finally:
         env.close()
 
@@ -97,7 +96,7 @@ def test_conditions_of_one_kind_stay_together():
 def test_episodes_of_two_pairs_are_refused():
     one = planned()[0]
     with pytest.raises(ValueError, match="one pair"):
-        condition_sheet([one, dataclasses.replace(one, init_state=4)], assets=None)
+        condition_sheet([one, structs.replace(one, init_state=4)], assets=None)
 
 
 @settings(deadline=None, max_examples=60)

@@ -76,12 +76,11 @@ def scene() -> dict[str, str]:
 
 def axes() -> dict[str, str]:
     """What image perturbations make of one observation."""
-    from perturbations.base import implementation
     from perturbations.spec import parse
 
     image = observations()[0].images["agentview"]
     terms = [term for text in AXES for term in parse(text).terms]
-    seen = [implementation(term.info)(image, term.value, np.random.default_rng(2), **term.settings) for term in terms]
+    seen = [term.call(image, lambda *_: np.random.default_rng(2)) for term in terms]
     return {str(term): digest(changed) for term, changed in zip(terms, seen, strict=True)}
 
 

@@ -11,9 +11,11 @@ from perturbations.base import (
     WORD,
     AxisInfo,
     ImageDifference,
+    Key,
     Stage,
     Unit,
     axes,
+    find_axis,
     image_difference,
     register,
 )
@@ -72,7 +74,7 @@ def test_a_users_axis_joins_the_grammar_and_the_chain(picture, streams):
     assert "invert" in [info.name for info in axes()]
     condition = parse("negative:100%+noise:0")
     assert str(condition) == "noise:0+invert:1"
-    np.testing.assert_array_equal(condition.apply_images({"wrist": picture}, 0, streams())["wrist"], 255 - picture)
+    np.testing.assert_array_equal(condition.start(streams()).images({"wrist": picture}, 0)["wrist"], 255 - picture)
 
 
 @pytest.mark.usefixtures("registry")
@@ -90,6 +92,49 @@ def test_a_scene_axis_can_be_aimed_at_cameras(scene, streams):
     assert str(condition) == "camera.zoom:1"
     condition.apply_scene(scene, streams())
     np.testing.assert_allclose(scene.model.cam_fovy - before, [1, 0])
+
+
+FIELDS = {"stage": Stage.STATE, "keys": (Key("hold", "0"),), "identity": 0.0}
+FUNCTIONS = {
+    "random numbers": (lambda state, value, rng, hold: state + rng.random(), True),
+    "random numbers under another name": (lambda state, value, generator, hold: state + generator.random(), True),
+    "whatever there is": (lambda *given, hold: given[0] + given[2].random(), True),
+    "none": (lambda state, value, hold: state + value, False),
+    "none, but memory": (lambda state, value, memory, hold: state + len(memory), False),
+    "none, but the scale": (lambda state, value, scale, hold: state + scale, False),
+}
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize(("function", "draws"), FUNCTIONS.values(), ids=FUNCTIONS)
+def test_an_axis_uses_random_numbers_if_its_function_takes_them(streams, function, draws):
+    register(declare(**FIELDS))(function)
+    info = find_axis("test.axis")
+    assert (info.draws, info.key("seed") is not None) == (draws, draws)
+    changed = [parse("test.axis:0.5").start(streams(seed)).state(np.zeros(8, np.float32), 0) for seed in (1, 2)]
+    assert np.array_equal(*changed) != draws
+
+
+@pytest.mark.usefixtures("registry")
+def test_an_axis_in_the_former_form_takes_random_numbers_and_says_that_it_uses_none(streams):
+    @register(declare(**FIELDS, family="E", draws=False))
+    def former(state, value, rng, hold):
+        assert isinstance(rng, np.random.Generator)
+        del rng
+        return state + value
+
+    info = find_axis("test.axis")
+    assert (info.draws, info.family, info.key("seed")) == (False, "E", None)
+    state = parse("test.axis:0.5").start(streams()).state(np.zeros(8, np.float32), 0)
+    np.testing.assert_array_equal(state, np.full(8, 0.5, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("stage", "family"), [(Stage.SCENE, "V"), (Stage.DROP, "V"), (Stage.LANGUAGE, "S"), (Stage.PHYSICS, "E")]
+)
+def test_the_family_follows_from_the_stage_unless_it_is_given(stage, family):
+    assert declare(stage=stage, family="").family == family
+    assert declare(stage=stage, family="S").family == "S"
 
 
 @pytest.mark.usefixtures("registry")

@@ -21,7 +21,7 @@ CONSTANTS = {
 
 
 def see(text, picture, rng):
-    return parse(text).apply_images({"agentview": picture}, 0, rng)["agentview"]
+    return parse(text).start(rng).images({"agentview": picture}, 0)["agentview"]
 
 
 @pytest.mark.parametrize(("axis", "values"), CONSTANTS.items())

@@ -53,7 +53,7 @@ def scene():
 
 def digests(term):
     rng = PairStreams(0, (1, 2, 3, 4)).generator
-    seen = (parse(term).apply_images({"agentview": made()}, STEP, rng)["agentview"] for made in (synthetic, scene))
+    seen = (parse(term).start(rng).images({"agentview": made()}, STEP)["agentview"] for made in (synthetic, scene))
     return [hashlib.sha256(picture.tobytes()).hexdigest()[:24] for picture in seen]
 
 

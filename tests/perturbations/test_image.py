@@ -14,7 +14,7 @@ GREY = np.full((256, 256, 3), 128, np.uint8)
 
 
 def see(text, picture, rng, step=0, camera="agentview"):
-    return parse(text).apply_images({camera: picture}, step, rng)[camera]
+    return parse(text).start(rng).images({camera: picture}, step)[camera]
 
 
 def change(text, picture, rng, **where):
@@ -133,19 +133,19 @@ def test_values_are_clipped_once_at_the_end(streams):
 
 def test_windows_are_half_open(picture, streams):
     condition = parse("brightness:0.5/from=10/until=20")
-    shown = {step: condition.apply_images({"wrist": picture}, step, streams())["wrist"] for step in (0, 9, 10, 19, 20)}
+    shown = {step: condition.start(streams()).images({"wrist": picture}, step)["wrist"] for step in (0, 9, 10, 19, 20)}
     assert [step for step, image in shown.items() if image is not picture] == [10, 19]
 
 
 def test_cameras_can_have_different_strengths(picture, streams):
     images = {"agentview": picture, "wrist": picture}
-    both = parse("noise:0.05@agentview+noise:0.2@wrist").apply_images(images, 0, streams())
+    both = parse("noise:0.05@agentview+noise:0.2@wrist").start(streams()).images(images, 0)
     np.testing.assert_array_equal(both["agentview"], see("noise:0.05", picture, streams()))
     np.testing.assert_array_equal(both["wrist"], see("noise:0.2", picture, streams(), camera="wrist"))
 
 
 def test_an_observation_without_the_wrist_view_is_fine(picture, streams):
-    assert list(parse("noise:0.1").apply_images({"agentview": picture}, 0, streams())) == ["agentview"]
+    assert list(parse("noise:0.1").start(streams()).images({"agentview": picture}, 0)) == ["agentview"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ CONSTANTS = {
 
 
 def see(text, picture, rng, step=0, camera="agentview"):
-    return parse(text).apply_images({camera: picture}, step, rng)[camera]
+    return parse(text).start(rng).images({camera: picture}, step)[camera]
 
 
 def moments(kernel):

@@ -56,7 +56,7 @@ def test_light_one_writes_nothing_even_into_a_locked_model(streams):
 def test_scene_terms_leave_pictures_alone(picture, streams):
     condition = parse("light:0.3")
     assert condition.cameras == ()
-    assert condition.apply_images({"wrist": picture}, 0, streams())["wrist"] is picture
+    assert condition.start(streams()).images({"wrist": picture}, 0)["wrist"] is picture
 
 
 def check_model(env, text):

@@ -22,7 +22,7 @@ GREY = np.full((256, 256, 3), 128, np.uint8)
 
 
 def see(text, picture, rng, step=0, camera="agentview"):
-    return parse(text).apply_images({camera: picture}, step, rng)[camera].astype(float)
+    return parse(text).start(rng).images({camera: picture}, step)[camera].astype(float)
 
 
 @pytest.mark.parametrize(("axis", "values"), CONSTANTS.items())

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import CONDITIONS, roll_out, toy_spec, trace_bytes
+from msgspec import structs
 
 from envs.base import CAMERAS, EnvError
 from envs.suites import TOY_ABSENT, tasks
@@ -114,11 +115,11 @@ def test_a_perturbation_of_identity_strength_is_byte_identical_to_none(env, iden
     for init_state in (0, 1):
         spec = toy_spec(init_state=init_state)
         clean, clean_trace = roll_out(spec, env, policy)
-        same, same_trace = roll_out(replace(spec, condition=identity), env, policy)
+        same, same_trace = roll_out(structs.replace(spec, condition=identity), env, policy)
         assert trace_bytes(same_trace) == trace_bytes(clean_trace)
         assert same.state_digest == clean.state_digest
         assert same.magnitude is None
-        assert replace(same, spec=spec, timings=clean.timings) == clean
+        assert structs.replace(same, spec=spec, timings=clean.timings) == clean
 
 
 def test_an_episode_is_the_same_after_any_other(env):
@@ -128,7 +129,7 @@ def test_an_episode_is_the_same_after_any_other(env):
         roll_out(toy_spec(condition=condition), env, SeekerPolicy())
     again = roll_out(spec, env, SeekerPolicy())
     assert trace_bytes(again[1]) == trace_bytes(first[1])
-    assert replace(again[0], timings=first[0].timings) == first[0]
+    assert structs.replace(again[0], timings=first[0].timings) == first[0]
 
 
 def test_twins_get_the_same_sampling_noise_and_repeats_get_other(env):
@@ -339,7 +340,7 @@ def test_an_error_leaves_the_episodes_around_it_as_they_are():
         if spec.init_state == 1:
             assert (found.result.outcome, found.result.error_phase) == ("error", "policy")
         else:
-            assert replace(found.result, timings=expected.result.timings) == expected.result
+            assert structs.replace(found.result, timings=expected.result.timings) == expected.result
             assert trace_bytes(found.trace) == trace_bytes(expected.trace)
 
 

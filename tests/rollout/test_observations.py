@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import roll_out, toy_spec
+from msgspec import structs
 
 from envs.base import CAMERAS
 from envs.suites import tasks
@@ -42,7 +43,7 @@ class Walking:
 
 def walk(env, condition, size=5, cameras=CAMERAS, **changes):
     policy = Walking(size, cameras)
-    spec = replace(toy_spec(max_steps=30, resolution=64, **changes), condition=condition)
+    spec = structs.replace(toy_spec(max_steps=30, resolution=64, **changes), condition=condition)
     result, trace = roll_out(spec, env, policy)
     return policy, result, trace
 
@@ -50,7 +51,7 @@ def walk(env, condition, size=5, cameras=CAMERAS, **changes):
 def test_a_number_that_never_moved_in_training_has_no_scale_to_measure_its_change_by(env):
     policy = Walking()
     policy.spec = replace(policy.spec, state_std=(0.1,) * 7 + (0.0,))
-    spec = replace(toy_spec(max_steps=10, resolution=64), condition="proprio.noise:0.5")
+    spec = structs.replace(toy_spec(max_steps=10, resolution=64), condition="proprio.noise:0.5")
     with np.errstate(all="raise"):
         result, _ = roll_out(spec, env, policy)
     assert result.outcome != "error", result.error_text
@@ -243,7 +244,7 @@ def test_other_goals_are_tracked_without_ending_the_episode(env):
     assert result.approached == "green_block"
     # Told to touch the green one, the same policy is stopped there.
     for seed in range(20):
-        spec = replace(toy_spec(resolution=64), condition=f"instruction:counterfactual/seed={seed}")
+        spec = structs.replace(toy_spec(resolution=64), condition=f"instruction:counterfactual/seed={seed}")
         told, _ = roll_out(spec, env, Wandering(other))
         if told.goal == "touch green_block":
             assert (told.reached, told.first_hit) == ("counterfactual", hits["touch green_block"])

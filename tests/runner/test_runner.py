@@ -12,22 +12,23 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from helpers import CONDITIONS, lines, rows, toy_config, toy_spec, trace_bytes
+from msgspec.structs import replace
 
 from simeval.api import evaluate
 from simeval.config.plan import make_plan
 from simeval.core.errors import ConfigError
 from simeval.policies.registry import PolicyChoice, use_actor
 from simeval.policies.scripted import SeekerPolicy
+from simeval.runner.fleet import ATTEMPTS
 from simeval.runner.progress import Silent
 from simeval.runner.queue import EpisodeQueue
-from simeval.runner.ray_runner import ATTEMPTS, RayRunner
+from simeval.runner.ray_runner import RayRunner
 from simeval.runner.serial import SerialRunner
 from simeval.runner.session import ray_session, without_dashboard
 from simeval.runner.worker import EpisodeWorker, WorkerSetup

@@ -15,7 +15,6 @@ from simeval.stats.association import (
     mmrv,
     pearson,
     points_needed,
-    smallest_significant,
     spearman,
 )
 from simeval.stats.reliability import reliability
@@ -114,14 +113,6 @@ def test_bonett_and_wrights_interval_golden(value, k, low, high):
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=6e-3)
     mirrored = fisher_interval(-value, k)
     assert (mirrored.low, mirrored.high) == pytest.approx((-interval.high, -interval.low))
-
-
-def test_smallest_significant_golden():
-    found = [smallest_significant(k) for k in (5, 6, 8, 12, 20, 27, 40)]
-    assert found == pytest.approx([0.88, 0.81, 0.71, 0.58, 0.44, 0.38, 0.31], abs=5e-3)
-    assert smallest_significant(2) is None
-    k, r = 12, smallest_significant(12)
-    assert 2 * stats.t.sf(r * np.sqrt((k - 2) / (1 - r**2)), k - 2) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(("pairs", "ceiling"), [(50, 0.86), (100, 0.92), (500, 0.98)])

@@ -7,13 +7,14 @@ import resource
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers import CONDITIONS, call, lines, refusal, roll_out, rows, toy_config, toy_spec, trace_bytes
+from msgspec import structs
 
 from envs.toy.env import ToyEnv
 from simeval.analysis.success import USED, summary
@@ -157,7 +158,7 @@ def test_error_rows_are_tried_again_and_a_later_success_counts_once(tmp_path):
     assert "error" not in set(frame.outcome)
     calm = evaluate(config(tmp_path / "calm"))
     for found, expected in zip(Run.load(folder).results, calm.results, strict=True):
-        assert replace(found, timings=expected.timings) == expected
+        assert structs.replace(found, timings=expected.timings) == expected
     assert len(lines(folder)) == 12
     evaluate(wanted, policy=policy)
     assert len(lines(folder)) == 12
@@ -371,7 +372,7 @@ def test_of_rows_written_together_those_that_fit_on_the_disk_are_kept(tmp_path, 
         resource.setrlimit(resource.RLIMIT_FSIZE, (size * (5 + fitting) + size // 2, limits[1]))
         try:
             with pytest.raises(OSError, match="File too large"):
-                writer.write_batch([(replace(result, steps=1), None) for result in results])
+                writer.write_batch([(structs.replace(result, steps=1), None) for result in results])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert [row["steps"] for row in lines(tmp_path)] == [0] * 5 + [1] * fitting
@@ -414,7 +415,7 @@ def flat(result):
     """What the table should have of an episode, taken from the result part by part."""
     row = result.row()
     for name, part in (("magnitude", RealizedStrength()), *((name, None) for name in ("spec", "timings", "counts"))):
-        numbers = row.pop(name) or asdict(part)
+        numbers = row.pop(name) or structs.asdict(part)
         row |= {f"seconds_{key}" if name == "timings" else key: value for key, value in numbers.items()}
     row |= {name: None if row[name] is None else json.dumps(dict(row[name])) for name in ("hits", "visible")}
     return row | {"flags": " ".join(row["flags"])}

@@ -3,8 +3,10 @@
 import contextlib
 import io
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import structs
 
 from envs.suites import PROTOCOLS
 from simeval.cli.app import command
@@ -28,7 +30,7 @@ def toy_config(out: Path, **changes) -> EvalConfig:
 def toy_spec(**changes) -> EpisodeSpec:
     limits = PROTOCOLS["openvla"].limits["toy"]
     spec = EpisodeSpec("toy", 0, 0, "none", 0, 0, 0, limits.max_steps, limits.settle_steps, limits.resolution)
-    return replace(spec, **changes)
+    return structs.replace(spec, **changes)
 
 
 def roll_out(spec: EpisodeSpec, env, policy) -> tuple[EpisodeResult, Trace | None]:

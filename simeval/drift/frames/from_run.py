@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from msgspec import structs
 
 from envs.base import EnvError, Observation
 from envs.build import EnvCache
@@ -176,7 +177,7 @@ class RunFrames:
         self, pair_id: str, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool
     ) -> list[PolicyView]:
         replay = self._replayed(pair_id)
-        streams = PairStreams.of(replace(replay.spec, root_seed=seed))
+        streams = PairStreams.of(structs.replace(replay.spec, root_seed=seed))
         noise = PairStreams(seed, (*streams.identity, FLOOR_STREAM)) if floor else streams
         context = language_context(self._task(replay), turn=replay.spec.init_state)
         requests = [
