@@ -8,7 +8,7 @@ from envs import numerics
 from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.config.plan import Plan, duration, estimated_seconds, make_plan
 from simeval.config.preflight import policy_choice, require_numerics, require_rendering, with_policy
-from simeval.core.files import require_inside
+from simeval.core.files import require_inside, require_no_way_out
 from simeval.core.limits import require_address_space
 from simeval.core.types import EpisodeResult
 from simeval.policies.base import Policy
@@ -66,8 +66,8 @@ def evaluate(
     if not grow and is_complete(folder, config, plan, choice):
         return Run.load(folder)
     require_address_space(config.worker_count)
-    for name in ("traces", "videos"):
-        require_inside(folder, name)
+    require_no_way_out(folder, folder / "traces")
+    require_inside(folder, "videos")
     assets = find_assets(config)
     require_rendering(choice)
     progress = progress or Silent()

@@ -18,6 +18,7 @@ from simeval.core.types import CLEAN
 from simeval.stats.intervals import Interval, mean_of_suites
 from simeval.stats.paired import PairedDrop, holm, paired_drop
 from simeval.stats.power import smallest_visible_drop
+from simeval.stats.states import smallest_visible_over_states
 from simeval.stats.study import MAX_MISSING
 
 __all__ = [
@@ -286,6 +287,15 @@ def _with_verdict(row: ConditionDrop, paired: PairedDrop, p_holm: float, tests: 
         p_holm=p_holm,
         retention=paired.retention,
         # Holm compares the smallest p-value of the family with alpha / tests.
-        smallest_visible=smallest_visible_drop(paired.units, background=paired.background, alpha=ALPHA / tests),
+        smallest_visible=_smallest_visible(paired, ALPHA / tests),
         verdict=verdict,
     )
+
+
+def _smallest_visible(paired: PairedDrop, alpha: float) -> float | None:
+    """Smallest drop that the test in use shows; where repeats differ, it depends on how far the states differ."""
+    independent = smallest_visible_drop(paired.units, background=paired.background, alpha=alpha)
+    if paired.half is None or independent is None:
+        return independent
+    visible = smallest_visible_over_states(paired.units, paired.half, level=paired.interval.level, alpha=alpha)
+    return visible if visible <= 1 else None

@@ -182,9 +182,19 @@ def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> No
         f"at most about {duration(seconds)} with {requested.worker_count} workers, software rendering, "
         "without inference"
     )
-    visible = smallest_visible_drop(pairs, alpha=0.05 / max(1, len(planned.conditions) - 1))
-    drops = f"drops below {100 * visible:.1f} points" if visible else "any drop"
-    print(f"{pairs} pairs per condition: this run could not see {drops} (80 % power, p < .05 after Holm)")
+    alpha = 0.05 / max(1, len(planned.conditions) - 1)
+
+    def unseen(n: int) -> str:
+        visible = smallest_visible_drop(n, alpha=alpha)
+        return f"drops below {100 * visible:.1f} points" if visible else "any drop"
+
+    print(f"{pairs} pairs per condition: this run could not see {unseen(pairs)} (80 % power, p < .05 after Holm)")
+    if requested.repeats > 1:
+        states = pairs // requested.repeats
+        print(
+            f"repeats of an initial state are not independent: where they end alike, this is {states} pairs, which "
+            f"could not show {unseen(states)}"
+        )
 
 
 @app.command(name="list")

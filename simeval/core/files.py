@@ -135,6 +135,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f".{path.stem[:60]}.{os.getpid()}.part{path.suffix}")
     try:
+        partial.unlink(missing_ok=True)  # a link of that name would be written through
         yield partial
         partial.replace(path)
     except OSError as error:
@@ -163,18 +164,40 @@ def write_image(path: Path, image: object, extension: str = ".png") -> None:
 
 
 def require_inside(folder: Path, name: str) -> None:
-    """Check that a subfolder of a run folder is not a link to a place outside it.
+    """Check that neither a subfolder of a run folder nor a folder in it is a link to a place outside the run folder.
 
     Run folders are passed on to other people, and a link in one could point at any folder of the recipient.
 
     Args:
         folder: the run folder.
-        name: name of the subfolder, for instance `videos`.
+        name: name of the subfolder, for instance `videos`; one of few entries, since all are looked at.
 
     Raises:
-        ConfigError: it is such a link.
+        ConfigError: one is such a link.
     """
-    subfolder = folder / name
-    if subfolder.is_symlink() and not subfolder.resolve().is_relative_to(folder.resolve()):
-        target = subfolder.resolve()
+    require_no_way_out(folder, folder / name)
+    for path, folders, _ in os.walk(folder / name):
+        for inner in folders:
+            require_no_way_out(folder, Path(path, inner))
+
+
+def require_no_way_out(folder: Path, subfolder: Path) -> None:
+    """Check that a subfolder, at any depth, is really inside a run folder; see `require_inside`.
+
+    Args:
+        folder: the run folder.
+        subfolder: its path, which need not exist.
+
+    Raises:
+        ConfigError: it is a link out of the run folder or in a circle, or below one.
+    """
+    target = link_target(subfolder)
+    if target.is_symlink():
+        raise ConfigError(f"{subfolder}: is a link in a circle; remove it")
+    if not target.is_relative_to(link_target(folder)):
         raise ConfigError(f"{subfolder}: is a link out of the run folder, to {target}; remove it to have one here")
+
+
+def link_target(path: Path) -> Path:
+    """Where a path leads through all links; a link in a circle leads to a link, where `Path.resolve` would raise."""
+    return Path(os.path.realpath(path))

@@ -3,6 +3,8 @@
 Non-obvious behaviour:
 - A torn last line (killed while writing, disk full) is cut off by `cut_torn_line`; readers must skip one.
 - After a write that failed, whole lines that still fitted are kept.
+- A link is refused. Folders with such files are passed on to other people, and a link in one could point at any file of
+  the recipient, which would lose its last line as a torn one.
 """
 
 import fcntl
@@ -12,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from simeval.core.errors import ConfigError
+from simeval.core.files import link_target
 
 _BLOCK = 1 << 20
 """Bytes per step of the search for the last line end, from the end of the file."""
@@ -25,9 +28,11 @@ class JsonlAppender:
 
         Raises:
             BlockingIOError: another process has it open.
-            ConfigError: it is not a regular file.
+            ConfigError: it is not a regular file, or a link.
             OSError: it cannot be written.
         """
+        if path.is_symlink():
+            raise ConfigError(f"{path}: is a link, to {link_target(path)}; to append to it, put the file itself here")
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ConfigError(f"{path}: not a regular file")
         # Unbuffered, so that after a failed write it is known how many bytes are in the file.

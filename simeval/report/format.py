@@ -6,8 +6,8 @@ from simeval.analysis.success import ConditionDrop, ConditionRate, OverallRate, 
 from simeval.core.types import CLEAN
 from simeval.stats.intervals import Interval
 
-OVER_STATES = "t over "
-"""Prefix of the names of methods whose sample are the initial states; see `simeval.stats.states`."""
+OVER_STATES = " initial states"
+"""End of the names of methods whose sample are the initial states; see `simeval.stats.states`."""
 NOTHING = "-"
 """Printed if there is no number."""
 
@@ -127,7 +127,7 @@ def paired_methods(intervals: Iterable[Interval | None]) -> tuple[str, str]:
         intervals: the displayed intervals; with repeats they are over initial states, and their method has the number.
     """
     methods = dict.fromkeys(interval.method for interval in intervals if interval is not None)
-    several = [method for method in methods if method.startswith(OVER_STATES)]
+    several = [method for method in methods if method.endswith(OVER_STATES)]
     if not several:
         return "Bonett-Price on pairs", "McNemar's exact test"
     return " or ".join(several), "the exact sign-flip test over these states, as repeats of a state are not independent"

@@ -16,7 +16,8 @@ RUN = (
 REPEATS = (
     "Where initial states were run several times, the states are the sample, for repeats of a state are not "
     "independent: the drop has Student's t interval over the states, never narrower than a harmed and a helped state "
-    "more would make it, and the exact sign-flip test over them."
+    "more would make it (if all repeats of each state end alike, Bonett and Price's over the states), and the exact "
+    "sign-flip test over them."
 )
 DRIFT = (
     "Drift: the same frame and the same sampling noise, unperturbed and perturbed; difference of the executed actions, "
@@ -45,7 +46,7 @@ def methods(data: ReportData) -> tuple[Block, ...]:
     """The methods used in this report."""
     items = list(RUN)
     drops = [row for section in data.sections for row in section.analysis.drops]
-    if paired_methods(row.interval for row in drops)[0].startswith(OVER_STATES):
+    if paired_methods(row.interval for row in drops)[0].endswith(OVER_STATES):
         items.insert(2, REPEATS)
     correlations = [study.correlation for section in data.sections for study in section.studies]
     if correlations:

@@ -75,6 +75,7 @@ class PackedTrace:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")  # a second attempt reuses the name, so none is left behind
         try:
+            partial.unlink(missing_ok=True)  # a link of that name would be written through
             partial.write_bytes(self.data)
             partial.replace(path)
         except BaseException:

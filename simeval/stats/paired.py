@@ -5,7 +5,7 @@ that the perturbation hurts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -15,7 +15,7 @@ from statsmodels.stats.multitest import multipletests
 
 from simeval.stats.intervals import Interval
 from simeval.stats.power import BACKGROUND
-from simeval.stats.states import over_states, repeats_differ
+from simeval.stats.states import METHOD, half_width, over_states, repeats_differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,11 @@ class PairedDrop:
         n00: both failed.
         units: number of sampling units: initial states, or pairs if each initial state was run once.
         drop: clean minus perturbed success rate; `None` without pairs.
-        interval: Bonett-Price interval of the drop; with repeats a t interval over the initial states.
+        interval: Bonett-Price interval of the drop; if repeats differ, a t interval over the initial states. Where
+            states were repeated, its `method` has their number.
         interval_90: the same at 90 %: its upper limit decides "the drop is below a margin" at the 5 % level.
         p: two-sided exact McNemar p-value; `None` without pairs.
+        half: half the width of the t interval over initial states, uncut; `None` for Bonett and Price's.
     """
 
     n11: int
@@ -43,6 +45,7 @@ class PairedDrop:
     interval: Interval
     interval_90: Interval
     p: float | None
+    half: float | None = None
 
     @property
     def n(self) -> int:
@@ -100,10 +103,13 @@ def paired_drop(
     np.add.at(sums, unit, clean_ok.astype(float) - perturbed_ok)
     differences = clean_ok.astype(float) - perturbed_ok
 
+    differ = repeats_differ(differences, unit)
+
     def interval(level: float) -> Interval:
-        if repeats_differ(differences, unit):
+        if differ:
             return over_states(differences, unit, level)
-        return _bonett_price(sums / repeats, level)
+        found = _bonett_price(sums / repeats, level)
+        return found if len(sums) == n else replace(found, method=METHOD.format("Bonett-Price", len(sums)))
 
     return PairedDrop(
         n11=int((clean_ok & perturbed_ok).sum()),
@@ -115,6 +121,7 @@ def paired_drop(
         interval=interval(level),
         interval_90=interval(0.90),
         p=_sign_flip_p(sums) if n else None,
+        half=half_width(differences, unit, level) if differ else None,
     )
 
 

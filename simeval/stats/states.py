@@ -9,10 +9,12 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from scipy.optimize import brentq
 
 from simeval.stats.intervals import Interval
 
-METHOD = "t over {} initial states"
+METHOD = "{} over {} initial states"
+"""Name of a method whose sample are the initial states: of which interval, and their number."""
 
 
 def repeats_differ(differences: ArrayLike, units: ArrayLike) -> bool:
@@ -40,16 +42,42 @@ def over_states(differences: ArrayLike, units: ArrayLike, level: float, *, large
         largest: largest possible difference.
     """
     values = np.asarray(differences, dtype=float)
+    centre, half = float(values.mean()), half_width(values, units, level)
+    low, high = max(-largest, centre - half), min(largest, centre + half)
+    return Interval(low, high, level, METHOD.format("t", len(np.unique(units))))
+
+
+def half_width(differences: ArrayLike, units: ArrayLike, level: float) -> float:
+    """Half the width of the interval of `over_states`, before it is cut to the possible range."""
+    values = np.asarray(differences, dtype=float)
     _, unit, repeats = np.unique(np.asarray(units), return_inverse=True, return_counts=True)
     sums = np.bincount(unit, weights=values)
-    states, centre = len(repeats), float(values.mean())
+    states = len(repeats)
     half = _padded(sums / repeats, level)
     if states > 1:
-        residuals = sums - centre * repeats
+        residuals = sums - values.mean() * repeats
         error = sqrt(states / (states - 1) * float((residuals**2).sum())) / len(values)
         half = max(half, float(stats.t.isf((1 - level) / 2, states - 1)) * error)
-    low, high = max(-largest, centre - half), min(largest, centre + half)
-    return Interval(low, high, level, METHOD.format(states))
+    return half
+
+
+def smallest_visible_over_states(states: int, half: float, *, level: float, alpha: float, power: float = 0.8) -> float:
+    """Smallest drop that a t test over initial states shows with the given power, if they differ as these do.
+
+    Args:
+        states: number of initial states, at least 2.
+        half: `half_width` of the drop.
+        level: coverage of that interval.
+        alpha: two-sided level of the test.
+        power: probability of a significant result.
+
+    Returns:
+        A positive number; above 1 if no drop can be shown.
+    """
+    degrees = states - 1
+    critical = float(stats.t.isf(alpha / 2, degrees))
+    shift = brentq(lambda shift: stats.nct.sf(critical, degrees, shift) - power, 0.0, 10 * critical)
+    return float(shift) * half / float(stats.t.isf((1 - level) / 2, degrees))
 
 
 def _padded(means: NDArray[np.floating], level: float) -> float:

@@ -23,7 +23,7 @@ from simeval.config.paths import with_current_policy_name
 from simeval.core import kernels
 from simeval.core.checksums import sealed_line
 from simeval.core.errors import ConfigError
-from simeval.core.files import open_regular, replace_file, sync, sync_folder
+from simeval.core.files import open_regular, replace_file, require_no_way_out, sync, sync_folder
 from simeval.core.jsonl import JsonlWriter, open_lines
 from simeval.core.texts import all_well_formed, escaped, shown
 from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, Row
@@ -144,6 +144,7 @@ class RunWriter(JsonlWriter):
         """Write finished episodes and sync them to disk.
 
         Raises:
+            ConfigError: a folder of the traces is a link out of the run folder.
             OSError: the disk is full or gone; everything written before is intact, and so are those episodes of this
                 batch that still fitted.
         """
@@ -153,6 +154,7 @@ class RunWriter(JsonlWriter):
             for result, trace in finished:
                 if trace is not None:
                     path = trace_path(self.folder, result.spec)
+                    require_no_way_out(self.folder, path.parent)
                     trace.save(path)
                     written.append(path)
                 lines.append(sealed_line(result.row()))

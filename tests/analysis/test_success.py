@@ -123,7 +123,10 @@ def test_identical_repeats_add_no_certainty():
     assert [row.interval for row in thrice.rates] == [row.interval for row in once.rates]
     assert thrice.drops[0].pairs == 3 * once.drops[0].pairs
     assert thrice.drops[0].p == pytest.approx(once.drops[0].p)
-    assert thrice.drops[0].interval == once.drops[0].interval
+    first, second = once.drops[0].interval, thrice.drops[0].interval
+    assert (first.low, first.high) == (second.low, second.high)
+    assert (first.method, second.method) == ("bonett-price", "Bonett-Price over 20 initial states")
+    assert thrice.drops[0].smallest_visible == once.drops[0].smallest_visible
 
 
 def test_task_table_is_wilson():

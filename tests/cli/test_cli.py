@@ -296,6 +296,16 @@ def test_flags_win_over_the_recipe(tmp_path):
     assert {row["root_seed"] for row in changed["episodes"]} == {3}
 
 
+@pytest.mark.parametrize("option", ["video", "traces"])
+def test_off_in_a_recipe_is_none(tmp_path, option):
+    """YAML reads it as a boolean."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"suite: toy\npolicy: seeker\ntasks: 0\ninit-states: 0\nworkers: 0\n{option}: off\n")
+    called = call("run", "--config", recipe, "--out", tmp_path / "run")
+    assert (called.code, called.err) == (0, "")
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["config"][option] == "none"
+
+
 def test_plan_says_what_run_would_do_without_a_simulator(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     planned = json.loads(call("plan", *TOY, "--perturb", "noise:0.3", "--json").out)

@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import fields
 
+import dataset_fixture
 import pytest
 import yaml
 from helpers import call, refusal, toy_config
@@ -265,3 +267,19 @@ def test_settings_survive_a_round_trip_through_yaml():
         audit_from_mapping({"run": "x", "representation": "maybe"})
     with pytest.raises(ConfigError, match="no option 'perturbb'; did you mean 'perturb'"):
         audit_from_mapping({"run": "x", "perturbb": "noise:0.1"})
+
+
+@pytest.mark.parametrize("name", ["meta/tasks.parquet", "data", "videos/observation.images.image2"])
+@pytest.mark.parametrize("offline", ["1", "0"])
+def test_a_local_dataset_that_lacks_a_part_is_one_line_that_names_it(
+    tmp_path, tiny_smolvla, monkeypatch, name, offline
+):
+    """Whether the hub may be asked or not: a folder is not completed from there."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+    dataset = dataset_fixture.write(tmp_path / "mine", dataset_fixture.gray(["fold", "open"], size=64), video=True)
+    lost = dataset / name
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    words = ("--policy", tiny_smolvla, "--perturb", "noise:0.1", "--max-frames", "4", "--out", tmp_path / "audit")
+    said = refusal("audit", "--dataset", dataset, *words)
+    assert said == f"dataset 'mine' is incomplete: {name} is missing; copy the whole folder again"
+    assert not (tmp_path / "audit").exists()

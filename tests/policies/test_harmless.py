@@ -58,6 +58,37 @@ def test_no_command_of_a_checkpoint_runs(folder, tmp_path, file, registered):
     assert not marker.exists()
 
 
+@pytest.mark.parametrize(
+    "evil",
+    [
+        {"class": "subprocess.run", "config": {"args": "touch MARKER", "shell": True}},
+        {"class": "timeit.timeit", "config": {"stmt": "open('MARKER', 'w')", "number": 1}},
+    ],
+    ids=["a shell", "timeit"],
+)
+def test_no_verb_runs_a_command_of_a_checkpoint(folder, tmp_path, evil):
+    """Nor by other ways to call something; `plan` reads no checkpoint, so it only has to leave it alone."""
+    marker = tmp_path / "ran"
+    text = json.dumps(evil).replace("MARKER", str(marker))
+    broken.add_step(broken.BEFORE, json.loads(text))(folder)
+    toy = ("--suite", "toy", "--tasks", "0", "--init-states", "0", "--workers", "0")
+    assert call("run", *toy, "--policy", "seeker", "--out", tmp_path / "run").code == 0
+    for words in (
+        ("run", *toy[:-1], "2", "--policy", folder, "--out", tmp_path / "other"),
+        ("run", "--suite", "libero_spatial", "--assets", "bundled", "--policy", folder, "--out", tmp_path / "other"),
+        ("audit", tmp_path / "run", "--policy", folder, "--perturb", "noise:0.1"),
+    ):
+        called = call(*words)
+        assert (called.code, called.out, called.err.count("\n")) == (2, "", 1), called
+        assert f"names the class '{evil['class']}'; only steps that lerobot registers" in called.err
+    asked = call("doctor", "--only", "checkpoint", "--policy", folder)
+    assert asked.code == 1
+    assert evil["class"] in asked.out
+    assert call("plan", *toy, "--policy", folder).code == 0
+    assert not marker.exists()
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("place", ["evil", "./evil", "vlm/../../evil", "ABSOLUTE"])
 def test_no_tokenizer_from_elsewhere_runs(folder, tmp_path, monkeypatch, place):
     evil = tokenizer_with_code(tmp_path / "evil")

@@ -212,5 +212,25 @@ def test_repeats_are_named_in_the_footnote(tmp_path):
     said = " ".join(called.out.split())
     assert "drop by t over 4 initial states; p by the exact sign-flip test over these states" in said
     assert "McNemar" not in said
+    assert "This run has too few pairs to show any drop" in said
     once = " ".join(call(*words, "--perturb", "noise:0.3", "--out", tmp_path / "once").out.split())
     assert "drop by Bonett-Price on pairs; p by McNemar's exact test." in once
+
+
+def test_ten_states_of_ten_repeats_agree_with_themselves(tmp_path):
+    """Drop, interval, p, verdict and the smallest visible drop are all of ten states; the same if repeats end alike."""
+    from helpers import call
+
+    words = ("run", "--suite", "toy", "--tasks", "0-1", "--init-states", "0-4", "--policy", "seeker", "--workers", "0")
+    differ = call(*words, "--repeats", "10", "--perturb", "noise:0.3", "--out", tmp_path / "differ").out
+    assert re.search(r"noise:0\.3 100 +76\.0 \[55\.5, 89\.0\] +24\.0 \[6\.7, 41\.3\] +24 / 0 +0\.008 +0", differ)
+    assert "drop: noise:0.3" in differ
+    said = " ".join(differ.split())
+    assert "drop by t over 10 initial states; p by the exact sign-flip test over these states" in said
+    assert "could not see drops below 24.0 points" in said
+    alike = " ".join(call(*words, "--repeats", "10", "--perturb", "light:0.1", "--out", tmp_path / "alike").out.split())
+    assert "light:0.1 100 0.0 [0.0, 27.8] 100.0 [52.1, 100.0] 100 / 0 0.002 0" in alike
+    assert "drop by Bonett-Price over 10 initial states; p by the exact sign-flip test over these states" in alike
+    assert "McNemar" not in differ + alike
+    planned = " ".join(call("plan", *words[1:], "--repeats", "10", "--perturb", "noise:0.3").out.split())
+    assert "where they end alike, this is 10 pairs, which could not show drops below 65.4 points" in planned

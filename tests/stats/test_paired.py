@@ -72,7 +72,8 @@ def test_identical_repeats_add_no_certainty():
     thrice = paired_drop(np.tile(clean, 3), np.tile(perturbed, 3), units=np.tile(np.arange(50), 3))
     assert (thrice.n, thrice.units) == (150, 50)
     assert thrice.p == pytest.approx(once.p)
-    assert thrice.interval == once.interval
+    assert (thrice.interval.low, thrice.interval.high) == (once.interval.low, once.interval.high)
+    assert thrice.interval.method == "Bonett-Price over 50 initial states"
     assert paired_drop(np.tile(clean, 3), np.tile(perturbed, 3)).p < once.p
 
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+from statsmodels.stats.power import TTestPower
 
 from simeval.stats.paired import paired_drop
-from simeval.stats.states import over_states, repeats_differ
+from simeval.stats.states import over_states, repeats_differ, smallest_visible_over_states
 
 
 def pairs(drops, repeats=10, states=None):
@@ -26,6 +28,7 @@ def test_ten_states_of_ten_repeats_have_the_t_interval_of_their_means():
     assert (found.interval.low, found.interval.high) == pytest.approx((0.067, 0.413), abs=5e-4)
     assert found.p == pytest.approx(0.0078, abs=5e-5)
     assert found.interval.method == "t over 10 initial states"
+    assert found.half == pytest.approx(0.173, abs=5e-4)
 
 
 def test_one_repeat_is_as_it_ever_was():
@@ -52,7 +55,8 @@ def test_repeats_that_always_end_alike_add_nothing():
     drops = np.array([1.0, 0, 0, 1, 0, 0, 0, 0, 0, 0])
     once = paired_drop(np.ones(10, bool), drops == 0, units=np.arange(10)).interval
     often = paired_drop(np.ones(200, bool), np.repeat(drops == 0, 20), units=np.repeat(np.arange(10), 20)).interval
-    assert often == once
+    assert (often.low, often.high) == (once.low, once.high)
+    assert (once.method, often.method) == ("bonett-price", "Bonett-Price over 10 initial states")
 
 
 @pytest.mark.parametrize("drop", [0.0, 0.5, 1.0])
@@ -84,3 +88,14 @@ def test_repeats_differ_within_a_state_only():
     assert not repeats_differ([], [])
     assert not repeats_differ([1, 0, 1, 0], [7, 3, 7, 3])
     assert repeats_differ([1, 0, 0, 0], [7, 3, 7, 3])
+
+
+def test_the_smallest_visible_drop_is_that_of_the_t_test():
+    """Of samples with that mean and spread four in five are significant; a drop that is half as large mostly is not."""
+    rng, states, error, alpha = np.random.default_rng(2), 10, 0.0765, 0.05
+    half = stats.t.isf(0.025, states - 1) * error
+    visible = smallest_visible_over_states(states, half, level=0.95, alpha=alpha)
+    assert visible == pytest.approx(TTestPower().solve_power(nobs=states, alpha=alpha, power=0.8) * error * states**0.5)
+    samples = rng.normal(visible, error * states**0.5, (4000, states))
+    assert (stats.ttest_1samp(samples, 0, axis=1).pvalue < alpha).mean() == pytest.approx(0.8, abs=0.02)
+    assert smallest_visible_over_states(states, half, level=0.95, alpha=alpha / 8) > visible

@@ -95,7 +95,14 @@ def test_what_a_terminal_would_obey_is_spelled_out_everywhere(finished, tmp_path
     manifest |= {"assets": f"scenes{OBEYED}", "notes": [f"note{OBEYED}[bold]"]}
     path.write_text(json.dumps(manifest))
     other = Path(shutil.copytree(folder, tmp_path / "other"))
-    for words in (("show", folder), ("show", folder, "--by-task"), ("compare", folder, other), ("report", folder)):
+    video = ("video", folder, "--limit", "1", "--size", "64")
+    for words in (
+        ("show", folder),
+        ("show", folder, "--by-task"),
+        ("compare", folder, other),
+        ("report", folder),
+        video,
+    ):
         done = call(*words)
         assert done.code == 0, done
         assert not set("\x1b\x9b\u202e\x00\x07\u2066") & set(done.out + done.err), words

@@ -252,6 +252,7 @@ REFUSED = (
     Case("weights of another policy", tensors(WEIGHTS, lambda v: v.pop("model.action_out_proj.bias"))),
     # Adapters.
     Case("a LoRA adapter without its base", _adapter),
+    Case("a LoRA adapter that names no base", lambda folder: _adapter(folder, base_model_name_or_path=None)),
     Case("an adapter of another kind", lambda folder: adapter_beside_its_base(folder, peft_type="MISS")),
     Case(
         "an adapter that names a module to import",

@@ -69,14 +69,15 @@ def read_adapter(folder: Path, config: Mapping[str, Any], name: str) -> Adapter 
         return None
     values = read_json(folder / ADAPTER, name)
     base_name = values.get("base_model_name_or_path")
-    what = f"policy '{name}' is a {str(values.get('peft_type'))[:20]} adapter of {str(base_name)[:200]!r}"
+    of = f"of {base_name[:200]!r}" if isinstance(base_name, str) and base_name else f"whose {ADAPTER} names no base"
+    what = f"policy '{name}' is a {str(values.get('peft_type'))[:20]} adapter {of}"
     if values.get("peft_type") != "LORA":
         raise ConfigError(f"{what}; only LORA adapters are loaded: merge the two (merge_and_unload) and save that")
     base = _base(folder, base_name)
     if base is None:
+        absent = ", which is no folder here" if base_name else ""
         raise ConfigError(
-            f"{what}, which is no folder here; copy the base to {folder}/base, "
-            "or merge the two (peft's merge_and_unload) and save that"
+            f"{what}{absent}; copy the base to {folder}/base, or merge the two (peft's merge_and_unload) and save that"
         )
     unsupported = sorted(key for key, value in values.items() if value and key not in _USED | _WITHOUT_EFFECT)
     if values.get("init_lora_weights") in _PLAIN_INITS and "init_lora_weights" in unsupported:

@@ -152,7 +152,7 @@ def _drop_row(row: ConditionDrop) -> tuple[str, ...]:
 
 def _interval_of(drops: Sequence[ConditionDrop], level: str = "") -> str:
     method, _ = paired_methods(row.interval for row in drops)
-    if method.startswith(OVER_STATES):
+    if method.endswith(OVER_STATES):
         return f"its{level} interval ({method})"
     return f"Bonett and Price's{level} interval"
 

@@ -40,7 +40,7 @@ def render_comparison(comparison: Comparison, *, roomy: bool = False) -> Group:
             parts += [_drift(suite, roomy=roomy), Text(DRIFT), Text()]
     parts += [Text(f"note: {note}") for note in comparison.notes]
     interval, test = paired_methods(gain.interval for suite in comparison.suites for gain in suite.change.success)
-    used = f"{interval.removesuffix(' on pairs')} interval, {test}"
+    used = f"interval by {interval}, {test}"
     return Group(*parts, Text(METHODS.format(used)), Text(comparison.assets))
 
 
