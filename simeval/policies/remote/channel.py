@@ -1,10 +1,7 @@
 """What every protocol has in common: an address, time limits, a channel to a server, and how a server can fail."""
 
-import contextlib
 import re
-import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -128,43 +125,6 @@ def parse_address(url: str, default_port: int) -> Address:
     if port == 0:
         raise ConfigError(f"{form}port 0 is none; write {parts.scheme}://HOST:PORT")
     return Address(parts.scheme, parts.hostname, default_port if port is None else port, parts.path.rstrip("/"))
-
-
-@contextlib.contextmanager
-def cut_after(seconds: float, sock: Callable[[], socket.socket]) -> Iterator[threading.Event]:
-    """Shut a socket down if the body takes longer; the event tells whether that happened."""
-    cut = threading.Event()
-
-    def shut() -> None:
-        cut.set()
-        with contextlib.suppress(OSError, AttributeError):
-            sock().shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, shut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield cut
-    finally:
-        timer.cancel()
-
-
-def refused_status(status: int, *, has_key: bool, wanted: str = "WebSocket") -> ServerError:
-    """What an HTTP status other than success means.
-
-    Args:
-        status: the status.
-        has_key: whether a key was sent.
-        wanted: what should be at the path.
-    """
-    if status in (401, 403):
-        how = f"it does not accept the key in {API_KEY}" if has_key else f"it wants a key; set {API_KEY}"
-        return ServerError(f"HTTP {status}: {how}")
-    if status == 404:
-        return ServerError("HTTP 404: no policy at this path")
-    if status in (429, 502, 503, 504) or (status >= 500 and wanted == "WebSocket"):
-        return GoneError(f"HTTP {status} instead of a connection")
-    return ServerError(f"HTTP {status}: a web server, but no {wanted} at this path")
 
 
 def said(text: str) -> str:

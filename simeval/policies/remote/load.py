@@ -9,7 +9,7 @@ from typing import Any
 from envs.base import CAMERAS
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown
-from simeval.policies.base import PolicySpec
+from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 from simeval.policies.remote.announced import announced, is_simeval
 from simeval.policies.remote.channel import Address, Channel, GoneError, Limits, ServerError, parse_address
 from simeval.policies.remote.conventions import read_convention
@@ -28,29 +28,47 @@ class Scheme:
         port: port of a URL without one; what the protocol's own server uses.
         convention: name of the card that is used if none is asked for.
         open_channel: connects; pickled by name, so a module's function.
+        has_path: whether its URLs may have a path.
     """
 
     description: str
     port: int
     convention: str
     open_channel: Callable[[Address, Limits], Channel]
+    has_path: bool = True
 
 
 def _openpi(address: Address, limits: Limits) -> Channel:
     from simeval.policies.remote.openpi import OpenpiChannel
 
-    return OpenpiChannel(address, limits, secure=False)
+    return OpenpiChannel(address, limits, secure=address.scheme == "openpis")
 
 
-def _openpis(address: Address, limits: Limits) -> Channel:
-    from simeval.policies.remote.openpi import OpenpiChannel
+def _act(address: Address, limits: Limits) -> Channel:
+    from simeval.policies.remote.act import ActChannel
 
-    return OpenpiChannel(address, limits, secure=True)
+    return ActChannel(address, limits, secure=address.scheme == "acts")
+
+
+def _gr00t(address: Address, limits: Limits) -> Channel:
+    from simeval.policies.remote.gr00t import Gr00tChannel
+
+    return Gr00tChannel(address, limits)
+
+
+def _vla_eval(address: Address, limits: Limits) -> Channel:
+    from simeval.policies.remote.vla_eval import VlaEvalChannel
+
+    return VlaEvalChannel(address, limits)
 
 
 SCHEMES: Mapping[str, Scheme] = {
     "openpi": Scheme("WebSocket, openpi's protocol (openpi, vLLM-Omni, simeval serve)", 8000, "openpi_libero", _openpi),
-    "openpis": Scheme("the same over TLS (wss)", 443, "openpi_libero", _openpis),
+    "openpis": Scheme("openpi's protocol over TLS", 443, "openpi_libero", _openpi),
+    "act": Scheme("HTTP POST to /act (OpenVLA-OFT; OpenVLA with its convention)", 8777, "openvla_oft_libero", _act),
+    "acts": Scheme("the same over TLS", 443, "openvla_oft_libero", _act),
+    "gr00t": Scheme("ZeroMQ (Isaac-GR00T N1.6, N1.7)", 5555, "gr00t_libero", _gr00t, has_path=False),
+    "vla-eval": Scheme("WebSocket, vla-eval's model servers", 8000, "vla_eval_libero", _vla_eval),
 }
 """Protocols by the scheme of their URL."""
 
@@ -76,6 +94,8 @@ def check(url: str, *, n_action_steps: int | None = None, convention: str | None
         hint = f"; did you mean '{alias}://'?" if alias in SCHEMES else nearest(name, known)
         raise ConfigError(f"--policy {shown(url)}: no protocol '{shown(name, 40)}'{hint}")
     address = parse_address(url, SCHEMES[name].port)
+    if address.path and not SCHEMES[name].has_path:
+        raise ConfigError(f"--policy {shown(url)}: a {name} URL has no path; write {name}://HOST:PORT")
     if n_action_steps is not None and n_action_steps < 1:
         raise ConfigError(f"--n-action-steps: at least 1, not {n_action_steps}")
     if convention is not None:
@@ -140,7 +160,7 @@ def _introduced(endpoint: Endpoint, conversation: Conversation, n_action_steps: 
     address, card, metadata = endpoint.address, endpoint.convention, conversation.metadata
     told, cameras = announced(metadata), tuple(camera for camera in CAMERAS if camera in dict(card.images))
     cameras = cameras if told.cameras is None else told.cameras
-    report = probe(lambda given: conversation.ask(given, endpoint.limits.first_answer_s), cameras)
+    report = probe(_patient_at_first(conversation, endpoint.limits), cameras)
     horizon = len(report.answer)
     steps = n_action_steps or card.actions.executed or told.n_action_steps or horizon
     if horizon < steps:
@@ -169,6 +189,12 @@ def _introduced(endpoint: Endpoint, conversation: Conversation, n_action_steps: 
     return ServerPolicy(endpoint, spec, report, digest)
 
 
+def _patient_at_first(conversation: Conversation, limits: Limits) -> Callable[[PolicyInput], ActionChunk]:
+    """Asks; the first answer may take longer."""
+    seconds = iter((limits.first_answer_s,))
+    return lambda given: conversation.ask(given, next(seconds, limits.answer_s))
+
+
 def _fingerprint(
     endpoint: Endpoint, report: ProbeReport, metadata: str, *, takes_noise: bool
 ) -> tuple[tuple[str, Any], ...]:
@@ -182,4 +208,18 @@ def _fingerprint(
         ("noise", "seeded" if takes_noise else "server"),
         ("convention", card.name),
         ("convention_digest", card.digest),
+    )
+
+
+def described(policy: ServerPolicy) -> tuple[str, ...]:
+    """What is known about a loaded policy, one line each, for `simeval doctor`."""
+    spec, report = policy.spec, policy.report
+    noise = "repeatable" if report.repeatable else f"not repeatable, noise floor {report.noise_floor:.3g}"
+    facts = dict(spec.fingerprint)
+    return (
+        f"{facts['url']} answers: chunks of {len(report.answer)} actions, {report.answer_ms:.0f} ms each",
+        f"{noise}; sampling noise is {'seeded by simeval' if facts['noise'] == 'seeded' else 'up to the server'}",
+        f"convention {facts['convention']}: cameras {', '.join(spec.cameras) or 'none'}, "
+        f"{spec.n_action_steps} actions of a chunk are executed",
+        *report.warnings,
     )

@@ -3,6 +3,8 @@
 Four requests with the same simple image of a table: one twice, one with another image, one with another instruction.
 """
 
+import statistics
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +33,7 @@ class ProbeReport:
         digest: SHA-256 (16 hex digits) of the answer.
         repeatable: whether the same request got the same answer to the last bit.
         noise_floor: mean absolute difference of two answers to the same request (action units); 0 if repeatable.
+        answer_ms: median time of an answer after the first (ms).
         warnings: one line each.
     """
 
@@ -38,6 +41,7 @@ class ProbeReport:
     digest: str
     repeatable: bool
     noise_floor: float
+    answer_ms: float
     warnings: tuple[str, ...]
 
 
@@ -67,17 +71,26 @@ def probe(ask: Callable[[PolicyInput], ActionChunk], cameras: tuple[str, ...], *
         ServerError: a request failed.
     """
     plain, other_image, other_text = probe_inputs(cameras)
-    first, again = ask(plain), ask(plain)
+    times: list[float] = []
+
+    def timed(given: PolicyInput) -> ActionChunk:
+        began = time.perf_counter()
+        chunk = ask(given)
+        times.append(1000 * (time.perf_counter() - began))
+        return chunk
+
+    first, again = timed(plain), timed(plain)
     repeatable = first.shape == again.shape and first.tobytes() == again.tobytes()
     floor = 0.0 if repeatable else _distance(first, again)
     warnings, chunks = [], [first, again]
     for given, sent, what in ((other_image, bool(cameras), "image"), (other_text, language, "instruction")):
         if sent:
-            chunks.append(ask(given))
+            chunks.append(timed(given))
             if _distance(first, chunks[-1]) <= 2 * floor:
                 than = " by more than its noise" if floor else ""
                 warnings.append(f"its answer does not change with the {what}{than}")
-    return ProbeReport(first, digest_of(first), repeatable, floor, (*warnings, *_doubts(np.concatenate(chunks))))
+    doubts = (*warnings, *_doubts(np.concatenate(chunks)))
+    return ProbeReport(first, digest_of(first), repeatable, floor, statistics.median(times[1:]), doubts)
 
 
 def digest_of(chunk: ActionChunk) -> str:

@@ -16,6 +16,13 @@ def _quaternion(state: Vector) -> Vector:
     return np.array([*(axis * np.sin(angle / 2)), np.cos(angle / 2)])
 
 
+def _short(state: Vector) -> Vector:
+    """The same rotation by at most half a turn, as a quaternion with w >= 0 gives it."""
+    turn = state[3:6].astype(np.float64)
+    angle = float(np.linalg.norm(turn))
+    return turn if angle <= np.pi else turn * (1 - 2 * np.pi / angle)
+
+
 def _matrix(state: Vector) -> Vector:
     x, y, z, w = _quaternion(state)
     return np.array(
@@ -44,6 +51,7 @@ COMPONENTS: Mapping[str, Callable[[Vector], Vector]] = {
     "axis_angle_x": lambda state: state[3:4],
     "axis_angle_y": lambda state: state[4:5],
     "axis_angle_z": lambda state: state[5:6],
+    "axis_angle_short": _short,
     "quaternion_xyzw": _quaternion,
     "quaternion_wxyz": lambda state: _quaternion(state)[[3, 0, 1, 2]],
     "euler": _euler,
@@ -58,7 +66,8 @@ COMPONENTS: Mapping[str, Callable[[Vector], Vector]] = {
 }
 """Parts of a state vector, by name: from `float32[8]` (`envs.base.STATE_SIZE`) to `[n]`.
 
-`rotation_6d` is the first column of the rotation matrix, then the second. The axis-angle is robosuite's: no sign flip.
+`rotation_6d` is the first column of the rotation matrix, then the second. The axis-angle is robosuite's: its sign
+is never flipped, so it is up to a whole turn.
 """
 
 

@@ -65,7 +65,7 @@ def actions(convention: Convention, answer: Any) -> ActionChunk:
         AnswerError: it has none, or others than these.
     """
     chunk = _joined(convention, answer)
-    if chunk.ndim == 1:
+    if chunk.shape == (ACTION_SIZE,):
         chunk = chunk[np.newaxis]
     if chunk.ndim != 2 or chunk.shape[1] != ACTION_SIZE or len(chunk) == 0:
         raise AnswerError(f"its actions have the shape {_shape(chunk)}, not (H, {ACTION_SIZE})")

@@ -16,17 +16,9 @@ from typing import Any
 
 from simeval.core.errors import first_line
 from simeval.core.texts import shown
-from simeval.policies.remote.channel import (
-    API_KEY,
-    Address,
-    GoneError,
-    Limits,
-    ServerError,
-    cut_after,
-    refused_status,
-    said,
-)
+from simeval.policies.remote.channel import API_KEY, Address, GoneError, Limits, ServerError, said
 from simeval.policies.remote.extra import need
+from simeval.policies.remote.network import cut_after, refused_status
 
 _PING_S = 15.0
 """Seconds between pings. vLLM-Omni closes a connection that is idle for 30 s."""

@@ -193,7 +193,7 @@ MISTAKES = {
     "size": ({"image": {"size": 0}}, "image.size: a whole number from 16 to 4096, not 0"),
     "size is true": ({"image": {"size": True}}, "image.size: a whole number"),
     "orientation": ({"image": {"orientation": "upsidedown"}}, "image.orientation: no 'upsidedown'"),
-    "resize": ({"image": {"resize": "padd"}}, "image.resize: no 'padd'; did you mean 'pad'?"),
+    "resize": ({"image": {"resize": "pads"}}, "image.resize: no 'pads'; did you mean 'pad'?"),
     "crop": ({"image": {"crop": 1.5}}, "image.crop: a number from 0.1 to 1, not 1.5"),
     "component": ({"state": {"state": ["axisangle"]}}, "no component 'axisangle'; did you mean 'axis_angle'?"),
     "component is a list": ({"state": {"state": [["x"]]}}, "no component"),

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import toy_spec
 from policy_servers import HORIZON, Stub, chunk_for, given, serving
 
 from simeval.core.errors import ConfigError, EpisodeError
 from simeval.policies.remote.channel import Limits
-from simeval.policies.remote.load import check, load
+from simeval.policies.remote.load import check, described, load
+from simeval.runner.worker import EpisodeWorker, WorkerSetup
 
 QUICK = Limits(connect_s=2, start_s=0.2, wait_s=1.0, answer_s=2, first_answer_s=5)
 
@@ -29,6 +31,11 @@ def test_a_sound_server_is_introduced_and_asked():
     assert policy.spec.n_action_steps == 5
     assert policy.spec.cameras == ("agentview", "wrist")
     assert policy.report.repeatable
+    assert [line.partition(";")[0] for line in described(policy)][1:] == [
+        "repeatable",
+        "convention openpi_libero: cameras agentview, wrist, 5 actions of a chunk are executed",
+    ]
+    assert described(policy)[0].startswith(f"{stub.url} answers: chunks of 10 actions, ")
     assert facts(policy)["url"] == stub.url
     assert facts(policy)["probe"] == policy.report.digest
     assert facts(policy)["convention"] == "openpi_libero"
@@ -285,6 +292,41 @@ def test_a_server_that_stays_away_stops_the_run_at_last():
             policy.act([given()])
     with pytest.raises(ConfigError, match=r"3 requests in a row found no server .*start it again, then resume"):
         policy.act([given()])
+
+
+def test_a_failing_server_gives_error_rows_and_the_run_goes_on():
+    failing = threading.Event()
+    with serving(Stub(fault=lambda request, connection: "CUDA out of memory" if failing.is_set() else None)) as stub:
+        worker = EpisodeWorker(WorkerSetup(load(stub.url, limits=QUICK), None, "none"))
+        failing.set()
+        broken = worker.run(toy_spec()).result
+        failing.clear()
+        sound = worker.run(toy_spec(max_steps=20)).result
+        assert worker.facts().policy.fingerprint
+    assert broken.outcome == "error"
+    assert broken.error_text.endswith(f"{stub.url}: the server failed: CUDA out of memory")
+    assert sound.outcome == "failure"
+
+
+def test_a_slow_episode_is_stopped_and_its_connection_given_up():
+    slow = threading.Event()
+    hang = threading.Event()
+
+    def fault(request, connection):
+        if slow.is_set():
+            hang.wait(1.5)
+
+    with serving(Stub(fault=fault)) as stub:
+        policy = load(stub.url, limits=QUICK)
+        worker = EpisodeWorker(WorkerSetup(policy, None, "none", timeout=1.0))
+        slow.set()
+        late = worker.run(toy_spec()).result
+        slow.clear()
+        hang.set()
+        assert policy.act([given()])[0].tobytes() == chunk_for(stub.requests[-1]).tobytes()
+        policy.close()
+    assert late.outcome == "error"
+    assert "it took longer than 1 s" in late.error_text
 
 
 @pytest.mark.parametrize(
