@@ -47,6 +47,15 @@ def test_policy_batch(tiny_smolvla, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_wire_is_compared_with_the_actor(tmp_path):
+    words = ("--policy", "seeker", "--batch-size", "1", "--clients", "2", "--seconds", "0.3", "--messages", "5")
+    tables = bench("wire", tmp_path / "out.json", *words)
+    assert [row["bytes"] > 393_216 for row in tables["parts"]] == [True, False]
+    assert [row[""] for row in tables["throughput"]] == ["wire", "actor"] * 2
+    assert tables["ratio"][0]["ratio"] > 0
+
+
+@pytest.mark.slow
 def test_a_gpu_server_is_looked_at_while_it_works(tiny_smolvla, tmp_path, monkeypatch):
     told = tmp_path / "bin" / "nvidia-smi"
     told.parent.mkdir()

@@ -73,7 +73,9 @@ def test_a_server_for_everybody_without_a_key_warns(tmp_path):
         assert server.url == f"openpi://{socket.gethostname()}:{server.port}"
         assert load(f"openpi://127.0.0.1:{server.port}").spec.name == "seeker"
         _, error = server.end(signal.SIGINT)
-    assert error.startswith("simeval: every machine in this network can use this server; set SIMEVAL_API_KEY")
+    warning, _, end = error.partition("\n")
+    assert warning.startswith("simeval: every machine in this network can use this server; set SIMEVAL_API_KEY")
+    assert end == "\ninterrupted; the same command resumes\n"
     with Served("--host", "0.0.0.0", "--port", 0, "--api-key-env", "MINE", MINE="s3cret") as server:
         time.sleep(0.1)
         _, error = server.end(signal.SIGINT)
@@ -108,6 +110,15 @@ def test_what_cannot_be_served_is_refused(monkeypatch, tmp_path):
 )
 def test_bad_input_is_one_line(words, line):
     assert line in refusal("serve", "--policy", "seeker", "--port", 0, *words)
+
+
+def test_without_the_extra_the_remedy_is_said_before_a_policy_is_loaded(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("websockets")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "websockets", None)
+    line = refusal("serve", "--policy", "bundled", "--port", 0)
+    assert line.startswith("policies behind servers need websockets")
+    assert line.endswith("which is not installed: pip install 'simeval[remote]'")
 
 
 def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(monkeypatch):
