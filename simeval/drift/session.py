@@ -126,12 +126,18 @@ def require_vision_policy(policy: Policy, *, representation: bool = False) -> No
     """Refuse policies whose predictions cannot be audited.
 
     Raises:
-        ConfigError: the policy reads the simulator's state, or exposes no features although they are needed.
+        ConfigError: the policy reads the simulator's state, remembers earlier requests, or exposes no features although
+            they are needed.
     """
     if policy.spec.privileged:
         raise ConfigError(
             f"--policy {policy.spec.name}: it is given the simulator's state and sees no pictures, so there is nothing "
             "to audit"
+        )
+    if policy.spec.memory:
+        raise ConfigError(
+            f"--policy {policy.spec.name}: it remembers the earlier requests of an episode (spec.memory), so a single "
+            "frame does not determine what it predicts, and there is nothing to audit"
         )
     if representation:
         representing(policy)

@@ -14,6 +14,7 @@ Non-obvious behaviour:
   the CPU so that it is the same for every device. A trial at load detects policies that refuse or ignore it. If their
   output is still random, they run one sample at a time with a seeded global generator (`noise` in the fingerprint:
   explicit, none or global).
+- Types with a queue of past observations get the observations of the last control steps in it; see `lerobot_window`.
 - Images already have the orientation of the training data, so lerobot's LIBERO step, which rotates them by 180 degrees,
   is not run.
 - lerobot truncates long instructions silently; `truncated` reports it.
@@ -35,11 +36,13 @@ from simeval.core.errors import ConfigError
 from simeval.core.gc_pause import uncollected
 from simeval.policies import probe
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
+from simeval.policies.checkpoint.calls import WINDOWED
 from simeval.policies.checkpoint.files import printable
 from simeval.policies.checkpoint.harmless import no_foreign_code
 from simeval.policies.checkpoint.hub_models import models_sha256
 from simeval.policies.checkpoint.read import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
+from simeval.policies.lerobot_window import observe, split
 from simeval.policies.linear import by_onednn
 from simeval.policies.representations import FeatureReader, Representation, representing
 
@@ -103,8 +106,9 @@ class LerobotPolicy:
         self._one_by_one = by_onednn(parts.model, device)
         self.spec = PolicySpec(
             name=checkpoint.name,
-            n_action_steps=checkpoint.n_action_steps,
+            n_action_steps=checkpoint.call.n_action_steps,
             cameras=tuple(checkpoint.cameras),
+            n_obs_steps=checkpoint.call.n_obs_steps,
             state_std=_training_std(parts.preprocess, STATE_KEY),
             action_std=_training_std(parts.postprocess, ACTION_KEY),
             state_limits=next((s.limits() for s in checkpoint.scales if s.source == checkpoint.state_key), None),
@@ -127,7 +131,7 @@ class LerobotPolicy:
         """
         representing(self)
         parts, checkpoint = self._parts, self._checkpoint
-        reader = FeatureReader(parts.model, parts.preprocess, checkpoint.cameras, checkpoint.n_action_steps)
+        reader = FeatureReader(parts.model, parts.preprocess, checkpoint.cameras, checkpoint.call.n_action_steps)
         features: list[Representation] = []
         for group, filled in self._batches(inputs):
             chunks = self._predict(filled, self._noise, global_seed=group[0].noise_seed, reader=reader)
@@ -173,13 +177,21 @@ class LerobotPolicy:
             (torch.default_generator if self._device == "cpu" else torch).manual_seed(global_seed)
             parts.model.reset()
             # Keep the three together: for relative actions, the postprocessor uses the state of the last batch.
-            batch = parts.preprocess(self._observations(inputs))
+            batch = self._preprocessed(inputs)
             with reader.watching(batch) if reader else contextlib.nullcontext():
                 chunks = parts.model.predict_action_chunk(batch, **options)
             actions = parts.postprocess(chunks)
         if not actions.is_floating_point():
             raise TypeError(f"its actions are of type {actions.dtype}, not real numbers")
         return np.ascontiguousarray(actions.float().cpu().numpy())
+
+    def _preprocessed(self, inputs: Sequence[PolicyInput]) -> Any:
+        """The network's input batch. A type with a queue of observations also has them in its queue."""
+        parts, checkpoint = self._parts, self._checkpoint
+        if checkpoint.type not in WINDOWED:
+            return parts.preprocess(self._observations(inputs))
+        moments = split(inputs, checkpoint.call.n_obs_steps)
+        return observe(parts.model, (parts.preprocess(self._observations(moment)) for moment in moments))
 
     def _observations(self, inputs: Sequence[PolicyInput]) -> dict[str, Any]:
         """Build lerobot's input batch: images `float32[B, 3, H, W]` in [0, 1], state `float32[B, 8]`, instructions."""
@@ -193,10 +205,12 @@ class LerobotPolicy:
         return batch
 
     def _sampling_noise(self, inputs: Sequence[PolicyInput]) -> Any:
-        """Standard normal `float32[B, chunk_size, max_action_dim]`, a function of each input's seed alone."""
+        """Standard normal `float32[B, horizon, max_action_dim]`, a function of each input's seed alone."""
         import torch
 
-        shape = (self._checkpoint.chunk_size or 1, getattr(self._parts.config, "max_action_dim", ACTION_SIZE))
+        config = self._parts.config
+        horizon = getattr(config, "horizon", self._checkpoint.call.chunk_size or 1)
+        shape = (horizon, getattr(config, "max_action_dim", ACTION_SIZE))
         generators = [torch.Generator().manual_seed(item.noise_seed) for item in inputs]
         return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(self._device)
 
@@ -252,7 +266,7 @@ class LerobotPolicy:
         return batch_size
 
     def _check_chunk(self, chunk: NDArray[np.float32]) -> None:
-        required = self._checkpoint.n_action_steps
+        required = self._checkpoint.call.n_action_steps
         if chunk.ndim != 3 or chunk.shape[2] != ACTION_SIZE or chunk.shape[1] < required:
             raise ConfigError(
                 f"policy '{self._checkpoint.name}' does not fit: it predicts chunks of shape {chunk.shape[1:]}, "
@@ -267,7 +281,9 @@ class LerobotPolicy:
     def _blank(self, instruction: str) -> PolicyInput:
         image = np.zeros((*self._checkpoint.image_size, 3), np.uint8)
         images = dict.fromkeys(self._checkpoint.cameras, image)
-        return PolicyInput(Observation(images, np.zeros(STATE_SIZE, np.float32), 0), instruction, "", 0, noise_seed=0)
+        observation = Observation(images, np.zeros(STATE_SIZE, np.float32), 0)
+        past = (observation,) * (self._checkpoint.call.n_obs_steps - 1)
+        return PolicyInput(observation, instruction, "", 0, noise_seed=0, past=past)
 
     def _fingerprint(self) -> tuple[tuple[str, Any], ...]:
         from importlib.metadata import version
@@ -280,8 +296,9 @@ class LerobotPolicy:
             *((("base", sha256(checkpoint.adapter.base)),) if checkpoint.adapter else ()),
             *((("hub_models", digest),) if (digest := models_sha256(checkpoint.models)) else ()),
             ("type", checkpoint.type),
-            ("chunk_size", checkpoint.chunk_size),
-            ("n_action_steps", checkpoint.n_action_steps),
+            ("chunk_size", checkpoint.call.chunk_size),
+            ("n_action_steps", checkpoint.call.n_action_steps),
+            *((("n_obs_steps", checkpoint.call.n_obs_steps),) if checkpoint.call.n_obs_steps > 1 else ()),
             ("num_steps", getattr(config, "num_steps", getattr(config, "num_inference_steps", None))),
             ("cameras", ",".join(f"{camera}:{key}" for camera, key in checkpoint.cameras.items())),
             ("batch_size", self._batch_size),

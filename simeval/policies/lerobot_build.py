@@ -81,7 +81,7 @@ def _build(checkpoint: Checkpoint, device: str) -> Parts:
         config = PreTrainedConfig.from_pretrained(folder)
     values: dict[str, Any] = {
         "device": device,
-        "n_action_steps": checkpoint.n_action_steps,
+        "n_action_steps": checkpoint.call.n_action_steps,
         "pretrained_backbone_weights": None,  # a download whose result the checkpoint's weights replace
         "compile_model": False,  # takes minutes, and switches TF32 on
         "pretrained_path": checkpoint.folder,  # some types read their own configuration again from there
