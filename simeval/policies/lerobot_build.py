@@ -164,11 +164,11 @@ def choose_device(device: str) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[io.StringIO]:
-    """Suppress output, logs and warnings of lerobot and transformers; yields what they print."""
-    level = logging.root.manager.disable
+    """Suppress output, progress bars, logs and warnings of lerobot and transformers; yields what they print."""
+    level, printed = logging.root.manager.disable, io.StringIO()
     logging.disable(logging.ERROR)
     try:
-        with contextlib.redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings():
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield printed
     finally:
