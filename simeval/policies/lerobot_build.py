@@ -25,6 +25,10 @@ _SWALLOWED = re.compile(r"Could not load state dict|without loading pretrained w
 """What pi0, pi05 and pi0_fast print before they continue with random weights. Source: their `from_pretrained`."""
 
 
+_NOT_HERE = re.compile(r"huggingface\.co|offline mode|outgoing traffic has been disabled|HF_HUB_OFFLINE")
+"""What transformers and the hub's client say of a file that they can neither find nor fetch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What lerobot built from a checkpoint."""
@@ -127,12 +131,22 @@ def _explain(error: Exception, checkpoint: Checkpoint) -> str:
             if keys:
                 parts.append(f"{verb} {len(keys)} tensors ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})")
         return f"cannot be loaded: its weights {' and '.join(parts)}"
-    if checkpoint.vlm is None and ("huggingface.co" in text or "offline mode" in text):
-        model = f"'{checkpoint.vlm_name}'" if checkpoint.vlm_name else "its language model"
-        return (
-            f"needs {model}, which is not in the cache and the hub cannot give; its folder may carry the files as vlm/"
-        )
+    if any(_NOT_HERE.search(str(cause)) for cause in _causes(error)):
+        return _not_here(checkpoint)
     return f"cannot be loaded: {one_line(error)}"
+
+
+def _not_here(checkpoint: Checkpoint) -> str:
+    """What to say of a model that is neither in the cache nor to be had, as the rest of a sentence."""
+    from huggingface_hub import try_to_load_from_cache
+
+    missing = [name for name in checkpoint.models if not isinstance(try_to_load_from_cache(name, "config.json"), str)]
+    named = " and ".join(f"'{name}'" for name in missing or checkpoint.models) or "a model of the hub"
+    carried = checkpoint.vlm is None and checkpoint.vlm_name in missing
+    remedy = (
+        "its folder may carry the files as vlm/" if carried else "fetch it where the hub can be reached: hf download"
+    )
+    return f"needs {named}, which is not in the cache and the hub cannot give; {remedy}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import tiny_smolvla
 import torch
 from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.policies import get_policy_class, make_pre_post_processors
 from lerobot.policies.factory import make_policy_config
+from lerobot.policies.fastwam.configuration_fastwam import FastWAMConfig
 from lerobot.processor import make_default_pre_post_processors
 from safetensors.torch import save_file
 
@@ -156,11 +158,6 @@ def save_pi05(out: Path, **fields: Any) -> Path:
         return save(out, "pi05", **{"num_inference_steps": 2, "chunk_size": 16, "n_action_steps": 12, **fields})
 
 
-def save_pi0_fast(out: Path, **fields: Any) -> Path:
-    with tiny_gemma("pi0_fast"):
-        return save(out, "pi0_fast", **{"max_decoding_steps": 8, "chunk_size": 16, "n_action_steps": 12, **fields})
-
-
 def save_xvla(out: Path, **fields: Any) -> Path:
     vision = {"embed_dim": [8, 8], "depths": [1, 1], "num_heads": [2, 2], "num_groups": [2, 2], "patch_size": [7, 3]}
     vision |= {"patch_stride": [4, 2], "patch_padding": [3, 1], "patch_prenorm": [False, True], "projection_dim": 16}
@@ -168,6 +165,7 @@ def save_xvla(out: Path, **fields: Any) -> Path:
     text |= {"decoder_layers": 1, "decoder_attention_heads": 2, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
     sizes = {"hidden_size": 16, "depth": 1, "num_heads": 2, "num_domains": 2, "len_soft_prompts": 2}
     rest = {"action_mode": "auto", "num_denoising_steps": 2, "chunk_size": 16, "n_action_steps": 12}
+    rest["resize_imgs_with_padding"] = (64, 64)
     florence = {"vision_config": vision, "text_config": text}
     return save(out, "xvla", florence_config=florence, **{**sizes, **rest, **fields})
 
@@ -183,48 +181,6 @@ def save_unbuilt(out: Path, kind: str, **fields: Any) -> Path:
     save_file({"none": torch.zeros(1)}, out / "model.safetensors")
     return out
 
-
-def save_tdmpc(out: Path) -> Path:
-    return save_unbuilt(out, "tdmpc", input_features=inputs(cameras=1))
-
-
-def save_gaussian_actor(out: Path) -> Path:
-    return save_unbuilt(out, "gaussian_actor")
-
-
-def save_lingbot_va(out: Path) -> Path:
-    return save_unbuilt(out, "lingbot_va")
-
-
-def save_eo1(out: Path) -> Path:
-    return save_unbuilt(out, "eo1", vlm_config={"model_type": "qwen2_5_vl"})
-
-
-def save_evo1(out: Path) -> Path:
-    return save_unbuilt(out, "evo1")
-
-
-def save_fastwam(out: Path) -> Path:
-    return save_unbuilt(out, "fastwam")
-
-
-def save_groot(out: Path) -> Path:
-    return save_unbuilt(out, "groot")
-
-
-def save_molmoact2(out: Path) -> Path:
-    return save_unbuilt(out, "molmoact2")
-
-
-def save_vla_jepa(out: Path) -> Path:
-    return save_unbuilt(out, "vla_jepa")
-
-
-def save_wall_x(out: Path) -> Path:
-    return save_unbuilt(out, "wall_x")
-
-
-SHRUNK = {kind: (lambda kind=kind: tiny_gemma(kind)) for kind in ("pi0", "pi05", "pi0_fast")}
 
 # Hub models that tokenizers and backbones are read from.
 
@@ -246,6 +202,15 @@ def _save_tokenizer(out: Path, kind: str = "paligemma") -> None:
     (out / "config.json").write_text(json.dumps({"model_type": kind}))
 
 
+def _save_fast_tokenizer(out: Path) -> None:
+    """As lerobot's: a processor whose class is a Python file beside it."""
+    _save_tokenizer(out)
+    code = {"AutoProcessor": "processing_action_tokenizer.UniversalActionProcessor"}
+    for file in ("processor_config.json", "tokenizer_config.json"):
+        (out / file).write_text(json.dumps({"auto_map": code}))
+    (out / "processing_action_tokenizer.py").write_text("raise SystemExit('this code ran')\n")
+
+
 def _save_clip(out: Path) -> None:
     from transformers import CLIPConfig, CLIPModel
 
@@ -259,5 +224,63 @@ def _save_clip(out: Path) -> None:
 HUB_MODELS: dict[str, Callable[[Path], None]] = {
     "openai/clip-vit-base-patch16": _save_clip,
     "google/paligemma-3b-pt-224": _save_tokenizer,
+    "lerobot/fast-action-tokenizer": _save_fast_tokenizer,
     "facebook/bart-large": lambda out: _save_tokenizer(out, "bart"),
 }
+
+
+def _save_eo1(out: Path) -> Path:
+    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text |= {"num_key_value_heads": 1, "vocab_size": VOCABULARY}
+    return save_unbuilt(out, "eo1", vlm_config={"model_type": "qwen2_5_vl", "text_config": text})
+
+
+def _save_fastwam(out: Path) -> Path:
+    tiny = {"hidden_dim": 48, "ffn_dim": 16, "num_heads": 2, "num_layers": 1, "attn_head_dim": 24}
+    config = FastWAMConfig()
+    video, action = {**config.video_dit_config, **tiny}, {**config.action_dit_config, **tiny}
+    features = inputs(edge=224)
+    return save_unbuilt(out, "fastwam", video_dit_config=video, action_dit_config=action, input_features=features)
+
+
+def _save_xvla_as_public(out: Path) -> Path:
+    """The action space of the public LIBERO checkpoint: two arms, positions and rotations in six numbers."""
+    wide = {ACTION: PolicyFeature(FeatureType.ACTION, (20,))}
+    return save_unbuilt(out, "xvla", output_features=wide, action_mode="ee6d")
+
+
+def _unbuilt(kind: str) -> Callable[[Path], Path]:
+    return lambda out: save_unbuilt(out, kind)
+
+
+BY_CONFIG = "small by its configuration"
+SHRUNK = "small Gemma and SigLIP networks in place of its own"
+NO_MODEL = "its configuration and pipelines; the hub's models are not here"
+ALONE = "its configuration and pipelines"
+
+FAMILIES = (
+    Family("smolvla", "a small SmolVLM beside it", tiny_smolvla.build),
+    Family("act", BY_CONFIG, save_act),
+    Family("diffusion", f"{BY_CONFIG}, DDPM", save_diffusion),
+    Family("diffusion", f"{BY_CONFIG}, DDIM", lambda out: save_diffusion(out, noise_scheduler_type="DDIM")),
+    Family("diffusion", "more actions than its horizon has", save_diffusion, options=("--n-action-steps", "16")),
+    Family("diffusion", "trained on images of 96 px", lambda out: save_diffusion(out, edge=96)),
+    Family("multi_task_dit", f"{BY_CONFIG}, a small CLIP", save_multi_task_dit),
+    Family("vqbet", BY_CONFIG, save_vqbet),
+    Family("pi0", SHRUNK, save_pi0, shrunk=lambda: tiny_gemma("pi0")),
+    Family("pi05", SHRUNK, save_pi05, shrunk=lambda: tiny_gemma("pi05")),
+    Family("pi0_fast", f"{ALONE}; its action tokenizer is code", _unbuilt("pi0_fast")),
+    Family("xvla", f"{BY_CONFIG}, action mode auto", save_xvla),
+    Family("xvla", "action mode ee6d, as the public LIBERO checkpoint", _save_xvla_as_public),
+    Family("eo1", NO_MODEL, _save_eo1),
+    Family("evo1", NO_MODEL, _unbuilt("evo1")),
+    Family("fastwam", NO_MODEL, _save_fastwam),
+    Family("groot", NO_MODEL, _unbuilt("groot")),
+    Family("molmoact2", NO_MODEL, _unbuilt("molmoact2")),
+    Family("vla_jepa", NO_MODEL, _unbuilt("vla_jepa")),
+    Family("wall_x", f"{ALONE}; its packages are not installed", _unbuilt("wall_x")),
+    Family("tdmpc", ALONE, lambda out: save_unbuilt(out, "tdmpc", input_features=inputs(cameras=1))),
+    Family("lingbot_va", ALONE, _unbuilt("lingbot_va")),
+    Family("gaussian_actor", ALONE, _unbuilt("gaussian_actor")),
+)
+"""Every policy type of lerobot 0.6.1, in the order of the table."""
