@@ -40,6 +40,7 @@ from simeval.policies.checkpoint.harmless import no_foreign_code
 from simeval.policies.checkpoint.hub_models import models_sha256
 from simeval.policies.checkpoint.image_sizes import require_size
 from simeval.policies.checkpoint.read import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
+from simeval.policies.checkpoint.statistics import Scale
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
 from simeval.policies.lerobot_numerics import generator_states, kernels_in_use, pin
 from simeval.policies.lerobot_window import observe, split
@@ -110,10 +111,11 @@ class LerobotPolicy:
             n_action_steps=checkpoint.call.n_action_steps,
             cameras=tuple(checkpoint.cameras),
             n_obs_steps=checkpoint.call.n_obs_steps,
-            state_std=_training_std(parts.preprocess, STATE_KEY),
-            action_std=_training_std(parts.postprocess, ACTION_KEY),
-            state_limits=next((s.limits() for s in checkpoint.scales if s.source == checkpoint.state_key), None),
-            action_limits=checkpoint.action_scale.limits() if checkpoint.action_scale else None,
+            # EVO1 pads both, and their statistics.
+            state_std=_training_std(parts.preprocess, STATE_KEY, STATE_SIZE),
+            action_std=_training_std(parts.postprocess, ACTION_KEY, ACTION_SIZE),
+            state_limits=_limits([s for s in checkpoint.scales if s.source == checkpoint.state_key], STATE_SIZE),
+            action_limits=_limits([checkpoint.action_scale] if checkpoint.action_scale else [], ACTION_SIZE),
             fingerprint=self._fingerprint(),
         )
 
@@ -319,10 +321,14 @@ class LerobotPolicy:
         )
 
 
-def _training_std(pipeline: Any, key: str) -> tuple[float, ...] | None:
+def _training_std(pipeline: Any, key: str, size: int) -> tuple[float, ...] | None:
     """Training standard deviation of a feature, from a saved pipeline that scales it; `None` if it has none."""
     for step in pipeline.steps:
         std = (getattr(step, "stats", None) or {}).get(key, {}).get("std")
         if std is not None:
-            return tuple(float(value) for value in std)
+            return tuple(float(value) for value in std)[:size]
     return None
+
+
+def _limits(scales: Sequence[Scale], size: int) -> tuple[tuple[float, float], ...] | None:
+    return next((scale.limits()[:size] for scale in scales), None)

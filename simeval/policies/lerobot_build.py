@@ -141,12 +141,12 @@ def _not_here(checkpoint: Checkpoint) -> str:
     from huggingface_hub import try_to_load_from_cache
 
     missing = [name for name in checkpoint.models if not isinstance(try_to_load_from_cache(name, "config.json"), str)]
-    named = " and ".join(f"'{name}'" for name in missing or checkpoint.models) or "a model of the hub"
+    names = missing or list(checkpoint.models)
+    named = " and ".join(f"'{name}'" for name in names) or "a model of the hub"
     carried = checkpoint.vlm is None and checkpoint.vlm_name in missing
-    remedy = (
-        "its folder may carry the files as vlm/" if carried else "fetch it where the hub can be reached: hf download"
-    )
-    return f"needs {named}, which is not in the cache and the hub cannot give; {remedy}"
+    remedy = "its folder may carry the files as vlm/" if carried else "fetch it with hf download"
+    are = "are" if len(names) > 1 else "is"
+    return f"needs {named}, which {are} not in the cache and the hub cannot give; {remedy}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

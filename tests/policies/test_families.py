@@ -1,4 +1,4 @@
-"""`docs/reference/lerobot-policies.md` says which of lerobot's policy types run; here one checkpoint of each is tried."""
+"""`docs/reference/lerobot-policies.md` says which of lerobot's policy types run; here each is tried."""
 
 import json
 import re

@@ -22,6 +22,7 @@ from lerobot.policies.factory import make_policy_config
 from lerobot.policies.fastwam.configuration_fastwam import FastWAMConfig
 from lerobot.processor import make_default_pre_post_processors
 from safetensors.torch import save_file
+from transformers import PreTrainedTokenizerFast
 
 from simeval.policies.bundled.architecture import _tokenizer
 
@@ -170,6 +171,34 @@ def save_xvla(out: Path, **fields: Any) -> Path:
     return save(out, "xvla", florence_config=florence, **{**sizes, **rest, **fields})
 
 
+def save_eo1(out: Path, **fields: Any) -> Path:
+    tokens = _tokenizer_with(*QWEN_TOKENS)
+    names = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
+    names |= {"vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>"}
+    vlm = {
+        "model_type": "qwen2_5_vl",
+        "text_config": {**SMALL_TEXT, "rope_parameters": {"rope_type": "default", "mrope_section": [2, 1, 1]}},
+        "vision_config": {
+            "depth": 1,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_heads": 2,
+            "out_hidden_size": 16,
+        },
+        **{field: tokens.convert_tokens_to_ids(token) for field, token in names.items()},
+    }
+    sizes = {"chunk_size": 16, "n_action_steps": 12, "num_denoise_steps": 2, "image_max_pixels": 8 * 28 * 28}
+    # A path makes lerobot build the backbone from its configuration instead of fetching its weights.
+    return save(out, "eo1", vlm_config=vlm, pretrained_path=out, image_min_pixels=28 * 28, **{**sizes, **fields})
+
+
+def save_evo1(out: Path, **fields: Any) -> Path:
+    sizes = {"chunk_size": 16, "n_action_steps": 12, "embed_dim": 16, "hidden_dim": 16, "state_hidden_dim": 16}
+    rest = {"num_heads": 2, "num_layers": 1, "num_inference_timesteps": 2, "image_resolution": (56, 56)}
+    small = {"vlm_num_layers": 1, "vlm_dtype": "float32", "use_flash_attn": False}
+    return save(out, "evo1", **{**sizes, **rest, **small, **fields})
+
+
 def save_unbuilt(out: Path, kind: str, **fields: Any) -> Path:
     """The configuration and pipelines of a policy, with weights that are none."""
     output = {ACTION: PolicyFeature(FeatureType.ACTION, (7,))}
@@ -211,6 +240,56 @@ def _save_fast_tokenizer(out: Path) -> None:
     (out / "processing_action_tokenizer.py").write_text("raise SystemExit('this code ran')\n")
 
 
+QWEN_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+SMALL_TEXT = {
+    **{"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+    **{"num_key_value_heads": 1, "vocab_size": VOCABULARY + 50},
+}
+CHAT = """{% for message in messages %}<|im_start|>{{ message['role'] }}
+{% for part in message['content'] %}{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else
+%}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>
+{% endfor %}"""
+"""Qwen's, without what EO1 does not use."""
+
+
+def _tokenizer_with(*tokens: str) -> Any:
+    small = _tokenizer(VOCABULARY)
+    words = {f"{name}_token": getattr(small, f"{name}_token") for name in ("bos", "eos", "pad", "unk")}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=small.backend_tokenizer, **words)
+    tokenizer.add_tokens(list(tokens), special_tokens=True)
+    return tokenizer
+
+
+def _save_qwen(out: Path) -> None:
+    from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
+
+    Qwen2_5_VLProcessor(
+        image_processor=Qwen2VLImageProcessor(),
+        tokenizer=_tokenizer_with(*QWEN_TOKENS),
+        video_processor=Qwen2VLVideoProcessor(),
+        chat_template=CHAT,
+    ).save_pretrained(out)
+    (out / "config.json").write_text(json.dumps({"model_type": "qwen2_5_vl"}))
+
+
+def _save_internvl(out: Path) -> None:
+    from transformers import InternVLConfig, InternVLModel
+
+    torch.manual_seed(2)
+    tokenizer = _tokenizer_with("<img>", "</img>", "<IMG_CONTEXT>")
+    tokenizer.save_pretrained(out)
+    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision |= {"image_size": [56, 56], "patch_size": [14, 14]}
+    InternVLModel(
+        InternVLConfig(
+            vision_config=vision,
+            text_config={"model_type": "qwen2", **SMALL_TEXT},
+            image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
+            image_seq_length=4,
+        )
+    ).save_pretrained(out)
+
+
 def _save_clip(out: Path) -> None:
     from transformers import CLIPConfig, CLIPModel
 
@@ -225,14 +304,10 @@ HUB_MODELS: dict[str, Callable[[Path], None]] = {
     "openai/clip-vit-base-patch16": _save_clip,
     "google/paligemma-3b-pt-224": _save_tokenizer,
     "lerobot/fast-action-tokenizer": _save_fast_tokenizer,
+    "Qwen/Qwen2.5-VL-3B-Instruct": _save_qwen,
+    "OpenGVLab/InternVL3-1B-hf": _save_internvl,
     "facebook/bart-large": lambda out: _save_tokenizer(out, "bart"),
 }
-
-
-def _save_eo1(out: Path) -> Path:
-    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text |= {"num_key_value_heads": 1, "vocab_size": VOCABULARY}
-    return save_unbuilt(out, "eo1", vlm_config={"model_type": "qwen2_5_vl", "text_config": text})
 
 
 def _save_fastwam(out: Path) -> Path:
@@ -272,8 +347,8 @@ FAMILIES = (
     Family("pi0_fast", f"{ALONE}; its action tokenizer is code", _unbuilt("pi0_fast")),
     Family("xvla", f"{BY_CONFIG}, action mode auto", save_xvla),
     Family("xvla", "action mode ee6d, as the public LIBERO checkpoint", _save_xvla_as_public),
-    Family("eo1", NO_MODEL, _save_eo1),
-    Family("evo1", NO_MODEL, _unbuilt("evo1")),
+    Family("eo1", f"{BY_CONFIG}, a small Qwen2.5-VL", save_eo1),
+    Family("evo1", "a small InternVL3 in the hub's cache", save_evo1),
     Family("fastwam", NO_MODEL, _save_fastwam),
     Family("groot", NO_MODEL, _unbuilt("groot")),
     Family("molmoact2", NO_MODEL, _unbuilt("molmoact2")),

@@ -29,7 +29,7 @@ def takes_one_size(config: Mapping[str, Any], before: Sequence[Step]) -> bool:
     return field is None or config.get(field) is None
 
 
-def require_size(trained: tuple[int, int] | None, sizes: Iterable[tuple[int, int]], *, kind: str, name: str) -> None:
+def require_size(trained: tuple[int, int] | None, sizes: Iterable[tuple[int, ...]], *, kind: str, name: str) -> None:
     """Refuse images of another size than the training images.
 
     Args:
