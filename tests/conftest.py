@@ -5,6 +5,7 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,18 @@ def tiny_smolvla(tmp_path_factory) -> Path:
     import tiny_smolvla as tiny
 
     return tiny.build(tmp_path_factory.mktemp("policies") / "tiny_smolvla")
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory) -> Iterator[Path]:
+    """A hub client's cache with tiny models under the names that lerobot's policies load."""
+    import families
+    from huggingface_hub import constants
+
+    with pytest.MonkeyPatch.context() as patch:
+        cache = families.hub_cache(tmp_path_factory.mktemp("hub"))
+        patch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        yield cache
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from simeval.core import kernels
 
 PINNED = ("mujoco", "robosuite", "hf-libero", "numpy", "lerobot", "torch", "transformers")
 """Distributions whose version changes rows."""
+LEROBOT_PLUGIN = "lerobot_policy_"
+"""How the names of third-party packages of policies begin. Source: lerobot 0.6.1, `register_third_party_plugins`."""
 
 
 def version(name: str) -> str | None:
@@ -25,10 +27,17 @@ def version(name: str) -> str | None:
         return None
 
 
+@cache
+def lerobot_plugins() -> dict[str, str]:
+    """Versions of the installed third-party packages of policies, by name; lerobot imports them by itself."""
+    found = {one.metadata["Name"] or "": one.version for one in importlib.metadata.distributions()}
+    return {name: found[name] for name in sorted(found) if name.startswith(LEROBOT_PLUGIN)}
+
+
 def versions(*, learned_policy: bool) -> dict[str, str | None]:
     """Versions that the rows depend on; without a learned policy torch and lerobot do not matter."""
     names = PINNED if learned_policy else PINNED[:4]
-    return {name: version(name) for name in names}
+    return {name: version(name) for name in names} | (lerobot_plugins() if learned_policy else {})
 
 
 @cache

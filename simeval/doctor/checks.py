@@ -8,7 +8,7 @@ from simeval.core.errors import ConfigError, error_line, nearest
 from simeval.doctor.caches import check_assets, check_bundled, check_checkpoint, check_hub
 from simeval.doctor.cluster import check_ray
 from simeval.doctor.findings import Finding, as_json, as_text, failure, healthy, verdict
-from simeval.doctor.installed import check_opencv, check_python, check_versions
+from simeval.doctor.installed import check_lerobot, check_opencv, check_python, check_versions
 from simeval.doctor.machine import check_disk, check_driver, check_gpu, check_memory, check_threads, check_torch
 from simeval.doctor.opengl import check_opengl, check_scene
 from simeval.doctor.surroundings import Machine
@@ -37,6 +37,7 @@ CHECKS: dict[str, Check] = {
     "python": lambda here, _: check_python(here),
     "versions": lambda here, _: check_versions(here),
     "opencv": lambda here, _: check_opencv(here),
+    "lerobot": lambda here, _: check_lerobot(here),
     "gpu": lambda here, _: check_gpu(here),
     "driver": lambda here, _: check_driver(here),
     "torch": lambda here, _: check_torch(here),

@@ -97,6 +97,23 @@ def check_opencv(here: Machine) -> Finding:
     return ok("opencv", names)
 
 
+def check_lerobot(here: Machine) -> Finding:
+    """Which third-party packages of policies lerobot would import, wherever a checkpoint is loaded."""
+    from simeval.core.provenance import LEROBOT_PLUGIN
+
+    prefix = canonical(LEROBOT_PLUGIN)
+    plugins = [f"{name.replace('-', '_')} {here.installed[name]}" for name in here.installed if name.startswith(prefix)]
+    if plugins:
+        return note(
+            "lerobot",
+            f"{_some(plugins)}: lerobot imports third-party policies by itself, wherever a checkpoint is loaded",
+        )
+    version = here.installed.get("lerobot")
+    if version is None:
+        return failure("lerobot", "lerobot is not installed", _INSTALL)
+    return ok("lerobot", f"{version}, without third-party policies")
+
+
 def _some(names: list[str], most: int = 4) -> str:
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -127,8 +127,8 @@ def require_vision_policy(policy: Policy, *, representation: bool = False) -> No
     """Refuse policies whose predictions cannot be audited.
 
     Raises:
-        ConfigError: the policy reads the simulator's state, does not repeat its answers, or exposes no features
-            although they are needed.
+        ConfigError: the policy reads the simulator's state, does not repeat its answers, remembers earlier requests, or
+            exposes no features although they are needed.
     """
     if policy.spec.privileged:
         raise ConfigError(
@@ -140,6 +140,11 @@ def require_vision_policy(policy: Policy, *, representation: bool = False) -> No
             f"--policy {policy.spec.name}: the same request gets other actions (noise floor "
             f"{policy.spec.noise_floor:.3g} action units), so drift would be that noise; serve it with noise seeds, as "
             "simeval serve does"
+        )
+    if policy.spec.memory:
+        raise ConfigError(
+            f"--policy {policy.spec.name}: it remembers the earlier requests of an episode (spec.memory), so a single "
+            "frame does not determine what it predicts, and there is nothing to audit"
         )
     if representation:
         representing(policy)

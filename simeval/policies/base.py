@@ -78,6 +78,11 @@ class PolicySpec:
     fingerprint: tuple[tuple[str, Any], ...] = ()
 
 
+def repeated(observation: Observation, spec: PolicySpec) -> tuple[Observation, ...]:
+    """`PolicyInput.past` of the first request of an episode: nothing came before, so the observation is repeated."""
+    return (observation,) * (spec.n_obs_steps - 1)
+
+
 class Policy(Protocol):
     """A policy. The output of `act` for an input depends on that input alone, not on its batch or on earlier calls.
 

@@ -11,9 +11,10 @@ Non-obvious behaviour:
 - Portable numerics use other kernels on a CPU, with which the bits depend on the sample's position. There the network
   gets one sample per call, whatever `batch_size` is.
 - lerobot samples one noise tensor per batch from the global generator. Here each sample has its own noise, sampled on
-  the CPU so that it is the same for every device. A trial at load detects policies that refuse or ignore it. If their
-  output is still random, they run one sample at a time with a seeded global generator (`noise` in the fingerprint:
+  the CPU so that it is the same for every device. A trial at load detects policies that refuse or ignore it. If they
+  still draw from the global generator, they run one sample at a time with a seeded one (`noise` in the fingerprint:
   explicit, none or global).
+- Types with a queue of past observations get the observations of the last control steps in it; see `lerobot_window`.
 - Images already have the orientation of the training data, so lerobot's LIBERO step, which rotates them by 180 degrees,
   is not run.
 - lerobot truncates long instructions silently; `truncated` reports it.
@@ -21,7 +22,6 @@ Non-obvious behaviour:
 """
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from itertools import batched
 from typing import Any, Literal
@@ -30,16 +30,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import ACTION_SIZE, STATE_SIZE, Observation
-from simeval.core import kernels
 from simeval.core.errors import ConfigError
 from simeval.core.gc_pause import uncollected
 from simeval.policies import probe
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
+from simeval.policies.checkpoint.calls import WINDOWED
 from simeval.policies.checkpoint.files import printable
 from simeval.policies.checkpoint.harmless import no_foreign_code
 from simeval.policies.checkpoint.hub_models import models_sha256
+from simeval.policies.checkpoint.image_sizes import require_size
 from simeval.policies.checkpoint.read import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
+from simeval.policies.checkpoint.statistics import Scale
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
+from simeval.policies.lerobot_numerics import generator_states, kernels_in_use, pin
+from simeval.policies.lerobot_window import observe, split
 from simeval.policies.linear import by_onednn
 from simeval.policies.representations import FeatureReader, Representation, representing
 
@@ -97,18 +101,21 @@ class LerobotPolicy:
         self._parts = parts
         self._device = device
         self._dtype = dtype
+        self._drew = False
         self._probe_statistics()
         self._noise = self._detect_noise_mode()
         self._batch_size = 1 if self._noise == "global" else self._largest_batch(batch_size)
         self._one_by_one = by_onednn(parts.model, device)
         self.spec = PolicySpec(
             name=checkpoint.name,
-            n_action_steps=checkpoint.n_action_steps,
+            n_action_steps=checkpoint.call.n_action_steps,
             cameras=tuple(checkpoint.cameras),
-            state_std=_training_std(parts.preprocess, STATE_KEY),
-            action_std=_training_std(parts.postprocess, ACTION_KEY),
-            state_limits=next((s.limits() for s in checkpoint.scales if s.source == checkpoint.state_key), None),
-            action_limits=checkpoint.action_scale.limits() if checkpoint.action_scale else None,
+            n_obs_steps=checkpoint.call.n_obs_steps,
+            # EVO1 pads both, and their statistics.
+            state_std=_training_std(parts.preprocess, STATE_KEY, STATE_SIZE),
+            action_std=_training_std(parts.postprocess, ACTION_KEY, ACTION_SIZE),
+            state_limits=_limits([s for s in checkpoint.scales if s.source == checkpoint.state_key], STATE_SIZE),
+            action_limits=_limits([checkpoint.action_scale] if checkpoint.action_scale else [], ACTION_SIZE),
             image_size=checkpoint.image_size,
             fingerprint=self._fingerprint(),
         )
@@ -128,7 +135,7 @@ class LerobotPolicy:
         """
         representing(self)
         parts, checkpoint = self._parts, self._checkpoint
-        reader = FeatureReader(parts.model, parts.preprocess, checkpoint.cameras, checkpoint.n_action_steps)
+        reader = FeatureReader(parts.model, parts.preprocess, checkpoint.cameras, checkpoint.call.n_action_steps)
         features: list[Representation] = []
         for group, filled in self._batches(inputs):
             chunks = self._predict(filled, self._noise, global_seed=group[0].noise_seed, reader=reader)
@@ -161,7 +168,7 @@ class LerobotPolicy:
         """Call the network once, observed by the reader: `float32[B, T, 7]`."""
         import torch
 
-        _pin_numerics(self._device)
+        pin(self._device)
         parts = self._parts
         options = {"noise": self._sampling_noise(inputs)} if noise == "explicit" else {}
         amp: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
@@ -174,30 +181,44 @@ class LerobotPolicy:
             (torch.default_generator if self._device == "cpu" else torch).manual_seed(global_seed)
             parts.model.reset()
             # Keep the three together: for relative actions, the postprocessor uses the state of the last batch.
-            batch = parts.preprocess(self._observations(inputs))
+            batch, before = self._preprocessed(inputs), generator_states(self._device)
             with reader.watching(batch) if reader else contextlib.nullcontext():
                 chunks = parts.model.predict_action_chunk(batch, **options)
+            self._drew = not all(map(torch.equal, before, generator_states(self._device)))
             actions = parts.postprocess(chunks)
         if not actions.is_floating_point():
             raise TypeError(f"its actions are of type {actions.dtype}, not real numbers")
         return np.ascontiguousarray(actions.float().cpu().numpy())
 
+    def _preprocessed(self, inputs: Sequence[PolicyInput]) -> Any:
+        """The network's input batch. A type with a queue of observations also has them in its queue."""
+        parts, checkpoint = self._parts, self._checkpoint
+        if checkpoint.type not in WINDOWED:
+            return parts.preprocess(self._observations(inputs))
+        moments = split(inputs, checkpoint.call.n_obs_steps)
+        return observe(parts.model, (parts.preprocess(self._observations(moment)) for moment in moments))
+
     def _observations(self, inputs: Sequence[PolicyInput]) -> dict[str, Any]:
         """Build lerobot's input batch: images `float32[B, 3, H, W]` in [0, 1], state `float32[B, 8]`, instructions."""
         import torch
 
+        checkpoint = self._checkpoint
         batch: dict[str, Any] = {"task": [item.instruction for item in inputs]}
-        for camera, key in self._checkpoint.cameras.items():
+        for camera, key in checkpoint.cameras.items():
+            sizes = (item.observation.images[camera].shape[:2] for item in inputs)
+            require_size(checkpoint.only_size, sizes, kind=checkpoint.type, name=checkpoint.name)
             images = torch.from_numpy(np.stack([item.observation.images[camera] for item in inputs]))
             batch[key] = images.permute(0, 3, 1, 2).contiguous().to(torch.float32) / 255
-        batch[self._checkpoint.state_key] = torch.from_numpy(np.stack([item.observation.state for item in inputs]))
+        batch[checkpoint.state_key] = torch.from_numpy(np.stack([item.observation.state for item in inputs]))
         return batch
 
     def _sampling_noise(self, inputs: Sequence[PolicyInput]) -> Any:
-        """Standard normal `float32[B, chunk_size, max_action_dim]`, a function of each input's seed alone."""
+        """Standard normal `float32[B, horizon, max_action_dim]`, a function of each input's seed alone."""
         import torch
 
-        shape = (self._checkpoint.chunk_size or 1, getattr(self._parts.config, "max_action_dim", ACTION_SIZE))
+        config = self._parts.config
+        horizon = getattr(config, "horizon", self._checkpoint.call.chunk_size or 1)
+        shape = (horizon, getattr(config, "max_action_dim", ACTION_SIZE))
         generators = [torch.Generator().manual_seed(item.noise_seed) for item in inputs]
         return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(self._device)
 
@@ -218,7 +239,9 @@ class LerobotPolicy:
             raise ConfigError(f"policy '{name}' cannot predict: {one_line(error)}") from error
 
     def _detect_noise_mode(self) -> NoiseMode:
-        """Run the policy to find out how to pass noise: its output must not depend on the global generator.
+        """Run the policy to find out how to pass noise: it must not draw from the global generator.
+
+        Equal outputs would not suffice: a policy that samples from few choices may choose the same one twice.
 
         Raises:
             ConfigError: the policy cannot predict a chunk, or its chunk does not fit.
@@ -228,13 +251,14 @@ class LerobotPolicy:
         for noise in modes:
             # A policy without a `noise` argument, or with another shape of it, may raise anything.
             try:
-                chunk, other = (self._predict(blank, noise, global_seed=seed) for seed in (0, 1))
+                self._check_chunk(self._predict(blank, noise, global_seed=0))
             except Exception as error:
-                if noise == "none":
-                    raise ConfigError(f"policy '{self._checkpoint.name}' cannot predict: {one_line(error)}") from error
-                continue
-            self._check_chunk(chunk)
-            if np.array_equal(chunk, other, equal_nan=True):
+                if noise == "explicit":
+                    continue
+                if isinstance(error, ConfigError):
+                    raise
+                raise ConfigError(f"policy '{self._checkpoint.name}' cannot predict: {one_line(error)}") from error
+            if not self._drew:
                 return noise
         return "global"
 
@@ -253,7 +277,7 @@ class LerobotPolicy:
         return batch_size
 
     def _check_chunk(self, chunk: NDArray[np.float32]) -> None:
-        required = self._checkpoint.n_action_steps
+        required = self._checkpoint.call.n_action_steps
         if chunk.ndim != 3 or chunk.shape[2] != ACTION_SIZE or chunk.shape[1] < required:
             raise ConfigError(
                 f"policy '{self._checkpoint.name}' does not fit: it predicts chunks of shape {chunk.shape[1:]}, "
@@ -268,7 +292,9 @@ class LerobotPolicy:
     def _blank(self, instruction: str) -> PolicyInput:
         image = np.zeros((*self._checkpoint.image_size, 3), np.uint8)
         images = dict.fromkeys(self._checkpoint.cameras, image)
-        return PolicyInput(Observation(images, np.zeros(STATE_SIZE, np.float32), 0), instruction, "", 0, noise_seed=0)
+        observation = Observation(images, np.zeros(STATE_SIZE, np.float32), 0)
+        past = (observation,) * (self._checkpoint.call.n_obs_steps - 1)
+        return PolicyInput(observation, instruction, "", 0, noise_seed=0, past=past)
 
     def _fingerprint(self) -> tuple[tuple[str, Any], ...]:
         from importlib.metadata import version
@@ -281,8 +307,9 @@ class LerobotPolicy:
             *((("base", sha256(checkpoint.adapter.base)),) if checkpoint.adapter else ()),
             *((("hub_models", digest),) if (digest := models_sha256(checkpoint.models)) else ()),
             ("type", checkpoint.type),
-            ("chunk_size", checkpoint.chunk_size),
-            ("n_action_steps", checkpoint.n_action_steps),
+            ("chunk_size", checkpoint.call.chunk_size),
+            ("n_action_steps", checkpoint.call.n_action_steps),
+            *((("n_obs_steps", checkpoint.call.n_obs_steps),) if checkpoint.call.n_obs_steps > 1 else ()),
             ("num_steps", getattr(config, "num_steps", getattr(config, "num_inference_steps", None))),
             ("cameras", ",".join(f"{camera}:{key}" for camera, key in checkpoint.cameras.items())),
             ("batch_size", self._batch_size),
@@ -291,45 +318,18 @@ class LerobotPolicy:
             ("dtypes", ",".join(sorted(dtypes))),
             *((("autocast", self._dtype),) if self._dtype else ()),
             *((package, version(package)) for package in ("torch", "lerobot", "transformers")),
-            *_numerics(self._device, linear_by_onednn=self._one_by_one),
+            *kernels_in_use(self._device, linear_by_onednn=self._one_by_one),
         )
 
 
-def _training_std(pipeline: Any, key: str) -> tuple[float, ...] | None:
+def _training_std(pipeline: Any, key: str, size: int) -> tuple[float, ...] | None:
     """Training standard deviation of a feature, from a saved pipeline that scales it; `None` if it has none."""
     for step in pipeline.steps:
         std = (getattr(step, "stats", None) or {}).get(key, {}).get("std")
         if std is not None:
-            return tuple(float(value) for value in std)
+            return tuple(float(value) for value in std)[:size]
     return None
 
 
-def _numerics(device: str, *, linear_by_onednn: bool) -> tuple[tuple[str, Any], ...]:
-    """The kernels that a device uses, for the fingerprint."""
-    import torch
-
-    if device == "cuda":
-        settings = {
-            "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
-            "TF32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
-            "cuDNN autotuning": torch.backends.cudnn.benchmark,
-        }
-        words = ", ".join(f"{name} {'on' if on else 'off'}" for name, on in settings.items())
-        return (("gpu", torch.cuda.get_device_name()), ("determinism", words), ("kernels", kernels.of_torch()))
-    linear = ", linear layers by oneDNN" if linear_by_onednn else ""
-    return (("kernels", kernels.of_torch() + linear),)
-
-
-def _pin_numerics(device: str) -> None:
-    """Switch off everything that makes outputs irreproducible; cheap enough for every call."""
-    import torch
-
-    if device == "cpu":
-        torch.set_num_threads(1)
-    if device == "cuda":
-        # cuBLAS reads this when it starts. Source: torch.use_deterministic_algorithms.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(mode=True, warn_only=True)
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cudnn.benchmark = False
+def _limits(scales: Sequence[Scale], size: int) -> tuple[tuple[float, float], ...] | None:
+    return next((scale.limits()[:size] for scale in scales), None)

@@ -25,6 +25,10 @@ _SWALLOWED = re.compile(r"Could not load state dict|without loading pretrained w
 """What pi0, pi05 and pi0_fast print before they continue with random weights. Source: their `from_pretrained`."""
 
 
+_NOT_HERE = re.compile(r"huggingface\.co|offline mode|outgoing traffic has been disabled|HF_HUB_OFFLINE")
+"""What transformers and the hub's client say of a file that they can neither find nor fetch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What lerobot built from a checkpoint."""
@@ -81,7 +85,7 @@ def _build(checkpoint: Checkpoint, device: str) -> Parts:
         config = PreTrainedConfig.from_pretrained(folder)
     values: dict[str, Any] = {
         "device": device,
-        "n_action_steps": checkpoint.n_action_steps,
+        "n_action_steps": checkpoint.call.n_action_steps,
         "pretrained_backbone_weights": None,  # a download whose result the checkpoint's weights replace
         "compile_model": False,  # takes minutes, and switches TF32 on
         "pretrained_path": checkpoint.folder,  # some types read their own configuration again from there
@@ -127,12 +131,22 @@ def _explain(error: Exception, checkpoint: Checkpoint) -> str:
             if keys:
                 parts.append(f"{verb} {len(keys)} tensors ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})")
         return f"cannot be loaded: its weights {' and '.join(parts)}"
-    if checkpoint.vlm is None and ("huggingface.co" in text or "offline mode" in text):
-        model = f"'{checkpoint.vlm_name}'" if checkpoint.vlm_name else "its language model"
-        return (
-            f"needs {model}, which is not in the cache and the hub cannot give; its folder may carry the files as vlm/"
-        )
+    if any(_NOT_HERE.search(str(cause)) for cause in _causes(error)):
+        return _not_here(checkpoint)
     return f"cannot be loaded: {one_line(error)}"
+
+
+def _not_here(checkpoint: Checkpoint) -> str:
+    """What to say of a model that is neither in the cache nor to be had, as the rest of a sentence."""
+    from huggingface_hub import try_to_load_from_cache
+
+    missing = [name for name in checkpoint.models if not isinstance(try_to_load_from_cache(name, "config.json"), str)]
+    names = missing or list(checkpoint.models)
+    named = " and ".join(f"'{name}'" for name in names) or "a model of the hub"
+    carried = checkpoint.vlm is None and checkpoint.vlm_name in missing
+    remedy = "its folder may carry the files as vlm/" if carried else "fetch it with hf download"
+    are = "are" if len(names) > 1 else "is"
+    return f"needs {named}, which {are} not in the cache and the hub cannot give; {remedy}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -164,11 +178,11 @@ def choose_device(device: str) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[io.StringIO]:
-    """Suppress output, logs and warnings of lerobot and transformers; yields what they print."""
-    level = logging.root.manager.disable
+    """Suppress output, progress bars, logs and warnings of lerobot and transformers; yields what they print."""
+    level, printed = logging.root.manager.disable, io.StringIO()
     logging.disable(logging.ERROR)
     try:
-        with contextlib.redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings():
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield printed
     finally:

@@ -195,10 +195,13 @@ def validate_choice(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> 
 
 def _check_checkpoint(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> None:
     from simeval.policies.checkpoint.files import printable
+    from simeval.policies.checkpoint.image_sizes import require_size
     from simeval.policies.checkpoint.notes import notes
     from simeval.policies.checkpoint.read import read
 
     checkpoint = read(choice.name, n_action_steps=choice.n_action_steps)
+    sizes = [(spec.resolution, spec.resolution) for spec in episodes]
+    require_size(checkpoint.only_size, sizes, kind=checkpoint.type, name=checkpoint.name)
     libero = any(spec.suite != "toy" for spec in episodes)
     for note in notes(checkpoint, steps_given=choice.n_action_steps is not None, libero=libero):
         _log.warning("simeval: %s", printable(note))

@@ -150,7 +150,12 @@ def _refuse_unequal(specs: Sequence[PolicySpec | Failure], facts: Sequence[_Fact
         if isinstance(spec, Failure):
             raise ConfigError(spec.text if len(specs) == 1 else f"node {server.host}: {spec.text}")
         local = provenance.versions(learned_policy=True)
-        other = [f"{name} {version}, here {local[name]}" for name, version in server.versions if version != local[name]]
+        there = dict(server.versions)
+        other = [
+            f"{name} {there.get(name)}, here {local.get(name)}"
+            for name in dict.fromkeys([*there, *local])
+            if there.get(name) != local.get(name)
+        ]
         if other:
             raise ConfigError(f"node {server.host}: {'; '.join(other)}; its GPU needs the same image or lock as this")
         if (spec, server.gpu) != (specs[0], first.gpu):

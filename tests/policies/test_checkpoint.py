@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from simeval.core.errors import ConfigError
+from simeval.policies.checkpoint.calls import Call
 from simeval.policies.checkpoint.read import read, sha256
 
 IMAGES = "observation.images."
@@ -45,11 +46,11 @@ def refusal(checkpoint: Path | str, **options) -> str:
 
 def test_reads_what_lerobot_saved(checkpoint):
     found = read(str(checkpoint))
-    assert (found.name, found.type, found.chunk_size, found.n_action_steps) == ("mine", "smolvla", 50, 10)
+    assert (found.name, found.type, found.call) == ("mine", "smolvla", Call(1, 50, 10))
     assert found.cameras == {"agentview": IMAGES + "image", "wrist": IMAGES + "image2"}
     assert found.image_size == (256, 256)
     assert found.vlm == checkpoint / "vlm"
-    assert read(str(checkpoint), n_action_steps=50).n_action_steps == 50
+    assert read(str(checkpoint), n_action_steps=50).call.n_action_steps == 50
 
 
 def test_training_folder_is_named_after_its_run(checkpoint, tmp_path):
@@ -133,7 +134,16 @@ def test_a_type_that_needs_every_declared_image_is_refused_without_one(checkpoin
             {"input_features": {IMAGES + "image": {"type": "VISUAL", "shape": [256, 256, 3]}, **STATE}},
             "images are 3xHxW",
         ),
-        ({"n_obs_steps": 2}, "history of 2"),
+        ({"n_obs_steps": 2}, "history of 2 observations (n_obs_steps), and 'smolvla' takes one"),
+        ({"n_obs_steps": 0}, "n_obs_steps is 0, it must be in 1..64"),
+        ({"type": "diffusion", "n_obs_steps": 65, "horizon": 99}, "n_obs_steps is 65, it must be in 1..64"),
+        ({"type": "diffusion", "n_obs_steps": 9, "horizon": 8}, "horizon of 8 is shorter than its 9 observations"),
+        (
+            {"type": "diffusion", "n_obs_steps": 2, "horizon": 16, "n_action_steps": 16},
+            "n_action_steps is 16, it must be in 1..15 (its horizon of 16 begins 1 before the current observation)",
+        ),
+        ({"type": "vqbet", "n_obs_steps": 5, "chunk_size": None, "action_chunk_size": 9}, "it must be in 1..9"),
+        ({"type": "gaussian_actor"}, "predicts no chunks"),
         ({"type": "lingbot_va"}, "'lingbot_va' carries state"),
         ({"type": None}, "which type"),
         ({"use_peft": True}, "adapter"),

@@ -96,10 +96,16 @@ class DatasetFrames:
             layout: how it names and stores its images.
 
         Raises:
-            ConfigError: the dataset cannot be found, is not of version 3.0 or is incomplete; one line.
+            ConfigError: the dataset cannot be found, is not of version 3.0 or is incomplete, or the policy needs more
+                than one observation; one line.
         """
         if policy.privileged:
             raise ConfigError(f"policy '{policy.name}' needs the simulator's state, which a dataset does not have")
+        if policy.n_obs_steps > 1:
+            raise ConfigError(
+                f"--dataset: policy '{policy.name}' predicts from {policy.n_obs_steps} observations, and frames are "
+                "read one at a time; audit it on the start frames of a run: simeval audit RUN"
+            )
         if max_frames < 1:
             raise ConfigError(f"--max-frames {max_frames}: must be at least 1")
         dataset = find(name, policy.cameras, layout or Layout(), revision=revision)

@@ -30,7 +30,7 @@ from simeval.core.seeding import PairStreams
 from simeval.core.types import CLEAN, EpisodeResult
 from simeval.drift.frames.base import FLOOR_STREAM, Frame, PolicyView
 from simeval.drift.frames.replay import Replay, changed_scene
-from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
+from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec, repeated
 from simeval.store.run import Run
 
 Kind = Literal["start", "replay"]
@@ -98,10 +98,16 @@ class RunFrames:
             max_frames: maximum number of frames in all, evenly spread; `None` for all.
 
         Raises:
-            ConfigError: the run has no such frames, or a number is out of range.
+            ConfigError: the run has no such frames, the policy needs observations before them, or a number is out of
+                range.
         """
         if kind not in get_args(Kind):
             raise ConfigError(f"--frames: no '{kind}'{nearest(str(kind), get_args(Kind))}")
+        if kind == "replay" and policy.n_obs_steps > 1:
+            raise ConfigError(
+                f"--frames replay: policy '{policy.name}' predicts from {policy.n_obs_steps} observations, and a "
+                "replay renders the one at each look of the run's policy; use --frames start"
+            )
         for name, value in (("--per-episode", per_episode), ("--max-frames", max_frames)):
             if value is not None and value < 1:
                 raise ConfigError(f"{name} {value}: must be at least 1")
@@ -180,13 +186,15 @@ class RunFrames:
         streams = PairStreams.of(structs.replace(replay.spec, root_seed=seed))
         noise = PairStreams(seed, (*streams.identity, FLOOR_STREAM)) if floor else streams
         context = language_context(self._task(replay), turn=replay.spec.init_state)
+        again = condition.is_clean and not floor
         requests = [
             PolicyInput(
-                observation=replay.clean(frame.chunk, again=condition.is_clean and not floor),
+                observation=(observation := replay.clean(frame.chunk, again=again)),
                 instruction=context.original,
                 pair_id=pair_id,
                 chunk_index=frame.chunk,
                 noise_seed=noise.policy_seed(frame.chunk),
+                past=repeated(observation, self.policy),
             )
             for frame in frames
         ]
@@ -204,7 +212,12 @@ class RunFrames:
         for frame, request in zip(frames, requests, strict=True):
             clean, shown = request.observation.images, seen[frame.chunk].images
             change = sum((image_difference(clean[c], shown[c]) for c in self.policy.cameras), ImageDifference())
-            perturbed = replace(request, observation=seen[frame.chunk], instruction=instruction.text)
+            perturbed = replace(
+                request,
+                observation=seen[frame.chunk],
+                instruction=instruction.text,
+                past=repeated(seen[frame.chunk], self.policy),
+            )
             views.append(PolicyView(frame, perturbed, change.mean_abs, change.psnr))
         return views
 

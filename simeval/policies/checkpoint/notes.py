@@ -29,13 +29,13 @@ def notes(checkpoint: Checkpoint, *, steps_given: bool, libero: bool) -> Iterato
         yield from _never_moved(scale, checkpoint.name)
     if libero:
         yield from _other_units(checkpoint)
-    if not steps_given and checkpoint.type == "smolvla" and checkpoint.chunk_size == 50:
+    if not steps_given and checkpoint.type == "smolvla" and checkpoint.call.chunk_size == 50:
         yield from _poor_chunk_use(checkpoint)
 
 
 def _poor_chunk_use(checkpoint: Checkpoint) -> Iterator[str]:
     """SmolVLA in LIBERO: 82.8 % with 10 of 50 actions, 80.3 % with 1, 51.8 % with 50. Source: lerobot #4614."""
-    executed = checkpoint.n_action_steps
+    executed = checkpoint.call.n_action_steps
     start = f"policy '{checkpoint.name}' executes {executed} of 50 predicted actions, as saved; in LIBERO"
     if executed == 50:
         yield f"{start} that cost SmolVLA 20 points and more against 10 (lerobot #4614): --n-action-steps 10"

@@ -24,6 +24,7 @@ from envs.base import ACTION_SIZE, STATE_SIZE
 from simeval.core.errors import ConfigError
 from simeval.policies import bundled
 from simeval.policies.checkpoint.adapter import Adapter, read_adapter
+from simeval.policies.checkpoint.calls import Call, read_call
 from simeval.policies.checkpoint.cameras import match_cameras
 from simeval.policies.checkpoint.files import (
     FILES,
@@ -34,6 +35,7 @@ from simeval.policies.checkpoint.files import (
     printable,
     read_json,
 )
+from simeval.policies.checkpoint.image_sizes import takes_one_size
 from simeval.policies.checkpoint.statistics import Feature, Scale, read_scale
 from simeval.policies.checkpoint.steps import Step, check_models, read_steps
 
@@ -46,8 +48,6 @@ _FEATURES = frozenset({"features", "rename_map", "stats"})
 """Arguments of steps that contain names of features, not of models."""
 _LARGEST = 4096
 """Side of an image (px) beyond which a saved shape is considered a mistake."""
-_STATEFUL = frozenset({"lingbot_va", "tdmpc", "vqbet"})
-"""Types whose chunk depends on earlier calls. Source: their `predict_action_chunk` in lerobot 0.6.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class Checkpoint:
         name: hub id or folder name.
         folder: its folder.
         type: lerobot's name of the policy class.
-        n_action_steps: executed actions per chunk.
-        chunk_size: predicted actions per chunk; `None` if the type has no such field.
+        call: the observations that a call takes, and the actions that it predicts and of which some are executed.
         cameras: the observation key of the image, for each of the suites' cameras that it uses.
         unfed: observation keys of declared images that get no image; see `Cameras`.
         image_size: height and width (px) of its training images.
+        only_size: `image_size` if the network takes no other one; `None` if it resizes.
         state_key: the observation key of the state.
         vlm: folder of the language model's files (tokenizer, configuration) inside the checkpoint, if there is one.
         vlm_name: the saved name of the language model, usually a hub id.
@@ -77,11 +77,11 @@ class Checkpoint:
     name: str
     folder: Path
     type: str
-    n_action_steps: int
-    chunk_size: int | None
+    call: Call
     cameras: Mapping[str, str]
     unfed: tuple[str, ...]
     image_size: tuple[int, int]
+    only_size: tuple[int, int] | None
     state_key: str
     vlm: Path | None
     vlm_name: str | None
@@ -143,28 +143,24 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
     models = _hub_models(config, (before, after), folder, name=name, carried=vlm is not None)
     if adapter is None:
         check_tensors(folder / _WEIGHTS, name)
-    _refuse_unsupported(config, name)
+    call = read_call(config, name, n_action_steps)
     sources = _rename_sources(before)
     features: Mapping[str, Any] = config.get("input_features") or {}
     _check_sizes(features, config.get("output_features") or {}, name)
     images = {key: feature for key, feature in features.items() if feature["type"] == "VISUAL"}
     shapes = [feature["shape"] for feature in images.values()]
-    chunk_size = config.get("chunk_size")
-    steps = n_action_steps if n_action_steps is not None else config.get("n_action_steps", chunk_size or 1)
-    if not isinstance(steps, int) or steps < 1 or (chunk_size is not None and steps > chunk_size):
-        upper = chunk_size if chunk_size is not None else "its chunk size"
-        raise ConfigError(f"policy '{name}': n_action_steps is {steps}, it must be in 1..{upper}")
+    image_size = (shapes[0][1], shapes[0][2]) if shapes else (256, 256)
     cameras = match_cameras(images, sources, config, name)
     scales, action_scale = _read_scales(config, cameras.keys, (before, after), folder, name=name)
     return Checkpoint(
         name=name,
         folder=folder,
         type=config["type"],
-        n_action_steps=steps,
-        chunk_size=chunk_size,
+        call=call,
         cameras=cameras.keys,
         unfed=cameras.unfed,
-        image_size=(shapes[0][1], shapes[0][2]) if shapes else (256, 256),
+        image_size=image_size,
+        only_size=image_size if shapes and takes_one_size(config, before) else None,
         state_key=sources.get(STATE_KEY, STATE_KEY),
         vlm=vlm,
         vlm_name=config.get("vlm_model_name"),
@@ -289,25 +285,6 @@ def _name(folder: Path) -> str:
     if folder.name == "pretrained_model" and folder.parent.parent.name == "checkpoints":
         return f"{folder.parents[2].name}/{folder.parent.name}"
     return folder.name
-
-
-def _refuse_unsupported(config: Mapping[str, Any], name: str) -> None:
-    kind, history = config["type"], config.get("n_obs_steps", 1)
-    if kind in _STATEFUL:
-        raise ConfigError(f"policy '{name}' is not supported: '{kind}' carries state from call to call")
-    if history > 1:
-        raise ConfigError(f"policy '{name}' is not supported: it wants a history of {history} observations")
-    if config.get("temporal_ensemble_coeff") is not None:
-        raise ConfigError(
-            f"policy '{name}' is not supported: it averages each action over earlier chunks (temporal_ensemble_coeff "
-            f"{config['temporal_ensemble_coeff']}), so it carries state from call to call; with null there it executes "
-            "chunks, and is another policy"
-        )
-    if (config.get("rtc_config") or {}).get("enabled"):
-        raise ConfigError(
-            f"policy '{name}' is not supported: real-time chunking carries the rest of each chunk to the next call; "
-            "set rtc_config to null in config.json to execute chunks"
-        )
 
 
 def _rename_sources(before: tuple[Step, ...]) -> dict[str, str]:
