@@ -12,7 +12,6 @@ from simeval.config.evaluation import (
     DTYPES,
     MAX_BATCH,
     MAX_SEED,
-    MAX_STEPS,
     absolute_card,
     check_ranges,
     checked_fields,
@@ -20,6 +19,7 @@ from simeval.config.evaluation import (
     option,
 )
 from simeval.core.errors import ConfigError
+from simeval.policies.names import MAX_ACTION_STEPS
 
 FRAMES = ("start", "replay")
 RECIPES = ("none", "mini")
@@ -80,7 +80,7 @@ class AuditConfig:
     policy: str | None = option(None, "As in `simeval run`.  [default: that of the run; bundled]", changes_results=True)
     n_action_steps: int | None = option(
         None, "Actions of a chunk that count as executed.  [default: as in the run, or the checkpoint's]",
-        changes_results=True, between=(1, MAX_STEPS),
+        changes_results=True, between=(1, MAX_ACTION_STEPS),
     )  # fmt: skip
     convention: str | None = option(
         None, "What a policy server wants and answers.  [default: as in the run; the protocol's]", changes_results=True

@@ -15,7 +15,7 @@ from envs.suites import PROTOCOLS, SUITES
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown, well_formed
 from simeval.policies import bundled
-from simeval.policies.names import kind_of
+from simeval.policies.names import MAX_ACTION_STEPS, kind_of
 
 TRACES = ("all", "failures", "none")
 VIDEOS = ("none", "all", "failures", "successes", "flips")
@@ -28,8 +28,6 @@ PLAN_FIELDS = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "
 """Settings that only determine the list of episodes: runs with equal lists are equal, however these are written."""
 
 
-MAX_STEPS = 1000
-"""Upper limit of a chunk's actions: every protocol has a shorter step limit."""
 MAX_SEED = 2**63 - 1
 MAX_REPEATS = 10_000
 MAX_BATCH = 4096
@@ -82,7 +80,7 @@ class EvalConfig:
     )
     n_action_steps: int | None = option(
         None, "Actions executed per predicted chunk.  [default: the checkpoint's]", changes_results=True,
-        between=(1, MAX_STEPS),
+        between=(1, MAX_ACTION_STEPS),
     )  # fmt: skip
     convention: str | None = option(
         None, "What a policy server wants and answers: a card of `simeval list conventions`, or a YAML file.  "

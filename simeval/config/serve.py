@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from envs.numerics import MODES
-from simeval.config.evaluation import DEVICES, DTYPES, MAX_BATCH, MAX_STEPS, check_ranges, option
+from simeval.config.evaluation import DEVICES, DTYPES, MAX_BATCH, check_ranges, option
 from simeval.core.errors import ConfigError
 from simeval.core.texts import shown
+from simeval.policies.names import MAX_ACTION_STEPS
 
 KEY_VARIABLE = "SIMEVAL_API_KEY"
 """Environment variable with the key that clients must send, unless `--api-key-env` names another."""
@@ -29,7 +30,7 @@ class ServeConfig:
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = option("auto", "Where the policy runs.", choices=DEVICES)
     n_action_steps: int | None = option(
-        None, "Actions executed per predicted chunk.  [default: the checkpoint's]", between=(1, MAX_STEPS)
+        None, "Actions executed per predicted chunk.  [default: the checkpoint's]", between=(1, MAX_ACTION_STEPS)
     )
     batch_size: int | None = option(
         None, "Most requests per call of the policy; as for run.  [default: 1; 8 on a GPU]", between=(1, MAX_BATCH)

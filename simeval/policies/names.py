@@ -12,6 +12,9 @@ Kind = Literal["scripted", "bundled", "checkpoint", "file", "installed", "server
 SCRIPTED = ("expert", "seeker", "zero", "random")
 """Built-in policies without a network."""
 
+MAX_ACTION_STEPS = 1000
+"""Largest `n_action_steps`: every protocol has a shorter step limit."""
+
 ENTRY_POINTS = "simeval.policies"
 """Group of entry points by which installed packages offer policies."""
 

@@ -26,12 +26,10 @@ from simeval.core.source_file import SourceFile, as_config_error, execute
 from simeval.core.texts import shown
 from simeval.core.time_limit import time_limit
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
-from simeval.policies.names import ENTRY_POINTS
+from simeval.policies.names import ENTRY_POINTS, MAX_ACTION_STEPS
 
 LOAD_SECONDS = 1800.0
 """Time limit of a file and its maker, which may load large weights from a slow disk. Our choice."""
-MAX_STEPS = 1000
-"""Largest `n_action_steps`: every protocol has a shorter step limit."""
 MAX_OBS_STEPS = 64
 """Largest `n_obs_steps`. Our choice; lerobot's policies use up to 5."""
 _RESERVED = ("name", "n_action_steps", "file", "file_sha256", "entry_point", "package", "object")
@@ -188,7 +186,7 @@ def spec_fault(spec: PolicySpec) -> str | None:
     """What is wrong with a spec, as `FIELD is ..., must be ...`; `None` if nothing is."""
     if not isinstance(spec.name, str) or not spec.name.strip() or len(spec.name) > 100 or not spec.name.isprintable():
         return f"name is {shown(repr(spec.name))}, must be a printable text of 1 to 100 characters"
-    for name, most in (("n_action_steps", MAX_STEPS), ("n_obs_steps", MAX_OBS_STEPS)):
+    for name, most in (("n_action_steps", MAX_ACTION_STEPS), ("n_obs_steps", MAX_OBS_STEPS)):
         value = getattr(spec, name)
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 1 <= value <= most:
             return f"{name} is {shown(repr(value))}, must be a whole number in [1, {most}]"

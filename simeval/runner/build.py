@@ -36,11 +36,11 @@ def open_runner(config: EvalConfig, choice: PolicyChoice | Policy, assets: Path 
     workers = config.workers if cluster else config.worker_count
     with ray_session(config.ray_address, config.worker_count):
         if isinstance(choice, PolicyChoice) and use_actor(choice, config.inference):
-            from simeval.policies import server
+            from simeval.policies import actor
 
             # Only CUDA devices are a resource of Ray.
             gpus = 1.0 if choice.device in ("auto", "cuda") and has_gpu(choice.device) else 0.0
-            served = server.start(
+            served = actor.start(
                 functools.partial(load_policy, choice),
                 batch_size=choice.batch_size,
                 num_gpus=gpus,

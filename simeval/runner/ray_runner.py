@@ -18,8 +18,8 @@ from msgspec import structs
 
 from simeval.core.errors import first_line
 from simeval.core.types import EpisodeResult, EpisodeSpec
+from simeval.policies.actor import ActorPolicy
 from simeval.policies.base import WorkerFacts
-from simeval.policies.server import RemotePolicy
 from simeval.runner.fleet import ATTEMPTS, Fleet, Worker
 from simeval.runner.heartbeat import EpisodeStatus, read_status
 from simeval.runner.queue import EpisodeQueue
@@ -131,7 +131,7 @@ class RayRunner:
         text = f"Overdue: it took longer than {self._timeout:g} s ({TIMEOUT}); its worker was killed"
         status = _status(worker)
         phase, steps = (status.phase, status.steps) if status else ("worker", 0)
-        if phase == "policy" and isinstance(self._policy, RemotePolicy):
+        if phase == "policy" and isinstance(self._policy, ActorPolicy):
             self._policy.restart()
         self._outputs.append(EpisodeOutput(EpisodeResult(spec, "error", steps, error_phase=phase, error_text=text)))
         self._fleet.replace(worker)

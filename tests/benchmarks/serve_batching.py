@@ -19,7 +19,7 @@ import psutil
 from report import Report
 
 from envs.base import CAMERAS, STATE_SIZE, Observation
-from simeval.policies import server
+from simeval.policies import actor
 from simeval.policies.base import PolicyInput, PolicySpec
 from simeval.runner.session import ray_session
 
@@ -47,7 +47,7 @@ def request(index: int) -> PolicyInput:
 
 @contextlib.contextmanager
 def plain(policy: Pause):
-    remote = server.start(lambda: policy, batch_size=BATCH, num_gpus=0)
+    remote = actor.start(lambda: policy, batch_size=BATCH, num_gpus=0)
     yield lambda item: remote.act([item])[0]
 
 

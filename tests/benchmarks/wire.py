@@ -24,7 +24,7 @@ import psutil
 from report import ROOT, Report, environment
 
 from envs.base import CAMERAS, STATE_SIZE, Observation
-from simeval.policies import server
+from simeval.policies import actor as policy_actor
 from simeval.policies.base import PolicyInput
 from simeval.policies.registry import PolicyChoice, load_policy
 from simeval.policies.remote import translate
@@ -67,7 +67,7 @@ def wire(choice: PolicyChoice, clients: int) -> Iterator[tuple[list[Ask], list[p
 def actor(choice: PolicyChoice, clients: int) -> Iterator[tuple[list[Ask], list[psutil.Process]]]:
     """The batched actor of a run, and a client per thread."""
     with ray_session(None, 4):
-        policy = server.start(partial(load_policy, choice), batch_size=choice.batch_size, num_gpus=0)
+        policy = policy_actor.start(partial(load_policy, choice), batch_size=choice.batch_size, num_gpus=0)
         yield [partial(ask_one, policy)] * clients, psutil.Process().children(recursive=True)
 
 

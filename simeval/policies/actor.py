@@ -1,10 +1,10 @@
-"""Policy servers: one Ray actor per GPU that batches the pending requests of many rollout workers (`batching`).
+"""Policy actors: one Ray actor per GPU that batches the pending requests of many rollout workers (`batching`).
 
 Non-obvious behaviour:
-- Any server can answer any request. So all servers must run the same policy on the same kind of GPU. A policy with
-  memory is asked by one server per episode.
-- A server whose machine is down is skipped while it is gone; a killed server is restarted, any number of times.
-- Servers are plain actors, because Ray Serve's batching answers a quarter of the requests per second and takes three
+- Any actor can answer any request. So all must run the same policy on the same kind of GPU. A policy with memory is
+  asked by one actor per episode.
+- An actor whose machine is down is skipped while it is gone; a killed one is restarted, any number of times.
+- They are plain actors, because Ray Serve's batching answers a quarter of the requests per second and takes three
   times the CPU for each (`tests/benchmarks/serve_batching.py`).
 - The policy is loaded at the first call, not in the actor's constructor: Ray would report a failed constructor as a
   dead actor, and a restarted actor loads the policy again by itself.
@@ -36,7 +36,7 @@ class _Facts:
     versions: tuple[tuple[str, str | None], ...]
 
 
-class BatchServer:
+class PolicyActor:
     """The actor's class. All methods run on one event loop; the policy runs in one separate thread."""
 
     def __init__(self, build: Callable[[], Policy], batch_size: int) -> None:
@@ -62,8 +62,8 @@ class BatchServer:
         return await self._queue.act(inputs)
 
 
-class RemotePolicy:
-    """Client of the `BatchServer`s; cheap to pickle, and needs no torch. Made by `start`."""
+class ActorPolicy:
+    """Client of the `PolicyActor`s; cheap to pickle, and needs no torch. Made by `start`."""
 
     def __init__(self, servers: Sequence[Any], spec: PolicySpec) -> None:
         self.spec = spec
@@ -110,7 +110,7 @@ def start(
     batch_size: int,
     num_gpus: float = 1.0,
     environment: Mapping[str, str] | None = None,
-) -> RemotePolicy:
+) -> ActorPolicy:
     """Start a server on every free GPU of the running Ray cluster and wait until their policies are loaded.
 
     Args:
@@ -133,15 +133,15 @@ def start(
     options |= {"max_restarts": -1, "max_task_retries": _ATTEMPTS}
     if environment is not None:
         options["runtime_env"] = {"env_vars": dict(environment)}
-    actor = ray.remote(BatchServer).options(scheduling_strategy="SPREAD", **options)
-    servers = [actor.remote(build, batch_size) for _ in range(number)]
+    remote = ray.remote(PolicyActor).options(scheduling_strategy="SPREAD", **options)
+    servers = [remote.remote(build, batch_size) for _ in range(number)]
     try:
         specs = ray.get([server.spec.remote() for server in servers])
         facts = ray.get([server.facts.remote() for server in servers])
     except ray.exceptions.RayError as error:
         raise ConfigError(f"a policy server died while it loaded the policy: {first_line(error)}") from None
     _refuse_unequal(specs, facts)
-    return RemotePolicy(servers, specs[0])
+    return ActorPolicy(servers, specs[0])
 
 
 def _refuse_unequal(specs: Sequence[PolicySpec | Failure], facts: Sequence[_Facts]) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from envs.base import Observation
 from simeval.core.errors import ConfigError, EpisodeError
+from simeval.policies.actor import PolicyActor, start
 from simeval.policies.base import PolicyInput, PolicySpec
 from simeval.policies.lerobot import load
-from simeval.policies.server import BatchServer, start
 
 
 def request(index: int, text: str = "put the bowl on the plate") -> PolicyInput:
@@ -48,7 +48,7 @@ class Echo:
 
 def gather(policy: Echo, *requests: list[PolicyInput]):
     async def run():
-        server = BatchServer(lambda: policy, batch_size=4)
+        server = PolicyActor(lambda: policy, batch_size=4)
         return await asyncio.gather(*(server.act(items) for items in requests))
 
     return asyncio.run(run())
@@ -74,10 +74,10 @@ def chunk(episode: str, index: int) -> PolicyInput:
 
 def test_a_policy_with_memory_gets_each_episode_whole():
     async def run():
-        server = BatchServer(Counting, batch_size=4)
+        server = PolicyActor(Counting, batch_size=4)
         both = [await server.act([chunk("a", index), chunk("b", index)]) for index in range(3)]
         again = [await server.act([chunk("a", index)]) for index in range(2)]
-        restarted = BatchServer(Counting, batch_size=4)
+        restarted = PolicyActor(Counting, batch_size=4)
         return both, again, await restarted.act([chunk("a", 2)])
 
     both, again, (late,) = asyncio.run(run())
