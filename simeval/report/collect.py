@@ -16,6 +16,7 @@ from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.success import analyse
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError
+from simeval.core.files import require_no_way_out
 from simeval.core.types import CLEAN
 from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData, Section, VideoLink
 from simeval.stats.correlation import Options
@@ -143,11 +144,16 @@ def _videos(run: Run) -> tuple[VideoLink, ...]:
         for result in run.results:
             path = run.folder / "videos" / f"{result.spec.id.replace('/', '_')}{suffix}.mp4"
             if path.exists():
+                require_no_way_out(run.folder, path)  # the page may be passed on, with this file in it
                 links.append(VideoLink(f"{result.spec.id}: {result.outcome}{text}", path))
     return tuple(links)
 
 
 def _pictures(audit: Audit | None) -> tuple[PictureLink, ...]:
     """Attention maps of the audit."""
-    maps = sorted((audit.folder / "attention").glob("*.png")) if audit else []
+    if audit is None:
+        return ()
+    maps = sorted((audit.folder / "attention").glob("*.png"))
+    for path in maps:
+        require_no_way_out(audit.folder, path)
     return tuple(PictureLink(path.stem.replace("_", " "), Path(path)) for path in maps)

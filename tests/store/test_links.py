@@ -133,3 +133,13 @@ def test_a_folder_that_is_a_link_itself_is_used(folder, elsewhere):
     for words in (("report", folder), ("run", "--resume", folder, "--grow", "--init-states", "0-2")):
         assert call(*words).code == 0
     assert len(lines(folder)) == 3
+
+
+@pytest.mark.parametrize("name", ["videos/toy_0_init00_none_r0.mp4", "audit/attention/noise=0.1.png"])
+def test_a_report_does_not_pass_on_what_a_link_leads_to(folder, elsewhere, name):
+    secret = elsewhere / f"mine{Path(name).suffix}"
+    secret.write_text(KEY)
+    (folder / name).parent.mkdir(exist_ok=True)
+    replaced(folder / name, secret)
+    line = refusal("report", folder)
+    assert f"{folder / name}: is a link out of the run folder" in line
