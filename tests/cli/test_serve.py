@@ -60,8 +60,8 @@ def test_rows_are_the_same_over_the_wire_also_if_the_server_dies_in_the_middle()
     with Served("--port", server.port) as again:
         assert again.url == server.url
         found += [roll_out(spec, env[spec.task], policy) for spec in specs[3:]]
+        code, error = again.end(signal.SIGINT)  # with a client that is connected
         policy.close()
-        code, error = again.end(signal.SIGINT)
     assert (code, error) == (130, "\ninterrupted; the same command resumes\n")
     for (result, trace), (wanted, wanted_trace) in zip(found, expected, strict=True):
         assert without_timings(result.row()) == without_timings(wanted.row())

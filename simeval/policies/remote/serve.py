@@ -113,7 +113,8 @@ class PolicyServer:
         )
         try:
             ready()
-            await server.serve_forever()
+            # Not `serve_forever`: when it is cancelled it waits for the clients to leave.
+            await asyncio.get_running_loop().create_future()
         finally:
             server.close()
             await server.wait_closed()
