@@ -301,7 +301,10 @@ def show(
 
 @app.command()
 def doctor(
-    policy: Annotated[str | None, typer.Option(help="A checkpoint that will be run: a folder or hub id.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="What will be run: a checkpoint, a policy's file, or a server, which is asked.")
+    ] = None,
+    convention: Annotated[str | None, typer.Option(help="Card of a policy server, as for run.")] = None,
     ray: Annotated[
         str | None, typer.Option(help="local: start Ray for a moment; auto or HOST:PORT: ask a running cluster.")
     ] = None,
@@ -312,7 +315,8 @@ def doctor(
     """Is this machine ready for a run? Says what is wrong and the command that mends it; exit code 1 if anything is."""
     from simeval.doctor import Request, run_and_print
 
-    request = Request(policy, ray, Path(out), tuple(name for name in only.split(",") if name))
+    names = tuple(name for name in only.split(",") if name)
+    request = Request(policy, ray, Path(out), names, convention)
     raise typer.Exit(run_and_print(request, write if as_json else sys.stdout.write, json=as_json))
 
 

@@ -20,9 +20,7 @@ LAST_PORT = 65535
 class ServeConfig:
     """What `simeval serve` does."""
 
-    policy: str = option(
-        "bundled", "bundled, bundled-object, bundled-goal, seeker, zero, random, a checkpoint folder, or a hub id."
-    )
+    policy: str = option("bundled", "As for run: bundled, a checkpoint folder, a hub id, FILE.py:MAKER ...")
     host: str = option("127.0.0.1", "Address to listen at; 0.0.0.0 for every network of this machine.")
     port: int = option(8000, "Port to listen at; 0 for any free one.", between=(0, LAST_PORT))
     api_key_env: str | None = option(

@@ -84,17 +84,20 @@ def check_assets(here: Machine, *, needed: bool, in_cache: Callable[[], Path | N
     return note("assets", f"{text}: bundled scenes only")
 
 
-def check_checkpoint(here: Machine, policy: str | None, cached: Cached = cached_file) -> Finding:
+def check_checkpoint(
+    here: Machine, policy: str | None, cached: Cached = cached_file, *, convention: str | None = None
+) -> Finding:
     """Whether a checkpoint, and the files of the language model that it names, are cached or can be downloaded.
 
     Args:
         here: the machine.
         policy: a folder or hub id; `None` checks the public one, whose absence is only a note.
         cached: returns the path of a hub file in the cache.
+        convention: card of a policy server.
     """
     name = policy or PUBLIC_CHECKPOINT
     if policy is not None and not has_checkpoint(policy):
-        return _check_other(policy)
+        return _check_other(policy, convention)
     folder = Path(name).expanduser()
     if folder.is_dir():
         config = folder.resolve() / "config.json"
@@ -114,15 +117,15 @@ def check_checkpoint(here: Machine, policy: str | None, cached: Cached = cached_
     return ok("checkpoint", f"{name} is here")
 
 
-def _check_other(policy: str) -> Finding:
+def _check_other(policy: str, convention: str | None) -> Finding:
     """A policy that is no checkpoint: a server is asked for its metadata and a probe, a file is read."""
     try:
-        choice = choose(policy)
+        choice = choose(policy, convention=convention)
         validate_choice(choice, ())
         if choice.kind == "server":
             from simeval.policies.remote import load
 
-            return ok("checkpoint", "; ".join(load.described(load.load(policy))))
+            return ok("checkpoint", "; ".join(load.described(load.load(policy, convention=convention))))
     except ConfigError as error:
         return failure("checkpoint", str(error), "a run would say the same")
     return ok("checkpoint", f"{policy}: a policy of kind {choice.kind}")

@@ -19,16 +19,18 @@ class Request:
     """What the machine should be ready for.
 
     Attributes:
-        policy: checkpoint folder or hub id that will be run; `None` if it is not known yet.
+        policy: the value of `--policy` that will be run; `None` if it is not known yet.
         ray: `local` to start Ray for a moment, `auto` or `HOST:PORT` to ask a cluster, `None` for neither.
         results: where runs will be written.
         only: names of checks; empty for all.
+        convention: card of a policy server.
     """
 
     policy: str | None = None
     ray: str | None = None
     results: Path = Path("results")
     only: tuple[str, ...] = ()
+    convention: str | None = None
 
 
 Check = Callable[[Machine, Request], Finding]
@@ -46,7 +48,7 @@ CHECKS: dict[str, Check] = {
     "scene": lambda here, _: check_scene(here),
     "hub": lambda here, _: check_hub(here),
     "assets": lambda here, request: check_assets(here, needed=request.policy is not None),
-    "checkpoint": lambda here, request: check_checkpoint(here, request.policy),
+    "checkpoint": lambda here, request: check_checkpoint(here, request.policy, convention=request.convention),
     "threads": lambda here, _: check_threads(here),
     "memory": lambda here, _: check_memory(here),
     "disk": lambda here, request: check_disk(here, request.results),

@@ -121,6 +121,8 @@ def test_the_doctor_asks_the_server(server):
     asked = call("doctor", "--only", "checkpoint", "--policy", server.url)
     assert asked.code == 0
     assert "repeatable; sampling noise is up to the server" in asked.out
+    odd = call("doctor", "--only", "checkpoint", "--policy", server.url, "--convention", "openpi_libro")
+    assert (odd.code, "did you mean 'openpi_libero'?" in odd.out) == (1, True)
     gone = call("doctor", "--only", "checkpoint", "--policy", f"openpi://127.0.0.1:{free_port()}")
     assert gone.code == 1
     assert "start the server, or correct host and port" in gone.out
