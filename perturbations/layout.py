@@ -137,7 +137,7 @@ def layout_shift(physics: Physics, value: float, rng: np.random.Generator) -> No
         name="disturb",
         stage=Stage.PHYSICS,
         unit=CENTIMETRES,
-        value_means="how far the first object of the goal jumps, in a random direction, at control step `from`",
+        value_means="how far the first object of the goal jumps, in a random direction, at the control step of /from",
         bounds=(0.0, 20.0),
         identity=0.0,
         presets=(1.0, 2.0, 3.0, 5.0, 8.0),

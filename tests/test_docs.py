@@ -172,6 +172,17 @@ def test_the_chapter_of_the_how_to_page_is_made_of_a_stored_run():
     assert list(artifacts.tables) == ["steps.csv"]
 
 
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if re.search("^ *--8", page.read_text(), re.MULTILINE)], ids=str
+)
+def test_a_file_that_a_page_includes_is_written_as_the_site_reads_it(page):
+    """A formatter of code takes the mark for Python, and puts blanks into it: the page would show the mark."""
+    for line in re.findall("^ *--8.*$", page.read_text(), re.MULTILINE):
+        found = re.fullmatch('--8<-- "([^"]+)"', line)
+        assert found is not None, line
+        assert (ROOT / found[1]).is_file()
+
+
 @pytest.fixture(scope="module")
 def hooks():
     pytest.importorskip("mkdocs")

@@ -347,8 +347,9 @@ def _outline(
 ) -> AuditOutline:
     rendering = f", rendered by {workers} worker{'s' * (workers > 1)}" if workers else ""
     seeds = f"{len(measurement.seeds)} seeds" if len(measurement.seeds) > 1 else "1 seed"
+    k = len(measurement.conditions)
     text = (
-        f"{request.choice.name}: {frames} frames x {len(measurement.conditions)} conditions x {seeds}, with clean "
+        f"{request.choice.name}: {frames} frames x {k} condition{'s' * (k != 1)} x {seeds}, with clean "
         f"view, repeat control and noise floor {measurement.predictions(frames)} predictions{rendering} "
         f"-> {request.folder}"
     )

@@ -171,7 +171,7 @@ def checked(policy: Any, what: str, origin: Mapping[str, str]) -> UserPolicy:
         ConfigError: it has no `act`, or its spec is not valid.
     """
     if not callable(getattr(policy, "act", None)):
-        raise ConfigError(f"{what}: a {type(policy).__name__} is no policy: it has no method act")
+        raise ConfigError(f"{what}: type {type(policy).__name__} is no policy: it has no method act")
     spec = getattr(policy, "spec", None)
     if not isinstance(spec, PolicySpec):
         raise ConfigError(f"{what}: its spec is a {type(spec).__name__}, not a simeval.policies.base.PolicySpec")

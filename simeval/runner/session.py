@@ -41,10 +41,10 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_enable_metrics_collection", "0")
-    if address and Path("~/.ray/auth_token").expanduser().exists():
-        # `ray start` turns token authentication on; ray.init(HOST:PORT) does not look for the token by itself.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
+
+    if address and Path("~/.ray/auth_token").expanduser().exists():
+        _authenticate()
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     quiet["job_config"] = _job_with_this_path()
@@ -137,6 +137,18 @@ def without_dashboard() -> Iterator[None]:
         del sys.modules[name]
         if before is not None:
             sys.modules[name] = before
+
+
+def _authenticate() -> None:
+    """Use Ray's token: `ray start` asks for it, and ray.init(HOST:PORT) does not look for it by itself."""
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    os.environ["RAY_AUTH_MODE"] = "token"
+    # Ray has read the variable when it was imported, which a notebook may have done long ago.
+    with contextlib.suppress(ImportError, AttributeError):
+        from ray._raylet import Config  # type: ignore[attr-defined]  # an extension module without types
+
+        Config.initialize("")
 
 
 def _require_listening(address: str) -> None:

@@ -134,7 +134,7 @@ def spec(change: str) -> str:
         ("raise SystemExit(0)\n" + SEEKER, "", "SystemExit: 0 (line 1)"),
         ("def make():\n    1/0\n", "", "ZeroDivisionError: division by zero (line 2)"),
         ("make = 3\n", "", "is a int, not a function, a class or a policy"),
-        ("def make(): return 3\n", "", "a int is no policy: it has no method act"),
+        ("def make(): return 3\n", "", "type int is no policy: it has no method act"),
         ("class make:\n    def act(self, inputs): pass\n", "", "its spec is a NoneType, not a"),
         (spec("name=''"), "", "spec.name is '', must be a printable text"),
         (spec("n_action_steps=0"), "", "spec.n_action_steps is 0, must be a whole number in [1, 1000]"),
