@@ -8,9 +8,10 @@ The first plays it in every worker, the second checks that it keeps the rules.
 
 from collections.abc import Sequence
 
-import numpy as np
+from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec  # before NumPy, for the same numbers everywhere
 
-from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
+# isort: split
+import numpy as np
 
 
 class Wanderer:

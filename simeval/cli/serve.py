@@ -1,6 +1,7 @@
 """The verb that serves a policy to other programs and machines."""
 
 import asyncio
+import contextlib
 import sys
 from typing import Any
 
@@ -40,7 +41,9 @@ def serve(**flags: Any) -> None:
         if key is None and not is_local(bound):
             sys.stderr.write(f"simeval: {_OPEN}\n")
         line = f"serving {escaped(policy.spec.name)}: --policy openpi://{location(bound, requested.host)}"
-        asyncio.run(server.run(bound, lambda: print(line, flush=True)))
+        with contextlib.suppress(KeyboardInterrupt):  # its usual end
+            asyncio.run(server.run(bound, lambda: print(line, flush=True)))
+        sys.stderr.write("\nstopped\n")
 
 
 _OPEN = "every machine in this network can use this server; set SIMEVAL_API_KEY to ask clients for a key"

@@ -17,6 +17,7 @@ from simeval.config.evaluation import (
     checked_fields,
     flag,
     option,
+    settle_types,
 )
 from simeval.core.errors import ConfigError
 from simeval.policies.names import MAX_ACTION_STEPS
@@ -119,6 +120,7 @@ class AuditConfig:
     out: str | None = option(None, "Audit folder.  [default: RUN/audit; results/audit-<dataset>]")
 
     def __post_init__(self) -> None:
+        settle_types(self)
         if (self.run is None) == (self.dataset is None):
             raise ConfigError("audit: name a run folder, or a dataset with --dataset, and not both")
         check_ranges(self)

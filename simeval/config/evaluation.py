@@ -139,6 +139,7 @@ class EvalConfig:
     )
 
     def __post_init__(self) -> None:
+        settle_types(self)
         for name in self.suite:
             if name not in SUITES:
                 raise ConfigError(f"--suite: no suite '{shown(name)}'{nearest(name, SUITES)}")
@@ -244,6 +245,17 @@ def from_mapping(values: Mapping[str, Any], base: EvalConfig | None = None) -> E
     """
     checked = checked_fields(values, EvalConfig)
     return replace(base, **checked) if base else EvalConfig(**checked)
+
+
+def settle_types(config: Any) -> None:
+    """Convert the values of a configuration made in Python as those of a recipe are: `suite="toy"`, `tasks=[0, 1]`.
+
+    Raises:
+        ConfigError: a value of the wrong type, or one that is not among the choices.
+    """
+    values = {item.name: getattr(config, item.name) for item in fields(config)}
+    for name, value in checked_fields(values, type(config)).items():
+        object.__setattr__(config, name, value)
 
 
 def checked_fields(values: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:

@@ -39,6 +39,10 @@ class EpisodeError(SimevalError):
         return EpisodeError, (self.phase, str(self))  # the default would call the constructor with the text alone
 
 
+USER_MODULES = ("simeval_policy_", "simeval_plugin_")
+"""Beginnings of the names of modules that are executed from a user's file; see `simeval.core.source_file`."""
+
+
 def ends_process(error: BaseException) -> bool:
     """Whether an exception asks this process to end: Ctrl-C, or what Ray raises in a worker that gets a SIGTERM.
 
@@ -61,6 +65,17 @@ def message_of(error: BaseException) -> str:
 def error_line(error: BaseException) -> str:
     """An exception as one line for an `error` row, at most 500 characters; its type alone if it has no text."""
     return " ".join(f"{type(error).__name__}: {message_of(error)}".split())[:500].removesuffix(":")
+
+
+def user_line(error: BaseException) -> str:
+    """Where a user's file raised an exception: ` (mine.py line 14)`, the innermost such place; empty if none did."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if str(frame.f_globals.get("__name__", "")).startswith(USER_MODULES):
+            place = f" ({frame.f_code.co_filename.rpartition('/')[2]} line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
 
 
 def first_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from simeval.core.errors import EpisodeError, error_line
+from simeval.core.errors import EpisodeError, error_line, user_line
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
 
 
@@ -88,7 +88,7 @@ class BatchQueue:
         except BaseException as error:  # noqa: BLE001  the clients must get an answer in every case
             # A policy with memory has taken in these inputs, and must not get them twice.
             if len(inputs) == 1 or (self._policy is not None and self._policy.spec.memory):
-                text = str(error) if isinstance(error, EpisodeError) else error_line(error)
+                text = str(error) if isinstance(error, EpisodeError) else f"{error_line(error)}{user_line(error)}"
                 return [Failure(text[:300])] * len(inputs)
         # One bad input must not make the others of its batch fail.
         return [self._answer([item])[0] for item in inputs]

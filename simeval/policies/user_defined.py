@@ -139,7 +139,7 @@ def _made(maker: Any, options: Mapping[str, Any], what: str) -> Any:
     elif callable(maker):
         takes = _parameters(maker)
     else:
-        raise ConfigError(f"{what}: is a {type(maker).__name__}, not a function, a class or a policy")
+        raise ConfigError(f"{what}: is of type {type(maker).__name__}, not a function, a class or a policy")
     for option in ("n_action_steps", "dtype"):
         if options.get(option) is not None and option not in takes:
             flag = "--" + option.replace("_", "-")

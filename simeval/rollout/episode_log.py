@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from envs.base import Env, Goal, StepResult
 from perturbations.base import CAMERAS, ImageDifference, Instruction
 from perturbations.condition import Condition
-from simeval.core.errors import EpisodeError, Phase, error_line, message_of
+from simeval.core.errors import EpisodeError, Phase, error_line, message_of, user_line
 from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Outcome, Reached, RealizedStrength, Timings
 from simeval.rollout.anomalies import StateRange, anomalies, unlike_training
 from simeval.rollout.interventions import Interventions
@@ -178,7 +178,8 @@ class EpisodeLog:
     def to_error(self, error: BaseException) -> EpisodeResult:
         """The row of an episode that broke before its end."""
         phase = error.phase if isinstance(error, EpisodeError) else self.current
-        return EpisodeResult(self.spec, "error", steps=self.steps, error_phase=phase, error_text=error_line(error))
+        text = f"{error_line(error)}{user_line(error)}"
+        return EpisodeResult(self.spec, "error", steps=self.steps, error_phase=phase, error_text=text)
 
     def _timings(self) -> Timings:
         seconds = self.seconds

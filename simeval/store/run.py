@@ -239,6 +239,10 @@ class Run:
     folder: Path
     manifest: dict[str, Any]
 
+    def __repr__(self) -> str:
+        policy = self.manifest["identity"]["policy"]["name"]
+        return f"Run({str(self.folder)!r}: {policy}, {self.manifest['episodes']} episodes planned)"
+
     @staticmethod
     def load(folder: str | Path) -> "Run":
         """Read a run folder.

@@ -62,7 +62,7 @@ def test_rows_are_the_same_over_the_wire_also_if_the_server_dies_in_the_middle()
         found += [roll_out(spec, env[spec.task], policy) for spec in specs[3:]]
         code, error = again.end(signal.SIGINT)  # with a client that is connected
         policy.close()
-    assert (code, error) == (130, "\ninterrupted; the same command resumes\n")
+    assert (code, error) == (0, "\nstopped\n")
     for (result, trace), (wanted, wanted_trace) in zip(found, expected, strict=True):
         assert without_timings(result.row()) == without_timings(wanted.row())
         assert trace_bytes(trace) == trace_bytes(wanted_trace)
@@ -75,11 +75,11 @@ def test_a_server_for_everybody_without_a_key_warns(tmp_path):
         _, error = server.end(signal.SIGINT)
     warning, _, end = error.partition("\n")
     assert warning.startswith("simeval: every machine in this network can use this server; set SIMEVAL_API_KEY")
-    assert end == "\ninterrupted; the same command resumes\n"
+    assert end == "\nstopped\n"
     with Served("--host", "0.0.0.0", "--port", 0, "--api-key-env", "MINE", MINE="s3cret") as server:
         time.sleep(0.1)
         _, error = server.end(signal.SIGINT)
-    assert error == "\ninterrupted; the same command resumes\n"
+    assert error == "\nstopped\n"
 
 
 def test_what_cannot_be_served_is_refused(monkeypatch, tmp_path):

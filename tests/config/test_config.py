@@ -67,6 +67,14 @@ def test_settings_survive_a_round_trip_through_yaml(config):
     assert from_mapping(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
 
 
+def test_values_from_python_are_converted_or_refused_as_those_of_a_recipe():
+    config = EvalConfig(suite="toy", init_states=[0, 1], tasks=3, perturb=["noise:0.1"])
+    assert (config.suite, config.init_states, config.tasks, config.perturb) == (("toy",), "0,1", "3", ("noise:0.1",))
+    for values, line in (({"seed": "x"}, "--seed: 'x' is not a whole number"), ({"suite": {"toy": 1}}, "--suite: ")):
+        with pytest.raises(ConfigError, match=line):
+            EvalConfig(**values)
+
+
 def test_what_is_not_named_comes_from_the_base():
     changed = from_mapping({"seed": 12, "traces": "all"}, FULL)
     assert (changed.seed, changed.traces) == (12, "all")

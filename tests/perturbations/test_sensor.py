@@ -53,7 +53,8 @@ def test_shot_noise_has_poissons_mean_and_variance(photons, level, streams):
 def test_photon_counts_are_the_inverse_of_poissons_distribution(photons, level, draw):
     count = photon_counts(np.array([level]), np.array([draw], np.uint32), photons)[0]
     law = scipy.stats.poisson(photons * level / 255)
-    u, slack = draw / 2**32, 2e-9
+    # Measured over all levels: 1.4e-10 up to 700 photons, 2.4e-9 at 9999, where logarithms of factorials round.
+    u, slack = draw / 2**32, 3e-9 if photons > 700 else 4e-10
     assert law.cdf(count) >= u - slack
     assert law.cdf(count - 1) <= u + slack
 

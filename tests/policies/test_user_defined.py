@@ -133,7 +133,7 @@ def spec(change: str) -> str:
         ("raise ValueError('bad\\nweather')\n" + SEEKER, "", "ValueError: bad weather (line 1)"),
         ("raise SystemExit(0)\n" + SEEKER, "", "SystemExit: 0 (line 1)"),
         ("def make():\n    1/0\n", "", "ZeroDivisionError: division by zero (line 2)"),
-        ("make = 3\n", "", "is a int, not a function, a class or a policy"),
+        ("make = 3\n", "", "is of type int, not a function, a class or a policy"),
         ("def make(): return 3\n", "", "type int is no policy: it has no method act"),
         ("class make:\n    def act(self, inputs): pass\n", "", "its spec is a NoneType, not a"),
         (spec("name=''"), "", "spec.name is '', must be a printable text"),
@@ -199,6 +199,19 @@ class make(SeekerPolicy):
     results = Run.load(tmp_path / "run").results
     assert {(r.outcome, r.error_phase) for r in results} == {("error", "policy")}
     assert all(line in r.error_text for r in results)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_row_says_the_line_of_the_file(mine, tmp_path, workers):
+    text = """
+from simeval.policies.scripted import SeekerPolicy
+
+class make(SeekerPolicy):
+    def act(self, inputs):
+        return [item.observation.images["front"] for item in inputs]
+"""
+    assert call("run", *FEW, "--policy", mine(text), "--workers", workers, "--out", tmp_path / "run").code == 1
+    assert {r.error_text for r in Run.load(tmp_path / "run").results} == {"KeyError: 'front' (mine.py line 6)"}
 
 
 # An installed package

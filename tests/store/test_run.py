@@ -139,6 +139,11 @@ class Moody:
         return SeekerPolicy().act(inputs)
 
 
+def test_a_run_is_shown_in_one_short_line(tmp_path):
+    run = evaluate(config(tmp_path / "run"))
+    assert repr(run) == f"Run({str(tmp_path / 'run')!r}: seeker, 6 episodes planned)"
+
+
 def test_error_rows_are_tried_again_and_a_later_success_counts_once(tmp_path):
     policy = Moody()
     policy.marker = tmp_path / "broken"

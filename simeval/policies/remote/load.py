@@ -109,6 +109,7 @@ def load(
     n_action_steps: int | None = None,
     convention: str | None = None,
     limits: Limits | None = None,
+    warn: bool = True,
 ) -> ServerPolicy:
     """Connect to a server, ask it the probe, and make a policy of it; warnings of the probe are logged.
 
@@ -117,6 +118,7 @@ def load(
         n_action_steps: actions executed per chunk; `None` for the convention's or the server's number.
         convention: name of a card or path of a YAML file; `None` for the protocol's default.
         limits: how long the server may take.
+        warn: whether to log what the probe found odd.
 
     Raises:
         ConfigError: the server is not there, is no such server, or its answers cannot be executed; one line.
@@ -132,7 +134,7 @@ def load(
                 endpoint = Endpoint(address, scheme.open_channel, read_convention("simeval"), limits)
                 conversation.close()
                 conversation = _first_connection(endpoint)
-            return _introduced(endpoint, conversation, n_action_steps)
+            return _introduced(endpoint, conversation, n_action_steps, warn=warn)
         finally:
             conversation.close()
     except ServerError as error:
@@ -155,7 +157,9 @@ def _remedy(error: ServerError) -> str:
     return "; start the server, or correct host and port" if isinstance(error, GoneError) else ""
 
 
-def _introduced(endpoint: Endpoint, conversation: Conversation, n_action_steps: int | None) -> ServerPolicy:
+def _introduced(
+    endpoint: Endpoint, conversation: Conversation, n_action_steps: int | None, *, warn: bool
+) -> ServerPolicy:
     """Ask the probe and make the policy."""
     address, card, metadata = endpoint.address, endpoint.convention, conversation.metadata
     told, cameras = announced(metadata), tuple(camera for camera in CAMERAS if camera in dict(card.images))
@@ -166,9 +170,9 @@ def _introduced(endpoint: Endpoint, conversation: Conversation, n_action_steps: 
     if horizon < steps:
         source = "--n-action-steps" if n_action_steps else f"convention {card.name}"
         raise ConfigError(f"--policy {address}: its chunks have {horizon} actions, and {source} asks for {steps}")
-    for text in report.warnings:
+    for text in report.warnings if warn else ():
         _log.warning("simeval: %s: %s; see --convention", address, text)
-    if not report.repeatable:
+    if warn and not report.repeatable:
         _log.warning(
             "simeval: %s: not repeatable, noise floor %.3g: the same request gets other actions, so pairs differ by "
             "more than their condition",

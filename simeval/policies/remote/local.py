@@ -46,7 +46,7 @@ def served_to_workers(policy: Policy, *, batch_size: int = 1) -> Iterator[Server
         try:
             if not ready.wait(_START_S):
                 raise RunError(f"policy {policy.spec.name}: its server did not start within {_START_S:g} s")
-            yield load(f"openpi://{location(bound, '127.0.0.1')}").with_spec(policy.spec)
+            yield load(f"openpi://{location(bound, '127.0.0.1')}", warn=False).with_spec(policy.spec)
         finally:
             loop.call_soon_threadsafe(running.cancel)
             thread.join(_END_S)
