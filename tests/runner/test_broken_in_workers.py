@@ -65,10 +65,10 @@ def test_whatever_is_raised_in_a_worker_is_one_row_and_harmless_text(tmp_path):
     texts = {id_: row.get("error_text") for id_, row in rows(tmp_path / "run").items()}
     assert texts == {
         "toy/0/init00/none/r0": None,
-        "toy/0/init00/own.bad=0.2/r0": "RuntimeError: bad \ufffd \x1b]0;owned\x07 text",
-        "toy/0/init00/own.bad=0.4/r0": "SystemExit: 0",
-        "toy/0/init00/own.bad=0.6/r0": "Unprintable",
-        "toy/0/init00/own.bad=0.8/r0": "GeneratorExit",
+        "toy/0/init00/own.bad=0.2/r0": "RuntimeError: bad \ufffd \x1b]0;owned\x07 text (mine.py line 20)",
+        "toy/0/init00/own.bad=0.4/r0": "SystemExit: 0 (mine.py line 20)",
+        "toy/0/init00/own.bad=0.6/r0": "Unprintable (mine.py line 20)",
+        "toy/0/init00/own.bad=0.8/r0": "GeneratorExit (mine.py line 20)",
     }
     assert "Traceback" not in done.stderr
     assert "simeval: 4 of 5 episodes broke, the first (" in done.stderr

@@ -45,7 +45,9 @@ def test_an_error_text_with_half_a_surrogate_pair_locks_no_run(tmp_path):
     done = call("run", *words, "--out", tmp_path / "run")
     assert done.code == 1
     assert "Traceback" not in done.err
-    assert [r.error_text for r in Run.load(tmp_path / "run").results] == ["RuntimeError: bad \ufffd text"]
+    assert [r.error_text for r in Run.load(tmp_path / "run").results] == [
+        "RuntimeError: bad \ufffd text (broken.py line 7)"
+    ]
     assert call("show", tmp_path / "run").code == 0
 
 
