@@ -7,17 +7,20 @@ import logging
 import re
 import socket
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pytest
 from openpi_client import msgpack_numpy
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from envs.base import Observation
-from simeval.policies.base import PolicyInput
+from simeval.core.errors import EpisodeError
+from simeval.policies.base import Policy, PolicyInput
 
 HORIZON = 10
 CLOSE, NOTHING = object(), object()
@@ -149,3 +152,15 @@ def upgraded(connection: socket.socket) -> None:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
+
+
+def error_between(policy: Policy, sound: PolicyInput, faulty: PolicyInput, seconds: float) -> EpisodeError:
+    """The error of a faulty request, raised in time; the same sound request gets the same answer before and after."""
+    (before,) = policy.act([sound])
+    began = time.monotonic()
+    with pytest.raises(EpisodeError) as error:
+        policy.act([faulty])
+    assert time.monotonic() - began < seconds
+    # The next episode gets its own answer, and not a late one.
+    assert policy.act([sound])[0].tobytes() == before.tobytes()
+    return error.value

@@ -83,6 +83,8 @@ class ActChannel:
                     connection.request("POST", self._address.path or PATH, body, headers)
                     response = connection.getresponse()
                     content = response.read(most + 1)
+                    if response.length and len(content) <= most:  # `read` with a limit does not raise this itself
+                        raise http.client.IncompleteRead(content, response.length)
                 except (OSError, http.client.HTTPException) as error:
                     if cut.is_set():
                         raise ServerError(f"no answer came within {seconds:g} s") from None

@@ -15,7 +15,19 @@ import msgpack
 import numpy as np
 import pytest
 from openpi_client import msgpack_numpy
-from policy_servers import CLOSE, HORIZON, NOTHING, Stub, chunk_for, free_port, given, serving, tcp, upgraded
+from policy_servers import (
+    CLOSE,
+    HORIZON,
+    NOTHING,
+    Stub,
+    chunk_for,
+    error_between,
+    free_port,
+    given,
+    serving,
+    tcp,
+    upgraded,
+)
 
 from simeval.core.errors import ConfigError, EpisodeError
 from simeval.policies.remote.channel import Address, GoneError, Limits, ServerError
@@ -142,16 +154,10 @@ def test_faults_in_the_middle_give_an_error_row(case):
 
     with serving(Stub(fault=answer)) as stub:
         policy = load(stub.url, limits=LIMITS)
-        (sound,) = policy.act([given()])
-        began = time.monotonic()
-        with pytest.raises(EpisodeError) as error:
-            policy.act([given(instruction="go")])
-        assert time.monotonic() - began < SLOWEST
-        # The next episode gets its own answer, and not a late one.
-        assert policy.act([given()])[0].tobytes() == sound.tobytes()
+        error = error_between(policy, given(), given(instruction="go"), SLOWEST)
         policy.close()
-    text = str(error.value)
-    assert error.value.phase == "policy"
+    text = str(error)
+    assert error.phase == "policy"
     assert text.startswith(f"{stub.url}: ")
     assert reason in text
     assert_one_line(text)
