@@ -335,9 +335,9 @@ def load_yaml(path: str) -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing, unreadable, or not a mapping.
     """
-    from simeval.config.recipe import read_recipe
+    from simeval.core.yaml_file import read_yaml
 
-    return read_recipe(path)
+    return read_yaml(path, "--config")
 
 
 def parse_indices(text: str | None, count: int, name: str) -> tuple[int, ...]:

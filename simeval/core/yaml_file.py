@@ -1,4 +1,4 @@
-"""Recipes: YAML files of options. Malformed or ambiguous ones are refused with one line.
+"""YAML files of users: recipes and cards of policy servers. Malformed or ambiguous ones are refused with one line.
 
 Non-obvious behaviour:
 - YAML 1.1 reads 010 as eight, 1_000 as a thousand and 1:30 as ninety. Here only plain decimal numbers are accepted.
@@ -18,33 +18,41 @@ _PLAIN = re.compile(
 )
 
 
-def read_recipe(path: str) -> dict[str, Any]:
-    """Read a recipe.
+def read_yaml(path: str, option: str, *, max_bytes: int | None = None) -> dict[str, Any]:
+    """Read a mapping.
+
+    Args:
+        path: the file.
+        option: the option that names it, for messages.
+        max_bytes: longest file that is read; `None` for any.
 
     Raises:
-        ConfigError: the file is missing, not a regular file, unreadable, or not a mapping.
+        ConfigError: the file is missing, not a regular file, too long, unreadable, or not a mapping.
     """
     import yaml
 
     where = shown(path, 200)
     try:
-        values = yaml.load(read_regular(Path(path)).decode(), _loader())
+        content = read_regular(Path(path))
+        if max_bytes is not None and len(content) > max_bytes:
+            raise ConfigError(f"{path} has {len(content)} bytes; at most {max_bytes} are read")
+        values = yaml.load(content.decode(), _loader())
     except OSError as error:
-        raise ConfigError(f"--config: cannot read {where}: {error.strerror or error}") from None
+        raise ConfigError(f"{option}: cannot read {where}: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"--config: cannot read {where}: it is not UTF-8") from None
+        raise ConfigError(f"{option}: cannot read {where}: it is not UTF-8") from None
     except ConfigError as error:
-        raise ConfigError(f"--config: {shown(error, 400)}") from None
+        raise ConfigError(f"{option}: {shown(error, 400)}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         text = f": {shown(error.problem, 100)}" if getattr(error, "problem", None) else ""
-        raise ConfigError(f"--config: {where} is not YAML{f' (line {mark.line + 1})' if mark else ''}{text}") from None
+        raise ConfigError(f"{option}: {where} is not YAML{f' (line {mark.line + 1})' if mark else ''}{text}") from None
     except RecursionError:
-        raise ConfigError(f"--config: {where} is nested too deeply") from None
+        raise ConfigError(f"{option}: {where} is nested too deeply") from None
     except (ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:  # dates, tags
-        raise ConfigError(f"--config: {where} holds a value that cannot be read: {shown(error, 100)}") from None
+        raise ConfigError(f"{option}: {where} holds a value that cannot be read: {shown(error, 100)}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"--config: {where} must hold 'option: value' lines")
+        raise ConfigError(f"{option}: {where} must hold 'option: value' lines")
     return values
 
 

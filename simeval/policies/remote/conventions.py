@@ -7,7 +7,7 @@ Non-obvious behaviour:
 - A number of `state` is what simeval's policies get, in float32. So float64 states have float32's digits.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +15,8 @@ from typing import Any, Literal
 from envs.base import CAMERAS
 from simeval.core import provenance
 from simeval.core.errors import ConfigError, nearest
-from simeval.core.files import read_regular
 from simeval.core.texts import shown
+from simeval.core.yaml_file import read_yaml
 from simeval.policies.remote.state import COMPONENTS
 
 _CARDS = Path(__file__).parent / "cards"
@@ -136,24 +136,8 @@ def read_convention(choice: str) -> Convention:
 
 
 def _parsed(name: str, path: Path) -> Convention:
-    import yaml
-
     where = f"--convention {shown(path.name if path.parent == _CARDS else path, 200)}"
-    try:
-        text = read_regular(path)
-        if len(text) > _MAX_BYTES:
-            raise ConfigError(f"{where}: it has more than {_MAX_BYTES} bytes")
-        values = yaml.safe_load(text.decode())
-    except OSError as error:
-        raise ConfigError(f"{where}: it cannot be read: {error.strerror or shown(error)}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{where}: it is not UTF-8") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ConfigError(f"{where}: it is not YAML{f' (line {mark.line + 1})' if mark else ''}") from None
-    except (RecursionError, ValueError, OverflowError, TypeError) as error:  # deep nesting, dates, tags
-        raise ConfigError(f"{where}: it holds a value that cannot be read: {shown(error, 100)}") from None
-    return _Card(where).convention(name, values)
+    return _Card(where).convention(name, read_yaml(str(path), "--convention", max_bytes=_MAX_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,9 +263,3 @@ class _Card:
 
 def _fields(form: type) -> tuple[str, ...]:
     return tuple(form.__annotations__)
-
-
-def lines() -> Iterator[str]:
-    """What `simeval list conventions` prints."""
-    for name, description in catalog():
-        yield f"{name:20} {description}"

@@ -1,6 +1,7 @@
 """The robot's state in the forms that models want: components of simeval's vector of 8, and other forms of rotation."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,38 +9,20 @@ from numpy.typing import NDArray
 Vector = NDArray[np.floating]
 
 
+def _rotation(state: Vector) -> Any:
+    from scipy.spatial.transform import Rotation  # not above: it takes a while, and most conventions need none
+
+    return Rotation.from_rotvec(state[3:6].astype(np.float64))
+
+
 def _quaternion(state: Vector) -> Vector:
     """The hand's quaternion, w last; the sign is that of the simulator, which the axis-angle keeps."""
-    turn = state[3:6].astype(np.float64)
-    angle = float(np.linalg.norm(turn))
-    axis = turn / angle if angle > 0 else turn
-    return np.array([*(axis * np.sin(angle / 2)), np.cos(angle / 2)])
-
-
-def _short(state: Vector) -> Vector:
-    """The same rotation by at most half a turn, as a quaternion with w >= 0 gives it."""
-    turn = state[3:6].astype(np.float64)
-    angle = float(np.linalg.norm(turn))
-    return turn if angle <= np.pi else turn * (1 - 2 * np.pi / angle)
-
-
-def _matrix(state: Vector) -> Vector:
-    x, y, z, w = _quaternion(state)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    return np.asarray(_rotation(state).as_quat())
 
 
 def _euler(state: Vector) -> Vector:
     """Roll, pitch and yaw (rad): rotations about the fixed axes x, y and z, in this order."""
-    matrix = _matrix(state)
-    roll = np.arctan2(matrix[2, 1], matrix[2, 2])
-    pitch = np.arctan2(-matrix[2, 0], np.hypot(matrix[2, 1], matrix[2, 2]))
-    return np.array([roll, pitch, np.arctan2(matrix[1, 0], matrix[0, 0])])
+    return np.asarray(_rotation(state).as_euler("xyz"))
 
 
 COMPONENTS: Mapping[str, Callable[[Vector], Vector]] = {
@@ -51,14 +34,14 @@ COMPONENTS: Mapping[str, Callable[[Vector], Vector]] = {
     "axis_angle_x": lambda state: state[3:4],
     "axis_angle_y": lambda state: state[4:5],
     "axis_angle_z": lambda state: state[5:6],
-    "axis_angle_short": _short,
+    "axis_angle_short": lambda state: np.asarray(_rotation(state).as_rotvec()),
     "quaternion_xyzw": _quaternion,
     "quaternion_wxyz": lambda state: _quaternion(state)[[3, 0, 1, 2]],
     "euler": _euler,
     "roll": lambda state: _euler(state)[0:1],
     "pitch": lambda state: _euler(state)[1:2],
     "yaw": lambda state: _euler(state)[2:3],
-    "rotation_6d": lambda state: _matrix(state)[:, :2].T.ravel(),
+    "rotation_6d": lambda state: _rotation(state).as_matrix()[:, :2].T.ravel(),
     "fingers": lambda state: state[6:8],
     "finger": lambda state: state[6:7],
     "gripper_width": lambda state: state[6:7] - state[7:8],
@@ -67,7 +50,7 @@ COMPONENTS: Mapping[str, Callable[[Vector], Vector]] = {
 """Parts of a state vector, by name: from `float32[8]` (`envs.base.STATE_SIZE`) to `[n]`.
 
 `rotation_6d` is the first column of the rotation matrix, then the second. The axis-angle is robosuite's: its sign
-is never flipped, so it is up to a whole turn.
+is never flipped, so it is up to a whole turn; `axis_angle_short` is the same rotation by at most half a turn.
 """
 
 

@@ -209,7 +209,7 @@ MISTAKES = {
     "binary": ({"actions": {"gripper_binary": 1}}, "actions.gripper_binary: true or false, not 1"),
     "keys": ({"actions": {"keys": "actions"}}, "actions.keys: a list of texts, not actions"),
     "executed": ({"actions": {"executed": 0}}, "actions.executed: a whole number from 1"),
-    "a list": ([1], "'key: value' lines, not [1]"),
+    "a list": ([1], "mine.yaml must hold 'option: value' lines"),
     "number as key": ({1: 2}, "'key: value' lines"),
 }
 
@@ -223,20 +223,22 @@ def test_mistakes_in_a_card_give_one_line(case, tmp_path):
     with pytest.raises(ConfigError) as error:
         read_convention(str(file))
     assert reason in str(error.value)
-    assert str(error.value).startswith("--convention ")
+    assert str(error.value).startswith(("--convention ", "--convention: "))
     assert str(error.value).isprintable()
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"a: [", "it is not YAML (line 1)"),
+        (b"a: [", "mine.yaml is not YAML (line 1)"),
         (b"\xff\xfe", "it is not UTF-8"),
-        (b"[" * 5000, "it holds a value that cannot be read"),
-        (b"a: 2024-99-99", "it holds a value that cannot be read"),
-        (b"# " + b"x" * 70_000, "it has more than 65536 bytes"),
-        (b"!!python/object:os.system {}", "it is not YAML"),
-        (None, "it cannot be read: No such file or directory"),
+        (b"[" * 5000, "mine.yaml is nested too deeply"),
+        (b"a: 2024-99-99", "mine.yaml holds a value that cannot be read"),
+        (b"# " + b"x" * 70_000, "at most 65536 are read"),
+        (b"!!python/object:os.system {}", "mine.yaml is not YAML"),
+        (None, "mine.yaml: No such file or directory"),
+        (b"- a", "mine.yaml must hold 'option: value' lines"),
+        (b"actions: {gripper_open: 010}", "'010' is no plain number"),
     ],
 )
 def test_files_that_are_no_card(content, reason, tmp_path):
