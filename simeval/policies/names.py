@@ -15,6 +15,9 @@ SCRIPTED = ("expert", "seeker", "zero", "random")
 MAX_ACTION_STEPS = 1000
 """Largest `n_action_steps`: every protocol has a shorter step limit."""
 
+MAX_OBS_STEPS = 64
+"""Largest `n_obs_steps`. Our choice; lerobot's policies use up to 5."""
+
 ENTRY_POINTS = "simeval.policies"
 """Group of entry points by which installed packages offer policies."""
 
@@ -22,7 +25,7 @@ OBJECT = "object:"
 """Prefix of the name of a policy object that was given to `simeval.evaluate`."""
 
 _FILE = re.compile(r"(?P<path>.+\.py)(?::(?P<maker>[^:/]*))?", re.DOTALL)
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://.*", re.DOTALL)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
 
 
 def kind_of(name: str) -> Kind:
@@ -59,10 +62,3 @@ def split_file(name: str) -> tuple[str, str]:
     match = _FILE.fullmatch(name)
     assert match is not None, name
     return match["path"], match["maker"] or "make"
-
-
-def scheme_of(name: str) -> str:
-    """The scheme of a policy of kind `server`, in lower case."""
-    match = _URL.fullmatch(name)
-    assert match is not None, name
-    return match["scheme"].lower()

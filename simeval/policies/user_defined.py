@@ -26,12 +26,10 @@ from simeval.core.source_file import SourceFile, as_config_error, execute
 from simeval.core.texts import shown
 from simeval.core.time_limit import time_limit
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
-from simeval.policies.names import ENTRY_POINTS, MAX_ACTION_STEPS
+from simeval.policies.names import ENTRY_POINTS, MAX_ACTION_STEPS, MAX_OBS_STEPS
 
 LOAD_SECONDS = 1800.0
 """Time limit of a file and its maker, which may load large weights from a slow disk. Our choice."""
-MAX_OBS_STEPS = 64
-"""Largest `n_obs_steps`. Our choice; lerobot's policies use up to 5."""
 _RESERVED = ("name", "n_action_steps", "file", "file_sha256", "entry_point", "package", "object")
 """Keys that a user's fingerprint must not have."""
 _OPTIONS = ("device", "n_action_steps", "batch_size", "dtype")

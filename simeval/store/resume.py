@@ -86,13 +86,14 @@ def is_complete(folder: Path, config: EvalConfig, plan: Plan, choice: PolicyChoi
     stored: dict[str, Any] = {key: manifest["identity"][key] for key in ("plan", "settings")}
     settings = config.result_fields() | {"assets": stored["settings"]["assets"]}
     stored |= {"plugins": manifest["identity"].get("plugins", {})}
-    stored |= {"policy_file": (manifest["identity"].get("policy", {}).get("file_sha256") or "")[:8]}
     requested: dict[str, Any] = {"plan": plan.digest, "settings": settings, "plugins": plugin_digests(config)}
+    policy = manifest["identity"].get("policy", {})
     if isinstance(choice, PolicyChoice):
+        stored |= {"policy_file": (policy.get("file_sha256") or "")[:8]}
         requested |= {"policy_file": choice.file.sha256[:8] if choice.file else ""}
     else:
-        stored |= {"policy": manifest["identity"].get("policy", {}), "policy_file": ""}
-        requested |= {"policy": policy_identity(choice.spec), "policy_file": ""}
+        stored |= {"policy": policy}
+        requested |= {"policy": policy_identity(choice.spec)}
     stored = paths.with_current_policy_name(stored, manifest.get("started_in"), requested)
     before = stored["settings"].get("policy")
     if before != config.policy_name and paths.may_have_moved(before, config.policy_name):

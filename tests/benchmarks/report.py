@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +51,21 @@ def machine() -> dict:
     }
 
 
+def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    """CPU time of those of the processes that still run."""
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def _without_folders(word: str) -> str:
+    """A word of the command; of an absolute path the last part, since results are passed on."""
+    return Path(word).name if Path(word).is_absolute() else word
+
+
 def _gpus() -> list[str]:
     query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
@@ -84,7 +100,7 @@ class Report:
         path = Path(out) if out else RESULTS / f"{self.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         script = Path(sys.argv[0]).resolve().relative_to(ROOT)
-        command = " ".join(["python", str(script), *sys.argv[1:]])
+        command = " ".join(["python", str(script), *map(_without_folders, sys.argv[1:])])
         created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         content = {"benchmark": self.name, "about": self.about, "command": command, "created": created}
         content |= {"machine": self.machine, "load_after": os.getloadavg()[0], "tables": self.tables}

@@ -16,7 +16,7 @@ from statistics import median, quantiles
 
 import numpy as np
 import psutil
-from report import Report
+from report import Report, cpu_seconds
 
 from envs.base import CAMERAS, STATE_SIZE, Observation
 from simeval.policies import actor
@@ -82,7 +82,7 @@ def measure(name: str, serving, options: argparse.Namespace) -> dict:
         for _ in range(3):
             ask(request(0))
         everyone = [psutil.Process(), *psutil.Process().children(recursive=True)]
-        before, until = _cpu(everyone), time.perf_counter() + options.seconds
+        before, until = cpu_seconds(everyone), time.perf_counter() + options.seconds
 
         def client(index: int) -> None:
             item = request(index)
@@ -96,7 +96,7 @@ def measure(name: str, serving, options: argparse.Namespace) -> dict:
             thread.start()
         for thread in threads:
             thread.join()
-        cpu = _cpu(everyone) - before
+        cpu = cpu_seconds(everyone) - before
     return {
         "": name,
         "requests/s": len(took) / options.seconds,
@@ -105,15 +105,6 @@ def measure(name: str, serving, options: argparse.Namespace) -> dict:
         "CPU ms per request": 1e3 * cpu / len(took),
         "possible/s": 1e3 * min(options.clients, BATCH) / options.network_ms,
     }
-
-
-def _cpu(processes: list[psutil.Process]) -> float:
-    total = 0.0
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
 
 
 def main() -> None:

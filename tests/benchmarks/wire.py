@@ -21,7 +21,7 @@ from statistics import median, quantiles
 
 import numpy as np
 import psutil
-from report import ROOT, Report, environment
+from report import ROOT, Report, cpu_seconds, environment
 
 from envs.base import CAMERAS, STATE_SIZE, Observation
 from simeval.policies import actor as policy_actor
@@ -104,12 +104,12 @@ def price(name: str, serving, messages: int) -> dict:
     with serving(PolicyChoice("zero"), 1) as ((ask,), others):
         for _ in range(20):
             ask(item)
-        here, before = psutil.Process(), [cpu(others), cpu([psutil.Process()])]
+        here, before = psutil.Process(), [cpu_seconds(others), cpu_seconds([psutil.Process()])]
         for _ in range(messages):
             begin = time.perf_counter()
             ask(item)
             took.append(time.perf_counter() - begin)
-        spent = [cpu(others) - before[0], cpu([here]) - before[1]]
+        spent = [cpu_seconds(others) - before[0], cpu_seconds([here]) - before[1]]
     return {
         "": name,
         "median ms": 1e3 * median(took),
@@ -143,15 +143,6 @@ def timed(call: Callable[[], object], times: int) -> float:
         call()
         took.append(time.perf_counter() - begin)
     return 1e3 * median(took)
-
-
-def cpu(processes: list[psutil.Process]) -> float:
-    total = 0.0
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
 
 
 def main() -> None:

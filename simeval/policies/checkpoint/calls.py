@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from simeval.core.errors import ConfigError
+from simeval.policies.names import MAX_OBS_STEPS
 
 WINDOWED = frozenset({"diffusion", "multi_task_dit", "vqbet"})
 """Types whose queues hold the last `n_obs_steps` observations, and nothing else that a chunk depends on. Source:
 `select_action` in lerobot 0.6.1."""
-MOST_OBSERVATIONS = 64
-"""Largest `n_obs_steps`, as for policies of one's own."""
 _STATEFUL = frozenset({"lingbot_va", "tdmpc"})
 """Types whose chunk depends on earlier calls. Source: their `predict_action_chunk` in lerobot 0.6.1."""
 _SINGLE_ACTIONS = frozenset({"gaussian_actor"})
-"""Types without chunks. Source: `predict_action_chunk` raises `NotImplementedError` in lerobot 0.6.1."""
+"""Types that predict single actions and no chunks. Source: `predict_action_chunk` in lerobot 0.6.1."""
 _CHUNK_SIZES = ("chunk_size", "action_chunk_size", "action_horizon")
 """Names of the number of predicted actions in lerobot's configurations."""
 
@@ -68,8 +67,8 @@ def read_call(config: Mapping[str, Any], name: str, n_action_steps: int | None) 
 
 def _n_obs_steps(config: Mapping[str, Any], name: str) -> int:
     number = config.get("n_obs_steps", 1)
-    if not isinstance(number, int) or not 1 <= number <= MOST_OBSERVATIONS:
-        raise ConfigError(f"policy '{name}': n_obs_steps is {number!r}, it must be in 1..{MOST_OBSERVATIONS}")
+    if not isinstance(number, int) or not 1 <= number <= MAX_OBS_STEPS:
+        raise ConfigError(f"policy '{name}': n_obs_steps is {number!r}, it must be in 1..{MAX_OBS_STEPS}")
     if number > 1 and config["type"] not in WINDOWED:
         raise ConfigError(
             f"policy '{name}' is not supported: it wants a history of {number} observations (n_obs_steps), and "

@@ -6,8 +6,8 @@ from typing import Any
 
 from envs.base import ACTION_SIZE, CAMERAS, STATE_SIZE
 from simeval.core.texts import shown
+from simeval.policies.names import MAX_OBS_STEPS
 from simeval.policies.remote.channel import ServerError
-from simeval.policies.user_defined import MAX_OBS_STEPS
 
 Numbers = tuple[float, ...]
 Ranges = tuple[tuple[float, float], ...]

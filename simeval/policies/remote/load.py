@@ -76,11 +76,6 @@ _ALIASES = {"ws": "openpi", "wss": "openpis", "http": "act", "https": "acts", "t
 """Schemes that people write for the transport; the error names ours."""
 
 
-def is_url(name: str) -> bool:
-    """Whether the value of `--policy` names a server."""
-    return "://" in name
-
-
 def check(url: str, *, n_action_steps: int | None = None, convention: str | None = None) -> Address:
     """Check a URL and a convention without any network.
 
@@ -162,11 +157,11 @@ def _introduced(
 ) -> ServerPolicy:
     """Ask the probe and make the policy."""
     address, card, metadata = endpoint.address, endpoint.convention, conversation.metadata
-    told, cameras = announced(metadata), tuple(camera for camera in CAMERAS if camera in dict(card.images))
-    cameras = cameras if told.cameras is None else told.cameras
-    report = probe(_patient_at_first(conversation, endpoint.limits), cameras, n_obs_steps=told.n_obs_steps)
+    declared, cameras = announced(metadata), tuple(camera for camera in CAMERAS if camera in dict(card.images))
+    cameras = cameras if declared.cameras is None else declared.cameras
+    report = probe(_patient_at_first(conversation, endpoint.limits), cameras, n_obs_steps=declared.n_obs_steps)
     horizon = len(report.answer)
-    steps = n_action_steps or card.actions.executed or told.n_action_steps or horizon
+    steps = n_action_steps or card.actions.executed or declared.n_action_steps or horizon
     if horizon < steps:
         source = "--n-action-steps" if n_action_steps else f"convention {card.name}"
         raise ConfigError(f"--policy {address}: its chunks have {horizon} actions, and {source} asks for {steps}")
@@ -181,16 +176,16 @@ def _introduced(
         )
     digest = metadata_digest(metadata)
     spec = PolicySpec(
-        name=told.name or str(address),
+        name=declared.name or str(address),
         n_action_steps=steps,
         cameras=cameras,
         noise_floor=report.noise_floor,
-        n_obs_steps=told.n_obs_steps,
-        memory=told.memory,
-        state_std=told.state_std,
-        action_std=told.action_std,
-        state_limits=told.state_limits,
-        action_limits=told.action_limits,
+        n_obs_steps=declared.n_obs_steps,
+        memory=declared.memory,
+        state_std=declared.state_std,
+        action_std=declared.action_std,
+        state_limits=declared.state_limits,
+        action_limits=declared.action_limits,
         fingerprint=_fingerprint(endpoint, report, digest, takes_noise=metadata.get("noise_seed") is True),
     )
     return ServerPolicy(endpoint, spec, report, digest)

@@ -67,7 +67,6 @@ def probe(
     cameras: tuple[str, ...],
     *,
     n_obs_steps: int = 1,
-    language: bool = True,
 ) -> ProbeReport:
     """Ask a server the four requests.
 
@@ -75,7 +74,6 @@ def probe(
         ask: sends a request and returns the actions, `float32[H, 7]`.
         cameras: cameras whose images are sent; empty for none.
         n_obs_steps: observations per request.
-        language: whether an instruction is sent.
 
     Raises:
         ServerError: a request failed.
@@ -93,7 +91,7 @@ def probe(
     repeatable = first.shape == again.shape and first.tobytes() == again.tobytes()
     floor = 0.0 if repeatable else _distance(first, again)
     warnings, chunks = [], [first, again]
-    for given, sent, what in ((other_image, bool(cameras), "image"), (other_text, language, "instruction")):
+    for given, sent, what in ((other_image, bool(cameras), "image"), (other_text, True, "instruction")):
         if sent:
             chunks.append(timed(given))
             if _distance(first, chunks[-1]) <= 2 * floor:

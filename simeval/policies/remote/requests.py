@@ -76,11 +76,11 @@ def _past(message: Mapping[Any, Any], spec: PolicySpec) -> tuple[Observation, ..
     """The earlier observations, as rendered; other clients than simeval's have none to send."""
     values = message.get(PAST, [])
     if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
-        raise RequestError(f"{PAST}: a list of maps is wanted, not {_kind(values)}")
+        raise RequestError(f"{PAST}: must be a list of maps, not {_kind(values)}")
     if len(values) != spec.n_obs_steps - 1:
         raise RequestError(
-            f"{PAST}: this policy looks at {spec.n_obs_steps} observations, so {spec.n_obs_steps - 1} earlier ones are "
-            f"wanted, not {len(values)}"
+            f"{PAST}: must have {spec.n_obs_steps - 1} observations, not {len(values)}: this policy takes "
+            f"{spec.n_obs_steps} with the current one"
         )
     return tuple(
         Observation({c: _image(value, IMAGES[c]) for c in spec.cameras}, _state(value), _number(value, STEP))
@@ -92,7 +92,7 @@ def _text(message: Mapping[Any, Any], key: str) -> str:
     """A text; empty if it is missing."""
     value = message.get(key, "")
     if not isinstance(value, str):
-        raise RequestError(f"{key}: a text is wanted, not {_kind(value)}")
+        raise RequestError(f"{key}: must be a text, not {_kind(value)}")
     return value
 
 
@@ -107,14 +107,14 @@ def _number(message: Mapping[Any, Any], key: str) -> int:
     value = message.get(key, 0)
     # `int` first: membership of NumPy's numbers in a range is found by counting.
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or int(value) not in SEEDS:
-        raise RequestError(f"{key}: a whole number in [0, 2**63) is wanted, not {shown(value, 40)}")
+        raise RequestError(f"{key}: must be a whole number in [0, 2**63), not {shown(value, 40)}")
     return int(value)
 
 
 def _prompt(message: Mapping[Any, Any]) -> str:
     value = _present(message, PROMPT)
     if not isinstance(value, str | np.str_):
-        raise RequestError(f"{PROMPT}: a text is wanted, not {_kind(value)}")
+        raise RequestError(f"{PROMPT}: must be a text, not {_kind(value)}")
     if len(value) > LONGEST_PROMPT:
         raise RequestError(f"{PROMPT}: {len(value)} characters; at most {LONGEST_PROMPT} are taken")
     return str(value)
@@ -123,18 +123,18 @@ def _prompt(message: Mapping[Any, Any]) -> str:
 def _image(message: Mapping[Any, Any], key: str) -> NDArray[np.uint8]:
     value = _present(message, key)
     if not isinstance(value, np.ndarray) or value.dtype != np.uint8:
-        raise RequestError(f"{key}: an array of type uint8 is wanted, not {_kind(value)}")
+        raise RequestError(f"{key}: must be an array of type uint8, not {_kind(value)}")
     if value.ndim != 3 or value.shape[2] != 3 or 0 in value.shape:
-        raise RequestError(f"{key}: the shape [height, width, 3] is wanted, not {list(value.shape)}")
+        raise RequestError(f"{key}: must have the shape [height, width, 3], not {list(value.shape)}")
     return value
 
 
 def _state(message: Mapping[Any, Any]) -> NDArray[np.float32]:
     value = _present(message, STATE)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-        raise RequestError(f"{STATE}: an array of real numbers is wanted, not {_kind(value)}")
+        raise RequestError(f"{STATE}: must be an array of real numbers, not {_kind(value)}")
     if value.shape != (STATE_SIZE,):
-        raise RequestError(f"{STATE}: the shape [{STATE_SIZE}] is wanted, not {list(value.shape)}")
+        raise RequestError(f"{STATE}: must have the shape [{STATE_SIZE}], not {list(value.shape)}")
     with np.errstate(over="ignore"):
         state = value.astype(np.float32, copy=False)
     if not np.isfinite(state).all():

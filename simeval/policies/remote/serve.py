@@ -126,9 +126,9 @@ class PolicyServer:
             return connection.respond(http.HTTPStatus.OK, "OK\n")
         if self._key is not None:
             given = request.headers.get_all("Authorization")
-            wanted = f"Api-Key {self._key}".encode()
-            if len(given) != 1 or not hmac.compare_digest(given[0].encode("utf-8", "replace"), wanted):
-                text = "this server wants its key in the header 'Authorization: Api-Key KEY'\n"
+            expected = f"Api-Key {self._key}".encode()
+            if len(given) != 1 or not hmac.compare_digest(given[0].encode("utf-8", "replace"), expected):
+                text = "this server needs its key in the header 'Authorization: Api-Key KEY'\n"
                 return connection.respond(http.HTTPStatus.UNAUTHORIZED, text)
         if self._connections >= MAX_CONNECTIONS:
             text = f"this server has {MAX_CONNECTIONS} connections, and takes no more\n"
@@ -182,7 +182,7 @@ class PolicyServer:
             raise RequestError(str(error)) from None
         endpoint = request.get("endpoint", "infer") if isinstance(request, Mapping) else "infer"
         if not isinstance(endpoint, str) or endpoint not in ("infer", "reset"):
-            raise RequestError(f"endpoint: 'infer' or 'reset' is wanted, not {shown(endpoint, 40)}")
+            raise RequestError(f"endpoint: must be 'infer' or 'reset', not {shown(endpoint, 40)}")
         if endpoint == "reset":
             return {"status": "reset successful"}  # nothing is kept from one request to the next
         return {"actions": await self._actions(input_of(request, self._spec), gone)}
@@ -232,7 +232,7 @@ def _action_horizon(policy: Policy) -> int:
     if len(shape) != 2 or shape[0] < policy.spec.n_action_steps or shape[1] != ACTION_SIZE:
         raise ConfigError(
             f"policy '{policy.spec.name}' predicts chunks of shape {list(shape)}, "
-            f"wanted are at least {policy.spec.n_action_steps} actions of size {ACTION_SIZE}"
+            f"must be at least {policy.spec.n_action_steps} actions of size {ACTION_SIZE}"
         )
     return int(shape[0])
 

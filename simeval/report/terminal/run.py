@@ -28,8 +28,7 @@ def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
         missing = run.manifest["episodes"] - ran
         console.print(f"unfinished: {missing} of {run.manifest['episodes']} episodes have not run", highlight=False)
     for note in run.manifest["notes"]:
-        if "noise floor" in note:
-            console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False, emoji=False)
     grown = run.manifest.get("grown")
     if grown:
         steps = " -> ".join(str(n) for n in (*(step["episodes"] for step in grown), run.manifest["episodes"]))

@@ -144,7 +144,7 @@ WRONG = {
     "no map": (packb([1, 2, 3]), "a request is a map"),
     "no keys": (packb({"a": 1}), "'observation/image' is missing; the request has a"),
     "wrong shape": (changed(observation__image=np.zeros((3, 8, 8), np.uint8)), "the shape [height, width, 3]"),
-    "wrong dtype": (changed(observation__image=np.zeros((8, 8, 3), np.float32)), "type uint8 is wanted"),
+    "wrong dtype": (changed(observation__image=np.zeros((8, 8, 3), np.float32)), "must be an array of type uint8"),
     "NaN state": (changed(observation__state=np.full(8, np.nan)), "not finite"),
     "state of 9": (changed(observation__state=np.zeros(9)), "the shape [8]"),
     "too little data": (with_data(shape=[9, 8, 3]), "takes 216 bytes, and 192 came"),
@@ -152,10 +152,10 @@ WRONG = {
     "objects": (with_data(dtype="|O8"), "refused"),
     "records": (with_data(dtype="|V192", shape=[1]), "refused"),
     "seed below 0": (changed(noise_seed=-1), "noise_seed"),
-    "prompt": (changed(prompt=7), "prompt: a text is wanted"),
+    "prompt": (changed(prompt=7), "prompt: must be a text"),
     "newer form": (changed(simeval=2), "version 1, not 2"),
-    "endpoint": (packb({"endpoint": "kill"}), "endpoint: 'infer' or 'reset' is wanted, not kill"),
-    "endpoint as array": (packb({"endpoint": np.zeros(3)}), "endpoint: 'infer' or 'reset'"),
+    "endpoint": (packb({"endpoint": "kill"}), "endpoint: must be 'infer' or 'reset', not kill"),
+    "endpoint as array": (packb({"endpoint": np.zeros(3)}), "endpoint: must be 'infer' or 'reset', not"),
     "policy breaks": (
         changed(prompt="break"),
         "the policy cannot answer: FileNotFoundError: [Errno 2] No such file or directory: '.../weights.bin'",
@@ -312,7 +312,7 @@ def test_there_is_an_end_to_connections(port, monkeypatch):
                 time.sleep(0.02)
 
 
-def test_a_key_is_wanted_if_there_is_one(monkeypatch):
+def test_a_key_is_required_if_there_is_one(monkeypatch):
     with served(RandomPolicy(), key="s3cret") as port:
         assert status(port) == 200
         for headers in ({}, {"Authorization": "Api-Key s3cre"}, {"Authorization": "Bearer s3cret"}):
@@ -356,7 +356,7 @@ class Broken(Listening):
     ("policy", "line"),
     [
         (LiberoExpert(), "--policy expert: it sees the simulator's state"),
-        (Short(), r"chunks of shape \[1, 7\], wanted are at least 2 actions of size 7"),
+        (Short(), r"chunks of shape \[1, 7\], must be at least 2 actions of size 7"),
         (Broken(), "policy 'listening' cannot predict: ValueError: no weights"),
     ],
 )
