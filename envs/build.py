@@ -4,43 +4,32 @@ import ctypes
 import gc
 from pathlib import Path
 
-from envs.base import Env, EnvError
+from envs.base import Env
 from envs.sim.opengl import select_backend
-from envs.suites import tasks
-
-SCENES_KEPT = {"toy": 8, "libero": 1}
-"""Built scenes that a worker keeps; a LIBERO scene takes 0.4 GB with its OpenGL context."""
+from envs.suites import find_suite, tasks
 
 
 def make_env(suite: str, task: int, resolution: int, assets: Path | None) -> Env:
     """Build the scene of a task (LIBERO: seconds; toy: milliseconds).
 
     Args:
-        suite: an entry of `suites.SUITES`.
+        suite: name of a suite.
         task: index of the task.
         resolution: side of the camera images (px).
-        assets: LIBERO's asset folder; not used by the toy suite.
+        assets: LIBERO's asset folder; `None` for suites that need none.
 
     Raises:
         EnvError: it cannot be built.
     """
     select_backend()
-    if suite == "toy":
-        from envs.toy.env import ToyEnv
-
-        return ToyEnv(task, resolution)
-    from envs.libero.env import LiberoEnv
-
-    if assets is None:
-        raise EnvError(f"{suite} needs LIBERO's assets")
-    return LiberoEnv(tasks(suite)[task], resolution, assets)
+    return find_suite(suite).make_env(tasks(suite)[task], resolution, assets)
 
 
 class EnvCache:
     """A least-recently-used cache of built scenes, one per process."""
 
     def __init__(self, assets: Path | None) -> None:
-        """Args: assets: LIBERO's asset folder; may be `None` if only the toy suite is used."""
+        """Args: assets: LIBERO's asset folder; `None` if no suite needs it."""
         self._assets = assets
         self._built: dict[tuple[str, int, int], Env] = {}
 
@@ -53,7 +42,7 @@ class EnvCache:
         key = (suite, task, resolution)
         env = self._built.pop(key, None)
         if env is None:
-            self._make_room(SCENES_KEPT["toy" if suite == "toy" else "libero"])
+            self._make_room(find_suite(suite).scenes_kept)
             env = make_env(suite, task, resolution, self._assets)
         self._built[key] = env
         return env

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from envs.base import ACTION_SIZE, CAMERAS, STATE_SIZE, Env, Observation
 from envs.build import make_env
-from envs.suites import INIT_STATES, PROTOCOLS, tasks
+from envs.protocols import PROTOCOLS
+from envs.suites import find_suite, limits, tasks
 
 GymObservation = dict[str, NDArray[Any]]
 
@@ -39,18 +40,18 @@ class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         """Build the scene.
 
         Args:
-            suite: an entry of `suites.SUITES`.
+            suite: name of a suite.
             task: index of the task.
-            protocol: an entry of `suites.PROTOCOLS`.
-            assets: LIBERO's asset folder, see `libero.files.resolve_assets`; not used by the toy suite.
+            protocol: an entry of `protocols.PROTOCOLS`.
+            assets: LIBERO's asset folder, see `libero.files.resolve_assets`; not used by suites that need none.
             render_mode: `rgb_array` or `None`.
 
         Raises:
             EnvError: the scene cannot be built.
         """
-        self._protocol, self._limits = PROTOCOLS[protocol], PROTOCOLS[protocol].limits[suite]
-        folder = None
-        if suite != "toy":
+        self._protocol, self._limits = PROTOCOLS[protocol], limits(protocol, suite)
+        self._init_states, folder = find_suite(suite).init_states, None
+        if find_suite(suite).needs_assets:
             from envs.libero.files import resolve_assets
 
             folder = resolve_assets(assets)
@@ -67,7 +68,7 @@ class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
     ) -> tuple[GymObservation, dict[str, Any]]:
         """See `gymnasium.Env.reset`; the module's docstring says how an initial state is chosen."""
         super().reset(seed=seed)
-        sampled = int(self.np_random.integers(INIT_STATES))
+        sampled = int(self.np_random.integers(self._init_states))
         init_state = int((options or {}).get("init_state", sampled))
         self.env.reset(_Reset(init_state, self._protocol.env_seed(init_state), self._limits.settle_steps))
         return _gym(self.env.observe()), {"instruction": self.instruction, "init_state": init_state}

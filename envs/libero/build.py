@@ -17,7 +17,7 @@ from envs.sim.distractors import Distractors, copy_statistics
 from envs.sim.pristine import ModelBackup
 from envs.sim.share_textures import share_textures
 from envs.sim.surface_styles import add_styles, paint_styles
-from envs.suites import Task
+from envs.tasks import Task
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 
 from envs.libero.files import import_libero
 from envs.sim.distractors import PARKED_POS
-from envs.suites import Task
+from envs.tasks import Task
 
 POOL = 5
 """Distractors per scene: the most that LIBERO-plus adds to one."""

@@ -35,7 +35,7 @@ from envs.base import (
 from envs.libero.files import init_states
 from envs.libero.physics import DistractorsRequired
 from envs.libero.world import World
-from envs.suites import Task
+from envs.tasks import Task
 
 IDLE_ACTION = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)
 """Action while the scene settles: no motion, gripper open. Source: OpenVLA and lerobot."""

@@ -30,7 +30,7 @@ from envs.asset_files import refuse_strays
 from envs.assets import BUNDLED
 from envs.base import EnvError
 from envs.caches import cache_folder
-from envs.suites import libero_root
+from envs.libero.catalog import libero_root
 
 HUB_ASSETS = "lerobot/libero-assets"
 """Hub dataset with LIBERO's meshes and textures (125 MB). Source: hf-libero 0.1.4."""

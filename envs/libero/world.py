@@ -27,7 +27,7 @@ from envs.libero.names import SceneIndex
 from envs.libero.physics import LiberoPhysics
 from envs.sim.rendering import Renderers
 from envs.sim.textures import ModelTextures
-from envs.suites import Task
+from envs.tasks import Task
 
 _CAMERA_NAMES = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 _SUBSTEPS = 25

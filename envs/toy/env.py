@@ -48,8 +48,9 @@ from envs.base import (
 )
 from envs.sim.opengl import make_renderer
 from envs.sim.physics import MujocoPhysics
-from envs.suites import INIT_STATES, TOY_COLORS, tasks
+from envs.suite import INIT_STATES
 from envs.toy.scene import BLOCK_SIDE, MAX_RENDER_SIZE, SCENE, TABLE_SIDE, TIMESTEP, TIP_HOME, TIP_RADIUS, TIP_SPEED
+from envs.toy.tasks import TOY_COLORS, toy_tasks
 
 __all__ = [
     "BLOCK_GAP", "BLOCK_REACH", "BLOCK_SIDE", "MAX_RENDER_SIZE", "TABLE_SIDE", "TIP_HOME", "TIP_RADIUS", "TIP_SPEED",
@@ -101,9 +102,9 @@ class ToyEnv:
     """
 
     def __init__(self, task: int, resolution: int) -> None:
-        _check_index("task", task, len(tasks("toy")))
+        _check_index("task", task, len(toy_tasks()))
         _check_size(resolution)
-        self.goals: tuple[Goal, ...] = (tasks("toy")[task].goal,)
+        self.goals: tuple[Goal, ...] = (toy_tasks()[task].goal,)
         self.tracked: tuple[Goal, ...] = ()
         self.approached: str | None = None
         self.renders = 0
@@ -135,7 +136,7 @@ class ToyEnv:
             self._data.joint(f"{color}_block").qpos = pose
         if before_settling is not None:
             self.intervene(before_settling)
-        self.goals, self.tracked = (tasks("toy")[self._task].goal,), ()
+        self.goals, self.tracked = (toy_tasks()[self._task].goal,), ()
         self._settle_steps = spec.settle_steps
         for _ in range(spec.settle_steps):
             self._advance(np.zeros(ACTION_SIZE, np.float32))
@@ -296,7 +297,7 @@ class ToyEnv:
         return str(self._model.body(int(self._model.geom_bodyid[geom])).name)
 
     def _holds(self, atom: Atom) -> bool:
-        if atom[0] != "touch" or atom[1] not in tasks("toy")[self._task].scenery.names:
+        if atom[0] != "touch" or atom[1] not in toy_tasks()[self._task].scenery.names:
             raise EnvError(f"the toy suite cannot tell whether {atom} holds")
         tip, block = (self._model.geom(name).id for name in ("tip", atom[1]))
         return bool(mujoco.mj_geomDistance(self._model, self._data, tip, block, 1.0, None) < TOUCH_DISTANCE)

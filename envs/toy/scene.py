@@ -1,6 +1,6 @@
 """The toy suite's scene: a table, four blocks, and a small gantry with a probe, in MuJoCo's format."""
 
-from envs.suites import TOY_COLORS
+from envs.toy.tasks import TOY_COLORS
 
 TIP_SPEED = 0.2
 """Speed of the tip along each axis for an action of 1 (m/s): 10 mm per control step."""

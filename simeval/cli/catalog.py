@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from envs.suites import SUITES
+from envs.suites import is_suite, suite_names
 from perturbations.base import AxisInfo, SpecError, axes, find_axis
 from simeval.cli.entries import ConventionEntry, Entry, PolicyEntry, ProtocolEntry, SuiteEntry, TaskEntry, entries
 from simeval.core import plugins
@@ -27,8 +27,8 @@ def checked(
     if name is not None and what not in ("perturbations", "conventions"):
         raise ConfigError(f"list {what}: takes no name ('{name}')")
     plugins.load(plugins.read(plugin_files))
-    if suite is not None and suite not in SUITES:
-        raise ConfigError(f"--suite: no suite '{suite}'{nearest(suite, SUITES)}")
+    if suite is not None and not is_suite(suite):
+        raise ConfigError(f"--suite: no suite '{suite}'{nearest(suite, suite_names())}")
     try:
         return entries(what, name, suite=suite)
     except SpecError as error:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from envs.suites import PROTOCOLS, SUITES, other_goals, tasks
+from envs.protocols import PROTOCOLS
+from envs.suites import limits, other_goals, suite_names, tasks
 from perturbations.base import AxisInfo, axes, find_axis
 from perturbations.units import Argument
 from simeval.config.evaluation import EvalConfig
@@ -199,12 +200,12 @@ Entry = SuiteEntry | TaskEntry | AxisEntry | PolicyEntry | ConventionEntry | Pro
 
 def suite_entries() -> Iterator[SuiteEntry]:
     """Every suite."""
-    yield from (SuiteEntry(name, len(tasks(name))) for name in SUITES)
+    yield from (SuiteEntry(name, len(tasks(name))) for name in suite_names())
 
 
 def task_entries(suite: str | None = None) -> Iterator[TaskEntry]:
     """Every task, or those of one suite."""
-    for name in (suite,) if suite else SUITES:
+    for name in (suite,) if suite else suite_names():
         for task in tasks(name):
             # Comparing libero_90's ninety scenes with each other takes too long for a list.
             others = len(other_goals(name, task.index)) if name != "libero_90" else None
@@ -289,11 +290,11 @@ def protocol_entries() -> Iterator[ProtocolEntry]:
     """Every protocol."""
     default = EvalConfig().protocol
     for protocol in PROTOCOLS.values():
-        limits = tuple(
+        by_suite = tuple(
             LimitsEntry(suite, found.max_steps, found.settle_steps, found.resolution)
-            for suite, found in protocol.limits.items()
+            for suite, found in ((suite, limits(protocol.name, suite)) for suite in suite_names())
         )
-        yield ProtocolEntry(protocol.name, protocol.name == default, protocol.source, limits)
+        yield ProtocolEntry(protocol.name, protocol.name == default, protocol.source, by_suite)
 
 
 def entries(what: str, name: str | None = None, *, suite: str | None = None) -> tuple[Entry, ...]:

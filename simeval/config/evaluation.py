@@ -10,8 +10,10 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from envs.goals import EnvError
 from envs.numerics import MODES
-from envs.suites import PROTOCOLS, SUITES
+from envs.protocols import PROTOCOLS
+from envs.suites import BUILT_IN, find_suite, is_suite, suite_names
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown, well_formed
 from simeval.policies import bundled
@@ -64,7 +66,7 @@ class EvalConfig:
     """What `simeval run` does. The same names are YAML keys (`n_action_steps`) and flags (`--n-action-steps`)."""
 
     suite: tuple[str, ...] = option(
-        ("libero_spatial",), f"Suite; repeat for several: {', '.join(SUITES)}.", changes_results=True
+        ("libero_spatial",), f"Suite; repeat for several: {', '.join(BUILT_IN)}.", changes_results=True
     )
     tasks: str | None = option(None, "Task numbers, for instance 0,3,5-7.  [default: all]", changes_results=True)
     init_states: str | None = option(None, "Initial states, for instance 0-9.  [default: all 50]", changes_results=True)
@@ -140,11 +142,10 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         settle_types(self)
-        for name in self.suite:
-            if name not in SUITES:
-                raise ConfigError(f"--suite: no suite '{shown(name)}'{nearest(name, SUITES)}")
+        if not self.plugin:  # a plugin may register the suite; `make_plan` loads it and checks again
+            check_suites(self.suite)
         if not self.suite:
-            raise ConfigError(f"--suite: name at least one of {', '.join(SUITES)}")
+            raise ConfigError(f"--suite: name at least one of {', '.join(suite_names())}")
         if len(set(self.suite)) < len(self.suite):
             raise ConfigError(f"--suite: given twice: {shown(', '.join(self.suite), 200)}")
         check_ranges(self)
@@ -160,8 +161,19 @@ class EvalConfig:
 
     @property
     def policy_name(self) -> str:
-        """The policy, with the default filled in."""
-        return self.policy or ("seeker" if self.suite == ("toy",) else bundled.default(self.suite))
+        """The policy, with the default filled in: that of its suites, if it is one and the same.
+
+        Raises:
+            ConfigError: there is no such suite, or it has no default policy.
+        """
+        if self.policy:
+            return self.policy
+        check_suites(self.suite)
+        defaults = {suite: find_suite(suite).default_policy for suite in self.suite}
+        for suite, default in defaults.items():
+            if not default:
+                raise ConfigError(f"--policy: name one; {suite} has no default policy")
+        return next(iter(defaults.values())) if len(set(defaults.values())) == 1 else bundled.NAME
 
     @property
     def assets_choice(self) -> str:
@@ -185,6 +197,21 @@ class EvalConfig:
     def to_dict(self) -> dict[str, Any]:
         """All settings, JSON- and YAML-ready; `from_mapping` reads them back."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+
+def check_suites(names: tuple[str, ...]) -> None:
+    """Check that suites exist.
+
+    Raises:
+        ConfigError: one does not; or the package that offers it cannot be loaded.
+    """
+    for name in names:
+        if not is_suite(name):
+            raise ConfigError(f"--suite: no suite '{shown(name)}'{nearest(name, suite_names())}")
+        try:
+            find_suite(name)
+        except EnvError as error:
+            raise ConfigError(f"--suite: {error}") from None
 
 
 def absolute_card(convention: str | None) -> str | None:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from envs.suites import INIT_STATES, PROTOCOLS, tasks
+from envs.protocols import PROTOCOLS
+from envs.suites import find_suite, tasks
+from envs.suites import limits as limits_of
 from perturbations.base import SpecError
 from perturbations.spec import Condition, parse_sweep
-from simeval.config.evaluation import EvalConfig, parse_indices
+from simeval.config.evaluation import EvalConfig, check_suites, parse_indices
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
 from simeval.core.instructions import infeasible_reason
@@ -54,6 +56,7 @@ def make_plan(config: EvalConfig) -> Plan:
         ConfigError: a task, initial state or perturbation does not exist, or there are too many episodes.
     """
     plugins.load(plugins.read(config.plugin))
+    check_suites(config.suite)
     conditions = _conditions(config.perturb)
     names = tuple(str(condition) for condition in conditions)  # one string shared by all episodes of a condition
     _require_writable_size(config, len(conditions))
@@ -67,7 +70,7 @@ def make_plan(config: EvalConfig) -> Plan:
             f"{', '.join(unknown)}"
         )
     for suite in config.suite:
-        limits = protocol.limits[suite]
+        limits = limits_of(config.protocol, suite)
         numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")
         with plugins.limited(config.plugin):
             infeasible = {name: _infeasible_tasks(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
@@ -86,7 +89,7 @@ def make_plan(config: EvalConfig) -> Plan:
                 resolution=limits.resolution,
             )
             for task in numbers
-            for init_state in parse_indices(config.init_states, INIT_STATES, "init_states")
+            for init_state in parse_indices(config.init_states, find_suite(suite).init_states, "init_states")
             for repeat in range(config.repeats)
             for condition in names
             if task not in infeasible[condition]
@@ -148,7 +151,7 @@ def _require_writable_size(config: EvalConfig, conditions: int) -> None:
     """
     total = sum(
         len(parse_indices(config.tasks, len(tasks(suite)), "tasks"))
-        * len(parse_indices(config.init_states, INIT_STATES, "init_states"))
+        * len(parse_indices(config.init_states, find_suite(suite).init_states, "init_states"))
         * config.repeats
         * conditions
         for suite in config.suite
@@ -157,10 +160,6 @@ def _require_writable_size(config: EvalConfig, conditions: int) -> None:
         raise ConfigError(f"{total} episodes: a run has at most {MAX_EPISODES}; ask for fewer repeats or conditions")
 
 
-STEP_SECONDS = {"toy": 0.0008, "libero": 0.012}
-"""Seconds of a control step on one busy core."""
-FRAME_SECONDS = {"toy": 0.003, "bundled": 0.01, "official": 0.2}
-"""Seconds to render an observation of both cameras with software OpenGL on one busy core."""
 ASSUMED_ACTION_STEPS = 10
 """Assumed for a checkpoint, whose configuration is not read here."""
 
@@ -170,11 +169,13 @@ def estimated_seconds(plan: Plan, config: EvalConfig) -> float:
     uses_images = config.policy_name not in SCRIPTED or config.policy_name == "seeker"
     total = 0.0
     for spec in plan.episodes:
-        toy = spec.suite == "toy"
-        scenes = "toy" if toy else "bundled" if config.assets_choice == "bundled" else "official"
+        suite = find_suite(spec.suite)
+        frame_seconds = suite.frame_seconds
+        if suite.bundled_frame_seconds is not None and config.assets_choice == "bundled":
+            frame_seconds = suite.bundled_frame_seconds
         frames = -(-spec.max_steps // (config.n_action_steps or ASSUMED_ACTION_STEPS)) if uses_images else 0
         steps = spec.max_steps + spec.settle_steps
-        total += steps * STEP_SECONDS["toy" if toy else "libero"] + frames * FRAME_SECONDS[scenes]
+        total += steps * suite.step_seconds + frames * frame_seconds
     cores = config.worker_count if config.ray_address else os.cpu_count() or 1
     return total / max(1, min(config.worker_count, cores))
 

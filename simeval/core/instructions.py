@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.suites import OtherGoal, Task, mismatched_instructions, other_goals, other_goals_libero90
+from envs.suites import OtherGoal, Task, mismatched_instructions, other_goals, other_goals_apart
 from perturbations.base import Goal, Infeasible, Instruction, InstructionContext, RngFactory
 from perturbations.instruction import AXIS, WITH_GOAL, entries, is_declared
 from perturbations.spec import Condition
@@ -25,7 +25,7 @@ def language_context(task: Task, turn: int = 0) -> InstructionContext:
         task=task.index,
         names=task.scenery.names,
         starts={name: place[1] for name, place in task.scenery.placements.items()},
-        apart=_instructions(other_goals_libero90(task.suite, task.index)),
+        apart=_instructions(other_goals_apart(task.suite, task.index)),
         turn=turn,
     )
 

@@ -1,6 +1,6 @@
-"""User-defined perturbation axes: a Python file, executed once in every process that plans or runs episodes.
+"""User-defined axes and suites: a Python file, executed once in every process that plans or runs episodes.
 
-Workers are sent the text of the file, not its path: a worker on another machine runs the same axes, and the manifest
+Workers are sent the text of the file, not its path: a worker on another machine runs the same code, and the manifest
 records their digest.
 
 A plugin is code, and a run folder or a recipe may come from a stranger: neither makes simeval read a plugin. Only files
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from envs.suites import suite_names, unregister_suites_but
 from perturbations.base import axes, unregister_all_but
 from simeval.core.errors import ConfigError
 from simeval.core.source_file import SourceFile, as_config_error, execute, read_source
@@ -23,7 +24,7 @@ SECONDS = 60.0
 
 
 Plugin = SourceFile
-"""A file of axes."""
+"""A file of axes and suites."""
 
 
 def read(paths: Sequence[str]) -> tuple[Plugin, ...]:
@@ -97,10 +98,10 @@ def limited(paths: Sequence[str]) -> Iterator[None]:
 
 
 def load(plugins: Sequence[Plugin]) -> None:
-    """Register the axes of plugins in this process; plugins loaded before are not executed again.
+    """Register the axes and suites of plugins in this process; plugins loaded before are not executed again.
 
     Raises:
-        ConfigError: a plugin raises, declares an axis whose name is taken, or declares none.
+        ConfigError: a plugin raises, declares an axis or a suite whose name is taken, or declares none.
     """
     for plugin in plugins:
         if plugin.module("plugin") not in sys.modules:
@@ -108,12 +109,16 @@ def load(plugins: Sequence[Plugin]) -> None:
 
 
 def _execute(plugin: Plugin) -> None:
-    known = {info.name for info in axes()}
+    known, suites = {info.name for info in axes()}, frozenset(suite_names())
     try:
-        execute(plugin, "plugin", seconds=SECONDS, limit="a plugin only declares axes")
-        if {info.name for info in axes()} == known:
-            raise ConfigError(f"--plugin {plugin.path}: it registers no axis; decorate a function with register(...)")
+        execute(plugin, "plugin", seconds=SECONDS, limit="a plugin only declares axes and suites")
+        if {info.name for info in axes()} == known and frozenset(suite_names()) == suites:
+            raise ConfigError(
+                f"--plugin {plugin.path}: it registers no axis and no suite; decorate a function with register(...), "
+                "or call register_suite(...)"
+            )
     except BaseException as error:  # noqa: BLE001  becomes one line, or is raised again
         sys.modules.pop(plugin.module("plugin"), None)
         unregister_all_but(known)
+        unregister_suites_but(suites)
         raise as_config_error(error, plugin, "--plugin") from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envs.suites import find_suite
 from perturbations.spec import Condition
 from simeval.config import paths
 from simeval.config.audit import MAX_FRAMES, AuditConfig
@@ -327,11 +328,19 @@ def _manifest(facts: Mapping[str, Any], frames: int, rows: int, config: AuditCon
     }
 
 
+CHEAP_FRAME_SECONDS = 0.005
+"""Observations that render this fast (s) are rendered in this process: starting workers would take longer."""
+
+
+def _cheap_to_render(config: EvalConfig) -> bool:
+    return all(find_suite(suite).frame_seconds <= CHEAP_FRAME_SECONDS for suite in config.suite)
+
+
 def _workers(request: _AuditRequest, views: int) -> int:
     """Number of workers that render the remaining views."""
     if not views or request.run is None:
         return 0
-    if request.config.workers is not None or request.run_config.suite == ("toy",):
+    if request.config.workers is not None or _cheap_to_render(request.run_config):
         return request.config.workers or 0
     return default_workers(views, gpu=request.choice.has_network and has_gpu(request.choice.device))
 

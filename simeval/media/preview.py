@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from envs.assets import is_bundled
 from envs.base import ACTION_SIZE, CAMERAS, Env, EnvError, ResetOptions
 from envs.build import make_env
-from envs.suites import PROTOCOLS, tasks
+from envs.protocols import PROTOCOLS
+from envs.suites import find_suite, limits, tasks
 from perturbations.base import image_difference
 from perturbations.spec import parse
 from simeval.config.evaluation import EvalConfig, within
@@ -116,7 +117,7 @@ def condition_sheet(episodes: Sequence[EpisodeSpec], *, assets: Path | None, ste
         views = [view_at(env, spec, step) for spec in episodes if spec.condition != CLEAN]
     finally:
         env.close()
-    title = f"{_scenes_name(assets)} | {first.suite} {first.task} | initial state {first.init_state}"
+    title = f"{_scenes_name(first.suite, assets)} | {first.suite} {first.task} | initial state {first.init_state}"
     title += f" | seed {first.root_seed}"
     title += f" | after {step} control steps" if step else ""
     blocks = [vstack(_block(clean, kinds)) for kinds in _rows_of_kinds(_group_by_kind(views))]
@@ -206,7 +207,7 @@ def contact_sheet(
     rows = []
     for folder in folders:
         images = _render_cameras(suite, task, init_state, folder, size)
-        title = f"{_scenes_name(folder)} | {suite} {task} | initial state {init_state}"
+        title = f"{_scenes_name(suite, folder)} | {suite} {task} | initial state {init_state}"
         rows += [caption([title, instruction], size * len(CAMERAS)), hstack(images)]
     return vstack(rows)
 
@@ -214,16 +215,16 @@ def contact_sheet(
 def _render_cameras(suite: str, task: int, init_state: int, assets: Path | None, size: int) -> list[Image]:
     env = make_env(suite, task, size, assets)
     try:
-        env.reset(ResetOptions(init_state, _PROTOCOL.env_seed(init_state), _PROTOCOL.limits[suite].settle_steps))
+        env.reset(ResetOptions(init_state, _PROTOCOL.env_seed(init_state), limits(_PROTOCOL.name, suite).settle_steps))
         images = env.observe().images
     finally:
         env.close()
     return [images[camera] for camera in CAMERAS]
 
 
-def _scenes_name(assets: Path | None) -> str:
+def _scenes_name(suite: str, assets: Path | None) -> str:
     if assets is None:
-        return "toy"
+        return suite
     return "bundled scenes" if is_bundled(assets) else f"official scenes ({assets.name})"
 
 
@@ -260,7 +261,7 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
     folders: list[Path] = []
     try:
         check_drawing()
-        if suite != "toy":
+        if find_suite(suite).needs_assets:
             folders = [resolve_assets(assets or "bundled")]
             if assets is None and not config.perturb:
                 with contextlib.suppress(EnvError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from envs.suites import tasks
+from envs.suites import find_suite, tasks
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.source_file import SourceFile, read_source
 from simeval.core.types import EpisodeSpec
@@ -202,7 +202,7 @@ def _check_checkpoint(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -
     checkpoint = read(choice.name, n_action_steps=choice.n_action_steps)
     sizes = [(spec.resolution, spec.resolution) for spec in episodes]
     require_size(checkpoint.only_size, sizes, kind=checkpoint.type, name=checkpoint.name)
-    libero = any(spec.suite != "toy" for spec in episodes)
+    libero = any(find_suite(suite).benchmark == "LIBERO" for suite in {spec.suite for spec in episodes})
     for note in notes(checkpoint, steps_given=choice.n_action_steps is not None, libero=libero):
         _log.warning("simeval: %s", printable(note))
 
@@ -214,8 +214,10 @@ def _require_feasible(name: str, episodes: tuple[EpisodeSpec, ...]) -> None:
         ConfigError: it cannot.
     """
     planned = {(spec.suite, spec.task) for spec in episodes}
-    if name == "seeker" and any(suite != "toy" for suite, _ in planned):
-        raise ConfigError("--policy seeker: it only knows the toy suite")
+    if name == "seeker":
+        for suite, task in sorted(planned):
+            if any(atom[0] != "touch" for atom in tasks(suite)[task].goal):
+                raise ConfigError(f"--policy seeker: it only touches blocks of the toy suite, not {suite} task {task}")
     if name == "expert":
         from simeval.policies.expert.policy import supports
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from envs.assets import is_bundled
 from envs.base import EnvError
+from envs.suites import find_suite
 from simeval.config import paths
 from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.core import provenance
@@ -12,12 +13,12 @@ from simeval.store.run import Run
 
 
 def find_assets(config: EvalConfig) -> Path | None:
-    """LIBERO's asset folder, or `None` if the configuration has only toy suites.
+    """LIBERO's asset folder, or `None` if the configuration has no suite that needs it.
 
     Raises:
         ConfigError: it cannot be found.
     """
-    if config.suite == ("toy",):
+    if not any(find_suite(suite).needs_assets for suite in config.suite):
         return None
     from envs.libero.files import resolve_assets
 
@@ -28,7 +29,7 @@ def find_assets(config: EvalConfig) -> Path | None:
 
 
 def assets_of(run: Run) -> Path | None:
-    """The asset folder that a run's scenes were built from, or `None` if it has only toy suites.
+    """The asset folder that a run's scenes were built from, or `None` if it has no suite that needs it.
 
     Raises:
         ConfigError: it cannot be found, or the folder found holds other scenes.
@@ -42,7 +43,7 @@ def assets_of(run: Run) -> Path | None:
 def assets_label(config: EvalConfig, assets: Path | None) -> str:
     """Label of the scenes, for every table and report."""
     if assets is None:
-        return "toy scenes: not LIBERO results"
+        return f"{', '.join(config.suite)} scenes: not LIBERO results"
     if is_bundled(assets):
         return f"bundled scenes ({provenance.folder_digest(assets)}), protocol {config.protocol}: not LIBERO results"
     label = f"LIBERO scenes, official assets ({provenance.folder_digest(assets)}"

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from envs.suites import SUITES, tasks
+from envs.suites import is_suite, tasks
 from simeval.core.checksums import Block, read_sealed
 from simeval.core.errors import ConfigError
 from simeval.core.texts import all_well_formed, shown
@@ -126,7 +126,7 @@ def _require_known_tasks(path: Path, first: int, rows: Sequence[Any]) -> None:
         ConfigError: those of a row do not.
     """
     for suite, task in {(row.spec.suite, row.spec.task) for row in rows}:
-        count = len(tasks(suite)) if suite in SUITES else None
+        count = len(tasks(suite)) if is_suite(suite) else None
         if count is not None and 0 <= task < count:
             continue
         number = next(n for n, row in enumerate(rows, first) if (row.spec.suite, row.spec.task) == (suite, task))

@@ -39,8 +39,9 @@ def measure(suite, task, size, rounds, assets):
 
 
 def main():
+    from envs.libero.catalog import LIBERO_SUITES
     from envs.libero.files import resolve_assets
-    from envs.suites import LIBERO_SUITES, tasks
+    from envs.suites import tasks
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", choices=LIBERO_SUITES[:4])

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from helpers import CONDITIONS, call, lines, refusal, rows, toy_config
 
-from envs.suites import SUITES
+from envs.suites import BUILT_IN as SUITES
 from simeval import api
 from simeval.api import evaluate
 from simeval.config.plan import make_plan

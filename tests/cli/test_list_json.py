@@ -5,7 +5,9 @@ import json
 import pytest
 from helpers import call, refusal
 
-from envs.suites import PROTOCOLS, SUITES, tasks
+from envs.protocols import PROTOCOLS
+from envs.suites import BUILT_IN as SUITES
+from envs.suites import tasks
 from perturbations.base import axes
 from perturbations.spec import parse
 from simeval.cli.app import LISTS

@@ -8,7 +8,8 @@ import pytest
 from helpers import CONDITIONS
 from msgspec import structs
 
-from envs.suites import PROTOCOLS
+from envs.protocols import PROTOCOLS
+from envs.suites import limits as limits_of
 from simeval.config.evaluation import EvalConfig
 from simeval.config.plan import estimated_seconds, make_plan
 from simeval.core.errors import ConfigError
@@ -67,7 +68,7 @@ def test_protocols_set_the_numbers_of_every_episode(name):
     plan = make_plan(EvalConfig(suite=("libero_spatial", "toy"), tasks="0", init_states="0-4", protocol=name))
     assert {spec.suite for spec in plan.episodes} == {"libero_spatial", "toy"}
     for spec in plan.episodes:
-        limits = protocol.limits[spec.suite]
+        limits = limits_of(protocol.name, spec.suite)
         assert (spec.max_steps, spec.settle_steps, spec.resolution) == (
             limits.max_steps,
             limits.settle_steps,

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from helpers import roll_out, toy_spec
 
-from envs.suites import SUITES, tasks
+from envs.suites import BUILT_IN as SUITES
+from envs.suites import tasks
 from envs.toy.env import ToyEnv
 from perturbations.base import WORD, AxisInfo, Infeasible, Instruction, Stage, register
 from perturbations.condition import Condition

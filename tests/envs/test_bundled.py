@@ -12,10 +12,12 @@ from envs.assets import BUNDLED, is_bundled
 from envs.assets.generate import files
 from envs.assets.robot import lighten
 from envs.base import EnvError
+from envs.libero.catalog import LIBERO_SUITES
 from envs.libero.env import LiberoEnv
 from envs.libero.files import resolve_assets
+from envs.suite import INIT_STATES
 
-SUITES = suites.LIBERO_SUITES[:4]
+SUITES = LIBERO_SUITES[:4]
 SAMPLE = (("libero_spatial", 4), ("libero_object", 3), ("libero_goal", 0), ("libero_10", 9))
 OFFICIAL_SAMPLE = (("libero_spatial", 6), ("libero_10", 4))
 WORKSPACES = ("main_table", "floor", "kitchen_table", "living_room_table", "study_table")
@@ -129,7 +131,7 @@ def test_sample_settles(suite, index):
 @pytest.mark.parametrize(("suite", "index"), all_tasks())
 def test_every_initial_state_settles(suite, index):
     env = build(suite, index)
-    for init_state in range(suites.INIT_STATES):
+    for init_state in range(INIT_STATES):
         check_settled(env, init_state)
     env.close()
 
@@ -191,7 +193,7 @@ def test_sample_is_built_like_the_official_scene_and_settles_alike(suite, index,
 @pytest.mark.slow
 @pytest.mark.parametrize(("suite", "index"), all_tasks())
 def test_every_task_is_built_like_the_official_scene_and_settles_alike(suite, index, official_assets: Path):
-    compare(suite, index, official_assets, init_states=range(0, suites.INIT_STATES, 10))
+    compare(suite, index, official_assets, init_states=range(0, INIT_STATES, 10))
 
 
 def compare(suite, index, official_assets, init_states):

@@ -9,6 +9,7 @@ from arenas import Reset, begin, build, pictures, streams
 
 from envs import suites
 from envs.base import EnvError
+from envs.libero.catalog import LIBERO_SUITES
 from envs.libero.distractors import KINDS, POOL, distractor_kinds
 from envs.toy.env import ToyEnv
 from perturbations import layout
@@ -40,7 +41,7 @@ def added(env, text, **how) -> dict[str, np.ndarray]:
     return {name: pose for name, pose in poses(begin(env, text, **how)).items() if name.startswith("distractor_")}
 
 
-@pytest.mark.parametrize("suite", suites.LIBERO_SUITES)
+@pytest.mark.parametrize("suite", LIBERO_SUITES)
 def test_every_task_has_enough_kinds_that_are_like_nothing_in_its_scene(suite):
     for task in suites.tasks(suite):
         kinds = distractor_kinds(task)

@@ -17,7 +17,7 @@ from perturbations.language.slots import clauses
 from perturbations.spec import parse, parse_sweep
 from simeval.core.instructions import language_context
 
-TASKS = [task for suite in suites.SUITES for task in suites.tasks(suite)]
+TASKS = [task for suite in suites.BUILT_IN for task in suites.tasks(suite)]
 MAIN = [task for task in TASKS if task.suite in SUITES]
 DRAWN = ("typo:0.02", "typo:0.1", "typo:0.4", "scramble", "gibberish")
 KEPT_BY_RULE = ("paraphrase", "padding", "reasoning", "synonym", "synonym:place", "verb")

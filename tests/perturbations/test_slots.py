@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.suites import SUITES, tasks
+from envs.suites import BUILT_IN as SUITES
+from envs.suites import tasks
 from perturbations.language.slots import Span, clauses, replaced
 
 # Per clause: verb, objects, which one, place.

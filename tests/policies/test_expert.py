@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from envs.base import Observation, Pose, Privileged
-from envs.suites import LIBERO_SUITES, PROTOCOLS, other_goals, tasks
+from envs.libero.catalog import LIBERO_SUITES
+from envs.suites import limits, other_goals, tasks
 from simeval.core.errors import ConfigError, EpisodeError
 from simeval.policies.base import PolicyInput
 from simeval.policies.expert.policy import LiberoExpert, supports
@@ -214,5 +215,5 @@ def test_it_reaches_the_goal_that_it_is_told(index, counterfactual, official_ass
     goals = [task.goal] + [other.goal for other in other_goals("libero_spatial", index)[:1] if counterfactual]
     env = LiberoEnv(task, 128, official_assets)
     for goal in goals:
-        assert steps_to(env, goal, PROTOCOLS["openvla"].limits["libero_spatial"].max_steps)
+        assert steps_to(env, goal, limits("openvla", "libero_spatial").max_steps)
     env.close()

@@ -7,7 +7,8 @@ from helpers import roll_out
 
 from envs.libero.env import LiberoEnv
 from envs.libero.files import resolve_assets
-from envs.suites import PROTOCOLS, other_goals, tasks
+from envs.suites import limits as limits_of
+from envs.suites import other_goals, tasks
 from simeval.core.types import EpisodeSpec
 from simeval.policies.expert.policy import LiberoExpert
 
@@ -35,7 +36,7 @@ CHOSEN = {"libero_spatial": "counterfactual", "libero_object": "counterfactual:1
 
 
 def spec_of(task, condition, init_state=0):
-    limits = PROTOCOLS["openvla"].limits[task.suite]
+    limits = limits_of("openvla", task.suite)
     numbers = (limits.max_steps, limits.settle_steps, 64)
     return EpisodeSpec(task.suite, task.index, init_state, condition, 0, 0, 0, *numbers)
 

@@ -8,7 +8,7 @@ import pytest
 from envs.base import Observation, Pose, Privileged
 from envs.libero.env import LiberoEnv
 from envs.libero.files import resolve_assets
-from envs.suites import PROTOCOLS, tasks
+from envs.suites import limits, tasks
 from simeval.policies.base import PolicyInput
 from simeval.policies.expert.policy import LiberoExpert
 
@@ -171,7 +171,7 @@ def test_it_reaches_the_goal(index):
     env = LiberoEnv(task, 64, resolve_assets("bundled"))
     env.reset(SimpleNamespace(init_state=0, env_seed=0, settle_steps=10))
     nothing = Observation({}, np.zeros(8, np.float32), 0)
-    for _ in range(PROTOCOLS["openvla"].limits["libero_goal"].max_steps):
+    for _ in range(limits("openvla", "libero_goal").max_steps):
         asked = PolicyInput(nothing, "", "pair", chunk_index=0, noise_seed=0, privileged=env.privileged(task.goal))
         (chunk,) = LiberoExpert().act([asked])
         if env.step(chunk).reached[0]:

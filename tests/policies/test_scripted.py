@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 from envs.base import Observation
-from envs.suites import INIT_STATES, PROTOCOLS, TOY_COLORS, tasks
+from envs.suite import INIT_STATES
+from envs.suites import limits, tasks
 from envs.toy import env as toy
+from envs.toy.tasks import TOY_COLORS
 from simeval.core.types import EpisodeSpec
 from simeval.policies import scripted
 from simeval.policies.base import PolicyInput
 from simeval.policies.registry import PolicyChoice, load_policy
 
-MAX_STEPS = PROTOCOLS["openvla"].limits["toy"].max_steps
+MAX_STEPS = limits("openvla", "toy").max_steps
 SEEKER = scripted.SeekerPolicy()
 
 

@@ -9,8 +9,9 @@ from helpers import CONDITIONS, roll_out, toy_spec, trace_bytes
 from msgspec import structs
 
 from envs.base import CAMERAS, EnvError
-from envs.suites import TOY_ABSENT, tasks
+from envs.suites import tasks
 from envs.toy.env import ToyEnv
+from envs.toy.tasks import TOY_ABSENT
 from simeval.policies.base import PolicySpec
 from simeval.policies.scripted import RandomPolicy, SeekerPolicy, ZeroPolicy
 from simeval.rollout.loop import run_episode

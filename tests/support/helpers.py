@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from envs.suites import PROTOCOLS
+from envs.suites import limits as limits_of
 from simeval.cli.app import command
 from simeval.config.evaluation import EvalConfig
 from simeval.core.checksums import sealed_line
@@ -28,7 +28,7 @@ def toy_config(out: Path, **changes) -> EvalConfig:
 
 
 def toy_spec(**changes) -> EpisodeSpec:
-    limits = PROTOCOLS["openvla"].limits["toy"]
+    limits = limits_of("openvla", "toy")
     spec = EpisodeSpec("toy", 0, 0, "none", 0, 0, 0, limits.max_steps, limits.settle_steps, limits.resolution)
     return structs.replace(spec, **changes)
 

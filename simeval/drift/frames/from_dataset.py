@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from envs.base import Observation
-from envs.suites import LIBERO_SUITES, Task, tasks
+from envs.libero.catalog import LIBERO_SUITES
+from envs.suites import Task, tasks
 from perturbations.base import (
     Channel,
     ImageDifference,

@@ -4,7 +4,7 @@ Each one is an ordinary lerobot checkpoint. The other modules of this package tr
 them: `python -m simeval.policies.bundled.train --help`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +33,3 @@ POLICIES: Mapping[str, BundledPolicy] = {
     "bundled-goal": BundledPolicy(_HERE / "checkpoint_goal", ("libero_goal",)),
 }
 """By their names for `--policy`."""
-
-
-def default(suites: Sequence[str]) -> str:
-    """The name of the policy that was trained on all of these suites; `NAME` if there is none."""
-    return next((name for name, policy in POLICIES.items() if set(suites) <= set(policy.suites)), NAME)

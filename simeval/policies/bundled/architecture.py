@@ -26,7 +26,8 @@ from transformers import (
 )
 
 from envs.base import ACTION_SIZE, STATE_SIZE
-from envs.suites import LIBERO_SUITES, tasks
+from envs.libero.catalog import LIBERO_SUITES
+from envs.suites import tasks
 from simeval.policies.bundled.layout import CHUNK, EDGE, EXECUTED
 
 IMAGE_KEYS = {"agentview": "observation.images.image", "wrist": "observation.images.image2"}

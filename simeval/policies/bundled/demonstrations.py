@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from envs.base import ACTION_SIZE, CAMERAS, Goal, Privileged
 from envs.libero.env import LiberoEnv
 from envs.libero.files import resolve_assets
-from envs.suites import PROTOCOLS, Task, other_goals, tasks
+from envs.suites import Task, limits, other_goals, tasks
 from perturbations.base import Instruction
 from simeval.policies.base import Policy, PolicyInput
 from simeval.policies.bundled.layout import CHUNK, EDGE
@@ -98,10 +98,10 @@ def collect_demos(env: LiberoEnv, seed: int, policy: Policy | None = None) -> Ep
         other = others[rng.integers(len(others))]
         instruction = Instruction(other.instruction, other.goal, other.source)
     goal = instruction.goal or task.goal
-    limits = PROTOCOLS["openvla"].limits[task.suite]
+    numbers = limits("openvla", task.suite)
     placement, fixtures = (int(n) for n in rng.integers(1 << 31, size=2))
-    env.reset_to(env.sample_init_state(placement), fixtures, limits.settle_steps)
-    return _Recording(env, goal, instruction.text, rng).run(policy, limits.max_steps)
+    env.reset_to(env.sample_init_state(placement), fixtures, numbers.settle_steps)
+    return _Recording(env, goal, instruction.text, rng).run(policy, numbers.max_steps)
 
 
 class _Recording:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from envs.base import CAMERAS, CONTROL_HZ, Env, EnvError
-from envs.suites import INIT_STATES, TOY_COLORS, tasks
+from envs.suite import INIT_STATES
+from envs.suites import tasks
 from envs.toy import env as toy
+from envs.toy.tasks import TOY_COLORS
 
 ALL = [(task, init_state) for task in range(len(tasks("toy"))) for init_state in range(INIT_STATES)]
 

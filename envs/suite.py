@@ -1,0 +1,82 @@
+"""The record that describes a suite: its tasks, its environments, and what they need and cost."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envs.tasks import OtherGoal, Task
+
+if TYPE_CHECKING:
+    from envs.base import Env
+
+INIT_STATES = 50
+"""Published initial states per task of LIBERO; the toy suite has as many. Source: LIBERO's `.pruned_init` files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A protocol's numbers for one suite.
+
+    Attributes:
+        max_steps: control steps after which the episode fails.
+        settle_steps: idle control steps before the policy's first frame.
+        resolution: side of the camera images (px).
+    """
+
+    max_steps: int
+    settle_steps: int
+    resolution: int
+
+
+def _no_goals(task: Task) -> tuple[OtherGoal, ...]:
+    del task
+    return ()
+
+
+def _no_instructions(task: Task) -> tuple[str, ...]:
+    del task
+    return ()
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite of tasks. `envs.suites.register_suite` makes it available by its name.
+
+    Functions are called in every process that plans or runs episodes, and must give the same answer in each.
+
+    Attributes:
+        name: value of `--suite`: lower-case letters, digits and underscores.
+        tasks: returns all tasks; `Task.suite` is `name` and `Task.index` the position.
+        make_env: builds the scene of a task: (task, side of the camera images in px, asset folder or `None`). The
+            environment keeps the contract of `envs.base.Env`; `simeval.testing.check_env` checks it.
+        limits: the protocol's numbers.
+        protocol_limits: other numbers by the name of a protocol.
+        init_states: number of initial states of each task.
+        benchmark: the benchmark whose results these are, for instance `LIBERO`; empty for none.
+        default_policy: value of `--policy` if it is not given; empty if it has to be given.
+        needs_assets: whether scenes are built from LIBERO's asset folder (`--assets`).
+        scenes_kept: built scenes that a worker keeps. A LIBERO scene takes 0.4 GB with its OpenGL context.
+        step_seconds: seconds of a control step on one busy core, for estimates.
+        frame_seconds: seconds to render an observation of both cameras with software OpenGL on one busy core.
+        bundled_frame_seconds: the same with `--assets bundled`, if that makes a difference.
+        other_goals_apart: further counterfactual instructions of a task, in a wording that policies trained on the
+            suite have not seen. Those of its own suite are found without it.
+        mismatched_instructions: instructions that name objects which are absent from a task's scene.
+    """
+
+    name: str
+    tasks: Callable[[], tuple[Task, ...]]
+    make_env: "Callable[[Task, int, Path | None], Env]"
+    limits: Limits
+    protocol_limits: Mapping[str, Limits] = field(default_factory=dict)
+    init_states: int = INIT_STATES
+    benchmark: str = ""
+    default_policy: str = ""
+    needs_assets: bool = False
+    scenes_kept: int = 1
+    step_seconds: float = 0.01
+    frame_seconds: float = 0.01
+    bundled_frame_seconds: float | None = None
+    other_goals_apart: Callable[[Task], tuple[OtherGoal, ...]] = _no_goals
+    mismatched_instructions: Callable[[Task], tuple[str, ...]] = _no_instructions
