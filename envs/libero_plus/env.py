@@ -22,9 +22,9 @@ from scipy.spatial.transform import Rotation
 from envs.base import CAMERAS, CONTROL_HZ, Intervention, Observation, ResetSpec, SensorSnapshot
 from envs.libero.env import LiberoEnv
 from envs.libero.world import World
-from envs.libero_plus.files import robot_pose
 from envs.libero_plus.names import LIBERO_VIEW, View, variation
 from envs.libero_plus.noise import corrupt
+from envs.libero_plus.poses import robot_pose
 from envs.tasks import Task
 
 PIVOT = np.array([0.0, 0.0, 0.8])

@@ -5,12 +5,8 @@ not used; so the tasks that need them are left out.
 """
 
 import ast
-import re
 from functools import cache
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from envs.wheel_files import WheelFiles
 
@@ -51,19 +47,3 @@ def task_names(base_suite: str) -> tuple[str, ...]:
     (assignment,) = ast.parse((plus_root() / "benchmark" / "libero_suite_task_map.py").read_bytes()).body
     assert isinstance(assignment, ast.Assign), "the task map is one assignment"
     return tuple(ast.literal_eval(assignment.value)[base_suite])
-
-
-@cache
-def robot_pose(number: int) -> NDArray[np.float64]:
-    """The arm's joint positions in one of LIBERO-plus's initial robot states.
-
-    Args:
-        number: 1 to 500; in each hundred the distance from LIBERO's pose is 0.1 rad longer.
-
-    Returns:
-        `float64[7]`, rad.
-    """
-    code = (plus_root() / "envs" / "robots" / "mounted_panda.py").read_text(encoding="utf-8")
-    found = re.search(rf"^class MountedPanda{number}\(MountedPanda\):.*?np\.array\(\[([^\]]*)\]\)", code, re.S | re.M)
-    assert found is not None, f"robot state {number} is one of LIBERO-plus's"
-    return np.array([float(part) for part in found[1].split(",")])

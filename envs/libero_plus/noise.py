@@ -78,8 +78,8 @@ def corrupt(image: NDArray[np.uint8], number: int, rng: np.random.Generator) -> 
         case "fog":
             changed = _fog(pixels, *_FOG[strength], rng)
         case _:
-            spread, reach, shuffles = _GLASS[strength]
-            changed = _glass_blur(pixels, spread * scale, max(1, round(reach * scale)), shuffles, rng)
+            width, reach, shuffles = _GLASS[strength]
+            changed = _glass_blur(pixels, width * scale, max(1, round(reach * scale)), shuffles, rng)
     # LIBERO-plus truncates, but for motion blur, which ImageMagick rounds.
     levels = np.clip(np.rint(changed) if KINDS[kind] == "motion blur" else changed, 0, 255).astype(np.uint8)
     return np.ascontiguousarray(levels[::-1, ::-1])
@@ -117,7 +117,8 @@ def _zoom_blur(pixels: Pixels, bound: float, step: float) -> Pixels:
     total = pixels.copy()
     for factor in factors:
         total += _magnified(pixels, float(factor))
-    return total / (len(factors) + 1)
+    mean: Pixels = total / (len(factors) + 1)
+    return mean
 
 
 def _magnified(pixels: Pixels, factor: float) -> Pixels:
@@ -202,4 +203,5 @@ def shuffled(size: int, reach: int, last: int, offsets: NDArray[np.int64]) -> ND
     follow = np.concatenate((np.where(overwritten, source, source + count), np.arange(count) + count))
     while (follow[:count] < count).any():
         follow = follow[follow]
-    return follow[:count] - count
+    found: NDArray[np.int64] = follow[:count] - count
+    return found

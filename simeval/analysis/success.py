@@ -232,7 +232,10 @@ def overall_table(episodes: pd.DataFrame) -> tuple[OverallRate, ...]:
 
 def summary(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> dict[str, Any]:
     """All tables as a JSON-ready record: fractions, `None` where there is no number, never NaN."""
-    return {"schema_version": SCHEMA_VERSION, "level": LEVEL, "alpha": ALPHA, **asdict(analyse(episodes, margin))}
+    tables = asdict(analyse(episodes, margin))
+    if not tables["categories"]:  # only a few suites have any
+        del tables["categories"]
+    return {"schema_version": SCHEMA_VERSION, "level": LEVEL, "alpha": ALPHA, **tables}
 
 
 def _feasible(rows: pd.DataFrame) -> pd.DataFrame:

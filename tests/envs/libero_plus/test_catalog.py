@@ -11,8 +11,9 @@ from envs.libero.bddl import read_bddl
 from envs.libero.catalog import libero_tasks
 from envs.libero.files import init_states
 from envs.libero_plus.catalog import PLUS_SUITES, base_suite, base_task, category, language_file, left_out
-from envs.libero_plus.files import robot_pose, task_names
+from envs.libero_plus.files import task_names
 from envs.libero_plus.names import variation
+from envs.libero_plus.poses import robot_pose
 
 LIBERO_POSE = np.array([0, -0.161037389, 0, -2.44459747, 0, 2.2267522, np.pi / 4])
 """Source: robosuite's Panda as LIBERO mounts it."""

@@ -12,8 +12,8 @@ from envs.libero.env import LiberoEnv
 from envs.libero.files import resolve_assets
 from envs.libero_plus.catalog import PLUS_SUITES, base_task, category
 from envs.libero_plus.env import moved_camera
-from envs.libero_plus.files import robot_pose
 from envs.libero_plus.names import RUNNABLE, View, variation
+from envs.libero_plus.poses import robot_pose
 
 SPATIAL = "libero_spatial_plus"
 RESET = ResetOptions(0, 7, 10)
