@@ -214,13 +214,23 @@ def geoms_below(model: Any, body: int) -> tuple[int, ...]:
     return tuple(geom for geom in range(model.ngeom) if int(model.geom_bodyid[geom]) in members)
 
 
+def check_actions(actions: NDArray[np.float32]) -> None:
+    """Check what `Env.step` is given.
+
+    Raises:
+        EnvError: they are not finite numbers of the right shape.
+    """
+    if actions.ndim != 2 or actions.shape[1] != ACTION_SIZE or not np.isfinite(actions).all():
+        raise EnvError(f"actions must be finite numbers [n, {ACTION_SIZE}], got {actions.shape}: {actions}")
+
+
 Intervention = Callable[[Any], None]
 """A change made to the simulation from outside. It gets the scene's physics handle, which has every member of
 `perturbations.base.Physics`; `envs.sim.physics.MujocoPhysics` is one."""
 
 
 class Env(Protocol):
-    """One built scene; see the module's docstring. A new suite implements this, and `build.make_env` builds it."""
+    """One built scene; see the module's docstring. A new suite implements this."""
 
     goals: tuple[Goal, ...]
     """Goals that `step` watches and stops at; `reset` sets it to the task's goal alone."""
@@ -259,7 +269,7 @@ class Env(Protocol):
         Nothing is rendered.
 
         Raises:
-            EnvError: the simulation is no longer finite.
+            EnvError: the actions have a wrong shape, or they or the simulation are not finite.
         """
 
     def state(self) -> NDArray[np.float64]:

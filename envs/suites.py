@@ -19,8 +19,8 @@ from envs.toy.suite import TOY
 
 __all__ = [
     "BUILT_IN", "ENTRY_POINTS", "Limits", "OtherGoal", "Suite", "Task", "find_suite", "installed_suites", "is_suite",
-    "limits", "mismatched_instructions", "other_goals", "other_goals_apart", "register_suite", "suite_names", "tasks",
-    "unregister_suites_but",
+    "limits", "mismatched_instructions", "other_goals", "other_goals_apart", "package_of", "register_suite",
+    "suite_names", "tasks", "unregister_suites_but",
 ]  # fmt: skip
 
 ENTRY_POINTS = "simeval.suites"
@@ -97,6 +97,14 @@ def installed_suites() -> dict[str, importlib.metadata.EntryPoint]:
     return {entry.name: entry for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
 
 
+def package_of(name: str) -> str | None:
+    """Name and version of the installed package that offers a suite; `None` for others."""
+    entry = installed_suites().get(name) if name not in BUILT_IN else None
+    if entry is None:
+        return None
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+
+
 def suite_names() -> tuple[str, ...]:
     """Names of all suites, those that come with the package first."""
     return tuple(dict.fromkeys((*_suites, *installed_suites())))
@@ -121,7 +129,7 @@ def find_suite(name: str) -> Suite:
 
 def _load(name: str) -> None:
     entry = installed_suites()[name]
-    what = f"suite '{name}' of {entry.dist.name if entry.dist else entry.value}"
+    what = f"suite '{name}' of {package_of(name)}"
     try:
         loaded = entry.load()
         suite = loaded if isinstance(loaded, Suite) else loaded()

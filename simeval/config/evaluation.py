@@ -132,7 +132,7 @@ class EvalConfig:
     ray_address: str | None = option(None, "Address of a Ray cluster, or auto.  [default: start Ray here]")
     plugin: tuple[str, ...] = option(
         (),
-        "Python file with perturbation axes of your own; repeatable. What it says, not its name, is part of the run.",
+        "Python file with axes or suites of your own; repeatable. What it says, not its name, is part of the run.",
     )
     out: str | None = option(None, "Run folder.  [default: results/<suite>-<policy>-<hash of the plan>]")
     traces: Literal["all", "failures", "none"] = option("all", "Which episodes keep a trace.", choices=TRACES)

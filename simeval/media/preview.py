@@ -9,7 +9,7 @@ Non-obvious behaviour:
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import batched
 from pathlib import Path
 
@@ -252,7 +252,8 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
     from envs.libero.files import resolve_assets
     from envs.sim.opengl import check_drawing
 
-    plan, (suite,), assets = make_plan(config), config.suite, config.assets
+    plan = make_plan(replace(config, policy=config.policy or "zero"))  # no policy is asked
+    (suite,), assets = config.suite, config.assets
     first = plan.episodes[0]
     if out.suffix.lower() not in IMAGE_FILES:
         raise ConfigError(f"--out {out}: name a file that ends in {', '.join(IMAGE_FILES)}")

@@ -90,9 +90,9 @@ def render_videos(run: Run, selection: Selection) -> Iterator[Path]:
 
     require_inside(run.folder, "videos")
     chosen, user_plugins = with_traces(run, selection), plugins.named_again(run.folder, run.manifest, selection.plugins)
+    plugins.load(user_plugins)
     assets = assets_of(run)
     require_rendering()
-    plugins.load(user_plugins)
     # Two arms are rendered frame by frame in turn, and a scene perturbation of one must not appear in the other.
     scenes = [EnvCache(assets) for _ in range(2)]
     twins = {r.spec.pair_id: r for r in run.results if r.spec.condition == CLEAN}

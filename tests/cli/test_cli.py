@@ -91,7 +91,10 @@ def checkpoint(folder: Path, **config) -> Path:
         (["--policy", "expert"], "--policy expert: it cannot do toy task 0"),
         (["--policy", "seeker", "--n-action-steps", "3"], "--n-action-steps: 'seeker' is scripted"),
         (["--policy", "seeker", "--dtype", "bfloat16"], "--dtype: 'seeker' is scripted"),
-        (["--suite", "libero_spatial", "--policy", "seeker"], "--policy seeker: it only knows the toy suite"),
+        (
+            ["--suite", "libero_spatial", "--policy", "seeker"],
+            "--policy seeker: it only touches blocks of the toy suite, not libero_spatial task 0",
+        ),
         (["--workers", "-1"], "--workers -1: must be in [0, 100000]"),
         (["--workers", "two"], "Invalid value for '--workers'"),
         (["--repeats", "0"], "--repeats 0: must be in [1, 10000]"),
