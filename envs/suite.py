@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envs.interface import LIBERO_INTERFACE, Interface
 from envs.tasks import OtherGoal, Task
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Suite:
         make_env: builds the scene of a task: (task, side of the camera images in px, asset folder or `None`). The
             environment keeps the contract of `envs.base.Env`; `simeval.testing.check_env` checks it.
         limits: the protocol's numbers.
+        interface: its cameras, and the sizes of its states and actions.
         protocol_limits: other numbers by the name of a protocol.
         init_states: number of initial states of each task.
         benchmark: the benchmark whose results these are, for instance `LIBERO`; empty for none.
@@ -69,6 +71,7 @@ class Suite:
     tasks: Callable[[], tuple[Task, ...]]
     make_env: "Callable[[Task, int, Path | None], Env]"
     limits: Limits
+    interface: Interface = LIBERO_INTERFACE
     protocol_limits: Mapping[str, Limits] = field(default_factory=dict)
     init_states: int = INIT_STATES
     benchmark: str = ""

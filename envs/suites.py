@@ -11,6 +11,7 @@ from functools import cache
 
 from envs.counterfactuals import counterfactuals
 from envs.goals import EnvError
+from envs.interface import CAMERAS
 from envs.libero.suite import SUITES as _LIBERO
 from envs.protocols import PROTOCOLS
 from envs.suite import Limits, Suite
@@ -69,6 +70,11 @@ def _check(suite: Suite) -> None:
             ("resolution", numbers.resolution, 8),
         ):
             _whole(f"{what}: {name}", value, least)
+    _whole(f"{what}: interface.action_size", suite.interface.action_size, 1)
+    _whole(f"{what}: interface.state_size", suite.interface.state_size, 1)
+    cameras = suite.interface.cameras
+    if not cameras or cameras != tuple(camera for camera in CAMERAS if camera in cameras):
+        raise ValueError(f"{what}: interface.cameras is {cameras}; it must be of {CAMERAS}, in this order")
     _whole(f"{what}: init_states", suite.init_states, 1)
     _whole(f"{what}: scenes_kept", suite.scenes_kept, 1)
     listed = suite.tasks()

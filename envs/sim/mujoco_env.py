@@ -37,10 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import (
-    ACTION_SIZE,
-    CAMERAS,
     CONTROL_HZ,
-    STATE_SIZE,
     Atom,
     Goal,
     Intervention,
@@ -54,6 +51,7 @@ from envs.base import (
     check_actions,
     geoms_below,
 )
+from envs.interface import LIBERO_INTERFACE, Interface
 from envs.sim.physics import MujocoPhysics
 from envs.tasks import Task
 
@@ -65,7 +63,7 @@ SETTLING = 100
 
 
 class MujocoEnv:
-    """A scene with cameras `agentview` and `wrist`. Implements `envs.base.Env`.
+    """A scene with the cameras of its interface. Implements `envs.base.Env`.
 
     Derived classes implement `place`, `apply`, `holds`, `proprioception` and `hand`.
 
@@ -76,12 +74,16 @@ class MujocoEnv:
             and velocities: actuators with an internal state are refused.
         resolution: side of the images that `observe` renders (px).
         init_states: number of initial states.
+        interface: the suite's, see `envs.suite.Suite.interface`.
 
     Raises:
         EnvError: the model breaks one of these rules, or images of that size cannot be rendered.
     """
 
-    def __init__(self, task: Task, model: str | mujoco.MjModel, resolution: int, init_states: int) -> None:
+    def __init__(
+        self, task: Task, model: str | mujoco.MjModel, resolution: int, init_states: int,
+        interface: Interface = LIBERO_INTERFACE,
+    ) -> None:  # fmt: skip
         _check_size(resolution)
         model = _compiled(model, task) if isinstance(model, str) else model
         self.task = task
@@ -90,12 +92,13 @@ class MujocoEnv:
         self.approached: str | None = None
         self.renders = 0
         self.model, self._init_states = model, init_states
-        self._substeps = _check_model(model, task)
+        self._substeps = _check_model(model, task, interface.cameras)
+        self._interface = interface
         self._resolution = resolution
         self._settle_steps = 0
         self._pristine = copy.copy(model)
         self.data = mujoco.MjData(model)
-        self._cameras = {name: int(model.camera(name).id) for name in CAMERAS}
+        self._cameras = {name: int(model.camera(name).id) for name in interface.cameras}
         bodies = {model.body(i).name: i for i in range(model.nbody)}
         named = {name: number for name, number in bodies.items() if name in task.scenery.names}
         self._movable = {name: number for name, number in named.items() if _has_free_joint(model, number)}
@@ -119,7 +122,7 @@ class MujocoEnv:
         """Write the controls of one control step to `self.data.ctrl`.
 
         Args:
-            action: `float32[7]`, finite.
+            action: `float32[action_size]`, finite.
         """
         raise NotImplementedError
 
@@ -132,7 +135,7 @@ class MujocoEnv:
         raise NotImplementedError
 
     def proprioception(self) -> NDArray[np.float32]:
-        """The robot's report of itself, `float32[8]`, see `envs.base.STATE_SIZE`; poses are up to date."""
+        """The robot's report of itself, `float32[state_size]`; poses are up to date."""
         raise NotImplementedError
 
     def hand(self) -> Pose:
@@ -160,7 +163,7 @@ class MujocoEnv:
         self.goals, self.tracked = (self.task.goal,), ()
         self._settle_steps = spec.settle_steps
         for _ in range(spec.settle_steps):
-            self._advance(np.zeros(ACTION_SIZE, np.float32))
+            self._advance(np.zeros(self._interface.action_size, np.float32))
         self.approached = None
 
     def intervene(self, change: Intervention) -> None:
@@ -168,26 +171,28 @@ class MujocoEnv:
         change(self._physics)
         mujoco.mj_forward(self.model, self.data)
 
-    def observe(self, cameras: Sequence[str] = CAMERAS) -> Observation:
+    def observe(self, cameras: Sequence[str] | None = None) -> Observation:
         """Return the robot's state and the images of the requested cameras.
 
         Raises:
             EnvError: there is no OpenGL to render with.
         """
         self._sync()
-        images = {camera: self.render(camera, self._resolution) for camera in cameras}
+        wanted = self._interface.cameras if cameras is None else cameras
+        images = {camera: self.render(camera, self._resolution) for camera in wanted}
         state = self.proprioception()
-        if state.shape != (STATE_SIZE,) or state.dtype != np.float32:
-            raise EnvError(f"proprioception must be float32[{STATE_SIZE}], not {state.dtype}{list(state.shape)}")
+        size = self._interface.state_size
+        if state.shape != (size,) or state.dtype != np.float32:
+            raise EnvError(f"proprioception must be float32[{size}], not {state.dtype}{list(state.shape)}")
         return Observation(images, state, self._step_count())
 
     def step(self, actions: NDArray[np.float32]) -> StepResult:
-        """Execute `float32[n, 7]` actions until a watched goal is reached.
+        """Execute `float32[n, action_size]` actions until a watched goal is reached.
 
         Raises:
             EnvError: the actions have a wrong shape, or they or the simulation are not finite.
         """
-        check_actions(actions)
+        check_actions(actions, self._interface.action_size)
         states, reached = [], self._reached()
         hits: dict[Goal, int] = {}
         for action in actions:
@@ -367,7 +372,7 @@ def _compiled(text: str, task: Task) -> mujoco.MjModel:
         raise EnvError(f"the scene of {task.suite} task {task.index}: {' '.join(str(error).split())}") from None
 
 
-def _check_model(model: mujoco.MjModel, task: Task) -> int:
+def _check_model(model: mujoco.MjModel, task: Task, needed: tuple[str, ...]) -> int:
     """Check a model; returns its physics steps per control step.
 
     Raises:
@@ -375,7 +380,7 @@ def _check_model(model: mujoco.MjModel, task: Task) -> int:
     """
     what = f"the scene of {task.suite} task {task.index}"
     cameras = {model.camera(i).name for i in range(model.ncam)}
-    if missing := [name for name in CAMERAS if name not in cameras]:
+    if missing := [name for name in needed if name not in cameras]:
         raise EnvError(f"{what} has no camera '{missing[0]}'")
     if model.na:
         raise EnvError(f"{what} has actuators with an internal state, which no stored state contains")

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import ACTION_SIZE, CAMERAS, STATE_SIZE, Env, EnvError, Observation, ResetOptions, StepResult
+from envs.base import Env, EnvError, Observation, ResetOptions, StepResult
 from envs.build import make_env
+from envs.suite import Suite
 from envs.suites import find_suite, tasks
 from envs.tasks import Task
 
@@ -44,7 +45,7 @@ def check_env(suite: str, *, task: int = 0, resolution: int = 64, assets: Path |
         return built[-1]
 
     try:
-        _Check(tasks(suite)[task], find_suite(suite).init_states, resolution, build).run()
+        _Check(tasks(suite)[task], find_suite(suite), resolution, build).run()
     finally:
         for env in built:
             env.close()
@@ -53,11 +54,12 @@ def check_env(suite: str, *, task: int = 0, resolution: int = 64, assets: Path |
 class _Check:
     """The laws, for one task."""
 
-    def __init__(self, task: Task, init_states: int, resolution: int, build: Callable[[], Env]) -> None:
-        self._task, self._count, self._resolution, self._build = task, init_states, resolution, build
+    def __init__(self, task: Task, suite: Suite, resolution: int, build: Callable[[], Env]) -> None:
+        self._task, self._count, self._resolution, self._build = task, suite.init_states, resolution, build
+        self._interface = suite.interface
         self._env = build()
         rng = np.random.default_rng(0)
-        self._actions = rng.uniform(-1, 1, (STEPS, ACTION_SIZE)).astype(np.float32)
+        self._actions = rng.uniform(-1, 1, (STEPS, self._interface.action_size)).astype(np.float32)
         self._spec = ResetOptions(init_state=0, env_seed=7, settle_steps=SETTLE_STEPS)
 
     def run(self) -> None:
@@ -118,8 +120,8 @@ class _Check:
         _law(env.approached is None, f"after reset, approached must be None, not {env.approached!r}")
         seen = env.observe()
         _law(seen.step == 0, f"after reset and settling, the observation's step must be 0, not {seen.step}")
-        self._observation_form(seen, CAMERAS)
-        for camera in CAMERAS:
+        self._observation_form(seen, self._interface.cameras)
+        for camera in self._interface.cameras:
             before = env.renders
             self._observation_form(env.observe((camera,)), (camera,))
             _law(env.renders == before + 1, f"observe(('{camera}',)) must render one image and count it in renders")
@@ -131,9 +133,9 @@ class _Check:
         _law(set(seen.images) == set(cameras), f"observe must return the images of {cameras}, not {[*seen.images]}")
         for camera, image in seen.images.items():
             self._image_form(f"the image of {camera}", image, self._resolution)
-        state = seen.state
-        form = isinstance(state, np.ndarray) and state.dtype == np.float32 and state.shape == (STATE_SIZE,)
-        _law(form, f"an observation's state must be float32[{STATE_SIZE}], not {_form(state)}")
+        state, size = seen.state, self._interface.state_size
+        form = isinstance(state, np.ndarray) and state.dtype == np.float32 and state.shape == (size,)
+        _law(form, f"an observation's state must be float32[{size}], not {_form(state)}")
         _law(bool(np.isfinite(state).all()), "an observation's state must be finite")
 
     def _image_form(self, what: str, image: Any, size: int) -> None:
@@ -177,8 +179,8 @@ class _Check:
         self._env.observe()
 
     def _other_images(self) -> None:
-        self._env.masks(CAMERAS[0], sorted(self._task.scenery.names), alone=True)
-        self._env.render(CAMERAS[1], 2 * self._resolution)
+        self._env.masks(self._interface.cameras[0], sorted(self._task.scenery.names), alone=True)
+        self._env.render(self._interface.cameras[-1], 2 * self._resolution)
 
     def _chunks(self, expected: _Trial) -> None:
         self._env.reset(self._spec)
@@ -198,7 +200,10 @@ class _Check:
             self._env.observe()
             states.extend(self._env.step(action[None]).states)
         rendered = self._env.renders - before
-        _law(rendered == STEPS * len(CAMERAS), f"step must render nothing, but {rendered} images were rendered")
+        _law(
+            rendered == STEPS * len(self._interface.cameras),
+            f"step must render nothing, but {rendered} images were rendered",
+        )
         law = "observing after every step changes what happens"
         self._same(expected, (np.array(states), self._env.observe()), law)
 
@@ -240,7 +245,7 @@ class _Check:
     def _views(self) -> None:
         env = self._env
         env.reset(self._spec)
-        for camera in CAMERAS:
+        for camera in self._interface.cameras:
             size = max(_SMALLEST, self._resolution // 2)
             self._image_form(f"render('{camera}', {size})", env.render(camera, size), size)
             visible = env.masks(camera, (*sorted(self._task.scenery.names), "no such thing"))
@@ -251,8 +256,8 @@ class _Check:
                 form = mask.dtype == np.bool_ and mask.shape == (self._resolution, self._resolution)
                 _law(form, f"the mask of {name} must be bool with the image's shape, not {_form(mask)}")
                 _law(not (mask & ~alone[name]).any(), f"{name} is visible where it is not when it is alone ({camera})")
-        first, second = (env.observe((camera,)).images[camera] for camera in CAMERAS)
-        _law(not np.array_equal(first, second), "both cameras show the same")
+        first, *others = (env.observe((camera,)).images[camera] for camera in self._interface.cameras)
+        _law(not any(np.array_equal(first, other) for other in others), "both cameras show the same")
 
     def _ground_truth(self) -> None:
         truth = self._env.privileged(self._task.goal)
@@ -267,7 +272,7 @@ class _Check:
         beyond = ResetOptions(self._count)
         _refused(lambda: self._env.reset(beyond), f"reset to initial state {self._count} of 0 to {self._count - 1}")
         self._env.reset(self._spec)
-        broken = np.full((1, ACTION_SIZE), np.nan, np.float32)
+        broken = np.full((1, self._interface.action_size), np.nan, np.float32)
         _refused(lambda: self._env.step(broken), "step with an action of NaN")
         self._env.reset(self._spec)
 
@@ -275,12 +280,15 @@ class _Check:
         env = self._env
         env.reset(self._spec)
         scene, clean = env.scene(), env.observe()
-        _law(set(scene.cameras) == set(CAMERAS), f"scene().cameras must have {CAMERAS}, not {[*scene.cameras]}")
+        _law(
+            set(scene.cameras) == set(self._interface.cameras),
+            f"scene().cameras must have {self._interface.cameras}, not {[*scene.cameras]}",
+        )
         for name in (*scene.bodies, *scene.fixtures):
             _law(name in self._task.scenery.names, f"scene() names {name}, which the task's scenery does not")
         _repaint(env)
         changed = env.observe()
-        for camera in CAMERAS:
+        for camera in self._interface.cameras:
             same = np.array_equal(clean.images[camera], changed.images[camera])
             _law(not same, f"writing to scene().model does not show in the image of {camera}")
         env.reset(self._spec)
