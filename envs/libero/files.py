@@ -19,6 +19,7 @@ import types
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,10 @@ from envs.assets import BUNDLED
 from envs.base import EnvError
 from envs.caches import cache_folder
 from envs.libero.catalog import libero_root
+from envs.libero.official import INSTALL, packaged
 
 HUB_ASSETS = "lerobot/libero-assets"
-"""Hub dataset with LIBERO's meshes and textures (125 MB). Source: hf-libero 0.1.4."""
+"""Hub dataset with LIBERO's meshes and textures. Source: hf-libero 0.1.4."""
 
 _ASSET_FOLDERS = ("articulated_objects", "scenes", "stable_hope_objects", "stable_scanned_objects", "textures")
 
@@ -43,7 +45,8 @@ def resolve_assets(choice: str | None) -> Path:
 
     Args:
         choice: a path; `bundled` for simeval's light models; `official` (or `None`) for LIBERO's own, from
-            `SIMEVAL_LIBERO_ASSETS`, then the user's cache, then the hub; `cached` for the same without the hub; `hub`.
+            `SIMEVAL_LIBERO_ASSETS`, the installed packages, the user's cache, or the hub, the first that has them;
+            `cached` for the same without the hub; `hub`.
 
     Raises:
         EnvError: there is no such folder; the message says what to pass instead.
@@ -52,15 +55,40 @@ def resolve_assets(choice: str | None) -> Path:
         return _checked(BUNDLED, "--assets bundled")
     if choice not in (None, "official", "cached", "hub"):
         return _checked(Path(str(choice)).expanduser(), "--assets")
+    here = None if choice == "hub" else local_assets()
+    if here:
+        return here.folder
+    if choice == "cached":
+        raise EnvError(f"LIBERO's own assets are not on this machine; {INSTALL}")
+    return _download()
+
+
+@dataclass(frozen=True)
+class Located:
+    """LIBERO's own asset folder, and where it was found."""
+
+    folder: Path
+    source: str
+    """`SIMEVAL_LIBERO_ASSETS`, `the installed packages` or `the cache`."""
+
+
+def local_assets() -> Located | None:
+    """LIBERO's own asset folder on this machine, without the hub's cache; `None` if there is none.
+
+    Raises:
+        EnvError: the first place that should have it is no such folder, or incomplete.
+    """
     variable = os.environ.get("SIMEVAL_LIBERO_ASSETS")
     cached = Path("~/.cache/libero/assets").expanduser()
-    if choice != "hub" and variable:
-        return _checked(Path(variable).expanduser(), "SIMEVAL_LIBERO_ASSETS")
-    if choice != "hub" and cached.is_dir():
-        return _checked(cached, "the cache")
-    if choice == "cached":
-        raise EnvError("LIBERO's own assets are not on this machine")
-    return _download()
+    if variable:
+        source, folder = "SIMEVAL_LIBERO_ASSETS", Path(variable).expanduser()
+    elif installed := packaged():
+        source, folder = "the installed packages", installed
+    elif cached.is_dir():
+        source, folder = "the cache", cached
+    else:
+        return None
+    return Located(_checked(folder, source), source)
 
 
 def _checked(folder: Path, origin: str) -> Path:
@@ -83,7 +111,7 @@ def _download() -> Path:
     except Exception as error:  # noqa: BLE001  the hub client raises a dozen types for "not available"
         reason = type(error).__name__
         raise EnvError(
-            f"LIBERO's assets are neither cached nor downloadable ({reason}); "
+            f"LIBERO's assets are neither installed nor cached nor downloadable ({reason}); {INSTALL}, "
             "pass --assets PATH or --assets bundled, or set SIMEVAL_LIBERO_ASSETS"
         ) from None
     refuse_strays(downloaded)

