@@ -22,7 +22,11 @@ class Defect:
 
 
 DEFECTS = (
-    Defect("the goal holds before the policy moves, so that doing nothing succeeds", (("libero_goal_task", 7),)),
+    Defect(
+        "the stove is off from the start, and counts as off only once its knob is turned from 0 to below 0 (its stop "
+        "is at -0.005 rad)",
+        (("libero_goal_task", 7),),
+    ),
     Defect(
         "twins: the same text and goal, so that the suite has nine tasks",
         (("libero_goal_task", 2), ("libero_goal_task", 6)),
