@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from stock_libero import SIZE, Reset, assert_same_episode, stock_episode, wild_actions
 
+from envs.assets import BUNDLED
+from envs.base import EnvError
 from envs.libero.env import LiberoEnv
 from envs.libero.files import import_libero, init_states, use_assets
+from envs.libero.recolored import RECOLORED
 from envs.libero_pro.catalog import PRO_SUITES, pro_tasks
 
 pytestmark = pytest.mark.official
