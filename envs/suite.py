@@ -30,6 +30,10 @@ class Limits:
     resolution: int
 
 
+def _always() -> bool:
+    return True
+
+
 def _no_goals(task: Task) -> tuple[OtherGoal, ...]:
     del task
     return ()
@@ -65,6 +69,7 @@ class Suite:
         other_goals_apart: further counterfactual instructions of a task, in a wording that policies trained on the
             suite have not seen. Those of its own suite are found without it.
         mismatched_instructions: instructions that name objects which are absent from a task's scene.
+        present: whether the suite's files are on this machine; lists leave it out otherwise.
     """
 
     name: str
@@ -83,3 +88,4 @@ class Suite:
     bundled_frame_seconds: float | None = None
     other_goals_apart: Callable[[Task], tuple[OtherGoal, ...]] = _no_goals
     mismatched_instructions: Callable[[Task], tuple[str, ...]] = _no_instructions
+    present: Callable[[], bool] = _always

@@ -1,6 +1,6 @@
 """Registry of suites: finds a suite, its tasks, goals and limits by name; starts no simulator.
 
-A suite comes from here (LIBERO's and the toy suite), from a file (`--plugin my_suite.py`, which calls
+A suite comes from here (LIBERO's, LIBERO-PRO's and the toy suite), from a file (`--plugin my_suite.py`, which calls
 `register_suite`), or from an installed package, whose entry point in the group `simeval.suites` is a `Suite` or a
 function that returns one.
 """
@@ -13,6 +13,7 @@ from envs.counterfactuals import counterfactuals
 from envs.goals import EnvError
 from envs.interface import CAMERAS
 from envs.libero.suite import SUITES as _LIBERO
+from envs.libero_pro.suite import SUITES as _LIBERO_PRO
 from envs.protocols import PROTOCOLS
 from envs.suite import Limits, Suite
 from envs.tasks import OtherGoal, Task
@@ -21,6 +22,7 @@ from envs.toy.suite import TOY
 __all__ = [
     "BUILT_IN", "ENTRY_POINTS", "Limits", "OtherGoal", "Suite", "Task", "find_suite", "installed_suites", "is_suite",
     "limits", "mismatched_instructions", "other_goals", "other_goals_apart", "package_of", "register_suite",
+    "registered_suites",
     "suite_names", "tasks", "unregister_suites_but",
 ]  # fmt: skip
 
@@ -28,8 +30,9 @@ ENTRY_POINTS = "simeval.suites"
 """Group of the entry points with which an installed package offers suites."""
 
 BUILT_IN = tuple(suite.name for suite in (*_LIBERO, TOY))
+"""Suites whose files come with the package and its dependencies."""
 
-_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY)}
+_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PRO)}
 
 _LONGEST_NAME = 40  # names are part of file names
 
@@ -49,6 +52,11 @@ def register_suite(suite: Suite) -> Suite:
     _check(suite)
     _suites[suite.name] = suite
     return suite
+
+
+def registered_suites() -> frozenset[str]:
+    """Names of the suites that are registered in this process, present or not."""
+    return frozenset(_suites)
 
 
 def unregister_suites_but(names: frozenset[str]) -> None:
@@ -112,8 +120,9 @@ def package_of(name: str) -> str | None:
 
 
 def suite_names() -> tuple[str, ...]:
-    """Names of all suites, those that come with the package first."""
-    return tuple(dict.fromkeys((*_suites, *installed_suites())))
+    """Names of all suites whose files are on this machine, those that come with the package first."""
+    present = (name for name, suite in _suites.items() if suite.present())
+    return tuple(dict.fromkeys((*present, *installed_suites())))
 
 
 def is_suite(name: str) -> bool:

@@ -33,6 +33,7 @@ from envs.base import EnvError
 from envs.caches import cache_folder
 from envs.libero.catalog import libero_root
 from envs.libero.official import INSTALL, packaged
+from envs.libero.recolored import register_recolored
 
 HUB_ASSETS = "lerobot/libero-assets"
 """Hub dataset with LIBERO's meshes and textures. Source: hf-libero 0.1.4."""
@@ -158,6 +159,8 @@ def import_libero() -> Any:
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     with silence(), _without_matplotlib(), _own_opengl():
         import libero.libero.envs as module
+        import libero.libero.envs.base_object as base_object
+    register_recolored(base_object)
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     return module
 
@@ -219,13 +222,18 @@ class _ArrayUnpickler(pickle.Unpickler):
 def init_states(path: Path) -> NDArray[np.float64]:
     """Read the published initial states of a task: `float64[50, 1 + nq + nv]`.
 
+    LIBERO's own files are pickles in zips, LIBERO-PRO's (`.npz`) hold one array called `states`.
+
     Raises:
         EnvError: the file is missing or contains anything but one array.
     """
     try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return np.asarray(arrays["states"], dtype=np.float64)
         with zipfile.ZipFile(path) as archive:
             (member,) = [name for name in archive.namelist() if name.endswith("data.pkl")]
             states = _ArrayUnpickler(io.BytesIO(archive.read(member))).load()
-    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, ValueError) as error:
+    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, KeyError, ValueError) as error:
         raise EnvError(f"cannot read initial states {path}: {error}") from None
     return np.asarray(states, dtype=np.float64)

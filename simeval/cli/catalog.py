@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from envs.goals import EnvError
 from envs.suites import is_suite, suite_names
 from perturbations.base import AxisInfo, SpecError, axes, find_axis
 from simeval.cli.entries import ConventionEntry, Entry, PolicyEntry, ProtocolEntry, SuiteEntry, TaskEntry, entries
@@ -22,7 +23,7 @@ def checked(
         plugin_files: files with user-defined axes.
 
     Raises:
-        ConfigError: no such suite or perturbation, or a file that cannot be loaded.
+        ConfigError: no such suite or perturbation, or a file that cannot be loaded, or a suite's files are not here.
     """
     if name is not None and what not in ("perturbations", "conventions"):
         raise ConfigError(f"list {what}: takes no name ('{name}')")
@@ -33,6 +34,8 @@ def checked(
         return entries(what, name, suite=suite)
     except SpecError as error:
         raise ConfigError(f"list perturbations: {error}") from None
+    except EnvError as error:
+        raise ConfigError(f"list {what}: {error}") from None
 
 
 def render(

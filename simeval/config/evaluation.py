@@ -13,7 +13,7 @@ from typing import Any, Literal
 from envs.goals import EnvError
 from envs.numerics import MODES
 from envs.protocols import PROTOCOLS
-from envs.suites import BUILT_IN, find_suite, is_suite, suite_names
+from envs.suites import BUILT_IN, find_suite, is_suite, suite_names, tasks
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown, well_formed
 from simeval.policies import bundled
@@ -204,13 +204,13 @@ def check_suites(names: tuple[str, ...]) -> None:
     """Check that suites exist.
 
     Raises:
-        ConfigError: one does not; or the package that offers it cannot be loaded.
+        ConfigError: one does not; or its files are not here, or the package that offers it cannot be loaded.
     """
     for name in names:
         if not is_suite(name):
             raise ConfigError(f"--suite: no suite '{shown(name)}'{nearest(name, suite_names())}")
         try:
-            find_suite(name)
+            tasks(name)
         except EnvError as error:
             raise ConfigError(f"--suite: {error}") from None
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from envs.goals import EnvError
 from envs.sim.opengl import select_backend
-from envs.suites import suite_names, unregister_suites_but
+from envs.suites import registered_suites, unregister_suites_but
 from perturbations.base import axes, unregister_all_but
 from simeval.core.errors import ConfigError
 from simeval.core.source_file import SourceFile, as_config_error, execute, read_source
@@ -113,10 +113,10 @@ def load(plugins: Sequence[Plugin]) -> None:
 def _execute(plugin: Plugin) -> None:
     with contextlib.suppress(EnvError):  # the file may import MuJoCo, which fixes its backend then
         select_backend()
-    known, suites = {info.name for info in axes()}, frozenset(suite_names())
+    known, suites = {info.name for info in axes()}, registered_suites()
     try:
         execute(plugin, "plugin", seconds=SECONDS, limit="a plugin only declares axes and suites")
-        if {info.name for info in axes()} == known and frozenset(suite_names()) == suites:
+        if {info.name for info in axes()} == known and registered_suites() == suites:
             raise ConfigError(
                 f"--plugin {plugin.path}: it registers no axis and no suite; decorate a function with register(...), "
                 "or call register_suite(...)"

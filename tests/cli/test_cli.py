@@ -14,7 +14,7 @@ import pytest
 import yaml
 from helpers import CONDITIONS, call, hide_official_packages, lines, refusal, rows, toy_config
 
-from envs.suites import BUILT_IN as SUITES
+from envs.suites import suite_names
 from simeval import api
 from simeval.api import evaluate
 from simeval.config.plan import make_plan
@@ -346,7 +346,7 @@ def test_lists_name_what_there_is(words, shown):
     for text in shown:
         assert text in called.out
     if words == ["suites"]:
-        assert [line.split()[0] for line in called.out.splitlines()] == list(SUITES)
+        assert [line.split()[0] for line in called.out.splitlines()] == list(suite_names())
     if words == ["tasks", "--suite", "toy"]:
         assert len(called.out.splitlines()) == 4
 

@@ -6,8 +6,7 @@ import pytest
 from helpers import call, refusal
 
 from envs.protocols import PROTOCOLS
-from envs.suites import BUILT_IN as SUITES
-from envs.suites import tasks
+from envs.suites import suite_names, tasks
 from perturbations.base import axes
 from perturbations.spec import parse
 from simeval.cli.app import LISTS
@@ -44,7 +43,7 @@ def test_a_list_as_json_has_the_names_of_the_list_as_text(what):
 
 def test_suites_and_protocols_are_complete():
     assert [(entry["name"], entry["tasks"]) for entry in listed("suites")] == [
-        (name, len(tasks(name))) for name in SUITES
+        (name, len(tasks(name))) for name in suite_names()
     ]
     protocols = listed("protocols")
     assert [entry["name"] for entry in protocols] == list(PROTOCOLS)
