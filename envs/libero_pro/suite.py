@@ -4,6 +4,7 @@ import functools
 
 from envs.libero.suite import SUITES as LIBERO
 from envs.libero_pro.catalog import PRO_SUITES, base_suite, pro_tasks
+from envs.libero_pro.defects import notes
 from envs.libero_pro.files import pro_present
 from envs.suite import Suite
 
@@ -25,6 +26,7 @@ def _suite(name: str) -> Suite:
         frame_seconds=base.frame_seconds,
         bundled_frame_seconds=base.bundled_frame_seconds,
         mismatched_instructions=base.mismatched_instructions,
+        notes=functools.partial(notes, name),
         present=pro_present,
     )
 

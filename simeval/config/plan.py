@@ -74,6 +74,7 @@ def make_plan(config: EvalConfig) -> Plan:
     for suite in config.suite:
         limits = limits_of(config.protocol, suite)
         numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")
+        notes += find_suite(suite).notes(numbers)
         with plugins.limited(config.plugin):
             infeasible = {name: _infeasible_tasks(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
         notes += [_note(suite, condition, reasons) for condition, reasons in infeasible.items() if reasons]

