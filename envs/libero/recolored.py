@@ -30,6 +30,9 @@ RECOLORED: Mapping[str, str] = {
 """What each is like. PRO turns its ketchup and milk as cans, once about z: each rotation is a random draw, so the
 poses of the fixtures depend on it."""
 
+SPOKEN_OF_AS: Mapping[str, str] = {**RECOLORED, "blue_ketchup": "ketchup", "yellow_milk": "milk"}
+"""The kind of LIBERO's that instructions mean by each."""
+
 
 def register_recolored(base_object: Any) -> None:
     """Add the kinds to LIBERO's registries.

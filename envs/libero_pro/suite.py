@@ -2,6 +2,7 @@
 
 import functools
 
+from envs.libero.catalog import mismatched_instructions
 from envs.libero.suite import SUITES as LIBERO
 from envs.libero_pro.catalog import PRO_SUITES, base_suite, pro_tasks
 from envs.libero_pro.defects import notes
@@ -25,7 +26,7 @@ def _suite(name: str) -> Suite:
         step_seconds=base.step_seconds,
         frame_seconds=base.frame_seconds,
         bundled_frame_seconds=base.bundled_frame_seconds,
-        mismatched_instructions=base.mismatched_instructions,
+        mismatched_instructions=functools.partial(mismatched_instructions, base=base.name),
         notes=functools.partial(notes, name),
         present=pro_present,
     )

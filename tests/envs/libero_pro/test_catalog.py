@@ -15,6 +15,8 @@ from envs import suites
 from envs.libero.catalog import libero_tasks
 from envs.libero.files import import_libero, init_states
 from envs.libero_pro import catalog, defects, files
+from envs.suites import mismatched_instructions, other_goals, tasks
+from simeval.core.instructions import language_context
 
 WORDS = Path(__file__).with_name("instructions.txt")
 
@@ -188,3 +190,19 @@ def test_the_catalogue_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("suite", catalog.PRO_SUITES)
+def test_every_task_has_instructions_that_may_replace_its_own(suite, pro):
+    for task in tasks(suite):
+        context = language_context(task)
+        mismatched = mismatched_instructions(suite, task.index)
+        assert mismatched
+        assert task.instruction not in {*mismatched, *(other.instruction for other in other_goals(suite, task.index))}
+        assert context.original == task.instruction
+
+
+def test_a_recoloured_object_is_not_absent(pro):
+    soup = next(task for task in tasks("libero_object_object") if "alphabet soup" in task.instruction)
+    assert "bigger_alphabet_soup_1" in soup.scenery.names
+    assert not [text for text in mismatched_instructions("libero_object_object", soup.index) if "alphabet soup" in text]
