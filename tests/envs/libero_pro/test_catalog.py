@@ -13,6 +13,7 @@ import pytest
 
 from envs import suites
 from envs.libero.catalog import libero_tasks
+from envs.libero.distractors import distractor_kinds
 from envs.libero.files import import_libero, init_states
 from envs.libero_pro import catalog, defects, files
 from envs.suites import mismatched_instructions, other_goals, tasks
@@ -200,6 +201,11 @@ def test_every_task_has_instructions_that_may_replace_its_own(suite, pro):
         assert mismatched
         assert task.instruction not in {*mismatched, *(other.instruction for other in other_goals(suite, task.index))}
         assert context.original == task.instruction
+
+
+def test_no_distractor_is_like_a_recoloured_object(pro):
+    milk = next(task for task in tasks("libero_object_object") if "yellow_milk_1" in task.scenery.names)
+    assert "milk" not in distractor_kinds(milk)
 
 
 def test_a_recoloured_object_is_not_absent(pro):
