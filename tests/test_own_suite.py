@@ -23,8 +23,8 @@ EXPERT = """
 import numpy as np
 from simeval.policies.base import PolicySpec
 
-class Reacher:
-    spec = PolicySpec("reacher", n_action_steps=5, cameras=("agentview",), privileged=True, fingerprint=(("v", 1),))
+class PadExpert:
+    spec = PolicySpec("pad expert", n_action_steps=5, cameras=("agentview",), privileged=True, fingerprint=(("v", 1),))
 
     def act(self, inputs):
         chunks = []
@@ -36,7 +36,7 @@ class Reacher:
         return chunks
 
 def make():
-    return Reacher()
+    return PadExpert()
 """
 
 
