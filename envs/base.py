@@ -14,18 +14,10 @@ from numpy.typing import NDArray
 from envs.goals import Atom as Atom
 from envs.goals import EnvError as EnvError
 from envs.goals import Goal as Goal
-
-CAMERAS = ("agentview", "wrist")
-"""The two cameras of every suite: a fixed one that shows the workspace, and one mounted on the hand."""
-
-ACTION_SIZE = 7
-"""Position delta (3), rotation delta (3), gripper (-1 open, +1 close), each in [-1, 1]. Source: LIBERO, OSC_POSE."""
-
-STATE_SIZE = 8
-"""Hand position (3, m), hand axis-angle (3, rad), finger positions (2, m). Source: lerobot's LiberoProcessorStep."""
-
-CONTROL_HZ = 20
-"""Control steps per simulated second. Source: LIBERO's `control_freq`."""
+from envs.interface import ACTION_SIZE as ACTION_SIZE
+from envs.interface import CAMERAS as CAMERAS
+from envs.interface import CONTROL_HZ as CONTROL_HZ
+from envs.interface import STATE_SIZE as STATE_SIZE
 
 APPROACH_REACH = 0.03
 """The gripper counts as at an object if a fingertip is this close to its surface (m). Our choice."""
@@ -62,7 +54,7 @@ class Observation:
 
     Attributes:
         images: one `uint8[H, W, 3]` RGB image per requested camera, upright, as in the policies' training data.
-        state: `float32[8]`, see `STATE_SIZE`.
+        state: `float32[state_size]`, see `envs.interface.STATE_SIZE`.
         step: control steps executed since the first policy frame.
     """
 
@@ -156,7 +148,7 @@ class Scene:
     Attributes:
         model: the live `mujoco.MjModel`. Any visual field may be written between `reset` and the end of the episode;
             the next `reset` restores every field to its compiled value.
-        cameras: MuJoCo camera id of each entry of `CAMERAS`.
+        cameras: MuJoCo camera id of each of the suite's cameras.
         task_objects: names of the objects and fixtures that the task's goal names.
         bodies: body id of each movable object by its name in the task file.
         fixtures: body id of each fixture.
@@ -214,13 +206,23 @@ def geoms_below(model: Any, body: int) -> tuple[int, ...]:
     return tuple(geom for geom in range(model.ngeom) if int(model.geom_bodyid[geom]) in members)
 
 
+def check_actions(actions: NDArray[np.float32], size: int = ACTION_SIZE) -> None:
+    """Check what `Env.step` is given: `float32[n, size]`.
+
+    Raises:
+        EnvError: they are not finite numbers of the right shape.
+    """
+    if actions.ndim != 2 or actions.shape[1] != size or not np.isfinite(actions).all():
+        raise EnvError(f"actions must be finite numbers [n, {size}], got {actions.shape}: {actions}")
+
+
 Intervention = Callable[[Any], None]
 """A change made to the simulation from outside. It gets the scene's physics handle, which has every member of
 `perturbations.base.Physics`; `envs.sim.physics.MujocoPhysics` is one."""
 
 
 class Env(Protocol):
-    """One built scene; see the module's docstring. A new suite implements this, and `build.make_env` builds it."""
+    """One built scene; see the module's docstring. A new suite implements this."""
 
     goals: tuple[Goal, ...]
     """Goals that `step` watches and stops at; `reset` sets it to the task's goal alone."""
@@ -251,15 +253,18 @@ class Env(Protocol):
         """
 
     def observe(self, cameras: Sequence[str] = CAMERAS) -> Observation:
-        """Return the observation of the last control step; only the requested cameras are rendered."""
+        """Return the observation of the last control step; only the requested cameras are rendered.
+
+        By default all cameras of the suite.
+        """
 
     def step(self, actions: NDArray[np.float32]) -> StepResult:
-        """Execute `float32[n, 7]` actions, one control step each, and stop after the first that reaches a goal.
+        """Execute `float32[n, action_size]` actions, one control step each, up to the first that reaches a goal.
 
         Nothing is rendered.
 
         Raises:
-            EnvError: the simulation is no longer finite.
+            EnvError: the actions have a wrong shape, or they or the simulation are not finite.
         """
 
     def state(self) -> NDArray[np.float64]:

@@ -36,6 +36,8 @@ def counterfactuals(task: Task, others: Iterable[Task]) -> tuple[OtherGoal, ...]
         goal = other.goal
         if goal == task.goal:
             goal = _rebound(other.goal, other.scenery, task.scenery)
+        if other.instruction == task.instruction:  # LIBERO-PRO has the same words for two tasks
+            continue
         overlap = set(goal) <= set(task.goal) or set(task.goal) <= set(goal)
         if not overlap and _evaluable(goal, task.scenery):
             found.append(OtherGoal(other.instruction, goal, f"{other.suite}/{other.index}"))

@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import ACTION_SIZE, CAMERAS, STATE_SIZE, Env, Observation
+from envs.base import Env, Observation
 from envs.build import make_env
 from envs.protocols import PROTOCOLS
 from envs.suites import find_suite, limits, tasks
@@ -29,7 +29,10 @@ class _Reset:
 
 
 class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
-    """One task. Observations: `agentview`, `wrist` (`uint8[H, W, 3]`), `state` (`float32[8]`); reward 1 on success."""
+    """One task. Observations: an image per camera (`uint8[H, W, 3]`) and `state` (`float32[n]`); reward 1 on success.
+
+    In LIBERO the cameras are `agentview` and `wrist`, and n is 8.
+    """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012  Gymnasium's own declaration
 
@@ -58,10 +61,12 @@ class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         self.env: Env = make_env(suite, task, self._limits.resolution, folder)
         self.instruction = tasks(suite)[task].instruction
         self.render_mode = render_mode
+        interface = find_suite(suite).interface
+        self._cameras = interface.cameras
         image = gymnasium.spaces.Box(0, 255, (self._limits.resolution, self._limits.resolution, 3), np.uint8)
-        state = gymnasium.spaces.Box(-np.inf, np.inf, (STATE_SIZE,), np.float32)
-        self.observation_space: Any = gymnasium.spaces.Dict({**dict.fromkeys(CAMERAS, image), "state": state})
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
+        state = gymnasium.spaces.Box(-np.inf, np.inf, (interface.state_size,), np.float32)
+        self.observation_space: Any = gymnasium.spaces.Dict({**dict.fromkeys(interface.cameras, image), "state": state})
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (interface.action_size,), np.float32)
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
@@ -71,12 +76,12 @@ class TaskEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         sampled = int(self.np_random.integers(self._init_states))
         init_state = int((options or {}).get("init_state", sampled))
         self.env.reset(_Reset(init_state, self._protocol.env_seed(init_state), self._limits.settle_steps))
-        return _gym(self.env.observe()), {"instruction": self.instruction, "init_state": init_state}
+        return _gym(self.env.observe(self._cameras)), {"instruction": self.instruction, "init_state": init_state}
 
     def step(self, action: NDArray[np.float32]) -> tuple[GymObservation, float, bool, bool, dict[str, Any]]:
         """One control step of 50 ms; see `gymnasium.Env.step`."""
         reached = any(self.env.step(np.asarray(action, np.float32)[None]).reached)
-        observation = self.env.observe()
+        observation = self.env.observe(self._cameras)
         truncated = not reached and observation.step >= self._limits.max_steps
         return _gym(observation), float(reached), reached, truncated, {"is_success": reached}
 

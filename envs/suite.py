@@ -1,10 +1,11 @@
 """The record that describes a suite: its tasks, its environments, and what they need and cost."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envs.interface import LIBERO_INTERFACE, Interface
 from envs.tasks import OtherGoal, Task
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ class Limits:
     max_steps: int
     settle_steps: int
     resolution: int
+
+
+def _no_notes(numbers: Sequence[int]) -> tuple[str, ...]:
+    del numbers
+    return ()
 
 
 def _always() -> bool:
@@ -55,6 +61,7 @@ class Suite:
         make_env: builds the scene of a task: (task, side of the camera images in px, asset folder or `None`). The
             environment keeps the contract of `envs.base.Env`; `simeval.testing.check_env` checks it.
         limits: the protocol's numbers.
+        interface: its cameras, and the sizes of its states and actions.
         protocol_limits: other numbers by the name of a protocol.
         init_states: number of initial states of each task.
         benchmark: the benchmark whose results these are, for instance `LIBERO`; empty for none.
@@ -70,6 +77,8 @@ class Suite:
             have many tasks with one goal.
         mismatched_instructions: instructions that name objects which are absent from a task's scene.
         category: the category of a task, for a table of success by category; `None` for suites without categories.
+        notes: what a reader of results on some of its tasks must know, for instance where the files come from and which
+            tasks are known to be flawed; goes into manifest and tables.
         present: whether the suite's files are on this machine; lists leave it out otherwise.
     """
 
@@ -77,6 +86,7 @@ class Suite:
     tasks: Callable[[], tuple[Task, ...]]
     make_env: "Callable[[Task, int, Path | None], Env]"
     limits: Limits
+    interface: Interface = LIBERO_INTERFACE
     protocol_limits: Mapping[str, Limits] = field(default_factory=dict)
     init_states: int = INIT_STATES
     benchmark: str = ""
@@ -90,4 +100,5 @@ class Suite:
     goals_from: str = ""
     mismatched_instructions: Callable[[Task], tuple[str, ...]] = _no_instructions
     category: Callable[[Task], str] | None = None
+    notes: Callable[[Sequence[int]], tuple[str, ...]] = _no_notes
     present: Callable[[], bool] = _always

@@ -1,8 +1,8 @@
 """Registry of suites: finds a suite, its tasks, goals and limits by name; starts no simulator.
 
-A suite comes from here (LIBERO's, LIBERO-plus's and the toy suite), from a file (`--plugin my_suite.py`, which calls
-`register_suite`), or from an installed package, whose entry point in the group `simeval.suites` is a `Suite` or a
-function that returns one.
+A suite comes from here (LIBERO's, LIBERO-PRO's, LIBERO-plus's and the toy suite), from a file
+(`--plugin my_suite.py`, which calls `register_suite`), or from an installed package, whose entry point in the group
+`simeval.suites` is a `Suite` or a function that returns one.
 """
 
 import importlib.metadata
@@ -11,8 +11,10 @@ from functools import cache
 
 from envs.counterfactuals import counterfactuals
 from envs.goals import EnvError
+from envs.interface import CAMERAS
 from envs.libero.suite import SUITES as _LIBERO
 from envs.libero_plus.suite import SUITES as _LIBERO_PLUS
+from envs.libero_pro.suite import SUITES as _LIBERO_PRO
 from envs.protocols import PROTOCOLS
 from envs.suite import Limits, Suite
 from envs.tasks import OtherGoal, Task
@@ -20,7 +22,8 @@ from envs.toy.suite import TOY
 
 __all__ = [
     "BUILT_IN", "ENTRY_POINTS", "Limits", "OtherGoal", "Suite", "Task", "find_suite", "installed_suites", "is_suite",
-    "limits", "mismatched_instructions", "other_goals", "other_goals_apart", "register_suite", "registered_suites",
+    "limits", "mismatched_instructions", "other_goals", "other_goals_apart", "package_of", "register_suite",
+    "registered_suites",
     "suite_names", "tasks", "unregister_suites_but",
 ]  # fmt: skip
 
@@ -30,7 +33,7 @@ ENTRY_POINTS = "simeval.suites"
 BUILT_IN = tuple(suite.name for suite in (*_LIBERO, TOY))
 """Suites whose files come with the package and its dependencies."""
 
-_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PLUS)}
+_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PRO, *_LIBERO_PLUS)}
 
 _LONGEST_NAME = 40  # names are part of file names
 
@@ -76,6 +79,11 @@ def _check(suite: Suite) -> None:
             ("resolution", numbers.resolution, 8),
         ):
             _whole(f"{what}: {name}", value, least)
+    _whole(f"{what}: interface.action_size", suite.interface.action_size, 1)
+    _whole(f"{what}: interface.state_size", suite.interface.state_size, 1)
+    cameras = suite.interface.cameras
+    if not cameras or cameras != tuple(camera for camera in CAMERAS if camera in cameras):
+        raise ValueError(f"{what}: interface.cameras is {cameras}; it must be of {CAMERAS}, in this order")
     _whole(f"{what}: init_states", suite.init_states, 1)
     _whole(f"{what}: scenes_kept", suite.scenes_kept, 1)
     listed = suite.tasks()
@@ -104,6 +112,14 @@ def installed_suites() -> dict[str, importlib.metadata.EntryPoint]:
     return {entry.name: entry for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
 
 
+def package_of(name: str) -> str | None:
+    """Name and version of the installed package that offers a suite; `None` for others."""
+    entry = installed_suites().get(name) if name not in BUILT_IN else None
+    if entry is None:
+        return None
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+
+
 def suite_names() -> tuple[str, ...]:
     """Names of all suites whose files are on this machine, those that come with the package first."""
     present = (name for name, suite in _suites.items() if suite.present())
@@ -129,7 +145,7 @@ def find_suite(name: str) -> Suite:
 
 def _load(name: str) -> None:
     entry = installed_suites()[name]
-    what = f"suite '{name}' of {entry.dist.name if entry.dist else entry.value}"
+    what = f"suite '{name}' of {package_of(name)}"
     try:
         loaded = entry.load()
         suite = loaded if isinstance(loaded, Suite) else loaded()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from envs import numerics
 from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.config.plan import Plan, duration, estimated_seconds, make_plan
-from simeval.config.preflight import policy_choice, require_numerics, require_rendering, with_policy
+from simeval.config.preflight import policy_choice, require_fit, require_numerics, require_rendering, with_policy
 from simeval.core.files import require_inside, require_no_way_out
 from simeval.core.limits import require_address_space
 from simeval.core.types import EpisodeResult
@@ -73,6 +73,7 @@ def evaluate(
     progress = progress or Silent()
     with open_runner(config, choice, assets) as runner:
         facts = runner.facts()
+        require_fit(facts.policy, config.suite)
         if note := batch_note(choice, facts.policy):
             _log.warning("simeval: %s", note)
         manifest = make_manifest(config, plan, facts, assets)

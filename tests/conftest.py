@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from envs.libero.files import resolve_assets
+from envs.libero.official import packaged
 from envs.sim.rendering import select_backend
 from perturbations import base
 
@@ -39,10 +39,11 @@ def hub(tmp_path_factory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def official_assets() -> Path:
-    """LIBERO's own meshes. A variable that points at nothing is a failure, not a reason to skip."""
-    if not os.environ.get("SIMEVAL_LIBERO_ASSETS") and not Path("~/.cache/libero/assets").expanduser().is_dir():
-        pytest.skip("LIBERO's meshes are not here; set SIMEVAL_LIBERO_ASSETS")
-    return resolve_assets(None)
+    """LIBERO's own meshes. Their absence is a failure, not a reason to skip."""
+    folder = packaged()
+    if folder is None:
+        pytest.fail("LIBERO's meshes are not installed: make official")
+    return folder
 
 
 @pytest.fixture

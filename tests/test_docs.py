@@ -149,7 +149,7 @@ def test_the_axis_of_the_how_to_page_keeps_the_laws(tmp_path):
 def test_the_training_loop_of_the_how_to_page_evaluates_the_model(tmp_path, monkeypatch, capsys):
     class MyPolicy(ZeroPolicy):
         def __init__(self, network, fingerprint):
-            self.spec = replace(ZeroPolicy.spec, fingerprint=fingerprint)
+            self.spec = replace(ZeroPolicy().spec, fingerprint=fingerprint)
 
     text = block("how-to/add-a-policy.md", "in a training loop").replace("libero_spatial", "toy").replace("0-4", "0")
     monkeypatch.chdir(tmp_path)

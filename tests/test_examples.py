@@ -24,7 +24,12 @@ def python(folder: Path, *words: object) -> str:
 
 
 def test_each_example_is_tried_here():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"compare_checkpoints.py", "my_axes.py", "my_policy.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "compare_checkpoints.py",
+        "my_axes.py",
+        "my_policy.py",
+        "my_suite.py",
+    }
 
 
 def test_an_axis_of_ones_own(tmp_path):
@@ -58,6 +63,14 @@ def test_a_policy_of_ones_own(tmp_path):
     said = python(tmp_path, *SIMEVAL, "run", *words, "--perturb", "noise:0.3", "--out", "run")
     assert re.search(r"^noise:0\.3 +1 ", said, re.MULTILINE), said
     assert python(tmp_path, policy) == "keeps the rules\n"
+
+
+def test_a_suite_of_ones_own(tmp_path):
+    suite = EXAMPLES / "my_suite.py"
+    assert python(tmp_path, suite) == "keeps the rules\n"
+    words = ("--suite", "reach", "--policy", "random", "--init-states", "0-9", "--workers", "0", "--plugin", suite)
+    said = python(tmp_path, *SIMEVAL, "run", *words, "--perturb", "noise:0.1", "--out", "run")
+    assert re.search(r"^noise:0\.1 +30 ", said, re.MULTILINE), said
 
 
 @pytest.mark.parametrize("name", ["compare_checkpoints.py"])

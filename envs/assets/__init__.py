@@ -1,4 +1,4 @@
-"""Light models of LIBERO's scenes, so that its tasks run without LIBERO's 125 MB of meshes.
+"""Light models of LIBERO's scenes, so that its tasks run without LIBERO's 317 MB of meshes.
 
 `generate` writes the folder `bundled` beside this file, in the layout of LIBERO's asset folder. Sizes, masses, joints
 and regions follow LIBERO's models; looks are simplified. Numbers measured on these scenes are not LIBERO results.

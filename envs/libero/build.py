@@ -12,6 +12,7 @@ from envs.assets.robot import lighten
 from envs.base import EnvError
 from envs.libero.distractors import add_distractors, distractor_name, distractor_objects
 from envs.libero.files import import_libero, silence, use_assets
+from envs.libero.recolored import RECOLORED
 from envs.sim.compile import robosuite_compiles_aside
 from envs.sim.distractors import Distractors, copy_statistics
 from envs.sim.pristine import ModelBackup
@@ -66,9 +67,11 @@ def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Model
                 bddl_file_name=str(task.bddl), has_offscreen_renderer=False, use_camera_obs=False, hard_reset=False
             ).env
     except FileNotFoundError as error:
-        missing = f"has no {Path(str(error.filename)).stem}"
+        missing = Path(str(error.filename)).stem
         hint = "; pass --assets hub, or a folder with LIBERO's own" if is_bundled(assets) else ""
-        raise EnvError(f"cannot build {task.suite} task {task.index}: {assets} {missing}{hint}") from error
+        if missing in RECOLORED:
+            hint = "; pip install simeval[official] and pass --assets official"
+        raise EnvError(f"cannot build {task.suite} task {task.index}: {assets} has no {missing}{hint}") from error
     except Exception as error:
         raise EnvError(f"cannot build {task.suite} task {task.index} from {assets}: {error}") from error
     # At its first reset() a stock environment holds these samplers twice: once from building, once from the reset.

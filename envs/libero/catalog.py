@@ -12,6 +12,7 @@ from pathlib import Path
 from envs.counterfactuals import counterfactuals
 from envs.goals import EnvError
 from envs.libero.bddl import read_bddl
+from envs.libero.recolored import SPOKEN_OF_AS
 from envs.tasks import OtherGoal, Task
 
 LIBERO_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
@@ -68,9 +69,15 @@ def _scene(task: Task) -> str:
     return task.name.removesuffix(task.instruction.replace(" ", "_"))
 
 
-def mismatched_instructions(task: Task) -> tuple[str, ...]:
-    """Instructions of other suites whose objects are absent from a task's scene."""
-    others = [other for name in LIBERO_SUITES[:4] if name != task.suite for other in libero_tasks(name)]
+def mismatched_instructions(task: Task, base: str | None = None) -> tuple[str, ...]:
+    """Instructions of other suites whose objects are absent from a task's scene.
+
+    Args:
+        task: the task.
+        base: LIBERO's suite that its suite is a variant of; by default its own.
+    """
+    own = base or task.suite
+    others = [other for name in LIBERO_SUITES[:4] if name != own for other in libero_tasks(name)]
     present = {_kind(name) for name in task.scenery.names}
     return tuple(sorted({o.instruction for o in others if not any(_kind(atom[1]) in present for atom in o.goal)}))
 
@@ -78,4 +85,5 @@ def mismatched_instructions(task: Task) -> tuple[str, ...]:
 def _kind(name: str) -> str:
     """The kind of object as an instruction names it: every cabinet, and every part of one, is a `cabinet`."""
     kind = re.sub(r"_\d+(_\D*)?$", "", name)
+    kind = SPOKEN_OF_AS.get(kind, kind)
     return "cabinet" if kind.endswith("_cabinet") else kind

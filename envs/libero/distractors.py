@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from envs.libero.files import import_libero
+from envs.libero.recolored import SPOKEN_OF_AS
 from envs.sim.distractors import PARKED_POS
 from envs.tasks import Task
 
@@ -77,7 +78,8 @@ def distractor_kinds(task: Task) -> tuple[str, ...]:
 
     No kind belongs to a family that is in the scene, so no feasible instruction can refer to it.
     """
-    present = {re.sub(r"_\d+$", "", name) for name in task.scenery.names}
+    kinds = (re.sub(r"_\d+$", "", name) for name in task.scenery.names)
+    present = {SPOKEN_OF_AS.get(kind, kind) for kind in kinds}
     taken = {KINDS[kind].family if kind in KINDS else LOOKALIKES.get(kind) for kind in present}
     free = [kind for kind in KINDS if KINDS[kind].family not in taken]
     rng = np.random.Generator(np.random.Philox(zlib.crc32(f"{task.suite}/{task.name}".encode())))

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import (
-    ACTION_SIZE,
     CAMERAS,
     EnvError,
     Goal,
@@ -31,6 +30,7 @@ from envs.base import (
     Scene,
     SensorSnapshot,
     StepResult,
+    check_actions,
 )
 from envs.libero.files import init_states
 from envs.libero.physics import DistractorsRequired
@@ -151,10 +151,11 @@ class LiberoEnv:
 
     def step(self, actions: NDArray[np.float32]) -> StepResult:
         """See `Env.step`."""
+        check_actions(actions)
         states: list[NDArray[np.float64]] = []
         reached: tuple[bool, ...] = tuple(False for _ in self.goals)
         hits: dict[Goal, int] = {}
-        for action in np.asarray(actions, np.float64).reshape(-1, ACTION_SIZE):
+        for action in np.asarray(actions, np.float64):
             self._control_step(action)
             states.append(self.state())
             hits |= {goal: len(states) for goal in self.tracked if goal not in hits and self.world.holds(goal)}

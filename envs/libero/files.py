@@ -19,6 +19,7 @@ import types
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,11 @@ from envs.assets import BUNDLED
 from envs.base import EnvError
 from envs.caches import cache_folder
 from envs.libero.catalog import libero_root
+from envs.libero.official import INSTALL, packaged
+from envs.libero.recolored import register_recolored
 
 HUB_ASSETS = "lerobot/libero-assets"
-"""Hub dataset with LIBERO's meshes and textures (125 MB). Source: hf-libero 0.1.4."""
+"""Hub dataset with LIBERO's meshes and textures. Source: hf-libero 0.1.4."""
 
 _ASSET_FOLDERS = ("articulated_objects", "scenes", "stable_hope_objects", "stable_scanned_objects", "textures")
 
@@ -43,7 +46,8 @@ def resolve_assets(choice: str | None) -> Path:
 
     Args:
         choice: a path; `bundled` for simeval's light models; `official` (or `None`) for LIBERO's own, from
-            `SIMEVAL_LIBERO_ASSETS`, then the user's cache, then the hub; `cached` for the same without the hub; `hub`.
+            `SIMEVAL_LIBERO_ASSETS`, the installed packages, the user's cache, or the hub, the first that has them;
+            `cached` for the same without the hub; `hub`.
 
     Raises:
         EnvError: there is no such folder; the message says what to pass instead.
@@ -52,15 +56,40 @@ def resolve_assets(choice: str | None) -> Path:
         return _checked(BUNDLED, "--assets bundled")
     if choice not in (None, "official", "cached", "hub"):
         return _checked(Path(str(choice)).expanduser(), "--assets")
+    here = None if choice == "hub" else local_assets()
+    if here:
+        return here.folder
+    if choice == "cached":
+        raise EnvError(f"LIBERO's own assets are not on this machine; {INSTALL}")
+    return _download()
+
+
+@dataclass(frozen=True)
+class Located:
+    """LIBERO's own asset folder, and where it was found."""
+
+    folder: Path
+    source: str
+    """`SIMEVAL_LIBERO_ASSETS`, `the installed packages` or `the cache`."""
+
+
+def local_assets() -> Located | None:
+    """LIBERO's own asset folder on this machine, without the hub's cache; `None` if there is none.
+
+    Raises:
+        EnvError: the first place that should have it is no such folder, or incomplete.
+    """
     variable = os.environ.get("SIMEVAL_LIBERO_ASSETS")
     cached = Path("~/.cache/libero/assets").expanduser()
-    if choice != "hub" and variable:
-        return _checked(Path(variable).expanduser(), "SIMEVAL_LIBERO_ASSETS")
-    if choice != "hub" and cached.is_dir():
-        return _checked(cached, "the cache")
-    if choice == "cached":
-        raise EnvError("LIBERO's own assets are not on this machine")
-    return _download()
+    if variable:
+        source, folder = "SIMEVAL_LIBERO_ASSETS", Path(variable).expanduser()
+    elif installed := packaged():
+        source, folder = "the installed packages", installed
+    elif cached.is_dir():
+        source, folder = "the cache", cached
+    else:
+        return None
+    return Located(_checked(folder, source), source)
 
 
 def _checked(folder: Path, origin: str) -> Path:
@@ -83,7 +112,7 @@ def _download() -> Path:
     except Exception as error:  # noqa: BLE001  the hub client raises a dozen types for "not available"
         reason = type(error).__name__
         raise EnvError(
-            f"LIBERO's assets are neither cached nor downloadable ({reason}); "
+            f"LIBERO's assets are neither installed nor cached nor downloadable ({reason}); {INSTALL}, "
             "pass --assets PATH or --assets bundled, or set SIMEVAL_LIBERO_ASSETS"
         ) from None
     refuse_strays(downloaded)
@@ -130,6 +159,8 @@ def import_libero() -> Any:
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     with silence(), _without_matplotlib(), _own_opengl():
         import libero.libero.envs as module
+        import libero.libero.envs.base_object as base_object
+    register_recolored(base_object)
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     return module
 
@@ -191,15 +222,19 @@ class _ArrayUnpickler(pickle.Unpickler):
 def init_states(path: Path) -> NDArray[np.float64]:
     """Read the published initial states of a task: `float64[50, 1 + nq + nv]`.
 
-    LIBERO-plus's files contain one state without the first dimension.
+    LIBERO's own files are pickles in zips, LIBERO-PRO's (`.npz`) hold one array called `states`, LIBERO-plus's hold one
+    state without the first dimension.
 
     Raises:
         EnvError: the file is missing or contains anything but one array.
     """
     try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return np.asarray(arrays["states"], dtype=np.float64)
         with zipfile.ZipFile(path) as archive:
             (member,) = [name for name in archive.namelist() if name.endswith("data.pkl")]
             states = _ArrayUnpickler(io.BytesIO(archive.read(member))).load()
-    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, ValueError) as error:
+    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, KeyError, ValueError) as error:
         raise EnvError(f"cannot read initial states {path}: {error}") from None
     return np.atleast_2d(np.asarray(states, dtype=np.float64))

@@ -73,6 +73,7 @@ class PlusEnv(LiberoEnv):
     def __init__(self, task: Task, resolution: int, assets: Path) -> None:
         """Build the scene (seconds); see `LiberoEnv`."""
         super().__init__(task, resolution, assets)
+        self._init_states = self._init_states[:1]  # LIBERO's tasks have more, of which LIBERO-plus uses the first
         self._noise = variation(task.name).noise
         self._init_state, self._start = 0, 0.0
 

@@ -141,7 +141,8 @@ def _fog(pixels: Pixels, strength: float, decay: float, rng: np.random.Generator
     brightest = pixels.max() / 255
     cloud = _plasma(max(SIZE, 1 << (len(pixels) - 1).bit_length()), decay, rng)[: len(pixels), : len(pixels)]
     foggy = pixels / 255 + strength * cloud[..., None]
-    return np.clip(foggy * brightest / (brightest + strength), 0, 1) * 255
+    compressed: Pixels = np.clip(foggy * brightest / (brightest + strength), 0, 1) * 255
+    return compressed
 
 
 def _plasma(size: int, decay: float, rng: np.random.Generator) -> Pixels:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envs.goals import EnvError
+from envs.libero.catalog import mismatched_instructions
 from envs.libero.suite import SUITES as LIBERO
 from envs.libero_plus.catalog import PLUS_SUITES, base_suite, base_task, category, plus_tasks
 from envs.libero_plus.files import FILES
+from envs.libero_plus.notes import notes
 from envs.suite import Suite
 from envs.tasks import OtherGoal, Task
 
@@ -46,6 +48,8 @@ def _suite(name: str) -> Suite:
         benchmark="LIBERO-plus",
         goals_from=base.name,
         other_goals_apart=other_goals_apart,
+        mismatched_instructions=functools.partial(mismatched_instructions, base=base.name),
+        notes=functools.partial(notes, name),
         category=category,
         present=FILES.present,
     )

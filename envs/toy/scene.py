@@ -1,5 +1,6 @@
 """The toy suite's scene: a table, four blocks, and a small gantry with a probe, in MuJoCo's format."""
 
+from envs.sim.mujoco_env import MAX_RENDER_SIZE
 from envs.toy.tasks import TOY_COLORS
 
 TIP_SPEED = 0.2
@@ -10,7 +11,6 @@ TIP_HOME = (0.0, 0.0, 0.15)
 
 TIP_RADIUS, BLOCK_SIDE, TABLE_SIDE = 0.008, 0.045, 0.56  # m
 
-MAX_RENDER_SIZE = 1024  # px per side
 
 TIMESTEP = 0.005  # s
 

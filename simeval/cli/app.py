@@ -204,7 +204,9 @@ def list_(
         str | None, typer.Argument(help="Everything about this perturbation, or the YAML of this convention.")
     ] = None,
     suite: Annotated[str | None, typer.Option(help="Only this suite's tasks.")] = None,
-    plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
+    plugin: Annotated[
+        list[str] | None, typer.Option(help="Python file with axes or suites of your own; repeatable.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List suites, tasks, perturbations, policies, conventions of policy servers, or protocols."""
@@ -259,7 +261,9 @@ def preview(
         list[str] | None, typer.Option(help="Condition or sweep to show beside the clean image; repeatable.")
     ] = None,
     step: Annotated[int, typer.Option(help="Control steps that the robot holds still, with --perturb.", **WHOLE)] = 0,
-    plugin: Annotated[list[str] | None, typer.Option(help="Python file with axes of your own; repeatable.")] = None,
+    plugin: Annotated[
+        list[str] | None, typer.Option(help="Python file with axes or suites of your own; repeatable.")
+    ] = None,
     assets: Annotated[
         str | None, typer.Option(help="Only these scenes.  [default: bundled, and official if here]")
     ] = None,

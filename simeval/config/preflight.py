@@ -4,10 +4,12 @@ from dataclasses import replace
 
 from envs import numerics
 from envs.base import EnvError
+from envs.interface import LIBERO_INTERFACE
 from simeval.config.evaluation import EvalConfig
+from simeval.config.plan import interface_of
 from simeval.config.serve import ServeConfig
 from simeval.core.errors import ConfigError
-from simeval.policies.base import Policy
+from simeval.policies.base import Policy, PolicySpec
 from simeval.policies.names import OBJECT
 from simeval.policies.registry import PolicyChoice, choose, load_policy
 from simeval.policies.user_defined import UserPolicy, checked
@@ -39,7 +41,25 @@ def policy_choice(config: EvalConfig | ServeConfig) -> PolicyChoice:
         batch_size=config.batch_size,
         dtype=config.dtype,
         convention=config.convention if isinstance(config, EvalConfig) else None,
+        interface=interface_of(config.suite) if isinstance(config, EvalConfig) else LIBERO_INTERFACE,
     )
+
+
+def require_fit(spec: PolicySpec, suites: tuple[str, ...]) -> None:
+    """Check that a policy's observations and actions are those of the suites.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    interface, name = interface_of(suites), f"--policy {spec.name}: does not fit {suites[0]}"
+    for what, its, theirs in (
+        ("actions", spec.action_size, interface.action_size),
+        ("states", spec.state_size, interface.state_size),
+    ):
+        if its != theirs:
+            raise ConfigError(f"{name}: its {what} have {its} numbers, the suite's {theirs}")
+    if missing := [camera for camera in spec.cameras if camera not in interface.cameras]:
+        raise ConfigError(f"{name}: it wants the camera {missing[0]}, the suite has {', '.join(interface.cameras)}")
 
 
 def with_policy(config: EvalConfig, policy: Policy) -> tuple[EvalConfig, UserPolicy]:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from envs.goals import EnvError
+from envs.sim.opengl import select_backend
 from envs.suites import registered_suites, unregister_suites_but
 from perturbations.base import axes, unregister_all_but
 from simeval.core.errors import ConfigError
@@ -109,6 +111,8 @@ def load(plugins: Sequence[Plugin]) -> None:
 
 
 def _execute(plugin: Plugin) -> None:
+    with contextlib.suppress(EnvError):  # the file may import MuJoCo, which fixes its backend then
+        select_backend()
     known, suites = {info.name for info in axes()}, registered_suites()
     try:
         execute(plugin, "plugin", seconds=SECONDS, limit="a plugin only declares axes and suites")

@@ -1,12 +1,14 @@
 """Checks of what a run downloads: LIBERO's meshes, a checkpoint, and whether the hub can be reached."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from envs.base import EnvError
-from envs.libero.files import HUB_ASSETS, resolve_assets
+from envs.libero import official
+from envs.libero.files import HUB_ASSETS, Located, local_assets, resolve_assets
 from simeval.core.errors import ConfigError
 from simeval.doctor.findings import Finding, failure, note, ok
 from simeval.doctor.surroundings import Machine
@@ -68,20 +70,30 @@ def check_assets(here: Machine, *, needed: bool, in_cache: Callable[[], Path | N
         in_cache: returns their path in the hub client's cache.
     """
     try:
-        return ok("assets", f"LIBERO's own meshes are in {resolve_assets('cached')}")
+        found = local_assets()
     except EnvError as error:
-        if "not on this machine" not in str(error):
+        if os.environ.get("SIMEVAL_LIBERO_ASSETS"):
             return failure("assets", str(error), "unset SIMEVAL_LIBERO_ASSETS, or point it at LIBERO's assets")
-    cached = in_cache()
-    if cached:
-        return ok("assets", f"LIBERO's own meshes are in {cached}")
-    fetch = f"hf download --repo-type dataset {HUB_ASSETS}"
+        return failure("assets", str(error), official.INSTALL)
+    if found is None and (cached := in_cache()):
+        found = Located(cached, "the hub's cache")
+    if found:
+        return _compared(found)
+    fetch = f"{official.INSTALL}; or: hf download --repo-type dataset {HUB_ASSETS}"
     if not here.hub:
-        return note("assets", "LIBERO's own meshes are not here yet: the first run with them fetches 125 MB", fetch)
+        return note("assets", "LIBERO's own meshes are not here yet: the first run with them fetches 317 MB", fetch)
     text = "LIBERO's own meshes are not here, and the hub is out of reach"
     if needed:
-        return failure("assets", text, f"where there is a network: {fetch}; then set SIMEVAL_LIBERO_ASSETS to a copy")
-    return note("assets", f"{text}: bundled scenes only")
+        return failure("assets", text, f"{fetch}, where there is a network, and set SIMEVAL_LIBERO_ASSETS to a copy")
+    return note("assets", f"{text}: bundled scenes only", official.INSTALL)
+
+
+def _compared(found: Located) -> Finding:
+    differing = official.differing_files(found.folder)
+    text = f"LIBERO's own meshes are in {found.folder} ({found.source}), {official.comparison(found.folder)}"
+    if differing:
+        return note("assets", f"{text}; the first: {differing[0]}", f"for LIBERO's own: {official.INSTALL}")
+    return ok("assets", text)
 
 
 def check_checkpoint(

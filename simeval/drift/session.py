@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envs.interface import ACTION_SIZE, STATE_SIZE
 from envs.suites import find_suite
 from perturbations.spec import Condition
 from simeval.config import paths
@@ -135,6 +136,11 @@ def require_vision_policy(policy: Policy, *, representation: bool = False) -> No
         raise ConfigError(
             f"--policy {policy.spec.name}: it is given the simulator's state and sees no images, so there is nothing "
             "to audit"
+        )
+    if (policy.spec.action_size, policy.spec.state_size) != (ACTION_SIZE, STATE_SIZE):
+        raise ConfigError(
+            f"--policy {policy.spec.name}: its actions have {policy.spec.action_size} numbers and its states "
+            f"{policy.spec.state_size}; drift is defined for LIBERO's {ACTION_SIZE} and {STATE_SIZE}"
         )
     if policy.spec.noise_floor:
         raise ConfigError(

@@ -9,7 +9,7 @@ Non-obvious behaviour:
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import batched
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from envs.assets import is_bundled
-from envs.base import ACTION_SIZE, CAMERAS, Env, EnvError, ResetOptions
+from envs.base import CAMERAS, Env, EnvError, ResetOptions
 from envs.build import make_env
+from envs.interface import Interface
 from envs.protocols import PROTOCOLS
 from envs.suites import find_suite, limits, tasks
 from perturbations.base import image_difference
@@ -63,14 +64,19 @@ class ConditionView:
 class _IdlePolicy:
     """A policy that holds still and keeps its last input."""
 
-    spec = PolicySpec("onlooker", 1, CAMERAS)
-
-    def __init__(self) -> None:
+    def __init__(self, interface: Interface) -> None:
+        self.spec = PolicySpec(
+            "onlooker",
+            1,
+            interface.cameras,
+            action_size=interface.action_size,
+            state_size=interface.state_size,
+        )
         self.last_input: PolicyInput | None = None
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
         self.last_input = inputs[-1]
-        idle = np.zeros((1, ACTION_SIZE), np.float32)
+        idle = np.zeros((1, self.spec.action_size), np.float32)
         idle[0, -1] = -1  # the gripper stays open
         return [idle for _ in inputs]
 
@@ -83,7 +89,7 @@ def view_at(env: Env, spec: EpisodeSpec, step: int = 0) -> ConditionView:
         spec: the episode.
         step: control steps before the view, for perturbations that begin later.
     """
-    policy = _IdlePolicy()
+    policy = _IdlePolicy(find_suite(spec.suite).interface)
     result = run_episode(structs.replace(spec, max_steps=step + 1), env, policy, TraceRecorder())
     if result.outcome in ("error", "infeasible"):
         return ConditionView(spec.condition, {}, "", f"{result.outcome}: {result.error_text}")
@@ -121,7 +127,7 @@ def condition_sheet(episodes: Sequence[EpisodeSpec], *, assets: Path | None, ste
     title += f" | seed {first.root_seed}"
     title += f" | after {step} control steps" if step else ""
     blocks = [vstack(_block(clean, kinds)) for kinds in _rows_of_kinds(_group_by_kind(views))]
-    width = max((block.shape[1] for block in blocks), default=MIN_SIDE * len(CAMERAS))
+    width = max((block.shape[1] for block in blocks), default=2 * MIN_SIDE)
     return vstack([caption([title, clean.instruction], width), *blocks])
 
 
@@ -167,7 +173,7 @@ def _column(view: ConditionView, clean: ConditionView, side: int, times: int) ->
         "" if view.reason or view.instruction == clean.instruction else f'instruction: "{view.instruction}"'
     )
     parts = [caption(["clean" if view is clean else view.condition, instruction_text], side)]
-    for camera in CAMERAS:
+    for camera in clean.images or CAMERAS:
         if camera in view.images:
             text = camera if view is clean else _change(clean.images.get(camera), view.images[camera])
             parts += [upscale(view.images[camera], times), caption([text], side, strong=False)]
@@ -208,7 +214,7 @@ def contact_sheet(
     for folder in folders:
         images = _render_cameras(suite, task, init_state, folder, size)
         title = f"{_scenes_name(suite, folder)} | {suite} {task} | initial state {init_state}"
-        rows += [caption([title, instruction], size * len(CAMERAS)), hstack(images)]
+        rows += [caption([title, instruction], size * len(images)), hstack(images)]
     return vstack(rows)
 
 
@@ -216,10 +222,10 @@ def _render_cameras(suite: str, task: int, init_state: int, assets: Path | None,
     env = make_env(suite, task, size, assets)
     try:
         env.reset(ResetOptions(init_state, _PROTOCOL.env_seed(init_state), limits(_PROTOCOL.name, suite).settle_steps))
-        images = env.observe().images
+        images = env.observe(find_suite(suite).interface.cameras).images
     finally:
         env.close()
-    return [images[camera] for camera in CAMERAS]
+    return list(images.values())
 
 
 def _scenes_name(suite: str, assets: Path | None) -> str:
@@ -252,7 +258,8 @@ def write_preview(config: EvalConfig, *, size: int, out: Path, step: int = 0) ->
     from envs.libero.files import resolve_assets
     from envs.sim.opengl import check_drawing
 
-    plan, (suite,), assets = make_plan(config), config.suite, config.assets
+    plan = make_plan(replace(config, policy=config.policy or "zero"))  # no policy is asked
+    (suite,), assets = config.suite, config.assets
     first = plan.episodes[0]
     if out.suffix.lower() not in IMAGE_FILES:
         raise ConfigError(f"--out {out}: name a file that ends in {', '.join(IMAGE_FILES)}")

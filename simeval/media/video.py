@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from envs.base import CAMERAS, CONTROL_HZ
 from envs.build import EnvCache
-from envs.suites import tasks
+from envs.suites import find_suite, tasks
 from perturbations.spec import parse
 from simeval.config.evaluation import within
 from simeval.core import plugins
@@ -73,10 +73,16 @@ class Selection:
             raise ConfigError(f"--size {self.size}: must be an even number in [64, 1024]")
         within("--limit", self.limit, 1, MAX_VIDEOS)
 
-    @property
-    def cameras(self) -> tuple[str, ...]:
-        """The cameras shown, left to right."""
-        return CAMERAS if self.camera == "both" else (self.camera,)
+    def cameras(self, suite: str) -> tuple[str, ...]:
+        """The cameras of a suite that are shown, left to right.
+
+        Raises:
+            ConfigError: it does not have the camera.
+        """
+        offered = find_suite(suite).interface.cameras
+        if self.camera in ("both", *offered):
+            return offered if self.camera == "both" else (self.camera,)
+        raise ConfigError(f"--camera {self.camera}: {suite} has only {', '.join(offered)}")
 
 
 def render_videos(run: Run, selection: Selection) -> Iterator[Path]:
@@ -90,9 +96,9 @@ def render_videos(run: Run, selection: Selection) -> Iterator[Path]:
 
     require_inside(run.folder, "videos")
     chosen, user_plugins = with_traces(run, selection), plugins.named_again(run.folder, run.manifest, selection.plugins)
+    plugins.load(user_plugins)
     assets = assets_of(run)
     require_rendering()
-    plugins.load(user_plugins)
     # Two arms are rendered frame by frame in turn, and a scene perturbation of one must not appear in the other.
     scenes = [EnvCache(assets) for _ in range(2)]
     twins = {r.spec.pair_id: r for r in run.results if r.spec.condition == CLEAN}
@@ -203,12 +209,13 @@ def _frames(
     env.set_state(trace.states[0])  # first, because it may need another model than the clean episode
     condition.apply_scene(env.scene(), streams.generator)
     applied = condition.start(streams.generator)
-    applied.masks = initial_masks(env, condition, tasks(spec.suite)[spec.task].goal, CAMERAS)
+    applied.masks = initial_masks(env, condition, tasks(spec.suite)[spec.task].goal, selection.cameras(spec.suite))
+    cameras = selection.cameras(spec.suite)
     for step, state in enumerate(trace.states):
         env.set_state(state)
-        clean = {camera: env.render(camera, selection.size) for camera in selection.cameras}
+        clean = {camera: env.render(camera, selection.size) for camera in cameras}
         perturbed = applied.images(clean, step)
-        image = np.concatenate([perturbed[camera] for camera in selection.cameras], axis=1)
+        image = np.concatenate([perturbed[camera] for camera in cameras], axis=1)
         yield np.concatenate([_caption(trace, result, step, selection, height), image])
 
 
@@ -231,4 +238,4 @@ def _caption(trace: Trace, result: EpisodeResult, step: int, selection: Selectio
     ]
     size = min(LARGEST_FONT, max(SIZES[-1], selection.size // 26))
     style = TextStyle((size,), round(1.4 * size), CAPTION_LINES, (24, 24, 24))
-    return text_strip(paragraphs, selection.size * len(selection.cameras), style, height=height)
+    return text_strip(paragraphs, selection.size * len(selection.cameras(result.spec.suite)), style, height=height)

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import Observation, Privileged
+from envs.base import ACTION_SIZE, STATE_SIZE, Observation, Privileged
 
 ActionChunk = NDArray[np.float32]
-"""`float32[T, 7]`: the predicted actions of the next T control steps, in the environment's units."""
+"""`float32[T, action_size]`: the predicted actions of the next T control steps, in the environment's units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,8 @@ class PolicySpec:
         state_limits: (lowest, highest) per state dimension that training data can have contained; `None` if unknown.
         action_limits: the same per action dimension, in the environment's units.
         image_size: height and width (px) of its training images; `None` if unknown.
+        action_size: numbers of an action, as in the suite's `envs.interface.Interface`.
+        state_size: numbers of the state that it is given.
         fingerprint: everything that its outputs depend on (checkpoint hash, dtypes, batch size ...), for the manifest.
     """
 
@@ -76,6 +78,8 @@ class PolicySpec:
     action_limits: tuple[tuple[float, float], ...] | None = None
     image_size: tuple[int, int] | None = None
     fingerprint: tuple[tuple[str, Any], ...] = ()
+    action_size: int = ACTION_SIZE
+    state_size: int = STATE_SIZE
 
 
 def repeated(observation: Observation, spec: PolicySpec) -> tuple[Observation, ...]:
@@ -92,7 +96,7 @@ class Policy(Protocol):
     spec: PolicySpec
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
-        """Predict a chunk for each input, in order; each `float32[T, 7]` with `T >= n_action_steps`."""
+        """Predict a chunk for each input, in order; each `float32[T, action_size]` with `T >= n_action_steps`."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from envs.interface import LIBERO_INTERFACE, Interface
 from envs.suites import find_suite, tasks
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.source_file import SourceFile, read_source
@@ -30,6 +31,7 @@ class PolicyChoice:
         dtype: `bfloat16` for the network's matrix products; `None` for the checkpoint's dtype.
         file: the Python file of a policy of kind `file`.
         convention: card of a policy of kind `server`, a name or the path of a YAML file; `None` for the protocol's.
+        interface: of the suites that it is for.
 
     Raises:
         ConfigError: an option is given that this kind of policy does not have.
@@ -42,6 +44,7 @@ class PolicyChoice:
     dtype: Literal["bfloat16"] | None = None
     file: SourceFile | None = None
     convention: str | None = None
+    interface: Interface = LIBERO_INTERFACE
 
     def __post_init__(self) -> None:
         if self.convention is not None and self.kind != "server":
@@ -72,6 +75,7 @@ def choose(
     batch_size: int | None = None,
     dtype: Literal["bfloat16"] | None = None,
     convention: str | None = None,
+    interface: Interface = LIBERO_INTERFACE,
 ) -> PolicyChoice:
     """A policy and how to run it, with the default batch size filled in and its file read.
 
@@ -80,35 +84,38 @@ def choose(
     """
     file = read_source(str(Path(split_file(name)[0]).expanduser()), "--policy") if kind_of(name) == "file" else None
     choice = PolicyChoice(name, device, n_action_steps, dtype=dtype, file=file, convention=convention)
+    choice = replace(choice, interface=interface)
     default = GPU_BATCH if choice.has_network and has_gpu(device) else 1
     return replace(choice, batch_size=batch_size or default)
 
 
-def _zero() -> Policy:
+def _zero(interface: Interface) -> Policy:
     from simeval.policies.scripted import ZeroPolicy
 
-    return ZeroPolicy()
+    return ZeroPolicy(interface)
 
 
-def _random() -> Policy:
+def _random(interface: Interface) -> Policy:
     from simeval.policies.scripted import RandomPolicy
 
-    return RandomPolicy()
+    return RandomPolicy(interface)
 
 
-def _seeker() -> Policy:
+def _seeker(interface: Interface) -> Policy:
+    del interface
     from simeval.policies.scripted import SeekerPolicy
 
     return SeekerPolicy()
 
 
-def _expert() -> Policy:
+def _expert(interface: Interface) -> Policy:
+    del interface
     from simeval.policies.expert.policy import LiberoExpert
 
     return LiberoExpert()
 
 
-SCRIPTED_POLICIES: Mapping[str, tuple[Callable[[], Policy], str]] = {
+SCRIPTED_POLICIES: Mapping[str, tuple[Callable[[Interface], Policy], str]] = {
     "expert": (_expert, "scripted, sees the simulator's state; picks and places, opens drawers, turns on the stove"),
     "seeker": (_seeker, "scripted, finds the named colour in the agent view; toy suite only"),
     "zero": (_zero, "never moves: the floor of every success rate"),
@@ -125,7 +132,7 @@ def load_policy(choice: PolicyChoice) -> Policy:
     options = {name: getattr(choice, name) for name in ("device", "n_action_steps", "batch_size", "dtype")}
     match choice.kind:
         case "scripted":
-            return SCRIPTED_POLICIES[choice.name][0]()
+            return SCRIPTED_POLICIES[choice.name][0](choice.interface)
         case "file":
             from simeval.policies import user_defined
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import ACTION_SIZE
+from envs.interface import ACTION_SIZE, LIBERO_INTERFACE, Interface
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 
 CHUNK = 10
@@ -53,21 +53,23 @@ _DESCENT_RADIUS = 0.02
 class ZeroPolicy:
     """Never moves, gripper open."""
 
-    spec = PolicySpec("zero", CHUNK, cameras=())
+    def __init__(self, interface: Interface = LIBERO_INTERFACE) -> None:
+        self.spec = _blind("zero", interface)
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
         """Return the same idle chunk for every input."""
-        return [_still() for _ in inputs]
+        return [_still(self.spec.action_size) for _ in inputs]
 
 
 class RandomPolicy:
     """Uniform random actions, seeded by the input's noise seed."""
 
-    spec = PolicySpec("random", CHUNK, cameras=())
+    def __init__(self, interface: Interface = LIBERO_INTERFACE) -> None:
+        self.spec = _blind("random", interface)
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
         """Sample every action and dimension independently from [-1, 1]."""
-        return [_uniform(request.noise_seed) for request in inputs]
+        return [_uniform(request.noise_seed, self.spec.action_size) for request in inputs]
 
 
 class SeekerPolicy:
@@ -120,15 +122,19 @@ def locate(pixel: tuple[float, float], height: int, width: int) -> NDArray[np.fl
     return point[:2]
 
 
-def _still() -> ActionChunk:
-    chunk = np.zeros((CHUNK, ACTION_SIZE), np.float32)
+def _blind(name: str, interface: Interface) -> PolicySpec:
+    return PolicySpec(name, CHUNK, cameras=(), action_size=interface.action_size, state_size=interface.state_size)
+
+
+def _still(size: int = ACTION_SIZE) -> ActionChunk:
+    chunk = np.zeros((CHUNK, size), np.float32)
     chunk[:, -1] = _OPEN
     return chunk
 
 
-def _uniform(noise_seed: int) -> ActionChunk:
+def _uniform(noise_seed: int, size: int) -> ActionChunk:
     rng = np.random.Generator(np.random.Philox(noise_seed))
-    return rng.uniform(-1, 1, (CHUNK, ACTION_SIZE)).astype(np.float32)
+    return rng.uniform(-1, 1, (CHUNK, size)).astype(np.float32)
 
 
 def _seek(request: PolicyInput) -> ActionChunk:

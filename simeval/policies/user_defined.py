@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.base import ACTION_SIZE, CAMERAS, STATE_SIZE
+from envs.base import CAMERAS
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.source_file import SourceFile, as_config_error, execute
 from simeval.core.texts import shown
@@ -180,6 +180,10 @@ def checked(policy: Any, what: str, origin: Mapping[str, str]) -> UserPolicy:
     return UserPolicy(policy, replace(spec, n_action_steps=int(spec.n_action_steps), fingerprint=fingerprint))
 
 
+MAX_SIZE = 256
+"""Most numbers of a state or an action; our choice."""
+
+
 def spec_fault(spec: PolicySpec) -> str | None:
     """What is wrong with a spec, as `FIELD is ..., must be ...`; `None` if nothing is."""
     if not isinstance(spec.name, str) or not spec.name.strip() or len(spec.name) > 100 or not spec.name.isprintable():
@@ -188,11 +192,15 @@ def spec_fault(spec: PolicySpec) -> str | None:
         value = getattr(spec, name)
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 1 <= value <= most:
             return f"{name} is {shown(repr(value))}, must be a whole number in [1, {most}]"
+    for name in ("action_size", "state_size"):
+        value = getattr(spec, name)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_SIZE:
+            return f"{name} is {shown(repr(value))}, must be a whole number in [1, {MAX_SIZE}]"
     cameras = spec.cameras
     if not isinstance(cameras, tuple) or len(set(cameras)) < len(cameras) or not set(cameras) <= set(CAMERAS):
         return f"cameras is {shown(repr(cameras))}, must be a tuple of names from {', '.join(CAMERAS)}"
-    sizes = {"state_std": STATE_SIZE, "action_std": ACTION_SIZE}
-    sizes |= {"state_limits": STATE_SIZE, "action_limits": ACTION_SIZE}
+    sizes = {"state_std": spec.state_size, "action_std": spec.action_size}
+    sizes |= {"state_limits": spec.state_size, "action_limits": spec.action_size}
     for name, size in sizes.items():
         value = getattr(spec, name)
         if value is not None and not _numbers(value, (size, 2) if name.endswith("limits") else (size,)):

@@ -126,7 +126,14 @@ def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:
 
 def _instructions(run: Run) -> tuple[Instruction, ...]:
     used = dict.fromkeys((result.spec.suite, result.spec.task) for result in run.results)
-    return tuple(Instruction(suite, task, tasks(suite)[task].instruction) for suite, task in used)
+    # A suite from a plugin is not known here, and the plugin is not executed for a report.
+    played = {(r.spec.suite, r.spec.task): r.instruction or "" for r in run.results if r.source == "original"}
+    return tuple(
+        Instruction(suite, task, played.get((suite, task), ""))
+        if suite in run.absent_suites
+        else Instruction(suite, task, tasks(suite)[task].instruction)
+        for suite, task in used
+    )
 
 
 def _exclusions(run: Run, audit: Audit | None) -> tuple[Exclusion, ...]:

@@ -10,7 +10,8 @@ from collections.abc import Sequence, Sized
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import ACTION_SIZE, Env, StepResult
+from envs.base import Env, StepResult
+from envs.interface import STATE_SIZE
 from envs.suites import tasks
 from perturbations.base import Infeasible
 from perturbations.spec import parse
@@ -18,7 +19,7 @@ from simeval.core.errors import ConfigError, EpisodeError, ends_process
 from simeval.core.instructions import instructable_goals, language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
 from simeval.core.types import EpisodeResult, EpisodeSpec
-from simeval.policies.base import ActionChunk, Policy, PolicyInput
+from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
 from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.interventions import Interventions
 from simeval.rollout.observations import ObservationPipeline
@@ -57,7 +58,7 @@ def run_episode(
 def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> EpisodeResult:
     spec, streams = log.spec, PairStreams.of(log.spec)
     condition, task, size = parse(spec.condition), tasks(spec.suite)[spec.task], policy.spec.n_action_steps
-    applied = condition.start(streams.generator, policy.spec.state_std)
+    applied = condition.start(streams.generator, policy.spec.state_std or _unit_scale(policy.spec))
     observations = ObservationPipeline(env, applied, policy.spec)
     physics = Interventions(condition, streams.generator)
     with log.phase("reset"):
@@ -82,7 +83,7 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
             request = PolicyInput(
                 observation, instruction.text, spec.pair_id, log.chunks, seed, privileged, spec.id, tuple(past)
             )
-            chunk = _checked(policy.act([request]), size)
+            chunk = _checked(policy.act([request]), policy.spec)
         with log.phase("perturb"):
             start, chosen = log.steps, chunk[: min(size, spec.max_steps - log.steps)]
             actions = applied.actions(chosen, start)
@@ -116,11 +117,16 @@ def _parts(actions: NDArray[np.float32], start: int, stops: frozenset[int]) -> l
     return np.split(actions, cuts)
 
 
-def _checked(chunks: Sequence[ActionChunk], size: int) -> ActionChunk:
-    """The policy's answer to one input as `float32[K, 7]`.
+def _unit_scale(policy: PolicySpec) -> tuple[float, ...] | None:
+    """Scale of states whose parts are not known, in which their changes are expressed; `None` for LIBERO's."""
+    return None if policy.state_size == STATE_SIZE else (1.0,) * policy.state_size
+
+
+def _checked(chunks: Sequence[ActionChunk], policy: PolicySpec) -> ActionChunk:
+    """The policy's answer to one input as `float32[K, action_size]`.
 
     Raises:
-        EpisodeError: it is not one finite action chunk of at least `size` steps.
+        EpisodeError: it is not one finite action chunk of at least `n_action_steps`.
     """
     if not isinstance(chunks, Sequence | np.ndarray) or len(chunks) != 1:
         number = len(chunks) if isinstance(chunks, Sized) else type(chunks).__name__
@@ -131,10 +137,9 @@ def _checked(chunks: Sequence[ActionChunk], size: int) -> ActionChunk:
     # A copy: a policy may reuse the array for its next chunk, and other precisions would not replay exactly.
     with np.errstate(over="ignore"):
         chunk = np.array(array, np.float32)
-    if chunk.ndim != 2 or chunk.shape[0] < size or chunk.shape[1] != ACTION_SIZE:
-        raise EpisodeError(
-            "policy", f"it returned an action chunk of shape {chunk.shape}, not (>={size}, {ACTION_SIZE})"
-        )
+    if chunk.ndim != 2 or chunk.shape[0] < policy.n_action_steps or chunk.shape[1] != policy.action_size:
+        wanted = f"(>={policy.n_action_steps}, {policy.action_size})"
+        raise EpisodeError("policy", f"it returned an action chunk of shape {chunk.shape}, not {wanted}")
     if not np.isfinite(chunk).all():
         raise EpisodeError("policy", "it returned an action that is not finite")
     return chunk

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from envs.assets import is_bundled
 from envs.base import EnvError
+from envs.libero import official
 from envs.suites import find_suite
 from simeval.config import paths
 from simeval.config.evaluation import EvalConfig, from_mapping
@@ -46,9 +47,6 @@ def assets_label(config: EvalConfig, assets: Path | None) -> str:
         return f"{', '.join(config.suite)} scenes: not LIBERO results"
     if is_bundled(assets):
         return f"bundled scenes ({provenance.folder_digest(assets)}), protocol {config.protocol}: not LIBERO results"
-    label = f"LIBERO scenes, official assets ({provenance.folder_digest(assets)}"
-    stand_ins = assets / "STAND-INS.txt"
-    if stand_ins.exists():
-        replaced = sum("/" in line for line in stand_ins.read_text().splitlines())
-        label += f", {replaced} of them plain stand-ins: looks differ"
-    return f"{label}), protocol {config.protocol}"
+    contents = f"{provenance.folder_digest(assets)}, {official.comparison(assets)}"
+    benchmarks = dict.fromkeys(filter(None, (find_suite(suite).benchmark for suite in config.suite)))
+    return f"{' and '.join(benchmarks)} scenes, official assets ({contents}), protocol {config.protocol}"

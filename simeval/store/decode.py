@@ -37,12 +37,13 @@ _decoders = {kind: msgspec.json.Decoder(kind) for kind in (RowHeader, NamedRow, 
 _REMEDY = "delete the line, and the same command runs its episode again"
 
 
-def read_blocks(path: Path, kind: Any) -> Iterator[list[Any]]:
+def read_blocks(path: Path, kind: Any, *, absent: frozenset[str] = frozenset()) -> Iterator[list[Any]]:
     """The rows of an episodes file in order, in blocks; none if there is no file.
 
     Args:
         path: the file.
         kind: `Row`, or `RowHeader` for two of its fields in a fraction of the time.
+        absent: suites that this process does not know and the run has; their tasks cannot be checked.
 
     Raises:
         ConfigError: a line in the middle is not a row, is damaged, or contradicts itself; the file cannot be read.
@@ -61,7 +62,7 @@ def read_blocks(path: Path, kind: Any) -> Iterator[list[Any]]:
         if block.bare:
             _require_own_names(path, block.first, rows)
         if kind is Row:
-            _require_known_tasks(path, block.first, rows)
+            _require_known_tasks(path, block.first, rows, absent)
         yield rows
 
 
@@ -119,13 +120,15 @@ def _require_own_names(path: Path, first: int, rows: Sequence[Any]) -> None:
                 )
 
 
-def _require_known_tasks(path: Path, first: int, rows: Sequence[Any]) -> None:
+def _require_known_tasks(path: Path, first: int, rows: Sequence[Any], absent: frozenset[str]) -> None:
     """Check that the suite and the task of every row exist.
 
     Raises:
         ConfigError: those of a row do not.
     """
     for suite, task in {(row.spec.suite, row.spec.task) for row in rows}:
+        if suite in absent:
+            continue
         count = len(tasks(suite)) if is_suite(suite) else None
         if count is not None and 0 <= task < count:
             continue

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.base import EnvError
+from envs.suites import package_of
 from simeval.config import paths
 from simeval.config.evaluation import EvalConfig
 from simeval.config.plan import Plan
@@ -12,7 +13,7 @@ from simeval.core import plugins, provenance
 from simeval.core.errors import ConfigError
 from simeval.policies.base import PolicySpec, WorkerFacts
 from simeval.store.assets import assets_label
-from simeval.store.run import SCHEMA_VERSION
+from simeval.store.run import SCHEMA_VERSION, SUITE
 
 
 def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Path | None) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Pa
         "plan": plan.digest,
         "settings": config.result_fields() | {"assets": provenance.folder_digest(assets) if assets else None},
         "policy": policy_identity(policy),
-        "versions": provenance.versions(learned_policy=computes_here(policy)),
+        "versions": provenance.versions(learned_policy=computes_here(policy)) | _suite_packages(config),
         "opengl": gl_renderer() if policy.cameras else None,
         "numerics": dict(facts.kernels),
     }
@@ -42,6 +43,12 @@ def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Pa
         "identity": identity,
         "host": provenance.host(),
     }
+
+
+def _suite_packages(config: EvalConfig) -> dict[str, str]:
+    """The installed package of each suite that is not simeval's own."""
+    packages = {name: package_of(name) for name in config.suite}
+    return {f"{SUITE}{name}": package for name, package in packages.items() if package}
 
 
 def computes_here(policy: PolicySpec) -> bool:

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envs.suites import is_suite
 from simeval.config.evaluation import PLAN_FIELDS
 from simeval.config.paths import with_current_policy_name
 from simeval.core import kernels
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BLOCK = 1 << 20
+SUITE = "suite "
+"""Prefix of the names of suites among the versions of a manifest: which package offers them."""
+
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
 
 
@@ -253,13 +257,21 @@ class Run:
         return Run(Path(folder), read_manifest(Path(folder)))
 
     @cached_property
+    def absent_suites(self) -> frozenset[str]:
+        """The run's suites that this process does not know: they come from a plugin or a package that is not loaded."""
+        identity = self.manifest["identity"]
+        foreign = identity.get("plugins") or any(name.startswith(SUITE) for name in identity["versions"])
+        names = self.manifest["config"]["suite"] if foreign else ()
+        return frozenset(name for name in names if not is_suite(name))
+
+    @cached_property
     def results(self) -> tuple[EpisodeResult, ...]:
         """One result per episode that ran (its latest attempt), in plan order.
 
         Raises:
             ConfigError: a row is not one of simeval's.
         """
-        blocks = read_blocks(self.folder / EPISODES, Row)
+        blocks = read_blocks(self.folder / EPISODES, Row, absent=self.absent_suites)
         latest = {row.id: row.result() for rows in blocks for row in rows}
         order = {name: i for i, name in enumerate(self.manifest["conditions"])}
         suites = {name: i for i, name in enumerate(self.manifest["config"]["suite"])}
@@ -288,7 +300,7 @@ class Run:
     def table(self, columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
         """As `episodes`, with only these columns; see `to_dataframe`."""
         return to_dataframe(
-            read_blocks(self.folder / EPISODES, Row),
+            read_blocks(self.folder / EPISODES, Row, absent=self.absent_suites),
             suites=self.manifest["config"]["suite"],
             conditions=self.manifest["conditions"],
             columns=columns,

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import ACTION_SIZE, STATE_SIZE, Observation
+from envs.base import Observation
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
 from simeval.policies.user_defined import spec_fault
 
@@ -86,7 +86,7 @@ class _Check:
 
     def _observation(self, rng: np.random.Generator, step: int) -> Observation:
         images = {c: rng.integers(0, 256, (self._size, self._size, 3), np.uint8) for c in self._policy.spec.cameras}
-        return Observation(images, rng.uniform(-0.5, 0.5, STATE_SIZE).astype(np.float32), step)
+        return Observation(images, rng.uniform(-0.5, 0.5, self._policy.spec.state_size).astype(np.float32), step)
 
     def _play(self, episodes: Sequence[list[PolicyInput]]) -> list[list[ActionChunk]]:
         """The answers to each episode's requests, the episodes in one batch."""
@@ -121,8 +121,8 @@ class _Check:
         for chunk in chunks:
             array = np.asarray(chunk)
             _law(array.dtype == np.float32, f"a chunk must be float32, not {array.dtype}")
-            fits = array.ndim == 2 and array.shape[0] >= size and array.shape[1] == ACTION_SIZE
-            _law(fits, f"a chunk must have shape (>={size}, {ACTION_SIZE}), not {array.shape}")
+            fits = array.ndim == 2 and array.shape[0] >= size and array.shape[1] == self._policy.spec.action_size
+            _law(fits, f"a chunk must have shape (>={size}, {self._policy.spec.action_size}), not {array.shape}")
             _law(bool(np.isfinite(array).all()), "a chunk must be finite")
         return list(chunks)
 

@@ -3,7 +3,7 @@
     python tests/benchmarks/libero_env.py [--suite libero_spatial] [--task 0] [--rounds 5]
 
 Each runs in a process of its own, because robosuite never makes its OpenGL context current again. Needs LIBERO's meshes
-(SIMEVAL_LIBERO_ASSETS, or the user's cache). CPU times are those of the process; neighbours disturb them less.
+(make official). CPU times are those of the process; neighbours disturb them less.
 """
 
 import argparse

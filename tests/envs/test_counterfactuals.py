@@ -112,11 +112,11 @@ def test_pairs_of_libero_10_with_libero_90():
     assert counts(pairs) == (40, 40, 40, 25)
     subgoals = [(a, b) for a, b in pairs if read(b).goal < read(a).goal]
     assert len(subgoals) == 15
-    found = [suites.other_goals_libero90("libero_10", task.index) for task in long]
+    found = [suites.other_goals_apart("libero_10", task.index) for task in long]
     assert sum(map(len, found)) == 25
     assert {len(others) for others in found} == {1, 2, 3, 4}
     assert all(other.source.startswith("libero_90/") for others in found for other in others)
-    assert suites.other_goals_libero90("libero_90", 0) == ()
+    assert suites.other_goals_apart("libero_90", 0) == ()
 
 
 def test_spatial_pairs_follow_from_where_the_other_bowl_stands():

@@ -56,7 +56,7 @@ def test_every_task_has_enough_kinds_that_are_like_nothing_in_its_scene(suite):
 
 
 def goals(task):
-    others = suites.other_goals(task.suite, task.index) + suites.other_goals_libero90(task.suite, task.index)
+    others = suites.other_goals(task.suite, task.index) + suites.other_goals_apart(task.suite, task.index)
     return (task.goal, *(other.goal for other in others))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from envs.base import Observation
+from envs.interface import CONTROL_HZ
 from envs.suite import INIT_STATES
 from envs.suites import limits, tasks
 from envs.toy import env as toy
@@ -121,7 +122,7 @@ def test_calibration(envs):
     assert np.allclose(axes.reshape(3, 3)[:, 1], scripted._UP)
     assert np.deg2rad(model.cam_fovy[camera]) == pytest.approx(scripted._FOVY)
     assert toy.BLOCK_SIDE / 2 == scripted._BLOCK_CENTER
-    assert toy.TIP_SPEED / toy.CONTROL_HZ == scripted._STEP
+    assert toy.TIP_SPEED / CONTROL_HZ == scripted._STEP
 
     errors = []
     for init_state in range(0, INIT_STATES, 5):

@@ -114,7 +114,7 @@ class BundledPolicy(ZeroPolicy):
     """Moves nothing but the gripper, and says in which limits its training was."""
 
     def __init__(self, state, action):
-        self.spec = replace(ZeroPolicy.spec, state_limits=state, action_limits=action)
+        self.spec = replace(ZeroPolicy().spec, state_limits=state, action_limits=action)
 
 
 ANY = (-np.inf, np.inf)

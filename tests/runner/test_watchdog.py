@@ -165,7 +165,8 @@ def test_a_plugin_that_never_ends_is_refused(tmp_path, monkeypatch, verb):
     path = tmp_path / "mine.py"
     path.write_text("while True:\n    try:\n        x = 1\n    except Exception:\n        pass\n")
     said = refusal(verb, "--suite", "toy", "--plugin", path, "--out", tmp_path / "run")
-    assert said.startswith(f"--plugin {path}: Overdue: it took longer than 0.5 s (a plugin only declares axes) (line ")
+    limit = "it took longer than 0.5 s (a plugin only declares axes and suites)"
+    assert said.startswith(f"--plugin {path}: Overdue: {limit} (line ")
 
 
 def test_an_axis_that_never_says_which_tasks_it_is_for_is_refused(hanging, monkeypatch):

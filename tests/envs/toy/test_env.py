@@ -302,7 +302,7 @@ def test_impossible_environments(bad):
 
 
 def test_impossible_requests(env):
-    with pytest.raises(EnvError, match="init_state 0 to 49, not 50"):
+    with pytest.raises(EnvError, match="initial states 0 to 49, not 50"):
         env.reset(ResetOptions(50))
     with pytest.raises(EnvError, match="shape"):
         env.set_state(np.zeros(5))

@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 
 import pytest
+from helpers import hide_official_packages
 
 from envs.assets import BUNDLED
 from simeval.core import provenance
@@ -43,6 +44,7 @@ def test_what_a_policy_does_not_use_is_not_compared(tiny_smolvla):
 def test_scenes_are_found_by_what_they_contain(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SIMEVAL_LIBERO_ASSETS", raising=False)
+    hide_official_packages(monkeypatch, tmp_path / "hidden")
     mine = shutil.copytree(BUNDLED, tmp_path / "mine")
     (mine / "more.txt").write_text("mine")
     elsewhere = tmp_path / "not-on-this-node"

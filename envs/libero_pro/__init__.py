@@ -1,0 +1,1 @@
+"""LIBERO-PRO: LIBERO's tasks with other words, objects, places and goals."""

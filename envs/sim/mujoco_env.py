@@ -1,0 +1,392 @@
+"""An environment from one MuJoCo description: everything of the contract that does not depend on the robot or the task.
+
+A suite of your own derives from `MujocoEnv` and says where things start, what an action does, when a goal atom holds
+and what the robot reports of itself. `examples/my_suite.py` is one; the toy suite is another.
+
+Non-obvious behaviour:
+    - After `mj_step`, contacts and poses belong to the state before its last substep. Call `_sync` before reading a
+      pose. `mj_forward` would work too, but it changes the solver's warm start, so that observing the scene would
+      change what happens next.
+    - `mj_resetData` clears the data, not the model. `reset` also restores every field of the model from a pristine
+      copy, so that a scene perturbation ends with its episode.
+    - The render context is created at the first image, from the pristine copy: it keeps some fields of its model, and
+      edited fields would leak into later episodes. It also copies textures, meshes and height fields, so a scene
+      perturbation cannot reach those; `scene()` hands out no textures.
+    - MuJoCo resets itself if a position is not finite, and replaces a control that is not finite by zero. The first is
+      switched off and the second is refused, so that a broken episode ends as broken.
+"""
+
+import atexit
+import contextlib
+import copy
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from envs.goals import EnvError
+from envs.sim.opengl import make_renderer, select_backend
+
+# A suite of one's own may import this before anything else, and MuJoCo fixes its backend when it is imported. Without
+# OpenGL the first image says what is missing.
+with contextlib.suppress(EnvError):
+    select_backend()
+
+# isort: split
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.base import (
+    CONTROL_HZ,
+    Atom,
+    Goal,
+    Intervention,
+    Observation,
+    Pose,
+    Privileged,
+    ResetSpec,
+    Scene,
+    SensorSnapshot,
+    StepResult,
+    check_actions,
+    geoms_below,
+)
+from envs.interface import LIBERO_INTERFACE, Interface
+from envs.sim.physics import MujocoPhysics
+from envs.tasks import Task
+
+MAX_RENDER_SIZE = 1024
+"""Largest image (px per side)."""
+
+SETTLING = 100
+"""Physics steps that a placement is checked with. Our choice."""
+
+
+class MujocoEnv:
+    """A scene with the cameras of its interface. Implements `envs.base.Env`.
+
+    Derived classes implement `place`, `apply`, `holds`, `proprioception` and `hand`.
+
+    Args:
+        task: the task. Bodies are movable if they have a free joint; the names in `task.scenery` that are bodies are
+            the scene's objects and fixtures.
+        model: the scene: a text in MuJoCo's format (MJCF), or a `mujoco.MjModel`. Its state has to be time, positions
+            and velocities: actuators with an internal state are refused.
+        resolution: side of the images that `observe` renders (px).
+        init_states: number of initial states.
+        interface: the suite's, see `envs.suite.Suite.interface`.
+
+    Raises:
+        EnvError: the model breaks one of these rules, or images of that size cannot be rendered.
+    """
+
+    def __init__(
+        self, task: Task, model: str | mujoco.MjModel, resolution: int, init_states: int,
+        interface: Interface = LIBERO_INTERFACE,
+    ) -> None:  # fmt: skip
+        _check_size(resolution)
+        model = _compiled(model, task) if isinstance(model, str) else model
+        self.task = task
+        self.goals: tuple[Goal, ...] = (task.goal,)
+        self.tracked: tuple[Goal, ...] = ()
+        self.approached: str | None = None
+        self.renders = 0
+        self.model, self._init_states = model, init_states
+        self._substeps = _check_model(model, task, interface.cameras)
+        self._interface = interface
+        self._resolution = resolution
+        self._settle_steps = 0
+        self._pristine = copy.copy(model)
+        self.data = mujoco.MjData(model)
+        self._cameras = {name: int(model.camera(name).id) for name in interface.cameras}
+        bodies = {model.body(i).name: i for i in range(model.nbody)}
+        named = {name: number for name, number in bodies.items() if name in task.scenery.names}
+        self._movable = {name: number for name, number in named.items() if _has_free_joint(model, number)}
+        self._fixtures = {name: number for name, number in named.items() if name not in self._movable}
+        targets = tuple(dict.fromkeys(name for atom in task.goal for name in atom[1:]))
+        self._physics = MujocoPhysics(
+            model, self.data, named, tuple(self._movable), targets, self._owner, settling=SETTLING
+        )
+        self._renderers: dict[int, mujoco.Renderer] = {}
+
+    def place(self, init_state: int, env_seed: int) -> None:
+        """Set `self.data` to an initial state; velocities are zero and the model is as compiled.
+
+        Args:
+            init_state: its index.
+            env_seed: seed for whatever else is drawn at a reset.
+        """
+        raise NotImplementedError
+
+    def apply(self, action: NDArray[np.float32]) -> None:
+        """Write the controls of one control step to `self.data.ctrl`.
+
+        Args:
+            action: `float32[action_size]`, finite.
+        """
+        raise NotImplementedError
+
+    def holds(self, atom: Atom) -> bool:
+        """Whether an atom of a goal holds now; poses are up to date.
+
+        Raises:
+            EnvError: the atom is not one of this scene.
+        """
+        raise NotImplementedError
+
+    def proprioception(self) -> NDArray[np.float32]:
+        """The robot's report of itself, `float32[state_size]`; poses are up to date."""
+        raise NotImplementedError
+
+    def hand(self) -> Pose:
+        """The pose of the point between the fingertips; poses are up to date."""
+        raise NotImplementedError
+
+    def reached_object(self) -> str | None:
+        """The object or fixture that the gripper is at now; see `Env.approached`."""
+        return None
+
+    def reset(self, spec: ResetSpec, before_settling: Intervention | None = None) -> None:
+        """Restore every model field, place everything and settle; see `Env.reset`.
+
+        Raises:
+            EnvError: the initial state does not exist.
+        """
+        if not 0 <= spec.init_state < self._init_states:
+            last = self._init_states - 1
+            raise EnvError(f"{self.task.suite} has initial states 0 to {last}, not {spec.init_state}")
+        _restore(self.model, self._pristine)
+        mujoco.mj_resetData(self.model, self.data)
+        self.place(spec.init_state, spec.env_seed)
+        if before_settling is not None:
+            self.intervene(before_settling)
+        self.goals, self.tracked = (self.task.goal,), ()
+        self._settle_steps = spec.settle_steps
+        for _ in range(spec.settle_steps):
+            self._advance(np.zeros(self._interface.action_size, np.float32))
+        self.approached = None
+
+    def intervene(self, change: Intervention) -> None:
+        """Change the simulation between two control steps; see `Env.intervene`."""
+        change(self._physics)
+        mujoco.mj_forward(self.model, self.data)
+
+    def observe(self, cameras: Sequence[str] | None = None) -> Observation:
+        """Return the robot's state and the images of the requested cameras.
+
+        Raises:
+            EnvError: there is no OpenGL to render with.
+        """
+        self._sync()
+        wanted = self._interface.cameras if cameras is None else cameras
+        images = {camera: self.render(camera, self._resolution) for camera in wanted}
+        state = self.proprioception()
+        size = self._interface.state_size
+        if state.shape != (size,) or state.dtype != np.float32:
+            raise EnvError(f"proprioception must be float32[{size}], not {state.dtype}{list(state.shape)}")
+        return Observation(images, state, self._step_count())
+
+    def step(self, actions: NDArray[np.float32]) -> StepResult:
+        """Execute `float32[n, action_size]` actions until a watched goal is reached.
+
+        Raises:
+            EnvError: the actions have a wrong shape, or they or the simulation are not finite.
+        """
+        check_actions(actions, self._interface.action_size)
+        states, reached = [], self._reached()
+        hits: dict[Goal, int] = {}
+        for action in actions:
+            self._advance(action)
+            states.append(self.state())
+            reached = self._reached()
+            hits |= {goal: len(states) for goal in self.tracked if goal not in hits and self._all_hold(goal)}
+            self.approached = self.approached or self.reached_object()
+            if any(reached):
+                break
+        rows = np.array(states).reshape(len(states), self.state().size)
+        return StepResult(len(states), reached, rows, tuple(hits.get(goal) for goal in self.tracked))
+
+    def state(self) -> NDArray[np.float64]:
+        """Return time, positions and velocities: `float64[1 + nq + nv]`."""
+        return np.concatenate([[self.data.time], self.data.qpos, self.data.qvel])
+
+    def set_state(self, state: NDArray[np.float64]) -> None:
+        """Load a stored state.
+
+        Raises:
+            EnvError: it is not a state of this scene.
+        """
+        if state.shape != self.state().shape:
+            raise EnvError(f"a state of this scene has shape {self.state().shape}, not {state.shape}")
+        self.data.time = state[0]
+        self.data.qpos, self.data.qvel = np.split(state[1:], [self.model.nq])
+
+    def snapshot(self) -> SensorSnapshot:
+        """The present state; see `Env.snapshot`."""
+        return SensorSnapshot({"state": self.state()}, self._step_count())
+
+    def restore_view(self, snapshot: SensorSnapshot) -> None:
+        """The state itself; see `Env.restore_view`."""
+        self.set_state(snapshot.arrays["state"])
+
+    def render(self, camera: str, size: int) -> NDArray[np.uint8]:
+        """Render the present state.
+
+        Returns:
+            `uint8[size, size, 3]`, RGB, upright.
+
+        Raises:
+            EnvError: images of that size cannot be rendered, or there is no OpenGL to render with.
+        """
+        self.renders += 1
+        image: NDArray[np.uint8] = self._ready(camera, size, mujoco.MjvOption()).render()
+        return image
+
+    def _ready(self, camera: str, size: int, option: mujoco.MjvOption) -> mujoco.Renderer:
+        """The renderer of a size, with its scene updated to the present state."""
+        renderer = self._renderer(size)
+        view = mujoco.MjvCamera()
+        view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        view.fixedcamid = self._cameras[camera]
+        self._sync()
+        # Not `renderer.update_scene`, which shows the model that the renderer was created from.
+        everything = mujoco.mjtCatBit.mjCAT_ALL.value
+        mujoco.mjv_updateScene(self.model, self.data, option, None, view, everything, renderer.scene)
+        return renderer
+
+    def masks(self, camera: str, names: Sequence[str], *, alone: bool = False) -> dict[str, NDArray[np.bool_]]:
+        """Segment objects in the image that `observe` would return; see `Env.masks`."""
+        masks = {}
+        bodies = {**self._movable, **self._fixtures}
+        for name in (name for name in names if name in bodies):
+            geoms = list(geoms_below(self.model, bodies[name]))
+            option = mujoco.MjvOption()
+            groups = self.model.geom_group.copy()
+            if alone:
+                option.geomgroup[:] = 0
+                option.geomgroup[5] = 1
+                self.model.geom_group[geoms] = 5
+            renderer = self._ready(camera, self._resolution, option)
+            self.model.geom_group[:] = groups
+            renderer.enable_segmentation_rendering()
+            segments = renderer.render()
+            renderer.disable_segmentation_rendering()
+            masks[name] = np.isin(segments[..., 0], geoms) & (segments[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM))
+        return masks
+
+    def privileged(self, goal: Goal) -> Privileged:
+        """Return the ground-truth state by name; no gripper and no articulated joints."""
+        self._sync()
+        objects = {name: self.data.body(name) for name in (*self._movable, *self._fixtures)}
+        return Privileged(
+            objects={name: Pose(body.xpos.copy(), body.xquat.copy()) for name, body in objects.items()},
+            hand=self.hand(),
+            gripper=np.zeros(2),
+            joints={},
+            goal=goal,
+            step=self._step_count(),
+        )
+
+    def scene(self) -> Scene:
+        """The handle for scene perturbations."""
+        return Scene(self.model, self._cameras, self._physics.targets, self._movable, self._fixtures)
+
+    def close(self) -> None:
+        """Free the render contexts; the simulation is freed with the object."""
+        while self._renderers:
+            self._renderers.popitem()[1].close()
+
+    def _advance(self, action: NDArray[np.float32]) -> None:
+        self.apply(action)
+        mujoco.mj_step(self.model, self.data, nstep=self._substeps)
+        if not np.isfinite(self.state()).all():
+            raise EnvError("the simulation is not finite any more")
+
+    def _sync(self) -> None:
+        """Update poses, cameras and lights to the positions; changes nothing that the physics reads."""
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_camlight(self.model, self.data)
+
+    def _step_count(self) -> int:
+        executed: int = round(self.data.time * CONTROL_HZ)
+        return executed - self._settle_steps
+
+    def _reached(self) -> tuple[bool, ...]:
+        self._sync()
+        return tuple(self._all_hold(goal) for goal in self.goals)
+
+    def _all_hold(self, goal: Goal) -> bool:
+        return all(self.holds(atom) for atom in goal)
+
+    def _owner(self, geom: int) -> str:
+        """Name of the body that a geom belongs to."""
+        return str(self.model.body(int(self.model.geom_bodyid[geom])).name)
+
+    def _renderer(self, size: int) -> mujoco.Renderer:
+        """The renderer of one image size; clearing a larger buffer than needed takes longer than rendering."""
+        if size not in self._renderers:
+            _check_size(size)
+            model = copy.copy(self._pristine)
+            model.vis.global_.offwidth = model.vis.global_.offheight = size
+            renderer = make_renderer(model, size)
+            # A context that is still open when MuJoCo shuts the driver down at exit fills stderr with tracebacks.
+            atexit.register(_close_if_alive, weakref.ref(renderer))
+            self._renderers[size] = renderer
+        return self._renderers[size]
+
+
+def _restore(target: Any, source: Any) -> None:
+    """Copy every field of a model (`mujoco.MjModel`), and of its option structures, from its pristine copy."""
+    for name in dir(source):
+        if name.startswith("_"):
+            continue
+        value = getattr(source, name)
+        if isinstance(value, np.ndarray):
+            getattr(target, name)[...] = value
+        elif isinstance(value, int | float) and getattr(target, name) != value:  # Sizes are read-only.
+            setattr(target, name, value)
+        elif type(value).__module__ == "mujoco._structs":
+            _restore(getattr(target, name), value)
+
+
+def _close_if_alive(renderer: "weakref.ref[mujoco.Renderer]") -> None:
+    alive = renderer()
+    if alive is not None:
+        alive.close()
+
+
+def _check_size(size: int) -> None:
+    if not 1 <= size <= MAX_RENDER_SIZE:
+        raise EnvError(f"images have 1 to {MAX_RENDER_SIZE} pixels per side, not {size}")
+
+
+def _has_free_joint(model: Any, body: int) -> bool:
+    first = int(model.body_jntadr[body])
+    return first >= 0 and int(model.jnt_type[first]) == int(mujoco.mjtJoint.mjJNT_FREE)
+
+
+def _compiled(text: str, task: Task) -> mujoco.MjModel:
+    try:
+        return mujoco.MjModel.from_xml_string(text)
+    except ValueError as error:
+        raise EnvError(f"the scene of {task.suite} task {task.index}: {' '.join(str(error).split())}") from None
+
+
+def _check_model(model: mujoco.MjModel, task: Task, needed: tuple[str, ...]) -> int:
+    """Check a model; returns its physics steps per control step.
+
+    Raises:
+        EnvError: it breaks a rule of `MujocoEnv`.
+    """
+    what = f"the scene of {task.suite} task {task.index}"
+    cameras = {model.camera(i).name for i in range(model.ncam)}
+    if missing := [name for name in needed if name not in cameras]:
+        raise EnvError(f"{what} has no camera '{missing[0]}'")
+    if model.na:
+        raise EnvError(f"{what} has actuators with an internal state, which no stored state contains")
+    if not model.opt.disableflags & int(mujoco.mjtDisableBit.mjDSBL_AUTORESET):
+        raise EnvError(f'{what} resets itself when it breaks; put <flag autoreset="disable"/> into its <option>')
+    substeps = round(1 / (CONTROL_HZ * model.opt.timestep))
+    if substeps < 1 or abs(substeps * model.opt.timestep * CONTROL_HZ - 1) > 1e-9:
+        raise EnvError(f"{what} has a time step of {model.opt.timestep:g} s; it must divide {1 / CONTROL_HZ:g} s")
+    return int(substeps)
