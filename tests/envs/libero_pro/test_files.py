@@ -18,6 +18,7 @@ OTHERS = (
     "libero/libero/bddl_files/libero_goal_lan/../../escaped.bddl",
     "libero/libero/envs/__init__.py",
     "bddl_files/../../escaped.bddl",
+    "bddl_files/libero_goal_lan/elsewhere.bddl",
 )
 
 
