@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from envs import suites
 from envs.libero.official import packaged
 from envs.sim.rendering import select_backend
 from perturbations import base
@@ -44,6 +45,15 @@ def official_assets() -> Path:
     if folder is None:
         pytest.fail("LIBERO's meshes are not installed: make official")
     return folder
+
+
+@pytest.fixture
+def suite_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets a test register suites that are gone afterwards."""
+    before = suites.registered_suites()
+    monkeypatch.setattr(suites, "_suites", dict(suites._suites))
+    yield
+    suites.unregister_suites_but(before)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from helpers import call, refusal
 
-from envs import suites
 from envs.interface import Interface
 from envs.sim.mujoco_env import MujocoEnv
 from envs.suite import INIT_STATES
@@ -39,8 +38,7 @@ TASKS = tuple(replace(task, suite="gantry") for task in toy_tasks())
 
 
 @pytest.fixture(autouse=True)
-def gantry(monkeypatch):
-    monkeypatch.setattr(suites, "_suites", dict(suites._suites))
+def gantry(suite_registry):
     register_suite(
         replace(
             find_suite("toy"),
@@ -51,12 +49,10 @@ def gantry(monkeypatch):
             default_policy="",
         )
     )
-    yield
-    suites.unregister_suites_but(frozenset(suites.BUILT_IN))
 
 
 class Diver:
-    """Dives onto the block that its state's first number is nearest to: anything that has four numbers."""
+    """Moves by the mean brightness of its image."""
 
     spec = PolicySpec("diver", 5, ("agentview",), action_size=4, state_size=3, fingerprint=(("v", 1),))
 

@@ -158,13 +158,6 @@ def test_a_plugin_that_fails_leaves_no_suite(tmp_path):
     assert not suites.is_suite("reach")
 
 
-@pytest.fixture
-def registry(monkeypatch):
-    monkeypatch.setattr(suites, "_suites", dict(suites._suites))
-    yield
-    suites.unregister_suites_but(frozenset(suites.BUILT_IN))
-
-
 TASKS = tuple(replace(task, suite="mine") for task in toy_tasks())
 
 
@@ -196,7 +189,7 @@ def changed(**fields):
         ),
     ],
 )
-def test_suites_that_contradict_themselves(registry, suite, line):
+def test_suites_that_contradict_themselves(suite_registry, suite, line):
     with pytest.raises(ValueError, match=re.escape(line)):
         register_suite(suite())
     assert not suites.is_suite("mine")
@@ -212,7 +205,7 @@ def package(folder, entry, source):
 
 
 @pytest.fixture
-def installed(registry, tmp_path, monkeypatch):
+def installed(suite_registry, tmp_path, monkeypatch):
     suites.installed_suites.cache_clear()
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path

@@ -7,21 +7,21 @@ Non-obvious behaviour:
     - After `mj_step`, contacts and poses belong to the state before its last substep. Call `_sync` before reading a
       pose. `mj_forward` would work too, but it changes the solver's warm start, so that observing the scene would
       change what happens next.
-    - `mj_resetData` clears the data, not the model. `reset` also restores every field of the model from a pristine
-      copy, so that a scene perturbation ends with its episode.
-    - The render context is created at the first image, from the pristine copy: it keeps some fields of its model, and
+    - `mj_resetData` clears the data, not the model. `reset` also restores the fields of the model, so that a scene
+      perturbation ends with its episode.
+    - The render context is created at the first image, from a pristine copy: it keeps some fields of its model, and
       edited fields would leak into later episodes. It also copies textures, meshes and height fields, so a scene
       perturbation cannot reach those; `scene()` hands out no textures.
     - MuJoCo resets itself if a position is not finite, and replaces a control that is not finite by zero. The first is
       switched off and the second is refused, so that a broken episode ends as broken.
 """
 
+import abc
 import atexit
 import contextlib
 import copy
 import weakref
 from collections.abc import Sequence
-from typing import Any
 
 from envs.goals import EnvError
 from envs.sim.opengl import make_renderer, select_backend
@@ -52,7 +52,9 @@ from envs.base import (
     geoms_below,
 )
 from envs.interface import LIBERO_INTERFACE, Interface
+from envs.sim.mujoco_model import compiled, has_free_joint, substeps
 from envs.sim.physics import MujocoPhysics
+from envs.sim.pristine import ModelBackup
 from envs.tasks import Task
 
 MAX_RENDER_SIZE = 1024
@@ -62,7 +64,7 @@ SETTLING = 100
 """Physics steps that a placement is checked with. Our choice."""
 
 
-class MujocoEnv:
+class MujocoEnv(abc.ABC):
     """A scene with the cameras of its interface. Implements `envs.base.Env`.
 
     Derived classes implement `place`, `apply`, `holds`, `proprioception` and `hand`.
@@ -85,23 +87,23 @@ class MujocoEnv:
         interface: Interface = LIBERO_INTERFACE,
     ) -> None:  # fmt: skip
         _check_size(resolution)
-        model = _compiled(model, task) if isinstance(model, str) else model
+        model = compiled(model, task) if isinstance(model, str) else model
         self.task = task
         self.goals: tuple[Goal, ...] = (task.goal,)
         self.tracked: tuple[Goal, ...] = ()
         self.approached: str | None = None
         self.renders = 0
         self.model, self._init_states = model, init_states
-        self._substeps = _check_model(model, task, interface.cameras)
+        self._substeps = substeps(model, task, interface.cameras)
         self._interface = interface
         self._resolution = resolution
         self._settle_steps = 0
-        self._pristine = copy.copy(model)
+        self._backup, self._pristine = ModelBackup(model), copy.copy(model)
         self.data = mujoco.MjData(model)
         self._cameras = {name: int(model.camera(name).id) for name in interface.cameras}
         bodies = {model.body(i).name: i for i in range(model.nbody)}
         named = {name: number for name, number in bodies.items() if name in task.scenery.names}
-        self._movable = {name: number for name, number in named.items() if _has_free_joint(model, number)}
+        self._movable = {name: number for name, number in named.items() if has_free_joint(model, number)}
         self._fixtures = {name: number for name, number in named.items() if name not in self._movable}
         targets = tuple(dict.fromkeys(name for atom in task.goal for name in atom[1:]))
         self._physics = MujocoPhysics(
@@ -109,6 +111,7 @@ class MujocoEnv:
         )
         self._renderers: dict[int, mujoco.Renderer] = {}
 
+    @abc.abstractmethod
     def place(self, init_state: int, env_seed: int) -> None:
         """Set `self.data` to an initial state; velocities are zero and the model is as compiled.
 
@@ -116,31 +119,30 @@ class MujocoEnv:
             init_state: its index.
             env_seed: seed for whatever else is drawn at a reset.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def apply(self, action: NDArray[np.float32]) -> None:
         """Write the controls of one control step to `self.data.ctrl`.
 
         Args:
             action: `float32[action_size]`, finite.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def holds(self, atom: Atom) -> bool:
         """Whether an atom of a goal holds now; poses are up to date.
 
         Raises:
             EnvError: the atom is not one of this scene.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def proprioception(self) -> NDArray[np.float32]:
         """The robot's report of itself, `float32[state_size]`; poses are up to date."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def hand(self) -> Pose:
         """The pose of the point between the fingertips; poses are up to date."""
-        raise NotImplementedError
 
     def reached_object(self) -> str | None:
         """The object or fixture that the gripper is at now; see `Env.approached`."""
@@ -155,7 +157,7 @@ class MujocoEnv:
         if not 0 <= spec.init_state < self._init_states:
             last = self._init_states - 1
             raise EnvError(f"{self.task.suite} has initial states 0 to {last}, not {spec.init_state}")
-        _restore(self.model, self._pristine)
+        self._backup.restore()
         mujoco.mj_resetData(self.model, self.data)
         self.place(spec.init_state, spec.env_seed)
         if before_settling is not None:
@@ -335,20 +337,6 @@ class MujocoEnv:
         return self._renderers[size]
 
 
-def _restore(target: Any, source: Any) -> None:
-    """Copy every field of a model (`mujoco.MjModel`), and of its option structures, from its pristine copy."""
-    for name in dir(source):
-        if name.startswith("_"):
-            continue
-        value = getattr(source, name)
-        if isinstance(value, np.ndarray):
-            getattr(target, name)[...] = value
-        elif isinstance(value, int | float) and getattr(target, name) != value:  # Sizes are read-only.
-            setattr(target, name, value)
-        elif type(value).__module__ == "mujoco._structs":
-            _restore(getattr(target, name), value)
-
-
 def _close_if_alive(renderer: "weakref.ref[mujoco.Renderer]") -> None:
     alive = renderer()
     if alive is not None:
@@ -358,35 +346,3 @@ def _close_if_alive(renderer: "weakref.ref[mujoco.Renderer]") -> None:
 def _check_size(size: int) -> None:
     if not 1 <= size <= MAX_RENDER_SIZE:
         raise EnvError(f"images have 1 to {MAX_RENDER_SIZE} pixels per side, not {size}")
-
-
-def _has_free_joint(model: Any, body: int) -> bool:
-    first = int(model.body_jntadr[body])
-    return first >= 0 and int(model.jnt_type[first]) == int(mujoco.mjtJoint.mjJNT_FREE)
-
-
-def _compiled(text: str, task: Task) -> mujoco.MjModel:
-    try:
-        return mujoco.MjModel.from_xml_string(text)
-    except ValueError as error:
-        raise EnvError(f"the scene of {task.suite} task {task.index}: {' '.join(str(error).split())}") from None
-
-
-def _check_model(model: mujoco.MjModel, task: Task, needed: tuple[str, ...]) -> int:
-    """Check a model; returns its physics steps per control step.
-
-    Raises:
-        EnvError: it breaks a rule of `MujocoEnv`.
-    """
-    what = f"the scene of {task.suite} task {task.index}"
-    cameras = {model.camera(i).name for i in range(model.ncam)}
-    if missing := [name for name in needed if name not in cameras]:
-        raise EnvError(f"{what} has no camera '{missing[0]}'")
-    if model.na:
-        raise EnvError(f"{what} has actuators with an internal state, which no stored state contains")
-    if not model.opt.disableflags & int(mujoco.mjtDisableBit.mjDSBL_AUTORESET):
-        raise EnvError(f'{what} resets itself when it breaks; put <flag autoreset="disable"/> into its <option>')
-    substeps = round(1 / (CONTROL_HZ * model.opt.timestep))
-    if substeps < 1 or abs(substeps * model.opt.timestep * CONTROL_HZ - 1) > 1e-9:
-        raise EnvError(f"{what} has a time step of {model.opt.timestep:g} s; it must divide {1 / CONTROL_HZ:g} s")
-    return int(substeps)

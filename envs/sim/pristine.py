@@ -20,9 +20,10 @@ class ModelBackup:
         self._arrays: list[tuple[Any, Any]] = []
         self._scalars: list[tuple[Any, str, Any]] = []
         self._collect(model)
-        for part in ("headlight", "map", "quality", "rgba", "scale"):
+        for part in ("global_", "headlight", "map", "quality", "rgba", "scale"):
             self._collect(getattr(model.vis, part))
         self._collect(model.opt)
+        self._collect(model.stat)
 
     def _collect(self, struct: Any) -> None:
         for name in dir(struct):

@@ -10,10 +10,10 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from envs.goals import EnvError
 from envs.numerics import MODES
 from envs.protocols import PROTOCOLS
-from envs.suites import BUILT_IN, find_suite, is_suite, suite_names, tasks
+from envs.suites import BUILT_IN, find_suite, suite_names
+from simeval.config.suites import check_suites
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown, well_formed
 from simeval.policies import bundled
@@ -198,21 +198,6 @@ class EvalConfig:
     def to_dict(self) -> dict[str, Any]:
         """All settings, JSON- and YAML-ready; `from_mapping` reads them back."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
-
-
-def check_suites(names: tuple[str, ...]) -> None:
-    """Check that suites exist.
-
-    Raises:
-        ConfigError: one does not; or its files are not here, or the package that offers it cannot be loaded.
-    """
-    for name in names:
-        if not is_suite(name):
-            raise ConfigError(f"--suite: no suite '{shown(name)}'{nearest(name, suite_names())}")
-        try:
-            tasks(name)
-        except EnvError as error:
-            raise ConfigError(f"--suite: {error}") from None
 
 
 def absolute_card(convention: str | None) -> str | None:

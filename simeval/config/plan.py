@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from envs.interface import ACTION_SIZE, CAMERAS, STATE_SIZE, Interface
+from envs.interface import ACTION_SIZE, CAMERAS, STATE_SIZE
 from envs.protocols import PROTOCOLS
 from envs.suites import find_suite, tasks
 from envs.suites import limits as limits_of
 from perturbations.base import SpecError
 from perturbations.spec import Condition, parse_sweep
-from simeval.config.evaluation import EvalConfig, check_suites, parse_indices
+from simeval.config.evaluation import EvalConfig, parse_indices
+from simeval.config.suites import check_suites, interface_of
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
 from simeval.core.instructions import infeasible_reason
@@ -99,23 +100,6 @@ def make_plan(config: EvalConfig) -> Plan:
         ]
     _check_all_run(conditions, episodes, notes)
     return Plan(tuple(episodes), names, tuple(notes))
-
-
-def interface_of(suites: tuple[str, ...]) -> Interface:
-    """What passes between the robots of suites and a policy.
-
-    Raises:
-        ConfigError: the suites differ in it; one policy cannot do both.
-    """
-    first, *others = suites
-    interface = find_suite(first).interface
-    for other in others:
-        if find_suite(other).interface != interface:
-            raise ConfigError(
-                f"--suite: {first} and {other} cannot share a run: {first} has {interface}; {other} has "
-                f"{find_suite(other).interface}"
-            )
-    return interface
 
 
 def parse_conditions(texts: Sequence[str]) -> tuple[Condition, ...]:

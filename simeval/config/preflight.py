@@ -6,8 +6,8 @@ from envs import numerics
 from envs.base import EnvError
 from envs.interface import LIBERO_INTERFACE
 from simeval.config.evaluation import EvalConfig
-from simeval.config.plan import interface_of
 from simeval.config.serve import ServeConfig
+from simeval.config.suites import interface_of
 from simeval.core.errors import ConfigError
 from simeval.policies.base import Policy, PolicySpec
 from simeval.policies.names import OBJECT

@@ -83,8 +83,9 @@ def choose(
         ConfigError: an option does not fit the policy, or its file cannot be read.
     """
     file = read_source(str(Path(split_file(name)[0]).expanduser()), "--policy") if kind_of(name) == "file" else None
-    choice = PolicyChoice(name, device, n_action_steps, dtype=dtype, file=file, convention=convention)
-    choice = replace(choice, interface=interface)
+    choice = PolicyChoice(
+        name, device, n_action_steps, dtype=dtype, file=file, convention=convention, interface=interface
+    )
     default = GPU_BATCH if choice.has_network and has_gpu(device) else 1
     return replace(choice, batch_size=batch_size or default)
 

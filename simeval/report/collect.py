@@ -126,7 +126,7 @@ def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:
 
 def _instructions(run: Run) -> tuple[Instruction, ...]:
     used = dict.fromkeys((result.spec.suite, result.spec.task) for result in run.results)
-    # A suite from a plugin is not known here, and the plugin is not executed for a report.
+    # The package of a suite may not be installed where the report is written.
     played = {(r.spec.suite, r.spec.task): r.instruction or "" for r in run.results if r.source == "original"}
     return tuple(
         Instruction(suite, task, played.get((suite, task), ""))

@@ -1,6 +1,6 @@
 """The bundled scenes: LIBERO's own tasks on our light models."""
 
-import dataclasses
+import functools
 from pathlib import Path
 
 import mujoco
@@ -11,7 +11,7 @@ from envs import suites
 from envs.assets import BUNDLED, is_bundled
 from envs.assets.generate import files
 from envs.assets.robot import lighten
-from envs.base import EnvError
+from envs.base import EnvError, ResetOptions
 from envs.libero.catalog import LIBERO_SUITES
 from envs.libero.env import LiberoEnv
 from envs.libero.files import resolve_assets
@@ -31,11 +31,7 @@ SPEED = 0.5
 """Above this (m/s, rad/s times 0.1 m) something is still flying after settling."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Reset:
-    init_state: int
-    env_seed: int = 0
-    settle_steps: int = 10
+Reset = functools.partial(ResetOptions, settle_steps=10)
 
 
 def all_tasks():

@@ -1,9 +1,10 @@
 """Stock LIBERO's episodes, to hold our environment against: hard reset, cameras always on."""
 
-import dataclasses
+import functools
 
 import numpy as np
 
+from envs.base import ResetOptions
 from envs.libero.env import IDLE_ACTION
 from envs.libero.files import import_libero, init_states, silence, use_assets
 
@@ -12,11 +13,7 @@ STEPS = 18
 SEED = 7
 
 
-@dataclasses.dataclass(frozen=True)
-class Reset:
-    init_state: int
-    env_seed: int = SEED
-    settle_steps: int = 10
+Reset = functools.partial(ResetOptions, env_seed=SEED, settle_steps=10)
 
 
 def wild_actions(seed):

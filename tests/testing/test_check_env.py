@@ -6,21 +6,16 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs import suites
 from envs.base import EnvError, Observation, Pose, StepResult
 from envs.libero.files import resolve_assets
+from envs.sim.mujoco_env import MujocoEnv
 from envs.suites import find_suite, register_suite
 from envs.tasks import Task
 from envs.toy.env import ToyEnv
 from envs.toy.tasks import toy_tasks
 from simeval.testing import check_env
 
-
-@pytest.fixture(autouse=True)
-def only_here(monkeypatch):
-    monkeypatch.setattr(suites, "_suites", dict(suites._suites))
-    yield
-    suites.unregister_suites_but(frozenset(suites.BUILT_IN))
+pytestmark = pytest.mark.usefixtures("suite_registry")
 
 
 def check(kind):
@@ -121,7 +116,7 @@ class OneStart(ToyEnv):
 
 
 class Stopping(ToyEnv):
-    """Stops at the task's goal although nobody watches it... or whenever it likes."""
+    """Stops after three actions."""
 
     def step(self, actions):
         return super().step(actions[:3])
@@ -203,7 +198,7 @@ class Endless(ToyEnv):
 
 
 class Unnormalised(ToyEnv):
-    """A quaternion in degrees, say."""
+    """A quaternion that is not of unit length."""
 
     def hand(self):
         return Pose(super().hand().pos, np.array([1.0, 1.0, 0.0, 0.0]))
@@ -267,6 +262,12 @@ SCENE = """
 INTEGRATOR = '<actuator><intvelocity joint="slider" kp="1" actrange="-1 1"/></actuator>'
 
 
+class Bare(MujocoEnv):
+    """What a suite has to write, and nothing in it."""
+
+    place = apply = holds = proprioception = hand = None
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -278,16 +279,20 @@ INTEGRATOR = '<actuator><intvelocity joint="slider" kp="1" actrange="-1 1"/></ac
     ],
 )
 def test_scenes_that_no_environment_can_be_made_of(text, line):
-    from envs.sim.mujoco_env import MujocoEnv
-
     task = Task("mine", 0, "mine", "do it", (("done", "thing"),), toy_tasks()[0].scenery)
     with pytest.raises(EnvError, match=line):
-        MujocoEnv(task, text, 64, 1)
+        Bare(task, text, 64, 1)
 
 
 def test_a_model_may_be_given_compiled():
-    from envs.sim.mujoco_env import MujocoEnv
-
     model = mujoco.MjModel.from_xml_string(SCENE.format("", ""))
     task = Task("mine", 0, "mine", "do it", (("done", "thing"),), toy_tasks()[0].scenery)
-    assert MujocoEnv(task, model, 64, 1).model is model
+    assert Bare(task, model, 64, 1).model is model
+
+
+def test_an_environment_that_lacks_a_function_says_which():
+    class Half(MujocoEnv):
+        place = apply = holds = hand = None
+
+    with pytest.raises(TypeError, match="proprioception"):
+        Half(toy_tasks()[0], SCENE.format("", ""), 64, 1)

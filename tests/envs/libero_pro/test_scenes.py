@@ -66,7 +66,7 @@ def test_the_stove_that_is_to_be_turned_off_is_off(pro_assets):
 
 
 def test_recoloured_objects_say_where_they_are(pro):
-    with pytest.raises(EnvError, match=r"has no red_basket; pass --assets PATH with the assets folder of libero-pro-"):
+    with pytest.raises(EnvError, match=r"has no red_basket; pip install simeval.official. and pass --assets official"):
         LiberoEnv(pro_tasks("libero_object_object")[9], 64, BUNDLED)
 
 
