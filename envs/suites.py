@@ -1,8 +1,8 @@
 """Registry of suites: finds a suite, its tasks, goals and limits by name; starts no simulator.
 
-A suite comes from here (LIBERO's, LIBERO-PRO's and the toy suite), from a file (`--plugin my_suite.py`, which calls
-`register_suite`), or from an installed package, whose entry point in the group `simeval.suites` is a `Suite` or a
-function that returns one.
+A suite comes from here (LIBERO's, LIBERO-PRO's, LIBERO-plus's and the toy suite), from a file
+(`--plugin my_suite.py`, which calls `register_suite`), or from an installed package, whose entry point in the group
+`simeval.suites` is a `Suite` or a function that returns one.
 """
 
 import importlib.metadata
@@ -13,6 +13,7 @@ from envs.counterfactuals import counterfactuals
 from envs.goals import EnvError
 from envs.interface import CAMERAS
 from envs.libero.suite import SUITES as _LIBERO
+from envs.libero_plus.suite import SUITES as _LIBERO_PLUS
 from envs.libero_pro.suite import SUITES as _LIBERO_PRO
 from envs.protocols import PROTOCOLS
 from envs.suite import Limits, Suite
@@ -32,7 +33,7 @@ ENTRY_POINTS = "simeval.suites"
 BUILT_IN = tuple(suite.name for suite in (*_LIBERO, TOY))
 """Suites whose files come with the package and its dependencies."""
 
-_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PRO)}
+_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PRO, *_LIBERO_PLUS)}
 
 _LONGEST_NAME = 40  # names are part of file names
 
@@ -184,8 +185,9 @@ def other_goals(suite: str, index: int) -> tuple[OtherGoal, ...]:
     These are the other tasks of its suite that are feasible in its scene. Tasks whose goal implies the task's own goal,
     or follows from it, are left out.
     """
-    task = tasks(suite)[index]
-    return counterfactuals(task, (other for other in tasks(suite) if other.index != index))
+    task, apart = tasks(suite)[index], find_suite(suite).goals_from
+    others = tasks(apart) if apart else (other for other in tasks(suite) if other.index != index)
+    return counterfactuals(task, others)
 
 
 @cache

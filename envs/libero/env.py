@@ -70,14 +70,18 @@ class LiberoEnv:
         self.tracked: tuple[Goal, ...] = ()
         self._init_states = init_states(task.init_states)
         self._assets = assets
-        self._plain = self.world = World(task, assets)
+        self._plain = self.world = self._world()
         self._reserve: World | None = None
         self._steps, self._env_seed = 0, 0
+
+    def _world(self, like: World | None = None) -> World:
+        """Build the plain scene, or from it the scene with distractors in reserve."""
+        return World(self.task, self._assets, like)
 
     def _with_reserve(self) -> World:
         """Return the scene with distractors in reserve; build it at the first call."""
         if self._reserve is None:
-            self._reserve = World(self.task, self._assets, like=self._plain)
+            self._reserve = self._world(self._plain)
         return self._reserve
 
     @property

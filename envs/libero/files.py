@@ -222,7 +222,8 @@ class _ArrayUnpickler(pickle.Unpickler):
 def init_states(path: Path) -> NDArray[np.float64]:
     """Read the published initial states of a task: `float64[50, 1 + nq + nv]`.
 
-    LIBERO's own files are pickles in zips, LIBERO-PRO's (`.npz`) hold one array called `states`.
+    LIBERO's own files are pickles in zips, LIBERO-PRO's (`.npz`) hold one array called `states`, LIBERO-plus's hold one
+    state without the first dimension.
 
     Raises:
         EnvError: the file is missing or contains anything but one array.
@@ -236,4 +237,4 @@ def init_states(path: Path) -> NDArray[np.float64]:
             states = _ArrayUnpickler(io.BytesIO(archive.read(member))).load()
     except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, KeyError, ValueError) as error:
         raise EnvError(f"cannot read initial states {path}: {error}") from None
-    return np.asarray(states, dtype=np.float64)
+    return np.atleast_2d(np.asarray(states, dtype=np.float64))

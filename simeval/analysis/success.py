@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from simeval.analysis.by_category import CategoryRate, category_table
 from simeval.analysis.flags import FlagCount, flag_table
 from simeval.analysis.grouping import COLUMNS, LEVEL, Share, groups, mean_over_tasks
 from simeval.analysis.language import LanguageRate, language_table
@@ -139,6 +140,7 @@ class RunAnalysis:
     overall: tuple[OverallRate, ...]
     margin: float
     flags: tuple[FlagCount, ...] = ()
+    categories: tuple[CategoryRate, ...] = ()
 
 
 def analyse(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> RunAnalysis:
@@ -156,6 +158,7 @@ def analyse(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> RunAn
         overall=overall_table(outcomes),
         margin=margin,
         flags=flag_table(episodes),
+        categories=category_table(outcomes),
     )
 
 
@@ -229,7 +232,10 @@ def overall_table(episodes: pd.DataFrame) -> tuple[OverallRate, ...]:
 
 def summary(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> dict[str, Any]:
     """All tables as a JSON-ready record: fractions, `None` where there is no number, never NaN."""
-    return {"schema_version": SCHEMA_VERSION, "level": LEVEL, "alpha": ALPHA, **asdict(analyse(episodes, margin))}
+    tables = asdict(analyse(episodes, margin))
+    if not tables["categories"]:  # only a few suites have any
+        del tables["categories"]
+    return {"schema_version": SCHEMA_VERSION, "level": LEVEL, "alpha": ALPHA, **tables}
 
 
 def _feasible(rows: pd.DataFrame) -> pd.DataFrame:

@@ -57,10 +57,10 @@ def render(
 def _entry_lines(entry: Entry) -> Iterator[str]:
     match entry:
         case SuiteEntry():
-            yield f"{entry.name:16}{entry.tasks:3} tasks"
+            yield f"{entry.name:15} {entry.tasks:3} tasks"
         case TaskEntry():
             others = f"  ({entry.other_goals} other goals)" if entry.other_goals else ""
-            yield f"{entry.suite:16}{entry.task:3}  {entry.instruction}{others}"
+            yield f"{entry.suite:15} {entry.task:3}  {entry.instruction}{others}"
         case PolicyEntry():
             yield f"{entry.name:19} {entry.description}"
         case ConventionEntry():

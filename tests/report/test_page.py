@@ -16,6 +16,7 @@ from drift_studies import constant, simulated
 from helpers import toy_config
 from reports import FEW, episodes_of, named, run_section, simulated_section, with_special
 
+from simeval.analysis.by_category import ALL_SUITES, CategoryRate
 from simeval.analysis.compare import Comparison, SuiteChange
 from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.success import analyse
@@ -25,6 +26,7 @@ from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData,
 from simeval.report.export import correlation_record, record
 from simeval.report.page import EMBEDDED, write_report
 from simeval.stats.change import compare_drift, compare_runs
+from simeval.stats.intervals import wilson
 from simeval.stats.study import ConditionInfo
 
 NASTY = """<script>alert(1)</script> "q" 'a' & `b` $x_1$ </style><img src=x onerror=alert(2)>"""
@@ -272,6 +274,19 @@ def test_two_policies_on_two_suites_are_never_pooled(tmp_path):
     assert second == {name for name in first if name.startswith("toy")}
     assert len(first) > len(second) > 3
     assert_in_words(page)
+
+
+def test_categories_are_in_the_chapter_of_their_suite(tmp_path):
+    section = simulated_section(small(), small(4))
+    suites = (*section.suites, ALL_SUITES)
+    rows = tuple(
+        CategoryRate(suite, "camera", "none", n, n, 0, 1 / n, wilson(1, n)) for n, suite in enumerate(suites, 7)
+    )
+    section = replace(section, analysis=replace(section.analysis, categories=rows))
+    folder = write_report(ReportData("categories", (section,)), tmp_path).parent
+    assert read(folder).text.count("Success by category") == len(suites) == 3
+    written = [list(csv.DictReader(path.open())) for path in (folder / "data").glob("*categories.csv")]
+    assert {row["suite"]: row["tasks"] for (row,) in written} == {suite: str(n) for n, suite in enumerate(suites, 7)}
 
 
 def test_small_media_are_embedded_and_large_ones_copied(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
+from simeval.analysis.by_category import ALL_SUITES, CategoryRate
 from simeval.analysis.success import (
     ConditionDrop,
     ConditionRate,
@@ -132,6 +133,23 @@ def test_long_conditions_are_folded_not_cut():
     text = printed(replace(RUN, rates=(CLEAN, replace(TURNED, condition=long)), drops=()), 80)
     first_column = "".join(line.split(" ")[0] for line in text.splitlines())
     assert long in first_column
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_categories_have_a_table_per_suite_and_one_for_all(width):
+    rows = (
+        CategoryRate("libero_goal_plus", "camera", "none", 408, 408, 0, 0.25, ci(0.21, 0.294)),
+        CategoryRate("libero_goal_plus", "robot", "none", 0, 0, 3, None, ci(0, 1)),
+        CategoryRate(ALL_SUITES, "camera", "none", 1599, 1599, 0, 0.5, ci(0.476, 0.524)),
+    )
+    text = printed(replace(RUN, categories=rows), width)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    first, second = lines.index("libero_goal_plus, by category"), lines.index("the tasks of all suites, by category")
+    assert first < lines.index("camera none 408 25.0 [21.0, 29.4] 0") < second
+    assert second < lines.index("camera none 1599 50.0 [47.6, 52.4] 0")
+    assert any(line.startswith("robot none 0 ") and line.endswith(" 3") for line in lines)
+    assert "intervals by Wilson over the tasks of a category" in words(text)
+    assert "by category" not in printed(RUN, width)
 
 
 def test_headline():

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
+from simeval.analysis.by_category import ALL_SUITES
 from simeval.analysis.by_task import CellDrop
 from simeval.analysis.success import ConditionDrop, ConditionRate
 from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, KeyValueTable, Table, Text, columns
@@ -21,7 +22,7 @@ from simeval.report.format import (
     verdicts,
     with_interval,
 )
-from simeval.report.terminal.tables import FOLLOWING, flag_note
+from simeval.report.terminal.tables import CATEGORIES, FOLLOWING, flag_note
 from simeval.stats.study import ConditionInfo
 
 SMALL = 20
@@ -56,6 +57,7 @@ def success_chapters(
         blocks = (
             *_success(suite, rates, drops, known, styles, artifacts.scoped(suite)),
             *_severity(drops, known, styles, artifacts.scoped(suite)),
+            *_by_category(section, suite, artifacts.scoped(suite)),
             *_heat(cells, artifacts.scoped(suite)),
             *_by_task(section, suite, artifacts.scoped(suite)),
         )
@@ -66,7 +68,8 @@ def success_chapters(
         table = Table(
             "Equal-weight mean of the suites", columns("condition", "suites", "success % [95 % CI]"), rows, csv
         )
-        yield Chapter("Mean of the suites", (table,))
+        by_category = _by_category(section, ALL_SUITES, artifacts.scoped("suites"))
+        yield Chapter("Mean of the suites", (table, *by_category))
     language = tuple(_language(section, artifacts))
     if language:
         yield Chapter("Language following", language)
@@ -187,6 +190,18 @@ def _heat(cells: Sequence[CellDrop], artifacts: ArtifactCollector) -> Iterator[B
         yield Text(f"Drops by task and condition: {tasks} tasks, too many to plot; see `{csv}`.", "note")
         return
     yield artifacts.add_figure("heat", "Drop by task and condition", partial(plot_heat, cells), caption, (csv,))
+
+
+def _by_category(section: Section, suite: str, artifacts: ArtifactCollector) -> Iterator[Block]:
+    rates = tuple(row for row in section.analysis.categories if row.suite == suite)
+    if not rates:
+        return
+    rows = tuple(
+        (row.category, row.condition, str(row.tasks), with_interval(row.rate, row.interval), str(row.errors))
+        for row in rates
+    )
+    heads = columns("category", "condition", "tasks", "success % [95 % CI]", "errors", words=["category", "condition"])
+    yield Table("Success by category", heads, rows, artifacts.add_table("categories", rates), CATEGORIES)
 
 
 def _by_task(section: Section, suite: str, artifacts: ArtifactCollector) -> Iterator[Block]:

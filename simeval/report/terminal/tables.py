@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from simeval.analysis.by_category import ALL_SUITES
 from simeval.analysis.success import ConditionDrop, ConditionRate, FlagCount, OverallRate, RunAnalysis
 from simeval.core.types import CLEAN
 from simeval.report.format import (
@@ -32,6 +33,9 @@ FOLLOWING = (
     "ignore rate: P(original goal | other instruction) / P(original goal | original instruction); "
     "went for it: the gripper first closed next to what the instructed goal wants moved."
 )
+
+
+CATEGORIES = "by category: equal-weight mean over tasks; 95 % intervals by Wilson over the tasks of a category."
 
 
 def print_run(console: Console, run: RunAnalysis, *, policy: str, assets: str) -> None:
@@ -60,6 +64,8 @@ def render_tables(run: RunAnalysis, *, policy: str, assets: str, roomy: bool = F
         drops = tuple(row for row in run.drops if row.suite == suite)
         parts += [_suite_table(suite, rates, drops, roomy=roomy)]
         parts += [Text(verdicts(drops, run.margin)), Text()] if drops else [Text()]
+    if run.categories:
+        parts += [*_category_tables(run, roomy=roomy), Text(CATEGORIES), Text()]
     if run.overall:
         parts += [_overall_table(run.overall, roomy=roomy), Text()]
     if run.language:
@@ -164,6 +170,19 @@ def _drop_cells(drop: ConditionDrop | None) -> tuple[str, str, str]:
     if drop.drop is None:
         return "n/a", counts, "n/a"
     return with_interval(drop.drop, drop.interval), counts, p_value(drop.p_holm)
+
+
+def _category_tables(run: RunAnalysis, *, roomy: bool) -> Iterable[RenderableType]:
+    for suite, rows in groupby(run.categories, key=lambda row: row.suite):
+        title = "the tasks of all suites" if suite == ALL_SUITES else suite
+        table = plain_table(f"{title}, by category", "category", "condition", roomy=roomy)
+        for header in ("tasks", "success %\n[95 % CI]", "errors"):
+            table.add_column(header, justify="right", no_wrap=True)
+        for row in rows:
+            success = with_interval(row.rate, row.interval)
+            table.add_row(Text(row.category), Text(row.condition), str(row.tasks), success, str(row.errors))
+        yield table
+        yield Text()
 
 
 def _overall_table(overall: Iterable[OverallRate], *, roomy: bool) -> Table:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from envs.libero_pro.files import pro_present, pro_root
+from envs.libero_pro.files import FILES, pro_root
 
 
 @pytest.fixture(scope="session")
 def pro() -> Path:
-    if not pro_present():
+    if not FILES.present():
         pytest.fail("LIBERO-PRO's files are not here: make pro")
     return pro_root()
 

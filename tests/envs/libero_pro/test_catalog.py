@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from envs import suites
+from envs.caches import cache_folder
 from envs.libero.catalog import libero_tasks
 from envs.libero.distractors import distractor_kinds
 from envs.libero.files import import_libero, init_states
@@ -115,8 +116,8 @@ def test_the_order_is_pros_own(pro):
 
 
 def published_wheel() -> Path:
-    given = Path(os.environ.get(files.VARIABLE) or files._cache()).expanduser()
-    wheel = given if given.is_file() else given / files.WHEEL
+    given = Path(os.environ.get(files.FILES.variable) or cache_folder(files.FILES.cache)).expanduser()
+    wheel = given if given.is_file() else given / files.FILES.wheel
     if not wheel.is_file():
         pytest.fail("LIBERO-PRO's wheel is not here: make pro")
     return wheel
