@@ -73,6 +73,8 @@ class Suite:
         bundled_frame_seconds: the same with `--assets bundled`, if that makes a difference.
         other_goals_apart: further counterfactual instructions of a task, in a wording that policies trained on the
             suite have not seen. Those of its own suite are found without it.
+        base: the suite that its tasks are variants of; empty if they are none. Policies trained on that one are
+            expected to do them.
         goals_from: the suite whose tasks give the counterfactual instructions; empty for this one. For suites that
             have many tasks with one goal.
         mismatched_instructions: instructions that name objects which are absent from a task's scene.
@@ -97,6 +99,7 @@ class Suite:
     frame_seconds: float = 0.01
     bundled_frame_seconds: float | None = None
     other_goals_apart: Callable[[Task], tuple[OtherGoal, ...]] = _no_goals
+    base: str = ""
     goals_from: str = ""
     mismatched_instructions: Callable[[Task], tuple[str, ...]] = _no_instructions
     category: Callable[[Task], str] | None = None

@@ -46,6 +46,7 @@ def _suite(name: str) -> Suite:
         make_env=make_env,
         init_states=1,  # LIBERO-plus runs every task once, from the first of its states; layouts have no other
         benchmark="LIBERO-plus",
+        base=base.name,
         goals_from=base.name,
         other_goals_apart=other_goals_apart,
         mismatched_instructions=functools.partial(mismatched_instructions, base=base.name),

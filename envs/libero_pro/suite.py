@@ -21,6 +21,7 @@ def _suite(name: str) -> Suite:
         limits=base.limits,
         protocol_limits=base.protocol_limits,
         benchmark="LIBERO-PRO",
+        base=base.name,
         default_policy=base.default_policy,
         needs_assets=True,
         step_seconds=base.step_seconds,

@@ -50,17 +50,32 @@ def render(
         checked(what, name)
         yield from card_file(name).read_text(encoding="utf-8").splitlines()
         return
-    for entry in checked(what, name, suite=suite, plugin_files=plugin_files):
-        yield from _entry_lines(entry)
+    found = checked(what, name, suite=suite, plugin_files=plugin_files)
+    width = max((len(suite_of) for suite_of in map(_suite_of, found)), default=0)
+    for entry in found:
+        yield from _entry_lines(entry, width)
 
 
-def _entry_lines(entry: Entry) -> Iterator[str]:
+def _suite_of(entry: Entry) -> str:
     match entry:
         case SuiteEntry():
-            yield f"{entry.name:15} {entry.tasks:3} tasks"
+            return entry.name
+        case TaskEntry():
+            return entry.suite
+        case ProtocolEntry():
+            return max((row.suite for row in entry.limits), key=len)
+        case _:
+            return ""
+
+
+def _entry_lines(entry: Entry, width: int) -> Iterator[str]:
+    """The lines of an entry; names of suites are padded to `width`."""
+    match entry:
+        case SuiteEntry():
+            yield f"{entry.name:{width}} {entry.tasks:5} tasks"
         case TaskEntry():
             others = f"  ({entry.other_goals} other goals)" if entry.other_goals else ""
-            yield f"{entry.suite:15} {entry.task:3}  {entry.instruction}{others}"
+            yield f"{entry.suite:{width}} {entry.task:4}  {entry.instruction}{others}"
         case PolicyEntry():
             yield f"{entry.name:19} {entry.description}"
         case ConventionEntry():
@@ -69,7 +84,7 @@ def _entry_lines(entry: Entry) -> Iterator[str]:
             yield f"{entry.name}{' (default)' if entry.default else ''}: {entry.source}"
             for row in entry.limits:
                 steps = f"max {row.max_steps} steps, {row.settle_steps} settle steps"
-                yield f"  {row.suite:16} {steps}, {row.resolution} px"
+                yield f"  {row.suite:{width}} {steps}, {row.resolution} px"
 
 
 FAMILIES = {"V": "vision", "S": "semantics", "E": "execution"}

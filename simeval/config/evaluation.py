@@ -68,7 +68,12 @@ class EvalConfig:
     suite: tuple[str, ...] = option(
         ("libero_spatial",), f"Suite; repeat for several: {', '.join(BUILT_IN)}.", changes_results=True
     )
-    tasks: str | None = option(None, "Task numbers, for instance 0,3,5-7.  [default: all]", changes_results=True)
+    tasks: str | None = option(
+        None,
+        "Task numbers, for instance 0,3,5-7; where tasks have categories also these (camera), or some tasks of one, "
+        "spread evenly (camera:20).  [default: all]",
+        changes_results=True,
+    )
     init_states: str | None = option(None, "Initial states, for instance 0-9.  [default: all 50]", changes_results=True)
     perturb: tuple[str, ...] = option(
         (), "Condition or sweep, for instance noise:0.01,0.05; repeatable. 'none' always runs.", changes_results=True

@@ -15,6 +15,7 @@ from perturbations.base import SpecError
 from perturbations.spec import Condition, parse_sweep
 from simeval.config.evaluation import EvalConfig, parse_indices
 from simeval.config.suites import check_suites, interface_of
+from simeval.config.task_numbers import task_numbers
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
 from simeval.core.instructions import infeasible_reason
@@ -67,14 +68,14 @@ def make_plan(config: EvalConfig) -> Plan:
     episodes: list[EpisodeSpec] = []
     notes: list[str] = []
     known = bundled.POLICIES[config.policy_name].suites if config.policy_name in bundled.POLICIES else config.suite
-    if unknown := [suite for suite in config.suite if suite not in known]:
+    if unknown := [suite for suite in config.suite if suite not in known and find_suite(suite).base not in known]:
         notes.append(
             f"policy {config.policy_name}: trained on {', '.join(known)} alone; nothing can be expected of it on "
             f"{', '.join(unknown)}"
         )
     for suite in config.suite:
         limits = limits_of(config.protocol, suite)
-        numbers = parse_indices(config.tasks, len(tasks(suite)), "tasks")
+        numbers = task_numbers(config.tasks, suite)
         notes += find_suite(suite).notes(numbers)
         with plugins.limited(config.plugin):
             infeasible = {name: _infeasible_tasks(c, suite, numbers) for name, c in zip(names, conditions, strict=True)}
@@ -169,7 +170,7 @@ def _require_writable_size(config: EvalConfig, conditions: int) -> None:
         ConfigError: there are too many.
     """
     total = sum(
-        len(parse_indices(config.tasks, len(tasks(suite)), "tasks"))
+        len(task_numbers(config.tasks, suite))
         * len(parse_indices(config.init_states, find_suite(suite).init_states, "init_states"))
         * config.repeats
         * conditions

@@ -1,15 +1,17 @@
 """`simeval list ... --json`: every list as one JSON object, complete, and the same as the text."""
 
+import dataclasses
 import json
 
 import pytest
 from helpers import call, refusal
 
 from envs.protocols import PROTOCOLS
-from envs.suites import suite_names, tasks
+from envs.suites import find_suite, register_suite, suite_names, tasks
 from perturbations.base import axes
 from perturbations.spec import parse
 from simeval.cli.app import LISTS
+from simeval.cli.catalog import render
 from simeval.policies.names import SCRIPTED
 
 PLUGIN = """
@@ -57,6 +59,19 @@ def test_tasks_are_those_of_the_suite_that_was_asked_for():
     assert [(entry["suite"], entry["task"], entry["other_goals"]) for entry in entries] == [
         ("toy", i, 3) for i in range(4)
     ]
+
+
+@pytest.mark.usefixtures("suite_registry")
+@pytest.mark.parametrize("what", ["suites", "tasks"])
+def test_names_of_any_length_stand_in_one_column(what):
+    name = "a_suite_with_quite_a_long_name"
+    renamed = tuple(dataclasses.replace(task, suite=name) for task in tasks("toy"))
+    register_suite(dataclasses.replace(find_suite("toy"), name=name, tasks=lambda: renamed))
+    lines = list(render(what))
+    # The number of tasks, or the task's number, ends in the same column.
+    ends = {len(line) - len(line.split(None, 1)[1].lstrip("0123456789")) for line in lines}
+    assert len(lines) > 5
+    assert len(ends) == 1
 
 
 def test_policies_are_told_apart_by_kind():

@@ -159,4 +159,6 @@ def test_the_estimate_knows_what_has_to_be_drawn():
 def test_the_bundled_policy_says_what_it_does_not_know():
     (note,) = make_plan(EvalConfig(suite=("libero_spatial", "libero_goal"), init_states="0", tasks="0")).notes
     assert note == "policy bundled: trained on libero_spatial alone; nothing can be expected of it on libero_goal"
+    variants = make_plan(EvalConfig(suite=("libero_spatial_lan", "libero_spatial_plus"), init_states="0", tasks="0"))
+    assert not any("nothing can be expected" in note for note in variants.notes)
     assert make_plan(EvalConfig(suite=("libero_spatial",), init_states="0", tasks="0")).notes == ()
