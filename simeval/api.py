@@ -83,7 +83,7 @@ def evaluate(
             progress.start(plan, earlier, f"{_summary(plan, config)} -> {folder}")
             del earlier
             try:
-                for batch in runner.run([spec for spec in plan.episodes if spec.id not in done]):
+                for batch in runner.run(plan.episodes, lambda spec: spec.id not in done):
                     writer.write_batch([(output.result, output.trace) for output in batch])
                     for output in batch:
                         progress.update(output.result)

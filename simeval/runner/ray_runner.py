@@ -3,15 +3,14 @@
 Episodes go from an `EpisodeQueue` to the workers of a `Fleet`, one at a time.
 
 Non-obvious behaviour:
-- A worker stays with a task while the task has episodes left, because building a scene costs seconds. A worker without
-  a task helps where most episodes are left.
+- A worker stays with a task for some rounds, because building a scene costs seconds; see `EpisodeQueue`.
 - A worker that dies loses only its episode in flight, which runs again on another worker. An episode that has killed
   `ATTEMPTS` workers becomes an error row; workers that died with their whole node do not count.
 """
 
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 
 from msgspec import structs
@@ -22,7 +21,7 @@ from simeval.policies.actor import ActorPolicy
 from simeval.policies.base import WorkerFacts
 from simeval.runner.fleet import ATTEMPTS, Fleet, Worker
 from simeval.runner.heartbeat import EpisodeStatus, read_status
-from simeval.runner.queue import EpisodeQueue
+from simeval.runner.queue import EpisodeQueue, always
 from simeval.runner.replies import Replies
 from simeval.runner.watchdog import StallTimer
 from simeval.runner.worker import TIMEOUT, EpisodeOutput, WorkerSetup
@@ -65,19 +64,20 @@ class RayRunner:
             self._wait()
         return self._fleet.facts
 
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Generator[Sequence[EpisodeOutput]]:
+    def run(
+        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always
+    ) -> Generator[Sequence[EpisodeOutput]]:
         """See `Runner`."""
-        self._queue, left = EpisodeQueue(episodes), len(episodes)
+        self._queue = EpisodeQueue(episodes, is_left)
         self._stall_timer.reset()
         self._dispatch()
-        while left:
+        while self._queue or self._is_busy():
             try:
                 self._wait()
             finally:
                 outputs, self._outputs = self._outputs, []
                 if outputs:
                     self._stall_timer.reset()
-                    left -= len(outputs)
                     yield outputs
 
     def _wait(self) -> None:
@@ -87,6 +87,9 @@ class RayRunner:
             self._checked = time.monotonic()
             self._fleet.check(self._checked)
             self._check_episodes()
+
+    def _is_busy(self) -> bool:
+        return bool(self._outputs) or any(worker.running for worker in self._fleet.workers)
 
     def _dispatch(self) -> None:
         """Send episodes to idle workers until either runs out."""

@@ -1,10 +1,11 @@
 """The contract of a runner, and the one that runs episodes in this process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from simeval.core.types import EpisodeSpec
 from simeval.policies.base import WorkerFacts
+from simeval.runner.queue import EpisodeQueue, always
 from simeval.runner.watchdog import StallTimer, stall_warnings
 from simeval.runner.worker import EpisodeOutput, EpisodeWorker, WorkerSetup
 
@@ -19,8 +20,15 @@ class Runner(Protocol):
             ConfigError: it cannot be loaded.
         """
 
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[EpisodeOutput]]:
-        """Run episodes; yields each once, in any order, in batches that finished at the same time."""
+    def run(
+        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always
+    ) -> Iterator[Sequence[EpisodeOutput]]:
+        """Run the episodes of a plan that are left; yields each once, in batches that finished at the same time.
+
+        Args:
+            episodes: of the whole plan.
+            is_left: whether an episode has to run; asked when its turn comes.
+        """
 
 
 class SerialRunner:
@@ -33,11 +41,14 @@ class SerialRunner:
         """See `Runner`."""
         return self._worker.facts()
 
-    def run(self, episodes: Sequence[EpisodeSpec]) -> Iterator[Sequence[EpisodeOutput]]:
+    def run(
+        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always
+    ) -> Iterator[Sequence[EpisodeOutput]]:
         """See `Runner`."""
         timer = StallTimer()
         with stall_warnings(timer, lambda: str(self._worker.status() or "it is being written")):
-            for spec in episodes:
+            queue, spec = EpisodeQueue(episodes, is_left), None
+            while spec := queue.next(spec):
                 output = self._worker.run(spec)
                 timer.reset()
                 yield (output,)

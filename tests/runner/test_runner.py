@@ -27,7 +27,6 @@ from simeval.policies.registry import PolicyChoice, use_actor
 from simeval.policies.scripted import SeekerPolicy
 from simeval.runner.fleet import ATTEMPTS
 from simeval.runner.progress import Silent
-from simeval.runner.queue import EpisodeQueue
 from simeval.runner.ray_runner import RayRunner
 from simeval.runner.serial import SerialRunner
 from simeval.runner.session import ray_session, without_dashboard
@@ -130,36 +129,6 @@ def test_the_serial_runner_yields_each_episode_once_in_order(undisturbed):
 
 
 # Who does what
-
-
-def drain(queue: EpisodeQueue, workers: int) -> list[list]:
-    """What each worker gets if they take turns."""
-    got: list[list] = [[] for _ in range(workers)]
-    for turn in itertools.cycle(range(workers)):
-        spec = queue.next(got[turn][-1] if got[turn] else None)
-        if spec is None:
-            return got
-        got[turn].append(spec)
-    return got
-
-
-@pytest.mark.parametrize("workers", [1, 2, 3, 8])
-def test_every_episode_is_handed_out_once_and_workers_stay_with_their_task(workers):
-    specs = [toy_spec(task=task, init_state=i) for task in range(4) for i in range(5)]
-    got = drain(EpisodeQueue(specs), workers)
-    assert Counter(itertools.chain(*got)) == Counter(specs)
-    changes = sum(one.task != other.task for mine in got for one, other in itertools.pairwise(mine))
-    assert changes <= max(0, 4 - workers) + workers
-    assert len({mine[0].task for mine in got if mine}) == min(workers, 4)
-
-
-def test_an_episode_that_is_put_back_is_next():
-    specs = [toy_spec(init_state=i) for i in range(3)]
-    queue = EpisodeQueue(specs)
-    first = queue.next(None)
-    queue.next(first)
-    queue.requeue(first)
-    assert [queue.next(None), queue.next(None), queue.next(None)] == [first, specs[2], None]
 
 
 def test_scripted_policies_never_need_an_actor_of_their_own():
