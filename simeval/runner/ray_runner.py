@@ -21,7 +21,7 @@ from simeval.policies.actor import ActorPolicy
 from simeval.policies.base import WorkerFacts
 from simeval.runner.fleet import ATTEMPTS, Fleet, Worker
 from simeval.runner.heartbeat import EpisodeStatus, read_status
-from simeval.runner.queue import EpisodeQueue, always
+from simeval.runner.queue import BATCH, EpisodeQueue, always
 from simeval.runner.replies import Replies
 from simeval.runner.watchdog import StallTimer
 from simeval.runner.worker import TIMEOUT, EpisodeOutput, WorkerSetup
@@ -65,10 +65,10 @@ class RayRunner:
         return self._fleet.facts
 
     def run(
-        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always
+        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always, batch: int = BATCH
     ) -> Generator[Sequence[EpisodeOutput]]:
         """See `Runner`."""
-        self._queue = EpisodeQueue(episodes, is_left)
+        self._queue = EpisodeQueue(episodes, is_left, batch)
         self._stall_timer.reset()
         self._dispatch()
         while self._queue or self._is_busy():

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from simeval.core.types import EpisodeSpec
 from simeval.policies.base import WorkerFacts
-from simeval.runner.queue import EpisodeQueue, always
+from simeval.runner.queue import BATCH, EpisodeQueue, always
 from simeval.runner.watchdog import StallTimer, stall_warnings
 from simeval.runner.worker import EpisodeOutput, EpisodeWorker, WorkerSetup
 
@@ -21,13 +21,14 @@ class Runner(Protocol):
         """
 
     def run(
-        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always
+        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always, batch: int = BATCH
     ) -> Iterator[Sequence[EpisodeOutput]]:
         """Run the episodes of a plan that are left; yields each once, in batches that finished at the same time.
 
         Args:
             episodes: of the whole plan.
             is_left: whether an episode has to run; asked when its turn comes.
+            batch: see `EpisodeQueue`.
         """
 
 
@@ -42,12 +43,12 @@ class SerialRunner:
         return self._worker.facts()
 
     def run(
-        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always
+        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always, batch: int = BATCH
     ) -> Iterator[Sequence[EpisodeOutput]]:
         """See `Runner`."""
         timer = StallTimer()
         with stall_warnings(timer, lambda: str(self._worker.status() or "it is being written")):
-            queue, spec = EpisodeQueue(episodes, is_left), None
+            queue, spec = EpisodeQueue(episodes, is_left, batch), None
             while spec := queue.next(spec):
                 output = self._worker.run(spec)
                 timer.reset()

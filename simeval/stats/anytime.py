@@ -97,6 +97,11 @@ class _Evidence:
     gain: _Process
     within: _Process
 
+    @property
+    def highest(self) -> float:
+        """Of a difference in either direction."""
+        return max(self.drop.highest, self.gain.highest)
+
     def add(self, difference: float) -> None:
         for process in (self.drop, self.gain, self.within):
             process.add(difference)
@@ -124,17 +129,25 @@ class SequentialTest:
     at most that. "Within the margin" has `ALPHA` for each condition.
 
     Attributes:
-        margin: in (0, 1).
+        conditions: the family of tests.
+        margin: a condition that costs less is decided.
         decisions: of the conditions that are decided.
     """
 
-    def __init__(self, conditions: Sequence[str], margin: float) -> None:
-        self.margin = margin
+    def __init__(self, conditions: Sequence[str], margin: float, *, stops: bool = True) -> None:
+        """Start without pairs.
+
+        Args:
+            conditions: the family of tests.
+            margin: in (0, 1).
+            stops: whether a condition that is decided gets no more pairs.
+        """
+        self.conditions, self.margin, self._stops = tuple(conditions), margin, stops
         self.decisions: dict[str, Decision] = {}
         self._evidence = {
             name: _Evidence(_Process(-1, 0.0), _Process(1, 0.0), _Process(1, margin)) for name in conditions
         }
-        self._pairs = dict.fromkeys(conditions, 0)
+        self._differences: dict[str, list[float]] = {name: [] for name in conditions}
         self._position = 0
 
     @property
@@ -142,17 +155,22 @@ class SequentialTest:
         """The other conditions."""
         return tuple(name for name in self._evidence if name not in self.decisions)
 
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Those that take in pairs."""
+        return self.undecided if self._stops else tuple(self._evidence)
+
     def add(self, differences: Mapping[str, float]) -> None:
         """Take in the next position of the order.
 
         Args:
-            differences: of its pairs, by condition. Conditions that do not run there are absent; those that are decided
-                are left out of account.
+            differences: of its pairs, by condition. Conditions that do not run there are absent; those that are not
+                running are left out of account.
         """
         self._position += 1
-        for name in self.undecided:
+        for name in self.running:
             if name in differences:
-                self._pairs[name] += 1
+                self._differences[name].append(differences[name])
                 self._evidence[name].add(differences[name])
         self._call_drops()
         for name in self.undecided:
@@ -173,26 +191,34 @@ class SequentialTest:
         return log(2 * (len(self._evidence) - called) / ALPHA)
 
     def _decide(self, name: str, verdict: Verdict) -> None:
-        self.decisions[name] = Decision(verdict, self._pairs[name], self._position)
+        self.decisions[name] = Decision(verdict, len(self._differences[name]), self._position)
 
-    def pairs(self, name: str) -> int:
-        """Pairs of a condition that were taken in."""
-        return self._pairs[name]
+    def differences(self, name: str) -> tuple[float, ...]:
+        """Differences of a condition's pairs, in their order."""
+        return tuple(self._differences[name])
+
+    def p_value(self, name: str) -> float:
+        """Two-sided p-value of "no difference", not adjusted, valid at every number of pairs."""
+        return min(1.0, 2 * exp(-self._evidence[name].highest))
 
     def p_values(self) -> dict[str, float]:
         """Two-sided p-values of "no difference" by condition, adjusted by Holm, valid at every number of pairs."""
         adjusted, largest = {}, 0.0
-        change = {name: max(found.drop.highest, found.gain.highest) for name, found in self._evidence.items()}
+        change = {name: found.highest for name, found in self._evidence.items()}
         for rank, name in enumerate(sorted(change, key=lambda name: change[name], reverse=True)):
             largest = max(largest, min(1.0, 2 * (len(change) - rank) * exp(-change[name])))
             adjusted[name] = largest
         return adjusted
 
+    def e_value(self, name: str) -> tuple[float, float]:
+        """Evidence that a condition costs something, as an e-value, and the e-value that it needs now."""
+        return exp(self._evidence[name].drop.highest), exp(self._needed)
+
     def expected_left(self, name: str) -> float | None:
         """Pairs until a condition is decided if the evidence goes on growing as it has; `None` if it does not grow."""
         if name in self.decisions:
             return 0.0
-        found, pairs = self._evidence[name], self._pairs[name]
+        found, pairs = self._evidence[name], len(self._differences[name])
         goals = ((found.drop.now, self._needed), (found.within.now, log(1 / ALPHA)))
         growing = [pairs * (needed / now - 1) for now, needed in goals if now > 0]
         return max(0.0, min(growing)) if growing else None

@@ -8,6 +8,7 @@ from envs.base import EnvError
 from envs.suites import package_of
 from simeval.config import paths
 from simeval.config.evaluation import EvalConfig
+from simeval.config.layout import layout_of
 from simeval.config.plan import Plan
 from simeval.core import plugins, provenance
 from simeval.core.errors import ConfigError
@@ -36,6 +37,7 @@ def make_manifest(config: EvalConfig, plan: Plan, facts: WorkerFacts, assets: Pa
         "git": provenance.git_commit(),
         "episodes": len(plan.episodes),
         "conditions": list(plan.conditions),
+        "layout": layout_of(plan),
         "notes": [*plan.notes, *([noise] if (noise := noise_note(policy)) else [])],
         "assets": assets_label(config, assets),
         "config": config.to_dict(),

@@ -16,6 +16,7 @@ from simeval.store.manifest import plugin_digests, policy_identity
 from simeval.store.run import (
     MANIFEST,
     is_finished,
+    outcomes,
     read_manifest,
     require_same_run,
     require_writable,
@@ -101,4 +102,15 @@ def is_complete(folder: Path, config: EvalConfig, plan: Plan, choice: PolicyChoi
     require_same_run(folder, stored, requested)
     if paths.located(manifest)["assets"] != paths.absolute("assets", config.assets, None):
         return False
-    return is_finished(folder, plan.episodes)
+    return _nothing_left(folder, manifest, plan)
+
+
+def _nothing_left(folder: Path, manifest: Mapping[str, Any], plan: Plan) -> bool:
+    """Whether no episode of a run needs to run (again)."""
+    if manifest["config"].get("until") is None:
+        return is_finished(folder, plan.episodes)
+    from simeval.config.decisions import follow  # not earlier: SciPy takes half a second
+
+    done = {id_: outcome for id_, outcome in outcomes(folder).items() if outcome != "error"}
+    decisions = follow(manifest, ((spec, done[spec.id]) for spec in plan.episodes if spec.id in done))
+    return not any(decisions.is_open(spec) for spec in plan.episodes if spec.id not in done)

@@ -97,7 +97,8 @@ def _without_plan_fields(identity: dict[str, Any]) -> dict[str, Any]:
 
 def _extended(stored: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest of a run whose plan was extended; its history stays in `grown`."""
-    before = {key: stored[key] for key in ("created", "episodes", "git")} | {"plan": stored["identity"]["plan"]}
+    before: dict[str, Any] = {key: stored[key] for key in ("created", "episodes", "git", "layout") if key in stored}
+    before["plan"] = stored["identity"]["plan"]
     return {**manifest, "created": stored["created"], "grown": [*stored.get("grown", []), before]}
 
 
@@ -106,6 +107,7 @@ class RunWriter(JsonlWriter):
 
     Attributes:
         finished: outcome by id of the episodes that need not run again, in the order they were first written.
+        manifest: the run's, as it is on the disk.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], *, grow: bool = False) -> None:
@@ -119,11 +121,11 @@ class RunWriter(JsonlWriter):
         Raises:
             ConfigError: the folder cannot be written, is in use, or holds a different run.
         """
-        self.folder, self._manifest, self._grow = folder, manifest, grow
+        self.folder, self.manifest, self._grow = folder, manifest, grow
         super().__init__(open_lines(folder, EPISODES, "run"))
 
     def _claim(self) -> None:
-        manifest = self._manifest
+        manifest = self.manifest
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
             requested = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if self._grow else {})
@@ -138,7 +140,10 @@ class RunWriter(JsonlWriter):
             write_json(self.folder / MANIFEST, manifest)
             sync_folder(self.folder.parent)
         elif stored["identity"]["plan"] != manifest["identity"]["plan"]:
-            write_json(self.folder / MANIFEST, _extended(stored, manifest))
+            self.manifest = _extended(stored, manifest)
+            write_json(self.folder / MANIFEST, self.manifest)
+        else:
+            self.manifest = stored
 
     def write(self, result: EpisodeResult, trace: Trace | PackedTrace | None) -> None:
         """Record a finished episode; see `write_batch`."""

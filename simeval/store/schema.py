@@ -57,11 +57,18 @@ class _Identity(msgspec.Struct):
     plugins: dict[str, str] = {}
 
 
+class _Layout(msgspec.Struct):
+    tasks: list[_Count]
+    init_states: list[_Count]
+    left_out: dict[str, list[_Count]]
+
+
 class _Step(msgspec.Struct):
     created: str
     episodes: _Count
     git: str | None
     plan: str
+    layout: dict[str, _Layout] | None = None
 
 
 class RunManifest(msgspec.Struct):
@@ -78,6 +85,7 @@ class RunManifest(msgspec.Struct):
     identity: _Identity
     host: dict[str, str | int | None]
     grown: list[_Step] = []
+    layout: dict[str, _Layout] | None = None
 
 
 class _Frames(msgspec.Struct):

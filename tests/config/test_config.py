@@ -21,6 +21,9 @@ FULL = EvalConfig(
     protocol="lerobot",
     seed=11,
     repeats=2,
+    until="decided",
+    margin=3,
+    max_pairs=40,
     assets="somewhere",
     device="cpu",
     inference="worker",
@@ -56,7 +59,7 @@ def test_every_option_explains_itself(item):
 
 def test_what_only_says_how_to_run_is_no_part_of_what_a_resumed_run_must_agree_on():
     how = {"inference", "workers", "ray_address", "plugin", "out", "traces", "video", "episode_timeout"}
-    how |= {"convention"}  # absent while it is unset, as in older manifests
+    how |= {"convention", "until", "margin", "max_pairs"}  # absent while it is unset, as in older manifests
     assert {item.name for item in fields(EvalConfig)} - set(EvalConfig().result_fields()) == how
 
 

@@ -1,0 +1,98 @@
+"""Runs whose size hung on their outcomes: which episodes count, and what may be said however often one looked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from simeval.config.decisions import RunDecisions, follow
+from simeval.config.layout import Planned, is_sequential, planned
+from simeval.core.types import CLEAN
+from simeval.stats.anytime import Verdict, confidence_interval
+from simeval.stats.intervals import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class AnytimeDrop:
+    """What the pairs of a condition say, at any number of pairs.
+
+    Attributes:
+        drop: mean difference of the pairs; `None` without pairs.
+        interval: of the drop.
+        p: two-sided p-value of "no difference".
+        p_holm: the same, adjusted for the suite's conditions.
+        verdict: `None` while it is undecided.
+    """
+
+    drop: float | None
+    interval: Interval
+    p: float
+    p_holm: float
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """A run with anytime-valid inference.
+
+    Attributes:
+        counted: the rows that are evidence: of each condition those up to its decision.
+        drops: by suite and condition.
+        stops: whether decided conditions stopped.
+        needed: episodes that would have to run for a decision, or until the plan is at its end.
+        spared: planned episodes that no decision needed.
+    """
+
+    counted: pd.DataFrame
+    drops: Mapping[tuple[str, str], AnytimeDrop]
+    stops: bool
+    needed: int
+    spared: int
+
+
+def sequential(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> Sequential | None:
+    """Follow a run once more, in the order of its plan.
+
+    Args:
+        manifest: the run's.
+        episodes: its rows.
+
+    Returns:
+        `None` for a run of fixed size.
+    """
+    if not is_sequential(manifest):
+        return None
+    columns = [episodes[name] for name in ("suite", "task", "init_state", "condition", "repeat")]
+    ran = {
+        Planned(str(suite), int(task), int(state), str(condition), int(repeat)): str(outcome)
+        for suite, task, state, condition, repeat, outcome in zip(*columns, episodes["outcome"], strict=True)
+    }
+    decisions = follow(manifest, ran.items())
+    missing = [episode for _, cell in planned(manifest) for episode in cell if episode not in ran]
+    needed = sum(map(decisions.is_open, missing))
+    return Sequential(
+        counted=episodes[[decisions.counts(episode) for episode in ran]],
+        drops={
+            (suite, condition): _drop(decisions, suite, condition)
+            for suite in manifest["layout"]
+            for condition in manifest["conditions"]
+            if condition != CLEAN
+        },
+        stops=manifest["config"].get("until") is not None,
+        needed=needed,
+        spared=len(missing) - needed,
+    )
+
+
+def _drop(decisions: RunDecisions, suite: str, condition: str) -> AnytimeDrop:
+    test = decisions.test(suite)
+    differences = test.differences(condition)
+    decision = test.decisions.get(condition)
+    return AnytimeDrop(
+        drop=sum(differences) / len(differences) if differences else None,
+        interval=confidence_interval(differences),
+        p=test.p_value(condition),
+        p_holm=test.p_values()[condition],
+        verdict=decision.verdict if decision else None,
+    )
