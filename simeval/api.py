@@ -17,7 +17,7 @@ from simeval.policies.base import Policy
 from simeval.policies.registry import PolicyChoice, batch_note, validate_choice
 from simeval.runner.build import open_runner
 from simeval.runner.progress import Progress, Silent
-from simeval.runner.queue import BATCH, SMALL_BATCH
+from simeval.runner.queue import BATCH, SMALL_BATCH, EpisodeQueue
 from simeval.store.assets import find_assets
 from simeval.store.manifest import make_manifest
 from simeval.store.resume import is_complete, require_fingerprint, run_folder
@@ -92,7 +92,7 @@ def evaluate(
                 return spec.id not in done and (decisions is None or decisions.is_open(spec))
 
             try:
-                for batch in runner.run(plan.episodes, is_left, SMALL_BATCH if config.until else BATCH):
+                for batch in runner.run(EpisodeQueue(plan.episodes, is_left, SMALL_BATCH if config.until else BATCH)):
                     writer.write_batch([(output.result, output.trace) for output in batch])
                     for output in batch:
                         if decisions:

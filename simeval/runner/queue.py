@@ -7,7 +7,7 @@ form a batch of each task, and a worker stays with a batch.
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from simeval.core.rounds import in_rounds
 from simeval.core.types import EpisodeSpec
@@ -23,6 +23,19 @@ class _Key(NamedTuple):
     block: int
     suite: str
     task: int
+
+
+class EpisodeSource(Protocol):
+    """Decides which episode runs next."""
+
+    def next(self, last: EpisodeSpec | None) -> EpisodeSpec | None:
+        """The next episode for a worker whose last one was `last`; `None` if there is none at present."""
+
+    def requeue(self, spec: EpisodeSpec) -> None:
+        """The worker of an episode died: it has to run again."""
+
+    def __bool__(self) -> bool:
+        """Whether there may be more episodes."""
 
 
 def always(spec: EpisodeSpec) -> bool:

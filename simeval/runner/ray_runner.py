@@ -10,7 +10,7 @@ Non-obvious behaviour:
 
 import logging
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from msgspec import structs
@@ -21,7 +21,7 @@ from simeval.policies.actor import ActorPolicy
 from simeval.policies.base import WorkerFacts
 from simeval.runner.fleet import ATTEMPTS, Fleet, Worker
 from simeval.runner.heartbeat import EpisodeStatus, read_status
-from simeval.runner.queue import BATCH, EpisodeQueue, always
+from simeval.runner.queue import EpisodeQueue, EpisodeSource
 from simeval.runner.replies import Replies
 from simeval.runner.watchdog import StallTimer
 from simeval.runner.worker import TIMEOUT, EpisodeOutput, WorkerSetup
@@ -50,7 +50,7 @@ class RayRunner:
             ConfigError: a node of the cluster differs from this one, or lacks what the run needs.
         """
         self._policy, self._timeout = setup.policy, setup.timeout
-        self._queue = EpisodeQueue(())
+        self._source: EpisodeSource = EpisodeQueue(())
         self._deaths: dict[EpisodeSpec, list[str]] = {}
         self._outputs: list[EpisodeOutput] = []
         self._poll = _POLL_S if setup.timeout is None else min(_POLL_S, setup.timeout / 2)
@@ -64,14 +64,12 @@ class RayRunner:
             self._wait()
         return self._fleet.facts
 
-    def run(
-        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always, batch: int = BATCH
-    ) -> Generator[Sequence[EpisodeOutput]]:
+    def run(self, source: EpisodeSource) -> Generator[Sequence[EpisodeOutput]]:
         """See `Runner`."""
-        self._queue = EpisodeQueue(episodes, is_left, batch)
+        self._source = source
         self._stall_timer.reset()
         self._dispatch()
-        while self._queue or self._is_busy():
+        while self._source or self._is_busy():
             try:
                 self._wait()
             finally:
@@ -94,7 +92,7 @@ class RayRunner:
     def _dispatch(self) -> None:
         """Send episodes to idle workers until either runs out."""
         while self._fleet.idle:
-            spec = self._queue.next(self._fleet.idle[-1].last)
+            spec = self._source.next(self._fleet.idle[-1].last)
             if spec is None:
                 return
             self._fleet.run(spec, self._on_output, self._on_death)
@@ -110,7 +108,7 @@ class RayRunner:
         deaths.append(node)
         # All deaths are counted again: Ray may report a dead node later than its dead workers.
         if sum(map(self._fleet.is_alive, deaths)) < ATTEMPTS:
-            self._queue.requeue(spec)
+            self._source.requeue(spec)
             return
         text = f"broke {ATTEMPTS} workers: {first_line(error)[:300]}"
         self._outputs.append(EpisodeOutput(EpisodeResult(spec, "error", error_phase="worker", error_text=text)))

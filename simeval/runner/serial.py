@@ -1,11 +1,10 @@
 """The contract of a runner, and the one that runs episodes in this process."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from simeval.core.types import EpisodeSpec
 from simeval.policies.base import WorkerFacts
-from simeval.runner.queue import BATCH, EpisodeQueue, always
+from simeval.runner.queue import EpisodeSource
 from simeval.runner.watchdog import StallTimer, stall_warnings
 from simeval.runner.worker import EpisodeOutput, EpisodeWorker, WorkerSetup
 
@@ -20,16 +19,8 @@ class Runner(Protocol):
             ConfigError: it cannot be loaded.
         """
 
-    def run(
-        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always, batch: int = BATCH
-    ) -> Iterator[Sequence[EpisodeOutput]]:
-        """Run the episodes of a plan that are left; yields each once, in batches that finished at the same time.
-
-        Args:
-            episodes: of the whole plan.
-            is_left: whether an episode has to run; asked when its turn comes.
-            batch: see `EpisodeQueue`.
-        """
+    def run(self, source: EpisodeSource) -> Iterator[Sequence[EpisodeOutput]]:
+        """Run what a source hands out; yields each episode once, in batches that finished at the same time."""
 
 
 class SerialRunner:
@@ -42,14 +33,12 @@ class SerialRunner:
         """See `Runner`."""
         return self._worker.facts()
 
-    def run(
-        self, episodes: Sequence[EpisodeSpec], is_left: Callable[[EpisodeSpec], bool] = always, batch: int = BATCH
-    ) -> Iterator[Sequence[EpisodeOutput]]:
+    def run(self, source: EpisodeSource) -> Iterator[Sequence[EpisodeOutput]]:
         """See `Runner`."""
         timer = StallTimer()
         with stall_warnings(timer, lambda: str(self._worker.status() or "it is being written")):
-            queue, spec = EpisodeQueue(episodes, is_left, batch), None
-            while spec := queue.next(spec):
+            spec = None
+            while spec := source.next(spec):
                 output = self._worker.run(spec)
                 timer.reset()
                 yield (output,)

@@ -147,7 +147,7 @@ def run_whole(plan: Plan, config: EvalConfig, folder: Path, workers: int) -> Non
         runner = RayRunner(WorkerSetup(PolicyChoice("zero"), None, "none"), workers, cluster=False)
         manifest, counts = make_manifest(config, plan, runner.facts(), None), RunCounts(plan)
         with RunWriter(folder, manifest) as writer:
-            for together in runner.run(plan.episodes):
+            for together in runner.run(EpisodeQueue(plan.episodes)):
                 writer.write_batch([(finished.result, finished.trace) for finished in together])
                 for finished in together:
                     counts.add(finished.result, fresh=True)
@@ -176,7 +176,7 @@ def real_actors(plan: Plan, workers: int) -> None:
     runner = RayRunner(WorkerSetup(PolicyChoice("zero"), None, "none"), workers, cluster=False)
     runner.facts()
     with measured(f"{workers} real actors, one-step episodes", len(episodes)):
-        assert sum(len(together) for together in runner.run(episodes)) == len(episodes)
+        assert sum(len(together) for together in runner.run(EpisodeQueue(episodes))) == len(episodes)
 
 
 class Sleeper:

@@ -15,6 +15,7 @@ from simeval.policies.registry import PolicyChoice
 from simeval.policies.scripted import SeekerPolicy
 from simeval.runner import fleet, ray_runner
 from simeval.runner.fleet import WorkerState
+from simeval.runner.queue import EpisodeQueue
 from simeval.runner.ray_runner import RayRunner
 from simeval.runner.worker import EpisodeOutput, WorkerSetup
 
@@ -84,7 +85,7 @@ def test_a_worker_goes_through_its_states_in_order(start):
     states.append(worker.state)
     assert runner.facts() == FACTS
     states.append(worker.state)
-    assert len(list(runner.run([toy_spec()]))) == 1
+    assert len(list(runner.run(EpisodeQueue([toy_spec()])))) == 1
     states.append(worker.state)
     runner._fleet.replace(worker)
     states.append(worker.state)
@@ -102,7 +103,7 @@ def test_the_result_of_an_overdue_episode_that_comes_too_late_does_not_count(sta
 
     runner = start(hang_first, lambda _: succeed(None, *late[0]), timeout=0.1)
     specs = [toy_spec(init_state=i) for i in range(3)]
-    results = [output.result for outputs in runner.run(specs) for output in outputs]
+    results = [output.result for outputs in runner.run(EpisodeQueue(specs)) for output in outputs]
     assert [(result.spec.init_state, result.outcome) for result in results] == [
         (0, "error"),
         (1, "success"),

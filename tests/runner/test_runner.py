@@ -27,6 +27,7 @@ from simeval.policies.registry import PolicyChoice, use_actor
 from simeval.policies.scripted import SeekerPolicy
 from simeval.runner.fleet import ATTEMPTS
 from simeval.runner.progress import Silent
+from simeval.runner.queue import EpisodeQueue
 from simeval.runner.ray_runner import RayRunner
 from simeval.runner.serial import SerialRunner
 from simeval.runner.session import ray_session, without_dashboard
@@ -124,7 +125,7 @@ def test_the_order_of_execution_changes_nothing(undisturbed, seed):
 def test_the_serial_runner_yields_each_episode_once_in_order(undisturbed):
     specs = [result.spec for result in undisturbed.results[:6]]
     runner = SerialRunner(SEEKER)
-    assert [finished.result.spec for (finished,) in runner.run(specs)] == specs
+    assert [finished.result.spec for (finished,) in runner.run(EpisodeQueue(specs))] == specs
     assert runner.facts().policy == SeekerPolicy.spec
 
 
@@ -195,7 +196,7 @@ def test_an_episode_that_kills_every_worker_becomes_an_error_row_and_the_rest_go
         # Workers cannot import this module.
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
         runner = RayRunner(WorkerSetup(Deadly(), None, "all"), 1, cluster=True)
-        results = [item.result for together in runner.run(specs) for item in together]
+        results = [item.result for together in runner.run(EpisodeQueue(specs)) for item in together]
     outcomes = {result.spec: result.outcome for result in results}
     assert len(results) == 3
     assert outcomes == {specs[0]: "success", specs[1]: "error", specs[2]: "success"}

@@ -15,6 +15,7 @@ from simeval.core import plugins, time_limit
 from simeval.policies.registry import PolicyChoice
 from simeval.policies.scripted import SeekerPolicy
 from simeval.runner import watchdog
+from simeval.runner.queue import EpisodeQueue
 from simeval.runner.serial import SerialRunner
 from simeval.runner.worker import WorkerSetup
 from simeval.store.run import Run
@@ -85,7 +86,7 @@ def test_a_person_is_told_what_an_episode_is_doing_if_nothing_finishes(monkeypat
 
     monkeypatch.setattr(SeekerPolicy, "act", slow)
     with caplog.at_level(logging.WARNING, logger="simeval"):
-        list(SerialRunner(WorkerSetup(PolicyChoice("seeker"), None, "none")).run([toy_spec()]))
+        list(SerialRunner(WorkerSetup(PolicyChoice("seeker"), None, "none")).run(EpisodeQueue([toy_spec()])))
     told = caplog.records[0].getMessage()
     assert told.startswith("simeval: no episode has finished for ")
     assert "toy/0/init00/none/r0 is in its policy phase after " in told
