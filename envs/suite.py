@@ -74,6 +74,12 @@ class Suite:
         other_goals_apart: further counterfactual instructions of a task, in a wording that policies trained on the
             suite have not seen. Those of its own suite are found without it.
         mismatched_instructions: instructions that name objects which are absent from a task's scene.
+        instruction_sources: other sources of a task's instruction, by the word of `--instruction-source`; makes the
+            variant `NAME@WORD` of the suite, see `envs.variants`.
+        base: name of the suite whose tasks were changed to make these, index by index; empty for none. Its reviewed
+            texts are taken for tasks with its wording, and policies that know it are expected to know these.
+        base_task: the task that a task was made from, in the same initial states: its instruction, goal and scene.
+            Makes the variant `NAME@base`, the reference of `--base-arm`. `EnvError` says why there is none.
         notes: what a reader of results on some of its tasks must know, for instance where the files come from and which
             tasks are known to be flawed; goes into manifest and tables.
         present: whether the suite's files are on this machine; lists leave it out otherwise.
@@ -95,5 +101,8 @@ class Suite:
     bundled_frame_seconds: float | None = None
     other_goals_apart: Callable[[Task], tuple[OtherGoal, ...]] = _no_goals
     mismatched_instructions: Callable[[Task], tuple[str, ...]] = _no_instructions
+    instruction_sources: Mapping[str, Callable[[Task], str]] = field(default_factory=dict)
+    base: str = ""
+    base_task: Callable[[Task], Task] | None = None
     notes: Callable[[Sequence[int]], tuple[str, ...]] = _no_notes
     present: Callable[[], bool] = _always

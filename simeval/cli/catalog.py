@@ -1,11 +1,21 @@
 """What `simeval list` prints."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from envs.goals import EnvError
 from envs.suites import is_suite, suite_names
 from perturbations.base import AxisInfo, SpecError, axes, find_axis
-from simeval.cli.entries import ConventionEntry, Entry, PolicyEntry, ProtocolEntry, SuiteEntry, TaskEntry, entries
+from simeval.cli.entries import (
+    ConventionEntry,
+    Entry,
+    PolicyEntry,
+    ProtocolEntry,
+    SuiteEntry,
+    TaskEntry,
+    TextEntry,
+    entries,
+)
+from simeval.config.suites import OWN_SOURCE
 from simeval.core import plugins
 from simeval.core.errors import ConfigError, nearest
 from simeval.policies.remote.conventions import card_file
@@ -17,9 +27,9 @@ def checked(
     """The entries of one list.
 
     Args:
-        what: `suites`, `tasks`, `perturbations`, `policies`, `conventions` or `protocols`.
+        what: `suites`, `tasks`, `texts`, `perturbations`, `policies`, `conventions` or `protocols`.
         name: for `perturbations` and `conventions`, only this one.
-        suite: for `tasks`, only this suite.
+        suite: for `tasks` and `texts`, only this suite.
         plugin_files: files with user-defined axes.
 
     Raises:
@@ -50,8 +60,19 @@ def render(
         checked(what, name)
         yield from card_file(name).read_text(encoding="utf-8").splitlines()
         return
-    for entry in checked(what, name, suite=suite, plugin_files=plugin_files):
+    found = checked(what, name, suite=suite, plugin_files=plugin_files)
+    for entry in found:
         yield from _entry_lines(entry)
+    if what == "texts":
+        yield from _differences([entry for entry in found if isinstance(entry, TextEntry)])
+
+
+def _differences(texts: Sequence[TextEntry]) -> Iterator[str]:
+    """How many texts of each suite and source are not the suite's own."""
+    yield ""
+    for suite, source in dict.fromkeys((text.suite, text.source) for text in texts if text.source != OWN_SOURCE):
+        differ = [text.differs for text in texts if (text.suite, text.source) == (suite, source)]
+        yield f"{suite:22} {source:10} {sum(differ)} of {len(differ)} texts are not the suite's own"
 
 
 def _entry_lines(entry: Entry) -> Iterator[str]:
@@ -61,6 +82,10 @@ def _entry_lines(entry: Entry) -> Iterator[str]:
         case TaskEntry():
             others = f"  ({entry.other_goals} other goals)" if entry.other_goals else ""
             yield f"{entry.suite:16}{entry.task:3}  {entry.instruction}{others}"
+        case TextEntry():
+            own = entry.source == OWN_SOURCE
+            text = entry.instruction if own or entry.differs else "(the same)"
+            yield f"{f'{entry.suite:22} {entry.task:3}' if own else '':26}  {entry.source:10} {text}"
         case PolicyEntry():
             yield f"{entry.name:19} {entry.description}"
         case ConventionEntry():

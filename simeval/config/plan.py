@@ -67,7 +67,7 @@ def make_plan(config: EvalConfig) -> Plan:
     episodes: list[EpisodeSpec] = []
     notes: list[str] = []
     known = bundled.POLICIES[config.policy_name].suites if config.policy_name in bundled.POLICIES else config.suite
-    if unknown := [suite for suite in config.suite if suite not in known]:
+    if unknown := [suite for suite in config.suite if not {suite, find_suite(suite).base} & set(known)]:
         notes.append(
             f"policy {config.policy_name}: trained on {', '.join(known)} alone; nothing can be expected of it on "
             f"{', '.join(unknown)}"
