@@ -71,6 +71,11 @@ class EvalConfig:
     suite: tuple[str, ...] = option(
         ("libero_spatial",), f"Suite; repeat for several: {', '.join(BUILT_IN)}.", changes_results=True
     )
+    tasks: str | None = option(None, "Task numbers, for instance 0,3,5-7.  [default: all]", changes_results=True)
+    init_states: str | None = option(None, "Initial states, for instance 0-9.  [default: all 50]", changes_results=True)
+    perturb: tuple[str, ...] = option(
+        (), "Condition or sweep, for instance noise:0.01,0.05; repeatable. 'none' always runs.", changes_results=True
+    )
     instruction_source: Literal["rule", "file-name"] = option(
         "rule", "Texts of suites that publish several: the meant ones, or those that other runners make of file names.",
         changes_results=True, choices=SOURCES,
@@ -80,11 +85,6 @@ class EvalConfig:
         "initial states, and the change as instruction:changed.",
         changes_results=True,
     )  # fmt: skip
-    tasks: str | None = option(None, "Task numbers, for instance 0,3,5-7.  [default: all]", changes_results=True)
-    init_states: str | None = option(None, "Initial states, for instance 0-9.  [default: all 50]", changes_results=True)
-    perturb: tuple[str, ...] = option(
-        (), "Condition or sweep, for instance noise:0.01,0.05; repeatable. 'none' always runs.", changes_results=True
-    )
     policy: str | None = option(
         None,
         "bundled, bundled-object, bundled-goal, expert, seeker, zero, random, a checkpoint folder, a hub id, a policy "
