@@ -2,10 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from helpers import call, refusal
 
 from envs import suites
+from envs.assets import BUNDLED
+from envs.base import ResetOptions
+from envs.build import make_env
 from envs.libero.catalog import libero_tasks
 from envs.libero_pro import catalog
 from perturbations.instruction import entries, is_declared
@@ -85,3 +89,30 @@ def test_policies_that_know_the_base_suite_are_expected_to_know_the_change(pro):
         assert not [note for note in make_plan(config).notes if "nothing can be expected" in note]
         notes = make_plan(dataclasses.replace(config, policy="bundled")).notes
         assert [note for note in notes if note.endswith(f"nothing can be expected of it on {suite}")]
+
+
+def first_view(suite, task=0):
+    """A task's state and camera images in the bundled scenes, after settling."""
+    env = make_env(suite, task, 128, BUNDLED)
+    env.reset(ResetOptions(0, 0, 10))
+    seen = env.state(), env.observe().images
+    env.close()
+    return seen
+
+
+@pytest.mark.parametrize("suite", ["libero_spatial_lan", "libero_spatial_task"])
+def test_both_arms_start_in_the_same_scene(suite, pro):
+    (state, images), (base_state, base_images) = first_view(suite), first_view(f"{suite}@base")
+    assert np.array_equal(state, base_state)
+    assert all(np.array_equal(images[camera], base_images[camera]) for camera in images)
+
+
+def test_swapped_places_are_visible(pro):
+    base, swapped = (
+        first_view(suite)[1]["agentview"].astype(int) for suite in ("libero_spatial", "libero_spatial_swap")
+    )
+    moved = np.abs(base - swapped).max(axis=-1) > 40
+    red = [(image[..., 0] > image[..., 1] + 60) & (image[..., 0] > image[..., 2] + 60) for image in (base, swapped)]
+    box = [np.argwhere(mask).mean(axis=0) for mask in red]
+    assert moved.mean() > 0.02
+    assert box[0][1] - box[1][1] > 10, "the box is to the left of where it was"
