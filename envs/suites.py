@@ -19,11 +19,12 @@ from envs.protocols import PROTOCOLS
 from envs.suite import Limits, Suite
 from envs.tasks import OtherGoal, Task
 from envs.toy.suite import TOY
+from envs.variants import BASE, MARK, make_variant, own_name, variant_word, variant_words
 
 __all__ = [
     "BUILT_IN", "ENTRY_POINTS", "Limits", "OtherGoal", "Suite", "Task", "find_suite", "installed_suites", "is_suite",
-    "limits", "mismatched_instructions", "other_goals", "other_goals_apart", "package_of", "register_suite",
-    "registered_suites",
+    "changed_task", "limits", "mismatched_instructions", "other_goals", "other_goals_apart", "package_of",
+    "register_suite", "registered_suites",
     "suite_names", "tasks", "unregister_suites_but",
 ]  # fmt: skip
 
@@ -64,7 +65,7 @@ def unregister_suites_but(names: frozenset[str]) -> None:
     """Undo registrations: only suites of these names stay."""
     for name in [name for name in _suites if name not in names]:
         del _suites[name]
-    for lookup in (tasks, other_goals, other_goals_apart, mismatched_instructions):
+    for lookup in (_variant, tasks, other_goals, other_goals_apart, mismatched_instructions):
         lookup.cache_clear()
 
 
@@ -114,7 +115,7 @@ def installed_suites() -> dict[str, importlib.metadata.EntryPoint]:
 
 def package_of(name: str) -> str | None:
     """Name and version of the installed package that offers a suite; `None` for others."""
-    entry = installed_suites().get(name) if name not in BUILT_IN else None
+    entry = installed_suites().get(own_name(name)) if own_name(name) not in BUILT_IN else None
     if entry is None:
         return None
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
@@ -127,20 +128,30 @@ def suite_names() -> tuple[str, ...]:
 
 
 def is_suite(name: str) -> bool:
-    """Whether there is a suite of this name."""
-    return name in _suites or name in installed_suites()
+    """Whether there is a suite, or a variant of one, of this name."""
+    own, mark, word = name.partition(MARK)
+    if own in _suites:
+        return not mark or word in variant_words(_suites[own])
+    return own in installed_suites()
 
 
 def find_suite(name: str) -> Suite:
-    """The suite of a name; one of an installed package is loaded now.
+    """The suite of a name, or a variant of one; one of an installed package is loaded now.
 
     Raises:
         KeyError: there is none.
-        EnvError: a package's suite cannot be loaded.
+        EnvError: a package's suite cannot be loaded, or the suite has no such variant.
     """
+    if MARK in name:
+        return _variant(name)
     if name not in _suites and name in installed_suites():
         _load(name)
     return _suites[name]
+
+
+@cache
+def _variant(name: str) -> Suite:
+    return make_variant(find_suite(own_name(name)), variant_word(name))
 
 
 def _load(name: str) -> None:
@@ -186,8 +197,17 @@ def other_goals(suite: str, index: int) -> tuple[OtherGoal, ...]:
     or follows from it, are left out.
     """
     task, apart = tasks(suite)[index], find_suite(suite).goals_from
-    others = tasks(apart) if apart else (other for other in tasks(suite) if other.index != index)
-    return counterfactuals(task, others)
+    if apart:
+        return counterfactuals(task, tasks(apart))
+    # Texts of another source may not ask for the goals of their tasks; a suite's own, and those of its base, do.
+    others = tasks(suite if variant_word(suite) == BASE else own_name(suite))
+    return counterfactuals(task, (other for other in others if other.index != index))
+
+
+def changed_task(task: Task) -> Task | None:
+    """The suite's own task where a variant has another text or goal in its place; `None` otherwise."""
+    own = tasks(own_name(task.suite))[task.index]
+    return own if (own.instruction, own.goal) != (task.instruction, task.goal) else None
 
 
 @cache

@@ -28,6 +28,8 @@ IGNORED = (
     "init_states",
     "repeats",
     "suite",
+    "instruction_source",
+    "base_arm",
     "policy",
     "n_action_steps",
     "device",

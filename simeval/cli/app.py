@@ -15,7 +15,7 @@ from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config
 from simeval.cli.process import carry_out, leave
 from simeval.cli.reports import reports
 from simeval.cli.serve import serving
-from simeval.config.evaluation import EvalConfig, flag, from_mapping
+from simeval.config.evaluation import SOURCES, EvalConfig, flag, from_mapping
 from simeval.config.paths import PLACES, names_path
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.json_output import emit, write
@@ -33,7 +33,7 @@ app.add_typer(audits)
 app.add_typer(reports)
 app.add_typer(serving)
 
-LISTS = ("suites", "tasks", "perturbations", "policies", "conventions", "protocols")
+LISTS = ("suites", "tasks", "texts", "perturbations", "policies", "conventions", "protocols")
 
 
 def _config(file: str | None, flags: dict[str, Any]) -> EvalConfig:
@@ -203,13 +203,13 @@ def list_(
     name: Annotated[
         str | None, typer.Argument(help="Everything about this perturbation, or the YAML of this convention.")
     ] = None,
-    suite: Annotated[str | None, typer.Option(help="Only this suite's tasks.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Only this suite's tasks or texts.")] = None,
     plugin: Annotated[
         list[str] | None, typer.Option(help="Python file with axes or suites of your own; repeatable.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List suites, tasks, perturbations, policies, conventions of policy servers, or protocols."""
+    """List suites, tasks, texts of tasks, perturbations, policies, conventions of policy servers, or protocols."""
     from simeval.cli import catalog
     from simeval.cli.entries import record
 
@@ -255,6 +255,9 @@ def video(
 @app.command()
 def preview(
     suite: Annotated[str, typer.Option(help="Suite.")] = "libero_spatial",
+    instruction_source: Annotated[
+        str, typer.Option(metavar="|".join(SOURCES), help="Texts of suites that publish several, as for run.")
+    ] = SOURCES[0],
     task: Annotated[int, typer.Option(help="Task number.", **WHOLE)] = 0,
     init_state: Annotated[int, typer.Option(help="Initial state.", **WHOLE)] = 0,
     perturb: Annotated[
@@ -273,13 +276,16 @@ def preview(
     """Render what a policy would see: a task's first frame from both cameras, or what perturbations make of it."""
     from simeval.media.preview import write_preview
 
-    config = EvalConfig(
-        suite=(suite,),
-        tasks=str(task),
-        init_states=str(init_state),
-        assets=assets,
-        perturb=tuple(perturb or ()),
-        plugin=tuple(plugin or ()),
+    config = from_mapping(
+        {
+            "suite": suite,
+            "instruction_source": instruction_source,
+            "tasks": str(task),
+            "init_states": str(init_state),
+            "assets": assets,
+            "perturb": perturb,
+            "plugin": plugin,
+        }
     )
     with missing_glyphs_noted():
         print(escaped(str(write_preview(config, size=size, out=Path(out), step=step))))

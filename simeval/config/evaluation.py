@@ -13,7 +13,7 @@ from typing import Any, Literal
 from envs.numerics import MODES
 from envs.protocols import PROTOCOLS
 from envs.suites import BUILT_IN, find_suite, suite_names
-from simeval.config.suites import check_suites
+from simeval.config.suites import OWN_SOURCE, check_suites, variants
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown, well_formed
 from simeval.core.types import CLEAN
@@ -26,9 +26,12 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 INFERENCE = ("auto", "worker", "actor")
 DTYPES = ("bfloat16",)
 UNTIL = ("decided",)
+SOURCES = (OWN_SOURCE, "file-name")
 
 
-PLAN_FIELDS = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "repeats")
+PLAN_FIELDS = (
+    "suite", "instruction_source", "base_arm", "tasks", "init_states", "perturb", "protocol", "seed", "repeats",
+)  # fmt: skip
 """Settings that only determine the list of episodes: runs with equal lists are equal, however these are written."""
 
 
@@ -81,6 +84,15 @@ class EvalConfig:
     perturb: tuple[str, ...] = option(
         (), "Condition or sweep, for instance noise:0.01,0.05; repeatable. 'none' always runs.", changes_results=True
     )
+    instruction_source: Literal["rule", "file-name"] = option(
+        "rule", "Texts of suites that publish several: the meant ones, or those that other runners make of file names.",
+        changes_results=True, choices=SOURCES,
+    )  # fmt: skip
+    base_arm: bool = option(
+        default=False, text="Of suites that change other suites' tasks: play the unchanged tasks as none, in the same "
+        "initial states, and the change as instruction:changed.",
+        changes_results=True,
+    )  # fmt: skip
     policy: str | None = option(
         None,
         "bundled, bundled-object, bundled-goal, expert, seeker, zero, random, a checkpoint folder, a hub id, a policy "
@@ -164,6 +176,11 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         settle_types(self)
+        # A variant is in the suite's name, where everything else finds it.
+        suites = variants(self.suite, self.instruction_source, base_arm=self.base_arm)
+        object.__setattr__(self, "suite", suites)
+        if self.base_arm:
+            object.__setattr__(self, "perturb", tuple(dict.fromkeys(("instruction:changed", *self.perturb))))
         if not self.plugin:  # a plugin may register the suite; `make_plan` loads it and checks again
             check_suites(self.suite)
         if not self.suite:
@@ -215,8 +232,8 @@ class EvalConfig:
     def result_fields(self) -> dict[str, Any]:
         """The settings that change rows, JSON-ready; a resumed run must agree on them."""
         settings = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.metadata["changes_results"]}
-        for name in _SINCE:
-            if settings[name] is None:
+        for name, unset in _SINCE.items():
+            if settings[name] == unset:
                 del settings[name]
         return settings | {"policy": self.policy_name}
 
@@ -231,8 +248,11 @@ def absolute_card(convention: str | None) -> str | None:
     return str(Path(str(convention)).expanduser().absolute()) if is_file else convention
 
 
-_SINCE = ("convention", "until", "margin", "max_pairs")
-"""Settings that older manifests lack. Left out while they are unset, so that older runs go on in their folders."""
+_SINCE = {
+    "convention": None, "until": None, "margin": None, "max_pairs": None, "instruction_source": OWN_SOURCE,
+    "base_arm": False,
+}  # fmt: skip
+"""Defaults of settings that older manifests lack. Left out while unset, so that older runs go on in their folders."""
 
 _KEY_ALIASES = {"plugins": "plugin"}
 """Other spellings of keys in YAML files."""
