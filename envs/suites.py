@@ -100,6 +100,15 @@ def _check(suite: Suite) -> None:
         for atom in task.goal:
             if missing := [name for name in atom[1:] if name not in task.scenery.names]:
                 raise ValueError(f"{what}: the goal of task {position} names '{missing[0]}', which its scene lacks")
+    _check_variants(suite, what)
+
+
+def _check_variants(suite: Suite, what: str) -> None:
+    for word in suite.instruction_sources:
+        if word in (BASE, "rule") or not re.fullmatch(r"[a-z][a-z0-9-]*", word):
+            raise ValueError(f"{what}: instruction_sources has '{word}'; write another word of lower-case letters")
+    if suite.base and (not is_suite(suite.base) or len(tasks(suite.base)) < len(suite.tasks())):
+        raise ValueError(f"{what}: base is '{suite.base}', which is no suite with as many tasks")
 
 
 def _whole(what: str, value: object, least: int) -> None:

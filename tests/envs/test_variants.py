@@ -66,6 +66,10 @@ def test_the_base_arm_is_none_and_the_change_its_pair(moved, tmp_path):
         assert (row["outcome"], row["reached"]) == ("success", "counterfactual"), "the seeker does what it is told"
     (told,) = language_table(Run.load(tmp_path / "run").episodes)
     assert (told.condition, told.followed.rate, told.pairs) == ("instruction:changed", 1.0, 4)
+    grown = call("run", "--resume", tmp_path / "run", "--grow", "--init-states", "0-2", "--perturb", "noise:0")
+    assert grown.code == 0, grown.err
+    assert Run.load(tmp_path / "run").manifest["conditions"] == ["none", "instruction:changed", "noise:0"]
+    assert len(lines(tmp_path / "run")) == 2 * 3 * 3
 
 
 def test_texts_of_another_source_are_played_with_the_suites_own_goals(moved, tmp_path):
@@ -205,3 +209,20 @@ def test_a_base_task_that_is_missing_says_why(moved):
         )
     )
     assert refusal("plan", "--suite", "lost", "--base-arm") == "--base-arm: lost has no base arm: it is gone"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"base": "nothing"}, "base is 'nothing', which is no suite with as many tasks"),
+        ({"base": "toy@base"}, "base is 'toy@base'"),
+        ({"instruction_sources": {"base": str}}, "instruction_sources has 'base'"),
+        ({"instruction_sources": {"rule": str}}, "instruction_sources has 'rule'"),
+        ({"instruction_sources": {"File Name": str}}, "instruction_sources has 'File Name'"),
+    ],
+)
+def test_a_suite_with_unusable_variants_is_not_registered(fields, said, moved):
+    mine = tuple(replace(task, suite="mine") for task in changed_tasks())
+    with pytest.raises(ValueError, match=said):
+        register_suite(replace(moved, name="mine", tasks=lambda: mine, **fields))
+    assert not is_suite("mine")
