@@ -23,7 +23,8 @@ from envs.suites import tasks
 from simeval.analysis import success
 from simeval.api import evaluate
 from simeval.store.audit import Audit
-from simeval.config.evaluation import from_mapping, load_yaml
+from simeval.config.evaluation import from_mapping
+from simeval.config.options import load_yaml
 from simeval.analysis.correlate import correlate
 from simeval.stats.correlation import Correlation
 from simeval.stats.intervals import Interval

@@ -15,7 +15,8 @@ from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config
 from simeval.cli.process import carry_out, leave
 from simeval.cli.reports import reports
 from simeval.cli.serve import serving
-from simeval.config.evaluation import SOURCES, EvalConfig, flag, from_mapping
+from simeval.config.evaluation import SOURCES, EvalConfig, from_mapping
+from simeval.config.options import flag
 from simeval.config.paths import PLACES, names_path
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.json_output import emit, write

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from simeval.config.evaluation import flag, load_yaml
+from simeval.config.options import flag, load_yaml
 from simeval.core.errors import ConfigError
 from simeval.core.json_output import divert
 from simeval.core.texts import shown
@@ -31,7 +31,7 @@ def with_config_options(config: type[Any]) -> Callable[[Callable[..., None]], Ca
     """Give a command every field of a configuration as an option, collected in its keyword arguments.
 
     Args:
-        config: a dataclass whose fields are made by `simeval.config.evaluation.option`. A field that is already a
+        config: a dataclass whose fields are made by `simeval.config.options.option`. A field that is already a
             parameter of the command is left to it.
     """
 

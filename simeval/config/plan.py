@@ -13,7 +13,8 @@ from envs.suites import find_suite, tasks
 from envs.suites import limits as limits_of
 from perturbations.base import SpecError
 from perturbations.spec import Condition, parse_sweep
-from simeval.config.evaluation import EvalConfig, parse_indices
+from simeval.config.evaluation import EvalConfig
+from simeval.config.options import parse_indices
 from simeval.config.suites import check_suites, interface_of
 from simeval.config.task_numbers import task_numbers
 from simeval.core import plugins

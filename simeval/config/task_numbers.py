@@ -3,7 +3,7 @@
 import re
 
 from envs.suites import find_suite, tasks
-from simeval.config.evaluation import parse_indices
+from simeval.config.options import parse_indices
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown
 

@@ -19,7 +19,7 @@ from envs.base import CAMERAS, CONTROL_HZ
 from envs.build import EnvCache
 from envs.suites import find_suite, tasks
 from perturbations.spec import parse
-from simeval.config.evaluation import within
+from simeval.config.options import within
 from simeval.core import plugins
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.files import require_inside, whole_file

@@ -8,7 +8,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simeval.config.evaluation import EvalConfig, default_of, flag, from_mapping, load_yaml, parse_indices
+from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.config.options import default_of, flag, load_yaml, parse_indices
 from simeval.core.errors import ConfigError
 
 FULL = EvalConfig(

@@ -18,7 +18,7 @@ from helpers import call, refusal, toy_config
 from simeval import evaluate
 from simeval.api import audit
 from simeval.config.audit import AuditConfig, audit_from_mapping
-from simeval.config.evaluation import flag
+from simeval.config.options import flag
 from simeval.core.errors import ConfigError
 from simeval.store.audit import ROWS, Audit
 from simeval.store.run import Run
