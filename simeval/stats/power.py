@@ -5,13 +5,15 @@ taken to be independent and alike; where tasks differ in their loss, the power i
 """
 
 from collections.abc import Iterable
-from math import ceil, exp, lgamma, log, log1p, sqrt
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, exp, inf, lgamma, log, log1p, sqrt
 from statistics import NormalDist, median
 
 ALPHA = 0.05
 """Two-sided level of all tests, after Holm's adjustment."""
 BACKGROUND = 0.15
-"""Assumed share of pairs that flip without net effect. Source: medians of stored runs of the bundled policies, 16-18 %."""
+"""Assumed share of pairs that flip without net effect. Our choice; stored runs of the bundled policies: 10 to 18 %."""
 LEAST_BACKGROUND = 0.04
 """Taken instead of a smaller share: no flip in a few pairs does not mean that none can happen. Our choice."""
 POWER = 0.8
@@ -35,12 +37,15 @@ def background_of(counts: Iterable[tuple[int, int, int]]) -> float | None:
     return max(LEAST_BACKGROUND, median(shares)) if shares else None
 
 
-def fewest_harmed(alpha: float = ALPHA) -> int:
-    """Harmed pairs, none helped, that suffice for p < `alpha`: with fewer pairs no drop can be called."""
-    harmed = 1
-    while 2.0 ** (1 - harmed) >= alpha:
-        harmed += 1
-    return harmed
+def fewest_harmed(alpha: float = ALPHA, helped: int = 0) -> int:
+    """Harmed pairs that suffice for p < `alpha` beside some helped ones. With none helped: the fewest pairs at all."""
+    # P(at most `helped` of the changed pairs are helped), and the probability of exactly `helped`
+    changed, tail, log_exactly = helped, 1.0, -helped * log(2)
+    while 2 * tail >= alpha:
+        tail -= exp(log_exactly) / 2
+        log_exactly += log((changed + 1) / (changed + 1 - helped) / 2)
+        changed += 1
+    return changed - helped
 
 
 def chance_to_find(n: int, drop: float, *, background: float = BACKGROUND, alpha: float = ALPHA) -> float:
@@ -98,9 +103,7 @@ def smallest_visible_drop(
     return visible
 
 
-def pairs_needed(
-    drop: float, *, background: float = BACKGROUND, alpha: float = ALPHA, power: float = POWER
-) -> int:
+def pairs_needed(drop: float, *, background: float = BACKGROUND, alpha: float = ALPHA, power: float = POWER) -> int:
     """Number of pairs that find a true drop with the given probability, while one pair fewer does not.
 
     Args:
@@ -120,14 +123,62 @@ def pairs_needed(
     return enough
 
 
-def pairs_to_exclude(drop: float, margin: float, *, background: float = BACKGROUND, power: float = POWER) -> float:
-    """Pairs that show with the given probability that a true drop is below a margin; normal approximation, one-sided 5 %.
+def pairs_to_decide(
+    drop: float, margin: float, *, background: float = BACKGROUND, alpha: float = ALPHA, power: float = POWER
+) -> float:
+    """About how many pairs find a true drop, or show with 5 % risk that it is below a margin, whichever takes fewer.
+
+    Normal approximations (for the test: Connor 1987).
 
     Args:
-        drop: a fraction below `margin`, or a gain if negative.
+        drop: a fraction, negative for a gain.
         margin: a fraction.
         background: share of pairs that flip without net effect.
+        alpha: two-sided level of the test.
         power: the probability.
     """
-    z = NormalDist().inv_cdf(1 - ALPHA) + NormalDist().inv_cdf(power)
-    return z**2 * (abs(drop) + background - drop**2) / (margin - drop) ** 2
+    discordant = min(1.0, abs(drop) + background)
+    z_alpha, z_beta, z_margin = (NormalDist().inv_cdf(x) for x in (1 - alpha / 2, power, 1 - ALPHA))
+    spread = sqrt(max(0.0, discordant - drop**2))
+    find = ((z_alpha * sqrt(discordant) + z_beta * spread) / drop) ** 2 if drop > 0 else inf
+    exclude = ((z_margin + z_beta) * spread / (margin - drop)) ** 2 if drop < margin else inf
+    return min(find, exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What a comparison of some size can find.
+
+    Attributes:
+        pairs: pairs, or initial states that were run several times each.
+        tests: comparisons in Holm's adjustment; their smallest p must be below `ALPHA / tests`.
+        background: share of pairs that flip without net effect.
+        power: share of runs that find `visible`.
+        visible: smallest true drop found so often, if it were the only one; `None` if there is none.
+        half_found: share of runs that find a drop half as large.
+        harmed: harmed pairs, none helped, from which a drop is called if it is the only one; `None` for a t test.
+        usual_helped, usual_harmed: the same beside as many helped pairs as `background` lets expect; `None` if that is
+            no pair, or for a t test.
+    """
+
+    pairs: int
+    tests: int
+    background: float
+    power: float
+    visible: float | None
+    half_found: float | None
+    harmed: int | None
+    usual_helped: int | None = None
+    usual_harmed: int | None = None
+
+
+@lru_cache(maxsize=256)
+def sensitivity(pairs: int, tests: int, *, background: float = BACKGROUND, power: float = POWER) -> Sensitivity:
+    """What this many pairs can find; arguments as for `Sensitivity`."""
+    alpha = ALPHA / max(1, tests)
+    visible = smallest_visible_drop(pairs, background=background, alpha=alpha, power=power)
+    half = None if visible is None else chance_to_find(pairs, visible / 2, background=background, alpha=alpha)
+    helped = round(pairs * background / 2)
+    harmed = fewest_harmed(alpha, helped)
+    usual = (helped, harmed) if helped and harmed + helped <= pairs else (None, None)
+    return Sensitivity(pairs, tests, background, power, visible, half, fewest_harmed(alpha), *usual)

@@ -13,12 +13,14 @@ from simeval.report.figures.success import by_family, plot_severity, plot_succes
 from simeval.report.format import (
     NOTHING,
     OVER_STATES,
+    adjusted,
     decimal,
     error_notes,
+    findable_text,
     p_value,
     paired_methods,
-    smallest_visible_text,
     verdicts,
+    with_drop,
     with_interval,
 )
 from simeval.report.terminal.tables import FOLLOWING, flag_note
@@ -87,7 +89,7 @@ def _success(
         if drops:
             caption += (
                 f" Beside it the paired drop with {_interval_of(drops)}; filled where the verdict is a drop "
-                "(interval above 0 and Holm-adjusted p below .05), hollow elsewhere."
+                "(interval above 0 and adjusted p below .05), hollow elsewhere."
             )
         plot = partial(plot_success, rates, drops, known, styles)
         yield artifacts.add_figure("success", f"Success per condition on {suite}", plot, caption, csv)
@@ -109,13 +111,17 @@ def _success(
     )
     yield Table("Success", columns(*heads), tuple(map(_rate_row, rates)), csv[0])
     if drops:
+        several = adjusted(drops)
+        drop, p = "drop, points [95 % CI]", "p, adjusted"
+        if several > 1:
+            drop, p = "drop, points [95 % CI, unadjusted]", f"p, adjusted for {several} comparisons"
         heads = (
-            *("condition", "pairs", "clean %", "perturbed %", "drop, points [95 % CI]", "harmed / helped", "p"),
-            *("p (Holm)", "retention %", "verdict", "note"),
+            *("condition", "pairs", "clean %", "perturbed %", drop, "harmed / helped", "p"),
+            *(p, "retention %", "verdict", "note"),
         )
         rows = tuple(map(_drop_row, drops))
         heading = columns(*heads, words=["verdict", "note"])
-        yield Table("Drop against none", heading, rows, csv[1], smallest_visible_text(tuple(drops)))
+        yield Table("Drop against none", heading, rows, csv[1], findable_text(tuple(drops)))
 
 
 def _rate_row(row: ConditionRate) -> tuple[str, ...]:
@@ -140,7 +146,7 @@ def _drop_row(row: ConditionDrop) -> tuple[str, ...]:
         str(row.pairs) + (f" ({row.missing} missing)" if row.missing else ""),
         decimal(row.clean_rate),
         decimal(row.perturbed_rate),
-        with_interval(row.drop, row.interval),
+        with_drop(row),
         f"{row.harmed} / {row.helped}",
         p_value(row.p),
         p_value(row.p_holm),
