@@ -42,5 +42,5 @@ def more_pairs(paired: PairedDrop, size: Sensitivity, margin: float) -> int | No
     missing = ceil(max(needed, size.harmed or 0)) - paired.units
     if missing <= 0:
         return None
-    unit = 10 ** max(0, floor(log10(missing)) - 1)
+    unit: int = 10 ** max(0, floor(log10(missing)) - 1)
     return ceil(missing / unit) * unit

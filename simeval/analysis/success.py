@@ -293,7 +293,6 @@ def _with_verdict(
         verdict = "within margin"
     # A t interval has learnt its width from the states; Bonett and Price's of one pair is 173 points wide.
     hopeless = paired.half is None and paired.units < fewest_harmed()
-    few = f"without an interval: fewer than {fewest_harmed()} pairs can never show a drop"
     return replace(
         row,
         drop=paired.drop,
@@ -303,7 +302,6 @@ def _with_verdict(
         retention=paired.retention,
         smallest_visible=size.visible,
         verdict=verdict,
-        note=", ".join(filter(None, (row.note, few if hopeless else ""))),
         sensitivity=size,
         more_pairs=more_pairs(paired, size, margin) if verdict == "undecided" else None,
     )

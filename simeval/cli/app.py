@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from simeval.cli.audit import audits
-from simeval.cli.background import background_like
 from simeval.cli.captions import missing_glyphs_noted
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config_options
@@ -173,6 +172,7 @@ def plan(
     """Print what `run` with the same options would do and could find, without a simulator."""
     from msgspec.structs import asdict as fields_of
 
+    from simeval.cli.background import background_like
     from simeval.config.outlook import lines_of, outlooks, wish_of
     from simeval.config.plan import duration, estimated_seconds, make_plan
 

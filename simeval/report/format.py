@@ -6,7 +6,7 @@ from simeval.analysis.success import ConditionDrop, ConditionRate, OverallRate, 
 from simeval.core.chances import counted, findable
 from simeval.core.types import CLEAN
 from simeval.stats.intervals import Interval
-from simeval.stats.power import ALPHA
+from simeval.stats.power import ALPHA, fewest_harmed
 
 MANY = 3
 """Undecided conditions that are described one by one; of more, the names alone."""
@@ -112,8 +112,11 @@ def adjusted(drops: Sequence[ConditionDrop]) -> int:
 
 
 def with_drop(row: ConditionDrop) -> str:
-    """A drop in points with its interval, if there are enough pairs for one."""
-    return decimal(row.drop) if row.interval is None else with_interval(row.drop, row.interval)
+    """A drop in points with its interval; with fewer pairs than can ever show a drop, that they are so few."""
+    if row.drop is None or row.interval is not None:
+        return with_interval(row.drop, row.interval)
+    counted_once = row.sensitivity is not None and row.sensitivity.pairs < row.pairs
+    return f"{decimal(row.drop)} ({'states' if counted_once else 'n'} < {fewest_harmed()})"
 
 
 def error_notes(rates: tuple[ConditionRate, ...], drops: tuple[ConditionDrop, ...]) -> list[str]:

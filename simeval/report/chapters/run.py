@@ -6,6 +6,7 @@ from functools import partial
 from simeval.analysis.by_task import CellDrop
 from simeval.analysis.success import ConditionDrop, ConditionRate
 from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, KeyValueTable, Table, Text, columns
+from simeval.report.cautions import unfinished
 from simeval.report.data import Section
 from simeval.report.figures.heat import MAX_LABELLED, MAX_TASKS, plot_heat
 from simeval.report.figures.style import MarkerStyle
@@ -36,9 +37,8 @@ def provenance(section: Section) -> Iterator[Block]:
     """Policy, plan, software and scenes of a run, and its instructions."""
     scenes_listed = any(value == section.assets for _, value in section.provenance)
     yield KeyValueTable(section.provenance if scenes_listed else (*section.provenance, ("scenes", section.assets)))
-    if section.planned is not None and section.ran < section.planned:
-        missing = section.planned - section.ran
-        yield Text(f"Unfinished: {missing} of {section.planned} episodes have not run.", "note")
+    for caution in (*unfinished(section.planned, section.ran), *section.cautions):
+        yield Text(f"{caution[0].upper()}{caution[1:]}.", "note")
     if section.instructions:
         rows = tuple((row.suite, str(row.task), row.text or "(empty)") for row in section.instructions)
         yield Table(
