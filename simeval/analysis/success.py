@@ -15,11 +15,11 @@ from simeval.analysis.by_category import CategoryRate, category_table
 from simeval.analysis.flags import FlagCount, flag_table
 from simeval.analysis.grouping import COLUMNS, LEVEL, Share, groups, mean_over_tasks
 from simeval.analysis.language import LanguageRate, language_table
+from simeval.analysis.sensitivity import more_pairs, size_of
 from simeval.core.types import CLEAN
 from simeval.stats.intervals import Interval, mean_of_suites
 from simeval.stats.paired import PairedDrop, holm, paired_drop
-from simeval.stats.power import smallest_visible_drop
-from simeval.stats.states import smallest_visible_over_states
+from simeval.stats.power import ALPHA, BACKGROUND, Sensitivity, background_of, fewest_harmed
 from simeval.stats.study import MAX_MISSING
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
-ALPHA = 0.05
 EQUIVALENCE_MARGIN = 0.05
 """Drops below this count as robust, if the data show it (fraction). Our choice, to be set before the run."""
 USED = (*COLUMNS, "goal", "hits", "approached", "flags", "error_text")
@@ -79,13 +78,16 @@ class ConditionDrop:
         missing: pairs with an error or without an episode on either side, in the tasks that the condition was run on.
         harmed, helped: pairs that only the clean, only the perturbed episode solved.
         clean_rate, perturbed_rate: success rates, pooled over the complete pairs.
-        drop, interval: `clean_rate - perturbed_rate`; `None`, like all fields below, where `note` says n/a.
+        drop, interval: `clean_rate - perturbed_rate`; `None`, like all fields below, where `note` says n/a. No interval
+            for so few pairs that no drop could be called.
         p, p_holm: exact McNemar p-value, and the same adjusted for the conditions of the suite in this run.
         retention: `perturbed_rate / clean_rate`; `None` also where no clean episode succeeded.
-        smallest_visible: smallest drop shown with 80 % power if it were the suite's only one; may be `None`.
+        smallest_visible: smallest true drop found in 80 % of such runs if it were the suite's only one; may be `None`.
         verdict: `drop` if the interval is above 0 and `p_holm` below .05, whatever the size; else `within margin` if
-            the upper limit of the 90 % interval is below the margin; else `undecided`.
+            the upper limit of Tango's 90 % interval is below the margin (a risk of 5 % each); else `undecided`.
         note: a caveat; often empty.
+        sensitivity: what else a comparison of this size can find.
+        more_pairs: about how many pairs more would decide, were the drop as estimated; `None` where that is settled.
     """
 
     suite: str
@@ -104,6 +106,8 @@ class ConditionDrop:
     smallest_visible: float | None = None
     verdict: Verdict | None = None
     note: str = ""
+    sensitivity: Sensitivity | None = None
+    more_pairs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +204,12 @@ def drop_table(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> tu
         compared = [_compare(clean, perturbed) for _, perturbed in others]
         adjusted = holm([paired.p for _, paired in compared if paired and paired.p is not None])
         remaining = iter(adjusted)
+        background = background_of((row.harmed, row.helped, row.pairs) for row, _ in compared) or BACKGROUND
         for row, paired in compared:
-            table.append(_with_verdict(row, paired, next(remaining), len(adjusted), margin) if paired else row)
+            if paired is not None and paired.p is not None:
+                size = size_of(paired, len(adjusted), background)
+                row = _with_verdict(row, paired, next(remaining), size, margin)
+            table.append(row)
     return tuple(table)
 
 
@@ -259,11 +267,13 @@ def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDro
     )
     missing = len(pairs) - len(complete)
     too_many_missing = missing > MAX_MISSING * len(pairs) or feasible.empty
-    note = "" if tasks == all_tasks else f"in {len(tasks)} of {len(all_tasks)} tasks"
+    notes = [] if tasks == all_tasks else [f"in {len(tasks)} of {len(all_tasks)} tasks"]
+    if infeasible := len(perturbed) - len(feasible):
+        notes.append(f"over {len(pairs)} of {len(pairs) + infeasible} pairs, the others are infeasible")
     if feasible.empty:
-        note = "n/a: infeasible in every pair"
+        notes = ["n/a: infeasible in every pair"]
     elif too_many_missing:
-        note = f"n/a: more than {100 * MAX_MISSING:.0f} % of pairs missing"
+        notes = [f"n/a: more than {100 * MAX_MISSING:.0f} % of pairs missing"]
     row = ConditionDrop(
         suite=str(perturbed["suite"].iloc[0]),
         condition=str(perturbed["condition"].iloc[0]),
@@ -273,35 +283,31 @@ def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDro
         helped=paired.n01,
         clean_rate=paired.clean_rate,
         perturbed_rate=paired.perturbed_rate,
-        note=note,
+        note=", ".join(notes),
     )
     return row, None if too_many_missing else paired
 
 
-def _with_verdict(row: ConditionDrop, paired: PairedDrop, p_holm: float, tests: int, margin: float) -> ConditionDrop:
-    """The comparison with its test and verdict; `tests` is the number of conditions in Holm's adjustment."""
+def _with_verdict(
+    row: ConditionDrop, paired: PairedDrop, p_holm: float, size: Sensitivity, margin: float
+) -> ConditionDrop:
+    """The comparison with its test and verdict."""
     verdict: Verdict = "undecided"
     if paired.interval.low > 0 and p_holm < ALPHA:
         verdict = "drop"
     elif paired.interval_90.high < margin:
         verdict = "within margin"
+    # A t interval has learnt its width from the states; Bonett and Price's of one pair is 173 points wide.
+    hopeless = paired.half is None and paired.units < fewest_harmed()
     return replace(
         row,
         drop=paired.drop,
-        interval=paired.interval,
+        interval=None if hopeless else paired.interval,
         p=paired.p,
         p_holm=p_holm,
         retention=paired.retention,
-        # Holm compares the smallest p-value of the family with alpha / tests.
-        smallest_visible=_smallest_visible(paired, ALPHA / tests),
+        smallest_visible=size.visible,
         verdict=verdict,
+        sensitivity=size,
+        more_pairs=more_pairs(paired, size, margin) if verdict == "undecided" else None,
     )
-
-
-def _smallest_visible(paired: PairedDrop, alpha: float) -> float | None:
-    """Smallest drop that the test in use shows; where repeats differ, it depends on how far the states differ."""
-    independent = smallest_visible_drop(paired.units, background=paired.background, alpha=alpha)
-    if paired.half is None or independent is None:
-        return independent
-    visible = smallest_visible_over_states(paired.units, paired.half, level=paired.interval.level, alpha=alpha)
-    return visible if visible <= 1 else None

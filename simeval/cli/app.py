@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -157,21 +157,37 @@ def _print_notes(console: Any, config: EvalConfig) -> None:
 
 @app.command()
 @with_config_options(EvalConfig)
-def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> None:
-    """Print what `run` with the same options would do, without a simulator."""
-    from msgspec.structs import asdict
+def plan(
+    config: ConfigFile = None,
+    drop: Annotated[
+        float | None, typer.Option(help="Say how large a run finds a true drop of this many points.", metavar="POINTS")
+    ] = None,
+    power: Annotated[float, typer.Option(help="Share of such runs that are to find it.", metavar="SHARE")] = 0.8,
+    like: Annotated[
+        str | None,
+        typer.Option(help="Run folder: assume that as many pairs flip by chance as in this run.", metavar="RUN"),
+    ] = None,
+    as_json: AsJson = False,
+    **flags: Any,
+) -> None:
+    """Print what `run` with the same options would do and could find, without a simulator."""
+    from msgspec.structs import asdict as fields_of
 
+    from simeval.cli.background import background_like
+    from simeval.config.outlook import lines_of, outlooks, wish_of
     from simeval.config.plan import duration, estimated_seconds, make_plan
-    from simeval.stats.power import smallest_visible_drop
 
+    wish = wish_of(drop, power)
     requested = _config(config, flags)
     planned = make_plan(requested)
     seconds = estimated_seconds(planned, requested)
+    background = background_like(like)
+    found = outlooks(planned, requested, background, wish)
     if as_json:
-        rows = [{"id": spec.id, **asdict(spec)} for spec in planned.episodes]
-        emit({"digest": planned.digest, "seconds": seconds, "episodes": rows})
+        rows = [{"id": spec.id, **fields_of(spec)} for spec in planned.episodes]
+        findable = {"background": asdict(background), "suites": [asdict(outlook) for outlook in found]}
+        emit({"digest": planned.digest, "seconds": seconds, "episodes": rows, "findable": findable})
         return
-    pairs = len(planned.episodes) // len(planned.conditions)
     print(
         f"{len(planned.episodes)} episodes: {'+'.join(requested.suite)}, {requested.policy_name}, "
         f"protocol {requested.protocol}"
@@ -183,19 +199,8 @@ def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> No
         f"at most about {duration(seconds)} with {requested.worker_count} workers, software rendering, "
         "without inference"
     )
-    alpha = 0.05 / max(1, len(planned.conditions) - 1)
-
-    def unseen(n: int) -> str:
-        visible = smallest_visible_drop(n, alpha=alpha)
-        return f"drops below {100 * visible:.1f} points" if visible else "any drop"
-
-    print(f"{pairs} pairs per condition: this run could not see {unseen(pairs)} (80 % power, p < .05 after Holm)")
-    if requested.repeats > 1:
-        states = pairs // requested.repeats
-        print(
-            f"repeats of an initial state are not independent: where they end alike, this is {states} pairs, which "
-            f"could not show {unseen(states)}"
-        )
+    for line in lines_of(found, background):
+        print(line)
 
 
 @app.command(name="list")

@@ -18,6 +18,7 @@ from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError
 from simeval.core.files import require_no_way_out
 from simeval.core.types import CLEAN
+from simeval.report.cautions import cautions
 from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData, Section, VideoLink
 from simeval.stats.correlation import Options
 from simeval.store.audit import MANIFEST, Audit
@@ -91,6 +92,7 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
         preview=next((path for path in (run.folder / "preview.png",) if path.exists()), None),
         planned=int(manifest["episodes"]),
         ran=len(run.results),
+        cautions=cautions(run, episodes),
     )
 
 

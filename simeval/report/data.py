@@ -69,6 +69,7 @@ class Section:
         preview: an image of the policy's inputs.
         planned: number of planned episodes; `None` if unknown.
         ran: number of episodes with a row.
+        cautions: how far the tables can be trusted, a sentence each; that the run is unfinished is not among them.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Section:
     preview: Path | None = None
     planned: int | None = None
     ran: int = 0
+    cautions: tuple[str, ...] = ()
 
     @property
     def suites(self) -> tuple[str, ...]:

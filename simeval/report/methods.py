@@ -9,7 +9,9 @@ RUN = (
     "episodes (these tasks, other initial states). Across tasks: t interval on the task means (other tasks like "
     "these).",
     "Drop: clean minus perturbed success over complete pairs (same task, initial state, repeat and sampling noise), "
-    "Bonett and Price's interval, McNemar's exact test, Holm's adjustment over the conditions of a suite.",
+    "Bonett and Price's interval, McNemar's exact test, Holm's adjustment over the conditions of a suite. Intervals "
+    "are not adjusted, so one of many may exclude 0 although its adjusted p is above .05. What a run of this size can "
+    "find: the exact power of that test, with the median share of pairs that flipped without net effect.",
     "Errors are never failures: they leave the rate and take their pair out of the comparison. A comparison with more "
     "than 2 % of its pairs missing is refused.",
 )
@@ -61,7 +63,10 @@ def methods(data: ReportData) -> tuple[Block, ...]:
     margins = sorted({section.analysis.margin for section in data.sections})
     if margins:
         limits = ", ".join(f"{100 * margin:.1f}" for margin in margins)
-        items.append(f"A drop counts as robust if the upper limit of its 90 % interval is below {limits} points.")
+        items.append(
+            f"A drop is below {limits} points if the upper limit of its 90 % interval is (Tango's score interval; over "
+            "repeated initial states the interval above). That is 5 % risk for each condition, not for all together."
+        )
     closing = (
         "Points are differences of percentages. `-` stands where the data carry no number; the reason is beside it."
     )

@@ -7,6 +7,7 @@ from simeval.analysis.by_category import ALL_SUITES
 from simeval.analysis.by_task import CellDrop
 from simeval.analysis.success import ConditionDrop, ConditionRate
 from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, KeyValueTable, Table, Text, columns
+from simeval.report.cautions import unfinished
 from simeval.report.data import Section
 from simeval.report.figures.heat import MAX_LABELLED, MAX_TASKS, plot_heat
 from simeval.report.figures.style import MarkerStyle
@@ -14,12 +15,14 @@ from simeval.report.figures.success import by_family, plot_severity, plot_succes
 from simeval.report.format import (
     NOTHING,
     OVER_STATES,
+    adjusted,
     decimal,
     error_notes,
+    findable_text,
     p_value,
     paired_methods,
-    smallest_visible_text,
     verdicts,
+    with_drop,
     with_interval,
 )
 from simeval.report.terminal.tables import CATEGORIES, FOLLOWING, flag_note
@@ -35,9 +38,8 @@ def provenance(section: Section) -> Iterator[Block]:
     """Policy, plan, software and scenes of a run, and its instructions."""
     scenes_listed = any(value == section.assets for _, value in section.provenance)
     yield KeyValueTable(section.provenance if scenes_listed else (*section.provenance, ("scenes", section.assets)))
-    if section.planned is not None and section.ran < section.planned:
-        missing = section.planned - section.ran
-        yield Text(f"Unfinished: {missing} of {section.planned} episodes have not run.", "note")
+    for caution in (*unfinished(section.planned, section.ran), *section.cautions):
+        yield Text(f"{caution[0].upper()}{caution[1:]}.", "note")
     if section.instructions:
         rows = tuple((row.suite, str(row.task), row.text or "(empty)") for row in section.instructions)
         yield Table(
@@ -90,7 +92,7 @@ def _success(
         if drops:
             caption += (
                 f" Beside it the paired drop with {_interval_of(drops)}; filled where the verdict is a drop "
-                "(interval above 0 and Holm-adjusted p below .05), hollow elsewhere."
+                "(interval above 0 and adjusted p below .05), hollow elsewhere."
             )
         plot = partial(plot_success, rates, drops, known, styles)
         yield artifacts.add_figure("success", f"Success per condition on {suite}", plot, caption, csv)
@@ -112,13 +114,17 @@ def _success(
     )
     yield Table("Success", columns(*heads), tuple(map(_rate_row, rates)), csv[0])
     if drops:
+        several = adjusted(drops)
+        drop, p = "drop, points [95 % CI]", "p, adjusted"
+        if several > 1:
+            drop, p = "drop, points [95 % CI, unadjusted]", f"p, adjusted for {several} comparisons"
         heads = (
-            *("condition", "pairs", "clean %", "perturbed %", "drop, points [95 % CI]", "harmed / helped", "p"),
-            *("p (Holm)", "retention %", "verdict", "note"),
+            *("condition", "pairs", "clean %", "perturbed %", drop, "harmed / helped", "p"),
+            *(p, "retention %", "verdict", "note"),
         )
         rows = tuple(map(_drop_row, drops))
         heading = columns(*heads, words=["verdict", "note"])
-        yield Table("Drop against none", heading, rows, csv[1], smallest_visible_text(tuple(drops)))
+        yield Table("Drop against none", heading, rows, csv[1], findable_text(tuple(drops)))
 
 
 def _rate_row(row: ConditionRate) -> tuple[str, ...]:
@@ -143,7 +149,7 @@ def _drop_row(row: ConditionDrop) -> tuple[str, ...]:
         str(row.pairs) + (f" ({row.missing} missing)" if row.missing else ""),
         decimal(row.clean_rate),
         decimal(row.perturbed_rate),
-        with_interval(row.drop, row.interval),
+        with_drop(row),
         f"{row.harmed} / {row.helped}",
         p_value(row.p),
         p_value(row.p_holm),

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from simeval import report
 from simeval.analysis import success
+from simeval.report.cautions import cautions, unfinished
 from simeval.report.terminal.tables import ROOMY
 from simeval.store.run import Run
 
@@ -17,21 +18,15 @@ def summarise(run: Run) -> dict[str, Any]:
 
 
 def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
-    """Print the tables of a run, and the number of missing episodes."""
+    """Print the tables of a run, and how far they can be trusted."""
     episodes = run.table(success.USED)
-    policy, ran = run.manifest["identity"]["policy"]["name"], len(episodes)
+    policy = run.manifest["identity"]["policy"]["name"]
     analysed = success.analyse(episodes)
     report.print_run(console, analysed, policy=policy, assets=run.manifest["assets"])
     if tasks:
         console.print(report.render_by_task(analysed, roomy=console.width >= ROOMY))
-    if ran < run.manifest["episodes"]:
-        missing = run.manifest["episodes"] - ran
-        console.print(f"unfinished: {missing} of {run.manifest['episodes']} episodes have not run", highlight=False)
+    for line in (*unfinished(run.manifest["episodes"], len(episodes)), *cautions(run, episodes)):
+        console.print(line, highlight=False, markup=False, emoji=False)
     for note in run.manifest["notes"]:
         console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False, emoji=False)
-    grown = run.manifest.get("grown")
-    if grown:
-        steps = " -> ".join(str(n) for n in (*(step["episodes"] for step in grown), run.manifest["episodes"]))
-        text = f"grown: {steps} episodes; the intervals take the last number for one that was fixed beforehand"
-        console.print(text, highlight=False)
     console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)

@@ -13,20 +13,24 @@ from simeval.analysis.success import ConditionDrop, ConditionRate, FlagCount, Ov
 from simeval.core.types import CLEAN
 from simeval.report.format import (
     NOTHING,
+    adjusted,
     decimal,
     error_notes,
+    findable_text,
     headline,
     p_value,
     paired_methods,
-    smallest_visible_text,
     verdicts,
+    with_drop,
     with_interval,
 )
 
 ROOMY = 100
 """Console width from which columns are two spaces apart instead of one."""
-METHODS = (
-    "95 % intervals: success by Wilson on the effective n (these tasks, other initial states); drop by {}; p by {}."
+METHODS = "95 % intervals: what other initial states of the same tasks would give (success by Wilson's formula)."
+PAIRED_METHODS = (
+    "95 % intervals: what other initial states of the same tasks would give (success by Wilson's formula, drop by {}); "
+    "p by {}."
 )
 FOLLOWING = (
     "index: P(instructed goal | its instruction) - P(that goal | the original instruction); "
@@ -71,8 +75,8 @@ def render_tables(run: RunAnalysis, *, policy: str, assets: str, roomy: bool = F
     if run.language:
         parts += [render_language(run, roomy=roomy)]
     parts += [Text(line) for line in (*error_notes(run.rates, run.drops), *map(flag_note, run.flags))]
-    methods = METHODS.format(*paired_methods(row.interval for row in run.drops))
-    parts += [Text(f"{methods} {smallest_visible_text(run.drops)}" if run.drops else methods), Text(assets)]
+    paired = PAIRED_METHODS.format(*paired_methods(row.interval for row in run.drops))
+    parts += [Text(f"{paired} {findable_text(run.drops)}" if run.drops else METHODS), Text(assets)]
     return Group(*parts)
 
 
@@ -139,17 +143,18 @@ def flag_note(row: FlagCount) -> str:
 
 
 def _suite_table(suite: str, rates: Iterable[ConditionRate], drops: Iterable[ConditionDrop], *, roomy: bool) -> Table:
+    by_condition = {row.condition: row for row in drops}
+    several = adjusted(tuple(by_condition.values()))
     table = plain_table(suite, "condition", roomy=roomy)
     for header in (
         "n",
         "success %\n[95 % CI]",
-        "drop vs none,\npoints [95 % CI]",
+        "drop vs none,\npoints [95 % CI" + (",\nunadjusted]" if several > 1 else "]"),
         "harmed /\nhelped",
-        "p\n(Holm)",
+        f"p,\nadjusted\nfor {several}" if several > 1 else "p",
         "errors",
     ):
         table.add_column(header, justify="right", no_wrap=True)
-    by_condition = {row.condition: row for row in drops}
     for rate in rates:
         drop = by_condition.get(rate.condition)
         table.add_row(
@@ -169,7 +174,7 @@ def _drop_cells(drop: ConditionDrop | None) -> tuple[str, str, str]:
     counts = f"{drop.harmed} / {drop.helped}"
     if drop.drop is None:
         return "n/a", counts, "n/a"
-    return with_interval(drop.drop, drop.interval), counts, p_value(drop.p_holm)
+    return with_drop(drop), counts, p_value(drop.p_holm)
 
 
 def _category_tables(run: RunAnalysis, *, roomy: bool) -> Iterable[RenderableType]:

@@ -1,0 +1,59 @@
+"""Sentences about how far the tables of a run can be trusted: unfinished, grown, or all there is."""
+
+from typing import Any
+
+from envs.suites import find_suite
+from simeval.core.types import CLEAN
+from simeval.store.run import Run
+
+UNFINISHED = (
+    "unfinished: {} of {} episodes have not run; rates, drops and p are over the first tasks of the plan, and not to "
+    "be read as final"
+)
+GROWN = "grown after looking: {} too optimistic"
+FALSE_ALARMS = " (false alarms 2 to 5 times as often)"
+"""Simulated: growing by 20 to 100 pairs until p < .05, up to 500."""
+WHOLE = (
+    "all {} initial states of these {} tasks have run: of a deterministic policy the numbers for this benchmark are "
+    "exact, and running them again adds nothing; the intervals are about other initial states"
+)
+
+
+def unfinished(planned: int | None, ran: int) -> tuple[str, ...]:
+    """A line if episodes are missing: p-values are of whole plans, and the first episodes are of the first tasks.
+
+    Args:
+        planned: number of planned episodes; `None` if unknown.
+        ran: number of episodes with a row.
+    """
+    if planned is None or ran >= planned:
+        return ()
+    return (UNFINISHED.format(planned - ran, planned),)
+
+
+def cautions(run: Run, episodes: Any) -> tuple[str, ...]:
+    """A line if the run was grown, and one per suite of which every published initial state has run.
+
+    Args:
+        run: the run.
+        episodes: its rows, a data frame with `suite`, `task`, `init_state`, `condition` and `outcome`.
+    """
+    lines = []
+    if grown := run.manifest.get("grown"):
+        steps = " -> ".join(str(n) for n in (*(step["episodes"] for step in grown), run.manifest["episodes"]))
+        paired = (episodes["condition"] != CLEAN).any()
+        text = GROWN.format("p and intervals are" if paired else "intervals are") + (FALSE_ALARMS if paired else "")
+        lines.append(f"grown: {steps} episodes; {text}")
+    return (*lines, *_whole_suites(run, episodes))
+
+
+def _whole_suites(run: Run, episodes: Any) -> list[str]:
+    lines = []
+    clean = episodes[(episodes["condition"] == CLEAN) & (episodes["outcome"] != "error")]
+    for suite, rows in clean.groupby("suite", observed=True, sort=False):
+        if suite in run.absent_suites:  # its package is not installed here
+            continue
+        states, known = rows.groupby("task")["init_state"].nunique(), find_suite(str(suite)).init_states
+        if (states == known).all():
+            lines.append(f"{suite}: {WHOLE.format(known, len(states))}")
+    return lines
