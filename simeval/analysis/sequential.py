@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from simeval.config.decisions import RunDecisions, follow
+from simeval.config.decisions import RunDecisions, follow, margin_of
 from simeval.config.layout import Planned, is_sequential, planned
 from simeval.core.types import CLEAN
 from simeval.stats.anytime import Verdict, confidence_interval
@@ -18,18 +18,18 @@ class AnytimeDrop:
     """What the pairs of a condition say, at any number of pairs.
 
     Attributes:
-        drop: mean difference of the pairs; `None` without pairs.
         interval: of the drop.
         p: two-sided p-value of "no difference".
         p_holm: the same, adjusted for the suite's conditions.
         verdict: `None` while it is undecided.
+        more_pairs: about how many pairs more would decide; `None` if that cannot be told, or is settled.
     """
 
-    drop: float | None
     interval: Interval
     p: float
     p_holm: float
     verdict: Verdict | None
+    more_pairs: float | None
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Sequential:
     """A run with anytime-valid inference.
 
     Attributes:
+        margin: a condition that costs less is called robust (fraction).
         counted: the rows that are evidence: of each condition those up to its decision.
         drops: by suite and condition.
         stops: whether decided conditions stopped.
@@ -44,6 +45,7 @@ class Sequential:
         spared: planned episodes that no decision needed.
     """
 
+    margin: float
     counted: pd.DataFrame
     drops: Mapping[tuple[str, str], AnytimeDrop]
     stops: bool
@@ -72,6 +74,7 @@ def sequential(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> Sequentia
     missing = [episode for _, cell in planned(manifest) for episode in cell if episode not in ran]
     needed = sum(map(decisions.is_open, missing))
     return Sequential(
+        margin=margin_of(manifest),
         counted=episodes[[decisions.counts(episode) for episode in ran]],
         drops={
             (suite, condition): _drop(decisions, suite, condition)
@@ -90,9 +93,9 @@ def _drop(decisions: RunDecisions, suite: str, condition: str) -> AnytimeDrop:
     differences = test.differences(condition)
     decision = test.decisions.get(condition)
     return AnytimeDrop(
-        drop=sum(differences) / len(differences) if differences else None,
         interval=confidence_interval(differences),
         p=test.p_value(condition),
         p_holm=test.p_values()[condition],
         verdict=decision.verdict if decision else None,
+        more_pairs=None if decision else test.expected_left(condition),
     )

@@ -6,7 +6,9 @@ number that the data do not support is `None`, never NaN. Errors are not failure
 rate, and its pair out of the comparison.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
@@ -16,6 +18,7 @@ from simeval.analysis.flags import FlagCount, flag_table
 from simeval.analysis.grouping import COLUMNS, LEVEL, Share, groups, mean_over_tasks
 from simeval.analysis.language import LanguageRate, language_table
 from simeval.analysis.sensitivity import more_pairs, size_of
+from simeval.analysis.sequential import AnytimeDrop, Sequential
 from simeval.core.types import CLEAN
 from simeval.stats.intervals import Interval, mean_of_suites
 from simeval.stats.paired import PairedDrop, holm, paired_drop
@@ -35,6 +38,7 @@ USED = (*COLUMNS, "goal", "hits", "approached", "flags", "error_text")
 """Columns that `analyse` reads; without the last five there is no table of language or flags."""
 
 Verdict = Literal["drop", "within margin", "undecided"]
+_VERDICTS: Mapping[str, Verdict] = {"drop": "drop", "within": "within margin"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,9 @@ class ConditionDrop:
         note: a caveat; often empty.
         sensitivity: what else a comparison of this size can find.
         more_pairs: about how many pairs more would decide, were the drop as estimated; `None` where that is settled.
+
+    In a run with anytime-valid inference, `interval`, `p`, `p_holm` and `verdict` are those of
+    `simeval.analysis.sequential.AnytimeDrop`.
     """
 
     suite: str
@@ -135,7 +142,12 @@ class OverallRate:
 
 @dataclass(frozen=True, slots=True)
 class RunAnalysis:
-    """All tables of one run; `margin` is the drop that still counts as robust (fraction)."""
+    """All tables of one run.
+
+    Attributes:
+        margin: the drop that still counts as robust (fraction).
+        inference: `fixed` for tests of a size that was fixed beforehand, `anytime` for those that hold at any look.
+    """
 
     rates: tuple[ConditionRate, ...]
     drops: tuple[ConditionDrop, ...]
@@ -145,24 +157,35 @@ class RunAnalysis:
     margin: float
     flags: tuple[FlagCount, ...] = ()
     categories: tuple[CategoryRate, ...] = ()
+    inference: Literal["fixed", "anytime"] = "fixed"
 
 
-def analyse(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> RunAnalysis:
+def analyse(
+    episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN, sequential: Sequential | None = None
+) -> RunAnalysis:
     """All tables of a run.
+
+    Args:
+        episodes: its rows.
+        margin: the drop that still counts as robust (fraction).
+        sequential: for a run whose size hung on its outcomes; its rows and its margin are taken then.
 
     Raises:
         ValueError: a column is missing, an episode occurs twice, or an outcome is unknown.
     """
+    if sequential:
+        episodes, margin = sequential.counted, sequential.margin
     outcomes = episodes.filter(items=COLUMNS)  # all 60 columns would be copied with every group
     return RunAnalysis(
         rates=success_table(outcomes),
-        drops=drop_table(outcomes, margin),
+        drops=drop_table(outcomes, margin, sequential.drops if sequential else {}),
         tasks=task_table(outcomes),
         language=language_table(episodes),
         overall=overall_table(outcomes),
         margin=margin,
         flags=flag_table(episodes),
         categories=category_table(outcomes),
+        inference="anytime" if sequential else "fixed",
     )
 
 
@@ -195,13 +218,27 @@ def success_table(episodes: pd.DataFrame) -> tuple[ConditionRate, ...]:
     return tuple(table)
 
 
-def drop_table(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> tuple[ConditionDrop, ...]:
-    """One row per suite and perturbed condition; p-values are adjusted within a suite; `margin` is a fraction."""
+def drop_table(
+    episodes: pd.DataFrame,
+    margin: float = EQUIVALENCE_MARGIN,
+    anytime: Mapping[tuple[str, str], AnytimeDrop] = MappingProxyType({}),
+) -> tuple[ConditionDrop, ...]:
+    """One row per suite and perturbed condition; p-values are adjusted within a suite.
+
+    Args:
+        episodes: one row per episode.
+        margin: the drop that still counts as robust (fraction).
+        anytime: by suite and condition, what holds at any look, in place of the tests of a fixed size.
+    """
     table: list[ConditionDrop] = []
     for _, rows in groups(episodes, "suite"):
         clean = rows[rows["condition"] == CLEAN]
         others = rows[rows["condition"] != CLEAN].groupby("condition", observed=True)
-        compared = [_compare(clean, perturbed) for _, perturbed in others]
+        compared = [
+            # A condition that stopped early has no twins of its later pairs; these are not missing.
+            _compare(clean[clean["pair_id"].isin(perturbed["pair_id"])] if anytime else clean, perturbed)
+            for _, perturbed in others
+        ]
         adjusted = holm([paired.p for _, paired in compared if paired and paired.p is not None])
         remaining = iter(adjusted)
         background = background_of((row.harmed, row.helped, row.pairs) for row, _ in compared) or BACKGROUND
@@ -209,6 +246,8 @@ def drop_table(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> tu
             if paired is not None and paired.p is not None:
                 size = size_of(paired, len(adjusted), background)
                 row = _with_verdict(row, paired, next(remaining), size, margin)
+                if found := anytime.get((row.suite, row.condition)):
+                    row = _at_any_look(row, found)
             table.append(row)
     return tuple(table)
 
@@ -238,9 +277,11 @@ def overall_table(episodes: pd.DataFrame) -> tuple[OverallRate, ...]:
     return tuple(table)
 
 
-def summary(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> dict[str, Any]:
+def summary(
+    episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN, sequential: Sequential | None = None
+) -> dict[str, Any]:
     """All tables as a JSON-ready record: fractions, `None` where there is no number, never NaN."""
-    tables = asdict(analyse(episodes, margin))
+    tables = asdict(analyse(episodes, margin, sequential))
     if not tables["categories"]:  # only a few suites have any
         del tables["categories"]
     return {"schema_version": SCHEMA_VERSION, "level": LEVEL, "alpha": ALPHA, **tables}
@@ -286,6 +327,19 @@ def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDro
         note=", ".join(notes),
     )
     return row, None if too_many_missing else paired
+
+
+def _at_any_look(row: ConditionDrop, found: AnytimeDrop) -> ConditionDrop:
+    """The comparison with what its pairs say at any number of them."""
+    return replace(
+        row,
+        interval=found.interval,
+        p=found.p,
+        p_holm=found.p_holm,
+        verdict=_VERDICTS[found.verdict] if found.verdict else "undecided",
+        smallest_visible=None,
+        more_pairs=round(found.more_pairs) if found.more_pairs is not None else None,
+    )
 
 
 def _with_verdict(

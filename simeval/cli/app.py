@@ -99,10 +99,15 @@ def run(
 
 def _report_errors(done: Any) -> None:
     """Print a line on standard error and exit with code 1 unless every planned episode ran to its end."""
+    from simeval.analysis import success  # here and below: pandas and SciPy take a second
+    from simeval.analysis.sequential import sequential
     from simeval.store.run import outcomes
 
     by_id = outcomes(done.folder)
     missing = done.manifest["episodes"] - len(by_id)
+    if missing and done.manifest["config"].get("until"):
+        followed = sequential(done.manifest, done.table(success.USED))
+        missing = followed.needed if followed else missing
     if missing > 0:
         sys.stderr.write(f"simeval: {missing} of {done.manifest['episodes']} episodes have not run\n")
     if "error" in by_id.values():

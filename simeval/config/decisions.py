@@ -19,6 +19,12 @@ MARGIN = 5
 """Points that a condition may cost and still be called robust, unless `--margin` says otherwise."""
 
 
+def margin_of(manifest: Mapping[str, Any]) -> float:
+    """The margin of a run, as a fraction."""
+    points: int = manifest["config"].get("margin") or MARGIN
+    return points / 100
+
+
 def follow(manifest: Mapping[str, Any], finished: Iterable[tuple[Planned | EpisodeSpec, str]]) -> "RunDecisions":
     """The decisions of a run so far.
 
@@ -27,9 +33,8 @@ def follow(manifest: Mapping[str, Any], finished: Iterable[tuple[Planned | Episo
         finished: its episodes and their outcomes, in any order.
     """
     config = manifest["config"]
-    margin = (config.get("margin") or MARGIN) / 100
     stops = config.get("until") is not None
-    decisions = RunDecisions(planned(manifest), margin, stops=stops, max_pairs=config.get("max_pairs"))
+    decisions = RunDecisions(planned(manifest), margin_of(manifest), stops=stops, max_pairs=config.get("max_pairs"))
     for episode, outcome in finished:
         decisions.record(episode, outcome)
     return decisions

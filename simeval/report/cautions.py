@@ -3,13 +3,17 @@
 from typing import Any
 
 from envs.suites import find_suite
+from simeval.analysis.sequential import Sequential
+from simeval.config.layout import is_sequential
 from simeval.core.types import CLEAN
 from simeval.store.run import Run
 
 UNFINISHED = (
-    "unfinished: {} of {} episodes have not run; rates, drops and p are over the first tasks of the plan, and not to "
+    "unfinished: {} of {} episodes have not run; rates, drops and p are over the initial states that have, and not to "
     "be read as final"
 )
+OPEN = "unfinished: up to {} of {} episodes may still be needed for a decision"
+STOPPED = "stopped when it was decided: {} of {} planned episodes were not needed"
 GROWN = "grown after looking: {} too optimistic"
 FALSE_ALARMS = " (false alarms 2 to 5 times as often)"
 """Simulated: growing by 20 to 100 pairs until p < .05, up to 500."""
@@ -19,15 +23,18 @@ WHOLE = (
 )
 
 
-def unfinished(planned: int | None, ran: int) -> tuple[str, ...]:
-    """A line if episodes are missing: p-values are of whole plans, and the first episodes are of the first tasks.
+def unfinished(planned: int, ran: int, followed: Sequential | None = None) -> tuple[str, ...]:
+    """A line if episodes are missing: p-values are of whole plans, unless they hold at any look.
 
     Args:
-        planned: number of planned episodes; `None` if unknown.
+        planned: number of planned episodes.
         ran: number of episodes with a row.
+        followed: a run whose size hung on its outcomes.
     """
-    if planned is None or ran >= planned:
+    if ran >= planned:
         return ()
+    if followed and followed.stops:
+        return ((OPEN.format(followed.needed, planned) if followed.needed else STOPPED.format(planned - ran, planned)),)
     return (UNFINISHED.format(planned - ran, planned),)
 
 
@@ -39,7 +46,8 @@ def cautions(run: Run, episodes: Any) -> tuple[str, ...]:
         episodes: its rows, a data frame with `suite`, `task`, `init_state`, `condition` and `outcome`.
     """
     lines = []
-    if grown := run.manifest.get("grown"):
+    grown = run.manifest.get("grown")
+    if grown and not is_sequential(run.manifest):
         steps = " -> ".join(str(n) for n in (*(step["episodes"] for step in grown), run.manifest["episodes"]))
         paired = (episodes["condition"] != CLEAN).any()
         text = GROWN.format("p and intervals are" if paired else "intervals are") + (FALSE_ALARMS if paired else "")

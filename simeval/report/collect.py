@@ -13,12 +13,13 @@ from simeval.analysis.compare import compare
 from simeval.analysis.correlate import correlate, refuse_other_policy, same_policy
 from simeval.analysis.join import study_conditions
 from simeval.analysis.over_policies import policy_medians
+from simeval.analysis.sequential import sequential
 from simeval.analysis.success import analyse
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError
 from simeval.core.files import require_no_way_out
 from simeval.core.types import CLEAN
-from simeval.report.cautions import cautions
+from simeval.report.cautions import cautions, unfinished
 from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData, Section, VideoLink
 from simeval.stats.correlation import Options
 from simeval.store.audit import MANIFEST, Audit
@@ -76,14 +77,15 @@ def _audit_of(run: Run, audits: Sequence[Audit]) -> Audit | None:
 
 def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
     manifest, episodes = run.manifest, run.episodes
+    followed = sequential(manifest, episodes)
     conditions = [str(name) for name in episodes["condition"].cat.categories if name != CLEAN]
     return Section(
         name=str(manifest["identity"]["policy"]["name"]),
         provenance=_provenance(run, audit),
-        analysis=analyse(episodes),
+        analysis=analyse(episodes, sequential=followed),
         assets=str(manifest["assets"]),
         conditions=study_conditions(conditions),
-        cells=cell_drops(episodes),
+        cells=cell_drops(followed.counted if followed else episodes),
         instructions=_instructions(run),
         studies=correlate(run, audit, options) if audit else (),
         exclusions=_exclusions(run, audit),
@@ -92,7 +94,7 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
         preview=next((path for path in (run.folder / "preview.png",) if path.exists()), None),
         planned=int(manifest["episodes"]),
         ran=len(run.results),
-        cautions=cautions(run, episodes),
+        cautions=(*unfinished(int(manifest["episodes"]), len(run.results), followed), *cautions(run, episodes)),
     )
 
 

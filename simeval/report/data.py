@@ -69,7 +69,7 @@ class Section:
         preview: an image of the policy's inputs.
         planned: number of planned episodes; `None` if unknown.
         ran: number of episodes with a row.
-        cautions: how far the tables can be trusted, a sentence each; that the run is unfinished is not among them.
+        cautions: how far the tables can be trusted, a sentence each.
     """
 
     name: str

@@ -7,7 +7,6 @@ from simeval.analysis.by_category import ALL_SUITES
 from simeval.analysis.by_task import CellDrop
 from simeval.analysis.success import ConditionDrop, ConditionRate
 from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, KeyValueTable, Table, Text, columns
-from simeval.report.cautions import unfinished
 from simeval.report.data import Section
 from simeval.report.figures.heat import MAX_LABELLED, MAX_TASKS, plot_heat
 from simeval.report.figures.style import MarkerStyle
@@ -25,7 +24,7 @@ from simeval.report.format import (
     with_drop,
     with_interval,
 )
-from simeval.report.terminal.tables import CATEGORIES, FOLLOWING, flag_note
+from simeval.report.terminal.tables import ANYTIME_METHODS, CATEGORIES, FOLLOWING, flag_note
 from simeval.stats.study import ConditionInfo
 
 SMALL = 20
@@ -38,7 +37,7 @@ def provenance(section: Section) -> Iterator[Block]:
     """Policy, plan, software and scenes of a run, and its instructions."""
     scenes_listed = any(value == section.assets for _, value in section.provenance)
     yield KeyValueTable(section.provenance if scenes_listed else (*section.provenance, ("scenes", section.assets)))
-    for caution in (*unfinished(section.planned, section.ran), *section.cautions):
+    for caution in section.cautions:
         yield Text(f"{caution[0].upper()}{caution[1:]}.", "note")
     if section.instructions:
         rows = tuple((row.suite, str(row.task), row.text or "(empty)") for row in section.instructions)
@@ -58,6 +57,7 @@ def success_chapters(
         cells = tuple(cell for cell in section.cells if cell.suite == suite)
         blocks = (
             *_success(suite, rates, drops, known, styles, artifacts.scoped(suite)),
+            *_inference(section, drops),
             *_severity(drops, known, styles, artifacts.scoped(suite)),
             *_by_category(section, suite, artifacts.scoped(suite)),
             *_heat(cells, artifacts.scoped(suite)),
@@ -124,7 +124,13 @@ def _success(
         )
         rows = tuple(map(_drop_row, drops))
         heading = columns(*heads, words=["verdict", "note"])
-        yield Table("Drop against none", heading, rows, csv[1], findable_text(tuple(drops)))
+        yield Table("Drop against none", heading, rows, csv[1])
+
+
+def _inference(section: Section, drops: tuple[ConditionDrop, ...]) -> Iterator[Block]:
+    """What the tests of a suite's drops can find, or that they hold at any look."""
+    if drops:
+        yield Text(ANYTIME_METHODS if section.analysis.inference == "anytime" else findable_text(drops), "note")
 
 
 def _rate_row(row: ConditionRate) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from simeval import report
 from simeval.analysis import success
+from simeval.analysis.sequential import sequential
 from simeval.report.cautions import cautions, unfinished
 from simeval.report.terminal.tables import ROOMY
 from simeval.store.run import Run
@@ -14,18 +15,20 @@ from simeval.store.run import Run
 def summarise(run: Run) -> dict[str, Any]:
     """The tables of a run, JSON-ready, with policy and scenes."""
     about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
-    return {**about, **success.summary(run.table(success.USED))}
+    episodes = run.table(success.USED)
+    return {**about, **success.summary(episodes, sequential=sequential(run.manifest, episodes))}
 
 
 def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
     """Print the tables of a run, and how far they can be trusted."""
     episodes = run.table(success.USED)
     policy = run.manifest["identity"]["policy"]["name"]
-    analysed = success.analyse(episodes)
+    followed = sequential(run.manifest, episodes)
+    analysed = success.analyse(episodes, sequential=followed)
     report.print_run(console, analysed, policy=policy, assets=run.manifest["assets"])
     if tasks:
         console.print(report.render_by_task(analysed, roomy=console.width >= ROOMY))
-    for line in (*unfinished(run.manifest["episodes"], len(episodes)), *cautions(run, episodes)):
+    for line in (*unfinished(run.manifest["episodes"], len(episodes), followed), *cautions(run, episodes)):
         console.print(line, highlight=False, markup=False, emoji=False)
     for note in run.manifest["notes"]:
         console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False, emoji=False)

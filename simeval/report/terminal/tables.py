@@ -32,6 +32,11 @@ PAIRED_METHODS = (
     "95 % intervals: what other initial states of the same tasks would give (success by Wilson's formula, drop by {}); "
     "p by {}."
 )
+ANYTIME_METHODS = (
+    "inference: anytime. Drops, their 95 % intervals and p hold however often one looks and whenever one stops "
+    "(e-values by betting on the pairs, in rounds over the tasks). Success by Wilson's formula, which takes the number "
+    "of episodes for one that was fixed beforehand."
+)
 FOLLOWING = (
     "index: P(instructed goal | its instruction) - P(that goal | the original instruction); "
     "ignore rate: P(original goal | other instruction) / P(original goal | original instruction); "
@@ -75,9 +80,17 @@ def render_tables(run: RunAnalysis, *, policy: str, assets: str, roomy: bool = F
     if run.language:
         parts += [render_language(run, roomy=roomy)]
     parts += [Text(line) for line in (*error_notes(run.rates, run.drops), *map(flag_note, run.flags))]
-    paired = PAIRED_METHODS.format(*paired_methods(row.interval for row in run.drops))
-    parts += [Text(f"{paired} {findable_text(run.drops)}" if run.drops else METHODS), Text(assets)]
+    parts += [Text(_methods(run)), Text(assets)]
     return Group(*parts)
+
+
+def _methods(run: RunAnalysis) -> str:
+    if not run.drops:
+        return METHODS
+    if run.inference == "anytime":
+        return ANYTIME_METHODS
+    paired = PAIRED_METHODS.format(*paired_methods(row.interval for row in run.drops))
+    return f"{paired} {findable_text(run.drops)}"
 
 
 def render_by_task(run: RunAnalysis, *, roomy: bool = False) -> Group:
