@@ -29,8 +29,9 @@ ROOMY = 100
 METHODS = "95 % intervals: what other initial states of the same tasks would give (success by Wilson's formula)."
 PAIRED_METHODS = (
     "95 % intervals: what other initial states of the same tasks would give (success by Wilson's formula, drop by {}); "
-    "p by {}."
+    "p by {}{}."
 )
+HOLM = ", adjusted for the number of comparisons in a suite (Holm)"
 FOLLOWING = (
     "index: P(instructed goal | its instruction) - P(that goal | the original instruction); "
     "ignore rate: P(original goal | other instruction) / P(original goal | original instruction); "
@@ -69,7 +70,8 @@ def render_tables(run: RunAnalysis, *, policy: str, assets: str, roomy: bool = F
     if run.language:
         parts += [render_language(run, roomy=roomy)]
     parts += [Text(line) for line in (*error_notes(run.rates, run.drops), *map(flag_note, run.flags))]
-    paired = PAIRED_METHODS.format(*paired_methods(row.interval for row in run.drops))
+    holm = HOLM if adjusted(run.drops) > 1 else ""
+    paired = PAIRED_METHODS.format(*paired_methods(row.interval for row in run.drops), holm)
     parts += [Text(f"{paired} {findable_text(run.drops)}" if run.drops else METHODS), Text(assets)]
     return Group(*parts)
 
@@ -145,7 +147,7 @@ def _suite_table(suite: str, rates: Iterable[ConditionRate], drops: Iterable[Con
         "success %\n[95 % CI]",
         "drop vs none,\npoints [95 % CI" + (",\nunadjusted]" if several > 1 else "]"),
         "harmed /\nhelped",
-        f"p,\nadjusted\nfor {several}" if several > 1 else "p",
+        f"p adj.\nfor {several}" if several > 1 else "p",
         "errors",
     ):
         table.add_column(header, justify="right", no_wrap=True)
