@@ -1,5 +1,7 @@
 """How far tables can be trusted: what is said of an unfinished run, of a grown one, and of a whole suite."""
 
+import json
+
 import pytest
 from helpers import call
 
@@ -28,6 +30,7 @@ def test_p_of_an_unfinished_run_is_not_final(folder):
         "nfinished: 3 of 8 episodes have not run; rates, drops and p are over the first tasks of the plan, and not"
     )
     assert caution in said(call("show", folder).out)
+    assert caution in json.loads(call("show", folder, "--json").out)["cautions"][0]
     assert call("report", folder).code == 0
     assert caution in said((folder / "report" / "report.html").read_text())
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 
 from simeval import report
@@ -12,9 +13,10 @@ from simeval.store.run import Run
 
 
 def summarise(run: Run) -> dict[str, Any]:
-    """The tables of a run, JSON-ready, with policy and scenes."""
+    """The tables of a run, JSON-ready, with policy, scenes, and how far they can be trusted."""
+    episodes = run.table(success.USED)
     about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
-    return {**about, **success.summary(run.table(success.USED))}
+    return {**about, "cautions": _cautions(run, episodes), **success.summary(episodes)}
 
 
 def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
@@ -25,8 +27,12 @@ def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
     report.print_run(console, analysed, policy=policy, assets=run.manifest["assets"])
     if tasks:
         console.print(report.render_by_task(analysed, roomy=console.width >= ROOMY))
-    for line in (*unfinished(run.manifest["episodes"], len(episodes)), *cautions(run, episodes)):
+    for line in _cautions(run, episodes):
         console.print(line, highlight=False, markup=False, emoji=False)
     for note in run.manifest["notes"]:
         console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False, emoji=False)
     console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def _cautions(run: Run, episodes: pd.DataFrame) -> tuple[str, ...]:
+    return (*unfinished(run.manifest["episodes"], len(episodes)), *cautions(run, episodes))
