@@ -1,6 +1,6 @@
 """Sentences about how far the tables of a run can be trusted: unfinished, grown, or all there is."""
 
-from typing import Any
+import pandas as pd
 
 from envs.suites import find_suite
 from simeval.analysis.sequential import Sequential
@@ -38,7 +38,7 @@ def unfinished(planned: int, ran: int, followed: Sequential | None = None) -> tu
     return (UNFINISHED.format(planned - ran, planned),)
 
 
-def cautions(run: Run, episodes: Any) -> tuple[str, ...]:
+def cautions(run: Run, episodes: pd.DataFrame) -> tuple[str, ...]:
     """A line if the run was grown, and one per suite of which every published initial state has run.
 
     Args:
@@ -55,7 +55,7 @@ def cautions(run: Run, episodes: Any) -> tuple[str, ...]:
     return (*lines, *_whole_suites(run, episodes))
 
 
-def _whole_suites(run: Run, episodes: Any) -> list[str]:
+def _whole_suites(run: Run, episodes: pd.DataFrame) -> list[str]:
     lines = []
     clean = episodes[(episodes["condition"] == CLEAN) & (episodes["outcome"] != "error")]
     for suite, rows in clean.groupby("suite", observed=True, sort=False):

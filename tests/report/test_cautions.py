@@ -30,6 +30,7 @@ def test_p_of_an_unfinished_run_is_not_final(folder):
         "nfinished: 3 of 8 episodes have not run; rates, drops and p are over the initial states that have, and not"
     )
     assert caution in said(call("show", folder).out)
+    assert caution in json.loads(call("show", folder, "--json").out)["cautions"][0]
     assert call("report", folder).code == 0
     assert caution in said((folder / "report" / "report.html").read_text())
 

@@ -1,7 +1,6 @@
-"""Tango's interval against two packages; the cases in which Bonett and Price's says "below 5 points" too early."""
+"""Tango's interval against robostats; the cases in which Bonett and Price's says "below 5 points" too early."""
 
 import pytest
-from fieldtrial.stats.paired import tango_interval
 from robostats.compare import paired_difference
 from robostats.records import PairedResult
 
@@ -19,11 +18,10 @@ def test_goldens(harmed, helped, pairs, level, low, high):
 
 @pytest.mark.parametrize("level", [0.90, 0.95])
 @pytest.mark.parametrize("pairs", [1, 2, 6, 50, 211])
-def test_other_packages_find_the_same(pairs, level):
+def test_robostats_finds_the_same(pairs, level):
     cells = {(0, 0), (pairs, 0), (0, pairs), (pairs // 2, pairs - pairs // 2), (pairs // 3, pairs // 5), (1, 0), (0, 1)}
     for harmed, helped in cells:
         found = tango(harmed, helped, pairs, level)
-        assert (found.low, found.high) == pytest.approx(tango_interval(harmed, helped, pairs, level=level), abs=1e-8)
         table = PairedResult("a", "b", 0, harmed, helped, pairs - harmed - helped, (), 0, 0, (), (), None)
         theirs = paired_difference(table, confidence=level)
         assert (found.low, found.high) == pytest.approx((theirs.lower, theirs.upper), abs=1e-8)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from simeval.stats.paired import PairedDrop, holm, paired_drop
+from simeval.stats.paired import PairedDrop, paired_drop
 from simeval.stats.power import chance_to_find, pairs_needed, sensitivity
 
 TASKS = 10
@@ -62,9 +62,9 @@ def runs(truth: World, pairs: int, count: int, seed: int) -> list[PairedDrop]:
 
 
 def called(found: PairedDrop, tests: int = 1) -> bool:
-    """The rule of the tables, beside conditions that cost nothing."""
+    """The rule of the tables, beside conditions that cost nothing: Holm multiplies the smallest p by their number."""
     assert found.p is not None
-    return found.interval.low > 0 and holm([found.p, *[1.0] * (tests - 1)])[0] < 0.05
+    return found.interval.low > 0 and found.p * tests < 0.05
 
 
 @pytest.mark.parametrize("tests", [1, 12])
@@ -75,7 +75,7 @@ def test_a_drop_that_is_said_to_be_found_in_four_of_five_runs_is(pairs, own_luck
         drop = sensitivity(pairs, tests, background=background).visible
         truth = world(drop, own_luck)
         background = truth.background
-    found = np.mean([called(run, tests) for run in runs(truth, pairs, 2000, seed=1)])
+    found = np.mean([called(run, tests) for run in runs(truth, pairs, 1000, seed=1)])
     assert found == pytest.approx(0.8, abs=0.04)
 
 
@@ -83,26 +83,26 @@ def test_a_drop_that_is_said_to_be_found_in_four_of_five_runs_is(pairs, own_luck
 def test_the_planned_number_of_pairs_finds_the_wished_drop(drop, power):
     truth = world(drop, 0.4)
     pairs = -(-pairs_needed(drop, background=truth.background, power=power, alpha=0.05 / 4) // TASKS) * TASKS
-    found = np.mean([called(run, 4) for run in runs(truth, pairs, 2000, seed=2)])
+    found = np.mean([called(run, 4) for run in runs(truth, pairs, 1000, seed=2)])
     assert found == pytest.approx(chance_to_find(pairs, drop, background=truth.background, alpha=0.05 / 4), abs=0.04)
 
 
-@pytest.mark.parametrize("drop", [0.0, 0.05, 0.15, 0.35])
-@pytest.mark.parametrize(("pairs", "own_luck"), [(20, 0.4), (50, 0.1), (50, 0.5), (200, 0.4)])
+@pytest.mark.parametrize("drop", [0.0, 0.15, 0.35])
+@pytest.mark.parametrize(("pairs", "own_luck"), [(20, 0.4), (50, 0.1), (200, 0.4)])
 def test_the_interval_of_a_drop_covers_it(drop, pairs, own_luck):
     truth = world(drop, own_luck)
-    found = [run.interval for run in runs(truth, pairs, 2000, seed=3)]
+    found = [run.interval for run in runs(truth, pairs, 1000, seed=3)]
     assert np.mean([interval.low <= drop <= interval.high for interval in found]) >= 0.92
 
 
-@pytest.mark.parametrize(("pairs", "own_luck"), [(50, 0.0), (50, 0.3), (80, 0.0), (200, 0.0), (200, 0.5)])
+@pytest.mark.parametrize(("pairs", "own_luck"), [(50, 0.0), (50, 0.3), (80, 0.0), (200, 0.4)])
 def test_a_drop_of_five_points_is_seldom_called_less(pairs, own_luck):
     """At the margin itself, in at most 5 % of the runs, but for the error of the simulation."""
     truth = world(0.05, own_luck)
-    wrong = np.mean([run.interval_90.high < 0.05 for run in runs(truth, pairs, 3000, seed=4)])
-    assert wrong <= 0.05 + 3 * (0.05 * 0.95 / 3000) ** 0.5
+    wrong = np.mean([run.interval_90.high < 0.05 for run in runs(truth, pairs, 2000, seed=4)])
+    assert wrong <= 0.05 + 3 * (0.05 * 0.95 / 2000) ** 0.5
 
 
 def test_without_a_drop_hardly_any_is_called():
-    found = [called(run) for run in runs(world(0.0, 0.5), 200, 3000, seed=5)]
-    assert np.mean(found) <= 0.025 + 3 * (0.025 * 0.975 / 3000) ** 0.5
+    found = [called(run) for run in runs(world(0.0, 0.5), 200, 2000, seed=5)]
+    assert np.mean(found) <= 0.025 + 3 * (0.025 * 0.975 / 2000) ** 0.5

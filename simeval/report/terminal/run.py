@@ -2,21 +2,24 @@
 
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 
 from simeval import report
 from simeval.analysis import success
-from simeval.analysis.sequential import sequential
+from simeval.analysis.sequential import Sequential, sequential
 from simeval.report.cautions import cautions, unfinished
 from simeval.report.terminal.tables import ROOMY
 from simeval.store.run import Run
 
 
 def summarise(run: Run) -> dict[str, Any]:
-    """The tables of a run, JSON-ready, with policy and scenes."""
-    about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
+    """The tables of a run, JSON-ready, with policy, scenes, and how far they can be trusted."""
     episodes = run.table(success.USED)
-    return {**about, **success.summary(episodes, sequential=sequential(run.manifest, episodes))}
+    about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
+    followed = sequential(run.manifest, episodes)
+    tables = success.summary(episodes, sequential=followed)
+    return {**about, "cautions": _cautions(run, episodes, followed), **tables}
 
 
 def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
@@ -28,8 +31,12 @@ def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
     report.print_run(console, analysed, policy=policy, assets=run.manifest["assets"])
     if tasks:
         console.print(report.render_by_task(analysed, roomy=console.width >= ROOMY))
-    for line in (*unfinished(run.manifest["episodes"], len(episodes), followed), *cautions(run, episodes)):
+    for line in _cautions(run, episodes, followed):
         console.print(line, highlight=False, markup=False, emoji=False)
     for note in run.manifest["notes"]:
         console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False, emoji=False)
     console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def _cautions(run: Run, episodes: pd.DataFrame, followed: Sequential | None) -> tuple[str, ...]:
+    return (*unfinished(run.manifest["episodes"], len(episodes), followed), *cautions(run, episodes))

@@ -30,13 +30,14 @@ ROOMY = 100
 METHODS = "95 % intervals: what other initial states of the same tasks would give (success by Wilson's formula)."
 PAIRED_METHODS = (
     "95 % intervals: what other initial states of the same tasks would give (success by Wilson's formula, drop by {}); "
-    "p by {}."
+    "p by {}{}."
 )
 ANYTIME_METHODS = (
     "inference: anytime. Drops, their 95 % intervals and p hold however often one looks and whenever one stops "
     "(e-values by betting on the pairs, in rounds over the tasks). Success by Wilson's formula, which takes the number "
     "of episodes for one that was fixed beforehand."
 )
+HOLM = ", adjusted for the number of comparisons in a suite (Holm)"
 FOLLOWING = (
     "index: P(instructed goal | its instruction) - P(that goal | the original instruction); "
     "ignore rate: P(original goal | other instruction) / P(original goal | original instruction); "
@@ -89,7 +90,8 @@ def _methods(run: RunAnalysis) -> str:
         return METHODS
     if run.inference == "anytime":
         return ANYTIME_METHODS
-    paired = PAIRED_METHODS.format(*paired_methods(row.interval for row in run.drops))
+    holm = HOLM if adjusted(run.drops) > 1 else ""
+    paired = PAIRED_METHODS.format(*paired_methods(row.interval for row in run.drops), holm)
     return f"{paired} {findable_text(run.drops)}"
 
 
@@ -164,7 +166,7 @@ def _suite_table(suite: str, rates: Iterable[ConditionRate], drops: Iterable[Con
         "success %\n[95 % CI]",
         "drop vs none,\npoints [95 % CI" + (",\nunadjusted]" if several > 1 else "]"),
         "harmed /\nhelped",
-        f"p,\nadjusted\nfor {several}" if several > 1 else "p",
+        f"p adj.\nfor {several}" if several > 1 else "p",
         "errors",
     ):
         table.add_column(header, justify="right", no_wrap=True)
