@@ -38,6 +38,8 @@ class Need:
         init_states: initial states per task.
         available: initial states that the suite has per task.
         episodes: of the suite, with `init_states`.
+        until_decided: mean number of pairs per condition if each stops as soon as the drop is called; `None` if the
+            suite has too few initial states.
     """
 
     drop: float
@@ -45,6 +47,7 @@ class Need:
     init_states: int
     available: int
     episodes: int
+    until_decided: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,9 @@ def _outlook(plan: Plan, config: EvalConfig, suite: str, background: Background,
         pairs = pairs_needed(wish.drop, background=background.share, alpha=ALPHA / tests, power=wish.power)
         more = -(-pairs // tasks)
         all_arms = episodes if compared else 2 * episodes
-        need = Need(wish.drop, pairs, more, find_suite(suite).init_states, all_arms // per_task * more)
+        available = find_suite(suite).init_states
+        stops = _until_decided(wish.drop, background, tests, 3 * pairs) if more <= available else None
+        need = Need(wish.drop, pairs, more, available, all_arms // per_task * more, stops)
     return Outlook(
         suite=suite,
         conditions=len(compared),
@@ -114,6 +119,13 @@ def _outlook(plan: Plan, config: EvalConfig, suite: str, background: Background,
         size=sensitivity(len(states[fewest]), tests, background=background.share, power=wish.power),
         need=need,
     )
+
+
+def _until_decided(drop: float, background: Background, tests: int, most: int) -> int:
+    from simeval.stats.anytime import expected_pairs  # not earlier: SciPy takes half a second
+
+    share = min(background.share, 1 - drop)
+    return round(expected_pairs(drop, background=share, tests=tests, most=most, runs=min(300, 300_000 // most + 20)))
 
 
 def lines_of(found: tuple[Outlook, ...], background: Background) -> list[str]:
@@ -152,7 +164,10 @@ def _needed(outlook: Outlook, need: Need) -> str:
     if need.init_states <= need.available:
         states, last = counted(need.init_states, "initial state"), need.init_states - 1
         option = f"--init-states {f'0-{last}' if last else 0}"
-        return f"{text}: {states} {each} ({option}), {counted(need.episodes, 'episode')}"
+        size = f"{text}: {states} {each} ({option}), {counted(need.episodes, 'episode')}"
+        if need.until_decided is None:
+            return size
+        return f"{size}; with --until decided about {counted(need.until_decided, 'pair')} on average"
     most = sensitivity(
         need.available * outlook.tasks,
         outlook.size.tests,

@@ -53,6 +53,26 @@ def log_e_values(differences: Sequence[float] | NDArray[np.float64], limit: floa
     return values
 
 
+def expected_pairs(drop: float, *, background: float, tests: int, most: int, runs: int = 300) -> float:
+    """Mean number of pairs after which a true drop is called, if it is the first of its conditions; simulated.
+
+    Args:
+        drop: the true drop, in (0, 1].
+        background: share of pairs that flip without net effect.
+        tests: number of conditions.
+        most: pairs at which a run ends anyway.
+        runs: number of simulated runs; always the same ones.
+    """
+    draws = np.random.default_rng(0).random((runs, most))
+    harmed, helped = background / 2 + drop, background / 2
+    differences = np.where(draws < harmed, 1.0, np.where(draws < harmed + helped, -1.0, 0.0))
+    needed, pairs = log(2 * tests / ALPHA), []
+    for row in differences:
+        called = log_e_values(-row, 0.0) >= needed
+        pairs.append(int(called.argmax()) + 1 if called.any() else most)
+    return float(np.mean(pairs))
+
+
 def _payoffs(differences: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
     """What a stake of one wins: at least -1, and 0 on average if the mean difference is `limit`."""
     return (limit - differences) / (1 - limit)

@@ -5,6 +5,7 @@ import json
 import pytest
 from helpers import call, refusal
 
+from simeval.stats.anytime import expected_pairs
 from simeval.stats.power import chance_to_find, pairs_needed
 
 SPATIAL = ("--suite", "libero_spatial", "--perturb", "noise:0.05")
@@ -56,6 +57,15 @@ def test_one_pair_is_one_pair():
     assert "\n1 pair per condition\nWith 1 pair no drop can be called: that takes at least 6 harmed pairs.\n" in text
 
 
+def test_stopping_early_needs_fewer_pairs_for_a_drop_that_is_larger_than_planned_for():
+    """A drop of 20 points: 75 pairs at 16 % background by the audit's simulation."""
+    needed = expected_pairs(0.2, background=0.16, tests=1, most=500)
+    assert needed == pytest.approx(75, rel=0.1)
+    assert expected_pairs(0.2, background=0.16, tests=12, most=500) > needed
+    text = planned(*SPATIAL, "--drop", "20", "--power", "0.9")
+    assert f"with --until decided about {round(expected_pairs(0.2, background=0.15, tests=1, most=282))} pairs" in text
+
+
 def test_a_wished_drop_says_how_large_the_run_has_to_be():
     text = planned(*SPATIAL, "--drop", "10", "--power", "0.9")
     needed = pairs_needed(0.1, power=0.9)
@@ -63,7 +73,7 @@ def test_a_wished_drop_says_how_large_the_run_has_to_be():
     states = -(-needed // 10)
     assert (
         f"to find a true drop of 10 points in 9 of 10 such runs takes {needed} pairs per condition: {states} initial "
-        f"states of 10 tasks (--init-states 0-{states - 1}), {20 * states} episodes\n"
+        f"states of 10 tasks (--init-states 0-{states - 1}), {20 * states} episodes; with"
     ) in text
     more = planned(*SPATIAL, "--perturb", "light:0.3,0.5", "--drop", "10", "--power", "0.9")
     assert f"takes {pairs_needed(0.1, power=0.9, alpha=0.05 / 3)} pairs per condition" in more
