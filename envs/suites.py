@@ -80,6 +80,7 @@ def _check(suite: Suite) -> None:
             _whole(f"{what}: {name}", value, least)
     _whole(f"{what}: interface.action_size", suite.interface.action_size, 1)
     _whole(f"{what}: interface.state_size", suite.interface.state_size, 1)
+    _whole(f"{what}: interface.control_hz", suite.interface.control_hz, 1)
     cameras = suite.interface.cameras
     if not cameras or cameras != tuple(camera for camera in CAMERAS if camera in cameras):
         raise ValueError(f"{what}: interface.cameras is {cameras}; it must be of {CAMERAS}, in this order")
