@@ -1,6 +1,6 @@
 """Registry of suites: finds a suite, its tasks, goals and limits by name; starts no simulator.
 
-A suite comes from here (LIBERO's, LIBERO-PRO's and the toy suite), from a file (`--plugin my_suite.py`, which calls
+A suite comes from here (LIBERO's, LIBERO-PRO's, Meta-World's and the toy suite), from a file (`--plugin my_suite.py`, which calls
 `register_suite`), or from an installed package, whose entry point in the group `simeval.suites` is a `Suite` or a
 function that returns one.
 """
@@ -14,6 +14,7 @@ from envs.goals import EnvError
 from envs.interface import CAMERAS
 from envs.libero.suite import SUITES as _LIBERO
 from envs.libero_pro.suite import SUITES as _LIBERO_PRO
+from envs.metaworld.suite import SUITES as _METAWORLD
 from envs.protocols import PROTOCOLS
 from envs.suite import Limits, Suite
 from envs.tasks import OtherGoal, Task
@@ -32,7 +33,7 @@ ENTRY_POINTS = "simeval.suites"
 BUILT_IN = tuple(suite.name for suite in (*_LIBERO, TOY))
 """Suites whose files come with the package and its dependencies."""
 
-_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PRO)}
+_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PRO, *_METAWORLD)}
 
 _LONGEST_NAME = 40  # names are part of file names
 

@@ -18,6 +18,7 @@ def check_suites(names: tuple[str, ...]) -> None:
             raise ConfigError(f"--suite: no suite '{shown(name)}'{nearest(name, suite_names())}")
         try:
             tasks(name)
+            find_suite(name).require()
         except EnvError as error:
             raise ConfigError(f"--suite: {error}") from None
 

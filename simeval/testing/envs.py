@@ -236,7 +236,7 @@ class _Check:
         env = self._env
         env.reset(self._spec)
         others = tuple(dict.fromkeys(other.goal for other in tasks(self._task.suite)))
-        feasible = tuple(goal for goal in others if all(n in self._task.scenery.names for a in goal for n in a[1:]))
+        feasible = tuple(goal for goal in others if self._task.scenery.can_judge(goal))
         env.goals = env.tracked = feasible
         result = env.step(self._actions[:1])
         both = (len(result.reached), len(result.tracked))
