@@ -1,8 +1,8 @@
 """Registry of suites: finds a suite, its tasks, goals and limits by name; starts no simulator.
 
-A suite comes from here (LIBERO's, LIBERO-PRO's, Meta-World's and the toy suite), from a file (`--plugin my_suite.py`, which calls
-`register_suite`), or from an installed package, whose entry point in the group `simeval.suites` is a `Suite` or a
-function that returns one.
+A suite comes from here (LIBERO's, LIBERO-PRO's, Meta-World's and the toy suite), from a file (`--plugin my_suite.py`,
+which calls `register_suite`), or from an installed package, whose entry point in the group `simeval.suites` is a
+`Suite` or a function that returns one.
 """
 
 import importlib.metadata

@@ -3,8 +3,9 @@
 A fixed camera moves about the centre of the workspace, on the surface that objects stand on. A camera on the hand moves
 about the point `WRIST_REACH` ahead of it on its optical axis, with the camera's up direction instead of the world's.
 
-Directions are those of the policy's view. In LIBERO that view is a mirror image (policies were trained on images flipped
-on both axes), so a camera that moves left in the view moves to its own right in the world; see `Scene.mirrored`.
+Directions are those of the policy's view. In LIBERO that view is a mirror image (policies were trained on images
+flipped on both axes), so a camera that moves left in the view moves to its own right in the world. `Scene.mirrored`
+says whether it is.
 """
 
 from typing import Any

@@ -14,8 +14,8 @@ from envs.interface import Interface
 from envs.tasks import SceneContents, Task
 
 INTERFACE = Interface(cameras=("agentview",), action_size=4, state_size=4, control_hz=80)
-"""One fixed camera. Actions: displacement of the hand (3; 1 is 1 cm) and gripper (-1 open, +1 close). States: position of
-the hand (3, m) and opening of the gripper (1: open, 0.1 m). Source: lerobot's `MetaworldEnv` (`agent_pos`)."""
+"""One fixed camera. Actions: displacement of the hand (3; 1 is 1 cm) and gripper (-1 open, +1 close). States: position
+of the hand (3, m) and opening of the gripper (1: open, 0.1 m). Source: lerobot's `MetaworldEnv` (`agent_pos`)."""
 
 MT10 = (
     "reach-v3", "push-v3", "pick-place-v3", "door-open-v3", "drawer-open-v3", "drawer-close-v3",
@@ -41,6 +41,11 @@ class Entry:
     objects: tuple[str, ...]
     things: tuple[str, ...]
 
+    @property
+    def predicate(self) -> str:
+        """The only predicate of the task's goal."""
+        return self.name.removesuffix("-v3")
+
 
 def _entry(name: str, instruction: str, objects: str, things: str) -> Entry:
     return Entry(f"{name}-v3", instruction, tuple(objects.split()), tuple(things.split()))
@@ -49,7 +54,9 @@ def _entry(name: str, instruction: str, objects: str, things: str) -> Entry:
 MT50 = (
     _entry("assembly", "Pick up a nut and place it onto a peg", "RoundNut peg", "nut peg"),
     _entry("basketball", "Dunk the basketball into the basket", "bsktball basket_goal", "basketball"),
-    _entry("bin-picking", "Grasp the puck from one bin and place it into another bin", "obj bin_start bin_goal", "puck"),
+    _entry(
+        "bin-picking", "Grasp the puck from one bin and place it into another bin", "obj bin_start bin_goal", "puck"
+    ),
     _entry("box-close", "Grasp the cover and close the box with it", "boxbodytop boxbody", "box"),
     _entry("button-press-topdown", "Press a button from the top", "box", "button"),
     _entry("button-press-topdown-wall", "Bypass a wall and press a button from the top", "box wall", "button"),
@@ -122,9 +129,8 @@ def metaworld_tasks(suite: str, names: tuple[str, ...] | None = None) -> tuple[T
 
 
 def _task(suite: str, index: int, entry: Entry) -> Task:
-    predicate = entry.name.removesuffix("-v3")
-    scenery = SceneContents(frozenset(entry.objects), {}, frozenset({predicate}))
-    return Task(suite, index, entry.name, entry.instruction, ((predicate, entry.objects[0]),), scenery)
+    scenery = SceneContents(frozenset(entry.objects), {}, frozenset({entry.predicate}))
+    return Task(suite, index, entry.name, entry.instruction, ((entry.predicate, entry.objects[0]),), scenery)
 
 
 def mismatched_instructions(task: Task) -> tuple[str, ...]:

@@ -2,16 +2,16 @@
 
 The environment of the package does the physics and judges success; it is driven by its own `step` and `reset`. States,
 observations and successes are byte-identical to those of a new environment of the package after
-`set_task(MT1(name, seed=42).train_tasks[init_state])`, and images to those of lerobot's `MetaworldEnv`; the tests compare
-them.
+`set_task(MT1(name, seed=42).train_tasks[init_state])`, and images to those of lerobot's `MetaworldEnv`; the tests
+compare them.
 
 Non-obvious behaviour:
-- The package's environment remembers the last episode: where it put fixtures, and in attributes of the object. Here the
-  model and the attributes are restored before each reset, so that every reset is the first one.
-- `reset` of the package calls `reset_model` twice, and a control step ends with `mj_forward`, which changes the warm start
-  of the next one. Both are part of the numbers.
-- A task is reached if the package's `info["success"]` is true after a control step. It is not a function of `state` alone,
-  so `set_state` does not judge it.
+- The package's environment remembers the last episode: where it put fixtures, and in attributes of the object. Here
+  the model and the attributes are restored before each reset, so that every reset is the first one.
+- `reset` of the package calls `reset_model` twice, and a control step ends with `mj_forward`, which changes the warm
+  start of the next one. Both are part of the numbers.
+- A goal is reached if the package's `info["success"]` is true after a control step. It is not a function of `state`
+  alone, so `set_state` does not judge it.
 - The camera is `corner2`, at lerobot's place. It hangs upside down, and lerobot turns its images by 180 degrees. In the
   model it is the right way up, so that axes of cameras mean what they say, and it is turned for the renderer only: an
   image rendered upright differs from a turned one in the last bits.
@@ -76,7 +76,8 @@ class MetaworldEnv(MujocoEnv):
         self._memory = {key: value for key, value in vars(package).items() if key not in _NOT_REMEMBERED}
         self._memory = copy.deepcopy(self._memory)
         self._starts = _starts(task.name)
-        self._success, self._seen = False, np.zeros(0)
+        self._success = False
+        self._seen: NDArray[np.float64] = np.zeros(0)
         fingers = {self.model.body(name).id for name in _FINGERS}
         self._finger_geoms = {
             geom for geom in range(self.model.ngeom) if self._belongs(int(self.model.geom_bodyid[geom]), fingers)

@@ -62,8 +62,8 @@ SETTLING = 100
 class MujocoEnv(abc.ABC):
     """A scene with the cameras of its interface. Implements `envs.base.Env`.
 
-    Derived classes implement `place`, `apply`, `holds`, `proprioception` and `hand`. Those that drive the environment of
-    another package override `control_step` instead of `apply`.
+    Derived classes implement `place`, `apply`, `holds`, `proprioception` and `hand`. Those that drive the environment
+    of another package override `control_step` instead of `apply`.
 
     Args:
         task: the task. Bodies are movable if they have a free joint; the names in `task.scenery` that are bodies are

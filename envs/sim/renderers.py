@@ -1,7 +1,7 @@
 """The renderers of a scene, one per image size.
 
-A render context is created at the first image, from a pristine copy of the model: it keeps some fields of its model, and
-edited fields would leak into later episodes.
+A render context is created at the first image, from a pristine copy of the model: it keeps some fields of its model,
+and edited fields would leak into later episodes.
 """
 
 import atexit
