@@ -29,7 +29,7 @@ def make_env(task: Task, resolution: int, assets: Path | None) -> "Env":
 
 def _notes(name: str, numbers: Sequence[int]) -> tuple[str, ...]:
     del numbers
-    return (f"{name}: from metaworld {VERSION}, which asks for MuJoCo 3.3.0 and runs with simeval's",)
+    return (f"{name}: from metaworld {VERSION}, with simeval's MuJoCo instead of its 3.3.0",)
 
 
 SUITES = tuple(

@@ -46,6 +46,9 @@ _CONFIG, _WEIGHTS, _BEFORE, _AFTER = FILES
 _HASHED = frozenset({".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken"})
 _FEATURES = frozenset({"features", "rename_map", "stats"})
 """Arguments of steps that contain names of features, not of models."""
+_READS_NO_ENV = frozenset({"pi0", "pi05", "pi0_fast", "smolvla"})
+"""Types whose network never reads a declared state of the environment, which all of lerobot's Meta-World datasets have
+(`observation.environment_state`). Source: `env_state_feature` in lerobot 0.6.1."""
 _LARGEST = 4096
 """Side of an image (px) beyond which a saved shape is considered a mistake."""
 
@@ -153,6 +156,7 @@ def _checked(folder: Path, name: str, n_action_steps: int | None, interface: Int
     sources = _rename_sources(before)
     features: Mapping[str, Any] = config.get("input_features") or {}
     _check_sizes(features, config.get("output_features") or {}, name, interface)
+    _check_kinds(features, config["type"], name)
     images = {key: feature for key, feature in features.items() if feature["type"] == "VISUAL"}
     shapes = [feature["shape"] for feature in images.values()]
     image_size = (shapes[0][1], shapes[0][2]) if shapes else (256, 256)
@@ -319,7 +323,11 @@ def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: st
         if feature["type"] == "VISUAL" and not image:
             text = "x".join(map(str, shape))
             raise ConfigError(f"policy '{name}' does not fit: {key} has shape {text}, the suites' images are 3xHxW")
-    others = [key for key, feature in inputs.items() if feature["type"] != "VISUAL" and key != STATE_KEY]
+
+
+def _check_kinds(inputs: Mapping[str, Any], kind: str, name: str) -> None:
+    known = ("VISUAL", "ENV") if kind in _READS_NO_ENV else ("VISUAL",)
+    others = [key for key, feature in inputs.items() if feature["type"] not in known and key != STATE_KEY]
     if others:
         raise ConfigError(f"policy '{name}' does not fit: it wants {', '.join(others)}, which no suite offers")
 
