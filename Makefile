@@ -79,3 +79,13 @@ $(PRO): $(OFFICIAL)
 
 clean:
 	rm -rf $(VENV) build *.egg-info
+
+# Meta-World's scenes and experts (37 MB). It asks for another MuJoCo, so without dependencies: simeval has the others.
+.PHONY: metaworld
+METAWORLD := $(VENV)/.metaworld
+test test-slow: metaworld
+metaworld: $(METAWORLD)
+
+$(METAWORLD): $(READY) requirements-metaworld.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements-metaworld.lock
+	@touch $@
