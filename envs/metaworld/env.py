@@ -18,6 +18,7 @@ Non-obvious behaviour:
 """
 
 import copy
+import dataclasses
 from typing import Any
 
 from envs.sim.mujoco_env import MujocoEnv  # before the package, which imports MuJoCo
@@ -29,7 +30,7 @@ import numpy as np
 from metaworld.env_dict import ENV_CLS_MAP
 from numpy.typing import NDArray
 
-from envs.base import Atom, EnvError, Goal, Intervention, Pose, Privileged
+from envs.base import Atom, EnvError, Goal, Intervention, Pose, Privileged, geoms_below
 from envs.metaworld.catalog import INTERFACE
 from envs.suite import INIT_STATES
 from envs.tasks import Task
@@ -78,15 +79,8 @@ class MetaworldEnv(MujocoEnv):
         self._starts = _starts(task.name)
         self._success = False
         self._seen: NDArray[np.float64] = np.zeros(0)
-        fingers = {self.model.body(name).id for name in _FINGERS}
-        self._finger_geoms = {
-            geom for geom in range(self.model.ngeom) if self._belongs(int(self.model.geom_bodyid[geom]), fingers)
-        }
-
-    def _belongs(self, body: int, to: set[int]) -> bool:
-        while body and body not in to:
-            body = int(self.model.body_parentid[body])
-        return body in to
+        fingers = (int(self.model.body(name).id) for name in _FINGERS)
+        self._finger_geoms = {geom for finger in fingers for geom in geoms_below(self.model, finger)}
 
     def place(self, init_state: int, env_seed: int) -> None:
         """The package's own reset to a task that it drew. `env_seed` has no effect: nothing else is drawn."""
@@ -143,10 +137,7 @@ class MetaworldEnv(MujocoEnv):
 
     def privileged(self, goal: Goal) -> Privileged:
         """The ground-truth state, with the package's own observation."""
-        truth = super().privileged(goal)
-        return Privileged(
-            truth.objects, truth.hand, truth.gripper, truth.joints, truth.goal, truth.step, self._seen.copy()
-        )
+        return dataclasses.replace(super().privileged(goal), native=self._seen.copy())
 
     def reached_object(self) -> str | None:
         """The first object that a finger touches."""

@@ -326,7 +326,8 @@ def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: st
 
 
 def _check_kinds(inputs: Mapping[str, Any], kind: str, name: str) -> None:
-    known = ("VISUAL", "ENV") if kind in _READS_NO_ENV else ("VISUAL",)
+    sees = any(feature["type"] == "VISUAL" for feature in inputs.values())
+    known = ("VISUAL", "ENV") if sees and kind in _READS_NO_ENV else ("VISUAL",)
     others = [key for key, feature in inputs.items() if feature["type"] not in known and key != STATE_KEY]
     if others:
         raise ConfigError(f"policy '{name}' does not fit: it wants {', '.join(others)}, which no suite offers")
