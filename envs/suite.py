@@ -39,6 +39,10 @@ def _always() -> bool:
     return True
 
 
+def _nothing() -> None:
+    return
+
+
 def _no_goals(task: Task) -> tuple[OtherGoal, ...]:
     del task
     return ()
@@ -86,6 +90,7 @@ class Suite:
         notes: what a reader of results on some of its tasks must know, for instance where the files come from and which
             tasks are known to be flawed; goes into manifest and tables.
         present: whether the suite's files are on this machine; lists leave it out otherwise.
+        require: raises `EnvError` if they are not; says in one line how to get them.
     """
 
     name: str
@@ -111,3 +116,4 @@ class Suite:
     base_task: Callable[[Task], Task] | None = None
     notes: Callable[[Sequence[int]], tuple[str, ...]] = _no_notes
     present: Callable[[], bool] = _always
+    require: Callable[[], None] = _nothing

@@ -1,6 +1,6 @@
 """Registry of suites: finds a suite, its tasks, goals and limits by name; starts no simulator.
 
-A suite comes from here (LIBERO's, LIBERO-PRO's, LIBERO-plus's and the toy suite), from a file
+A suite comes from here (LIBERO's, LIBERO-PRO's, LIBERO-plus's, Meta-World's and the toy suite), from a file
 (`--plugin my_suite.py`, which calls `register_suite`), or from an installed package, whose entry point in the group
 `simeval.suites` is a `Suite` or a function that returns one.
 """
@@ -15,6 +15,7 @@ from envs.interface import CAMERAS
 from envs.libero.suite import SUITES as _LIBERO
 from envs.libero_plus.suite import SUITES as _LIBERO_PLUS
 from envs.libero_pro.suite import SUITES as _LIBERO_PRO
+from envs.metaworld.suite import SUITES as _METAWORLD
 from envs.protocols import PROTOCOLS
 from envs.suite import Limits, Suite
 from envs.tasks import OtherGoal, Task
@@ -34,7 +35,7 @@ ENTRY_POINTS = "simeval.suites"
 BUILT_IN = tuple(suite.name for suite in (*_LIBERO, TOY))
 """Suites whose files come with the package and its dependencies."""
 
-_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PRO, *_LIBERO_PLUS)}
+_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PRO, *_LIBERO_PLUS, *_METAWORLD)}
 
 _LONGEST_NAME = 40  # names are part of file names
 
@@ -82,6 +83,7 @@ def _check(suite: Suite) -> None:
             _whole(f"{what}: {name}", value, least)
     _whole(f"{what}: interface.action_size", suite.interface.action_size, 1)
     _whole(f"{what}: interface.state_size", suite.interface.state_size, 1)
+    _whole(f"{what}: interface.control_hz", suite.interface.control_hz, 1)
     cameras = suite.interface.cameras
     if not cameras or cameras != tuple(camera for camera in CAMERAS if camera in cameras):
         raise ValueError(f"{what}: interface.cameras is {cameras}; it must be of {CAMERAS}, in this order")

@@ -44,6 +44,10 @@ class Scene(Protocol):
     def workspace_center(self) -> NDArray[np.float64]:
         """`float64[3]`: centre of the workspace, on the surface of the table or floor (m)."""
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether images are mirror images of what a camera in the world sees."""
+
     def geoms_of(self, name: str) -> tuple[int, ...]:
         """Geoms of an object or fixture, including all of its parts.
 

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from envs.interface import ACTION_SIZE, CAMERAS, STATE_SIZE
+from envs.interface import ACTION_SIZE, CAMERAS, CONTROL_HZ, STATE_SIZE
 from envs.protocols import PROTOCOLS
 from envs.suites import find_suite, tasks
 from envs.suites import limits as limits_of
@@ -20,6 +21,7 @@ from simeval.config.task_numbers import task_numbers
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
 from simeval.core.instructions import infeasible_reason
+from simeval.core.texts import shown
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.policies import bundled
 from simeval.policies.names import SCRIPTED
@@ -61,7 +63,7 @@ def make_plan(config: EvalConfig) -> Plan:
     """
     plugins.load(plugins.read(config.plugin))
     check_suites(config.suite)
-    interface_of(config.suite)
+    _require_steps(config, interface_of(config.suite).control_hz)
     conditions = _conditions(config.perturb)
     names = tuple(str(condition) for condition in conditions)  # one string shared by all episodes of a condition
     _require_writable_size(config, len(conditions))
@@ -124,6 +126,20 @@ def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:
                 f"--perturb {str(condition)[:60]}...: longer than {LONGEST} characters, too long for file names"
             )
     return conditions
+
+
+def _require_steps(config: EvalConfig, control_hz: int) -> None:
+    """Check that no time is given in milliseconds to robots whose control steps are not those of the grammar.
+
+    Raises:
+        ConfigError: one is.
+    """
+    timed = next((text for text in config.perturb if re.search(r"\dms\b", text)), None)
+    if timed is not None and control_hz != CONTROL_HZ:
+        raise ConfigError(
+            f"--perturb {shown(timed)}: 'ms' counts control steps of {1000 / CONTROL_HZ:g} ms, those of "
+            f"{config.suite[0]} take {1000 / control_hz:g} ms; give the number of steps"
+        )
 
 
 def _infeasible_tasks(condition: Condition, suite: str, numbers: tuple[int, ...]) -> dict[int, str]:

@@ -23,6 +23,7 @@ def check_suites(names: tuple[str, ...]) -> None:
             raise ConfigError(f"--suite: no suite '{shown(wrong)}'{nearest(wrong, suite_names())}")
         try:
             tasks(name)
+            find_suite(name).require()
         except EnvError as error:
             raise ConfigError(f"--suite: {error}") from None
 
