@@ -91,13 +91,13 @@ def test_unrelated_families_are_seldom_significant(label):
 def test_the_interval_for_other_perturbations_covers(label, r):
     world = replace(WORLDS[label], r=r)
     truth = population(world)
-    rows = list(correlations(world, range(1000, 1250)))
+    rows = list(correlations(world, range(1000, 1120)))
     shares = {
         key: float(np.mean([row[key][1].low <= truth[key] <= row[key][1].high for row in rows if row[key][1]]))
         for key in truth
     }
     said(f"covers, r = {r}, {label}, truth {truth['spearman']:.2f}", shares)
-    assert all(share >= 0.9 for share in shares.values())
+    assert all(share >= 0.89 for share in shares.values()), "120 replicates: a standard error of .02"
     assert np.mean(list(shares.values())) >= 0.92
 
 
@@ -135,7 +135,7 @@ def shared_states(rng: np.random.Generator, conditions: int, share: float = 0.8)
 @pytest.mark.parametrize("conditions", [1, 5, 12, 28])
 def test_states_that_are_shared_are_seldom_significant(conditions):
     rng, level = np.random.default_rng(1), []
-    for seed in range(300):
+    for seed in range(200):
         found = auroc(shared_states(rng, conditions), "within task x condition", replace(FEW, n_resamples=9, seed=seed))
         level.append(found.p is not None and found.p < 0.05)
     said(f"AUROC, p < .05, {conditions} conditions", {"share": float(np.mean(level))})
@@ -158,13 +158,13 @@ def test_the_interval_of_mean_drift_covers(clusters, sigma):
 @pytest.mark.parametrize("conditions", [1, 12, 28])
 def test_policies_that_drift_alike_are_seldom_told_apart(conditions, clusters):
     rng, words, names = np.random.default_rng(3), 0, tuple(f"c{i}" for i in range(conditions))
-    for seed in range(120):
+    for seed in range(100):
         place = rng.lognormal(0, 0.7, (clusters, conditions))
         a, b = (place * rng.lognormal(0, 0.5, (clusters, conditions)) for _ in range(2))
         gains = compare_drift(names, a, b, units=np.arange(clusters), resampling=Resampling(seed, n_permutations=1999))
         words += any(gain.direction != "no difference shown" for gain in gains)
-    said(f"any word for drift, {conditions} conditions, {clusters} episodes", {"share": words / 120})
-    assert words / 120 <= 0.09
+    said(f"any word for drift, {conditions} conditions, {clusters} episodes", {"share": words / 100})
+    assert words / 100 <= 0.09
 
 
 def policies(
@@ -271,7 +271,7 @@ def test_a_repeat_lies_where_it_is_said(label, states, loss):
 def test_useful_is_not_earned_by_strength_alone(label, r):
     """Nine unrelated kinds that rise were called useful in .60."""
     world, words = replace(WORLDS[label], r=r, own=0.15), []
-    for seed in range(80):
+    for seed in range(40):
         study = world.study(np.random.default_rng(seed))
         options = Options(resampling=Resampling(seed, n_resamples=9, n_permutations=399))
         words.append(correlate(study, (), options).verdict.word)

@@ -97,7 +97,7 @@ def _drops(suite: SuiteChange, gains: Iterable[Gain], *, roomy: bool) -> Table:
 
 def _kept(suite: SuiteChange, *, roomy: bool) -> Table:
     table = plain_table(f"{suite.suite}, success kept of `none`", "condition", roomy=roomy)
-    _columns(table, "n", "A %\n[95 % CI]", "B %\n[95 % CI]", "B / A\n[95 % CI]", _adjusted_for(suite.change.retention))
+    _columns(table, "A %\n[95 % CI]", "B %\n[95 % CI]", "B / A\n[95 % CI]", _adjusted_for(suite.change.retention))
     overall = suite.change.overall_retention
     for kept in (*suite.change.retention, *([overall] if overall and len(suite.change.retention) > 1 else [])):
         ratio = format_with_ci(kept.ratio, kept.interval) if kept.ratio is not None else kept.reason
@@ -105,7 +105,7 @@ def _kept(suite: SuiteChange, *, roomy: bool) -> Table:
             with_interval(share, interval) if interval else decimal(share)
             for share, interval in ((kept.a, kept.a_interval), (kept.b, kept.b_interval))
         ]
-        table.add_row(Text(kept.condition or "mean over conditions"), str(kept.n), *shares, ratio, p_value(kept.p_holm))
+        table.add_row(Text(kept.condition or "mean over conditions"), *shares, ratio, p_value(kept.p_holm))
     return table
 
 
@@ -133,4 +133,5 @@ def _columns(table: Table, *headers: str) -> None:
 
 
 def _direction(gain: Gain) -> str:
-    return gain.reason or ("" if gain.direction == "no difference shown" else gain.direction)
+    words = {"no difference shown": "", "depends on the scale": "depends on\nthe scale"}
+    return gain.reason or words.get(gain.direction, gain.direction)
