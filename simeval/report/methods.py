@@ -25,7 +25,8 @@ DRIFT = (
     "Mean drift: jackknife over episodes on its logarithm, for drifts are skewed; below 5 episodes no interval.",
     "Between conditions: Spearman's ρ is primary. The interval for other perturbations is a jackknife over families on "
     "Fisher's z, with Student's t; below 6 conditions or 4 families there is none. p: whole families permuted (their "
-    "means, if they differ in size), for strengths of one family are not independent. Same perturbations, run again: "
+    "means, if they differ in size), for strengths of one family are not independent. Pearson's interval is too narrow "
+    "where a few drifts are very large. Same perturbations, run again: "
     "initial states resampled within their task, clean and perturbed episodes together; where a repeat would lie.",
     "MMRV: mean maximum rank violation (SIMPLER, 2024), weighted by the true difference, in points; without interval, "
     "as resamples are biased. r_max: noise ceiling, the largest correlation that a perfect predictor would show in the "

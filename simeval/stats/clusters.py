@@ -62,6 +62,10 @@ def correlation_interval(
 ) -> tuple[Interval | None, str]:
     """Interval of a correlation by a jackknife over clusters on Fisher's z, or `None` and the reason.
 
+    A jackknife gives two estimates, the value and the mean of the pseudo-values, which has less bias where drifts are
+    skewed. The interval reaches from below the smaller to above the larger. In simulations it covers .91 to .99 for rank
+    correlations, .86 to .98 for Pearson's where drifts are very skewed (around the value alone it covers less).
+
     A correlation of 1 is first moved to the largest rank correlation below it that so many points can have. If all
     orders are alike without any cluster, their spread says nothing, and the interval is that of as many single points.
 
@@ -82,7 +86,8 @@ def correlation_interval(
     half = jackknife_half_width(float(z), z_without, level)
     if half < NO_WIDTH:
         return fisher_interval(value, len(members), level), ""
-    low, high = tanh(z - half), tanh(z + half)
+    corrected = len(members) * z - (len(members) - 1) * z_without.mean()
+    low, high = tanh(min(z, corrected) - half), tanh(max(z, corrected) + half)
     method = "jackknife over families, fisher z"
     return Interval(-1.0 if value <= -1 else low, 1.0 if value >= 1 else high, level, method), ""
 
