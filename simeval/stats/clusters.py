@@ -63,8 +63,8 @@ def correlation_interval(
     """Interval of a correlation by a jackknife over clusters on Fisher's z, or `None` and the reason.
 
     A jackknife gives two estimates, the value and the mean of the pseudo-values, which has less bias where drifts are
-    skewed. The interval reaches from below the smaller to above the larger. In simulations it covers .91 to .99 for rank
-    correlations, .86 to .98 for Pearson's where drifts are very skewed (around the value alone it covers less).
+    skewed. The interval reaches from below the smaller to above the larger. In simulations it covers .91 to .99 for
+    rank correlations, .86 to .98 for Pearson's where drifts are very skewed; around the value alone it covers less.
 
     A correlation of 1 is first moved to the largest rank correlation below it that so many points can have. If all
     orders are alike without any cluster, their spread says nothing, and the interval is that of as many single points.
