@@ -24,23 +24,27 @@ REPEATS = (
 DRIFT = (
     "Drift: the same frame and the same sampling noise, unperturbed and perturbed; difference of the executed actions, "
     "translation and rotation, in training standard deviations, over the root of the number of dimensions.",
-    "Between conditions: Spearman's ρ is primary. Its interval over conditions is a percentile bootstrap of whole "
-    "families (from 6; of single conditions from 8), below that Fisher's z with Bonett and Wright's standard error, "
-    "below 6 "
-    "conditions none. The interval over episodes resamples initial states, clean and perturbed episodes together. p: "
-    "permutation of the pairings.",
-    "MMRV: mean maximum rank violation (SIMPLER, 2024), weighted by the true difference, in points; its bootstrap "
-    "leans to small values, since a condition that is resampled twice violates nothing against itself. r_max: noise "
-    "ceiling, the largest correlation that a perfect predictor would show in the mean, given the standard errors of "
-    "the drops.",
+    "Mean drift: jackknife over episodes on its logarithm, for drifts are skewed; below 5 episodes no interval.",
+    "Between conditions: Spearman's ρ is primary. The interval for other perturbations is a jackknife over families on "
+    "Fisher's z, with Student's t; below 6 conditions or 4 families there is none. p: whole families permuted (their "
+    "means, if they differ in size), for strengths of one family are not independent. Pearson's interval is too narrow "
+    "where a few drifts are very large. Same perturbations, run again: "
+    "initial states resampled within their task, clean and perturbed episodes together; where a repeat would lie.",
+    "MMRV: mean maximum rank violation (SIMPLER, 2024), weighted by the true difference, in points; without interval, "
+    "as resamples are biased. r_max: noise ceiling, the largest correlation that a perfect predictor would show in the "
+    "mean, given the noise of the differences between drops (what all share, as the clean episodes, blurs no order).",
     "Leave-one-out: logit P(success) = α of the task + β log(1 + drift), fitted without the condition, or a monotone "
-    "curve where that fit does not exist. Band for a new condition: conformal, from the residuals.",
-    "Within tasks: ranks inside each task, labels of conditions permuted for all tasks together. Per episode: AUROC by "
-    "Mann-Whitney's U summed over strata, bootstrap over initial states.",
+    "curve where that fit does not exist. Band for a new condition: conformal, from the residuals. Drift budget: "
+    "the drifts at which the curve's interval, a jackknife over families, contains the rate.",
+    "Within tasks: ranks inside each task, families permuted for all tasks together. Per episode: AUROC by "
+    "Mann-Whitney's U summed over strata, bootstrap over initial states; p: whole initial states permuted within their "
+    "task, the same for all conditions.",
 )
 COMPARED = (
     "Before and after: success by Bonett and Price on the pairs of both runs; robustness by the difference of the two "
-    "drops, with a sign-flip permutation test over initial states; Holm's adjustment over the conditions.",
+    "drops, with a sign-flip permutation test over initial states, and by the ratio of what both keep of their "
+    "success, Student's t on its logarithm over initial states with two states added. Better or worse only where both "
+    "agree. Drift by the sign-flip test over episodes. Holm's adjustment over the conditions of each table.",
 )
 
 
