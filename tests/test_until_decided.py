@@ -108,6 +108,27 @@ def test_the_report_says_how_it_was_decided(decided):
     assert "would be found in" not in page
 
 
+def test_a_comparison_says_that_its_p_takes_the_size_for_fixed(decided, tmp_path):
+    fixed = (
+        "run",
+        "--suite",
+        "toy",
+        "--policy",
+        "zero",
+        "--perturb",
+        HARMFUL,
+        "--workers",
+        "0",
+        "--init-states",
+        "0-2",
+    )
+    assert call(*fixed, "--out", tmp_path / "fixed").code == 0
+    compared = call("compare", tmp_path / "fixed", decided[0])
+    assert compared.code == 0, compared.err
+    assert f"the size of {decided[0]} hung on its outcomes; p and intervals take it" in said(compared.out)
+    assert f"the size of {tmp_path}" not in said(compared.out)
+
+
 def test_json_tells_of_decisions_while_it_runs(tmp_path):
     done = call(*RUN, "--workers", "0", "--json", "--out", tmp_path / "run")
     events = [json.loads(line) for line in done.out.splitlines()]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from simeval.config.layout import is_sequential
 from simeval.core import kernels
 from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
@@ -30,6 +31,9 @@ IGNORED = (
     "suite",
     "instruction_source",
     "base_arm",
+    "until",
+    "margin",
+    "max_pairs",
     "policy",
     "n_action_steps",
     "device",
@@ -99,7 +103,7 @@ def compare(
     if CLEAN not in conditions:
         raise ConfigError(f"{a.folder} and {b.folder}: no unperturbed episode is in both")
     suites = [name for name in a.manifest["config"]["suite"] if name in set(both["suite"])]
-    notes = [*_left_out(a, b, len(both)), *_versions(a, b)]
+    notes = [*_left_out(a, b, len(both)), *_sizes(a, b), *_versions(a, b)]
     rows, reason = _common_frames(drift)
     if reason:
         notes.append(reason)
@@ -133,6 +137,14 @@ def _names(a: Run, b: Run) -> tuple[str, str]:
 def _left_out(a: Run, b: Run, common: int) -> list[str]:
     alone = {run.folder: len(run.results) - common for run in (a, b)}
     return [f"{count} episodes are only in {folder}" for folder, count in alone.items() if count]
+
+
+def _sizes(a: Run, b: Run) -> list[str]:
+    return [
+        f"the size of {run.folder} hung on its outcomes; p and intervals take it for one that was fixed beforehand"
+        for run in (a, b)
+        if is_sequential(run.manifest)
+    ]
 
 
 def _versions(a: Run, b: Run) -> list[str]:
