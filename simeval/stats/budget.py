@@ -103,7 +103,8 @@ def _limits(curve: Curve, without: list[Curve], rate: float, observed: Floats) -
     """The drifts at which the curve's interval contains the rate: from a lower limit to an upper one, if there is one.
 
     A limit of the drift itself would divide by an uncertain slope. In simulations this covers .87 to .93 of a nominal
-    .90, and .78 to .89 for 7 families of 4 strengths; the lower limit .92 to .98 of a nominal .95. Below the smallest drift observed the curve is a guess, so there the lower limit is 0.
+    .90, and .78 to .89 for 7 families of 4 strengths; the lower limit .92 to .98 of a nominal .95. Below the smallest
+    drift observed the curve is a guess, so there the lower limit is 0.
     """
     places = np.linspace(0.0, 3 * np.log1p(observed.max()), PLACES)
 
