@@ -125,7 +125,8 @@ def measurement_intervals(
     The spread is that of a bootstrap. Initial states are resampled within their task, as whole rows: all conditions of
     a state, its clean arm and the drift of its frames stay together. Frames of no pair are resampled by their clusters,
     independently. The centre is the correlation itself, as resamples have its noise twice and lean to 0; both it and
-    the repeat vary, hence the root of 2. In simulations a repeat lies inside in .89 to .95.
+    the repeat vary, hence the root of 2. In simulations a repeat lies inside in .86 (weak losses) to
+    .95.
 
     Args:
         study: only the included conditions.
