@@ -93,6 +93,7 @@ def test_most_pairs_and_margin(tmp_path):
     done = call(*RUN, "--workers", "0", "--max-pairs", "12", "--margin", "20", "--out", tmp_path / "run")
     assert done.code == 0, done.err
     found = drops(tmp_path / "run")
+    assert "toy, seeker: at most 36 episodes, 3 conditions" in said(done.out)
     assert (found[HARMFUL]["verdict"], found[HARMLESS]["verdict"]) == ("drop", "undecided")
     assert found[HARMLESS]["pairs"] == 12
     assert "costs less than 20.0 points" not in said(done.out)

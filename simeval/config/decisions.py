@@ -82,6 +82,12 @@ class _SuiteDecisions:
             self.test.add({name: value for name, value in found if value is not None})
             self.position += 1
 
+    def most_left(self) -> int:
+        """Most episodes beyond the finished prefix that decisions may still need."""
+        needed = {CLEAN, *self.test.running} if self.test.running else set[str]()
+        ahead = (self.cells[cell].outcomes.items() for cell in self.order[self.position :])
+        return sum(outcomes.count(None) for cell in ahead for name, outcomes in cell if name in needed)
+
 
 class RunDecisions:
     """Follows a run and decides about its conditions, suite by suite."""
@@ -126,6 +132,10 @@ class RunDecisions:
         if not self._stops or _cell(episode) not in suite.cells:
             return not self._stops
         return bool(suite.test.running) if episode.condition == CLEAN else episode.condition in suite.test.running
+
+    def most_left(self) -> int:
+        """Most episodes beyond the finished prefixes that decisions may still need."""
+        return sum(suite.most_left() for suite in self._suites.values())
 
     def counts(self, episode: Planned | EpisodeSpec) -> bool:
         """Whether an episode belongs to the evidence: it is within its condition's prefix, or within any for `none`."""
