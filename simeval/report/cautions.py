@@ -46,12 +46,12 @@ def cautions(run: Run, episodes: pd.DataFrame) -> tuple[str, ...]:
         episodes: its rows, a data frame with `suite`, `task`, `init_state`, `condition` and `outcome`.
     """
     lines = []
-    grown = run.manifest.get("grown")
-    if grown and not is_sequential(run.manifest):
+    if grown := run.manifest.get("grown"):
         steps = " -> ".join(str(n) for n in (*(step["episodes"] for step in grown), run.manifest["episodes"]))
         paired = (episodes["condition"] != CLEAN).any()
         text = GROWN.format("p and intervals are" if paired else "intervals are") + (FALSE_ALARMS if paired else "")
-        lines.append(f"grown: {steps} episodes; {text}")
+        looked = "looking was allowed for" if is_sequential(run.manifest) else text
+        lines.append(f"grown: {steps} episodes; {looked}")
     return (*lines, *_whole_suites(run, episodes))
 
 
