@@ -87,6 +87,7 @@ class Suite:
             variant `NAME@WORD` of the suite, see `envs.variants`.
         base_task: the task that a task was made from, in the same initial states: its instruction, goal and scene.
             Makes the variant `NAME@base`, the reference of `--base-arm`. `EnvError` says why there is none.
+        inapplicable: axes that none of its scenes has, with the reason; they are refused before anything runs.
         notes: what a reader of results on some of its tasks must know, for instance where the files come from and which
             tasks are known to be flawed; goes into manifest and tables.
         present: whether the suite's files are on this machine; lists leave it out otherwise.
@@ -114,6 +115,7 @@ class Suite:
     category: Callable[[Task], str] | None = None
     instruction_sources: Mapping[str, Callable[[Task], str]] = field(default_factory=dict)
     base_task: Callable[[Task], Task] | None = None
+    inapplicable: Mapping[str, str] = field(default_factory=dict)
     notes: Callable[[Sequence[int]], tuple[str, ...]] = _no_notes
     present: Callable[[], bool] = _always
     require: Callable[[], None] = _nothing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from envs import numerics
 from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.config.layout import is_sequential
-from simeval.config.plan import Plan, duration, estimated_seconds, make_plan
+from simeval.config.plan import Plan, duration, estimated_seconds, make_plan, most_episodes
 from simeval.config.preflight import policy_choice, require_fit, require_numerics, require_rendering, with_policy
 from simeval.core.chances import counted
 from simeval.core.files import require_inside, require_no_way_out
@@ -115,20 +115,13 @@ def _decisions(manifest: Mapping[str, Any], earlier: Sequence[EpisodeResult]) ->
 
 def _summary(plan: Plan, config: EvalConfig) -> str:
     conditions = f"{len(plan.conditions)} conditions" if len(plan.conditions) > 1 else "1 condition"
-    episodes = f"{len(plan.episodes)} episodes" if config.until is None else f"at most {_most(plan, config)} episodes"
+    most = most_episodes(plan, config)
+    episodes = f"{most} episodes" if config.until is None else f"at most {most} episodes"
     size = f"{'+'.join(config.suite)}, {config.policy_name}: {episodes}, {conditions}"
     if config.ray_address and config.workers is None:
         return f"{size}, a worker per CPU of the cluster"
     workers = counted(config.worker_count, "worker") if config.worker_count else "this process"
-    seconds = estimated_seconds(plan, config) * _most(plan, config) / max(1, len(plan.episodes))
-    return f"{size}, {workers}, at most about {duration(seconds)} without inference"
-
-
-def _most(plan: Plan, config: EvalConfig) -> int:
-    """Episodes that a run may have."""
-    if config.max_pairs is None:
-        return len(plan.episodes)
-    return min(len(plan.episodes), config.max_pairs * len(config.suite) * len(plan.conditions) * config.repeats)
+    return f"{size}, {workers}, at most about {duration(estimated_seconds(plan, config))} without inference"
 
 
 def audit(config: "AuditConfig", progress: "AuditProgress | None" = None) -> "Audit":

@@ -5,6 +5,9 @@ import json
 import pytest
 from helpers import call, refusal
 
+from simeval.analysis.sequential import sequential
+from simeval.store.run import Run
+
 HARMFUL, HARMLESS = "noise:0.9", "light:0.99"
 RUN = ("run", "--suite", "toy", "--policy", "seeker", "--perturb", HARMFUL, "--perturb", HARMLESS, "--until", "decided")
 
@@ -52,6 +55,7 @@ def test_what_is_shown_is_the_evidence_up_to_the_decision(decided):
     assert found[HARMFUL]["missing"] == 0
     assert found[HARMFUL]["p_holm"] < 0.05 < found[HARMLESS]["p_holm"]
     assert found[HARMFUL]["interval"]["low"] > 0
+    assert found[HARMFUL]["sensitivity"] is None  # that of other tests
 
 
 def test_the_same_command_has_nothing_left_to_do(decided):
@@ -97,6 +101,8 @@ def test_most_pairs_and_margin(tmp_path):
     assert (found[HARMFUL]["verdict"], found[HARMLESS]["verdict"]) == ("drop", "undecided")
     assert found[HARMLESS]["pairs"] == 12
     assert "costs less than 20.0 points" not in said(done.out)
+    assert f"ended undecided ({HARMLESS}) at --max-pairs 12: " in said(done.out)
+    assert "stopped when it was decided" not in said(done.out)
     assert "cannot tell: light:0.99" in said(done.out)
 
 
@@ -128,6 +134,60 @@ def test_a_comparison_says_that_its_p_takes_the_size_for_fixed(decided, tmp_path
     assert compared.code == 0, compared.err
     assert f"the size of {decided[0]} hung on its outcomes; p and intervals take it" in said(compared.out)
     assert f"the size of {tmp_path}" not in said(compared.out)
+
+
+def test_a_comparison_counts_what_the_decision_counts(decided, tmp_path):
+    """What ran beyond a decision depends on the number of workers."""
+    fixed = (
+        "run",
+        "--suite",
+        "toy",
+        "--policy",
+        "zero",
+        "--perturb",
+        HARMFUL,
+        "--workers",
+        "0",
+        "--init-states",
+        "0-9",
+    )
+    assert call(*fixed, "--out", tmp_path / "fixed").code == 0
+    (suite,) = json.loads(call("compare", tmp_path / "fixed", decided[0], "--json").out)["suites"]
+    counts = {row["condition"]: row["n"] for row in suite["change"]["success"]}
+    ran = sum(row["id"].split("/")[3] == HARMFUL.replace(":", "=") for row in rows(decided[0]))
+    assert counts[HARMFUL] == drops(decided[0])[HARMFUL]["pairs"] < ran
+
+
+def test_errors_that_no_decision_hangs_on_are_not_tried_again(decided):
+    """An error beyond the decision of its condition changes nothing; one of the clean arm may change all."""
+    run = Run.load(decided[0])
+    whole = sequential(run.manifest, run.episodes)
+    later = ~run.episodes.index.isin(whole.counted.index) & (run.episodes["condition"] == HARMFUL)
+    assert later.any()
+    assert len(sequential(run.manifest, with_error(run.episodes, later)).broken) == 0
+    first = whole.counted.index[whole.counted["condition"] == "none"][0]
+    broken = sequential(run.manifest, with_error(run.episodes, run.episodes.index == first)).broken
+    assert list(broken.index) == [first]
+
+
+def with_error(episodes, which):
+    outcome = episodes["outcome"].astype(str).where(~which, "error")
+    return episodes.assign(outcome=outcome)
+
+
+@pytest.mark.parametrize("cap", ["6", "60"])
+def test_the_plan_speaks_of_these_tests(cap):
+    planned = said(call("plan", *RUN[1:], "--max-pairs", cap, "--drop", "40").out)
+    assert f"at most {3 * int(cap)} episodes: toy, seeker" in planned
+    assert f"at most {cap} pairs per condition; each stops as soon as it is decided" in planned
+    earliest = "9 pairs that are all harmed"
+    if cap == "6":
+        assert f"no drop can be called: that takes at least {earliest}" in planned
+        assert "a true drop of 40 points is called in hardly any such runs" in planned
+    else:
+        assert f"a drop is called at the earliest after {earliest}" in planned
+        assert "a true drop of 40 points is called in 9 of 10 such runs, and takes 31 pairs on average" in planned
+    assert "would be found" not in planned
 
 
 def test_json_tells_of_decisions_while_it_runs(tmp_path):

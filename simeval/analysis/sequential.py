@@ -41,16 +41,25 @@ class Sequential:
         counted: the rows that are evidence: of each condition those up to its decision.
         drops: by suite and condition.
         stops: whether decided conditions stopped.
+        max_pairs: most pairs of a suite, if that was limited.
         needed: episodes that would have to run for a decision, or until the plan is at its end.
         spared: planned episodes that no decision needed.
+        broken: rows with an error that a decision may hang on; the run tries these again.
     """
 
     margin: float
     counted: pd.DataFrame
     drops: Mapping[tuple[str, str], AnytimeDrop]
     stops: bool
+    max_pairs: int | None
     needed: int
     spared: int
+    broken: pd.DataFrame
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """Conditions without a decision in at least one suite."""
+        return tuple(dict.fromkeys(name for (_, name), drop in self.drops.items() if drop.verdict is None))
 
 
 def sequential(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> Sequential | None:
@@ -83,9 +92,19 @@ def sequential(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> Sequentia
             if condition != CLEAN
         },
         stops=manifest["config"].get("until") is not None,
+        max_pairs=manifest["config"].get("max_pairs"),
         needed=needed,
         spared=len(missing) - needed,
+        broken=episodes[_to_try_again(manifest, ran)],
     )
+
+
+def _to_try_again(manifest: Mapping[str, Any], ran: Mapping[Planned, str]) -> list[bool]:
+    """Of each row, whether it has an error and its episode would run again."""
+    if "error" not in ran.values():
+        return [False] * len(ran)
+    sound = follow(manifest, ((episode, outcome) for episode, outcome in ran.items() if outcome != "error"))
+    return [outcome == "error" and sound.is_open(episode) for episode, outcome in ran.items()]
 
 
 def _drop(decisions: RunDecisions, suite: str, condition: str) -> AnytimeDrop:

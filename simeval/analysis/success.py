@@ -338,6 +338,7 @@ def _at_any_look(row: ConditionDrop, found: AnytimeDrop) -> ConditionDrop:
         p_holm=found.p_holm,
         verdict=_VERDICTS[found.verdict] if found.verdict else "undecided",
         smallest_visible=None,
+        sensitivity=None,
         more_pairs=round(found.more_pairs) if found.more_pairs is not None else None,
     )
 

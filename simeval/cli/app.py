@@ -99,25 +99,25 @@ def run(
 
 def _report_errors(done: Any) -> None:
     """Print a line on standard error and exit with code 1 unless every planned episode ran to its end."""
-    from simeval.analysis import success  # here and below: pandas and SciPy take a second
-    from simeval.analysis.sequential import sequential
+    from simeval.analysis.sequential import sequential  # not earlier: pandas and SciPy take a second
     from simeval.store.run import outcomes
 
     by_id = outcomes(done.folder)
     missing = done.manifest["episodes"] - len(by_id)
-    if missing and done.manifest["config"].get("until"):
-        followed = sequential(done.manifest, done.table(success.USED))
-        missing = followed.needed if followed else missing
+    broken = done.episodes[done.episodes["outcome"] == "error"] if "error" in by_id.values() else None
+    if done.manifest["config"].get("until") and (missing or broken is not None):
+        followed = sequential(done.manifest, done.episodes)
+        if followed:
+            missing, broken = followed.needed, followed.broken
     if missing > 0:
         sys.stderr.write(f"simeval: {missing} of {done.manifest['episodes']} episodes have not run\n")
-    if "error" in by_id.values():
-        broken = done.episodes[done.episodes["outcome"] == "error"]
+    if broken is not None and len(broken):
         first = broken.iloc[0]
         sys.stderr.write(
             f"simeval: {len(broken)} of {len(done.episodes)} episodes broke, the first ({first['id']}) in its "
             f"{first['error_phase']} phase: {shown(first['error_text'], 300)}; the same command tries them again\n"
         )
-    if missing > 0 or "error" in by_id.values():
+    if missing > 0 or (broken is not None and len(broken)):
         raise typer.Exit(1)
 
 
@@ -179,23 +179,31 @@ def plan(
     from msgspec.structs import asdict as fields_of
 
     from simeval.cli.background import background_like
-    from simeval.config.outlook import lines_of, outlooks, wish_of
-    from simeval.config.plan import duration, estimated_seconds, make_plan
+    from simeval.config.outlook import Outlook, lines_of, outlooks, wish_of
+    from simeval.config.outlook_until import UntilOutlook, until_lines, until_outlooks
+    from simeval.config.plan import duration, estimated_seconds, make_plan, most_episodes
 
     wish = wish_of(drop, power)
     requested = _config(config, flags)
     planned = make_plan(requested)
     seconds = estimated_seconds(planned, requested)
     background = background_like(like)
-    found = outlooks(planned, requested, background, wish)
+    found: Sequence[Outlook | UntilOutlook]
+    if requested.until:
+        found = ahead = until_outlooks(planned, requested, background, wish)
+        lines = until_lines(ahead, background, wish)
+    else:
+        found = fixed = outlooks(planned, requested, background, wish)
+        lines = lines_of(fixed, background)
     if as_json:
         rows = [{"id": spec.id, **fields_of(spec)} for spec in planned.episodes]
         findable = {"background": asdict(background), "suites": [asdict(outlook) for outlook in found]}
         emit({"digest": planned.digest, "seconds": seconds, "episodes": rows, "findable": findable})
         return
+    most = most_episodes(planned, requested)
     print(
-        f"{len(planned.episodes)} episodes: {'+'.join(requested.suite)}, {requested.policy_name}, "
-        f"protocol {requested.protocol}"
+        f"{f'at most {most}' if requested.until else most} episodes: {'+'.join(requested.suite)}, "
+        f"{requested.policy_name}, protocol {requested.protocol}"
     )
     print(f"conditions ({len(planned.conditions)}): {', '.join(planned.conditions)}")
     for note in planned.notes:
@@ -204,7 +212,7 @@ def plan(
         f"at most about {duration(seconds)} with {requested.worker_count} workers, software rendering, "
         "without inference"
     )
-    for line in lines_of(found, background):
+    for line in lines:
         print(line)
 
 

@@ -2,7 +2,7 @@
 
 from simeval.config.outlook import Background
 from simeval.core.errors import ConfigError
-from simeval.stats.power import BACKGROUND, background_of
+from simeval.stats.power import BACKGROUND, LEAST_BACKGROUND, background_of
 
 
 def background_like(folder: str | None) -> Background:
@@ -18,8 +18,11 @@ def background_like(folder: str | None) -> Background:
 
     run = Run.load(folder)
     rows = drop_table(run.table(USED))
-    share = background_of((row.harmed, row.helped, row.pairs) for row in rows)
-    if share is None:
+    found = background_of(((row.harmed, row.helped, row.pairs) for row in rows), least=0.0)
+    if found is None:
         raise ConfigError(f"--like {folder}: has no pair of a clean and a perturbed episode; name a run with --perturb")
     policy, pairs = run.manifest["identity"]["policy"]["name"], sum(row.pairs for row in rows)
-    return Background(share, f"the median of {policy} in {run.folder} ({len(rows)} conditions, {pairs} pairs)")
+    source = f"the median of {policy} in {run.folder} ({len(rows)} conditions, {pairs} pairs)"
+    if found < LEAST_BACKGROUND:
+        source = f"the least that is assumed; {100 * found:.0f} % is {source}"
+    return Background(max(found, LEAST_BACKGROUND), source)

@@ -12,6 +12,7 @@ from simeval.config.layout import Planned, planned
 from simeval.core.rounds import Cell
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.stats.anytime import SequentialTest
+from simeval.stats.study import MAX_MISSING
 
 FINISHED = ("success", "failure")
 
@@ -54,6 +55,10 @@ class _Cell:
         """Whether all of its episodes have ended, if there are any."""
         return None not in self.outcomes.get(condition, ())
 
+    def is_broken(self, condition: str) -> bool:
+        """Whether a repeat of the condition, or of its twin, ended in an error."""
+        return condition in self.outcomes and "error" in (*self.outcomes[CLEAN], *self.outcomes[condition])
+
     def difference(self, condition: str) -> float | None:
         """Clean minus perturbed success; `None` if it does not run here, or a repeat of either broke."""
         clean, perturbed = self.outcomes[CLEAN], self.outcomes.get(condition, [])
@@ -71,6 +76,7 @@ class _SuiteDecisions:
         self.test = SequentialTest(tuple(conditions), margin, stops=stops)
         self.positions = {cell: i for i, cell in enumerate(self.order)}
         self.position = 0
+        self._broken = dict.fromkeys(conditions, 0)
 
     def advance(self) -> None:
         """Take in the positions whose episodes have ended, as far as they are needed."""
@@ -79,8 +85,17 @@ class _SuiteDecisions:
             if not all(map(cell.is_known, (CLEAN, *needed))):
                 return
             found = ((name, cell.difference(name)) for name in needed)
-            self.test.add({name: value for name, value in found if value is not None})
+            differences = {name: value for name, value in found if value is not None}
+            for name in needed:
+                self._broken[name] += cell.is_broken(name)
+            self.test.add(differences, [name for name in needed if self._is_held(name, differences)])
             self.position += 1
+
+    def _is_held(self, condition: str, differences: Mapping[str, float]) -> bool:
+        """Whether so many pairs broke, up to the present ones, that tables compare nothing; then nothing is decided."""
+        broken = self._broken[condition]
+        pairs = len(self.test.differences(condition)) + (condition in differences) + broken
+        return broken > MAX_MISSING * pairs
 
     def most_left(self) -> int:
         """Most episodes beyond the finished prefix that decisions may still need."""

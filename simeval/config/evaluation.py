@@ -97,7 +97,7 @@ class EvalConfig:
         changes_results=True, choices=UNTIL,
     )  # fmt: skip
     margin: int | None = option(
-        None, "With --until: points of success that a condition may cost and still be called robust.  [default: 5]",
+        None, "With --until: whole points, 1 to 50, that a condition may cost and be called robust.  [default: 5]",
         changes_results=True, between=(1, 50),
     )  # fmt: skip
     max_pairs: int | None = option(

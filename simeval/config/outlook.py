@@ -125,7 +125,13 @@ def _until_decided(drop: float, background: Background, tests: int, most: int) -
     from simeval.stats.anytime import expected_pairs  # not earlier: SciPy takes half a second
 
     share = min(background.share, 1 - drop)
-    return round(expected_pairs(drop, background=share, tests=tests, most=most, runs=min(300, 300_000 // most + 20)))
+    pairs, _ = expected_pairs(drop, background=share, tests=tests, most=most, runs=simulated_runs(most))
+    return round(pairs)
+
+
+def simulated_runs(most: int) -> int:
+    """Runs to simulate, fewer if they are long: a second of work."""
+    return min(300, 300_000 // most + 20)
 
 
 def lines_of(found: tuple[Outlook, ...], background: Background) -> list[str]:

@@ -151,8 +151,11 @@ def _infeasible_tasks(condition: Condition, suite: str, numbers: tuple[int, ...]
 
 def _unfit(condition: Condition, suite: str) -> str | None:
     """Why a condition does not apply to a suite's robot; `None` if it does."""
-    interface = find_suite(suite).interface
+    found = find_suite(suite)
+    interface = found.interface
     for term in condition.active_terms():
+        if term.axis in found.inapplicable:
+            return f"{condition}: {term.axis} does not apply to {suite}; {found.inapplicable[term.axis]}"
         if term.info.channel in ("state", "action") and not interface.is_default:
             return (
                 f"{condition}: {term.axis} is written for states of {STATE_SIZE} and actions of {ACTION_SIZE} numbers, "
@@ -201,6 +204,13 @@ ASSUMED_ACTION_STEPS = 10
 """Assumed for a checkpoint, whose configuration is not read here."""
 
 
+def most_episodes(plan: Plan, config: EvalConfig) -> int:
+    """Episodes that a run has at most: those planned, unless `--max-pairs` ends it before."""
+    if config.max_pairs is None:
+        return len(plan.episodes)
+    return min(len(plan.episodes), config.max_pairs * len(config.suite) * len(plan.conditions) * config.repeats)
+
+
 def estimated_seconds(plan: Plan, config: EvalConfig) -> float:
     """An upper estimate of the run time without inference: all episodes at full length, software rendering."""
     uses_images = config.policy_name not in SCRIPTED or config.policy_name == "seeker"
@@ -214,7 +224,8 @@ def estimated_seconds(plan: Plan, config: EvalConfig) -> float:
         steps = spec.max_steps + spec.settle_steps
         total += steps * suite.step_seconds + frames * frame_seconds
     cores = config.worker_count if config.ray_address else os.cpu_count() or 1
-    return total / max(1, min(config.worker_count, cores))
+    share = most_episodes(plan, config) / max(1, len(plan.episodes))
+    return share * total / max(1, min(config.worker_count, cores))
 
 
 def duration(seconds: float) -> str:

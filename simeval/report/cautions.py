@@ -14,6 +14,7 @@ UNFINISHED = (
 )
 OPEN = "unfinished: up to {} of {} episodes may still be needed for a decision"
 STOPPED = "stopped when it was decided: {} of {} planned episodes were not needed"
+ENDED = "ended undecided ({}){}: {} of {} planned episodes have not run"
 GROWN = "grown after looking: {} too optimistic"
 FALSE_ALARMS = " (false alarms 2 to 5 times as often)"
 """Simulated: growing by 20 to 100 pairs until p < .05, up to 500."""
@@ -34,8 +35,17 @@ def unfinished(planned: int, ran: int, followed: Sequential | None = None) -> tu
     if ran >= planned:
         return ()
     if followed and followed.stops:
-        return ((OPEN.format(followed.needed, planned) if followed.needed else STOPPED.format(planned - ran, planned)),)
+        return (_stopped(planned, ran, followed),)
     return (UNFINISHED.format(planned - ran, planned),)
+
+
+def _stopped(planned: int, ran: int, followed: Sequential) -> str:
+    if followed.needed:
+        return OPEN.format(followed.needed, planned)
+    if followed.undecided:
+        limit = "" if followed.max_pairs is None else f" at --max-pairs {followed.max_pairs}"
+        return ENDED.format(", ".join(followed.undecided), limit, planned - ran, planned)
+    return STOPPED.format(planned - ran, planned)
 
 
 def cautions(run: Run, episodes: pd.DataFrame) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Formats numbers as text. Rates are in per cent, differences in points, both with one decimal."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from simeval.analysis.success import ConditionDrop, ConditionRate, OverallRate, RunAnalysis
@@ -87,7 +88,7 @@ def _cannot_tell(rows: Sequence[ConditionDrop]) -> str:
     if not more:
         return text
     about = str(more[0]) if len(more) == 1 else f"{more[0]} to {more[-1]}"
-    return f"{text}; about {about} more pairs would decide"
+    return f"{text}; about {about} more pairs, of other initial states, would decide"
 
 
 def _may_cost(row: ConditionDrop) -> str:
@@ -108,7 +109,10 @@ def findable_text(drops: tuple[ConditionDrop, ...]) -> str:
 
 def adjusted(drops: Sequence[ConditionDrop]) -> int:
     """Number of comparisons that p-values are adjusted for; with several suites the largest."""
-    return max((row.sensitivity.tests for row in drops if row.sensitivity is not None), default=0)
+    sizes = [row.sensitivity.tests for row in drops if row.sensitivity is not None]
+    # Without a fixed size there is no record of what it can find; the suite's conditions are adjusted for all the same.
+    tested = Counter(row.suite for row in drops if row.p_holm is not None)
+    return max(sizes or tested.values(), default=0)
 
 
 def with_drop(row: ConditionDrop) -> str:

@@ -24,17 +24,18 @@ MAX_EXACT = 20_000
 """Pairs above which the normal approximation is used; there it is right to a tenth of a point."""
 
 
-def background_of(counts: Iterable[tuple[int, int, int]]) -> float | None:
-    """Share of pairs that flip without net effect: the median over conditions, at least `LEAST_BACKGROUND`.
+def background_of(counts: Iterable[tuple[int, int, int]], least: float = LEAST_BACKGROUND) -> float | None:
+    """Share of pairs that flip without net effect: the median over conditions, at least `least`.
 
     Args:
         counts: harmed, helped and all pairs of each condition; conditions without pairs are left out.
+        least: taken instead of a smaller share.
 
     Returns:
         A fraction; `None` without pairs.
     """
     shares = [2 * min(harmed, helped) / pairs for harmed, helped, pairs in counts if pairs]
-    return max(LEAST_BACKGROUND, median(shares)) if shares else None
+    return max(least, median(shares)) if shares else None
 
 
 def fewest_harmed(alpha: float = ALPHA, helped: int = 0) -> int:

@@ -59,11 +59,13 @@ def test_one_pair_is_one_pair():
 
 def test_stopping_early_needs_fewer_pairs_for_a_drop_that_is_larger_than_planned_for():
     """A drop of 20 points: 75 pairs at 16 % background by the audit's simulation."""
-    needed = expected_pairs(0.2, background=0.16, tests=1, most=500)
+    needed, found = expected_pairs(0.2, background=0.16, tests=1, most=500)
+    assert found == 1.0
     assert needed == pytest.approx(75, rel=0.1)
-    assert expected_pairs(0.2, background=0.16, tests=12, most=500) > needed
+    assert expected_pairs(0.2, background=0.16, tests=12, most=500)[0] > needed
     text = planned(*SPATIAL, "--drop", "20", "--power", "0.9")
-    assert f"with --until decided about {round(expected_pairs(0.2, background=0.15, tests=1, most=282))} pairs" in text
+    stops, _ = expected_pairs(0.2, background=0.15, tests=1, most=282)
+    assert f"with --until decided about {round(stops)} pairs" in text
 
 
 def test_a_wished_drop_says_how_large_the_run_has_to_be():
@@ -108,7 +110,8 @@ def test_an_earlier_run_says_how_many_pairs_flip_by_chance(tmp_path):
     alone = ("run", "--suite", "toy", "--tasks", "0", "--init-states", "0-1", "--policy", "seeker", "--workers", "0")
     call(*alone, "--perturb", "noise:0.3", "--out", tmp_path / "run")
     text = planned(*SPATIAL, "--init-states", "0-4", "--like", tmp_path / "run")
-    assert f"assumes that 4 % of pairs flip without net effect: the median of seeker in {tmp_path}/run (1 " in text
+    source = f"the least that is assumed; 0 % is the median of seeker in {tmp_path}/run (1 condition"
+    assert f"assumes that 4 % of pairs flip without net effect: {source}" in text
     assert "a true drop of 18.9 points" in text
     call(*alone, "--out", tmp_path / "alone")
     assert refusal("plan", *SPATIAL, "--like", tmp_path / "alone") == (

@@ -196,7 +196,8 @@ def test_an_interval_without_zero_beside_cannot_tell_is_explained():
     assert "p adj." in heads
     assert "for 28" in heads
     flat = words(text)
-    assert "cannot tell: camera.orbit:20deg may cost up to 36.1 points; about 90 more pairs would decide" in flat
+    cost = "cannot tell: camera.orbit:20deg may cost up to 36.1 points"
+    assert f"{cost}; about 90 more pairs, of other initial states, would decide" in flat
     assert "A drop is called from 22.0 observed points on (11 harmed, 0 helped; fewer beside other drops)" in flat
     assert "could not see" not in flat
     assert "p by McNemar's exact test, adjusted for the number of comparisons in a suite (Holm)." in flat
@@ -219,7 +220,7 @@ def test_undecided_conditions_say_what_they_may_cost(count):
     each = "; ".join(f"{name} may cost up to 24.4 points or gain 15.3" for name in names)
     named = f"cannot tell: {each}" if count <= 3 else f"cannot tell, see their intervals: {', '.join(names)}"
     about = "about 100 more" if count == 1 else f"about 100 to {80 + 20 * count} more"
-    assert verdicts(rows, 0.05) == f"{named}; {about} pairs would decide"
+    assert verdicts(rows, 0.05) == f"{named}; {about} pairs, of other initial states, would decide"
 
 
 def test_a_refused_comparison_says_so():

@@ -1,8 +1,12 @@
 """Meta-World by the command line: the package's experts, perturbations, resume, videos, reports."""
 
+import dataclasses
+
 import pytest
 from helpers import call, refusal, rows
 
+from envs import suites
+from envs.suites import find_suite
 from simeval import EvalConfig, evaluate
 
 EXPERT = ("--suite", "metaworld_mt10", "--policy", "expert")
@@ -102,3 +106,30 @@ def test_it_shares_no_run_with_libero():
 def test_experts_of_one_suite_do_not_act_in_another(tmp_path):
     few = ("--tasks", 0, "--init-states", 0, "--out", tmp_path / "run")
     assert "--policy expert: it cannot do toy task 0" in refusal("run", "--suite", "toy", "--policy", "expert", *few)
+
+
+AXES = find_suite("metaworld_mt50").inapplicable
+
+
+def condition_of(axis):
+    return f"{axis}:{'draw' if axis.startswith('texture') else '0.1' if axis == 'robot.qpos' else '1'}"
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_axes_that_no_scene_has_are_refused_before_anything_runs(axis, tmp_path):
+    argv = ("run", *EXPERT, "--perturb", condition_of(axis), "--out", tmp_path / "run")
+    assert f"{axis} does not apply to metaworld_mt10; {AXES[axis]}" in refusal(*argv).replace("are left out; ", "")
+
+
+def test_no_scene_has_these_axes(tmp_path, monkeypatch):
+    """Three scenes, one with a wall among its objects."""
+    suite = dataclasses.replace(find_suite("metaworld_mt50"), inapplicable={})
+    monkeypatch.setitem(suites._suites, "metaworld_mt50", suite)
+    config = EvalConfig(
+        suite=("metaworld_mt50",), policy="expert", tasks="0,5,30", init_states="0", workers=0,
+        perturb=tuple(map(condition_of, AXES)), out=str(tmp_path / "run"),
+    )  # fmt: skip
+    outcomes = evaluate(config).episodes.groupby("condition", observed=True).outcome.unique()
+    assert {name: list(found) for name, found in outcomes.items() if name != "none"} == {
+        condition_of(axis): ["infeasible"] for axis in AXES
+    }
