@@ -132,7 +132,7 @@ def test_a_comparison_says_that_its_p_takes_the_size_for_fixed(decided, tmp_path
     assert call(*fixed, "--out", tmp_path / "fixed").code == 0
     compared = call("compare", tmp_path / "fixed", decided[0])
     assert compared.code == 0, compared.err
-    assert f"the size of {decided[0]} hung on its outcomes; p and intervals take it" in said(compared.out)
+    assert f"the size of {decided[0]} depended on its outcomes; p and intervals take it" in said(compared.out)
     assert f"the size of {tmp_path}" not in said(compared.out)
 
 

@@ -146,7 +146,7 @@ def _counted(run: Run) -> pd.DataFrame:
 
 def _sizes(a: Run, b: Run) -> list[str]:
     return [
-        f"the size of {run.folder} hung on its outcomes; p and intervals take it for one that was fixed beforehand, "
+        f"the size of {run.folder} depended on its outcomes; p and intervals take it for one fixed beforehand, "
         "and the mean over conditions is over the pairs that all of them have"
         for run in (a, b)
         if is_sequential(run.manifest)

@@ -1,4 +1,4 @@
-"""Runs whose size hung on their outcomes: which episodes count, and what may be said however often one looked."""
+"""Runs whose size depended on their outcomes: which episodes count, and what may be said however often one looked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Sequential:
         max_pairs: most pairs of a suite, if that was limited.
         needed: episodes that would have to run for a decision, or until the plan is at its end.
         spared: planned episodes that no decision needed.
-        broken: rows with an error that a decision may hang on; the run tries these again.
+        broken: rows with an error that a decision may depend on; the run tries these again.
     """
 
     margin: float

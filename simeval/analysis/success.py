@@ -168,7 +168,7 @@ def analyse(
     Args:
         episodes: its rows.
         margin: the drop that still counts as robust (fraction).
-        sequential: for a run whose size hung on its outcomes; its rows and its margin are taken then.
+        sequential: for a run whose size depended on its outcomes; its rows and its margin are taken then.
 
     Raises:
         ValueError: a column is missing, an episode occurs twice, or an outcome is unknown.

@@ -38,7 +38,7 @@ def layout_of(plan: Plan) -> dict[str, Any]:
 
 
 def is_sequential(manifest: Mapping[str, Any]) -> bool:
-    """Whether the size of a run may hang on its outcomes: it stops when it is decided, or it grew.
+    """Whether the size of a run may depend on its outcomes: it stops when it is decided, or it grew.
 
     Manifests of older versions do not say what a run grew from: for them it is false.
     """

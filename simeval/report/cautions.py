@@ -30,7 +30,7 @@ def unfinished(planned: int, ran: int, followed: Sequential | None = None) -> tu
     Args:
         planned: number of planned episodes.
         ran: number of episodes with a row.
-        followed: a run whose size hung on its outcomes.
+        followed: a run whose size depended on its outcomes.
     """
     if ran >= planned:
         return ()

@@ -36,7 +36,7 @@ class Progress(Protocol):
             plan: what runs at most.
             finished: what has run.
             note: what runs, for people.
-            decisions: follows the run, if its size hangs on its outcomes; it is updated before `update` is called.
+            decisions: follows the run, if its size depends on its outcomes; it is updated before `update` is called.
         """
 
     def update(self, result: EpisodeResult) -> None:
@@ -67,7 +67,7 @@ class RunCounts:
 
     Attributes:
         plan: the plan.
-        decisions: follows the run, if its size hangs on its outcomes.
+        decisions: follows the run, if its size depends on its outcomes.
         total, done, errors: episodes planned, finished (errors included), in error.
         fresh: episodes that finished in this session.
         outcomes: outcome of every finished episode.
