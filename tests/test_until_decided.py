@@ -112,7 +112,10 @@ def test_the_report_says_how_it_was_decided(decided):
     page = said((folder / "report" / "report.html").read_text())
     assert "inference: anytime" in page
     assert "topped when it was decided" in page
-    assert "would be found in" not in page
+    assert "the paired drop with an interval that holds at any number of pairs" in page
+    assert "or that grew, drops, their intervals and p hold at any number of pairs" in page
+    for words in ("would be found in", "with Bonett and Price", "too few pairs", "Tango"):
+        assert words not in page
 
 
 def test_a_comparison_says_that_its_p_takes_the_size_for_fixed(decided, tmp_path):

@@ -15,6 +15,12 @@ RUN = (
     "Errors are never failures: they leave the rate and take their pair out of the comparison. A comparison with more "
     "than 2 % of its pairs missing is refused.",
 )
+ANYTIME = (
+    "In a run that stops when it is decided, or that grew, drops, their intervals and p hold at any number of pairs: "
+    "e-values by betting on the pairs in rounds over the tasks, Holm's procedure on them, and as interval all drops "
+    "that no bet has rejected. A drop is below the margin if the bet against it reaches 20, a risk of 5 % for each "
+    "condition."
+)
 REPEATS = (
     "Where initial states were run several times, the states are the sample, for repeats of a state are not "
     "independent: the drop has Student's t interval over the states, never narrower than a harmed and a helped state "
@@ -54,6 +60,9 @@ def methods(data: ReportData) -> tuple[Block, ...]:
     drops = [row for section in data.sections for row in section.analysis.drops]
     if paired_methods(row.interval for row in drops)[0].endswith(OVER_STATES):
         items.insert(2, REPEATS)
+    anytime = [section for section in data.sections if section.analysis.inference == "anytime"]
+    if anytime:
+        items.insert(2, ANYTIME)
     correlations = [study.correlation for section in data.sections for study in section.studies]
     if correlations:
         items += DRIFT
@@ -64,7 +73,7 @@ def methods(data: ReportData) -> tuple[Block, ...]:
         )
     if data.comparison is not None:
         items += COMPARED
-    margins = sorted({section.analysis.margin for section in data.sections})
+    margins = sorted({section.analysis.margin for section in data.sections if section not in anytime})
     if margins:
         limits = ", ".join(f"{100 * margin:.1f}" for margin in margins)
         items.append(

@@ -27,6 +27,9 @@ from simeval.stats.intervals import Interval
 ALPHA = 0.05
 """Two-sided error rate of drops over all conditions, and one-sided of each "within the margin"."""
 
+METHOD = "anytime, by betting"
+"""Name of the confidence interval's method."""
+
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _STAKES = (_NODES + 1) / 2
 """Shares of the capital that are bet. Any mixture of stakes is valid; this one is close to the uniform one."""
@@ -97,7 +100,7 @@ def confidence_interval(differences: Sequence[float], level: float = 0.95) -> In
         below = [limit for limit in _GRID if log_e_values(-values, -limit).max() >= needed]
         above = [limit for limit in _GRID if log_e_values(values, limit).max() >= needed]
         low, high = max(below, default=-1.0), min(above, default=1.0)
-    return Interval(float(low), float(high), level, "anytime, by betting")
+    return Interval(float(low), float(high), level, METHOD)
 
 
 class _Process:

@@ -25,6 +25,7 @@ from simeval.report.format import (
     with_interval,
 )
 from simeval.report.terminal.tables import ANYTIME_METHODS, CATEGORIES, FOLLOWING, flag_note
+from simeval.stats.anytime import METHOD as ANYTIME
 from simeval.stats.study import ConditionInfo
 
 SMALL = 20
@@ -148,7 +149,7 @@ def _rate_row(row: ConditionRate) -> tuple[str, ...]:
 
 def _drop_row(row: ConditionDrop) -> tuple[str, ...]:
     note = row.note
-    if not note and row.smallest_visible is None and row.drop is not None:
+    if not note and row.sensitivity is not None and row.smallest_visible is None:
         note = "too few pairs to show any drop"
     return (
         row.condition,
@@ -166,6 +167,8 @@ def _drop_row(row: ConditionDrop) -> tuple[str, ...]:
 
 
 def _interval_of(drops: Sequence[ConditionDrop], level: str = "") -> str:
+    if any(row.interval is not None and row.interval.method == ANYTIME for row in drops):
+        return f"{'a' if level else 'an'}{level} interval that holds at any number of pairs"
     method, _ = paired_methods(row.interval for row in drops)
     if method.endswith(OVER_STATES):
         return f"its{level} interval ({method})"
@@ -179,8 +182,11 @@ def _severity(
     if not families:
         return
     alone = [row.condition for row in drops if not any(row in rows for rows in families.values())]
-    caption = f"Drop against strength, from mild to strong, with {_interval_of(drops, ' 95 %')}"
-    caption += " on pairs." if "Bonett" in caption else ", repeats of a state counted once."
+    interval = _interval_of(drops, " 95 %")
+    rest = " on pairs" if "Bonett" in interval else ""
+    if OVER_STATES in interval:
+        rest = ", repeats of a state counted once"
+    caption = f"Drop against strength, from mild to strong, with {interval}{rest}."
     if alone:
         caption += " Conditions of one strength are in the figure above only."
     csv = artifacts.add_table("conditions", [known[row.condition] for row in drops if row.condition in known])
