@@ -1,0 +1,99 @@
+"""A chunk on a GPU with its denoising steps as a CUDA graph, one by one, and by torch.compile: time and bits.
+
+    python tests/benchmarks/denoising_graph.py [--policy CHECKPOINT] [--batches 1,16] [--dtypes checkpoint,bfloat16]
+
+What is timed is `Policy.act`, on the same inputs, in turns. `equal` says whether all bits of the chunks are those of the
+steps one by one; `largest` is the largest difference of an action, in the policy's units. Without --policy the checkpoint
+has the real size and random weights (`real_smolvla.py`).
+"""
+
+import argparse
+import contextlib
+import os
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import policy_batch
+import real_smolvla
+from report import Report, environment
+
+
+def ways(policy):
+    """Contexts by name, in each of which the policy predicts in another way."""
+    network = policy._parts.model.model
+    graph = policy.graph
+
+    @contextlib.contextmanager
+    def compiled(mode):
+        import torch
+
+        with graph.bypassed():
+            own = graph._step
+            graph._step = torch.compile(own, mode=mode)
+            try:
+                yield
+            finally:
+                graph._step = own
+
+    yield "one by one", graph.bypassed
+    if graph.active:
+        yield "graph", contextlib.nullcontext
+    yield "compiled", lambda: compiled("default")
+    assert network.denoise_step is graph
+
+
+def measure(name: str, batch: int, dtype: str | None, seconds: float) -> list[dict]:
+    import numpy as np
+
+    from simeval.policies.registry import PolicyChoice, load_policy
+
+    policy = load_policy(PolicyChoice(name, "cuda", None, batch, dtype))
+    asked = policy_batch.inputs(policy.spec.cameras, batch)
+    rows, first = [], None
+    for way, context in ways(policy):
+        with context():
+            begin = time.perf_counter()
+            chunks = np.stack(policy.act(asked))
+            warm = time.perf_counter() - begin
+            policy.act(asked)
+            took: list[float] = []
+            while len(took) < 5 or sum(took) < seconds:
+                begin = time.perf_counter()
+                policy.act(asked)
+                took.append(time.perf_counter() - begin)
+        first = (chunks, median(took)) if first is None else first
+        row = {"dtype": dtype or "checkpoint's", "batch": batch, "steps": way, "ms": 1000 * median(took)}
+        row |= {"chunks/s": batch / median(took), "x one by one": first[1] / median(took), "first call s": warm}
+        rows.append(row | {"equal": np.array_equal(chunks, first[0]), "largest": float(abs(chunks - first[0]).max())})
+    return rows
+
+
+def main() -> None:
+    os.environ.update(environment())
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--policy", help="a checkpoint folder instead of random weights")
+    parser.add_argument("--batches", default="1,16")
+    parser.add_argument("--dtypes", default="checkpoint,bfloat16")
+    parser.add_argument("--seconds", type=float, default=3.0, help="at least so long per row")
+    parser.add_argument("--out", help="JSON file")
+    options = parser.parse_args()
+    report = Report("denoising_graph", __doc__)
+    if not report.machine["gpus"]:
+        print("no GPU here, nothing measured")
+        return
+    with tempfile.TemporaryDirectory(prefix="simeval-bench-") as folder:
+        policy = options.policy or str(real_smolvla.build(Path(folder) / "real"))
+        rows = [
+            row
+            for dtype in options.dtypes.split(",")
+            for batch in options.batches.split(",")
+            for row in measure(policy, int(batch), None if dtype == "checkpoint" else dtype, options.seconds)
+        ]
+    report.table(f"{options.policy or 'SmolVLA, 450 M, random weights'} on {report.machine['gpus']}", rows)
+    report.write(options.out)
+
+
+if __name__ == "__main__":
+    main()
