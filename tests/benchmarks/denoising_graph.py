@@ -2,9 +2,9 @@
 
     python tests/benchmarks/denoising_graph.py [--policy CHECKPOINT] [--batches 1,16] [--dtypes checkpoint,bfloat16]
 
-What is timed is `Policy.act`, on the same inputs. `equal` says whether all bits of the chunks are those of the steps one
-by one; `largest` is the largest difference of an action, in the policy's units. Without --policy the checkpoint has the
-real size and random weights (`real_smolvla.py`).
+What is timed is `Policy.act`, on the same inputs. `equal` says whether all bits of the chunks are those of the steps
+one by one; `largest` is the largest difference of an action, in the policy's units. Without --policy the checkpoint has
+the real size and random weights (`real_smolvla.py`).
 """
 
 import argparse
@@ -91,7 +91,10 @@ def main() -> None:
             for batch in options.batches.split(",")
             for row in measure(policy, int(batch), None if dtype == "checkpoint" else dtype, options)
         ]
-    report.table(f"{options.policy or 'SmolVLA, 450 M, random weights'} on {report.machine['gpus']}", rows)
+    report.table(
+        f"{Path(options.policy).name if options.policy else 'SmolVLA, 450 M, random weights'} on {report.machine['gpus']}",
+        rows,
+    )
     report.write(options.out)
 
 
