@@ -91,10 +91,8 @@ def main() -> None:
             for batch in options.batches.split(",")
             for row in measure(policy, int(batch), None if dtype == "checkpoint" else dtype, options)
         ]
-    report.table(
-        f"{Path(options.policy).name if options.policy else 'SmolVLA, 450 M, random weights'} on {report.machine['gpus']}",
-        rows,
-    )
+    name = Path(options.policy).name if options.policy else "SmolVLA, 450 M, random weights"
+    report.table(f"{name} on {', '.join(report.machine['gpus'])}", rows)
     report.write(options.out)
 
 
