@@ -18,7 +18,7 @@ Non-obvious behaviour:
 - Images already have the orientation of the training data, so lerobot's LIBERO step, which rotates them by 180 degrees,
   is not run.
 - lerobot truncates long instructions silently; `truncated` reports it.
-- On a GPU the denoising steps are a CUDA graph, if that changes no bit; see `lerobot_graph`.
+- On a GPU, parts of the network are CUDA graphs, if that changes no bit; see `lerobot_graphs`.
 - Loading sets process-wide switches: one CPU thread, no TF32, no cuDNN autotuning, deterministic algorithms on GPUs.
 """
 
@@ -45,7 +45,7 @@ from simeval.policies.checkpoint.image_sizes import require_size
 from simeval.policies.checkpoint.read import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
 from simeval.policies.checkpoint.statistics import Scale
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
-from simeval.policies.lerobot_graph import StepGraph, fitted
+from simeval.policies.lerobot_graphs import Graphs, fitted
 from simeval.policies.lerobot_numerics import generator_states, kernels_in_use, pin
 from simeval.policies.lerobot_window import observe, split
 from simeval.policies.linear import by_onednn
@@ -93,8 +93,8 @@ class LerobotPolicy:
     """A loaded checkpoint; see the module's docstring. Not thread-safe."""
 
     spec: PolicySpec
-    graph: StepGraph | None
-    """The denoising steps as a CUDA graph; `None` without a GPU and for types without such steps."""
+    graphs: Graphs | None
+    """Parts of the network as CUDA graphs; `None` without a GPU and for types without denoising steps."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class LerobotPolicy:
         self._noise = self._detect_noise_mode()
         self._batch_size = 1 if self._noise == "global" else self._largest_batch(batch_size)
         self._one_by_one = by_onednn(parts.model, device)
-        self.graph = self._fitted_graph() if device == "cuda" and self._noise == "explicit" else None
+        self.graphs = self._fitted_graphs() if device == "cuda" and self._noise == "explicit" else None
         states, actions = checkpoint.interface.state_size, checkpoint.interface.action_size
         self.spec = PolicySpec(
             name=checkpoint.name,
@@ -204,7 +204,7 @@ class LerobotPolicy:
 
     @contextlib.contextmanager
     def _watched(self, reader: FeatureReader, batch: Any) -> Iterator[None]:
-        with self.graph.bypassed() if self.graph else contextlib.nullcontext(), reader.watching(batch):
+        with self.graphs.bypassed() if self.graphs else contextlib.nullcontext(), reader.watching(batch):
             yield
 
     def _preprocessed(self, inputs: Sequence[PolicyInput]) -> Any:
@@ -293,7 +293,7 @@ class LerobotPolicy:
                 break
         return batch_size
 
-    def _fitted_graph(self) -> StepGraph | None:
+    def _fitted_graphs(self) -> Graphs | None:
         def predict(seed: int) -> NDArray[np.float32]:
             return self._predict(
                 [self._noisy(seed + row) for row in range(self._batch_size)], "explicit", global_seed=0

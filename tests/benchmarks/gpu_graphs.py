@@ -1,8 +1,8 @@
-"""A chunk on a GPU with its denoising steps as a CUDA graph, one by one, and by torch.compile: time and bits.
+"""A chunk on a GPU with its kernels started one by one, as CUDA graphs, and by torch.compile: time and bits.
 
-    python tests/benchmarks/denoising_graph.py [--policy CHECKPOINT] [--batches 1,16] [--dtypes checkpoint,bfloat16]
+    python tests/benchmarks/gpu_graphs.py [--policy CHECKPOINT] [--batches 1,16] [--dtypes checkpoint,bfloat16]
 
-What is timed is `Policy.act`, on the same inputs. `equal` says whether all bits of the chunks are those of the steps
+What is timed is `Policy.act`, on the same inputs. `equal` says whether all bits of the chunks are those of the kernels
 one by one; `largest` is the largest difference of an action, in the policy's units. Without --policy the checkpoint has
 the real size and random weights (`real_smolvla.py`).
 """
@@ -22,23 +22,23 @@ from report import Report, environment
 
 def ways(policy, *, compile_too: bool):
     """Contexts by name, in each of which the policy predicts in another way."""
-    graph = policy.graph
+    graphs, network = policy.graphs, policy._parts.model.model
 
     @contextlib.contextmanager
     def compiled():
         import torch
 
-        with graph.bypassed():
-            own = graph._step
-            graph._step = torch.compile(own)
+        with graphs.bypassed():
+            own = network.denoise_step
+            network.denoise_step = torch.compile(own.method)
             try:
                 yield
             finally:
-                graph._step = own
+                network.denoise_step = own
 
-    yield "one by one", graph.bypassed
-    if graph.active:
-        yield "graph", contextlib.nullcontext
+    yield "one by one", graphs.bypassed
+    if graphs.active:
+        yield "graphs", contextlib.nullcontext
     if compile_too:
         yield "compiled", compiled
 
@@ -63,7 +63,7 @@ def measure(name: str, batch: int, dtype: str | None, options: argparse.Namespac
                 policy.act(asked)
                 took.append(time.perf_counter() - begin)
         first = (chunks, median(took)) if first is None else first
-        row = {"dtype": dtype or "checkpoint's", "batch": batch, "steps": way, "ms": 1000 * median(took)}
+        row = {"dtype": dtype or "checkpoint's", "batch": batch, "kernels": way, "ms": 1000 * median(took)}
         row |= {"chunks/s": batch / median(took), "x one by one": first[1] / median(took), "first call s": warm}
         rows.append(row | {"equal": np.array_equal(chunks, first[0]), "largest": float(abs(chunks - first[0]).max())})
     return rows
@@ -76,10 +76,10 @@ def main() -> None:
     parser.add_argument("--batches", default="1,16")
     parser.add_argument("--dtypes", default="checkpoint,bfloat16")
     parser.add_argument("--seconds", type=float, default=3.0, help="at least so long per row")
-    parser.add_argument("--compile", action="store_true", help="torch.compile, too; a minute per row")
+    parser.add_argument("--compile", action="store_true", help="steps by torch.compile, too; a minute per row")
     parser.add_argument("--out", help="JSON file")
     options = parser.parse_args()
-    report = Report("denoising_graph", __doc__)
+    report = Report("gpu_graphs", __doc__)
     if not report.machine["gpus"]:
         print("no GPU here, nothing measured")
         return

@@ -1,9 +1,9 @@
-"""The recording of denoising steps, with a stand-in for the GPU's: the same interface, run again on the CPU."""
+"""The recording of parts of a network, with a stand-in for the GPU's: the same interface, run again on the CPU."""
 
 import numpy as np
 import pytest
 
-from simeval.policies.lerobot_graph import StepGraph, fitted
+from simeval.policies.lerobot_graphs import Graphs, _tensors, fitted
 
 torch = pytest.importorskip("torch")
 
@@ -21,7 +21,8 @@ class Counted:
 
         def replay() -> None:
             self.replays += 1
-            output.copy_(run() + self._wrong)
+            for kept, new in zip(_tensors(output), _tensors(run()), strict=True):
+                kept.copy_(new + self._wrong)
 
         return output, replay
 
@@ -108,16 +109,18 @@ def test_what_cannot_be_captured_runs_as_before() -> None:
     np.testing.assert_array_equal(network.sample(0), own)
 
 
-def test_an_argument_that_is_no_tensor_runs_the_step_itself() -> None:
-    class Other:
+def test_other_values_of_an_argument_are_another_recording() -> None:
+    class Scaling:
         def denoise_step(self, x_t, scale):
             return x_t * scale
 
-    network, record = Other(), Counted()
-    graph = StepGraph(network, record)
-    with graph.recording():
-        assert network.denoise_step(x_t=torch.ones(2), scale=3.0).tolist() == [3.0, 3.0]
-    assert record.records == 0
+    network, record = Scaling(), Counted()
+    graphs = Graphs(record)
+    graphs.install(network, "denoise_step")
+    graphs.active = graphs.recording = True
+    for scale in (3.0, 2.0, 3.0):
+        assert network.denoise_step(x_t=torch.ones(2), scale=scale).tolist() == [scale, scale]
+    assert record.records == 2
 
 
 def test_networks_without_denoising_steps_have_no_graph() -> None:
@@ -140,4 +143,4 @@ def test_the_bundled_policy_predicts_the_same_with_recorded_steps() -> None:
     replays = record.replays
     for chunk, expected in zip(policy.act(inputs), own, strict=True):
         np.testing.assert_array_equal(chunk, expected)
-    assert record.replays == replays + 3 * policy._parts.config.num_steps
+    assert record.replays == replays + 3 * (2 + 1 + policy._parts.config.num_steps)  # two images, the prefix, the steps
