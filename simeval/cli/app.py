@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,16 +10,15 @@ import typer
 from simeval.cli.audit import audits
 from simeval.cli.captions import missing_glyphs_noted
 from simeval.cli.numerics import enter_numerics
-from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config_options
+from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, settings, with_config_options
 from simeval.cli.process import carry_out, leave
 from simeval.cli.reports import reports
 from simeval.cli.serve import serving
-from simeval.config.evaluation import EvalConfig, flag, from_mapping
-from simeval.config.paths import PLACES, names_path
+from simeval.cli.threshold import searches
+from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.json_output import emit, write
 from simeval.core.texts import escaped, shown
-from simeval.policies.names import kind_of
 
 app = typer.Typer(
     add_completion=False,
@@ -32,6 +30,7 @@ app = typer.Typer(
 app.add_typer(audits)
 app.add_typer(reports)
 app.add_typer(serving)
+app.add_typer(searches)
 
 LISTS = ("suites", "tasks", "perturbations", "policies", "conventions", "protocols")
 
@@ -63,7 +62,7 @@ def run(
         requested = _extended_config(Path(resume), config, flags)
     elif resume is not None:
         stored = config_of(Path(resume), flags)
-        requested = from_mapping({**stored, **_execution_flags(flags, config)})
+        requested = from_mapping({**stored, **execution_flags(flags, config)})
     else:
         requested = _config(config, flags)
     enter_numerics(requested.numerics)
@@ -115,31 +114,13 @@ def _report_errors(done: Any) -> None:
         raise typer.Exit(1)
 
 
-def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
-    """The flags that may be given on resume: how to run, not what.
-
-    Raises:
-        ConfigError: a setting that would change rows.
-    """
-    given = {name: value for name, value in flags.items() if value is not None and value != []}
-    fixed = [f.name for f in fields(EvalConfig) if f.metadata["changes_results"] or f.name == "out"]
-    for name, value in given.items():
-        if name in PLACES and (names_path(name, str(value)) or kind_of(str(value)) == "server"):
-            continue  # its present path; its contents are compared with what the run was made with
-        if name in fixed:
-            raise ConfigError(f"--resume: {flag(name)} is settled by the run; start a new one to change it")
-    if file:
-        raise ConfigError("--resume: --config is settled by the run; start a new one to change it")
-    return given
-
-
 def _extended_config(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:
     from simeval.config.extend import EXTENDABLE, extended_config
     from simeval.store.resume import config_of
 
     more = {name: flags[name] for name in EXTENDABLE if flags[name] not in (None, [])}
     others = {name: value for name, value in flags.items() if name not in more}
-    return extended_config(config_of(folder, flags), {**more, **_execution_flags(others, file)})
+    return extended_config(config_of(folder, flags), {**more, **execution_flags(others, file)})
 
 
 def _print_notes(console: Any, config: EvalConfig) -> None:

@@ -14,6 +14,7 @@ from simeval.analysis.correlate import correlate, refuse_other_policy, same_poli
 from simeval.analysis.join import study_conditions
 from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.success import analyse
+from simeval.analysis.thresholds import thresholds
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError
 from simeval.core.files import require_no_way_out
@@ -75,6 +76,9 @@ def _audit_of(run: Run, audits: Sequence[Audit]) -> Audit | None:
 
 def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
     manifest, episodes = run.manifest, run.episodes
+    searched = thresholds(manifest, episodes)
+    if searched:  # strengths that were chosen by their outcomes have no rates and drops of their own
+        episodes = episodes[episodes["condition"] == CLEAN]
     conditions = [str(name) for name in episodes["condition"].cat.categories if name != CLEAN]
     return Section(
         name=str(manifest["identity"]["policy"]["name"]),
@@ -89,8 +93,9 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
         videos=_videos(run),
         pictures=_pictures(audit),
         preview=next((path for path in (run.folder / "preview.png",) if path.exists()), None),
-        planned=int(manifest["episodes"]),
+        planned=None if searched else int(manifest["episodes"]),
         ran=len(run.results),
+        thresholds=searched,
     )
 
 
@@ -109,7 +114,9 @@ def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:
         "suites": ", ".join(manifest["config"]["suite"]),
         "protocol": settings["protocol"],
         "seed": settings["seed"],
-        "episodes": f"{len(run.results)} of {manifest['episodes']}",
+        "episodes": f"{len(run.results)} placed"
+        if manifest.get("threshold")
+        else f"{len(run.results)} of {manifest['episodes']}",
         "grown from": " -> ".join(str(step["episodes"]) for step in manifest.get("grown", [])) or None,
         "plan (SHA-256)": identity["plan"][:16],
         "started": manifest["created"],

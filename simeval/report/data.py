@@ -8,6 +8,7 @@ from simeval.analysis.compare import Comparison
 from simeval.analysis.correlate import StudyResult
 from simeval.analysis.over_policies import PolicyMedians
 from simeval.analysis.success import RunAnalysis
+from simeval.analysis.thresholds import Thresholds
 from simeval.stats.study import ConditionInfo
 
 HOW_TO_CORRELATE = (
@@ -69,6 +70,7 @@ class Section:
         preview: an image of the policy's inputs.
         planned: number of planned episodes; `None` if unknown.
         ran: number of episodes with a row.
+        thresholds: the result of a search for thresholds; the other numbers are then about the clean arm alone.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Section:
     preview: Path | None = None
     planned: int | None = None
     ran: int = 0
+    thresholds: Thresholds | None = None
 
     @property
     def suites(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,8 @@ SUITE = "suite "
 """Prefix of the names of suites among the versions of a manifest: which package offers them."""
 
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
+SEARCH = "threshold"
+"""Key of a manifest: the run is a search for thresholds; see `simeval.config.threshold`."""
 
 
 def trace_path(folder: Path, spec: EpisodeSpec) -> Path:
@@ -73,6 +75,17 @@ def require_writable(folder: Path) -> None:
         raise ConfigError(f"--out {folder}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(f"--out {folder}: {existing} cannot be written")
+
+
+def require_same_verb(folder: Path, stored: Mapping[str, Any], *, searches: bool) -> None:
+    """Check that a run is not taken for a search for thresholds, whose plan is never run to its end, or the reverse.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if bool(stored.get(SEARCH)) != searches:
+        made, other = ("run", "threshold") if searches else ("threshold", "run")
+        raise ConfigError(f"{folder}: made by `simeval {made}`, which goes on with it; `{other}` needs another --out")
 
 
 def require_same_run(folder: Path, stored: dict[str, Any], requested: dict[str, Any]) -> None:
@@ -128,6 +141,7 @@ class RunWriter(JsonlWriter):
         manifest = self.manifest
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
+            require_same_verb(self.folder, stored, searches=SEARCH in manifest)
             requested = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if self._grow else {})
             identity = with_current_policy_name(stored["identity"], stored.get("started_in"), requested)
             require_same_run(self.folder, identity, requested)
@@ -141,6 +155,9 @@ class RunWriter(JsonlWriter):
             sync_folder(self.folder.parent)
         elif stored["identity"]["plan"] != manifest["identity"]["plan"]:
             self.manifest = _extended(stored, manifest)
+            write_json(self.folder / MANIFEST, self.manifest)
+        elif stored.get(SEARCH) != manifest.get(SEARCH):  # another level, width or budget: the same episodes
+            self.manifest = {**stored, SEARCH: manifest[SEARCH]}
             write_json(self.folder / MANIFEST, self.manifest)
         else:
             self.manifest = stored

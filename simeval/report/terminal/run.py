@@ -7,17 +7,23 @@ from rich.console import Console
 from simeval import report
 from simeval.analysis import success
 from simeval.report.terminal.tables import ROOMY
+from simeval.report.terminal.thresholds import print_thresholds, summarise_thresholds, thresholds_of
 from simeval.store.run import Run
 
 
 def summarise(run: Run) -> dict[str, Any]:
     """The tables of a run, JSON-ready, with policy and scenes."""
+    if searched := thresholds_of(run):
+        return summarise_thresholds(run, searched)
     about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
     return {**about, **success.summary(run.table(success.USED))}
 
 
 def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
-    """Print the tables of a run, and the number of missing episodes."""
+    """Print the tables of a run, and the number of missing episodes; of a search for thresholds its result."""
+    if searched := thresholds_of(run):
+        print_thresholds(console, run, searched)
+        return
     episodes = run.table(success.USED)
     policy, ran = run.manifest["identity"]["policy"]["name"], len(episodes)
     analysed = success.analyse(episodes)
