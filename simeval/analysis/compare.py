@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from simeval.analysis.thresholds import require_conditions
 from simeval.core import kernels
 from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
@@ -87,8 +88,11 @@ def compare(
         resampling: seed and level of all random statistics.
 
     Raises:
-        ConfigError: the runs have no common episode, or their episodes have different starts.
+        ConfigError: the runs have no common episode, their episodes have different starts, or one is a search for
+            thresholds.
     """
+    for run in (a, b):
+        require_conditions(run.manifest, run.folder)
     _require_same_start(a, b)
     both = a.episodes.merge(b.episodes, on=["id", "pair_id", "suite", "task", "init_state"], suffixes=("_a", "_b"))
     if both.empty:

@@ -10,6 +10,7 @@ from simeval.config.decisions import FINISHED
 from simeval.config.placement import posterior_of
 from simeval.config.strengths import StrengthRange
 from simeval.config.threshold import ranges_of
+from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
 from simeval.stats.threshold import ThresholdEstimate, ThresholdPosterior
 
@@ -122,9 +123,7 @@ def thresholds(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> Threshold
     record = manifest.get("threshold")
     if not record:
         return None
-    counts = {
-        str(name): rows["outcome"].value_counts() for name, rows in episodes.groupby("condition", observed=True)
-    }
+    counts = {str(name): rows["outcome"].value_counts() for name, rows in episodes.groupby("condition", observed=True)}
     clean = _finished(counts, CLEAN)
     return Thresholds(
         suite=str(manifest["config"]["suite"][0]),
@@ -134,6 +133,19 @@ def thresholds(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> Threshold
         clean_episodes=sum(clean),
         axes=tuple(_axis(one, counts, record["level"], record["width"]) for one in ranges_of(record)),
     )
+
+
+def require_conditions(manifest: Mapping[str, Any], folder: object) -> None:
+    """Check that the conditions of a run can be compared: those of a search were chosen by their outcomes.
+
+    Raises:
+        ConfigError: it is a search.
+    """
+    if manifest.get("threshold"):
+        raise ConfigError(
+            f"{folder}: made by `simeval threshold`, which chose its strengths by outcomes; their rates cannot be "
+            "compared, `simeval show` prints the thresholds"
+        )
 
 
 def _finished(counts: Mapping[str, Any], condition: str) -> tuple[int, int]:

@@ -28,7 +28,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead 
 ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file with the same options; flags win.")]
 
 
-def with_config_options(config: type[Any], *, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_config_options(
+    config: type[Any], *, without: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command every field of a configuration as an option, collected in its keyword arguments.
 
     Args:

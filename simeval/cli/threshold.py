@@ -44,8 +44,7 @@ def threshold(
     width: Annotated[
         float | None,
         typer.Option(
-            help="An axis is done when its 95 % interval is as narrow as this share of its range.  "
-            f"[default: {WIDTH}]"
+            help=f"An axis is done when its 95 % interval is as narrow as this share of its range.  [default: {WIDTH}]"
         ),
     ] = None,
     max_episodes: Annotated[

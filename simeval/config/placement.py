@@ -65,9 +65,7 @@ class Placement:
         self._arms = {one.label: _Arm(dict(places)) for one in config.ranges}
         self._posteriors = {one.label: posterior_of(one, config.level) for one in config.ranges}
         self._strengths = {
-            condition: (one.label, index)
-            for one in config.ranges
-            for index, condition in enumerate(one.conditions, 1)
+            condition: (one.label, index) for one in config.ranges for index, condition in enumerate(one.conditions, 1)
         }
         self._estimates: dict[str, ThresholdEstimate] = {}
         self._retry = deque(retry)

@@ -51,14 +51,14 @@ class ThresholdConfig:
         within("--max-episodes", self.max_episodes, CLEAN_FIRST + len(self.ranges), MAX_EPISODES)
         if len(self.run.suite) > 1:
             raise ConfigError(
-                f"--suite {' '.join(self.run.suite)}: a threshold is of one suite; search the others in runs of their own"
+                f"--suite {' '.join(self.run.suite)}: a threshold is of one suite; the others need runs of their own"
             )
         for name in NOT_USED:
             if getattr(self.run, name) is not None:
                 raise ConfigError(f"{flag(name)}: not for threshold, which stops by --width and --max-episodes")
 
         if self.run.video != "none":
-            raise ConfigError(f"--video {self.run.video}: not for threshold; `simeval video RUN` renders them afterwards")
+            raise ConfigError(f"--video {self.run.video}: not for threshold; `simeval video RUN` renders afterwards")
 
     def plan(self) -> Plan:
         """All episodes that may be chosen.
@@ -89,7 +89,9 @@ def threshold_config(
     Args:
         perturb: the axes; see `simeval.config.strengths`.
         settings: of the run, without its conditions.
-        level, width, max_episodes: see `ThresholdConfig`; `None` for the default.
+        level: see `ThresholdConfig`; `None` for the default, as for the following.
+        width: see there.
+        max_episodes: see there.
 
     Raises:
         ConfigError: an axis, a range or a setting is not possible.

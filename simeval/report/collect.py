@@ -46,7 +46,7 @@ def report_data(runs: Sequence[Run], audits: Sequence[Audit] = (), options: Opti
     sections = tuple(_section(run, audit, options) for run, audit in zip(runs, run_audits, strict=True))
     studies = [(result.suite, result.correlation) for section in sections for result in section.studies]
     comparison = None
-    if len(runs) == 2:
+    if len(runs) == 2 and not any(section.thresholds for section in sections):
         first, second = run_audits
         drift = (first.rows, second.rows) if first and second else None
         comparison = compare(runs[0], runs[1], drift, options.resampling if options else None)
@@ -88,7 +88,7 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
         conditions=study_conditions(conditions),
         cells=cell_drops(episodes),
         instructions=_instructions(run),
-        studies=correlate(run, audit, options) if audit else (),
+        studies=correlate(run, audit, options) if audit and not searched else (),
         exclusions=_exclusions(run, audit),
         videos=_videos(run),
         pictures=_pictures(audit),

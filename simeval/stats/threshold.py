@@ -4,8 +4,8 @@ The model is a dose-response curve on the distance `x` from the strength that ch
 
     p(x) = c / (1 + k (x / theta)^b),   k = (1 - level) / level
 
-`c` is the clean rate, `theta` the threshold: `p(theta) = level * c`. Unlike a logistic curve in `x` it is `c` at `x = 0`
-whatever the threshold, so that the clean episodes and those at weak strengths speak of the same rate.
+`c` is the clean rate, `theta` the threshold: `p(theta) = level * c`. Unlike a logistic curve in `x` it is `c` at
+`x = 0` whatever the threshold, so that the clean episodes and those at weak strengths speak of the same rate.
 
 The next strength is the one that is expected to lower the entropy of `theta` most (QUEST+, Watson 2017), with slope and
 clean rate marginalised. As the posterior is a function of counts, the order of the episodes has no influence.
@@ -29,11 +29,11 @@ REACH = 1.5
 """Thresholds up to this multiple of the range are considered; those beyond the range differ only in name."""
 _STEP = 1 / 60
 """Between thresholds, as a share of the range."""
-_THETA: Floats = (np.arange(round(REACH / _STEP)) + 0.5) * _STEP
+_THETA: Floats = (np.arange(round(REACH / _STEP), dtype=np.float64) + 0.5) * _STEP
 _INSIDE = round(1 / _STEP)
-_SLOPES: Floats = np.geomspace(1.5, 40.0, 10)
+_SLOPES: Floats = np.asarray(np.geomspace(1.5, 40.0, 10), dtype=np.float64)
 """1.5: success falls from 90 to 10 % of the clean rate over a 19-fold strength; 40: over 12 % of it."""
-_CLEAN: Floats = np.sin((np.arange(12) + 0.5) * np.pi / 24) ** 2
+_CLEAN: Floats = np.sin((np.arange(12, dtype=np.float64) + 0.5) * np.pi / 24) ** 2
 """Quantiles of Jeffreys' prior of a rate."""
 _SAME, _NEIGHBOUR = 0.7, 0.85
 """Factors on the gain of a strength, and of its neighbours, for each episode there whose outcome is not known."""
@@ -172,7 +172,7 @@ class ThresholdPosterior:
 
     def curve(self, points: int = 61) -> Curve:
         """Success along the range."""
-        x = np.linspace(0.0, 1.0, points)
+        x: Floats = np.asarray(np.linspace(0.0, 1.0, points), dtype=np.float64)
         weights = self._weights()
         rates = self._rates(x).reshape(points, -1)
         order = np.argsort(rates, axis=1)

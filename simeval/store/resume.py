@@ -53,7 +53,7 @@ def config_of(folder: Path, given: Mapping[str, Any] | None = None, *, searches:
         searches: whether it is a search for thresholds.
 
     Raises:
-        ConfigError: there is no run, or one of the other kind, one of its plugins is not given, or its checkpoint is gone.
+        ConfigError: there is no run, or one of the other verb; a plugin of it is not given, or its checkpoint is gone.
     """
     flags = {name: value for name, value in (given or {}).items() if value}
     manifest, named, cluster = read_manifest(folder), list(flags.get("plugin", ())), flags.get("ray_address")

@@ -3,7 +3,7 @@
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simeval.analysis.thresholds import AxisThreshold, Thresholds
 from simeval.core.files import whole_file
@@ -80,7 +80,7 @@ def _panel(ax: "Axes", axis: AxisThreshold, found: Thresholds) -> None:
     for value, successes, episodes in tried:
         if episodes:
             size = 2.5 * math.sqrt(episodes) + 1
-            style = {"marker": "o", "markersize": size, "markeredgecolor": INK, "markeredgewidth": 0.5}
+            style: dict[str, Any] = {"marker": "o", "markersize": size, "markeredgecolor": INK, "markeredgewidth": 0.5}
             ax.plot([value], [successes / episodes], color=HELP, alpha=0.7, linestyle="", **style)
     _ticks(ax, axis, tried)
     if axis.value is not None and axis.low is not None and axis.high is not None:

@@ -39,11 +39,8 @@ def print_thresholds(console: Console, run: Run, found: Thresholds) -> None:
 
 def headline_of(found: Thresholds, policy: str) -> str:
     """What was searched for, and the clean rate that it hangs on."""
-    clean = f"{found.clean_successes} of {found.clean_episodes}"
-    return (
-        f"{policy} on {found.suite}: strength at which success falls to {100 * found.level:g} % of clean ({clean} clean "
-        f"episodes succeeded)"
-    )
+    clean = f"{found.clean_successes} of {found.clean_episodes} clean episodes succeeded"
+    return f"{policy} on {found.suite}: strength at which success falls to {100 * found.level:g} % of clean ({clean})"
 
 
 def render_thresholds(found: Thresholds, *, policy: str, roomy: bool = False) -> Group:
