@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 
 from simeval.config.decisions import FINISHED
-from simeval.config.placement import posterior_of
+from simeval.config.placement import is_settled, posterior_of
 from simeval.config.strengths import StrengthRange
 from simeval.config.threshold import ranges_of
 from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
-from simeval.stats.threshold import ThresholdEstimate, ThresholdPosterior
+from simeval.stats.threshold import CREDIBLE, ThresholdEstimate, ThresholdPosterior
 
 SCHEMA_VERSION = 1
 COLUMNS = ("id", "suite", "task", "init_state", "repeat", "condition", "outcome")
@@ -179,7 +179,7 @@ def _axis(one: StrengthRange, counts: Mapping[str, Any], level: float, width: fl
         width=found.width,
         beyond=found.beyond,
         not_before=one.value(found.at_least),
-        is_settled=found.is_settled(width),
+        is_settled=is_settled(found, episodes, width),
         episodes=episodes,
         errors=rows - episodes,
         placed=placed,
@@ -203,7 +203,5 @@ def _text(one: StrengthRange, found: ThresholdEstimate) -> str:
     if found.is_reached:
         ends = sorted(map(one.value, (found.interval.low, found.interval.high)))
         return f"{one.label} {one.text(one.value(found.theta))} [{', '.join(map(one.text, ends))}]"
-    return (
-        f"{one.label} not reached up to {one.stop:g} (beyond it with probability {found.beyond:.2f}, beyond "
-        f"{one.text(one.value(found.at_least))} with 0.95)"
-    )
+    after, end = one.text(one.value(found.at_least)), f"not reached up to {one.stop:g} (probability {found.beyond:.2f})"
+    return f"{one.label} {end}" if found.beyond >= CREDIBLE else f"{one.label} beyond {after}, perhaps {end}"

@@ -96,7 +96,8 @@ def threshold(
 def _requested(file: str | None, flags: Mapping[str, Any], own: Mapping[str, Any]) -> ThresholdConfig:
     given = settings(file, flags)
     texts = given.pop("perturb", ())
-    values = {name: _number(name, given.pop(name, None)) if own[name] is None else own[name] for name in OWN}
+    recipe = {name: given.pop(name, given.pop(name.replace("_", "-"), None)) for name in OWN}
+    values = {name: _number(name, recipe[name]) if own[name] is None else own[name] for name in OWN}
     return threshold_config([texts] if isinstance(texts, str) else [str(text) for text in texts], given, **values)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from simeval.config.decisions import FINISHED
 from simeval.config.plan import Plan
 from simeval.config.strengths import StrengthRange
-from simeval.config.threshold import CLEAN_FIRST, ThresholdConfig
+from simeval.config.threshold import CLEAN_FIRST, LEAST, ThresholdConfig
 from simeval.core.rounds import cell_of, round_key
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.stats.threshold import ThresholdEstimate, ThresholdPosterior
@@ -162,7 +162,18 @@ class Placement:
         return self._specs[one.conditions[strength - 1], next(iter(arm.free))]
 
     def _is_settled(self, one: StrengthRange) -> bool:
-        return self.estimate(one).is_settled(self.config.width)
+        return is_settled(self.estimate(one), self._arms[one.label].placed, self.config.width)
+
+
+def is_settled(found: ThresholdEstimate, episodes: int, width: float) -> bool:
+    """Whether an axis needs no more episodes.
+
+    Args:
+        found: what is known of it.
+        episodes: its number of episodes, without clean ones.
+        width: see `ThresholdConfig`.
+    """
+    return episodes >= LEAST and found.is_settled(width)
 
 
 def posterior_of(one: StrengthRange, level: float) -> ThresholdPosterior:
