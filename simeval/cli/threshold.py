@@ -10,13 +10,14 @@ import typer
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, settings, with_config_options
 from simeval.config.evaluation import EvalConfig, from_mapping
-from simeval.config.threshold import LEVEL, NOT_USED, PER_AXIS, WIDTH, ThresholdConfig, from_record, threshold_config
+from simeval.config.threshold_defaults import LEVEL, NOT_USED, PER_AXIS, WIDTH
 from simeval.core.errors import ConfigError
 from simeval.core.json_output import emit
 from simeval.core.texts import shown
 
 if TYPE_CHECKING:
     from simeval.analysis.thresholds import Thresholds
+    from simeval.config.threshold import ThresholdConfig
     from simeval.runner.search_progress import SearchProgress
     from simeval.store.run import Run
 
@@ -93,7 +94,9 @@ def threshold(
     _report_errors(run, found)
 
 
-def _requested(file: str | None, flags: Mapping[str, Any], own: Mapping[str, Any]) -> ThresholdConfig:
+def _requested(file: str | None, flags: Mapping[str, Any], own: Mapping[str, Any]) -> "ThresholdConfig":
+    from simeval.config.threshold import threshold_config  # not earlier: it loads NumPy
+
     given = settings(file, flags)
     texts = given.pop("perturb", ())
     recipe = {name: given.pop(name, given.pop(name.replace("_", "-"), None)) for name in OWN}
@@ -112,9 +115,10 @@ def _number(name: str, value: Any) -> Any:
     return value
 
 
-def _resumed(folder: Path, file: str | None, flags: Mapping[str, Any], own: Mapping[str, Any]) -> ThresholdConfig:
+def _resumed(folder: Path, file: str | None, flags: Mapping[str, Any], own: Mapping[str, Any]) -> "ThresholdConfig":
     from dataclasses import replace
 
+    from simeval.config.threshold import from_record
     from simeval.store.resume import config_of
     from simeval.store.run import SEARCH, read_manifest
 

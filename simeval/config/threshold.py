@@ -9,17 +9,15 @@ import msgspec
 from simeval.config.evaluation import EvalConfig, flag, from_mapping, within
 from simeval.config.plan import Plan, make_plan
 from simeval.config.strengths import StrengthRange, strength_ranges
+from simeval.config.threshold_defaults import LEVEL, NOT_USED, PER_AXIS, WIDTH
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
 
-LEVEL, WIDTH, PER_AXIS = 0.5, 0.15, 100
 CLEAN_FIRST = 10
 """Clean episodes that run before the first strength is chosen; later ones are chosen like strengths."""
 LEAST = 20
 """Episodes of an axis before it may be done: the first few are about few tasks."""
 MAX_EPISODES = 1_000_000
-NOT_USED = ("until", "margin", "max_pairs")
-"""Options of a run that mean nothing here: strengths stop by the width of their interval."""
 
 NOTE = (
     "strengths were placed adaptively by `simeval threshold`: the threshold is the result, and the strengths cannot be "
