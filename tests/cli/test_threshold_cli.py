@@ -200,3 +200,27 @@ def test_bad_input_is_one_line(idle, options, message):
 def test_what_a_search_is_about_is_settled_when_it_goes_on(run, idle):
     assert "--perturb is settled" in refusal("threshold", "--resume", run, "--perturb", "noise")
     assert "--seed is settled" in refusal("threshold", "--resume", run, "--seed", "1")
+
+
+def test_a_worker_of_ray_places_the_same_episodes(finished, tmp_path):
+    search = [word if word != "0" else "1" for word in SEARCH]
+    assert search[search.index("--workers") + 1] == "1"
+    assert call(*search, "--out", tmp_path / "run").code == 0
+    assert ids(tmp_path / "run") == ids(finished)
+
+
+def test_several_workers_place_as_many_as_they_may(tmp_path):
+    search = [
+        *VERB[:-1],
+        "2",
+        "--perturb",
+        "noise",
+        "--width",
+        "0.01",
+        "--max-episodes",
+        "25",
+        "--out",
+        tmp_path / "run",
+    ]
+    assert call(*search).code == 0
+    assert len(set(ids(tmp_path / "run"))) == 25
