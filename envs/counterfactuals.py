@@ -7,10 +7,6 @@ from envs.goals import Goal
 from envs.tasks import OtherGoal, SceneContents, Task
 
 
-def _evaluable(goal: Goal, scenery: SceneContents) -> bool:
-    return all(name in scenery.names for atom in goal for name in atom[1:])
-
-
 def _category(name: str) -> str:
     return re.sub(r"_\d+$", "", name)
 
@@ -39,6 +35,6 @@ def counterfactuals(task: Task, others: Iterable[Task]) -> tuple[OtherGoal, ...]
         if other.instruction == task.instruction:  # LIBERO-PRO has the same words for two tasks
             continue
         overlap = set(goal) <= set(task.goal) or set(task.goal) <= set(goal)
-        if not overlap and _evaluable(goal, task.scenery):
+        if not overlap and task.scenery.can_judge(goal):
             found.append(OtherGoal(other.instruction, goal, f"{other.suite}/{other.index}"))
     return tuple(found)

@@ -12,22 +12,24 @@ STATE_SIZE = 8
 """Hand position (3, m), hand axis-angle (3, rad), finger positions (2, m). Source: lerobot's LiberoProcessorStep."""
 
 CONTROL_HZ = 20
-"""Control steps per simulated second. Source: LIBERO's `control_freq`."""
+"""Control steps per simulated second of LIBERO. Source: its `control_freq`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """The cameras of a suite, and the sizes of its states and actions; LIBERO's by default.
+    """The cameras of a suite, the sizes of its states and actions, and their rate; LIBERO's by default.
 
     Attributes:
         cameras: entries of `CAMERAS`, in their order.
         action_size: numbers of an action, each in [-1, 1]; the last one moves the gripper (-1 open).
         state_size: numbers of the robot's state.
+        control_hz: control steps per simulated second.
     """
 
     cameras: tuple[str, ...] = CAMERAS
     action_size: int = ACTION_SIZE
     state_size: int = STATE_SIZE
+    control_hz: int = CONTROL_HZ
 
     @property
     def is_default(self) -> bool:
@@ -35,7 +37,9 @@ class Interface:
         return (self.action_size, self.state_size) == (ACTION_SIZE, STATE_SIZE)
 
     def __str__(self) -> str:
-        return f"actions of {self.action_size} numbers, states of {self.state_size}, cameras {', '.join(self.cameras)}"
+        rate = "" if self.control_hz == CONTROL_HZ else f", {self.control_hz} steps a second"
+        cameras = ", ".join(self.cameras)
+        return f"actions of {self.action_size} numbers, states of {self.state_size}, cameras {cameras}{rate}"
 
 
 LIBERO_INTERFACE = Interface()

@@ -39,6 +39,10 @@ def _always() -> bool:
     return True
 
 
+def _nothing() -> None:
+    return
+
+
 def _no_goals(task: Task) -> tuple[OtherGoal, ...]:
     del task
     return ()
@@ -73,15 +77,21 @@ class Suite:
         bundled_frame_seconds: the same with `--assets bundled`, if that makes a difference.
         other_goals_apart: further counterfactual instructions of a task, in a wording that policies trained on the
             suite have not seen. Those of its own suite are found without it.
-        base: the suite that its tasks are variants of; empty if they are none. Policies trained on that one are
-            expected to do them.
+        base: the suite whose tasks were changed to make these; empty for none. Its reviewed texts are taken for tasks
+            with its wording, and policies trained on it are expected to do these.
         goals_from: the suite whose tasks give the counterfactual instructions; empty for this one. For suites that
             have many tasks with one goal.
         mismatched_instructions: instructions that name objects which are absent from a task's scene.
         category: the category of a task, for a table of success by category; `None` for suites without categories.
+        instruction_sources: other sources of a task's instruction, by the word of `--instruction-source`; makes the
+            variant `NAME@WORD` of the suite, see `envs.variants`.
+        base_task: the task that a task was made from, in the same initial states: its instruction, goal and scene.
+            Makes the variant `NAME@base`, the reference of `--base-arm`. `EnvError` says why there is none.
+        inapplicable: axes that none of its scenes has, with the reason; they are refused before anything runs.
         notes: what a reader of results on some of its tasks must know, for instance where the files come from and which
             tasks are known to be flawed; goes into manifest and tables.
         present: whether the suite's files are on this machine; lists leave it out otherwise.
+        require: raises `EnvError` if they are not; says in one line how to get them.
     """
 
     name: str
@@ -103,5 +113,9 @@ class Suite:
     goals_from: str = ""
     mismatched_instructions: Callable[[Task], tuple[str, ...]] = _no_instructions
     category: Callable[[Task], str] | None = None
+    instruction_sources: Mapping[str, Callable[[Task], str]] = field(default_factory=dict)
+    base_task: Callable[[Task], Task] | None = None
+    inapplicable: Mapping[str, str] = field(default_factory=dict)
     notes: Callable[[Sequence[int]], tuple[str, ...]] = _no_notes
     present: Callable[[], bool] = _always
+    require: Callable[[], None] = _nothing

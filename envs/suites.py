@@ -1,6 +1,6 @@
 """Registry of suites: finds a suite, its tasks, goals and limits by name; starts no simulator.
 
-A suite comes from here (LIBERO's, LIBERO-PRO's, LIBERO-plus's and the toy suite), from a file
+A suite comes from here (LIBERO's, LIBERO-PRO's, LIBERO-plus's, Meta-World's and the toy suite), from a file
 (`--plugin my_suite.py`, which calls `register_suite`), or from an installed package, whose entry point in the group
 `simeval.suites` is a `Suite` or a function that returns one.
 """
@@ -15,15 +15,17 @@ from envs.interface import CAMERAS
 from envs.libero.suite import SUITES as _LIBERO
 from envs.libero_plus.suite import SUITES as _LIBERO_PLUS
 from envs.libero_pro.suite import SUITES as _LIBERO_PRO
+from envs.metaworld.suite import SUITES as _METAWORLD
 from envs.protocols import PROTOCOLS
 from envs.suite import Limits, Suite
 from envs.tasks import OtherGoal, Task
 from envs.toy.suite import TOY
+from envs.variants import BASE, MARK, make_variant, own_name, variant_word, variant_words
 
 __all__ = [
     "BUILT_IN", "ENTRY_POINTS", "Limits", "OtherGoal", "Suite", "Task", "find_suite", "installed_suites", "is_suite",
-    "limits", "mismatched_instructions", "other_goals", "other_goals_apart", "package_of", "register_suite",
-    "registered_suites",
+    "changed_task", "limits", "mismatched_instructions", "other_goals", "other_goals_apart", "package_of",
+    "register_suite", "registered_suites",
     "suite_names", "tasks", "unregister_suites_but",
 ]  # fmt: skip
 
@@ -33,7 +35,7 @@ ENTRY_POINTS = "simeval.suites"
 BUILT_IN = tuple(suite.name for suite in (*_LIBERO, TOY))
 """Suites whose files come with the package and its dependencies."""
 
-_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PRO, *_LIBERO_PLUS)}
+_suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PRO, *_LIBERO_PLUS, *_METAWORLD)}
 
 _LONGEST_NAME = 40  # names are part of file names
 
@@ -64,7 +66,7 @@ def unregister_suites_but(names: frozenset[str]) -> None:
     """Undo registrations: only suites of these names stay."""
     for name in [name for name in _suites if name not in names]:
         del _suites[name]
-    for lookup in (tasks, other_goals, other_goals_apart, mismatched_instructions):
+    for lookup in (_variant, tasks, other_goals, other_goals_apart, mismatched_instructions):
         lookup.cache_clear()
 
 
@@ -81,6 +83,7 @@ def _check(suite: Suite) -> None:
             _whole(f"{what}: {name}", value, least)
     _whole(f"{what}: interface.action_size", suite.interface.action_size, 1)
     _whole(f"{what}: interface.state_size", suite.interface.state_size, 1)
+    _whole(f"{what}: interface.control_hz", suite.interface.control_hz, 1)
     cameras = suite.interface.cameras
     if not cameras or cameras != tuple(camera for camera in CAMERAS if camera in cameras):
         raise ValueError(f"{what}: interface.cameras is {cameras}; it must be of {CAMERAS}, in this order")
@@ -99,6 +102,15 @@ def _check(suite: Suite) -> None:
         for atom in task.goal:
             if missing := [name for name in atom[1:] if name not in task.scenery.names]:
                 raise ValueError(f"{what}: the goal of task {position} names '{missing[0]}', which its scene lacks")
+    _check_variants(suite, what)
+
+
+def _check_variants(suite: Suite, what: str) -> None:
+    for word in suite.instruction_sources:
+        if word in (BASE, "rule") or not re.fullmatch(r"[a-z][a-z0-9-]*", word):
+            raise ValueError(f"{what}: instruction_sources has '{word}'; write another word of lower-case letters")
+    if suite.base and (not is_suite(suite.base) or len(tasks(suite.base)) < len(suite.tasks())):
+        raise ValueError(f"{what}: base is '{suite.base}', which is no suite with as many tasks")
 
 
 def _whole(what: str, value: object, least: int) -> None:
@@ -114,7 +126,7 @@ def installed_suites() -> dict[str, importlib.metadata.EntryPoint]:
 
 def package_of(name: str) -> str | None:
     """Name and version of the installed package that offers a suite; `None` for others."""
-    entry = installed_suites().get(name) if name not in BUILT_IN else None
+    entry = installed_suites().get(own_name(name)) if own_name(name) not in BUILT_IN else None
     if entry is None:
         return None
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
@@ -127,20 +139,30 @@ def suite_names() -> tuple[str, ...]:
 
 
 def is_suite(name: str) -> bool:
-    """Whether there is a suite of this name."""
-    return name in _suites or name in installed_suites()
+    """Whether there is a suite, or a variant of one, of this name."""
+    own, mark, word = name.partition(MARK)
+    if own in _suites:
+        return not mark or word in variant_words(_suites[own])
+    return own in installed_suites()
 
 
 def find_suite(name: str) -> Suite:
-    """The suite of a name; one of an installed package is loaded now.
+    """The suite of a name, or a variant of one; one of an installed package is loaded now.
 
     Raises:
         KeyError: there is none.
-        EnvError: a package's suite cannot be loaded.
+        EnvError: a package's suite cannot be loaded, or the suite has no such variant.
     """
+    if MARK in name:
+        return _variant(name)
     if name not in _suites and name in installed_suites():
         _load(name)
     return _suites[name]
+
+
+@cache
+def _variant(name: str) -> Suite:
+    return make_variant(find_suite(own_name(name)), variant_word(name))
 
 
 def _load(name: str) -> None:
@@ -186,8 +208,17 @@ def other_goals(suite: str, index: int) -> tuple[OtherGoal, ...]:
     or follows from it, are left out.
     """
     task, apart = tasks(suite)[index], find_suite(suite).goals_from
-    others = tasks(apart) if apart else (other for other in tasks(suite) if other.index != index)
-    return counterfactuals(task, others)
+    if apart:
+        return counterfactuals(task, tasks(apart))
+    # Texts of another source may not ask for the goals of their tasks; a suite's own, and those of its base, do.
+    others = tasks(suite if variant_word(suite) == BASE else own_name(suite))
+    return counterfactuals(task, (other for other in others if other.index != index))
+
+
+def changed_task(task: Task) -> Task | None:
+    """The suite's own task where a variant has another text or goal in its place; `None` otherwise."""
+    own = tasks(own_name(task.suite))[task.index]
+    return own if (own.instruction, own.goal) != (task.instruction, task.goal) else None
 
 
 @cache

@@ -14,10 +14,17 @@ class SceneContents:
     Attributes:
         names: every name that a goal atom may contain.
         placements: where each movable object starts: (predicate, region or support, its ranges).
+        predicates: the only ones that can be judged in this scene; `None` if it depends on the names alone.
     """
 
     names: frozenset[str]
     placements: Mapping[str, tuple[str, ...]]
+    predicates: frozenset[str] | None = None
+
+    def can_judge(self, goal: Goal) -> bool:
+        """Whether a goal can be judged in this scene."""
+        known = self.predicates is None or all(atom[0] in self.predicates for atom in goal)
+        return known and all(name in self.names for atom in goal for name in atom[1:])
 
 
 @dataclass(frozen=True)

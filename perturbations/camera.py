@@ -3,8 +3,9 @@
 A fixed camera moves about the centre of the workspace, on the surface that objects stand on. A camera on the hand moves
 about the point `WRIST_REACH` ahead of it on its optical axis, with the camera's up direction instead of the world's.
 
-Directions are those of the policy's view. That view is a mirror image (policies were trained on images flipped on both
-axes), so a camera that moves left in the view moves to its own right in the world.
+Directions are those of the policy's view. In LIBERO that view is a mirror image (policies were trained on images
+flipped on both axes), so a camera that moves left in the view moves to its own right in the world. `Scene.mirrored`
+says whether it is.
 """
 
 from typing import Any
@@ -22,10 +23,13 @@ NARROWEST, WIDEST = 5.0, 150.0
 
 _X, _Y, _Z = np.eye(3)
 SHIFTS = {"left": _X, "right": -_X, "up": _Y, "down": -_Y, "nearer": -_Z, "farther": _Z}
-"""Directions of the policy's view in the frame of a camera, which looks along -z with +y up."""
+"""Directions of a mirrored view in the frame of a camera, which looks along -z with +y up."""
 
 TURNS = {"left": -_Y, "right": _Y, "up": _X, "down": -_X, "clockwise": _Z, "counterclockwise": -_Z}
-"""Rotation axis (right-handed, camera frame) that turns a camera in a direction of the policy's view."""
+"""Rotation axis (right-handed, camera frame) that turns a camera in a direction of a mirrored view."""
+
+_REFLECTED = np.array([-1.0, 1.0, 1.0])
+"""What becomes of a shift in a view that is not mirrored; a rotation axis becomes the opposite of that."""
 
 
 def _pivot(scene: Scene, model: Any, camera: int) -> tuple[Vector, Vector]:
@@ -60,7 +64,7 @@ def orbit(scene: Scene, value: float, camera: str) -> None:
     """The camera orbits the workspace: same viewing target, distance and height."""
     model, index = scene.model, scene.cameras[camera]
     pivot, up = _pivot(scene, model, index)
-    _swing(model, index, pivot, about(up, value))
+    _swing(model, index, pivot, about(up, value if scene.mirrored else -value))
 
 
 @register(
@@ -123,6 +127,8 @@ def distance(scene: Scene, value: float, camera: str) -> None:
 def turn_in_place(scene: Scene, value: float, rng: np.random.Generator, camera: str, direction: str) -> None:
     """The camera turns in place, about a random axis or in one direction of the policy's view."""
     axis = drawn_direction(rng, 3) if direction == "draw" else TURNS[direction]
+    if not scene.mirrored:
+        axis = -_REFLECTED * axis
     model, index = scene.model, scene.cameras[camera]
     model.cam_quat[index] = compose(np.array(model.cam_quat[index]), about(axis, value))
 
@@ -145,6 +151,8 @@ def turn_in_place(scene: Scene, value: float, rng: np.random.Generator, camera: 
 def shift(scene: Scene, value: float, rng: np.random.Generator, camera: str, direction: str) -> None:
     """The camera moves and keeps its orientation."""
     offset = drawn_direction(rng, 3) if direction == "draw" else SHIFTS[direction]
+    if not scene.mirrored:
+        offset = _REFLECTED * offset
     model, index = scene.model, scene.cameras[camera]
     model.cam_pos[index] += value / 100 * rotate(model.cam_quat[index], offset)
 

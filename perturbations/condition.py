@@ -147,7 +147,8 @@ class Condition:
     def apply_scene(self, scene: Scene, rng: RngFactory) -> None:
         """Write the scene terms into the model, once per episode after the reset (which undoes earlier changes)."""
         for term in self.active_terms("scene"):
-            for camera in term.cameras or ("",):
+            cameras = [camera for camera in term.cameras if camera in scene.cameras]  # a suite may have only one
+            for camera in cameras if term.cameras else ("",):
                 term.call(scene, rng, camera)
 
     def start(self, rng: RngFactory, scale: Sequence[float] | None = None) -> "ActiveCondition":

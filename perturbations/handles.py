@@ -44,6 +44,10 @@ class Scene(Protocol):
     def workspace_center(self) -> NDArray[np.float64]:
         """`float64[3]`: centre of the workspace, on the surface of the table or floor (m)."""
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether images are mirror images of what a camera in the world sees."""
+
     def geoms_of(self, name: str) -> tuple[int, ...]:
         """Geoms of an object or fixture, including all of its parts.
 
@@ -201,6 +205,7 @@ class InstructionContext:
         starts: support or container in which each object starts, by name of the object.
         apart: further counterfactuals, worded as in a suite that policies for this one were not trained on.
         turn: index of the episode among those of its task, for conditions that rotate through entries.
+        changed: what a suite made of this task, with its goal if that is another one; `None` if it is no base task.
 
     Raises:
         ValueError: a counterfactual has no goal or the original goal, or an alternative has the original text.
@@ -216,6 +221,7 @@ class InstructionContext:
     starts: Mapping[str, str] = field(default_factory=dict, hash=False)
     apart: tuple[Instruction, ...] = ()
     turn: int = 0
+    changed: Instruction | None = None
 
     def __post_init__(self) -> None:
         others = (*self.counterfactuals, *self.apart)

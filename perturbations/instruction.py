@@ -49,6 +49,7 @@ KINDS: Mapping[str, Meaning] = {
     "empty": "changed",
     "counterfactual": "changed",
     "mismatch": "changed",
+    "changed": "changed",
     "negation": "changed",
     "noreferent": "changed",
     "paraphrase": "kept",
@@ -72,6 +73,7 @@ EXPLAINED: Mapping[str, str] = {
     "empty": "no text",
     "counterfactual": "the text of another task, for a goal that this scene can reach",
     "mismatch": "the text of another suite's task, whose object is not in this scene",
+    "changed": "what the suite made of this base task (--base-arm, --instruction-source); its goal counts",
     "negation": "'do not ...'",
     "noreferent": "the text with an object that is not in this scene",
     "paraphrase": "the same in other words, from a reviewed list; by rule in libero_90",
@@ -91,7 +93,7 @@ EXPLAINED: Mapping[str, str] = {
 
 APART = "libero_90"
 """Argument of `counterfactual`: texts that a policy trained on the four suites of ten tasks has not seen."""
-WITH_GOAL = ("counterfactual", f"counterfactual:{APART}", "objectswap", "placeswap")
+WITH_GOAL = ("counterfactual", f"counterfactual:{APART}", "objectswap", "placeswap", "changed")
 """Kinds whose texts ask for another goal of the scene."""
 TURNS = "all"
 MOST = 15
@@ -136,6 +138,7 @@ _DEGRADED: Mapping[str, Callable[[str, str, int], str]] = {
 _WHY = {
     "counterfactual": "no other task of its suite can be done in its scene",
     f"counterfactual:{APART}": f"only libero_10 has tasks whose scene {APART} has as well",
+    "changed": "it is the suite's own; --base-arm puts the base task in its place",
     "paraphrase": "it has no reviewed texts, and its wording has no slots",
     "objectswap": "its scene has no other object that the same could be asked of",
     "placeswap": "its scene has no other place that could be meant",
@@ -200,6 +203,8 @@ def entries(context: InstructionContext, value: str) -> tuple[Instruction, ...]:
         return (Instruction(context.original, None, kind),)
     if kind == "counterfactual":
         return context.apart if argument == APART else context.counterfactuals
+    if kind == "changed":
+        return (context.changed,) if context.changed else ()
     if kind == "mismatch":
         return tuple(Instruction(text, None, f"{kind}/{i}") for i, text in enumerate(context.mismatches))
     if kind not in _POOLS:

@@ -2,16 +2,17 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envs import numerics
 from simeval.config.evaluation import EvalConfig, from_mapping
-from simeval.config.layout import is_sequential
-from simeval.config.plan import Plan, duration, estimated_seconds, make_plan
+from simeval.config.layout import SEARCH, is_sequential
+from simeval.config.plan import Plan, duration, estimated_seconds, make_plan, most_episodes
 from simeval.config.preflight import policy_choice, require_fit, require_numerics, require_rendering, with_policy
+from simeval.core.chances import counted
 from simeval.core.files import require_inside, require_no_way_out
 from simeval.core.limits import require_address_space
 from simeval.core.types import EpisodeResult, EpisodeSpec
@@ -20,12 +21,12 @@ from simeval.policies.registry import PolicyChoice, batch_note, validate_choice
 from simeval.runner.build import open_runner
 from simeval.runner.placed import PlacedEpisodes
 from simeval.runner.progress import Progress, Silent
-from simeval.runner.queue import BATCH, SMALL_BATCH, EpisodeQueue
+from simeval.runner.queue import BATCH, SMALL_BATCH, EpisodeQueue, EpisodeSource
 from simeval.runner.serial import Runner
 from simeval.store.assets import find_assets
 from simeval.store.manifest import make_manifest
 from simeval.store.resume import is_complete, placement_of, require_clean_success, require_fingerprint, run_folder
-from simeval.store.run import SEARCH, Run, RunWriter, read_manifest
+from simeval.store.run import Run, RunWriter, read_manifest
 
 if TYPE_CHECKING:
     from simeval.config.audit import AuditConfig
@@ -59,7 +60,7 @@ def evaluate(
         RunError: Ray has ended; finished episodes are stored.
         OSError: the disk is full; finished episodes are stored.
     """
-    request = _request(config, make_plan, policy)
+    request = _request(config, policy)
     if not grow and is_complete(request.folder, request.config, request.plan, request.choice):
         return Run.load(request.folder)
     progress = progress or Silent()
@@ -75,12 +76,11 @@ def evaluate(
             return spec.id not in done and (decisions is None or decisions.is_open(spec))
 
         try:
-            for batch in runner.run(EpisodeQueue(plan.episodes, is_left, SMALL_BATCH if config.until else BATCH)):
-                writer.write_batch([(output.result, output.trace) for output in batch])
-                for output in batch:
-                    if decisions:
-                        decisions.record(output.result.spec, output.result.outcome)
-                    progress.update(output.result)
+            source = EpisodeQueue(plan.episodes, is_left, SMALL_BATCH if config.until else BATCH)
+            for result in _results(runner, source, writer):
+                if decisions:
+                    decisions.record(result.spec, result.outcome)
+                progress.update(result)
         finally:
             progress.stop()
     return Run.load(request.folder)
@@ -101,7 +101,7 @@ def threshold(
         RunError: Ray has ended; finished episodes are stored.
         OSError: the disk is full; finished episodes are stored.
     """
-    request = _request(search.run, lambda config: replace(search, run=config).plan(), policy)
+    request = _request(search.run, policy)
     search = replace(search, run=request.config)
     if not is_complete(request.folder, request.config, request.plan, request.choice, search):
         with _opened(request, {SEARCH: search.record()}) as (runner, writer):
@@ -110,12 +110,10 @@ def threshold(
                 progress.start(placement, request.folder)
             workers = max(1, request.config.worker_count) if request.config.ray_address is None else None
             try:
-                for batch in runner.run(PlacedEpisodes(placement, workers)):
-                    writer.write_batch([(output.result, output.trace) for output in batch])
-                    for output in batch:
-                        placement.record(output.result.spec, output.result.outcome)
-                        if progress:
-                            progress.update(output.result)
+                for result in _results(runner, PlacedEpisodes(placement, workers), writer):
+                    placement.record(result.spec, result.outcome)
+                    if progress:
+                        progress.update(result)
             finally:
                 if progress:
                     progress.stop()
@@ -140,11 +138,11 @@ class _Request:
     folder: Path
 
 
-def _request(config: EvalConfig, planner: Callable[[EvalConfig], Plan], policy: Policy | None) -> _Request:
+def _request(config: EvalConfig, policy: Policy | None) -> _Request:
     require_numerics(config.numerics)
     if policy is not None:
         config, policy = with_policy(config, policy)
-    plan = planner(config)
+    plan = make_plan(config)
     choice = policy or policy_choice(config)
     folder = run_folder(config, plan)
     if isinstance(choice, PolicyChoice):
@@ -181,6 +179,14 @@ def _opened(
             yield runner, writer
 
 
+def _results(runner: Runner, source: EpisodeSource, writer: RunWriter) -> Iterator[EpisodeResult]:
+    """Run the episodes of a source; each result is on the disk when it is yielded."""
+    for batch in runner.run(source):
+        writer.write_batch([(output.result, output.trace) for output in batch])
+        for output in batch:
+            yield output.result
+
+
 def _decisions(manifest: Mapping[str, Any], earlier: Sequence[EpisodeResult]) -> "RunDecisions | None":
     """What is decided by the episodes that have run; `None` for a run of fixed size."""
     if not is_sequential(manifest):
@@ -192,10 +198,12 @@ def _decisions(manifest: Mapping[str, Any], earlier: Sequence[EpisodeResult]) ->
 
 def _summary(plan: Plan, config: EvalConfig) -> str:
     conditions = f"{len(plan.conditions)} conditions" if len(plan.conditions) > 1 else "1 condition"
-    size = f"{'+'.join(config.suite)}, {config.policy_name}: {len(plan.episodes)} episodes, {conditions}"
+    most = most_episodes(plan, config)
+    episodes = f"{most} episodes" if config.until is None else f"at most {most} episodes"
+    size = f"{'+'.join(config.suite)}, {config.policy_name}: {episodes}, {conditions}"
     if config.ray_address and config.workers is None:
         return f"{size}, a worker per CPU of the cluster"
-    workers = f"{config.worker_count} workers" if config.worker_count else "this process"
+    workers = counted(config.worker_count, "worker") if config.worker_count else "this process"
     return f"{size}, {workers}, at most about {duration(estimated_seconds(plan, config))} without inference"
 
 

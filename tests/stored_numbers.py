@@ -23,11 +23,13 @@ from envs.suites import tasks
 from simeval.analysis import success
 from simeval.api import evaluate
 from simeval.store.audit import Audit
-from simeval.config.evaluation import from_mapping, load_yaml
+from simeval.config.evaluation import from_mapping
+from simeval.config.options import load_yaml
 from simeval.analysis.correlate import correlate
 from simeval.stats.correlation import Correlation
 from simeval.stats.intervals import Interval
 from simeval.store.run import Run
+from simeval.report.format import p_value
 from simeval.report.terminal.run import print_tables
 from simeval.core.types import CLEAN
 
@@ -227,11 +229,12 @@ def two(value: float | None) -> str:
 def drift() -> dict[str, str]:
     """How well drift predicts the drop."""
     found = study()
-    (loco,) = (row for row in found.loco if row.scheme == "condition")
+    (loco,) = (row for row in found.loco if row.scheme == "family")
     (auroc,) = (row for row in found.aurocs if row.stratum == "within task x condition")
     (pixels,) = (row.association for row in found.ranking if row.name == PIXELS)
     spearman = found.between[0].association
-    values = {"k": str(found.k), "families": str(found.families)}
+    values = {"k": str(found.k), "families": str(found.families), "more": str(found.verdict.more_kinds)}
+    values |= {"p": p_value(found.between_families.p)}
     values |= {"mae": percent(loco.mae), "naive": percent(loco.mae_naive)}
     for name, value, interval in (
         ("rho", spearman.value, spearman.ci_conditions),
@@ -274,11 +277,13 @@ def study_claims() -> Iterator[Claim]:
     """What is said of drift as a predictor."""
     yield Claim(
         DRIFT,
-        "rank correlation {rho} (95 % interval for other conditions like these {rho_low} to {rho_high})",
+        "rank correlation {rho} (95 % interval for other perturbations like these {rho_low} to {rho_high})",
         drift(),
     )
-    yield Claim(DRIFT, "predicted from drift alone is off by {mae} points on average", drift())
-    yield Claim(DRIFT, "where the mean of the other conditions is off by {naive}.", drift())
+    yield Claim(DRIFT, "about {more} more kinds of perturbation could decide", drift())
+    yield Claim(DRIFT, "Kinds, not only strengths of one kind, are ordered (p {p})", drift())
+    yield Claim(DRIFT, "predicted from drift alone with an error of {mae} points on average", drift())
+    yield Claim(DRIFT, "where the mean of the other kinds is off by {naive}.", drift())
     yield Claim(DRIFT, "(AUROC within task and condition {auroc}, {auroc_low} to {auroc_high})", drift())
     yield Claim(DRIFT, "The change of the pixels alone says little ({pixels}, {pixels_low} to {pixels_high})", drift())
     yield Claim(DRIFT, "![Drift against drop: {k} conditions of {families} families]", drift())

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from helpers import call, refusal
 
-from envs.interface import Interface
+from envs.goals import EnvError
+from envs.interface import LIBERO_INTERFACE, Interface
 from envs.sim.mujoco_env import MujocoEnv
 from envs.suite import INIT_STATES
 from envs.suites import find_suite, register_suite
@@ -75,11 +76,11 @@ def test_the_environment_and_the_policy_keep_the_rules():
 
 
 def test_a_run_with_a_policy_that_fits(tmp_path):
-    config = EvalConfig(**FEW, perturb=("noise:0.2", "light:0.3"), out=str(tmp_path / "run"))
+    config = EvalConfig(**FEW, perturb=("noise:0.2", "light:0.3", "camera.orbit:9"), out=str(tmp_path / "run"))
     run = evaluate(config, policy=Diver())
     assert set(run.episodes.outcome) <= {"success", "failure"}
     assert run.episodes.groupby("condition", observed=True).size().to_dict() == {
-        "none": 2, "noise:0.2": 2, "light:0.3": 2
+        "none": 2, "noise:0.2": 2, "light:0.3": 2, "camera.orbit:9": 2
     }  # fmt: skip
     video = call("video", tmp_path / "run", "--compare", "--limit", 1)
     assert video.code == 0, video.err
@@ -122,6 +123,11 @@ def test_a_policy_of_other_sizes_is_refused_before_the_first_episode(tmp_path):
     with pytest.raises(ConfigError, match="does not fit toy: its actions have 4 numbers, the suite's 7"):
         evaluate(EvalConfig(suite=("toy",), tasks="0", init_states="0", out=str(tmp_path / "toy")), policy=Diver())
     assert not (tmp_path / "run" / "episodes.jsonl").exists()
+
+
+def test_another_control_rate_is_that_of_the_scene():
+    with pytest.raises(EnvError, match=r"a time step of 0\.005 s; it must divide 0\.0125 s"):
+        MujocoEnv.__init__(object.__new__(ToyEnv), TASKS[0], SCENE, 64, 1, replace(LIBERO_INTERFACE, control_hz=80))
 
 
 def test_suites_of_different_robots_do_not_share_a_run():
@@ -176,6 +182,7 @@ def test_the_gymnasium_environment_has_its_spaces():
         (Interface(cameras=("front",)), "interface.cameras is ('front',)"),
         (Interface(action_size=0), "interface.action_size is 0"),
         (Interface(state_size=2.0), "interface.state_size is 2.0"),
+        (Interface(control_hz=0), "interface.control_hz is 0"),
     ],
 )
 def test_interfaces_that_no_suite_has(interface, line):

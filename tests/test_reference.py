@@ -10,7 +10,8 @@ from envs import numerics
 from envs.libero.files import resolve_assets
 from simeval.analysis.correlate import same_policy
 from simeval.analysis.success import success_table, task_table
-from simeval.config.evaluation import from_mapping, load_yaml
+from simeval.config.evaluation import from_mapping
+from simeval.config.options import load_yaml
 from simeval.config.plan import make_plan
 from simeval.core import provenance
 from simeval.policies.registry import PolicyChoice

@@ -88,6 +88,11 @@ def kind_of_change(suite: str) -> str:
     return suite.rpartition("_")[2]
 
 
+def base_text(task: Task) -> str:
+    """The instruction that the file name says: the base task's."""
+    return libero_tasks(base_suite(task.suite))[task.index].instruction
+
+
 def base_task(task: Task) -> Task | None:
     """The control arm of a task: the base task's text and goal on PRO's own initial states.
 

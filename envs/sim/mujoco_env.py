@@ -9,22 +9,19 @@ Non-obvious behaviour:
       change what happens next.
     - `mj_resetData` clears the data, not the model. `reset` also restores the fields of the model, so that a scene
       perturbation ends with its episode.
-    - The render context is created at the first image, from a pristine copy: it keeps some fields of its model, and
-      edited fields would leak into later episodes. It also copies textures, meshes and height fields, so a scene
-      perturbation cannot reach those; `scene()` hands out no textures.
+    - The render context copies textures, meshes and height fields, so a scene perturbation cannot reach those;
+      `scene()` hands out no textures.
     - MuJoCo resets itself if a position is not finite, and replaces a control that is not finite by zero. The first is
       switched off and the second is refused, so that a broken episode ends as broken.
 """
 
 import abc
-import atexit
 import contextlib
-import copy
-import weakref
 from collections.abc import Sequence
+from typing import Any
 
 from envs.goals import EnvError
-from envs.sim.opengl import make_renderer, select_backend
+from envs.sim.opengl import select_backend
 
 # A suite of one's own may import this before anything else, and MuJoCo fixes its backend when it is imported. Without
 # OpenGL the first image says what is missing.
@@ -37,7 +34,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import (
-    CONTROL_HZ,
     Atom,
     Goal,
     Intervention,
@@ -52,13 +48,12 @@ from envs.base import (
     geoms_below,
 )
 from envs.interface import LIBERO_INTERFACE, Interface
-from envs.sim.mujoco_model import compiled, has_free_joint, substeps
+from envs.sim.mujoco_model import compiled, has_free_joint, owners, substeps
 from envs.sim.physics import MujocoPhysics
 from envs.sim.pristine import ModelBackup
+from envs.sim.renderers import MAX_RENDER_SIZE as MAX_RENDER_SIZE
+from envs.sim.renderers import RendererCache, check_size
 from envs.tasks import Task
-
-MAX_RENDER_SIZE = 1024
-"""Largest image (px per side)."""
 
 SETTLING = 100
 """Physics steps that a placement is checked with. Our choice."""
@@ -67,13 +62,14 @@ SETTLING = 100
 class MujocoEnv(abc.ABC):
     """A scene with the cameras of its interface. Implements `envs.base.Env`.
 
-    Derived classes implement `place`, `apply`, `holds`, `proprioception` and `hand`.
+    Derived classes implement `place`, `apply`, `holds`, `proprioception` and `hand`. Those that drive the environment
+    of another package override `control_step` instead of `apply`.
 
     Args:
         task: the task. Bodies are movable if they have a free joint; the names in `task.scenery` that are bodies are
             the scene's objects and fixtures.
-        model: the scene: a text in MuJoCo's format (MJCF), or a `mujoco.MjModel`. Its state has to be time, positions
-            and velocities: actuators with an internal state are refused.
+        model: the scene: a text in MuJoCo's format (MJCF), or a `mujoco.MjModel`. Its state has to be time, positions,
+            velocities and poses of mocap bodies: actuators with an internal state are refused.
         resolution: side of the images that `observe` renders (px).
         init_states: number of initial states.
         interface: the suite's, see `envs.suite.Suite.interface`.
@@ -82,11 +78,20 @@ class MujocoEnv(abc.ABC):
         EnvError: the model breaks one of these rules, or images of that size cannot be rendered.
     """
 
+    workspace_center: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Centre of the workspace, on the surface of the table (m)."""
+
+    mirrored: bool = True
+    """Whether images are mirror images, as LIBERO's are: what axes of cameras call left and right depends on it."""
+
+    placed_fields: tuple[str, ...] = ()
+    """Fields of the model that `place` writes, for instance `body_pos` if it moves bodies without a joint."""
+
     def __init__(
         self, task: Task, model: str | mujoco.MjModel, resolution: int, init_states: int,
         interface: Interface = LIBERO_INTERFACE,
     ) -> None:  # fmt: skip
-        _check_size(resolution)
+        check_size(resolution)
         model = compiled(model, task) if isinstance(model, str) else model
         self.task = task
         self.goals: tuple[Goal, ...] = (task.goal,)
@@ -94,26 +99,29 @@ class MujocoEnv(abc.ABC):
         self.approached: str | None = None
         self.renders = 0
         self.model, self._init_states = model, init_states
-        self._substeps = substeps(model, task, interface.cameras)
+        self._substeps = substeps(model, task, interface)
         self._interface = interface
         self._resolution = resolution
-        self._settle_steps = 0
-        self._backup, self._pristine = ModelBackup(model), copy.copy(model)
+        self._started, self._settle_steps = 0.0, 0
+        self._backup, self._renderers = ModelBackup(model), RendererCache(model)
         self.data = mujoco.MjData(model)
         self._cameras = {name: int(model.camera(name).id) for name in interface.cameras}
         bodies = {model.body(i).name: i for i in range(model.nbody)}
         named = {name: number for name, number in bodies.items() if name in task.scenery.names}
         self._movable = {name: number for name, number in named.items() if has_free_joint(model, number)}
         self._fixtures = {name: number for name, number in named.items() if name not in self._movable}
+        self._owners = owners(model, named)
         targets = tuple(dict.fromkeys(name for atom in task.goal for name in atom[1:]))
         self._physics = MujocoPhysics(
-            model, self.data, named, tuple(self._movable), targets, self._owner, settling=SETTLING
-        )
-        self._renderers: dict[int, mujoco.Renderer] = {}
+            model, self.data, named, tuple(self._movable), targets, self._owner, settling=SETTLING,
+            workspace_center=np.array(self.workspace_center),
+        )  # fmt: skip
 
     @abc.abstractmethod
     def place(self, init_state: int, env_seed: int) -> None:
         """Set `self.data` to an initial state; velocities are zero and the model is as compiled.
+
+        It may simulate, and write the `placed_fields` of the model.
 
         Args:
             init_state: its index.
@@ -127,6 +135,15 @@ class MujocoEnv(abc.ABC):
         Args:
             action: `float32[action_size]`, finite.
         """
+
+    def control_step(self, action: NDArray[np.float32]) -> None:
+        """Execute one control step.
+
+        Args:
+            action: `float32[action_size]`, finite.
+        """
+        self.apply(action)
+        mujoco.mj_step(self.model, self.data, nstep=self._substeps)
 
     @abc.abstractmethod
     def holds(self, atom: Atom) -> bool:
@@ -160,6 +177,7 @@ class MujocoEnv(abc.ABC):
         self._backup.restore()
         mujoco.mj_resetData(self.model, self.data)
         self.place(spec.init_state, spec.env_seed)
+        self._started = self.data.time
         if before_settling is not None:
             self.intervene(before_settling)
         self.goals, self.tracked = (self.task.goal,), ()
@@ -209,8 +227,9 @@ class MujocoEnv(abc.ABC):
         return StepResult(len(states), reached, rows, tuple(hits.get(goal) for goal in self.tracked))
 
     def state(self) -> NDArray[np.float64]:
-        """Return time, positions and velocities: `float64[1 + nq + nv]`."""
-        return np.concatenate([[self.data.time], self.data.qpos, self.data.qvel])
+        """Return time, positions, velocities and poses of mocap bodies: `float64[1 + nq + nv + 7 nmocap]`."""
+        data = self.data
+        return np.concatenate([[data.time], data.qpos, data.qvel, data.mocap_pos.ravel(), data.mocap_quat.ravel()])
 
     def set_state(self, state: NDArray[np.float64]) -> None:
         """Load a stored state.
@@ -220,15 +239,20 @@ class MujocoEnv(abc.ABC):
         """
         if state.shape != self.state().shape:
             raise EnvError(f"a state of this scene has shape {self.state().shape}, not {state.shape}")
-        self.data.time = state[0]
-        self.data.qpos, self.data.qvel = np.split(state[1:], [self.model.nq])
+        data, sizes = self.data, (1, self.model.nq, self.model.nv, 3 * self.model.nmocap)
+        time, data.qpos, data.qvel, pos, quat = np.split(state, np.cumsum(sizes))
+        data.time, data.mocap_pos[:], data.mocap_quat[:] = time[0], pos.reshape(-1, 3), quat.reshape(-1, 4)
 
     def snapshot(self) -> SensorSnapshot:
         """The present state; see `Env.snapshot`."""
-        return SensorSnapshot({"state": self.state()}, self._step_count())
+        fields = {name: getattr(self.model, name).copy() for name in self.placed_fields}
+        return SensorSnapshot({"state": self.state(), "started": np.array(self._started), **fields}, self._step_count())
 
     def restore_view(self, snapshot: SensorSnapshot) -> None:
         """The state itself; see `Env.restore_view`."""
+        self._started = float(snapshot.arrays["started"])
+        for name in self.placed_fields:
+            getattr(self.model, name)[:] = snapshot.arrays[name]
         self.set_state(snapshot.arrays["state"])
 
     def render(self, camera: str, size: int) -> NDArray[np.uint8]:
@@ -241,12 +265,16 @@ class MujocoEnv(abc.ABC):
             EnvError: images of that size cannot be rendered, or there is no OpenGL to render with.
         """
         self.renders += 1
-        image: NDArray[np.uint8] = self._ready(camera, size, mujoco.MjvOption()).render()
-        return image
+        return self._pixels(self._ready(camera, size, mujoco.MjvOption()))
+
+    def _pixels(self, renderer: mujoco.Renderer) -> NDArray[Any]:
+        """The image of a renderer's scene, upright."""
+        pixels: NDArray[Any] = renderer.render()
+        return pixels
 
     def _ready(self, camera: str, size: int, option: mujoco.MjvOption) -> mujoco.Renderer:
         """The renderer of a size, with its scene updated to the present state."""
-        renderer = self._renderer(size)
+        renderer = self._renderers.get(size)
         view = mujoco.MjvCamera()
         view.type = mujoco.mjtCamera.mjCAMERA_FIXED
         view.fixedcamid = self._cameras[camera]
@@ -271,7 +299,7 @@ class MujocoEnv(abc.ABC):
             renderer = self._ready(camera, self._resolution, option)
             self.model.geom_group[:] = groups
             renderer.enable_segmentation_rendering()
-            segments = renderer.render()
+            segments = self._pixels(renderer)
             renderer.disable_segmentation_rendering()
             masks[name] = np.isin(segments[..., 0], geoms) & (segments[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM))
         return masks
@@ -291,16 +319,17 @@ class MujocoEnv(abc.ABC):
 
     def scene(self) -> Scene:
         """The handle for scene perturbations."""
-        return Scene(self.model, self._cameras, self._physics.targets, self._movable, self._fixtures)
+        return Scene(
+            self.model, self._cameras, self._physics.targets, self._movable, self._fixtures,
+            np.array(self.workspace_center), mirrored=self.mirrored,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Free the render contexts; the simulation is freed with the object."""
-        while self._renderers:
-            self._renderers.popitem()[1].close()
+        self._renderers.close()
 
     def _advance(self, action: NDArray[np.float32]) -> None:
-        self.apply(action)
-        mujoco.mj_step(self.model, self.data, nstep=self._substeps)
+        self.control_step(action)
         if not np.isfinite(self.state()).all():
             raise EnvError("the simulation is not finite any more")
 
@@ -310,7 +339,7 @@ class MujocoEnv(abc.ABC):
         mujoco.mj_camlight(self.model, self.data)
 
     def _step_count(self) -> int:
-        executed: int = round(self.data.time * CONTROL_HZ)
+        executed: int = round((self.data.time - self._started) * self._interface.control_hz)
         return executed - self._settle_steps
 
     def _reached(self) -> tuple[bool, ...]:
@@ -321,28 +350,5 @@ class MujocoEnv(abc.ABC):
         return all(self.holds(atom) for atom in goal)
 
     def _owner(self, geom: int) -> str:
-        """Name of the body that a geom belongs to."""
-        return str(self.model.body(int(self.model.geom_bodyid[geom])).name)
-
-    def _renderer(self, size: int) -> mujoco.Renderer:
-        """The renderer of one image size; clearing a larger buffer than needed takes longer than rendering."""
-        if size not in self._renderers:
-            _check_size(size)
-            model = copy.copy(self._pristine)
-            model.vis.global_.offwidth = model.vis.global_.offheight = size
-            renderer = make_renderer(model, size)
-            # A context that is still open when MuJoCo shuts the driver down at exit fills stderr with tracebacks.
-            atexit.register(_close_if_alive, weakref.ref(renderer))
-            self._renderers[size] = renderer
-        return self._renderers[size]
-
-
-def _close_if_alive(renderer: "weakref.ref[mujoco.Renderer]") -> None:
-    alive = renderer()
-    if alive is not None:
-        alive.close()
-
-
-def _check_size(size: int) -> None:
-    if not 1 <= size <= MAX_RENDER_SIZE:
-        raise EnvError(f"images have 1 to {MAX_RENDER_SIZE} pixels per side, not {size}")
+        """Name of the object or fixture that a geom belongs to, or of its body."""
+        return self._owners[int(self.model.geom_bodyid[geom])]

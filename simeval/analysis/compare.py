@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from simeval.analysis.sequential import sequential
 from simeval.analysis.thresholds import require_conditions
+from simeval.config.layout import is_sequential
 from simeval.core import kernels
 from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
@@ -29,6 +31,11 @@ IGNORED = (
     "init_states",
     "repeats",
     "suite",
+    "instruction_source",
+    "base_arm",
+    "until",
+    "margin",
+    "max_pairs",
     "policy",
     "n_action_steps",
     "device",
@@ -94,22 +101,25 @@ def compare(
     for run in (a, b):
         require_conditions(run.manifest, run.folder)
     _require_same_start(a, b)
-    both = a.episodes.merge(b.episodes, on=["id", "pair_id", "suite", "task", "init_state"], suffixes=("_a", "_b"))
+    rows_a, rows_b = _counted(a), _counted(b)
+    both = rows_a.merge(rows_b, on=["id", "pair_id", "suite", "task", "init_state"], suffixes=("_a", "_b"))
     if both.empty:
         raise ConfigError(f"{a.folder} and {b.folder}: no episode is in both")
     conditions = [name for name in a.manifest["conditions"] if name in set(both["condition_a"])]
     if CLEAN not in conditions:
         raise ConfigError(f"{a.folder} and {b.folder}: no unperturbed episode is in both")
     suites = [name for name in a.manifest["config"]["suite"] if name in set(both["suite"])]
-    notes = [*_left_out(a, b, len(both)), *_versions(a, b)]
-    rows, reason = _common_frames(drift)
+    alone = {a.folder: len(rows_a) - len(both), b.folder: len(rows_b) - len(both)}
+    left_out = [f"{count} episodes are only in {folder}" for folder, count in alone.items() if count]
+    notes = [*left_out, *_sizes(a, b), *_versions(a, b)]
+    frames, reason = _common_frames(drift)
     if reason:
         notes.append(reason)
     changes = []
     for suite in suites:
         suite_conditions = [name for name in conditions if name in set(both.loc[both["suite"] == suite, "condition_a"])]
         change = _change(both[both["suite"] == suite], suite_conditions, resampling)
-        changes.append(SuiteChange(suite, change, _drift(rows, suite, suite_conditions, resampling)))
+        changes.append(SuiteChange(suite, change, _drift(frames, suite, suite_conditions, resampling)))
     return Comparison(*_names(a, b), a.manifest["assets"], tuple(changes), tuple(notes))
 
 
@@ -132,9 +142,19 @@ def _names(a: Run, b: Run) -> tuple[str, str]:
     return f"{names[0]} ({a.folder.name})", f"{names[1]} ({b.folder.name})"
 
 
-def _left_out(a: Run, b: Run, common: int) -> list[str]:
-    alone = {run.folder: len(run.results) - common for run in (a, b)}
-    return [f"{count} episodes are only in {folder}" for folder, count in alone.items() if count]
+def _counted(run: Run) -> pd.DataFrame:
+    """The rows of a run that are evidence. What ran beyond a decision depends on the workers."""
+    followed = sequential(run.manifest, run.episodes)
+    return followed.counted if followed else run.episodes
+
+
+def _sizes(a: Run, b: Run) -> list[str]:
+    return [
+        f"the size of {run.folder} depended on its outcomes; p and intervals take it for one fixed beforehand, "
+        "and the mean over conditions is over the pairs that all of them have"
+        for run in (a, b)
+        if is_sequential(run.manifest)
+    ]
 
 
 def _versions(a: Run, b: Run) -> list[str]:

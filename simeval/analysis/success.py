@@ -6,7 +6,9 @@ number that the data do not support is `None`, never NaN. Errors are not failure
 rate, and its pair out of the comparison.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
@@ -15,11 +17,12 @@ from simeval.analysis.by_category import CategoryRate, category_table
 from simeval.analysis.flags import FlagCount, flag_table
 from simeval.analysis.grouping import COLUMNS, LEVEL, Share, groups, mean_over_tasks
 from simeval.analysis.language import LanguageRate, language_table
+from simeval.analysis.sensitivity import more_pairs, size_of
+from simeval.analysis.sequential import AnytimeDrop, Sequential
 from simeval.core.types import CLEAN
 from simeval.stats.intervals import Interval, mean_of_suites
 from simeval.stats.paired import PairedDrop, holm, paired_drop
-from simeval.stats.power import smallest_visible_drop
-from simeval.stats.states import smallest_visible_over_states
+from simeval.stats.power import ALPHA, BACKGROUND, Sensitivity, background_of, fewest_harmed
 from simeval.stats.study import MAX_MISSING
 
 __all__ = [
@@ -29,13 +32,13 @@ __all__ = [
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
-ALPHA = 0.05
 EQUIVALENCE_MARGIN = 0.05
 """Drops below this count as robust, if the data show it (fraction). Our choice, to be set before the run."""
 USED = (*COLUMNS, "goal", "hits", "approached", "flags", "error_text")
 """Columns that `analyse` reads; without the last five there is no table of language or flags."""
 
 Verdict = Literal["drop", "within margin", "undecided"]
+_VERDICTS: Mapping[str, Verdict] = {"drop": "drop", "within": "within margin"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,19 @@ class ConditionDrop:
         missing: pairs with an error or without an episode on either side, in the tasks that the condition was run on.
         harmed, helped: pairs that only the clean, only the perturbed episode solved.
         clean_rate, perturbed_rate: success rates, pooled over the complete pairs.
-        drop, interval: `clean_rate - perturbed_rate`; `None`, like all fields below, where `note` says n/a.
+        drop, interval: `clean_rate - perturbed_rate`; `None`, like all fields below, where `note` says n/a. No interval
+            for so few pairs that no drop could be called.
         p, p_holm: exact McNemar p-value, and the same adjusted for the conditions of the suite in this run.
         retention: `perturbed_rate / clean_rate`; `None` also where no clean episode succeeded.
-        smallest_visible: smallest drop shown with 80 % power if it were the suite's only one; may be `None`.
+        smallest_visible: smallest true drop found in 80 % of such runs if it were the suite's only one; may be `None`.
         verdict: `drop` if the interval is above 0 and `p_holm` below .05, whatever the size; else `within margin` if
-            the upper limit of the 90 % interval is below the margin; else `undecided`.
+            the upper limit of Tango's 90 % interval is below the margin (a risk of 5 % each); else `undecided`.
         note: a caveat; often empty.
+        sensitivity: what else a comparison of this size can find.
+        more_pairs: about how many pairs more would decide, were the drop as estimated; `None` where that is settled.
+
+    In a run with anytime-valid inference, `interval`, `p`, `p_holm` and `verdict` are those of
+    `simeval.analysis.sequential.AnytimeDrop`.
     """
 
     suite: str
@@ -104,6 +113,8 @@ class ConditionDrop:
     smallest_visible: float | None = None
     verdict: Verdict | None = None
     note: str = ""
+    sensitivity: Sensitivity | None = None
+    more_pairs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,12 @@ class OverallRate:
 
 @dataclass(frozen=True, slots=True)
 class RunAnalysis:
-    """All tables of one run; `margin` is the drop that still counts as robust (fraction)."""
+    """All tables of one run.
+
+    Attributes:
+        margin: the drop that still counts as robust (fraction).
+        inference: `fixed` for tests of a size that was fixed beforehand, `anytime` for those that hold at any look.
+    """
 
     rates: tuple[ConditionRate, ...]
     drops: tuple[ConditionDrop, ...]
@@ -141,24 +157,35 @@ class RunAnalysis:
     margin: float
     flags: tuple[FlagCount, ...] = ()
     categories: tuple[CategoryRate, ...] = ()
+    inference: Literal["fixed", "anytime"] = "fixed"
 
 
-def analyse(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> RunAnalysis:
+def analyse(
+    episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN, sequential: Sequential | None = None
+) -> RunAnalysis:
     """All tables of a run.
+
+    Args:
+        episodes: its rows.
+        margin: the drop that still counts as robust (fraction).
+        sequential: for a run whose size depended on its outcomes; its rows and its margin are taken then.
 
     Raises:
         ValueError: a column is missing, an episode occurs twice, or an outcome is unknown.
     """
+    if sequential:
+        episodes, margin = sequential.counted, sequential.margin
     outcomes = episodes.filter(items=COLUMNS)  # all 60 columns would be copied with every group
     return RunAnalysis(
         rates=success_table(outcomes),
-        drops=drop_table(outcomes, margin),
+        drops=drop_table(outcomes, margin, sequential.drops if sequential else {}),
         tasks=task_table(outcomes),
         language=language_table(episodes),
         overall=overall_table(outcomes),
         margin=margin,
         flags=flag_table(episodes),
         categories=category_table(outcomes),
+        inference="anytime" if sequential else "fixed",
     )
 
 
@@ -191,17 +218,37 @@ def success_table(episodes: pd.DataFrame) -> tuple[ConditionRate, ...]:
     return tuple(table)
 
 
-def drop_table(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> tuple[ConditionDrop, ...]:
-    """One row per suite and perturbed condition; p-values are adjusted within a suite; `margin` is a fraction."""
+def drop_table(
+    episodes: pd.DataFrame,
+    margin: float = EQUIVALENCE_MARGIN,
+    anytime: Mapping[tuple[str, str], AnytimeDrop] = MappingProxyType({}),
+) -> tuple[ConditionDrop, ...]:
+    """One row per suite and perturbed condition; p-values are adjusted within a suite.
+
+    Args:
+        episodes: one row per episode.
+        margin: the drop that still counts as robust (fraction).
+        anytime: by suite and condition, what holds at any look, in place of the tests of a fixed size.
+    """
     table: list[ConditionDrop] = []
     for _, rows in groups(episodes, "suite"):
         clean = rows[rows["condition"] == CLEAN]
         others = rows[rows["condition"] != CLEAN].groupby("condition", observed=True)
-        compared = [_compare(clean, perturbed) for _, perturbed in others]
+        compared = [
+            # A condition that stopped early has no twins of its later pairs; these are not missing.
+            _compare(clean[clean["pair_id"].isin(perturbed["pair_id"])] if anytime else clean, perturbed)
+            for _, perturbed in others
+        ]
         adjusted = holm([paired.p for _, paired in compared if paired and paired.p is not None])
         remaining = iter(adjusted)
+        background = background_of((row.harmed, row.helped, row.pairs) for row, _ in compared) or BACKGROUND
         for row, paired in compared:
-            table.append(_with_verdict(row, paired, next(remaining), len(adjusted), margin) if paired else row)
+            if paired is not None and paired.p is not None:
+                size = size_of(paired, len(adjusted), background)
+                row = _with_verdict(row, paired, next(remaining), size, margin)
+                if found := anytime.get((row.suite, row.condition)):
+                    row = _at_any_look(row, found)
+            table.append(row)
     return tuple(table)
 
 
@@ -230,9 +277,11 @@ def overall_table(episodes: pd.DataFrame) -> tuple[OverallRate, ...]:
     return tuple(table)
 
 
-def summary(episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN) -> dict[str, Any]:
+def summary(
+    episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN, sequential: Sequential | None = None
+) -> dict[str, Any]:
     """All tables as a JSON-ready record: fractions, `None` where there is no number, never NaN."""
-    tables = asdict(analyse(episodes, margin))
+    tables = asdict(analyse(episodes, margin, sequential))
     if not tables["categories"]:  # only a few suites have any
         del tables["categories"]
     return {"schema_version": SCHEMA_VERSION, "level": LEVEL, "alpha": ALPHA, **tables}
@@ -259,11 +308,13 @@ def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDro
     )
     missing = len(pairs) - len(complete)
     too_many_missing = missing > MAX_MISSING * len(pairs) or feasible.empty
-    note = "" if tasks == all_tasks else f"in {len(tasks)} of {len(all_tasks)} tasks"
+    notes = [] if tasks == all_tasks else [f"in {len(tasks)} of {len(all_tasks)} tasks"]
+    if infeasible := len(perturbed) - len(feasible):
+        notes.append(f"over {len(pairs)} of {len(pairs) + infeasible} pairs, the others are infeasible")
     if feasible.empty:
-        note = "n/a: infeasible in every pair"
+        notes = ["n/a: infeasible in every pair"]
     elif too_many_missing:
-        note = f"n/a: more than {100 * MAX_MISSING:.0f} % of pairs missing"
+        notes = [f"n/a: more than {100 * MAX_MISSING:.0f} % of pairs missing"]
     row = ConditionDrop(
         suite=str(perturbed["suite"].iloc[0]),
         condition=str(perturbed["condition"].iloc[0]),
@@ -273,35 +324,45 @@ def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDro
         helped=paired.n01,
         clean_rate=paired.clean_rate,
         perturbed_rate=paired.perturbed_rate,
-        note=note,
+        note=", ".join(notes),
     )
     return row, None if too_many_missing else paired
 
 
-def _with_verdict(row: ConditionDrop, paired: PairedDrop, p_holm: float, tests: int, margin: float) -> ConditionDrop:
-    """The comparison with its test and verdict; `tests` is the number of conditions in Holm's adjustment."""
+def _at_any_look(row: ConditionDrop, found: AnytimeDrop) -> ConditionDrop:
+    """The comparison with what its pairs say at any number of them."""
+    return replace(
+        row,
+        interval=found.interval,
+        p=found.p,
+        p_holm=found.p_holm,
+        verdict=_VERDICTS[found.verdict] if found.verdict else "undecided",
+        smallest_visible=None,
+        sensitivity=None,
+        more_pairs=round(found.more_pairs) if found.more_pairs is not None else None,
+    )
+
+
+def _with_verdict(
+    row: ConditionDrop, paired: PairedDrop, p_holm: float, size: Sensitivity, margin: float
+) -> ConditionDrop:
+    """The comparison with its test and verdict."""
     verdict: Verdict = "undecided"
     if paired.interval.low > 0 and p_holm < ALPHA:
         verdict = "drop"
     elif paired.interval_90.high < margin:
         verdict = "within margin"
+    # A t interval has learnt its width from the states; Bonett and Price's of one pair is 173 points wide.
+    hopeless = paired.half is None and paired.units < fewest_harmed()
     return replace(
         row,
         drop=paired.drop,
-        interval=paired.interval,
+        interval=None if hopeless else paired.interval,
         p=paired.p,
         p_holm=p_holm,
         retention=paired.retention,
-        # Holm compares the smallest p-value of the family with alpha / tests.
-        smallest_visible=_smallest_visible(paired, ALPHA / tests),
+        smallest_visible=size.visible,
         verdict=verdict,
+        sensitivity=size,
+        more_pairs=more_pairs(paired, size, margin) if verdict == "undecided" else None,
     )
-
-
-def _smallest_visible(paired: PairedDrop, alpha: float) -> float | None:
-    """Smallest drop that the test in use shows; where repeats differ, it depends on how far the states differ."""
-    independent = smallest_visible_drop(paired.units, background=paired.background, alpha=alpha)
-    if paired.half is None or independent is None:
-        return independent
-    visible = smallest_visible_over_states(paired.units, paired.half, level=paired.interval.level, alpha=alpha)
-    return visible if visible <= 1 else None

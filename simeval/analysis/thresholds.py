@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from simeval.config.decisions import FINISHED
+from simeval.config.layout import SEARCH, is_search
 from simeval.config.placement import is_settled, posterior_of
 from simeval.config.strengths import StrengthRange
 from simeval.config.threshold import ranges_of
@@ -120,9 +121,9 @@ def thresholds(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> Threshold
         manifest: the run's.
         episodes: its rows, with `COLUMNS`.
     """
-    record = manifest.get("threshold")
-    if not record:
+    if not is_search(manifest):
         return None
+    record = manifest[SEARCH]
     counts = {str(name): rows["outcome"].value_counts() for name, rows in episodes.groupby("condition", observed=True)}
     clean = _finished(counts, CLEAN)
     return Thresholds(
@@ -141,7 +142,7 @@ def require_conditions(manifest: Mapping[str, Any], folder: object) -> None:
     Raises:
         ConfigError: it is a search.
     """
-    if manifest.get("threshold"):
+    if is_search(manifest):
         raise ConfigError(
             f"{folder}: made by `simeval threshold`, which chose its strengths by outcomes; their rates cannot be "
             "compared, `simeval show` prints the thresholds"

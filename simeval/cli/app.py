@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,16 +10,17 @@ import typer
 
 from simeval.cli.audit import audits
 from simeval.cli.captions import missing_glyphs_noted
+from simeval.cli.endings import report_errors
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, settings, with_config_options
 from simeval.cli.process import carry_out, leave
 from simeval.cli.reports import reports
 from simeval.cli.serve import serving
 from simeval.cli.threshold import searches
-from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.config.evaluation import SOURCES, EvalConfig, from_mapping
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.json_output import emit, write
-from simeval.core.texts import escaped, shown
+from simeval.core.texts import escaped
 
 app = typer.Typer(
     add_completion=False,
@@ -32,7 +34,7 @@ app.add_typer(reports)
 app.add_typer(serving)
 app.add_typer(searches)
 
-LISTS = ("suites", "tasks", "perturbations", "policies", "conventions", "protocols")
+LISTS = ("suites", "tasks", "texts", "perturbations", "policies", "conventions", "protocols")
 
 
 def _config(file: str | None, flags: dict[str, Any]) -> EvalConfig:
@@ -92,26 +94,7 @@ def run(
                     console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
         if not count and not as_json:
             console.print(f"video: no finished episode is among the {requested.video}", highlight=False)
-    _report_errors(done)
-
-
-def _report_errors(done: Any) -> None:
-    """Print a line on standard error and exit with code 1 unless every planned episode ran to its end."""
-    from simeval.store.run import outcomes
-
-    by_id = outcomes(done.folder)
-    missing = done.manifest["episodes"] - len(by_id)
-    if missing > 0:
-        sys.stderr.write(f"simeval: {missing} of {done.manifest['episodes']} episodes have not run\n")
-    if "error" in by_id.values():
-        broken = done.episodes[done.episodes["outcome"] == "error"]
-        first = broken.iloc[0]
-        sys.stderr.write(
-            f"simeval: {len(broken)} of {len(done.episodes)} episodes broke, the first ({first['id']}) in its "
-            f"{first['error_phase']} phase: {shown(first['error_text'], 300)}; the same command tries them again\n"
-        )
-    if missing > 0 or "error" in by_id.values():
-        raise typer.Exit(1)
+    report_errors(done)
 
 
 def _extended_config(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:
@@ -137,24 +120,48 @@ def _print_notes(console: Any, config: EvalConfig) -> None:
 
 @app.command()
 @with_config_options(EvalConfig)
-def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> None:
-    """Print what `run` with the same options would do, without a simulator."""
-    from msgspec.structs import asdict
+def plan(
+    config: ConfigFile = None,
+    drop: Annotated[
+        float | None, typer.Option(help="Say how large a run finds a true drop of this many points.", metavar="POINTS")
+    ] = None,
+    power: Annotated[float, typer.Option(help="Share of such runs that are to find it.", metavar="SHARE")] = 0.8,
+    like: Annotated[
+        str | None,
+        typer.Option(help="Run folder: assume that as many pairs flip by chance as in this run.", metavar="RUN"),
+    ] = None,
+    as_json: AsJson = False,
+    **flags: Any,
+) -> None:
+    """Print what `run` with the same options would do and could find, without a simulator."""
+    from msgspec.structs import asdict as fields_of
 
-    from simeval.config.plan import duration, estimated_seconds, make_plan
-    from simeval.stats.power import smallest_visible_drop
+    from simeval.cli.background import background_like
+    from simeval.config.outlook import Outlook, lines_of, outlooks, wish_of
+    from simeval.config.outlook_until import UntilOutlook, until_lines, until_outlooks
+    from simeval.config.plan import duration, estimated_seconds, make_plan, most_episodes
 
+    wish = wish_of(drop, power)
     requested = _config(config, flags)
     planned = make_plan(requested)
     seconds = estimated_seconds(planned, requested)
+    background = background_like(like)
+    found: Sequence[Outlook | UntilOutlook]
+    if requested.until:
+        found = ahead = until_outlooks(planned, requested, background, wish)
+        lines = until_lines(ahead, background, wish)
+    else:
+        found = fixed = outlooks(planned, requested, background, wish)
+        lines = lines_of(fixed, background)
     if as_json:
-        rows = [{"id": spec.id, **asdict(spec)} for spec in planned.episodes]
-        emit({"digest": planned.digest, "seconds": seconds, "episodes": rows})
+        rows = [{"id": spec.id, **fields_of(spec)} for spec in planned.episodes]
+        findable = {"background": asdict(background), "suites": [asdict(outlook) for outlook in found]}
+        emit({"digest": planned.digest, "seconds": seconds, "episodes": rows, "findable": findable})
         return
-    pairs = len(planned.episodes) // len(planned.conditions)
+    most = most_episodes(planned, requested)
     print(
-        f"{len(planned.episodes)} episodes: {'+'.join(requested.suite)}, {requested.policy_name}, "
-        f"protocol {requested.protocol}"
+        f"{f'at most {most}' if requested.until else most} episodes: {'+'.join(requested.suite)}, "
+        f"{requested.policy_name}, protocol {requested.protocol}"
     )
     print(f"conditions ({len(planned.conditions)}): {', '.join(planned.conditions)}")
     for note in planned.notes:
@@ -163,19 +170,8 @@ def plan(config: ConfigFile = None, as_json: AsJson = False, **flags: Any) -> No
         f"at most about {duration(seconds)} with {requested.worker_count} workers, software rendering, "
         "without inference"
     )
-    alpha = 0.05 / max(1, len(planned.conditions) - 1)
-
-    def unseen(n: int) -> str:
-        visible = smallest_visible_drop(n, alpha=alpha)
-        return f"drops below {100 * visible:.1f} points" if visible else "any drop"
-
-    print(f"{pairs} pairs per condition: this run could not see {unseen(pairs)} (80 % power, p < .05 after Holm)")
-    if requested.repeats > 1:
-        states = pairs // requested.repeats
-        print(
-            f"repeats of an initial state are not independent: where they end alike, this is {states} pairs, which "
-            f"could not show {unseen(states)}"
-        )
+    for line in lines:
+        print(line)
 
 
 @app.command(name="list")
@@ -184,13 +180,13 @@ def list_(
     name: Annotated[
         str | None, typer.Argument(help="Everything about this perturbation, or the YAML of this convention.")
     ] = None,
-    suite: Annotated[str | None, typer.Option(help="Only this suite's tasks.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Only this suite's tasks or texts.")] = None,
     plugin: Annotated[
         list[str] | None, typer.Option(help="Python file with axes or suites of your own; repeatable.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List suites, tasks, perturbations, policies, conventions of policy servers, or protocols."""
+    """List suites, tasks, texts of tasks, perturbations, policies, conventions of policy servers, or protocols."""
     from simeval.cli import catalog
     from simeval.cli.entries import record
 
@@ -236,6 +232,9 @@ def video(
 @app.command()
 def preview(
     suite: Annotated[str, typer.Option(help="Suite.")] = "libero_spatial",
+    instruction_source: Annotated[
+        str, typer.Option(metavar="|".join(SOURCES), help="Texts of suites that publish several, as for run.")
+    ] = SOURCES[0],
     task: Annotated[int, typer.Option(help="Task number.", **WHOLE)] = 0,
     init_state: Annotated[int, typer.Option(help="Initial state.", **WHOLE)] = 0,
     perturb: Annotated[
@@ -254,13 +253,16 @@ def preview(
     """Render what a policy would see: a task's first frame from both cameras, or what perturbations make of it."""
     from simeval.media.preview import write_preview
 
-    config = EvalConfig(
-        suite=(suite,),
-        tasks=str(task),
-        init_states=str(init_state),
-        assets=assets,
-        perturb=tuple(perturb or ()),
-        plugin=tuple(plugin or ()),
+    config = from_mapping(
+        {
+            "suite": suite,
+            "instruction_source": instruction_source,
+            "tasks": str(task),
+            "init_states": str(init_state),
+            "assets": assets,
+            "perturb": perturb,
+            "plugin": plugin,
+        }
     )
     with missing_glyphs_noted():
         print(escaped(str(write_preview(config, size=size, out=Path(out), step=step))))

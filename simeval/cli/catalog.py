@@ -1,11 +1,21 @@
 """What `simeval list` prints."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from envs.goals import EnvError
 from envs.suites import is_suite, suite_names
 from perturbations.base import AxisInfo, SpecError, axes, find_axis
-from simeval.cli.entries import ConventionEntry, Entry, PolicyEntry, ProtocolEntry, SuiteEntry, TaskEntry, entries
+from simeval.cli.entries import (
+    ConventionEntry,
+    Entry,
+    PolicyEntry,
+    ProtocolEntry,
+    SuiteEntry,
+    TaskEntry,
+    TextEntry,
+    entries,
+)
+from simeval.config.suites import OWN_SOURCE
 from simeval.core import plugins
 from simeval.core.errors import ConfigError, nearest
 from simeval.policies.remote.conventions import card_file
@@ -17,9 +27,9 @@ def checked(
     """The entries of one list.
 
     Args:
-        what: `suites`, `tasks`, `perturbations`, `policies`, `conventions` or `protocols`.
+        what: `suites`, `tasks`, `texts`, `perturbations`, `policies`, `conventions` or `protocols`.
         name: for `perturbations` and `conventions`, only this one.
-        suite: for `tasks`, only this suite.
+        suite: for `tasks` and `texts`, only this suite.
         plugin_files: files with user-defined axes.
 
     Raises:
@@ -54,13 +64,23 @@ def render(
     width = max((len(suite_of) for suite_of in map(_suite_of, found)), default=0)
     for entry in found:
         yield from _entry_lines(entry, width)
+    if what == "texts":
+        yield from _differences([entry for entry in found if isinstance(entry, TextEntry)], width)
+
+
+def _differences(texts: Sequence[TextEntry], width: int) -> Iterator[str]:
+    """How many texts of each suite and source are not the suite's own."""
+    yield ""
+    for suite, source in dict.fromkeys((text.suite, text.source) for text in texts if text.source != OWN_SOURCE):
+        differ = [text.differs for text in texts if (text.suite, text.source) == (suite, source)]
+        yield f"{suite:{width}} {source:10} {sum(differ)} of {len(differ)} texts are not the suite's own"
 
 
 def _suite_of(entry: Entry) -> str:
     match entry:
         case SuiteEntry():
             return entry.name
-        case TaskEntry():
+        case TaskEntry() | TextEntry():
             return entry.suite
         case ProtocolEntry():
             return max((row.suite for row in entry.limits), key=len)
@@ -76,6 +96,11 @@ def _entry_lines(entry: Entry, width: int) -> Iterator[str]:
         case TaskEntry():
             others = f"  ({entry.other_goals} other goals)" if entry.other_goals else ""
             yield f"{entry.suite:{width}} {entry.task:4}  {entry.instruction}{others}"
+        case TextEntry():
+            own = entry.source == OWN_SOURCE
+            text = entry.instruction if own or entry.differs else "(the same)"
+            place = f"{entry.suite:{width}} {entry.task:4}" if own else ""
+            yield f"{place:{width + 5}}  {entry.source:10} {text}"
         case PolicyEntry():
             yield f"{entry.name:19} {entry.description}"
         case ConventionEntry():

@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from envs.protocols import PROTOCOLS
-from envs.suites import limits, other_goals, suite_names, tasks
+from envs.suites import find_suite, limits, other_goals, suite_names, tasks
 from perturbations.base import AxisInfo, axes, find_axis
 from perturbations.units import Argument
 from simeval.config.evaluation import EvalConfig
+from simeval.config.suites import OWN_SOURCE
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown
 from simeval.policies import bundled
@@ -46,6 +47,25 @@ class TaskEntry:
     name: str
     instruction: str
     other_goals: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TextEntry:
+    """A text of a task of a suite that has several, see `--instruction-source`.
+
+    Attributes:
+        suite: name of the suite.
+        task: its number.
+        source: `rule` for the suite's own, or another source.
+        instruction: the text.
+        differs: whether it is not the suite's own.
+    """
+
+    suite: str
+    task: int
+    source: str
+    instruction: str
+    differs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +215,7 @@ class ProtocolEntry:
     limits: tuple[LimitsEntry, ...]
 
 
-Entry = SuiteEntry | TaskEntry | AxisEntry | PolicyEntry | ConventionEntry | ProtocolEntry
+Entry = SuiteEntry | TaskEntry | TextEntry | AxisEntry | PolicyEntry | ConventionEntry | ProtocolEntry
 
 
 def suite_entries() -> Iterator[SuiteEntry]:
@@ -210,6 +230,24 @@ def task_entries(suite: str | None = None) -> Iterator[TaskEntry]:
             # Comparing libero_90's ninety scenes with each other takes too long for a list.
             others = len(other_goals(name, task.index)) if name != "libero_90" else None
             yield TaskEntry(name, task.index, task.name, task.instruction, others)
+
+
+def text_entries(suite: str | None = None) -> Iterator[TextEntry]:
+    """Every text of the tasks of suites that have several, or of one suite.
+
+    Raises:
+        ConfigError: the suite has no texts but its own.
+    """
+    several = [name for name in suite_names() if find_suite(name).instruction_sources]
+    if suite is not None and suite not in several:
+        raise ConfigError(f"list texts: {suite} has no instructions but its own")
+    for name in (suite,) if suite else several:
+        sources = find_suite(name).instruction_sources
+        for task in tasks(name):
+            yield TextEntry(name, task.index, OWN_SOURCE, task.instruction, differs=False)
+            for source, text in sources.items():
+                other = text(task)
+                yield TextEntry(name, task.index, source, other, differs=other != task.instruction)
 
 
 def axis_entries(name: str | None = None) -> Iterator[AxisEntry]:
@@ -301,19 +339,21 @@ def entries(what: str, name: str | None = None, *, suite: str | None = None) -> 
     """The entries of one list.
 
     Args:
-        what: `suites`, `tasks`, `perturbations`, `policies`, `conventions` or `protocols`.
+        what: `suites`, `tasks`, `texts`, `perturbations`, `policies`, `conventions` or `protocols`.
         name: for `perturbations` and `conventions`, only this one.
-        suite: for `tasks`, only this suite.
+        suite: for `tasks` and `texts`, only this suite.
 
     Raises:
         SpecError: there is no such axis.
-        ConfigError: there is no such convention.
+        ConfigError: there is no such convention, or the suite has no texts but its own.
     """
     match what:
         case "suites":
             return tuple(suite_entries())
         case "tasks":
             return tuple(task_entries(suite))
+        case "texts":
+            return tuple(text_entries(suite))
         case "perturbations":
             return tuple(axis_entries(name))
         case "policies":

@@ -10,7 +10,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from simeval.config.evaluation import EvalConfig, flag, load_yaml
+from simeval.config.evaluation import EvalConfig
+from simeval.config.options import flag, load_yaml
 from simeval.config.paths import PLACES, names_path
 from simeval.core.errors import ConfigError
 from simeval.core.json_output import divert
@@ -34,7 +35,7 @@ def with_config_options(
     """Give a command every field of a configuration as an option, collected in its keyword arguments.
 
     Args:
-        config: a dataclass whose fields are made by `simeval.config.evaluation.option`. A field that is already a
+        config: a dataclass whose fields are made by `simeval.config.options.option`. A field that is already a
             parameter of the command is left to it.
         without: fields that are no options of this command.
     """

@@ -78,6 +78,8 @@ def _code(app: Callable[..., Any], argv: Sequence[str]) -> int:
         traceback.print_exc()
         return 1
     except BaseException as error:  # noqa: BLE001  SystemExit and the like: a signal, or foreign code
+        if isinstance(error.__context__, BrokenPipeError):  # click's answer to a reader that has gone
+            return 1
         return _print_error(f"ended by {error_line(error)}; {SAFE}", 1)
 
 

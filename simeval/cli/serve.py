@@ -9,7 +9,7 @@ import typer
 
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import settings, with_config_options
-from simeval.config.evaluation import checked_fields
+from simeval.config.options import checked_fields
 from simeval.config.serve import ServeConfig
 from simeval.core.texts import escaped
 

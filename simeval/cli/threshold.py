@@ -1,12 +1,12 @@
 """The verb that searches for the strength at which success falls to a level of the clean rate."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simeval.cli.endings import report_errors
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, settings, with_config_options
 from simeval.config.evaluation import EvalConfig, from_mapping
@@ -16,10 +16,8 @@ from simeval.core.json_output import emit
 from simeval.core.texts import shown
 
 if TYPE_CHECKING:
-    from simeval.analysis.thresholds import Thresholds
     from simeval.config.threshold import ThresholdConfig
     from simeval.runner.search_progress import SearchProgress
-    from simeval.store.run import Run
 
 searches = typer.Typer()
 
@@ -91,7 +89,7 @@ def threshold(
         emit({"event": "summary", "folder": str(run.folder), **summary})
     else:
         print_thresholds(console, run, found)
-    _report_errors(run, found)
+    report_errors(run)
 
 
 def _requested(file: str | None, flags: Mapping[str, Any], own: Mapping[str, Any]) -> "ThresholdConfig":
@@ -118,23 +116,12 @@ def _number(name: str, value: Any) -> Any:
 def _resumed(folder: Path, file: str | None, flags: Mapping[str, Any], own: Mapping[str, Any]) -> "ThresholdConfig":
     from dataclasses import replace
 
+    from simeval.config.layout import SEARCH
     from simeval.config.threshold import from_record
     from simeval.store.resume import config_of
-    from simeval.store.run import SEARCH, read_manifest
+    from simeval.store.run import read_manifest
 
     stored = config_of(folder, flags, searches=True)
     run = from_mapping({**stored, **execution_flags(dict(flags), file)})
     before = from_record(run, read_manifest(folder)[SEARCH])
     return replace(before, **{name: value for name, value in own.items() if value is not None})
-
-
-def _report_errors(run: "Run", found: "Thresholds") -> None:
-    """Print a line on standard error and exit with code 1 if episodes broke."""
-    from simeval.store.run import outcomes
-
-    broken = sum(outcome == "error" for outcome in outcomes(run.folder).values())
-    if broken:
-        sys.stderr.write(
-            f"simeval: {broken} of {found.episodes + broken} episodes broke; the same command tries them again\n"
-        )
-        raise typer.Exit(1)

@@ -7,18 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from envs.numerics import MODES
-from simeval.config.evaluation import (
-    DEVICES,
-    DTYPES,
-    MAX_BATCH,
-    MAX_SEED,
-    absolute_card,
-    check_ranges,
-    checked_fields,
-    flag,
-    option,
-    settle_types,
-)
+from simeval.config.evaluation import DEVICES, DTYPES, MAX_BATCH, absolute_card
+from simeval.config.options import MAX_SEED, check_ranges, checked_fields, flag, option, settle_types
 from simeval.core.errors import ConfigError
 from simeval.policies.names import MAX_ACTION_STEPS
 

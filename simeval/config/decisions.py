@@ -12,11 +12,18 @@ from simeval.config.layout import Planned, planned
 from simeval.core.rounds import Cell
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.stats.anytime import SequentialTest
+from simeval.stats.study import MAX_MISSING
 
 FINISHED = ("success", "failure")
 
 MARGIN = 5
 """Points that a condition may cost and still be called robust, unless `--margin` says otherwise."""
+
+
+def margin_of(manifest: Mapping[str, Any]) -> float:
+    """The margin of a run, as a fraction."""
+    points: int = manifest["config"].get("margin") or MARGIN
+    return points / 100
 
 
 def follow(manifest: Mapping[str, Any], finished: Iterable[tuple[Planned | EpisodeSpec, str]]) -> "RunDecisions":
@@ -27,9 +34,8 @@ def follow(manifest: Mapping[str, Any], finished: Iterable[tuple[Planned | Episo
         finished: its episodes and their outcomes, in any order.
     """
     config = manifest["config"]
-    margin = (config.get("margin") or MARGIN) / 100
     stops = config.get("until") is not None
-    decisions = RunDecisions(planned(manifest), margin, stops=stops, max_pairs=config.get("max_pairs"))
+    decisions = RunDecisions(planned(manifest), margin_of(manifest), stops=stops, max_pairs=config.get("max_pairs"))
     for episode, outcome in finished:
         decisions.record(episode, outcome)
     return decisions
@@ -49,6 +55,10 @@ class _Cell:
         """Whether all of its episodes have ended, if there are any."""
         return None not in self.outcomes.get(condition, ())
 
+    def is_broken(self, condition: str) -> bool:
+        """Whether a repeat of the condition, or of its twin, ended in an error."""
+        return condition in self.outcomes and "error" in (*self.outcomes[CLEAN], *self.outcomes[condition])
+
     def difference(self, condition: str) -> float | None:
         """Clean minus perturbed success; `None` if it does not run here, or a repeat of either broke."""
         clean, perturbed = self.outcomes[CLEAN], self.outcomes.get(condition, [])
@@ -66,6 +76,7 @@ class _SuiteDecisions:
         self.test = SequentialTest(tuple(conditions), margin, stops=stops)
         self.positions = {cell: i for i, cell in enumerate(self.order)}
         self.position = 0
+        self._broken = dict.fromkeys(conditions, 0)
 
     def advance(self) -> None:
         """Take in the positions whose episodes have ended, as far as they are needed."""
@@ -74,8 +85,23 @@ class _SuiteDecisions:
             if not all(map(cell.is_known, (CLEAN, *needed))):
                 return
             found = ((name, cell.difference(name)) for name in needed)
-            self.test.add({name: value for name, value in found if value is not None})
+            differences = {name: value for name, value in found if value is not None}
+            for name in needed:
+                self._broken[name] += cell.is_broken(name)
+            self.test.add(differences, [name for name in needed if self._is_held(name, differences)])
             self.position += 1
+
+    def _is_held(self, condition: str, differences: Mapping[str, float]) -> bool:
+        """Whether so many pairs broke, up to the present ones, that tables compare nothing; then nothing is decided."""
+        broken = self._broken[condition]
+        pairs = len(self.test.differences(condition)) + (condition in differences) + broken
+        return broken > MAX_MISSING * pairs
+
+    def most_left(self) -> int:
+        """Most episodes beyond the finished prefix that decisions may still need."""
+        needed = {CLEAN, *self.test.running} if self.test.running else set[str]()
+        ahead = (self.cells[cell].outcomes.items() for cell in self.order[self.position :])
+        return sum(outcomes.count(None) for cell in ahead for name, outcomes in cell if name in needed)
 
 
 class RunDecisions:
@@ -121,6 +147,10 @@ class RunDecisions:
         if not self._stops or _cell(episode) not in suite.cells:
             return not self._stops
         return bool(suite.test.running) if episode.condition == CLEAN else episode.condition in suite.test.running
+
+    def most_left(self) -> int:
+        """Most episodes beyond the finished prefixes that decisions may still need."""
+        return sum(suite.most_left() for suite in self._suites.values())
 
     def counts(self, episode: Planned | EpisodeSpec) -> bool:
         """Whether an episode belongs to the evidence: it is within its condition's prefix, or within any for `none`."""

@@ -1,21 +1,18 @@
 """Everything a user can set about a run, one place per option: default, meaning, YAML key and command-line flag."""
 
 import os
-import re
-import reprlib
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from envs.numerics import MODES
 from envs.protocols import PROTOCOLS
 from envs.suites import BUILT_IN, find_suite, suite_names
-from simeval.config.suites import check_suites
-from simeval.core.errors import ConfigError, nearest
-from simeval.core.texts import shown, well_formed
+from simeval.config.options import MAX_SEED, check_ranges, checked_fields, flag, option, settle_types, within
+from simeval.config.suites import OWN_SOURCE, check_suites, variants
+from simeval.core.errors import ConfigError
+from simeval.core.texts import shown
 from simeval.core.types import CLEAN
 from simeval.policies import bundled
 from simeval.policies.names import MAX_ACTION_STEPS, kind_of
@@ -26,13 +23,15 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 INFERENCE = ("auto", "worker", "actor")
 DTYPES = ("bfloat16",)
 UNTIL = ("decided",)
+SOURCES = (OWN_SOURCE, "file-name")
 
 
-PLAN_FIELDS = ("suite", "tasks", "init_states", "perturb", "protocol", "seed", "repeats")
+PLAN_FIELDS = (
+    "suite", "instruction_source", "base_arm", "tasks", "init_states", "perturb", "protocol", "seed", "repeats",
+)  # fmt: skip
 """Settings that only determine the list of episodes: runs with equal lists are equal, however these are written."""
 
 
-MAX_SEED = 2**63 - 1
 MAX_REPEATS = 10_000
 MAX_BATCH = 4096
 MAX_PAIRS = 1_000_000
@@ -41,27 +40,6 @@ MAX_WORKERS = 100_000
 """Upper limit in a cluster: more than the CPUs of the largest ones."""
 MAX_WORKERS_HERE = 1024
 """Upper limit on this machine, where each worker is a process at once."""
-
-
-def option(
-    default: Any,
-    text: str,
-    *,
-    changes_results: bool = False,
-    choices: tuple[str, ...] = (),
-    between: tuple[int, int] | None = None,
-) -> Any:
-    """A field of a configuration, with its help text and its limits.
-
-    Args:
-        default: default value.
-        text: help text.
-        changes_results: whether other values give other rows.
-        choices: allowed words; empty for any.
-        between: smallest and largest allowed number; `None` for any.
-    """
-    metadata = {"help": text, "changes_results": changes_results, "choices": choices, "between": between}
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -81,6 +59,15 @@ class EvalConfig:
     perturb: tuple[str, ...] = option(
         (), "Condition or sweep, for instance noise:0.01,0.05; repeatable. 'none' always runs.", changes_results=True
     )
+    instruction_source: Literal["rule", "file-name"] = option(
+        "rule", "Texts of suites that publish several: the meant ones, or those that other runners make of file names.",
+        changes_results=True, choices=SOURCES,
+    )  # fmt: skip
+    base_arm: bool = option(
+        default=False, text="Of suites that change other suites' tasks: play the unchanged tasks as none, in the same "
+        "initial states, and the change as instruction:changed.",
+        changes_results=True,
+    )  # fmt: skip
     policy: str | None = option(
         None,
         "bundled, bundled-object, bundled-goal, expert, seeker, zero, random, a checkpoint folder, a hub id, a policy "
@@ -110,7 +97,7 @@ class EvalConfig:
         changes_results=True, choices=UNTIL,
     )  # fmt: skip
     margin: int | None = option(
-        None, "With --until: points of success that a condition may cost and still be called robust.  [default: 5]",
+        None, "With --until: whole points, 1 to 50, that a condition may cost and be called robust.  [default: 5]",
         changes_results=True, between=(1, 50),
     )  # fmt: skip
     max_pairs: int | None = option(
@@ -164,6 +151,11 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         settle_types(self)
+        # A variant is in the suite's name, where everything else finds it.
+        suites = variants(self.suite, self.instruction_source, base_arm=self.base_arm)
+        object.__setattr__(self, "suite", suites)
+        if self.base_arm:
+            object.__setattr__(self, "perturb", tuple(dict.fromkeys(("instruction:changed", *self.perturb))))
         if not self.plugin:  # a plugin may register the suite; `make_plan` loads it and checks again
             check_suites(self.suite)
         if not self.suite:
@@ -215,8 +207,8 @@ class EvalConfig:
     def result_fields(self) -> dict[str, Any]:
         """The settings that change rows, JSON-ready; a resumed run must agree on them."""
         settings = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.metadata["changes_results"]}
-        for name in _SINCE:
-            if settings[name] is None:
+        for name, unset in _SINCE.items():
+            if settings[name] == unset:
                 del settings[name]
         return settings | {"policy": self.policy_name}
 
@@ -231,48 +223,15 @@ def absolute_card(convention: str | None) -> str | None:
     return str(Path(str(convention)).expanduser().absolute()) if is_file else convention
 
 
-_SINCE = ("convention", "until", "margin", "max_pairs")
-"""Settings that older manifests lack. Left out while they are unset, so that older runs go on in their folders."""
-
-_KEY_ALIASES = {"plugins": "plugin"}
-"""Other spellings of keys in YAML files."""
+_SINCE = {
+    "convention": None, "until": None, "margin": None, "max_pairs": None, "instruction_source": OWN_SOURCE,
+    "base_arm": False,
+}  # fmt: skip
+"""Defaults of settings that older manifests lack. Left out while unset, so that older runs go on in their folders."""
 
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def within(name: str, value: int, low: int, high: int) -> None:
-    """Check that the value of an option is in `low`..`high`.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if not low <= value <= high:
-        shown = str(value) if abs(value) < 10**20 else f"{str(value)[:20]}..."
-        raise ConfigError(f"{name} {shown}: must be in [{low}, {'2**63)' if high == MAX_SEED else f'{high}]'}")
-
-
-def check_ranges(config: Any) -> None:
-    """Check every number of a configuration whose fields are made by `option`.
-
-    Raises:
-        ConfigError: one is outside its range.
-    """
-    for item in fields(config):
-        value = getattr(config, item.name)
-        if item.metadata["between"] and value is not None:
-            within(flag(item.name), value, *item.metadata["between"])
-
-
-def flag(name: str) -> str:
-    """The command-line spelling of a field: `n_action_steps` -> `--n-action-steps`."""
-    return "--" + name.replace("_", "-")
-
-
-def default_of(item: "Field[Any]") -> Any:
-    """A field's default value."""
-    return None if item.default is MISSING else item.default
 
 
 def from_mapping(values: Mapping[str, Any], base: EvalConfig | None = None) -> EvalConfig:
@@ -283,116 +242,3 @@ def from_mapping(values: Mapping[str, Any], base: EvalConfig | None = None) -> E
     """
     checked = checked_fields(values, EvalConfig)
     return replace(base, **checked) if base else EvalConfig(**checked)
-
-
-def settle_types(config: Any) -> None:
-    """Convert the values of a configuration made in Python as those of a recipe are: `suite="toy"`, `tasks=[0, 1]`.
-
-    Raises:
-        ConfigError: a value of the wrong type, or one that is not among the choices.
-    """
-    values = {item.name: getattr(config, item.name) for item in fields(config)}
-    for name, value in checked_fields(values, type(config)).items():
-        object.__setattr__(config, name, value)
-
-
-def checked_fields(values: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:
-    """Values for the fields of a configuration, from YAML or flags.
-
-    Args:
-        values: values by name, a YAML key or a field.
-        kind: a dataclass whose fields are made by `option`.
-
-    Raises:
-        ConfigError: an unknown key, a value of the wrong type, or one that is not among the choices.
-    """
-    known = {f.name: f for f in fields(kind)}
-    hints = typing.get_type_hints(kind)
-    checked = {}
-    for name, value in values.items():
-        key = _KEY_ALIASES.get(str(name), str(name).replace("-", "_"))
-        if key not in known:
-            raise ConfigError(f"no option '{shown(name)}'{nearest(str(name), list(known))}")
-        checked[key] = _checked(key, value, hints[key], known[key].metadata["choices"])
-    return checked
-
-
-def _checked(name: str, value: Any, hint: Any, choices: tuple[str, ...]) -> Any:
-    # A union that contains a Literal is a typing.Union, other unions are types.UnionType.
-    union = typing.get_origin(hint) in (types.UnionType, typing.Union)
-    allowed = typing.get_args(hint) if union else (hint,)
-    if value is None and type(None) in allowed:
-        return None
-    if isinstance(value, bool) and bool not in allowed and int not in allowed:
-        if value is False and "none" in choices:
-            return "none"
-        word = "on, yes or true" if value else "off, no or false"
-        raise ConfigError(f"{flag(name)}: no '{value}', as YAML reads {word}; {_instead(choices)}")
-    if choices and (not isinstance(value, str) or value not in choices):
-        raise ConfigError(f"{flag(name)}: no '{_brief(value)}'{nearest(_brief(value), choices)}")
-    if typing.get_origin(hint) is tuple:
-        return _texts(name, value)
-    if bool in allowed:
-        if not isinstance(value, bool):
-            raise ConfigError(f"{flag(name)}: '{_brief(value)}' is neither true nor false")
-        return value
-    if int in allowed:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole and not (isinstance(value, float) and value.is_integer()):
-            raise ConfigError(f"{flag(name)}: '{_brief(value)}' is not a whole number")
-        return int(value)
-    if str in allowed and isinstance(value, list):  # a YAML list of numbers: [0, 3, 5]
-        return ",".join(_texts(name, value))
-    if isinstance(value, dict):
-        raise ConfigError(f"{flag(name)}: '{_brief(value)}' is not one value")
-    return well_formed(str(value))
-
-
-def _instead(choices: tuple[str, ...]) -> str:
-    return f"write one of {', '.join(choices)}" if choices else "put the word in quotes if it is meant"
-
-
-def _texts(name: str, value: Any) -> tuple[str, ...]:
-    """The items of a list as texts; a single value counts as a list of one, `None` as an empty list."""
-    items = [] if value is None else value if isinstance(value, list | tuple) else [value]
-    for item in items:
-        if item is None or isinstance(item, bool):
-            raise ConfigError(f"{flag(name)}: no '{item}'; {_instead(())}")
-    # YAML can make a list that contains itself, whose text would have no end.
-    return tuple(well_formed(_brief(item) if isinstance(item, list | dict) else str(item)) for item in items)
-
-
-def _brief(value: Any) -> str:
-    """An invalid value as a short text, for messages."""
-    return shown(value if isinstance(value, str) else reprlib.repr(value))
-
-
-def load_yaml(path: str) -> dict[str, Any]:
-    """Read a recipe.
-
-    Raises:
-        ConfigError: the file is missing, unreadable, or not a mapping.
-    """
-    from simeval.core.yaml_file import read_yaml
-
-    return read_yaml(path, "--config")
-
-
-def parse_indices(text: str | None, count: int, name: str) -> tuple[int, ...]:
-    """`0,3,5-7` -> (0, 3, 5, 6, 7), sorted; `None` -> all.
-
-    Raises:
-        ConfigError: not a list of numbers and ranges, or outside `0..count-1`.
-    """
-    if text is None:
-        return tuple(range(count))
-    indices: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part.strip())
-        if not match:
-            raise ConfigError(f"{flag(name)} '{shown(text, 60)}': write numbers and ranges, for instance 0,3,5-7")
-        low, high = int(match[1]), int(match[2] or match[1])
-        if high >= count or low > high:
-            raise ConfigError(f"{flag(name)} {part.strip()}: must be within 0..{count - 1}")
-        indices.update(range(low, high + 1))
-    return tuple(sorted(indices))

@@ -6,7 +6,8 @@ The stored episodes stay as they are: they are part of the larger plan. The mani
 from collections.abc import Mapping
 from typing import Any
 
-from simeval.config.evaluation import EvalConfig, flag, from_mapping
+from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.config.options import flag
 from simeval.config.plan import make_plan
 from simeval.core.errors import ConfigError
 

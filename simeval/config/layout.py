@@ -7,6 +7,9 @@ from simeval.config.plan import Plan
 from simeval.core.rounds import Cell, round_key
 from simeval.core.types import CLEAN
 
+SEARCH = "threshold"
+"""Key of a manifest, with the record of a search for thresholds; see `simeval.config.threshold`."""
+
 
 class Planned(NamedTuple):
     """What tells an episode from the others of its run."""
@@ -37,8 +40,13 @@ def layout_of(plan: Plan) -> dict[str, Any]:
     return suites
 
 
+def is_search(manifest: Mapping[str, Any]) -> bool:
+    """Whether a run is a search for thresholds: its plan is what may be chosen, and its outcomes chose."""
+    return bool(manifest.get(SEARCH))
+
+
 def is_sequential(manifest: Mapping[str, Any]) -> bool:
-    """Whether the size of a run may hang on its outcomes: it stops when it is decided, or it grew.
+    """Whether the size of a run may depend on its outcomes: it stops when it is decided, or it grew.
 
     Manifests of older versions do not say what a run grew from: for them it is false.
     """

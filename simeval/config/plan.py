@@ -3,22 +3,25 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from envs.interface import ACTION_SIZE, CAMERAS, STATE_SIZE
+from envs.interface import ACTION_SIZE, CAMERAS, CONTROL_HZ, STATE_SIZE
 from envs.protocols import PROTOCOLS
 from envs.suites import find_suite, tasks
 from envs.suites import limits as limits_of
 from perturbations.base import SpecError
 from perturbations.spec import Condition, parse_sweep
-from simeval.config.evaluation import EvalConfig, parse_indices
+from simeval.config.evaluation import EvalConfig
+from simeval.config.options import parse_indices
 from simeval.config.suites import check_suites, interface_of
 from simeval.config.task_numbers import task_numbers
 from simeval.core import plugins
 from simeval.core.errors import ConfigError
 from simeval.core.instructions import infeasible_reason
+from simeval.core.texts import shown
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.policies import bundled
 from simeval.policies.names import SCRIPTED
@@ -60,7 +63,7 @@ def make_plan(config: EvalConfig) -> Plan:
     """
     plugins.load(plugins.read(config.plugin))
     check_suites(config.suite)
-    interface_of(config.suite)
+    _require_steps(config, interface_of(config.suite).control_hz)
     conditions = _conditions(config.perturb)
     names = tuple(str(condition) for condition in conditions)  # one string shared by all episodes of a condition
     _require_writable_size(config, len(conditions))
@@ -125,6 +128,20 @@ def _conditions(specs: tuple[str, ...]) -> tuple[Condition, ...]:
     return conditions
 
 
+def _require_steps(config: EvalConfig, control_hz: int) -> None:
+    """Check that no time is given in milliseconds to robots whose control steps are not those of the grammar.
+
+    Raises:
+        ConfigError: one is.
+    """
+    timed = next((text for text in config.perturb if re.search(r"\dms\b", text)), None)
+    if timed is not None and control_hz != CONTROL_HZ:
+        raise ConfigError(
+            f"--perturb {shown(timed)}: 'ms' counts control steps of {1000 / CONTROL_HZ:g} ms, those of "
+            f"{config.suite[0]} take {1000 / control_hz:g} ms; give the number of steps"
+        )
+
+
 def _infeasible_tasks(condition: Condition, suite: str, numbers: tuple[int, ...]) -> dict[int, str]:
     """Tasks that have no instruction for a condition, with the reason."""
     unfit = _unfit(condition, suite)
@@ -134,8 +151,11 @@ def _infeasible_tasks(condition: Condition, suite: str, numbers: tuple[int, ...]
 
 def _unfit(condition: Condition, suite: str) -> str | None:
     """Why a condition does not apply to a suite's robot; `None` if it does."""
-    interface = find_suite(suite).interface
+    found = find_suite(suite)
+    interface = found.interface
     for term in condition.active_terms():
+        if term.axis in found.inapplicable:
+            return f"{condition}: {term.axis} does not apply to {suite}; {found.inapplicable[term.axis]}"
         if term.info.channel in ("state", "action") and not interface.is_default:
             return (
                 f"{condition}: {term.axis} is written for states of {STATE_SIZE} and actions of {ACTION_SIZE} numbers, "
@@ -184,6 +204,13 @@ ASSUMED_ACTION_STEPS = 10
 """Assumed for a checkpoint, whose configuration is not read here."""
 
 
+def most_episodes(plan: Plan, config: EvalConfig) -> int:
+    """Episodes that a run has at most: those planned, unless `--max-pairs` ends it before."""
+    if config.max_pairs is None:
+        return len(plan.episodes)
+    return min(len(plan.episodes), config.max_pairs * len(config.suite) * len(plan.conditions) * config.repeats)
+
+
 def estimated_seconds(plan: Plan, config: EvalConfig) -> float:
     """An upper estimate of the run time without inference: all episodes at full length, software rendering."""
     uses_images = config.policy_name not in SCRIPTED or config.policy_name == "seeker"
@@ -197,7 +224,8 @@ def estimated_seconds(plan: Plan, config: EvalConfig) -> float:
         steps = spec.max_steps + spec.settle_steps
         total += steps * suite.step_seconds + frames * frame_seconds
     cores = config.worker_count if config.ray_address else os.cpu_count() or 1
-    return total / max(1, min(config.worker_count, cores))
+    share = most_episodes(plan, config) / max(1, len(plan.episodes))
+    return share * total / max(1, min(config.worker_count, cores))
 
 
 def duration(seconds: float) -> str:

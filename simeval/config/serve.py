@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from envs.numerics import MODES
-from simeval.config.evaluation import DEVICES, DTYPES, MAX_BATCH, check_ranges, option
+from simeval.config.evaluation import DEVICES, DTYPES, MAX_BATCH
+from simeval.config.options import check_ranges, option
 from simeval.core.errors import ConfigError
 from simeval.core.texts import shown
 from simeval.policies.names import MAX_ACTION_STEPS

@@ -3,7 +3,7 @@
 import re
 
 from envs.suites import find_suite, tasks
-from simeval.config.evaluation import parse_indices
+from simeval.config.options import parse_indices
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown
 
@@ -18,6 +18,10 @@ def task_numbers(text: str | None, suite: str) -> tuple[int, ...]:
         ConfigError: not a list of numbers, ranges and categories, or the suite has no such task.
     """
     count, category = len(tasks(suite)), find_suite(suite).category
+    if category is None and text is not None and re.search("[a-z]{3}", text):
+        raise ConfigError(
+            f"--tasks '{shown(text, 60)}': {suite} has no categories; write numbers, for instance 0,3,5-7"
+        )
     if text is None or category is None:
         return parse_indices(text, count, "tasks")
     by_category: dict[str, list[int]] = {}
@@ -42,6 +46,6 @@ def _of_category(name: str, wanted: str | None, by_category: dict[str, list[int]
         return numbers
     if not re.fullmatch("[0-9]{1,6}", wanted) or not 1 <= int(wanted) <= len(numbers):
         raise ConfigError(
-            f"--tasks {name}:{shown(wanted, 60)}: must be within 1..{len(numbers)}, the number of its tasks"
+            f"--tasks {name}:{shown(wanted, 60)}: must be a number within 1..{len(numbers)}, that of its tasks"
         )
     return [numbers[i * len(numbers) // int(wanted)] for i in range(int(wanted))]

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from simeval.config.evaluation import EvalConfig, flag, from_mapping, within
-from simeval.config.plan import Plan, make_plan
+from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.config.options import flag, within
 from simeval.config.strengths import StrengthRange, strength_ranges
 from simeval.config.threshold_defaults import LEVEL, NOT_USED, PER_AXIS, WIDTH
 from simeval.core import plugins
@@ -18,11 +18,6 @@ CLEAN_FIRST = 10
 LEAST = 20
 """Episodes of an axis before it may be done: the first few are about few tasks."""
 MAX_EPISODES = 1_000_000
-
-NOTE = (
-    "strengths were placed adaptively by `simeval threshold`: the threshold is the result, and the strengths cannot be "
-    "compared one by one"
-)
 
 
 @dataclass(frozen=True)
@@ -53,21 +48,9 @@ class ThresholdConfig:
             raise ConfigError(
                 f"--suite {' '.join(self.run.suite)}: a threshold is of one suite; the others need runs of their own"
             )
-        for name in NOT_USED:
-            if getattr(self.run, name) is not None:
-                raise ConfigError(f"{flag(name)}: not for threshold, which stops by --width and --max-episodes")
-
+        _refuse_other_stops(asdict(self.run))
         if self.run.video != "none":
             raise ConfigError(f"--video {self.run.video}: not for threshold; `simeval video RUN` renders afterwards")
-
-    def plan(self) -> Plan:
-        """All episodes that may be chosen.
-
-        Raises:
-            ConfigError: the request cannot be carried out.
-        """
-        whole = make_plan(self.run)
-        return Plan(whole.episodes, whole.conditions, (*whole.notes, NOTE))
 
     def record(self) -> dict[str, Any]:
         """For the manifest of the run; `from_record` reads it back."""
@@ -96,6 +79,7 @@ def threshold_config(
     Raises:
         ConfigError: an axis, a range or a setting is not possible.
     """
+    _refuse_other_stops(settings)
     run = from_mapping({**settings, "perturb": []})
     plugins.load(plugins.read(run.plugin))
     ranges = strength_ranges(perturb)
@@ -107,6 +91,13 @@ def threshold_config(
         WIDTH if width is None else width,
         PER_AXIS * len(ranges) if max_episodes is None else max_episodes,
     )
+
+
+def _refuse_other_stops(settings: Mapping[str, Any]) -> None:
+    for key, value in settings.items():
+        name = str(key).replace("-", "_")
+        if name in NOT_USED and value is not None:
+            raise ConfigError(f"{flag(name)}: not for threshold, which stops by --width and --max-episodes")
 
 
 def from_record(config: EvalConfig, record: Mapping[str, Any]) -> ThresholdConfig:

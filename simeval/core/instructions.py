@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from envs.suites import OtherGoal, Task, mismatched_instructions, other_goals, other_goals_apart
+from envs.suites import (
+    OtherGoal,
+    Task,
+    changed_task,
+    find_suite,
+    mismatched_instructions,
+    other_goals,
+    other_goals_apart,
+    tasks,
+)
 from perturbations.base import Goal, Infeasible, Instruction, InstructionContext, RngFactory
 from perturbations.instruction import AXIS, WITH_GOAL, entries, is_declared
 from perturbations.spec import Condition
@@ -16,18 +25,37 @@ def language_context(task: Task, turn: int = 0) -> InstructionContext:
         task: the task.
         turn: index of the episode among those of its task.
     """
+    suite, index = _wording(task)
     return InstructionContext(
         task.instruction,
         task.goal,
         _instructions(other_goals(task.suite, task.index)),
         mismatched_instructions(task.suite, task.index),
-        suite=task.suite,
-        task=task.index,
+        suite=suite,
+        task=index,
         names=task.scenery.names,
         starts={name: place[1] for name, place in task.scenery.placements.items()},
         apart=_instructions(other_goals_apart(task.suite, task.index)),
         turn=turn,
+        changed=_changed(task),
     )
+
+
+def _wording(task: Task) -> tuple[str, int]:
+    """Suite and index of the task whose reviewed texts fit: one of the base suite, if it has the same instruction."""
+    base = find_suite(task.suite).base
+    for other in tasks(base) if base else ():
+        if other.instruction == task.instruction:
+            return base, other.index
+    return task.suite, task.index
+
+
+def _changed(task: Task) -> Instruction | None:
+    own = changed_task(task)
+    if own is None:
+        return None
+    goal = own.goal if own.goal != task.goal else None
+    return Instruction(own.instruction, goal, f"changed/{own.suite}/{own.index}")
 
 
 def resolve_instruction(condition: Condition, context: InstructionContext, rng: RngFactory) -> Instruction:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from envs.base import EnvError
+from envs.interface import LIBERO_INTERFACE, Interface
 from envs.libero import official
 from envs.libero.files import HUB_ASSETS, Located, local_assets, resolve_assets
+from envs.metaworld.catalog import INTERFACE as METAWORLD_INTERFACE
 from simeval.core.errors import ConfigError
 from simeval.doctor.findings import Finding, failure, note, ok
 from simeval.doctor.surroundings import Machine
@@ -120,13 +122,22 @@ def check_checkpoint(
             return _absent(here, name, needed=policy is not None)
         config = cached(name, "config.json") or folder
     try:
-        read_folder(config.parent, name)
+        read_folder(config.parent, name, interface=_interface(config))
     except ConfigError as error:
         return failure("checkpoint", str(error), "a run would say the same; it needs a folder as lerobot saves it")
     model = _language_model(config)
     if model and not (config.parent / "vlm").is_dir() and cached(model, "config.json") is None:
         return _absent(here, model, needed=policy is not None, options=' --exclude "*.safetensors" "onnx/*"')
     return ok("checkpoint", f"{name} is here")
+
+
+def _interface(config: Path) -> Interface:
+    """The suites that a checkpoint may be for, by the size of its actions: Meta-World's, or else LIBERO's."""
+    try:
+        (size,) = json.loads(config.read_text(encoding="utf-8"))["output_features"]["action"]["shape"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return LIBERO_INTERFACE
+    return METAWORLD_INTERFACE if size == METAWORLD_INTERFACE.action_size else LIBERO_INTERFACE
 
 
 def _check_other(policy: str, convention: str | None) -> Finding:

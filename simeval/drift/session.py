@@ -16,6 +16,7 @@ from simeval.config.audit import MAX_FRAMES, AuditConfig
 from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.config.plan import parse_conditions
 from simeval.config.preflight import require_numerics, require_rendering
+from simeval.config.suites import interface_of
 from simeval.core import kernels, plugins, provenance
 from simeval.core.drift_row import DriftRow, Key
 from simeval.core.errors import ConfigError
@@ -262,6 +263,7 @@ def _choice(config: AuditConfig, run_config: EvalConfig) -> PolicyChoice:
         batch_size=config.batch_size or run_config.batch_size,
         dtype=config.dtype or (run_config.dtype if same_policy else None),
         convention=config.convention or (run_config.convention if same_policy else None),
+        interface=interface_of(run_config.suite),
     )
 
 

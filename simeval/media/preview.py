@@ -25,7 +25,8 @@ from envs.protocols import PROTOCOLS
 from envs.suites import find_suite, limits, tasks
 from perturbations.base import image_difference
 from perturbations.spec import parse
-from simeval.config.evaluation import EvalConfig, within
+from simeval.config.evaluation import EvalConfig
+from simeval.config.options import within
 from simeval.config.plan import make_plan
 from simeval.core.errors import ConfigError
 from simeval.core.files import write_image

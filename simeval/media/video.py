@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import CAMERAS, CONTROL_HZ
+from envs.base import CAMERAS
 from envs.build import EnvCache
 from envs.suites import find_suite, tasks
 from perturbations.spec import parse
-from simeval.config.evaluation import within
+from simeval.config.options import within
 from simeval.core import plugins
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.files import require_inside, whole_file
@@ -159,7 +159,7 @@ def _render(run: Run, arms: Sequence[EpisodeResult], scenes: Sequence[EnvCache],
     path = run.folder / "videos" / f"{result.spec.id.replace('/', '_')}{'_compare' if len(arms) > 1 else ''}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
-        _encode(_hstack_frames(strips), partial)
+        _encode(_hstack_frames(strips), partial, find_suite(result.spec.suite).interface.control_hz)
     return path
 
 
@@ -174,8 +174,13 @@ def _hstack_frames(strips: Sequence[Iterator[NDArray[np.uint8]]]) -> Iterator[ND
         last = [old if new is None else new for old, new in zip(last, next_frames, strict=True)]
 
 
-def _encode(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
+def _encode(frames: Iterator[NDArray[np.uint8]], path: Path, rate: int) -> None:
     """Write frames of one size, `uint8[H, W, 3]`, as H.264 that browsers play.
+
+    Args:
+        frames: one per control step.
+        path: the file.
+        rate: frames per second.
 
     Raises:
         OSError: the file cannot be written completely.
@@ -184,7 +189,7 @@ def _encode(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
 
     first = next(frames)
     with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264", rate=CONTROL_HZ, options={"crf": QUALITY})
+        stream = file.add_stream("libx264", rate=rate, options={"crf": QUALITY})
         stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
         for frame in chain([first], frames):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))

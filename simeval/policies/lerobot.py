@@ -29,7 +29,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import ACTION_SIZE, STATE_SIZE, Observation
+from envs.base import Observation
+from envs.interface import LIBERO_INTERFACE, Interface
 from simeval.core.errors import ConfigError
 from simeval.core.gc_pause import uncollected
 from simeval.policies import probe
@@ -58,6 +59,7 @@ def load(
     n_action_steps: int | None = None,
     batch_size: int = 1,
     dtype: Literal["bfloat16"] | None = None,
+    interface: Interface = LIBERO_INTERFACE,
 ) -> "LerobotPolicy":
     """Load a checkpoint, check it and run it once.
 
@@ -68,13 +70,14 @@ def load(
         batch_size: samples per call of the network; outputs depend on it. It is halved until the device's memory
             suffices; `spec.fingerprint` has the number in use.
         dtype: dtype of matrix products and convolutions, by torch's autocast; `None` for the checkpoint's dtype.
+        interface: of the suites that it is for.
 
     Raises:
         ConfigError: it cannot be found, does not fit, or cannot run here; one line.
     """
     if batch_size < 1:
         raise ConfigError(f"the policy's batch size is {batch_size}, it must be at least 1")
-    contents = read(checkpoint, n_action_steps=n_action_steps)
+    contents = read(checkpoint, n_action_steps=n_action_steps, interface=interface)
     with quiet(), uncollected():
         chosen = choose_device(device)
         try:
@@ -106,22 +109,25 @@ class LerobotPolicy:
         self._noise = self._detect_noise_mode()
         self._batch_size = 1 if self._noise == "global" else self._largest_batch(batch_size)
         self._one_by_one = by_onednn(parts.model, device)
+        states, actions = checkpoint.interface.state_size, checkpoint.interface.action_size
         self.spec = PolicySpec(
             name=checkpoint.name,
             n_action_steps=checkpoint.call.n_action_steps,
             cameras=tuple(checkpoint.cameras),
             n_obs_steps=checkpoint.call.n_obs_steps,
             # EVO1 pads both, and their statistics.
-            state_std=_training_std(parts.preprocess, STATE_KEY, STATE_SIZE),
-            action_std=_training_std(parts.postprocess, ACTION_KEY, ACTION_SIZE),
-            state_limits=_limits([s for s in checkpoint.scales if s.source == checkpoint.state_key], STATE_SIZE),
-            action_limits=_limits([checkpoint.action_scale] if checkpoint.action_scale else [], ACTION_SIZE),
+            state_std=_training_std(parts.preprocess, STATE_KEY, states),
+            action_std=_training_std(parts.postprocess, ACTION_KEY, actions),
+            state_limits=_limits([s for s in checkpoint.scales if s.source == checkpoint.state_key], states),
+            action_limits=_limits([checkpoint.action_scale] if checkpoint.action_scale else [], actions),
             image_size=checkpoint.image_size,
+            action_size=actions,
+            state_size=states,
             fingerprint=self._fingerprint(),
         )
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
-        """Predict a chunk for each input, in order; each `float32[T, 7]` with the `T` of the checkpoint."""
+        """Predict a chunk for each input, in order; each `float32[T, action_size]` with the checkpoint's `T`."""
         chunks: list[ActionChunk] = []
         for group, filled in self._batches(inputs):
             chunks.extend(self._predict(filled, self._noise, global_seed=group[0].noise_seed)[: len(group)])
@@ -165,7 +171,7 @@ class LerobotPolicy:
     def _predict(
         self, inputs: Sequence[PolicyInput], noise: NoiseMode, *, global_seed: int, reader: FeatureReader | None = None
     ) -> NDArray[np.float32]:
-        """Call the network once, observed by the reader: `float32[B, T, 7]`."""
+        """Call the network once, observed by the reader: `float32[B, T, action_size]`."""
         import torch
 
         pin(self._device)
@@ -199,7 +205,7 @@ class LerobotPolicy:
         return observe(parts.model, (parts.preprocess(self._observations(moment)) for moment in moments))
 
     def _observations(self, inputs: Sequence[PolicyInput]) -> dict[str, Any]:
-        """Build lerobot's input batch: images `float32[B, 3, H, W]` in [0, 1], state `float32[B, 8]`, instructions."""
+        """Input batch: images `float32[B, 3, H, W]` in [0, 1], states `float32[B, state_size]`, instructions."""
         import torch
 
         checkpoint = self._checkpoint
@@ -218,14 +224,14 @@ class LerobotPolicy:
 
         config = self._parts.config
         horizon = getattr(config, "horizon", self._checkpoint.call.chunk_size or 1)
-        shape = (horizon, getattr(config, "max_action_dim", ACTION_SIZE))
+        shape = (horizon, getattr(config, "max_action_dim", self._checkpoint.interface.action_size))
         generators = [torch.Generator().manual_seed(item.noise_seed) for item in inputs]
         return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(self._device)
 
     def _probe_statistics(self) -> None:
         """Verify that the loaded pipelines use the checkpoint's statistics of inputs and actions."""
         grey = np.full((*self._checkpoint.image_size, 3), 64, np.uint8)
-        state = np.linspace(-0.5, 0.6, STATE_SIZE, dtype=np.float32)
+        state = np.linspace(-0.5, 0.6, self._checkpoint.interface.state_size, dtype=np.float32)
         observation = Observation(dict.fromkeys(self._checkpoint.cameras, grey), state, 0)
         batch = self._observations([PolicyInput(observation, "", "", 0, noise_seed=0)])
         name, parts = self._checkpoint.name, self._parts
@@ -277,11 +283,11 @@ class LerobotPolicy:
         return batch_size
 
     def _check_chunk(self, chunk: NDArray[np.float32]) -> None:
-        required = self._checkpoint.call.n_action_steps
-        if chunk.ndim != 3 or chunk.shape[2] != ACTION_SIZE or chunk.shape[1] < required:
+        required, size = self._checkpoint.call.n_action_steps, self._checkpoint.interface.action_size
+        if chunk.ndim != 3 or chunk.shape[2] != size or chunk.shape[1] < required:
             raise ConfigError(
                 f"policy '{self._checkpoint.name}' does not fit: it predicts chunks of shape {chunk.shape[1:]}, "
-                f"wanted are at least {required} actions of size {ACTION_SIZE}"
+                f"wanted are at least {required} actions of size {size}"
             )
         if not np.isfinite(chunk).all():
             raise ConfigError(
@@ -292,7 +298,7 @@ class LerobotPolicy:
     def _blank(self, instruction: str) -> PolicyInput:
         image = np.zeros((*self._checkpoint.image_size, 3), np.uint8)
         images = dict.fromkeys(self._checkpoint.cameras, image)
-        observation = Observation(images, np.zeros(STATE_SIZE, np.float32), 0)
+        observation = Observation(images, np.zeros(self._checkpoint.interface.state_size, np.float32), 0)
         past = (observation,) * (self._checkpoint.call.n_obs_steps - 1)
         return PolicyInput(observation, instruction, "", 0, noise_seed=0, past=past)
 

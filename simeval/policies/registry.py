@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from envs.interface import LIBERO_INTERFACE, Interface
+from envs.metaworld.catalog import INTERFACE as METAWORLD_INTERFACE
 from envs.suites import find_suite, tasks
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.source_file import SourceFile, read_source
@@ -110,14 +111,17 @@ def _seeker(interface: Interface) -> Policy:
 
 
 def _expert(interface: Interface) -> Policy:
-    del interface
+    if interface == METAWORLD_INTERFACE:
+        from simeval.policies.expert.metaworld import MetaworldExpert
+
+        return MetaworldExpert()
     from simeval.policies.expert.policy import LiberoExpert
 
     return LiberoExpert()
 
 
 SCRIPTED_POLICIES: Mapping[str, tuple[Callable[[Interface], Policy], str]] = {
-    "expert": (_expert, "scripted, sees the simulator's state; picks and places, opens drawers, turns on the stove"),
+    "expert": (_expert, "scripted, sees the simulator's state; for LIBERO ours, for Meta-World the package's"),
     "seeker": (_seeker, "scripted, finds the named colour in the agent view; toy suite only"),
     "zero": (_zero, "never moves: the floor of every success rate"),
     "random": (_random, "uniform random actions"),
@@ -152,7 +156,7 @@ def load_policy(choice: PolicyChoice) -> Policy:
         case _:
             from simeval.policies import lerobot
 
-            return lerobot.load(choice.name, **options)
+            return lerobot.load(choice.name, **options, interface=choice.interface)
 
 
 def _object_elsewhere(name: str) -> str:
@@ -207,7 +211,7 @@ def _check_checkpoint(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -
     from simeval.policies.checkpoint.notes import notes
     from simeval.policies.checkpoint.read import read
 
-    checkpoint = read(choice.name, n_action_steps=choice.n_action_steps)
+    checkpoint = read(choice.name, n_action_steps=choice.n_action_steps, interface=choice.interface)
     sizes = [(spec.resolution, spec.resolution) for spec in episodes]
     require_size(checkpoint.only_size, sizes, kind=checkpoint.type, name=checkpoint.name)
     libero = any(find_suite(suite).benchmark.startswith("LIBERO") for suite in {spec.suite for spec in episodes})
@@ -227,9 +231,12 @@ def _require_feasible(name: str, episodes: tuple[EpisodeSpec, ...]) -> None:
             if any(atom[0] != "touch" for atom in tasks(suite)[task].goal):
                 raise ConfigError(f"--policy seeker: it only touches blocks of the toy suite, not {suite} task {task}")
     if name == "expert":
+        from simeval.policies.expert import metaworld
         from simeval.policies.expert.policy import supports
 
         for suite, task in sorted(planned):
+            if find_suite(suite).interface == METAWORLD_INTERFACE and metaworld.supports(tasks(suite)[task].goal):
+                continue
             if not supports(tasks(suite)[task].goal):
                 raise ConfigError(
                     f"--policy expert: it cannot do {suite} task {task} ({tasks(suite)[task].instruction})"

@@ -13,12 +13,15 @@ from simeval.analysis.compare import compare
 from simeval.analysis.correlate import correlate, refuse_other_policy, same_policy
 from simeval.analysis.join import study_conditions
 from simeval.analysis.over_policies import policy_medians
+from simeval.analysis.sequential import sequential
 from simeval.analysis.success import analyse
 from simeval.analysis.thresholds import thresholds
+from simeval.config.layout import is_search
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError
 from simeval.core.files import require_no_way_out
 from simeval.core.types import CLEAN
+from simeval.report.cautions import cautions, unfinished
 from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData, Section, VideoLink
 from simeval.stats.correlation import Options
 from simeval.store.audit import MANIFEST, Audit
@@ -76,25 +79,27 @@ def _audit_of(run: Run, audits: Sequence[Audit]) -> Audit | None:
 
 def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
     manifest, episodes = run.manifest, run.episodes
-    searched = thresholds(manifest, episodes)
+    followed, searched = sequential(manifest, episodes), thresholds(manifest, episodes)
     if searched:  # strengths that were chosen by their outcomes have no rates and drops of their own
         episodes = episodes[episodes["condition"] == CLEAN]
+    planned = None if searched else int(manifest["episodes"])
     conditions = [str(name) for name in episodes["condition"].cat.categories if name != CLEAN]
     return Section(
         name=str(manifest["identity"]["policy"]["name"]),
         provenance=_provenance(run, audit),
-        analysis=analyse(episodes),
+        analysis=analyse(episodes, sequential=followed),
         assets=str(manifest["assets"]),
         conditions=study_conditions(conditions),
-        cells=cell_drops(episodes),
+        cells=cell_drops(followed.counted if followed else episodes),
         instructions=_instructions(run),
         studies=correlate(run, audit, options) if audit and not searched else (),
         exclusions=_exclusions(run, audit),
         videos=_videos(run),
         pictures=_pictures(audit),
         preview=next((path for path in (run.folder / "preview.png",) if path.exists()), None),
-        planned=None if searched else int(manifest["episodes"]),
+        planned=planned,
         ran=len(run.results),
+        cautions=(*unfinished(planned, len(run.results), followed), *cautions(run, episodes)),
         thresholds=searched,
     )
 
@@ -115,7 +120,7 @@ def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:
         "protocol": settings["protocol"],
         "seed": settings["seed"],
         "episodes": f"{len(run.results)} placed"
-        if manifest.get("threshold")
+        if is_search(manifest)
         else f"{len(run.results)} of {manifest['episodes']}",
         "grown from": " -> ".join(str(step["episodes"]) for step in manifest.get("grown", [])) or None,
         "plan (SHA-256)": identity["plan"][:16],

@@ -68,8 +68,9 @@ class Section:
         exclusions: other exclusions; conditions excluded from a correlation are among its points.
         videos, pictures: media files; pictures are, for instance, attention maps.
         preview: an image of the policy's inputs.
-        planned: number of planned episodes; `None` if unknown.
+        planned: number of planned episodes; `None` if unknown, or if a plan is never run to its end.
         ran: number of episodes with a row.
+        cautions: how far the tables can be trusted, a sentence each.
         thresholds: the result of a search for thresholds; the other numbers are then about the clean arm alone.
     """
 
@@ -88,6 +89,7 @@ class Section:
     preview: Path | None = None
     planned: int | None = None
     ran: int = 0
+    cautions: tuple[str, ...] = ()
     thresholds: Thresholds | None = None
 
     @property

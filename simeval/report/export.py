@@ -134,6 +134,7 @@ def _study(policy: str, result: StudyResult) -> dict[str, Any]:
         "between_families": record(correlation.between_families),
         "mmrv": mmrv and {"value": mmrv["value"], "weight": "true side", "ties": ">"},
         "ceiling": record(correlation.ceiling),
+        "noise_free": correlation.noise_free,
         "drift_reliability": record(correlation.drift_reliability),
         "drift_range": record(correlation.drift_range),
         "drop_range": record(correlation.drop_range),

@@ -1,8 +1,11 @@
 """Texts about drift against drop, and formatted numbers with intervals."""
 
+from collections.abc import Sequence
+
 from simeval.report.format import NOTHING, decimal, p_value
 from simeval.stats.association import Association
 from simeval.stats.correlation import AssociationWithCI, Correlation
+from simeval.stats.drift import DriftMean
 from simeval.stats.intervals import Interval
 
 
@@ -38,8 +41,8 @@ def figure_caption_lines(correlation: Correlation) -> tuple[str, ...]:
     if rho.value is None:
         return (f"no rank correlation: {rho.reason}", counts)
     return (
-        f"Spearman ρ = {rho.value:.2f}; 95 % CI: conditions {_ci_or_reason(rho)}, "
-        f"episodes {format_ci(first.ci_measurement)}",
+        f"Spearman ρ = {rho.value:.2f}; 95 %: other perturbations {_ci_or_reason(rho)}, "
+        f"the same run again {format_ci(first.ci_measurement)}",
         f"p {_p(rho.p)}, {counts}, r_max = {format_number(ceiling)}",
         f"MMRV {decimal(mmrv.value)} points, LOCO MAE {decimal(loco.mae)} points"
         + (f" (mean of the others: {decimal(loco.mae_naive)})" if loco.mae_naive is not None else ""),
@@ -50,7 +53,7 @@ def missing_reasons(correlation: Correlation) -> tuple[str, ...]:
     """Why numbers are missing, one sentence each; may be empty."""
     reasons = {
         "Rank correlation": correlation.between[0].association.reason,
-        "Interval over episodes": correlation.between[0].measurement_reason,
+        "Interval of a repeat": correlation.between[0].measurement_reason,
         "Correlation of the families": correlation.between_families.reason,
         "Noise ceiling": correlation.ceiling.reason,
         "Logistic fit": correlation.curve_reason,
@@ -80,6 +83,15 @@ def level_row(name: str, measured: AssociationWithCI) -> tuple[str, ...]:
         else f"{format_value(association.loo_min)} to {format_value(association.loo_max)}"
     )
     return (name, format_value(association.value), *intervals, p_value(association.p), str(association.k), loo_range)
+
+
+def few_episodes(drifts: Sequence[tuple[str, DriftMean]]) -> list[str]:
+    """Why mean drifts have no interval, one line per reason: `a, b: 3 episodes only: no interval`."""
+    reasons: dict[str, list[str]] = {}
+    for condition, drift in drifts:
+        if drift.mean is not None and drift.reason:
+            reasons.setdefault(drift.reason, []).append(condition)
+    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
 
 
 def _ci_or_reason(association: Association) -> str:

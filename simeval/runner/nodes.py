@@ -14,6 +14,7 @@ from typing import Any
 
 from envs.assets import BUNDLED
 from envs.base import EnvError
+from envs.interface import LIBERO_INTERFACE, Interface
 from envs.libero.files import resolve_assets
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError, error_line
@@ -36,12 +37,14 @@ class Requirements:
         scenes: digest of the folder's contents.
         checkpoint: name of the checkpoint that each worker loads; `None` if workers load none.
         renders: whether images are rendered.
+        interface: of the suites.
     """
 
     assets: Path | None
     scenes: str | None
     checkpoint: str | None
     renders: bool
+    interface: Interface = LIBERO_INTERFACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +68,18 @@ def requirements_of(policy: PolicyChoice | Policy, assets: Path | None) -> Requi
     Raises:
         ConfigError: the checkpoint cannot be read.
     """
-    checkpoint, renders = None, True
+    checkpoint, renders, interface = None, True, LIBERO_INTERFACE
     if not isinstance(policy, PolicyChoice):
         renders = bool(policy.spec.cameras)
     elif has_checkpoint(policy.name):
         from simeval.policies.checkpoint.read import read
 
-        checkpoint, renders = policy.name, bool(read(policy.name).cameras)
+        interface = policy.interface
+        checkpoint, renders = policy.name, bool(read(policy.name, interface=interface).cameras)
     elif policy.kind == "scripted":
         renders = bool(load_policy(policy).spec.cameras)
-    return Requirements(assets, provenance.folder_digest(assets) if assets else None, checkpoint, renders)
+    scenes = provenance.folder_digest(assets) if assets else None
+    return Requirements(assets, scenes, checkpoint, renders, interface)
 
 
 def inspect_node(needs: Requirements) -> NodeFacts:
@@ -95,7 +100,7 @@ def _values(needs: Requirements) -> dict[str, str | None]:
     if needs.checkpoint is not None:
         from simeval.policies.checkpoint.read import read, sha256
 
-        values[f"checkpoint {needs.checkpoint}"] = sha256(read(needs.checkpoint).folder)[:16]
+        values[f"checkpoint {needs.checkpoint}"] = sha256(read(needs.checkpoint, interface=needs.interface).folder)[:16]
     return values
 
 

@@ -36,7 +36,7 @@ class Progress(Protocol):
             plan: what runs at most.
             finished: what has run.
             note: what runs, for people.
-            decisions: follows the run, if its size hangs on its outcomes; it is updated before `update` is called.
+            decisions: follows the run, if its size depends on its outcomes; it is updated before `update` is called.
         """
 
     def update(self, result: EpisodeResult) -> None:
@@ -67,7 +67,7 @@ class RunCounts:
 
     Attributes:
         plan: the plan.
-        decisions: follows the run, if its size hangs on its outcomes.
+        decisions: follows the run, if its size depends on its outcomes.
         total, done, errors: episodes planned, finished (errors included), in error.
         fresh: episodes that finished in this session.
         outcomes: outcome of every finished episode.
@@ -122,7 +122,12 @@ class RunCounts:
     @property
     def eta(self) -> float | None:
         """Seconds left at the present rate, at most; `None` before the first episode of this session."""
-        return 60.0 * (self.total - self.done) / self.per_minute if self.fresh else None
+        return 60.0 * (self.most - self.done) / self.per_minute if self.fresh else None
+
+    @property
+    def most(self) -> int:
+        """Episodes of the run, at most: those planned, without those that no decision needs any more."""
+        return self.total if self.decisions is None else self.done + self.decisions.most_left()
 
     def evidence(self, condition: str) -> str:
         """How far a condition is from a decision, for people; empty for a run of fixed size."""
@@ -161,7 +166,7 @@ def _clock(seconds: float | None) -> str:
 def _line(counts: RunCounts) -> str:
     errors = f", {counts.errors} errors" if counts.errors else ""
     rate = f"{counts.per_minute:.1f} per minute, {_clock(counts.eta)} left" if counts.fresh else "starting"
-    total = f"{counts.total}" if counts.decisions is None else f"at most {counts.total}"
+    total = f"{counts.total}" if counts.decisions is None else f"at most {counts.most}"
     return f"{counts.done}/{total} episodes{errors}, {rate}"
 
 

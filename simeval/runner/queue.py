@@ -16,7 +16,7 @@ BATCH = 16
 """Least number of episodes between two changes of scene. A change takes 1.5 s with LIBERO's own meshes, and an episode
 rarely less than 3 s."""
 SMALL_BATCH = 4
-"""The same for a run that may end at any round: what is ahead of the round that decides has run in vain."""
+"""The same for a run that may end at any round: what has run ahead of the deciding round is not counted."""
 
 
 class _Key(NamedTuple):

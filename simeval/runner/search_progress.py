@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from simeval.config.strengths import StrengthRange
+from simeval.core.chances import counted
 from simeval.core.json_output import emit
 from simeval.core.types import EpisodeResult
 
@@ -36,7 +37,7 @@ class SearchProgress(Protocol):
 
 def _head(placement: "Placement", folder: Path) -> str:
     config = placement.config
-    workers = f"{config.run.worker_count} workers" if config.run.worker_count else "this process"
+    workers = counted(config.run.worker_count, "worker") if config.run.worker_count else "this process"
     return (
         f"{config.run.suite[0]}, {config.run.policy_name}: strength at which success falls to {100 * config.level:g} % "
         f"of clean, at most {config.max_episodes} episodes, {workers} -> {folder}"

@@ -13,7 +13,7 @@ Differences are clean minus perturbed outcome, in [-1, 1]: positive if the pertu
 depend on them: rounds over the tasks, see `simeval.core.rounds`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import Literal
@@ -26,6 +26,9 @@ from simeval.stats.intervals import Interval
 
 ALPHA = 0.05
 """Two-sided error rate of drops over all conditions, and one-sided of each "within the margin"."""
+
+METHOD = "anytime, by betting"
+"""Name of the confidence interval's method."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _STAKES = (_NODES + 1) / 2
@@ -53,6 +56,33 @@ def log_e_values(differences: Sequence[float] | NDArray[np.float64], limit: floa
     return values
 
 
+def expected_pairs(drop: float, *, background: float, tests: int, most: int, runs: int = 300) -> tuple[float, float]:
+    """After how many pairs a true drop is called, if it is the first of its conditions; simulated.
+
+    Args:
+        drop: the true drop, in (0, 1].
+        background: share of pairs that flip without net effect.
+        tests: number of conditions.
+        most: pairs at which a run ends anyway.
+        runs: number of simulated runs; always the same ones.
+
+    Returns:
+        Mean number of pairs of a run, and the share of runs that call the drop.
+    """
+    draws = np.random.default_rng(0).random((runs, most))
+    harmed, helped = background / 2 + drop, background / 2
+    differences = np.where(draws < harmed, 1.0, np.where(draws < harmed + helped, -1.0, 0.0))
+    needed = log(2 * tests / ALPHA)
+    called = np.array([log_e_values(-row, 0.0) >= needed for row in differences])
+    found = called.any(axis=1)
+    return float(np.where(found, called.argmax(axis=1) + 1, most).mean()), float(found.mean())
+
+
+def fewest_pairs(tests: int) -> int:
+    """Pairs after which a drop can be called at the earliest, if it is the first of so many conditions."""
+    return int((log_e_values([-1.0] * 100, 0.0) < log(2 * tests / ALPHA)).sum()) + 1
+
+
 def _payoffs(differences: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
     """What a stake of one wins: at least -1, and 0 on average if the mean difference is `limit`."""
     return (limit - differences) / (1 - limit)
@@ -70,7 +100,7 @@ def confidence_interval(differences: Sequence[float], level: float = 0.95) -> In
         below = [limit for limit in _GRID if log_e_values(-values, -limit).max() >= needed]
         above = [limit for limit in _GRID if log_e_values(values, limit).max() >= needed]
         low, high = max(below, default=-1.0), min(above, default=1.0)
-    return Interval(float(low), float(high), level, "anytime, by betting")
+    return Interval(float(low), float(high), level, METHOD)
 
 
 class _Process:
@@ -160,26 +190,28 @@ class SequentialTest:
         """Those that take in pairs."""
         return self.undecided if self._stops else tuple(self._evidence)
 
-    def add(self, differences: Mapping[str, float]) -> None:
+    def add(self, differences: Mapping[str, float], held: Collection[str] = ()) -> None:
         """Take in the next position of the order.
 
         Args:
             differences: of its pairs, by condition. Conditions that do not run there are absent; those that are not
                 running are left out of account.
+            held: conditions that may not be decided now, whatever their evidence.
         """
         self._position += 1
         for name in self.running:
             if name in differences:
                 self._differences[name].append(differences[name])
                 self._evidence[name].add(differences[name])
-        self._call_drops()
+        self._call_drops(held)
         for name in self.undecided:
-            if self._evidence[name].within.highest >= log(1 / ALPHA):
+            if name not in held and self._evidence[name].within.highest >= log(1 / ALPHA):
                 self._decide(name, "within")
 
-    def _call_drops(self) -> None:
+    def _call_drops(self, held: Collection[str]) -> None:
         """Holm's procedure: the smallest level first, and a larger one after each call."""
-        for name in sorted(self.undecided, key=lambda name: self._evidence[name].drop.highest, reverse=True):
+        candidates = [name for name in self.undecided if name not in held]
+        for name in sorted(candidates, key=lambda name: self._evidence[name].drop.highest, reverse=True):
             if self._evidence[name].drop.highest < self._needed:
                 return
             self._decide(name, "drop")

@@ -6,27 +6,21 @@ where an input is constant or shorter than two; results of this package have `No
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import atanh, ceil, isfinite, sqrt, tanh
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from simeval.stats.clusters import correlation_interval, members_of
+from simeval.stats.family_order import family_p
 from simeval.stats.intervals import Interval
-from simeval.stats.resampling import Resampling, bootstrap_intervals, is_degenerate, permutation_p, vectorize_statistic
+from simeval.stats.resampling import Resampling
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats, Floats], float]
 
 MIN_POINTS = 3
 """Fewer points have no meaningful correlation: two are always on a line."""
-MIN_FOR_INTERVAL = 6
-"""Below this, no interval reaches its nominal coverage."""
-MIN_FOR_BOOTSTRAP = 8
-"""Below this, a nominal .95 percentile bootstrap of a rank correlation covers .84; Fisher's form covers .92."""
-MIN_FAMILIES = 6
-"""Smallest number of families that are resampled as a whole. In simulations with 6 families of 4 conditions, the
-bootstrap covered .90 to .96; Fisher's form, which treats all 24 conditions as independent, .80 to .92."""
 
 
 def spearman(x: Floats, y: Floats) -> float:
@@ -91,11 +85,11 @@ class Association:
     Attributes:
         stat: name of the statistic.
         value: `None` where `reason` says why.
-        ci_conditions: interval for other conditions like these; `None` with too few.
-        p: two-sided; `None` where there is no test.
-        n_permutations: number of orders in the test; 0 for a test in closed form.
+        ci_conditions: interval for other conditions like these; `None` with too few, and for MMRV.
+        p: two-sided, whole families permuted; `None` where there is no test.
+        n_permutations: number of orders of the families in the test; 0 without one.
         k: number of points.
-        n_clusters: number of families, which are resampled as a whole; `k` if every point is its own family.
+        n_clusters: number of families, which are left out as a whole; `k` if every point is its own family.
         loo_min, loo_max: range of the statistic when any one point is left out; `None` with fewer than four points.
         loo_point: index of the point whose absence changes it most.
         reason: why a number is missing; empty otherwise.
@@ -123,9 +117,9 @@ def associate(
         x: float[k], drift.
         y: float[k], drop.
         stat: a name in `STATISTICS`.
-        clusters: label of each point's family: points of one family are not independent and are resampled together;
-            `None` if all points are independent.
-        resampling: of the bootstrap and of the permutation test.
+        clusters: label of each point's family: points of one family are not independent and are left out and permuted
+            together; `None` if all points are independent.
+        resampling: level, and of the permutation test.
 
     Raises:
         ValueError: the shapes differ, or a value is not finite.
@@ -143,7 +137,7 @@ def associate(
         return Association(stat, None, k=k, n_clusters=n_clusters, reason=reason)
     value = statistic(a, b)
     interval, interval_reason = _interval(a, b, labels, stat, resampling)
-    p, n_permutations = _p_value(a, b, stat, resampling)
+    p, n_permutations = _p_value(a, b, labels, stat, resampling)
     low, high, point = leave_one_out(a, b, statistic)
     return Association(stat, value, interval, p, n_permutations, k, n_clusters, low, high, point, interval_reason)
 
@@ -169,83 +163,20 @@ def leave_one_out(x: Floats, y: Floats, statistic: Statistic) -> tuple[float | N
     return float(values.min()), float(values.max()), int(np.abs(values - statistic(x, y)).argmax())
 
 
-def fisher_interval(value: float, k: int, level: float = 0.95) -> Interval:
-    """Interval of Spearman's correlation of `k` points by Fisher's z, with Bonett and Wright's (2000) standard error.
-
-    A perfect order is first moved to the next smaller value that `k` points can have, so that the interval has a width.
-
-    Raises:
-        ValueError: `k` is below 4.
-    """
-    if k < 4:
-        raise ValueError(f"{k} points; Fisher's interval needs at least 4")
-    next_below = 1 - 12 / (k * (k**2 - 1))
-    clipped = float(np.clip(value, -next_below, next_below))
-    half = float(stats.norm.isf((1 - level) / 2)) * sqrt((1 + clipped**2 / 2) / (k - 3))
-    low, high = tanh(atanh(clipped) - half), tanh(atanh(clipped) + half)
-    return Interval(-1.0 if value <= -1 else low, 1.0 if value >= 1 else high, level, "fisher z, bonett-wright")
-
-
-def points_needed(
-    value: float, bound: float, level: float = 0.95, *, k: int = 0, half: float | None = None
-) -> int | None:
-    """Number of points at which an interval around `value` would exclude `bound`; `None` if it is over 1000.
-
-    Args:
-        value: correlation.
-        bound: value that the interval should exclude.
-        level: nominal coverage.
-        k: current number of points, with `half`.
-        half: half width of their interval, on Fisher's scale; `None` for Bonett and Wright's.
-    """
-    clipped, clipped_bound = (float(np.clip(v, -0.999, 0.999)) for v in (value, bound))
-    distance = abs(atanh(clipped) - atanh(clipped_bound))
-    if distance == 0:
-        return None
-    if half is None or k <= 3:
-        needed = 3 + (1 + clipped**2 / 2) * (float(stats.norm.isf((1 - level) / 2)) / distance) ** 2
-    else:
-        needed = 3 + (k - 3) * (half / distance) ** 2
-    return ceil(needed) if isfinite(needed) and needed <= 1000 else None
-
-
-def members_of(labels: NDArray[np.generic]) -> list[NDArray[np.intp]]:
-    """Indices of the points of each cluster, in the order of the sorted labels."""
-    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
-
-
-def cluster_statistic(
-    members: list[NDArray[np.intp]], statistic: Callable[[NDArray[np.intp]], list[float]]
-) -> Callable[[NDArray[np.intp]], Floats]:
-    """Convert a statistic of point indices to one of cluster indices, for `bootstrap_intervals`."""
-    return vectorize_statistic(lambda sample: statistic(np.concatenate([members[i] for i in sample])))
-
-
 def _interval(
     x: Floats, y: Floats, labels: NDArray[np.generic], stat: str, resampling: Resampling
 ) -> tuple[Interval | None, str]:
-    members, point_statistic = members_of(labels), STATISTICS[stat]
-    k = x.size
-    if k < MIN_FOR_INTERVAL:
-        return None, f"too few conditions for an interval: {k}, at least {MIN_FOR_INTERVAL} are needed"
-    min_members = MIN_FOR_BOOTSTRAP if len(members) == k else MIN_FAMILIES
-    if len(members) >= min_members:
-        statistic = cluster_statistic(members, lambda i: [point_statistic(x[i], y[i])])
-        interval = bootstrap_intervals((len(members),), statistic, resampling)[0]
-        if interval is not None and not is_degenerate(interval):
-            return interval, ""
-    if stat != "spearman":
-        return None, f"too few families for a bootstrap: {len(members)}, at least {min_members} are needed"
-    if len(members) < 4:
-        return None, f"too few families for an interval: {len(members)}, at least 4 are needed"
-    return fisher_interval(point_statistic(x, y), len(members), resampling.level), ""
+    members, statistic = members_of(labels), STATISTICS[stat]
+    if stat == "mmrv":
+        # A mean of maxima: in a resample, a condition drawn twice violates nothing against itself.
+        return None, ""
+    return correlation_interval(lambda i: statistic(x[i], y[i]), members, resampling.level)
 
 
-def _p_value(x: Floats, y: Floats, stat: str, resampling: Resampling) -> tuple[float | None, int]:
-    if stat == "kendall":
-        return float(stats.kendalltau(x, y).pvalue), 0
+def _p_value(
+    x: Floats, y: Floats, labels: NDArray[np.generic], stat: str, resampling: Resampling
+) -> tuple[float | None, int]:
     if stat == "mmrv":
         return None, 0
-    a, b = (stats.rankdata(x), stats.rankdata(y)) if stat == "spearman" else (x, y)
-    test = permutation_p(np.outer(a - a.mean(), b - b.mean()), resampling)
-    return test.p, test.n_permutations
+    test = family_p(x, y, labels, stat, resampling)
+    return (None, 0) if test is None else (test.p, test.n_permutations)

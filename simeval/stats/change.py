@@ -2,7 +2,8 @@
 
 Non-obvious behaviour:
 - Robustness is compared by the difference of the two drops, not by success under perturbation: a policy that is better
-  everywhere is not necessarily more robust.
+  everywhere is not necessarily more robust. Points alone punish the better policy, so it is compared by the share of
+  success that is kept as well, and only where both scales agree is a policy called better or worse.
 - Gains are positive where B is better.
 """
 
@@ -14,15 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from simeval.stats.drift import MIN_CLUSTERS
 from simeval.stats.intervals import Interval
 from simeval.stats.paired import holm, paired_drop
-from simeval.stats.resampling import Resampling, bootstrap_intervals
+from simeval.stats.resampling import Resampling
+from simeval.stats.retention import Retention, compare_retention
 from simeval.stats.states import over_states, repeats_differ
 
 Floats = NDArray[np.float64]
 ALPHA = 0.05
 
-Direction = Literal["better", "worse", "no difference shown"]
+Direction = Literal["better", "worse", "depends on the scale", "no difference shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class Gain:
         interval: of `gain`.
         p: two-sided; `None` where there is no test.
         p_holm: adjusted over the conditions.
-        direction: `better` or `worse` if the interval excludes 0 and `p_holm`, where there is one, is below .05.
+        direction: `better` or `worse` if the interval excludes 0 and `p_holm` is below .05; for robustness only if the
+            same is so for the success that is kept, else `depends on the scale`.
         reason: why a number is missing; empty otherwise.
     """
 
@@ -66,11 +70,15 @@ class RunChange:
         success: by condition, the unperturbed one first.
         robustness: by perturbed condition: is B's drop smaller than A's?
         overall: mean of `robustness` over the conditions, on the episodes with all conditions.
+        retention: by perturbed condition: does B keep more of its clean success?
+        overall_retention: the same of the mean over the conditions.
     """
 
     success: tuple[Gain, ...]
     robustness: tuple[Gain, ...]
     overall: Gain
+    retention: tuple[Retention, ...] = ()
+    overall_retention: Retention | None = None
 
 
 def compare_runs(
@@ -106,10 +114,21 @@ def compare_runs(
     robustness = [
         _robustness(name, lost_a[:, i], lost_b[:, i], labels, chosen) for i, name in enumerate(conditions[1:])
     ]
-    overall = Gain("", 0, 0, reason="no pair that both runs have")
+    clean = first[:, 0], second[:, 0]
+    kept = _adjusted_retention(
+        [
+            compare_retention(name, clean, (first[:, i], second[:, i]), labels, chosen.level)
+            for i, name in enumerate(conditions[1:], start=1)
+        ]
+    )
+    overall, overall_kept = Gain("", 0, 0, reason="no pair that both runs have"), None
     if lost_a.size:
         overall = _robustness("", lost_a.mean(axis=1), lost_b.mean(axis=1), labels, chosen)
-    return RunChange(_adjusted(success), _adjusted(robustness), _adjusted([overall])[0])
+        means = first[:, 1:].mean(axis=1), second[:, 1:].mean(axis=1)
+        (overall_kept,) = _adjusted_retention([compare_retention("", clean, means, labels, chosen.level)])
+        overall = _agreed(_adjusted([overall])[0], overall_kept)
+    agreed = tuple(_agreed(*both) for both in zip(_adjusted(robustness), kept, strict=True))
+    return RunChange(_adjusted(success), agreed, overall, kept, overall_kept)
 
 
 def compare_drift(
@@ -122,12 +141,15 @@ def compare_drift(
 ) -> tuple[Gain, ...]:
     """Drift before and after, on the same frames. Only fair if both have the same unit: the caller must report if not.
 
+    The interval is Student's t on the differences of the clusters, the test a sign-flip test over them, adjusted over
+    the conditions as for success.
+
     Args:
         conditions: names of the columns.
         a: float[frames, conditions], drift of the first policy; NaN where not measured.
         b: the same frames of the second.
         units: int[frames], cluster of each frame.
-        resampling: of the bootstrap over clusters.
+        resampling: level, and seed of the permutation test.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -137,8 +159,7 @@ def compare_drift(
     if not first.shape == second.shape == expected:
         raise ValueError(f"drifts of shape {first.shape} and {second.shape}, expected {expected}")
     chosen = resampling or Resampling()
-    rows = [_drift(name, first[:, i], second[:, i], labels, chosen) for i, name in enumerate(conditions)]
-    return tuple(replace(row, direction=_direction(row)) for row in rows)
+    return _adjusted([_drift(name, first[:, i], second[:, i], labels, chosen) for i, name in enumerate(conditions)])
 
 
 def _success(name: str, a: Floats, b: Floats, units: NDArray[np.generic], level: float) -> Gain:
@@ -195,10 +216,11 @@ def _drift(name: str, a: Floats, b: Floats, units: NDArray[np.generic], resampli
         b=float(_by_unit(b[both], units[both]).mean()),
         gain=float(means.mean()),
     )
-    if len(means) < 2:
-        return replace(gain, reason="one cluster only: no interval")
-    interval = bootstrap_intervals((len(means),), lambda sample: means[sample].mean(axis=-1)[..., None], resampling)[0]
-    return replace(gain, interval=interval)
+    if len(means) < MIN_CLUSTERS:
+        return replace(gain, reason=f"{len(means)} episode{'s' * (len(means) > 1)} only: no interval")
+    half = float(stats.t.isf((1 - resampling.level) / 2, len(means) - 1) * stats.sem(means))
+    interval = Interval(float(means.mean()) - half, float(means.mean()) + half, resampling.level, "t over clusters")
+    return replace(gain, interval=interval, p=_sign_flip_p(means, resampling))
 
 
 def _by_unit(values: Floats, units: NDArray[np.generic]) -> Floats:
@@ -243,8 +265,21 @@ def _adjusted(rows: list[Gain]) -> tuple[Gain, ...]:
     return tuple(replace(row, direction=_direction(row)) for row in rows_with_p)
 
 
+def _adjusted_retention(rows: list[Retention]) -> tuple[Retention, ...]:
+    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
+    return tuple(row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows)
+
+
+def _agreed(gain: Gain, kept: Retention) -> Gain:
+    """A robustness gain with the word that both scales support."""
+    says: Direction = "no difference shown"
+    if kept.interval is not None and kept.p_holm is not None and kept.p_holm < ALPHA:
+        says = "better" if kept.interval.low > 1 else "worse"
+    return gain if gain.direction == says else replace(gain, direction="depends on the scale")
+
+
 def _direction(row: Gain) -> Direction:
-    significant = row.interval is not None and (row.p_holm is None or row.p_holm < ALPHA)
+    significant = row.interval is not None and row.p_holm is not None and row.p_holm < ALPHA
     if not significant or row.interval is None or row.interval.low <= 0 <= row.interval.high:
         return "no difference shown"
     return "better" if row.interval.low > 0 else "worse"

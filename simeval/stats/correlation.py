@@ -11,9 +11,10 @@ from simeval.stats.budget import Budget, drift_budgets
 from simeval.stats.curve import Cells, Curve, cells_of, fit_curve, monotone_curve
 from simeval.stats.drift import PRIMARY, Floats
 from simeval.stats.episodes import Auroc, FlipSlope, auroc, flip_slope, flips_of
+from simeval.stats.family_order import family_means
 from simeval.stats.intervals import Interval
 from simeval.stats.loco import Loco, leave_out
-from simeval.stats.reliability import Reliability, measurement_intervals, reliability
+from simeval.stats.reliability import Reliability, drop_reliability, measurement_intervals, reliability
 from simeval.stats.resampling import Resampling
 from simeval.stats.screening import (
     Dose,
@@ -57,7 +58,7 @@ class AssociationWithCI:
 
     Attributes:
         association: value, interval for other conditions like these, p-value, leave-one-out range.
-        ci_measurement: interval for these same conditions with other episodes.
+        ci_measurement: where a repeat with as many other episodes of these same conditions would be; not for MMRV.
         measurement_reason: why that is missing; empty otherwise.
     """
 
@@ -113,9 +114,10 @@ class Correlation:
         k: number of included conditions.
         families: number of their axis families.
         between: correlations between conditions, the primary one first.
-        between_families: rank correlation of the families' means; its p-value does not treat strengths of one family as
-            independent conditions.
+        between_families: rank correlation of the families' means: does drift order kinds of perturbation?
         ceiling: reliability of the drops; its `ceiling` is the noise ceiling of a correlation.
+        noise_free: the primary correlation over its ceiling, at most 1: an estimate without the drops' noise; `None`
+            without a ceiling.
         drift_reliability: the same for drift.
         drift_range, drop_range: `None` without conditions.
         loco: leave-one-out prediction, by condition and by family.
@@ -142,6 +144,7 @@ class Correlation:
     between: tuple[AssociationWithCI, ...]
     between_families: Association
     ceiling: Reliability
+    noise_free: float | None
     drift_reliability: Reliability
     drift_range: Range | None
     drop_range: Range | None
@@ -189,7 +192,8 @@ def correlate(study: DriftOutcomes, rivals: Sequence[Predictor] = (), options: O
     loco = tuple(leave_out(cells, families, scheme) for scheme in ("condition", "family"))
     fit, flips = fit_curve(cells), flips_of(included)
     per_task = within_task(*cell_means(included), families, resampling) if included.drift is not None else None
-    ceiling = reliability(drop, _column([point.drop_se for point in used]))
+    ceiling = drop_reliability(included)
+    families_means = _between_families(drift, drop, families, resampling)
     saturated = saturation(cells.successes.tolist(), cells.n.tolist())
     return Correlation(
         predictor=chosen.predictor,
@@ -197,8 +201,9 @@ def correlate(study: DriftOutcomes, rivals: Sequence[Predictor] = (), options: O
         k=len(used),
         families=len(set(families.tolist())),
         between=between,
-        between_families=_between_families(drift, drop, families, resampling),
+        between_families=families_means,
         ceiling=ceiling,
+        noise_free=_noise_free(between[0].association.value, ceiling.ceiling),
         drift_reliability=_drift_reliability(used),
         drift_range=_range(drift),
         drop_range=_range(drop),
@@ -211,7 +216,7 @@ def correlate(study: DriftOutcomes, rivals: Sequence[Predictor] = (), options: O
             auroc(flips, stratum, resampling) for stratum in ("pooled", "within task", "within task x condition")
         ),
         flip_slope=flip_slope(flips, resampling.level),
-        budgets=drift_budgets(cells, families, _clean_rate(study), resampling),
+        budgets=drift_budgets(cells, families, _clean_rate(study)),
         screening=screening_table(drift, drop, [point.drop_interval.low > chosen.margin for point in used]),
         top=top_one(drift, drop),
         dose=dose_response([p.axis_family for p in used], [p.severity for p in used], drift, drop),
@@ -219,7 +224,7 @@ def correlate(study: DriftOutcomes, rivals: Sequence[Predictor] = (), options: O
         changed=_changed(points, study.floor),
         saturation=saturated,
         caveats=caveats(used, between[0].association, per_task, ceiling, saturated, chosen.margin),
-        verdict=classify(between[0].association, loco[0]),
+        verdict=classify(between[0].association, families_means, loco[1]),
         seed=resampling.seed,
     )
 
@@ -230,16 +235,22 @@ def _between(
     associations = [associate(drift, drop, stat=stat, clusters=families, resampling=resampling) for stat in STATISTICS]
     if associations[0].value is None:
         return tuple(AssociationWithCI(association, None, association.reason) for association in associations)
-    intervals, reason = measurement_intervals(study, tuple(STATISTICS), resampling)
-    return tuple(AssociationWithCI(*both, reason) for both in zip(associations, intervals, strict=True))
+    names = tuple(name for name in STATISTICS if name != "mmrv")
+    intervals, reason = measurement_intervals(study, names, resampling)
+    repeats = dict(zip(names, intervals, strict=True))
+    return tuple(AssociationWithCI(row, repeats.get(row.stat), reason) for row in associations)
 
 
 def _between_families(drift: Floats, drop: Floats, families: NDArray[np.str_], resampling: Resampling) -> Association:
     names = np.unique(families)
-    means = [np.array([values[families == name].mean() for name in names]) for values in (drift, drop)]
+    means = [family_means(families, values) if len(names) else values for values in (drift, drop)]
     association = associate(means[0], means[1], stat=PRIMARY_STAT, resampling=resampling)
     few = f"too few families: {len(names)}, at least {MIN_POINTS} are needed"
     return replace(association, reason=few) if len(names) < MIN_POINTS else association
+
+
+def _noise_free(rho: float | None, ceiling: float | None) -> float | None:
+    return max(-1.0, min(1.0, rho / ceiling)) if rho is not None and ceiling else None
 
 
 def _drift_reliability(points: Sequence[Point]) -> Reliability:

@@ -8,14 +8,14 @@ Non-obvious behaviour:
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, log, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from simeval.stats.clusters import jackknife_half_width
 from simeval.stats.intervals import Interval
-from simeval.stats.resampling import Resampling, bootstrap_intervals
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +26,9 @@ WINDOW = 5
 """Frames of the sliding mean whose maximum over a rollout is taken: a mean over the rollout dilutes a short fault."""
 TINY_STD = 1e-6
 """A dimension that never moved in the training data has no unit of drift."""
+
+MIN_CLUSTERS = 5
+"""Smallest number of episodes with an interval: drifts are so skewed that fewer do not show their spread."""
 
 PRIMARY = "drift_exec"
 VARIANTS = (PRIMARY, "drift_first", "drift_chunk", "l2_raw", "xyz_sum", "gripper_flip")
@@ -100,7 +103,7 @@ class DriftMean:
     Attributes:
         mean: mean over clusters; `None` without data.
         se: standard error over clusters; `None` with fewer than two.
-        interval: bootstrap interval over clusters; `None` with fewer than two.
+        interval: for other clusters, see `mean_drift`; `None` with fewer than `MIN_CLUSTERS`.
         frames: number of measured frames.
         clusters: number of independent units: initial states, episodes or tasks.
         over_floor: `mean` divided by the drift between two sampling noises on the clean frame; `None` where that is 0
@@ -172,16 +175,19 @@ def mean_drift(
     clusters: ArrayLike,
     *,
     floor: float | None = None,
-    resampling: Resampling | None = None,
+    level: float = 0.95,
 ) -> DriftMean:
     """Mean drift of a condition. Frames are averaged within their cluster first, so that long rollouts do not dominate.
+
+    The interval is a jackknife over clusters on the logarithm: drifts are positive and skewed. With lognormal clusters
+    (sigma .6 to 1) it covers .90 to .94 from 5 clusters on, Student's t on the means .82 to .93.
 
     Args:
         values: float[n], one drift per frame; NaN where none was measured.
         clusters: int[n], the sampling unit of each frame: an initial state for start frames, an episode for replayed or
             dataset frames.
         floor: drift between two sampling noises on the clean frame; 0 for a deterministic policy.
-        resampling: of the bootstrap.
+        level: nominal coverage of the interval.
 
     Raises:
         ValueError: the shapes differ, or a drift is negative.
@@ -201,7 +207,19 @@ def mean_drift(
     over_floor = mean / floor if floor else None
     if len(means) < 2:
         return DriftMean(mean, None, None, drift.size, 1, over_floor, "one cluster only: no standard error")
-    intervals = bootstrap_intervals(
-        (len(means),), lambda chosen: means[chosen].mean(axis=-1)[..., None], resampling or Resampling()
-    )
-    return DriftMean(mean, float(stats.sem(means)), intervals[0], drift.size, len(means), over_floor)
+    interval, reason = _interval(means, level)
+    return DriftMean(mean, float(stats.sem(means)), interval, drift.size, len(means), over_floor, reason)
+
+
+def _interval(means: Floats, level: float) -> tuple[Interval | None, str]:
+    """Interval of the mean of cluster means, or `None` and the reason."""
+    count, mean = len(means), float(means.mean())
+    if count < MIN_CLUSTERS:
+        return None, f"{count} episodes only: no interval"
+    if not means.any():
+        return Interval(0.0, 0.0, level, "no drift at all"), ""
+    without = (means.sum() - means) / (count - 1)
+    if (without <= 0).any():
+        return None, f"one of {count} episodes drifts only: no interval"
+    factor = exp(jackknife_half_width(log(mean), np.log(without), level))
+    return Interval(mean / factor, mean * factor, level, "jackknife over clusters, log"), ""

@@ -3,8 +3,8 @@
 Non-obvious behaviour:
 - Ranking perturbations is not predicting episodes: drift may order conditions almost perfectly and still be useless for
   episodes within one task and condition. Hence three strata, from loose to strict.
-- Episodes are exchangeable only within one task and condition, so only there is drift permuted. Across conditions the
-  units are the conditions, and a test of episodes would be far too optimistic.
+- Initial states are exchangeable within a task, so whole states are permuted there, for all conditions alike: one state
+  under 28 conditions is one state. Across conditions the units are the conditions, and episodes cannot test that.
 """
 
 import warnings
@@ -56,7 +56,7 @@ class Auroc:
         stratum: which pairs are compared.
         value: .5 is chance; `None` where `reason` says why.
         interval: bootstrap over initial states, conditions fixed.
-        p: two-sided, drift permuted within strata; only `within task x condition`.
+        p: two-sided, initial states permuted within their task; only `within task x condition`.
         n_flip, n_keep: flipped and other pairs, in strata with both.
         strata: number of strata with both.
         reason: why a number is missing; empty otherwise.
@@ -113,7 +113,7 @@ def auroc(flips: Flips, stratum: Stratum, resampling: Resampling) -> Auroc:
         stratum=stratum,
         value=wins / chances,
         interval=interval,
-        p=_permutation_p(flips, both, wins, resampling) if strict else None,
+        p=_permutation_p(flips, both, resampling) if strict else None,
         n_flip=int(flips.flipped[used].sum()),
         n_keep=int((~flips.flipped[used]).sum()),
         strata=len(both),
@@ -211,14 +211,28 @@ def _one_hot(units: NDArray[np.intp], size: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(count), (np.arange(count), units)), shape=(count, size))
 
 
-def _permutation_p(flips: Flips, both: list[NDArray[np.intp]], wins: float, resampling: Resampling) -> float:
-    """Two-sided p-value of the summed U; drift is permuted within every stratum."""
-    rng = resampling.rng()
-    totals = np.zeros(resampling.n_resamples)
-    for rows in both:
-        ranks, count = stats.rankdata(flips.drift[rows]), int(flips.flipped[rows].sum())
-        permuted = rng.permuted(np.broadcast_to(ranks, (len(totals), len(ranks))), axis=1)[:, :count]
-        totals += permuted.sum(axis=1) - count * (count + 1) / 2
-    # Half ranks are exact in binary, so equal sums compare equal.
-    extreme = min(int((totals >= wins).sum()), int((totals <= wins).sum()))
+def _permutation_p(flips: Flips, both: list[NDArray[np.intp]], resampling: Resampling) -> float:
+    """Two-sided p-value of the summed U: the drifts of whole initial states are permuted within their task.
+
+    With centred ranks and flips by state and stratum, U is their product summed, up to a constant. A state without a
+    pair in a stratum has 0 there, and one with repeats their mean.
+    """
+    names, units = np.unique(flips.units, return_inverse=True)
+    ranks, flipped = np.zeros((len(names), len(both))), np.zeros((len(names), len(both)))
+    for column, rows in enumerate(both):
+        repeats = np.bincount(units[rows], minlength=len(names))
+        for table, values in ((ranks, stats.rankdata(flips.drift[rows])), (flipped, flips.flipped[rows].astype(float))):
+            sums = np.bincount(units[rows], weights=values - values.mean(), minlength=len(names))
+            table[:, column] = sums / np.maximum(repeats, 1)
+    tasks = np.zeros(len(names), dtype=np.int64)
+    tasks[units] = flips.tasks
+    rng, observed = resampling.rng(), float((ranks * flipped).sum())
+    totals = np.zeros(resampling.n_permutations)
+    for task in np.unique(tasks):
+        states = np.flatnonzero(tasks == task)
+        products = ranks[states] @ flipped[states].T
+        orders = rng.permuted(np.broadcast_to(np.arange(len(states)), (len(totals), len(states))), axis=1)
+        totals += products[orders, np.arange(len(states))].sum(axis=1)
+    near = 1e-9 * (1 + abs(observed))
+    extreme = min(int((totals >= observed - near).sum()), int((totals <= observed + near).sum()))
     return min(1.0, 2 * (extreme + 1) / (len(totals) + 1))

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
 from simeval.stats.intervals import Interval
-from simeval.stats.power import BACKGROUND
+from simeval.stats.score import tango
 from simeval.stats.states import METHOD, half_width, over_states, repeats_differ
 
 
@@ -31,7 +31,8 @@ class PairedDrop:
         drop: clean minus perturbed success rate; `None` without pairs.
         interval: Bonett-Price interval of the drop; if repeats differ, a t interval over the initial states. Where
             states were repeated, its `method` has their number.
-        interval_90: the same at 90 %: its upper limit decides "the drop is below a margin" at the 5 % level.
+        interval_90: Tango's score interval at 90 %, or that t interval: its upper limit decides "the drop is below a
+            margin" at the 5 % level. Bonett and Price's is pulled to 0, so it would say so too often.
         p: two-sided exact McNemar p-value; `None` without pairs.
         half: half the width of the t interval over initial states, uncut; `None` for Bonett and Price's.
     """
@@ -67,11 +68,6 @@ class PairedDrop:
         """Perturbed over clean success rate; `None` where no clean episode succeeded."""
         clean = self.n11 + self.n10
         return (self.n11 + self.n01) / clean if clean else None
-
-    @property
-    def background(self) -> float:
-        """Share of pairs that flipped without net effect; at least `BACKGROUND`."""
-        return max(BACKGROUND, 2 * min(self.n10, self.n01) / self.n) if self.n else BACKGROUND
 
 
 def paired_drop(
@@ -111,6 +107,8 @@ def paired_drop(
         found = _bonett_price(sums / repeats, level)
         return found if len(sums) == n else replace(found, method=METHOD.format("Bonett-Price", len(sums)))
 
+    moved = np.sign(sums)  # of initial states, whose repeats are all alike unless `differ`
+    score = tango(int((moved > 0).sum()), int((moved < 0).sum()), len(sums), 0.90)
     return PairedDrop(
         n11=int((clean_ok & perturbed_ok).sum()),
         n10=int((clean_ok & ~perturbed_ok).sum()),
@@ -119,7 +117,7 @@ def paired_drop(
         units=len(sums),
         drop=float(sums.sum() / n) if n else None,
         interval=interval(level),
-        interval_90=interval(0.90),
+        interval_90=interval(0.90) if differ else score,
         p=_sign_flip_p(sums) if n else None,
         half=half_width(differences, unit, level) if differ else None,
     )

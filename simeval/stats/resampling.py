@@ -110,17 +110,6 @@ def is_degenerate(interval: Interval) -> bool:
     return interval.high - interval.low < 1e-9
 
 
-def vectorize_statistic(statistic: Callable[[Indices], Sequence[float]]) -> Callable[[Indices], Floats]:
-    """Lift a statistic of one index array int[n] to int[..., n], for `bootstrap_values`."""
-
-    def lifted(chosen: Indices) -> Floats:
-        rows = chosen.reshape(-1, chosen.shape[-1])
-        values = np.array([statistic(row) for row in rows], dtype=float)
-        return values.reshape(*chosen.shape[:-1], -1)
-
-    return lifted
-
-
 def permutation_p(weights: Floats, resampling: Resampling) -> PermutationP:
     """Two-sided p-value of `sum_i weights[i, i]` among `sum_i weights[order[i], i]` over all orders of the rows.
 
@@ -132,18 +121,31 @@ def permutation_p(weights: Floats, resampling: Resampling) -> PermutationP:
         resampling: seed and number of orders.
     """
     columns = np.arange(len(weights))
+    return orders_p(len(weights), lambda order: weights[order, columns].sum(axis=-1), resampling)
 
-    def total(order: Floats, axis: int = -1) -> Floats:
-        rows = np.moveaxis(order, axis, -1).astype(np.intp)
-        return np.asarray(weights[rows, columns].sum(axis=-1), dtype=float)
+
+def orders_p(
+    count: int, total: Callable[[Indices], Floats], resampling: Resampling, *, batch: int = 10 * BATCH
+) -> PermutationP:
+    """Two-sided p-value of `total` of the identical order among all orders; of a sample of them if there are many.
+
+    Args:
+        count: number of things that are ordered.
+        total: maps orders int[..., count] to float[...].
+        resampling: seed and number of orders.
+        batch: orders computed at a time.
+    """
+
+    def for_scipy(order: Floats, axis: int = -1) -> Floats:
+        return np.asarray(total(np.moveaxis(order, axis, -1).astype(np.intp)), dtype=float)
 
     result = stats.permutation_test(
-        (columns,),
-        total,
+        (np.arange(count),),
+        for_scipy,
         permutation_type="pairings",
         vectorized=True,
         n_resamples=resampling.n_permutations,
-        batch=10 * BATCH,
+        batch=batch,
         axis=-1,
         rng=resampling.rng(),
     )

@@ -6,21 +6,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simeval.stats.association import (
-    MIN_FAMILIES,
-    MIN_FOR_BOOTSTRAP,
-    Association,
-    associate,
-    cluster_statistic,
-    kendall,
-    members_of,
-    spearman,
-)
+from simeval.stats.association import Association, associate, kendall, spearman
+from simeval.stats.clusters import jackknife_half_width, leave_out_clusters, members_of, too_few
 from simeval.stats.curve import Cells
 from simeval.stats.intervals import Interval
 from simeval.stats.loco import leave_out
 from simeval.stats.paired import holm
-from simeval.stats.resampling import Resampling, bootstrap_intervals
+from simeval.stats.resampling import Resampling
 from simeval.stats.study import FAMILY_KEY
 
 Floats = NDArray[np.float64]
@@ -94,7 +86,7 @@ class RankedPredictor:
         p_holm: p-value adjusted over the exploratory predictors; the primary's is not adjusted.
         skill: of leave-one-condition-out prediction; see `Loco`.
         less_than_primary: the primary's correlation minus this one's, on the common conditions.
-        less_interval: its interval over resampled conditions; `None` with too few.
+        less_interval: its interval for other conditions like these; `None` with too few.
     """
 
     name: str
@@ -179,7 +171,7 @@ def rank_predictors(
         drop: float[conditions].
         families: label of each condition's family.
         cells: task x condition cells, for the leave-one-out skill; their drift is replaced by each predictor's values.
-        resampling: of bootstrap and permutation.
+        resampling: level, and of the permutation.
 
     Raises:
         ValueError: see `check_rival`.
@@ -212,13 +204,13 @@ def _ranked(
     difference, interval = (None, None)
     if rival is not primary:
         difference, interval = _less_than_primary(
-            np.asarray(primary.values, dtype=float), values, drop, families, resampling
+            np.asarray(primary.values, dtype=float), values, drop, families, resampling.level
         )
     return RankedPredictor(rival.name, rival is primary, association, None, skill, difference, interval)
 
 
 def _less_than_primary(
-    primary: Floats, rival: Floats, drop: Floats, families: NDArray[np.generic], resampling: Resampling
+    primary: Floats, rival: Floats, drop: Floats, families: NDArray[np.generic], level: float
 ) -> tuple[float | None, Interval | None]:
     """Difference of two rank correlations on the same conditions."""
     both = ~np.isnan(primary) & ~np.isnan(rival)
@@ -227,10 +219,14 @@ def _less_than_primary(
     if np.isnan(difference):
         return None, None
     members = members_of(families[both])
-    if len(members) < (MIN_FOR_BOOTSTRAP if len(members) == len(y) else MIN_FAMILIES):
+    if too_few(len(y), len(members)):
         return difference, None
-    statistic = cluster_statistic(members, lambda i: [spearman(a[i], y[i]) - spearman(b[i], y[i])])
-    return difference, bootstrap_intervals((len(members),), statistic, resampling)[0]
+    without = leave_out_clusters(lambda i: spearman(a[i], y[i]) - spearman(b[i], y[i]), members)
+    if np.isnan(without).any():
+        return difference, None
+    half = jackknife_half_width(difference, without, level)
+    low, high = max(-2.0, difference - half), min(2.0, difference + half)
+    return difference, Interval(low, high, level, "jackknife over families")
 
 
 def _or_last(value: float | None) -> float:

@@ -12,6 +12,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from simeval.stats.intervals import Interval
+from simeval.stats.power import POWER
 
 METHOD = "{} over {} initial states"
 """Name of a method whose sample are the initial states: of which interval, and their number."""
@@ -61,8 +62,10 @@ def half_width(differences: ArrayLike, units: ArrayLike, level: float) -> float:
     return half
 
 
-def smallest_visible_over_states(states: int, half: float, *, level: float, alpha: float, power: float = 0.8) -> float:
-    """Smallest drop that a t test over initial states shows with the given power, if they differ as these do.
+def smallest_visible_over_states(
+    states: int, half: float, *, level: float, alpha: float, power: float = POWER
+) -> float:
+    """Smallest true drop that a t test over initial states finds with the given power, if they differ as these do.
 
     Args:
         states: number of initial states, at least 2.
@@ -72,12 +75,25 @@ def smallest_visible_over_states(states: int, half: float, *, level: float, alph
         power: probability of a significant result.
 
     Returns:
-        A positive number; above 1 if no drop can be shown.
+        A positive number; above 1 if no drop is found so often.
     """
-    degrees = states - 1
-    critical = float(stats.t.isf(alpha / 2, degrees))
-    shift = brentq(lambda shift: stats.nct.sf(critical, degrees, shift) - power, 0.0, 10 * critical)
-    return float(shift) * half / float(stats.t.isf((1 - level) / 2, degrees))
+    largest = 10 * float(stats.t.isf(alpha / 2, states - 1))
+    shift = brentq(lambda shift: _t_power(shift, states, alpha) - power, 0.0, largest)
+    return float(shift) * _error(half, states, level)
+
+
+def chance_over_states(drop: float, states: int, half: float, *, level: float, alpha: float) -> float:
+    """Probability that this t test finds a true drop; arguments as for `smallest_visible_over_states`."""
+    return _t_power(drop / _error(half, states, level), states, alpha)
+
+
+def _t_power(shift: float, states: int, alpha: float) -> float:
+    return float(stats.nct.sf(stats.t.isf(alpha / 2, states - 1), states - 1, shift))
+
+
+def _error(half: float, states: int, level: float) -> float:
+    """Standard error behind half the width of an interval."""
+    return half / float(stats.t.isf((1 - level) / 2, states - 1))
 
 
 def _padded(means: NDArray[np.floating], level: float) -> float:

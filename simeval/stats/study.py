@@ -226,7 +226,7 @@ def _point(study: DriftOutcomes, column: int, resampling: Resampling) -> Point:
     if study.infeasible is not None:
         planned &= ~study.infeasible[:, column]
     missing = int((planned & ~complete).sum())
-    drift = _drift_of(study, column, resampling)
+    drift = _drift_of(study, column, resampling.level)
     too_many_missing = missing > MAX_MISSING * int(planned.sum())
     clean_rate = paired.clean_rate
     return Point(
@@ -250,13 +250,13 @@ def _point(study: DriftOutcomes, column: int, resampling: Resampling) -> Point:
     )
 
 
-def _drift_of(study: DriftOutcomes, column: int, resampling: Resampling) -> DriftMean:
+def _drift_of(study: DriftOutcomes, column: int, level: float) -> DriftMean:
     if study.drift is not None:
-        return mean_drift(study.drift[:, column], study.units, floor=study.floor, resampling=resampling)
+        return mean_drift(study.drift[:, column], study.units, floor=study.floor, level=level)
     if study.frames is not None:
         frames = study.frames
-        return mean_drift(frames.values[:, column], frames.clusters, floor=study.floor, resampling=resampling)
-    return mean_drift(np.empty(0), np.empty(0), resampling=resampling)
+        return mean_drift(frames.values[:, column], frames.clusters, floor=study.floor, level=level)
+    return mean_drift(np.empty(0), np.empty(0))
 
 
 def _exclusion(condition: ConditionInfo, paired: PairedDrop, drift: DriftMean, *, too_many_missing: bool) -> str:

@@ -2,23 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import atanh
 from typing import Literal
 
 import numpy as np
 
-from simeval.stats.association import MIN_FOR_BOOTSTRAP, MIN_FOR_INTERVAL, Association, points_needed
+from simeval.stats.association import Association
+from simeval.stats.clusters import MIN_CLUSTERS, MIN_FOR_INTERVAL, clusters_needed
 from simeval.stats.loco import Loco
 from simeval.stats.reliability import Reliability
 from simeval.stats.study import Point
 from simeval.stats.within_task import WithinTask
 
-Word = Literal["useful for ranking", "not predictive", "undecided"]
+Word = Literal["useful for ranking", "orders strengths of one kind", "not predictive", "undecided"]
 
 USEFUL = 0.5
-"""Useful: the lower limit of the rank correlation is above this."""
+"""Useful: the lower limit of the rank correlation is above this. Strength alone can earn that: kinds are asked too."""
 USELESS = 0.3
 """Not predictive: the upper limit is below this."""
+ALPHA = 0.05
+"""Kinds are ordered if the p-value of their correlation is below this, or its lower limit above 0."""
 MOVED = 0.1
 """A condition is influential if leaving it out changes the correlation by more."""
 SATURATED = 1 / 3
@@ -32,13 +34,13 @@ class Verdict:
     Attributes:
         word: see the rules above.
         reason: the evidence, as text.
-        more_conditions: approximate number of further conditions that could decide; `None` if none would, or if it is
-            decided.
+        more_kinds: approximate number of further kinds of perturbation (families) that could decide; `None` if none
+            would, or if it is decided. More strengths of the same kinds decide nothing.
     """
 
     word: Word
     reason: str
-    more_conditions: int | None = None
+    more_kinds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,37 +51,53 @@ class Saturation:
     cells: int
 
 
-def classify(association: Association, loco: Loco) -> Verdict:
+def classify(association: Association, families: Association, loco: Loco) -> Verdict:
     """The verdict on drift as a predictor of the drop.
 
     Args:
         association: Spearman's correlation of the primary drift with the drop, between conditions.
-        loco: leave-one-condition-out prediction.
+        families: the same of the families' means.
+        loco: leave-one-family-out prediction.
     """
-    rho, interval, k = association.value, association.ci_conditions, association.k
+    rho, interval, k, kinds = association.value, association.ci_conditions, association.k, association.n_clusters
     if rho is None or interval is None:
-        more = MIN_FOR_BOOTSTRAP - k if k < MIN_FOR_INTERVAL else None
-        return Verdict("undecided", association.reason or "no interval", more)
-    summary = f"rank correlation {rho:.2f} [{interval.low:.2f}, {interval.high:.2f}] over {k} conditions"
+        more = max(MIN_FOR_INTERVAL - k, MIN_CLUSTERS - kinds)
+        return Verdict("undecided", association.reason or "no interval", more if more > 0 else None)
+    summary = f"rank correlation {rho:.2f} [{interval.low:.2f}, {interval.high:.2f}] over {_counts(k, kinds)}"
     if interval.high < USELESS:
         return Verdict("not predictive", f"{summary}: the upper limit is below {USELESS}")
     if interval.low > USEFUL:
-        if loco.skill is None:
-            return Verdict(
-                "undecided", f"{summary}, but no condition could be predicted from the others: {loco.reason}"
-            )
-        if loco.skill > 0:
-            return Verdict("useful for ranking", f"{summary}; skill of prediction {loco.skill:.2f}")
-        return Verdict("undecided", f"{summary}, but it predicts no better than the mean of the other conditions")
+        return _useful(summary, families, loco, several=k > kinds)
     if USELESS <= rho <= USEFUL:
-        return Verdict("undecided", f"{summary}: between {USELESS} and {USEFUL}, where more conditions decide nothing")
+        return Verdict("undecided", f"{summary}: between {USELESS} and {USEFUL}, where more kinds decide nothing")
     bound, limit = (USEFUL, interval.low) if rho > USEFUL else (USELESS, interval.high)
-    half = abs(atanh(_clip(rho)) - atanh(_clip(limit)))
-    needed = points_needed(rho, bound, interval.level, k=k, half=half)
+    needed = clusters_needed(rho, bound, limit, kinds, interval.level)
     if needed is None:
-        return Verdict("undecided", f"{summary}: too close to {bound} to be decided by more conditions")
-    more = max(1, needed - k)
-    return Verdict("undecided", f"{summary}: needs about {more} more condition{'s' * (more > 1)}", more)
+        return Verdict("undecided", f"{summary}: too close to {bound} to be decided by more kinds")
+    more = max(1, needed - kinds)
+    return Verdict("undecided", f"{summary}: needs about {more} more kind{'s' * (more > 1)} of perturbation", more)
+
+
+def _useful(summary: str, families: Association, loco: Loco, *, several: bool) -> Verdict:
+    """The verdict on a high correlation; `several`: at least one family has several conditions."""
+    if loco.skill is None:
+        return Verdict("undecided", f"{summary}, but no kind could be predicted from the others: {loco.reason}")
+    ordered = families.value is not None and families.value > 0
+    certain = (families.p is not None and families.p < ALPHA) or (
+        families.ci_conditions is not None and families.ci_conditions.low > 0
+    )
+    skilled = loco.skill > 0
+    if ordered and certain and skilled:
+        return Verdict("useful for ranking", f"{summary}; skill for a new kind {loco.skill:.2f}")
+    if not several:
+        lacking = "it predicts no better than the mean of the other conditions"
+        return Verdict("undecided", f"{summary}, but {lacking}")
+    lacking = "kinds are not shown to be ordered" if skilled else "a new kind is predicted no better than by the mean"
+    return Verdict("orders strengths of one kind", f"{summary}, but {lacking}")
+
+
+def _counts(conditions: int, kinds: int) -> str:
+    return f"{conditions} conditions of {kinds} kind{'s' * (kinds != 1)}"
 
 
 def saturation(successes: Sequence[float], n: Sequence[float]) -> Saturation:
@@ -142,7 +160,3 @@ def _influential_condition(points: Sequence[Point], association: Association) ->
     if max(rho - low, high - rho) <= MOVED:
         return []
     return [f"One condition makes the correlation: without `{name}` it changes most (range {low:.2f} to {high:.2f})."]
-
-
-def _clip(value: float) -> float:
-    return float(np.clip(value, -0.999, 0.999))

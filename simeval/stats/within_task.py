@@ -6,17 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from simeval.stats.association import (
-    MIN_FAMILIES,
-    MIN_FOR_BOOTSTRAP,
-    MIN_POINTS,
-    cluster_statistic,
-    kendall,
-    members_of,
-    spearman,
-)
+from simeval.stats.association import MIN_POINTS, kendall, spearman
+from simeval.stats.clusters import correlation_interval, members_of
+from simeval.stats.family_order import MIN_FAMILIES, family_weights
 from simeval.stats.intervals import Interval
-from simeval.stats.resampling import Resampling, bootstrap_intervals, is_degenerate, permutation_p
+from simeval.stats.resampling import Resampling, permutation_p
 from simeval.stats.study import DriftOutcomes
 
 Floats = NDArray[np.float64]
@@ -38,8 +32,8 @@ class WithinTask:
 
     Attributes:
         rho: Spearman's, pooled over tasks; `None` where `reason` says why.
-        ci_conditions: interval for other conditions like these, resampled for all tasks together.
-        p: two-sided; the conditions' labels are permuted for all tasks together.
+        ci_conditions: interval for other conditions like these; families are left out of all tasks together.
+        p: two-sided; whole families are permuted, for all tasks together. `None` with fewer than three.
         k: number of conditions.
         tasks: all tasks, including uninformative ones.
         tasks_used: number of tasks in which drift and drop vary.
@@ -81,7 +75,7 @@ def within_task(
         drift: float[tasks, conditions], mean drift of each cell; NaN where it was not measured.
         drop: float[tasks, conditions].
         families: label of each condition's family.
-        resampling: of bootstrap and permutation.
+        resampling: level, and of the permutation.
     """
     x, y, labels = np.asarray(drift, dtype=float), np.asarray(drop, dtype=float), np.asarray(families)
     k = x.shape[1]
@@ -96,11 +90,16 @@ def within_task(
     x, y = x[varies], y[varies]
     x_ranks, y_ranks = _centred_ranks(x, y)
     taus = [order.tau for order in orders if order.tau is not None]
-    interval, reason = _interval(x, y, labels, resampling)
+    members = members_of(labels)
+    interval, reason = correlation_interval(
+        lambda i: _correlate(*_centred_ranks(x[:, i], y[:, i])), members, resampling.level
+    )
     return WithinTask(
         rho=_correlate(x_ranks, y_ranks),
         ci_conditions=interval,
-        p=permutation_p(x_ranks.T @ y_ranks, resampling).p,
+        p=permutation_p(family_weights(x_ranks, y_ranks, labels), resampling).p
+        if len(members) >= MIN_FAMILIES
+        else None,
         k=k,
         tasks=orders,
         tasks_used=int(varies.sum()),
@@ -135,16 +134,3 @@ def _centred_ranks(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 def _correlate(x_ranks: Floats, y_ranks: Floats) -> float:
     scale = np.sqrt((x_ranks**2).sum() * (y_ranks**2).sum())
     return float((x_ranks * y_ranks).sum() / scale) if scale > 0 else float("nan")
-
-
-def _interval(x: Floats, y: Floats, labels: NDArray[np.generic], resampling: Resampling) -> tuple[Interval | None, str]:
-    members = members_of(labels)
-    min_members = MIN_FOR_BOOTSTRAP if len(members) == x.shape[1] else MIN_FAMILIES
-    if len(members) < min_members:
-        noun = "conditions" if len(members) == x.shape[1] else "families"
-        return None, f"too few {noun} for an interval: {len(members)}, at least {min_members} are needed"
-    statistic = cluster_statistic(members, lambda i: [_correlate(*_centred_ranks(x[:, i], y[:, i]))])
-    interval = bootstrap_intervals((len(members),), statistic, resampling)[0]
-    if interval is not None and is_degenerate(interval):
-        return None, "the order is the same in every resample: no width can be given"
-    return interval, ""

@@ -43,10 +43,10 @@ def assets_of(run: Run) -> Path | None:
 
 def assets_label(config: EvalConfig, assets: Path | None) -> str:
     """Label of the scenes, for every table and report."""
+    benchmarks = " and ".join(dict.fromkeys(filter(None, (find_suite(suite).benchmark for suite in config.suite))))
     if assets is None:
-        return f"{', '.join(config.suite)} scenes: not LIBERO results"
+        return f"{benchmarks} scenes" if benchmarks else f"{', '.join(config.suite)} scenes: not LIBERO results"
     if is_bundled(assets):
         return f"bundled scenes ({provenance.folder_digest(assets)}), protocol {config.protocol}: not LIBERO results"
     contents = f"{provenance.folder_digest(assets)}, {official.comparison(assets)}"
-    benchmarks = dict.fromkeys(filter(None, (find_suite(suite).benchmark for suite in config.suite)))
-    return f"{' and '.join(benchmarks)} scenes, official assets ({contents}), protocol {config.protocol}"
+    return f"{benchmarks} scenes, official assets ({contents}), protocol {config.protocol}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from simeval.config import paths
 from simeval.config.evaluation import PLAN_FIELDS, EvalConfig
+from simeval.config.layout import SEARCH
 from simeval.config.plan import Plan
 from simeval.core import plugins, provenance
 from simeval.core.errors import ConfigError
@@ -16,7 +17,6 @@ from simeval.store.manifest import plugin_digests, policy_identity
 from simeval.store.run import (
     EPISODES,
     MANIFEST,
-    SEARCH,
     is_finished,
     outcomes,
     read_manifest,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from envs.suites import is_suite
 from simeval.config.evaluation import PLAN_FIELDS
+from simeval.config.layout import SEARCH, is_search
 from simeval.config.paths import with_current_policy_name
 from simeval.core import kernels
 from simeval.core.checksums import sealed_line
@@ -42,8 +43,6 @@ SUITE = "suite "
 """Prefix of the names of suites among the versions of a manifest: which package offers them."""
 
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
-SEARCH = "threshold"
-"""Key of a manifest: the run is a search for thresholds; see `simeval.config.threshold`."""
 
 
 def trace_path(folder: Path, spec: EpisodeSpec) -> Path:
@@ -83,7 +82,7 @@ def require_same_verb(folder: Path, stored: Mapping[str, Any], *, searches: bool
     Raises:
         ConfigError: it is.
     """
-    if bool(stored.get(SEARCH)) != searches:
+    if is_search(stored) != searches:
         made, other = ("run", "threshold") if searches else ("threshold", "run")
         raise ConfigError(f"{folder}: made by `simeval {made}`, which goes on with it; `{other}` needs another --out")
 
@@ -141,7 +140,7 @@ class RunWriter(JsonlWriter):
         manifest = self.manifest
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
-            require_same_verb(self.folder, stored, searches=SEARCH in manifest)
+            require_same_verb(self.folder, stored, searches=is_search(manifest))
             requested = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if self._grow else {})
             identity = with_current_policy_name(stored["identity"], stored.get("started_in"), requested)
             require_same_run(self.folder, identity, requested)

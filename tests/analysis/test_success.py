@@ -18,13 +18,14 @@ from simeval.analysis.success import (
 )
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.stats.intervals import suite_mean_of_units, wilson
+from simeval.stats.power import smallest_visible_drop
 
 SPEC = EpisodeSpec("toy", 0, 0, "none", 0, 0, 0, 300, 10, 128)
 
 
 def episodes(outcomes: dict[str, str], *, suite: str = "toy", tasks: int = 1, repeats: int = 1) -> pd.DataFrame:
-    """One row per letter: `s` success, `f` failure, `e` error, `.` not run; init states in turn, per task."""
-    names = {"s": "success", "f": "failure", "e": "error"}
+    """One row per letter: `s` success, `f` failure, `e` error, `i` infeasible, `.` not run; init states in turn."""
+    names = {"s": "success", "f": "failure", "e": "error", "i": "infeasible"}
     rows = []
     for condition, letters in outcomes.items():
         for task in range(tasks):
@@ -81,6 +82,44 @@ def test_verdicts():
     assert drop_table(frame, margin=0.001)[0].verdict == "undecided"
     small = drop_table(episodes({"none": "ssss", "noise:0.1": "sssf"}))[0]
     assert (small.verdict, small.smallest_visible) == ("undecided", None)
+
+
+def test_no_flip_in_fifty_pairs_is_not_yet_below_five_points():
+    """Bonett and Price's upper limit is 4.5 and wrong too often; Tango's is 5.13."""
+    fifty, sixty = (drop_table(episodes({"none": "s" * n, "noise:0.1": "s" * n}))[0] for n in (50, 60))
+    assert (fifty.verdict, sixty.verdict) == ("undecided", "within margin")
+    assert 0 < fifty.more_pairs <= 50
+    assert sixty.more_pairs is None
+
+
+@pytest.mark.parametrize(("pairs", "shown"), [(1, False), (5, False), (6, True)])
+def test_pairs_that_can_never_show_a_drop_have_no_interval(pairs, shown):
+    row = drop_table(episodes({"none": "s" * pairs, "noise:0.1": "f" * pairs}))[0]
+    assert (row.drop, row.interval is not None, row.verdict == "drop") == (1.0, shown, shown)
+    assert row.smallest_visible is None or shown
+
+
+def test_infeasible_pairs_are_named_beside_the_drop():
+    row = drop_table(episodes({"none": "s" * 10, "noise:0.1": "f" * 5 + "i" * 5}))[0]
+    assert (row.pairs, row.missing, row.note) == (5, 0, "over 5 of 10 pairs, the others are infeasible")
+    few = episodes({"none": "s" * 10, "noise:0.1": "f" * 5 + "i" * 5}, tasks=2)
+    assert drop_table(few[(few["condition"] == "none") | (few["task"] == 1)])[0].note == (
+        "in 1 of 2 tasks, over 5 of 10 pairs, the others are infeasible"
+    )
+    assert drop_table(episodes({"none": "ss", "noise:0.1": "ii"}))[0].note == "n/a: infeasible in every pair"
+
+
+def test_a_run_takes_its_own_background():
+    """18 % of the pairs of its middle condition flip without net effect, so it finds less than a calm run."""
+    calm = drop_table(episodes({"none": "s" * 100, "noise:0.1": "s" * 95 + "f" * 5}))[0]
+    none = "f" * 20 + "s" * 80
+    letters = {"none": none, "a:1": none, "b:1": "s" * 9 + "f" * 20 + "s" * 71, "c:1": "s" * 20 + "f" * 30 + "s" * 50}
+    restless = drop_table(episodes(letters))
+    assert {row.sensitivity.background for row in restless} == {0.18}
+    assert calm.sensitivity.background == 0.04
+    alone = smallest_visible_drop(100, background=0.18, alpha=0.05 / 3)
+    assert {row.smallest_visible for row in restless} == {alone}
+    assert alone > calm.smallest_visible
 
 
 def test_holm_spans_the_conditions_of_one_suite():

@@ -512,3 +512,11 @@ def test_output_that_nobody_reads_to_its_end_is_no_fault():
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.close()
     assert (process.wait(60), process.stderr.read()) == (1, "")
+
+
+def test_a_reader_that_has_gone_is_no_error_worth_a_line():
+    command = [sys.executable, "-m", "simeval.cli", "list", "perturbations"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1

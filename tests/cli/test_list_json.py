@@ -40,7 +40,7 @@ def test_a_list_as_json_has_the_names_of_the_list_as_text(what):
     entries = listed(*words)
     assert entries
     for entry in entries:
-        assert entry["instruction" if what == "tasks" else "name"] in text
+        assert entry["instruction" if what in ("tasks", "texts") else "name"] in text
 
 
 def test_suites_and_protocols_are_complete():

@@ -9,6 +9,7 @@ from helpers import call, lines, refusal
 
 from simeval import api
 from simeval.core.types import CLEAN
+from simeval.policies.scripted import SeekerPolicy
 
 TOY = ("--suite", "toy", "--init-states", "0-19", "--workers", "0")
 VERB = ("threshold", *TOY)
@@ -87,6 +88,29 @@ def test_the_same_command_does_nothing_more(run, idle):
     assert called.code == 0, called.err
     assert ids(run) == before
     assert "noise 0." in called.out
+
+
+def test_an_episode_that_broke_is_named_and_tried_again(tmp_path, monkeypatch):
+    enough = SeekerPolicy.act
+
+    def act(self, inputs):
+        if "init01" in inputs[0].pair_id:
+            raise RuntimeError("no such luck")
+        return enough(self, inputs)
+
+    search = ("threshold", "--suite", "toy", "--init-states", "0-1", "--workers", "0", "--perturb", "noise")
+    search += ("--max-episodes", "12", "--out", tmp_path / "run")
+    monkeypatch.setattr(SeekerPolicy, "act", act)
+    broke = call(*search)
+    assert broke.code == 1
+    (line,) = broke.err.splitlines()
+    assert "of 12 episodes broke, the first (toy/" in line
+    assert "/init01/" in line
+    assert "in its policy phase: RuntimeError: no such luck; the same command tries them again" in line
+    monkeypatch.undo()
+    assert call(*search).code == 0
+    assert all(row["outcome"] != "error" for row in lines(tmp_path / "run")[12:])
+    assert len(set(ids(tmp_path / "run"))) == 12
 
 
 @pytest.mark.parametrize("kept", [4, 25])

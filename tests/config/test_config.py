@@ -8,11 +8,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simeval.config.evaluation import EvalConfig, default_of, flag, from_mapping, load_yaml, parse_indices
+from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.config.options import default_of, flag, load_yaml, parse_indices
 from simeval.core.errors import ConfigError
 
 FULL = EvalConfig(
-    suite=("toy", "libero_10"),
+    suite=("mine", "yours"),
+    instruction_source="file-name",
     tasks="0,2",
     init_states="0-3",
     perturb=("noise:0.1,0.3", "light:0.3"),
@@ -59,13 +61,19 @@ def test_every_option_explains_itself(item):
 
 def test_what_only_says_how_to_run_is_no_part_of_what_a_resumed_run_must_agree_on():
     how = {"inference", "workers", "ray_address", "plugin", "out", "traces", "video", "episode_timeout"}
-    how |= {"convention", "until", "margin", "max_pairs"}  # absent while it is unset, as in older manifests
+    # Absent while they are unset, as in older manifests.
+    how |= {"convention", "until", "margin", "max_pairs", "instruction_source", "base_arm"}
     assert {item.name for item in fields(EvalConfig)} - set(EvalConfig().result_fields()) == how
 
 
-@pytest.mark.parametrize("config", [EvalConfig(), FULL], ids=["defaults", "everything set"])
+BASE_ARM = EvalConfig(suite=("mine",), plugin=("my_axes.py",), base_arm=True)
+"""Excludes the other sources of instructions."""
+
+
+@pytest.mark.parametrize("config", [EvalConfig(), FULL, BASE_ARM], ids=["defaults", "everything set", "base arm"])
 def test_settings_survive_a_round_trip_through_yaml(config):
-    assert all(getattr(FULL, item.name) != getattr(EvalConfig(), item.name) for item in fields(EvalConfig))
+    unset = [item.name for item in fields(EvalConfig) if getattr(FULL, item.name) == getattr(EvalConfig(), item.name)]
+    assert unset == ["base_arm"]
     assert from_mapping(config.to_dict()) == config
     assert from_mapping(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
 

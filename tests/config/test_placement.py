@@ -5,7 +5,9 @@ from collections import Counter
 
 import pytest
 
+from simeval.config.evaluation import EvalConfig
 from simeval.config.placement import Placement, place_of
+from simeval.config.plan import make_plan
 from simeval.config.threshold import CLEAN_FIRST, LEAST, ThresholdConfig, from_record, threshold_config
 from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
@@ -30,7 +32,7 @@ def outcome(spec, middle=0.4):
 
 def played(config, outcome=outcome, workers=1, seed=0, placement=None, stop=10_000):
     """Episodes in the order in which they ended, with workers that end theirs in a random order."""
-    placement = placement or Placement(config, config.plan())
+    placement = placement or Placement(config, make_plan(config.run))
     rng, ran, running = random.Random(seed), [], []
     while len(ran) < stop:
         while len(running) < workers and (spec := placement.next()):
@@ -87,7 +89,7 @@ def test_a_search_that_goes_on_is_the_undisturbed_one(stop):
     _, whole = played(config)
     _, part = played(config, stop=stop)
     assert part == whole[:stop]
-    again = Placement(config, config.plan())
+    again = Placement(config, make_plan(config.run))
     for spec in random.Random(1).sample(part, len(part)):
         again.record(spec, outcome(spec))
     _, rest = played(config, placement=again)
@@ -113,7 +115,7 @@ def test_workers_get_different_strengths_for_one_axis():
 
 def test_a_budget_counts_running_episodes():
     config = search(max_episodes=20)
-    placement = Placement(config, config.plan())
+    placement = Placement(config, make_plan(config.run))
     handed_out = [placement.next() for _ in range(25)]
     assert None not in handed_out[:20]
     assert handed_out[20:] == [None] * 5
@@ -135,7 +137,7 @@ def test_errors_and_infeasible_episodes_say_nothing():
 
 def test_broken_episodes_run_first_when_a_search_goes_on():
     config = search(max_episodes=40)
-    plan = config.plan()
+    plan = make_plan(config.run)
     _, ran = played(config)
     lost = ran[20]
     placement = Placement(config, plan, [lost])
@@ -182,7 +184,8 @@ def test_a_record_gives_the_search_back():
         ({"max_episodes": 10}, "--max-episodes 10: must be in"),
         ({"settings": {"suite": ["libero_goal", "libero_10"]}}, "one suite"),
         ({"settings": {"video": "all"}}, "--video all: not for threshold"),
-        ({"settings": {"perturb": ["noise"], "margin": 3, "until": "decided"}}, "--until decided: needs a condition"),
+        ({"settings": {"until": "decided"}}, "--until: not for threshold, which stops by --width"),
+        ({"settings": {"max-pairs": 30}}, "--max-pairs: not for threshold"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(own, message):
@@ -191,6 +194,7 @@ def test_a_search_that_cannot_be_is_refused(own, message):
     assert message in str(refused.value)
 
 
-def test_a_search_is_not_compared_with_the_plan_of_a_run():
-    assert any("placed adaptively" in note for note in search().plan().notes)
-    assert isinstance(search(), ThresholdConfig)
+def test_a_search_does_not_stop_like_a_run():
+    run = EvalConfig(suite=("libero_goal",), perturb=("noise:0.1",), until="decided", margin=3)
+    with pytest.raises(ConfigError, match="--until: not for threshold"):
+        ThresholdConfig(run, search().ranges)

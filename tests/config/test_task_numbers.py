@@ -44,10 +44,10 @@ def test_tasks_by_number_and_category(text, numbers, sorted_suite):
     [
         ("cup", "--tasks: no category 'cup'; did you mean 'cups'?"),
         ("light", "--tasks: no category 'light'; known: cups, plates, lamp"),
-        ("cups:7", "--tasks cups:7: must be within 1..6, the number of its tasks"),
-        ("cups:0", "--tasks cups:0: must be within 1..6, the number of its tasks"),
-        ("cups:", "--tasks cups:: must be within 1..6, the number of its tasks"),
-        ("cups:x", "--tasks cups:x: must be within 1..6, the number of its tasks"),
+        ("cups:7", "--tasks cups:7: must be a number within 1..6, that of its tasks"),
+        ("cups:0", "--tasks cups:0: must be a number within 1..6, that of its tasks"),
+        ("cups:", "--tasks cups:: must be a number within 1..6, that of its tasks"),
+        ("cups:x", "--tasks cups:x: must be a number within 1..6, that of its tasks"),
         ("12", "--tasks 12: must be within 0..11"),
         ("", "--tasks '': write numbers and ranges, for instance 0,3,5-7"),
     ],
@@ -59,5 +59,5 @@ def test_what_is_no_task(text, complaint, sorted_suite):
 
 
 def test_a_suite_without_categories_has_numbers_alone():
-    with pytest.raises(ConfigError, match="--tasks 'cups': write numbers and ranges"):
+    with pytest.raises(ConfigError, match="--tasks 'cups': toy has no categories; write numbers"):
         task_numbers("cups", "toy")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from simeval.config.evaluation import EvalConfig, flag, from_mapping, load_yaml
+from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.config.options import flag, load_yaml
 from simeval.doctor.installed import read_lock
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from helpers import call, refusal, toy_config
 from simeval import evaluate
 from simeval.api import audit
 from simeval.config.audit import AuditConfig, audit_from_mapping
-from simeval.config.evaluation import flag
+from simeval.config.options import flag
 from simeval.core.errors import ConfigError
 from simeval.store.audit import ROWS, Audit
 from simeval.store.run import Run
@@ -64,7 +64,8 @@ def test_one_command_audits_a_run_beside_it_and_says_what_it_does(run):
     assert "toy scenes: not LIBERO results" in text
     # Long names are folded.
     for condition in (*CONDITIONS[:2], "floor"):
-        assert re.search(rf"{condition} 4 \d\.\d{{3}} \[\d\.\d{{3}}, \d\.\d{{3}}\]", text), condition
+        assert re.search(rf"{condition} 4 \d\.\d{{3}} ", text), condition
+    assert "4 episodes only: no interval" in text
 
 
 def test_the_manifest_says_what_the_numbers_depend_on(whole, run):

@@ -13,7 +13,7 @@ from helpers import call, refusal, toy_config
 from perturbations.spec import parse_sweep
 from simeval.api import evaluate
 from simeval.config.audit import audit_from_mapping
-from simeval.config.evaluation import load_yaml
+from simeval.config.options import load_yaml
 from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
 from simeval.drift.mini import METRICS, summarise_mini, variant_of, write_mini

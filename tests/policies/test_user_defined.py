@@ -342,7 +342,7 @@ class Watching:
 def test_each_request_says_its_episode_and_where_it_begins(tmp_path):
     policy = Watching(memory=True)
     done = evaluate(toy_config(tmp_path / "run", perturb=("noise:0.3",), policy=None), policy=policy)
-    episodes = [result.spec.id for result in done.results]
+    episodes = [row["id"] for row in lines(done.folder)]  # in the order in which they ran
     assert [request.episode_id for request in policy.requests if request.chunk_index == 0] == episodes
 
 

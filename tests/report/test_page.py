@@ -22,6 +22,7 @@ from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.success import analyse
 from simeval.api import evaluate
 from simeval.core.errors import ConfigError
+from simeval.report.cautions import unfinished
 from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData, Section, VideoLink
 from simeval.report.export import correlation_record, record
 from simeval.report.page import EMBEDDED, write_report
@@ -229,7 +230,9 @@ def test_thin_data_get_words(made, said, tmp_path):
 
 
 def test_an_empty_run_says_so(tmp_path):
-    nothing = Section("nobody", (), analyse(episodes_of(small()).iloc[:0]), "no scenes", planned=12)
+    nothing = Section(
+        "nobody", (), analyse(episodes_of(small()).iloc[:0]), "no scenes", planned=12, cautions=unfinished(12, 0)
+    )
     page = read(write_report(ReportData("empty", (nothing,)), tmp_path).parent)
     assert "no episode ran to its end" in page.text
     assert "12 of 12 episodes have not run" in page.text

@@ -18,7 +18,9 @@ from simeval.analysis.success import (
     TaskRate,
 )
 from simeval.report import headline, print_run, render_by_task
+from simeval.report.format import verdicts
 from simeval.stats.intervals import Interval
+from simeval.stats.power import sensitivity
 
 ASSETS = "toy scenes: not LIBERO results"
 ORBIT = "camera.orbit:20deg"
@@ -50,6 +52,7 @@ ORBIT_DROP = ConditionDrop(
     0.645,
     0.041,
     "drop",
+    sensitivity=sensitivity(500, 2),
 )
 NOISE_DROP = replace(
     ORBIT_DROP,
@@ -63,6 +66,7 @@ NOISE_DROP = replace(
     p=0.754,
     p_holm=0.754,
     verdict="within margin",
+    sensitivity=sensitivity(499, 2),
 )
 SHARE = Share(50, 0.1, ci(0.077, 0.129))
 RUN = RunAnalysis(
@@ -77,7 +81,7 @@ RUN = RunAnalysis(
 
 def on_two_suites() -> RunAnalysis:
     goal = tuple(replace(row, suite="libero_goal") for row in RUN.rates)
-    worse = replace(ORBIT_DROP, suite="libero_goal", drop=0.4, smallest_visible=0.052)
+    worse = replace(ORBIT_DROP, suite="libero_goal", pairs=100, drop=0.4, sensitivity=sensitivity(100, 2))
     overall = (
         OverallRate("none", 2, 0.874, ci(0.85, 0.89)),
         OverallRate(ORBIT, 2, 0.564, ci(0.53, 0.59)),
@@ -121,9 +125,9 @@ def test_shows_the_numbers(width):
     )
     assert "0.4 [-1.0, 1.8]" in text
     assert "0.754" in text
-    assert "drop: camera.orbit:20deg | within 5.0 points: noise:0.05" in text
     flat = words(text)
-    assert "could not see drops below 4.1 points" in flat
+    assert "drop: camera.orbit:20deg | costs less than 5.0 points (each at 5 % risk): noise:0.05" in flat
+    assert "With 499 to 500 pairs a true drop of 6.5 points would be found in 8 of 10 such runs, half of it in" in flat
     assert "1 error left out; success would be 86.6 % if all had failed, 86.8 % if all had succeeded" in flat
     assert flat.endswith(ASSETS)
 
@@ -175,6 +179,50 @@ def test_headline_does_not_claim_what_was_not_shown():
     assert headline("SmolVLA", replace(RUN, drops=())).endswith("(84.2 to 90.0) clean; 1 episode broke.")
 
 
+def test_an_interval_without_zero_beside_cannot_tell_is_explained():
+    """20.0 [2.3, 36.1] alone, but one of 28: the headline and the header of the columns say so."""
+    one = replace(
+        ORBIT_DROP, pairs=50, harmed=12, helped=2, drop=0.2, interval=ci(0.023, 0.361), p=0.028, p_holm=0.786,
+        verdict="undecided", sensitivity=sensitivity(50, 28), more_pairs=90,
+    )  # fmt: skip
+    run = replace(RUN, drops=(one,))
+    assert "(2.3 to 36.1), 12 harmed, 2 helped of 50 (cannot tell: p 0.786 after adjusting for 28 comparisons)" in (
+        headline("SmolVLA", run)
+    )
+    text = printed(run, 80)
+    heads = " ".join(text.split("─")[0].split())
+    assert "points [95 % CI," in heads
+    assert "unadjusted]" in heads
+    assert "p adj." in heads
+    assert "for 28" in heads
+    flat = words(text)
+    cost = "cannot tell: camera.orbit:20deg may cost up to 36.1 points"
+    assert f"{cost}; about 90 more pairs, of other initial states, would decide" in flat
+    assert "A drop is called from 22.0 observed points on (11 harmed, 0 helped; fewer beside other drops)" in flat
+    assert "could not see" not in flat
+    assert "p by McNemar's exact test, adjusted for the number of comparisons in a suite (Holm)." in flat
+
+
+def test_one_comparison_is_adjusted_for_nothing():
+    text = printed(replace(RUN, drops=(replace(NOISE_DROP, sensitivity=sensitivity(499, 1)),)), 80)
+    assert "adj" not in text
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_undecided_conditions_say_what_they_may_cost(count):
+    names = [f"noise:0.{place + 1}" for place in range(count)]
+    rows = tuple(
+        replace(
+            NOISE_DROP, condition=name, verdict="undecided", interval=ci(-0.153, 0.244), more_pairs=100 + 20 * place
+        )
+        for place, name in enumerate(names)
+    )
+    each = "; ".join(f"{name} may cost up to 24.4 points or gain 15.3" for name in names)
+    named = f"cannot tell: {each}" if count <= 3 else f"cannot tell, see their intervals: {', '.join(names)}"
+    about = "about 100 more" if count == 1 else f"about 100 to {80 + 20 * count} more"
+    assert verdicts(rows, 0.05) == f"{named}; {about} pairs, of other initial states, would decide"
+
+
 def test_a_refused_comparison_says_so():
     refused = ConditionDrop(
         "libero_spatial", ORBIT, 480, 20, 150, 5, 0.87, 0.57, note="n/a: more than 2 % of pairs missing"
@@ -195,14 +243,17 @@ def test_a_run_of_errors_only_and_an_empty_run():
 
 
 def test_too_few_pairs_for_any_drop():
-    text = printed(replace(RUN, drops=(replace(NOISE_DROP, smallest_visible=None),)), 80)
-    assert "too few pairs to show any drop." in words(text)
+    few = replace(NOISE_DROP, pairs=4, harmed=1, helped=0, drop=0.25, interval=None, sensitivity=sensitivity(4, 1))
+    text = words(printed(replace(RUN, drops=(replace(few, verdict="undecided"),)), 80))
+    assert "25.0 (n < 6)" in text
+    assert "cannot tell: noise:0.05 (too few pairs: 4)" in text
+    assert "With 4 pairs no drop can be called: that takes at least 6 harmed pairs." in text
 
 
 def test_two_suites_have_the_mean_and_language_following():
     text = printed(on_two_suites(), 100)
     assert "mean of the suites" in text
-    assert "below 4.1 to 5.2 points, depending on the condition" in words(text)
+    assert "With 100 to 500 pairs a true drop of 6.5 to 17.8 points would be found in 8 of 10 such runs" in words(text)
     assert "10.0 [7.7, 12.9]" in text
     assert "followed:" in text
 
@@ -228,11 +279,11 @@ def test_repeats_are_named_in_the_footnote(tmp_path):
     words = ("run", "--suite", "toy", "--tasks", "0-1", "--init-states", "0-1", "--policy", "seeker", "--workers", "0")
     called = call(*words, "--repeats", "5", "--perturb", "noise:0.3", "--out", tmp_path / "run")
     said = " ".join(called.out.split())
-    assert "drop by t over 4 initial states; p by the exact sign-flip test over these states" in said
+    assert "drop by t over 4 initial states); p by the exact sign-flip test over these states" in said
     assert "McNemar" not in said
-    assert "This run has too few pairs to show any drop" in said
+    assert "With 4 initial states no drop can be called: that takes at least 6 harmed initial states." in said
     once = " ".join(call(*words, "--perturb", "noise:0.3", "--out", tmp_path / "once").out.split())
-    assert "drop by Bonett-Price on pairs; p by McNemar's exact test." in once
+    assert "drop by Bonett-Price on pairs); p by McNemar's exact test." in once
 
 
 def test_ten_states_of_ten_repeats_agree_with_themselves(tmp_path):
@@ -244,11 +295,15 @@ def test_ten_states_of_ten_repeats_agree_with_themselves(tmp_path):
     assert re.search(r"noise:0\.3 100 +76\.0 \[55\.5, 89\.0\] +24\.0 \[6\.7, 41\.3\] +24 / 0 +0\.008 +0", differ)
     assert "drop: noise:0.3" in differ
     said = " ".join(differ.split())
-    assert "drop by t over 10 initial states; p by the exact sign-flip test over these states" in said
-    assert "could not see drops below 24.0 points" in said
+    assert "drop by t over 10 initial states); p by the exact sign-flip test over these states" in said
+    assert (
+        "With 10 initial states a true drop of 24.0 points would be found in 8 of 10 such runs, half of it in" in said
+    )
+    assert "A drop is called" not in said
     alike = " ".join(call(*words, "--repeats", "10", "--perturb", "light:0.1", "--out", tmp_path / "alike").out.split())
     assert "light:0.1 100 0.0 [0.0, 27.8] 100.0 [52.1, 100.0] 100 / 0 0.002 0" in alike
-    assert "drop by Bonett-Price over 10 initial states; p by the exact sign-flip test over these states" in alike
+    assert "drop by Bonett-Price over 10 initial states); p by the exact sign-flip test over these states" in alike
     assert "McNemar" not in differ + alike
     planned = " ".join(call("plan", *words[1:], "--repeats", "10", "--perturb", "noise:0.3").out.split())
-    assert "where they end alike, this is 10 pairs, which could not show drops below 65.4 points" in planned
+    assert "10 initial states per condition, 10 repeats each, which count as one pair" in planned
+    assert "With 10 initial states a true drop of 80.0 points would be found in 8 of 10 such runs" in planned

@@ -9,8 +9,12 @@ import rich.progress
 from helpers import toy_config
 from rich.console import Console
 
+from simeval.config.decisions import RunDecisions
+from simeval.config.evaluation import EvalConfig
+from simeval.config.layout import layout_of, planned
 from simeval.config.plan import make_plan
 from simeval.core.progress_bar import TimeLeft
+from simeval.core.rounds import in_rounds
 from simeval.core.types import EpisodeResult
 from simeval.runner.progress import JsonProgress, LiveProgress, PlainProgress, RunCounts, Silent
 
@@ -151,3 +155,22 @@ def test_silence_says_nothing(capsys):
     progress.update(result(0))
     progress.stop()
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_left_of_a_run_that_stops_shrinks_with_every_decision():
+    config = EvalConfig(suite=("toy",), perturb=("noise:0.9", "light:0.9"), until="decided", max_pairs=40, workers=0)
+    plan = make_plan(config)
+    manifest = {"conditions": plan.conditions, "config": config.to_dict(), "layout": layout_of(plan)}
+    decisions = RunDecisions(planned(manifest), 0.05, max_pairs=40)
+    counts = RunCounts(plan, decisions)
+    assert counts.most == 120
+    for spec in in_rounds(plan.episodes)[:60]:
+        outcome = "failure" if spec.condition == "noise:0.9" else "success"
+        decisions.record(spec, outcome)
+        counts.add(EpisodeResult(spec, outcome), fresh=True)
+    assert counts.newly_decided() == [("toy", "noise:0.9")]
+    assert counts.newly_decided() == []
+    assert counts.evidence("noise:0.9") == "drop, after 9 pairs"
+    assert counts.evidence("light:0.9").startswith("e 1 of 40, about ")
+    assert counts.evidence("none") == ""
+    assert counts.most == 60 + 2 * 20

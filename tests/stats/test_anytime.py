@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 from scipy.special import betainc, betaln
+from scipy.stats import binom
 
 from simeval.stats.anytime import ALPHA, SequentialTest, confidence_interval, log_e_values
+from simeval.stats.paired import paired_drop
 
 
 def drop_e_value(harmed, helped):
@@ -222,3 +224,44 @@ def test_pairs_until_decided_are_those_of_the_audit(drop, background, pairs, rig
         needed.append(len(test.differences("a")))
     assert np.mean(needed) == pytest.approx(pairs, rel=0.12)
     assert words.count(right) / 400 > 0.98
+
+
+# What the documentation says beside these
+
+
+def pairs_of(rng, runs, drop, background):
+    draw = rng.random((runs, 500))
+    harmed = drop + background / 2
+    return np.where(draw < harmed, 1.0, np.where(draw < harmed + background / 2, -1.0, 0.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("drop", "estimate"), [(0.1, 0.125), (0.2, 0.24), (0.4, 0.45)])
+def test_a_drop_that_stopped_its_condition_is_estimated_too_large(drop, estimate):
+    found = []
+    for row in pairs_of(np.random.default_rng(16), 1000, drop, 0.1):
+        called = log_e_values(-row, 0.0) >= math.log(40)
+        found.append(row[: called.argmax() + 1].mean() if called.any() else row.mean())
+    assert np.mean(found) == pytest.approx(estimate, abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("background", "called"), [(0.04, 0.05), (0.1, 0.08), (0.2, 0.11)])
+def test_a_test_of_fixed_size_calls_too_much_if_one_looks_every_ten_pairs(background, called):
+    rows = pairs_of(np.random.default_rng(17), 4000, 0.0, background)[:, :500]
+    harmed, helped = (np.cumsum(rows == side, axis=1)[:, 9::10] for side in (1.0, -1.0))
+    p = 2 * binom.cdf(helped, harmed + helped, 0.5)
+    share = ((p < 0.05) & (harmed > helped)).any(axis=1).mean()
+    assert share == pytest.approx(called, abs=0.015)
+    assert share > 0.04
+
+
+@pytest.mark.slow
+def test_the_interval_is_nearly_half_as_wide_again_as_one_of_a_fixed_size():
+    ratios = []
+    for background in (0.04, 0.16):
+        for row in pairs_of(np.random.default_rng(18), 12, 0.1, background)[:, :200]:
+            fixed = paired_drop(row > -1, row < 1).interval
+            found = confidence_interval(row)
+            ratios.append((found.high - found.low) / (fixed.high - fixed.low))
+    assert np.mean(ratios) == pytest.approx(1.45, abs=0.1)

@@ -1,4 +1,4 @@
-"""Published tables, agreement with SciPy, and coverage of the intervals."""
+"""Published tables, agreement with SciPy, and what families of conditions are evidence of."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,12 @@ from scipy import stats
 from simeval.stats.association import (
     STATISTICS,
     associate,
-    fisher_interval,
     kendall,
     mmrv,
     pearson,
-    points_needed,
     spearman,
 )
+from simeval.stats.clusters import clusters_needed, fisher_interval
 from simeval.stats.reliability import reliability
 from simeval.stats.resampling import Resampling
 
@@ -178,16 +177,89 @@ def test_one_extreme_condition_is_found():
     assert found.value > 0.9 > 0.5 > found.loo_min
 
 
-def test_families_are_drawn_together():
-    """Copies of one condition are not new evidence."""
+@pytest.mark.parametrize("stat", ["spearman", "kendall", "pearson"])
+def test_copies_of_a_condition_are_not_new_evidence(stat):
+    """Neither for the interval nor for p."""
     rng = np.random.default_rng(3)
     x, y = rng.random(8), rng.random(8)
-    alone = associate(x, y, resampling=QUICK).ci_conditions
     copied = np.repeat(np.arange(8), 5)
-    together = associate(x[copied], y[copied], clusters=copied, resampling=QUICK).ci_conditions
-    naive = associate(x[copied], y[copied], resampling=QUICK).ci_conditions
-    assert together.high - together.low == pytest.approx(alone.high - alone.low, rel=0.15)
-    assert naive.high - naive.low < 0.7 * (together.high - together.low)
+    alone = associate(x, y, stat=stat, resampling=QUICK)
+    together = associate(x[copied], y[copied], stat=stat, clusters=copied, resampling=QUICK)
+    naive = associate(x[copied], y[copied], stat=stat, resampling=QUICK)
+    assert together.value == pytest.approx(alone.value)
+    assert together.p == pytest.approx(alone.p)
+    assert (together.ci_conditions.low, together.ci_conditions.high) == pytest.approx(
+        (alone.ci_conditions.low, alone.ci_conditions.high)
+    )
+    assert naive.p < 0.5 * together.p
+    assert together.n_permutations == alone.n_permutations
+
+
+def rising(rng, families: int, strengths: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unrelated families in which drift and drop both grow with strength."""
+    labels = np.repeat(np.arange(families), strengths)
+    step = np.tile(np.arange(strengths), families)
+    x, y = (rng.normal(size=families)[labels] + step + 0.1 * rng.normal(size=labels.size) for _ in range(2))
+    return x, y, labels
+
+
+@pytest.mark.parametrize("stat", ["spearman", "kendall", "pearson"])
+def test_strength_alone_is_not_significant(stat):
+    """Nine unrelated axes of three strengths; strengths taken for independent give p < .001 in nearly every draw."""
+    rng = np.random.default_rng(12)
+    p = [
+        associate(x, y, stat=stat, clusters=f, resampling=QUICK).p for x, y, f in (rising(rng, 9, 3) for _ in range(30))
+    ]
+    assert np.mean(np.array(p) < 0.05) < 0.2
+    assert np.median(p) > 0.2
+
+
+def test_the_p_of_families_does_not_depend_on_the_order_of_the_columns():
+    x, y, labels = rising(np.random.default_rng(13), 6, 3)
+    order = np.random.default_rng(14).permutation(18)
+    for stat in ("spearman", "kendall", "pearson"):
+        one = associate(x, y, stat=stat, clusters=labels, resampling=QUICK)
+        other = associate(x[order], y[order], stat=stat, clusters=labels[order], resampling=QUICK)
+        assert other.p == pytest.approx(one.p)
+
+
+def test_families_of_unequal_size_are_permuted_as_their_means():
+    rng = np.random.default_rng(15)
+    labels = np.repeat(np.arange(6), [3, 1, 4, 3, 2, 3])
+    x, y = rng.random(16), rng.random(16)
+    means = [np.array([values[labels == f].mean() for f in range(6)]) for values in (x, y)]
+    for stat in ("spearman", "kendall", "pearson"):
+        found = associate(x, y, stat=stat, clusters=labels, resampling=QUICK)
+        assert (found.p, found.n_permutations) == (associate(*means, stat=stat, resampling=QUICK).p, 720)
+
+
+def test_two_families_have_no_p_and_three_have_no_interval():
+    x, y, labels = rising(np.random.default_rng(16), 2, 5)
+    assert (associate(x, y, clusters=labels, resampling=QUICK).p) is None
+    x, y, labels = rising(np.random.default_rng(16), 3, 4)
+    found = associate(x, y, clusters=labels, resampling=QUICK)
+    assert (found.ci_conditions, found.n_permutations) == (None, 6)
+    assert "too few families for an interval: 3, at least 4" in found.reason
+
+
+def test_four_families_have_an_interval_that_says_something():
+    x, y, labels = rising(np.random.default_rng(17), 4, 3)
+    interval = associate(x + y, y, clusters=labels, resampling=QUICK).ci_conditions
+    assert interval.high - interval.low < 1.2, "Fisher's z of four points is 1.8 wide and more"
+
+
+def test_a_family_that_makes_the_correlation_alone_is_said():
+    x, y = np.array([1.0, 1, 1, 1, 1, 2]), np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    found = associate(x, y, resampling=QUICK)
+    assert found.ci_conditions is None
+    assert "without one family" in found.reason
+
+
+def test_mmrv_has_no_interval():
+    rng = np.random.default_rng(18)
+    found = associate(rng.random(12), rng.random(12), stat="mmrv", resampling=QUICK)
+    assert (found.ci_conditions, found.p, found.reason) == (None, None, "")
+    assert found.value > 0
 
 
 def test_same_seed_same_numbers():
@@ -196,11 +268,12 @@ def test_same_seed_same_numbers():
     assert associate(x, y, resampling=QUICK) == associate(x, y, resampling=QUICK)
 
 
-def test_points_needed():
-    assert points_needed(0.8, 0.5) == 20
-    assert points_needed(0.5, 0.5) is None
-    assert points_needed(0.501, 0.5) is None
-    assert points_needed(0.8, 0.5, k=10, half=0.549306) == pytest.approx(10, abs=1)
+def test_clusters_needed():
+    """An interval from .4 to .9 around .75 excludes .5 with about half its width on Fisher's scale."""
+    assert clusters_needed(0.75, 0.5, 0.4, 9) == 14
+    assert clusters_needed(0.75, 0.5, 0.501, 9) == 9, "enough already"
+    assert clusters_needed(0.5, 0.5, 0.2, 9) is None
+    assert clusters_needed(0.501, 0.5, 0.2, 9) is None
 
 
 def test_permuted_drift_gives_uniform_p():
@@ -218,22 +291,4 @@ def null_p(runs: int, n_permutations: int) -> list[float]:
     """P-values of unrelated points; a seed for each, as the orders tried are else the same."""
     rng = np.random.default_rng(5)
     few = [Resampling(seed, n_resamples=1, n_permutations=n_permutations) for seed in range(runs)]
-    # All of one family: no interval is computed, which would take longer.
-    return [associate(rng.random(12), rng.random(12), clusters=[0] * 12, resampling=one).p for one in few]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("families", "severities", "shared"), [(10, 1, 0.0), (24, 1, 0.0), (6, 4, 0.7), (8, 3, 0.7)])
-def test_intervals_cover(families, severities, shared):
-    """Points from a bivariate normal whose effects partly belong to the family."""
-    rho, rng, resampling = 0.7, np.random.default_rng(6), Resampling(n_resamples=299, n_permutations=9)
-    truth = 6 / np.pi * np.arcsin(rho / 2)
-    mix = np.array([[1, 0], [rho, np.sqrt(1 - rho**2)]])
-    labels, held = np.repeat(np.arange(families), severities), 0
-    for _ in range(300):
-        family = rng.normal(size=(families, 1, 2)) * np.sqrt(shared)
-        own = rng.normal(size=(families, severities, 2)) * np.sqrt(1 - shared)
-        x, y = ((family + own) @ mix.T).reshape(-1, 2).T
-        interval = associate(x, y, clusters=labels, resampling=resampling).ci_conditions
-        held += interval.low <= truth <= interval.high
-    assert held / 300 > 0.9
+    return [associate(rng.random(12), rng.random(12), resampling=one).p for one in few]

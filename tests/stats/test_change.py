@@ -5,6 +5,7 @@ import pytest
 
 from simeval.stats.change import compare_drift, compare_runs
 from simeval.stats.paired import paired_drop
+from simeval.stats.ratio import paired_ratio
 from simeval.stats.resampling import Resampling
 
 QUICK = Resampling(n_resamples=199, n_permutations=999)
@@ -53,7 +54,7 @@ def test_better_everywhere_is_not_more_robust():
     a, b = runs(3, (0.5, 0.3, 0.4), (0.8, 0.6, 0.7), n=200)
     found = compare_runs(NAMES, a, b, resampling=QUICK)
     assert all(gain.direction == "better" for gain in found.success)
-    assert found.overall.direction == "no difference shown"
+    assert not {gain.direction for gain in (*found.robustness, found.overall)} & {"better", "worse"}
 
 
 def test_missing_episodes_leave_their_pair():
@@ -97,7 +98,63 @@ def test_drift_before_and_after():
     assert calm.gain == pytest.approx(calm.a - calm.b)
     assert (calm.n, calm.units, same.n, same.gain, same.direction) == (40, 20, 39, 0.0, "no difference shown")
     single = compare_drift(("a",), before[:2, :1], after[:2, :1], units=[0, 0], resampling=QUICK)[0]
-    assert (single.interval, single.reason) == (None, "one cluster only: no interval")
+    assert (single.interval, single.reason) == (None, "1 episode only: no interval")
+
+
+def test_drift_that_differs_by_chance_has_no_word():
+    """12 conditions, 5 episodes: intervals alone, without adjustment, call some of them better or worse."""
+    rng = np.random.default_rng(8)
+    names = tuple(f"c{i}" for i in range(12))
+    for clusters in (5, 50):
+        a, b = rng.lognormal(0, 0.5, (2, clusters, 12)) * rng.lognormal(0, 0.5, (clusters, 12))
+        gains = compare_drift(names, a, b, units=np.arange(clusters), resampling=QUICK)
+        assert {gain.direction for gain in gains} == {"no difference shown"}
+        assert all(gain.p_holm >= gain.p for gain in gains)
+    few = compare_drift(names, a[:3], b[:3], units=np.arange(3), resampling=QUICK)
+    assert {(gain.interval, gain.p, gain.reason) for gain in few} == {(None, None, "3 episodes only: no interval")}
+
+
+def halved(rng: np.random.Generator, clean: float, n: int = 500) -> np.ndarray:
+    """Outcomes of a policy that loses half of its success under five conditions."""
+    first = rng.random(n) < clean
+    return np.column_stack([first, first[:, None] & (rng.random((n, 5)) < 0.5)]).astype(float)
+
+
+def test_who_keeps_the_same_share_is_not_less_robust():
+    """35 % to 17 % and 85 % to 43 %: more points are lost, and the same share is kept."""
+    rng = np.random.default_rng(9)
+    a, b = halved(rng, 0.35), halved(rng, 0.85)
+    found = compare_runs(("none", *"abcde"), a, b, resampling=QUICK)
+    assert found.success[0].direction == "better"
+    assert all(gain.gain < -0.1 and gain.p_holm < 0.05 for gain in found.robustness), "in points B is worse"
+    assert {gain.direction for gain in (*found.robustness, found.overall)} == {"depends on the scale"}
+    for kept in (*found.retention, found.overall_retention):
+        assert (kept.a, kept.b) == (pytest.approx(0.5, abs=0.09), pytest.approx(0.5, abs=0.09))
+        assert kept.interval.low < 1 < kept.interval.high
+
+
+def test_what_is_kept_is_the_paired_ratio():
+    a, b = runs(2, (0.8, 0.5, 0.7), (0.6, 0.5, 0.7))
+    kept = compare_runs(NAMES, a, b, resampling=QUICK).retention[0]
+    for share, interval, side in ((kept.a, kept.a_interval, a), (kept.b, kept.b_interval, b)):
+        own = paired_ratio(side[:, 1] == 1, side[:, 0] == 1)
+        assert (share, interval) == (own.ratio, own.interval)
+    assert kept.ratio == pytest.approx(kept.b / kept.a)
+    back = compare_runs(NAMES, b, a, resampling=QUICK).retention[0]
+    assert back.ratio == pytest.approx(1 / kept.ratio)
+    assert back.p == pytest.approx(kept.p)
+
+
+def test_nothing_kept_and_nothing_to_keep_are_said():
+    n = 40
+    never, always, half = np.zeros(n), np.ones(n), (np.arange(n) % 2).astype(float)
+    dead, fine = np.column_stack([always, never]), np.column_stack([always, half])
+    found = compare_runs(NAMES[:2], dead, fine, resampling=QUICK)
+    assert (found.retention[0].ratio, found.retention[0].reason) == (None, "A keeps nothing")
+    assert found.robustness[0].direction == "better"
+    hopeless = compare_runs(NAMES[:2], np.column_stack([never, never]), fine, resampling=QUICK)
+    assert "never succeeded" in hopeless.retention[0].reason
+    assert hopeless.robustness[0].direction == "depends on the scale"
 
 
 @pytest.mark.slow

@@ -6,11 +6,14 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from drift_studies import constant, simulated
+from worlds import World
 
 from simeval.stats.association import Association
+from simeval.stats.clusters import clusters_needed
 from simeval.stats.correlation import Correlation, Options, correlate
 from simeval.stats.intervals import Interval
 from simeval.stats.loco import Loco
+from simeval.stats.reliability import drop_reliability
 from simeval.stats.resampling import Resampling
 from simeval.stats.screening import Predictor, dose_response, screening_table, top_one
 from simeval.stats.study import ConditionInfo, DriftOutcomes, FrameDrift, condition_points, validity
@@ -40,7 +43,7 @@ def clean_of_nan(found: Correlation) -> bool:
 
 @pytest.fixture(scope="module")
 def planted() -> Correlation:
-    study = simulated()
+    study = simulated(1)
     rng = np.random.default_rng(0)
     noise = Predictor("noise", rng.random(24))
     patchy = Predictor("patchy", np.where(np.arange(24) < 12, np.nanmean(study.drift, axis=0), np.nan))
@@ -51,7 +54,7 @@ def test_a_planted_relation_is_found(planted):
     primary = planted.between[0]
     assert primary.association.stat == "spearman"
     assert primary.association.value > 0.7
-    assert primary.association.p < 0.01
+    assert primary.association.p < 0.05
     assert primary.ci_measurement.low < primary.association.value
     assert planted.verdict.word == "useful for ranking"
     assert (planted.k, planted.families) == (24, 6)
@@ -148,7 +151,7 @@ def test_three_conditions_are_too_few():
     found = correlate(simulated(families=3, severities=1), (), QUICK)
     assert (found.k, found.between[0].association.ci_conditions) == (3, None)
     assert found.between[0].association.p > 0.3
-    assert found.verdict == replace(found.verdict, word="undecided", more_conditions=5)
+    assert found.verdict == replace(found.verdict, word="undecided", more_kinds=3)
     assert "at least 6" in found.verdict.reason
     assert "too few conditions: 3" in found.loco[0].reason
     assert clean_of_nan(found)
@@ -272,28 +275,88 @@ def test_validity(meaning, channels, expected):
     assert validity(meaning, channels) == expected
 
 
-def rho(value: float, low: float, high: float, k: int = 24) -> Association:
-    return Association("spearman", value, Interval(low, high, 0.95, "test"), k=k)
+def rho(value: float, low: float, high: float, k: int = 24, kinds: int = 8, p: float = 0.01) -> Association:
+    return Association("spearman", value, Interval(low, high, 0.95, "test"), p=p, k=k, n_clusters=kinds)
+
+
+HIGH = rho(0.9, 0.6, 0.97)
+ORDERED, UNORDERED = rho(0.8, 0.2, 0.9, 8), rho(0.3, -0.5, 0.9, 8, p=0.4)
 
 
 @pytest.mark.parametrize(
-    ("association", "skill", "word", "words"),
+    ("association", "families", "skill", "word", "words"),
     [
-        (rho(0.9, 0.6, 0.97), 0.4, "useful for ranking", "0.90 [0.60, 0.97]"),
-        (rho(0.9, 0.6, 0.97), 0.0, "undecided", "no better than the mean"),
-        (rho(0.9, 0.6, 0.97), None, "undecided", "could be predicted"),
-        (rho(-0.1, -0.5, 0.29), 0.4, "not predictive", "below 0.3"),
-        (rho(0.7, 0.4, 0.9), 0.4, "undecided", "more conditions"),
-        (rho(0.1, -0.4, 0.5), 0.4, "undecided", "more conditions"),
-        (rho(0.4, 0.0, 0.7), 0.4, "undecided", "decide nothing"),
-        (rho(0.501, 0.0, 0.7), 0.4, "undecided", "too close"),
+        (HIGH, ORDERED, 0.4, "useful for ranking", "0.90 [0.60, 0.97] over 24 conditions of 8 kinds; skill"),
+        (HIGH, rho(0.8, -0.1, 0.9, 8, p=0.03), 0.4, "useful for ranking", "skill for a new kind 0.40"),
+        (HIGH, rho(0.8, 0.1, 0.9, 8, p=0.09), 0.4, "useful for ranking", "skill for a new kind 0.40"),
+        (HIGH, UNORDERED, 0.4, "orders strengths of one kind", "kinds are not shown to be ordered"),
+        (HIGH, rho(-0.9, -0.99, -0.5, 8), 0.4, "orders strengths of one kind", "kinds are not shown to be ordered"),
+        (HIGH, Association("spearman", None), 0.4, "orders strengths of one kind", "not shown"),
+        (HIGH, ORDERED, 0.0, "orders strengths of one kind", "a new kind is predicted no better than by the mean"),
+        (HIGH, ORDERED, None, "undecided", "could be predicted"),
+        (rho(0.9, 0.6, 0.97, 8, 8), ORDERED, 0.0, "undecided", "no better than the mean"),
+        (rho(-0.1, -0.5, 0.29), ORDERED, 0.4, "not predictive", "below 0.3"),
+        (rho(0.7, 0.4, 0.9), ORDERED, 0.4, "undecided", "more kinds of perturbation"),
+        (rho(0.1, -0.4, 0.5), ORDERED, 0.4, "undecided", "more kinds of perturbation"),
+        (rho(0.4, 0.0, 0.7), ORDERED, 0.4, "undecided", "decide nothing"),
+        (rho(0.501, 0.0, 0.7), ORDERED, 0.4, "undecided", "too close"),
     ],
 )
-def test_words_are_earned(association, skill, word, words):
-    verdict = classify(association, Loco("condition", "logistic", 24, skill=skill))
+def test_words_are_earned(association, families, skill, word, words):
+    verdict = classify(association, families, Loco("family", "logistic", 24, skill=skill))
     assert verdict.word == word
     assert words in verdict.reason
-    assert verdict.more_conditions is None or verdict.more_conditions > 0
+    assert verdict.more_kinds is None or verdict.more_kinds > 0
+
+
+def test_more_strengths_of_the_same_kinds_are_not_asked_for():
+    few, many = (classify(rho(0.75, 0.4, 0.9, k), ORDERED, Loco("family", "", k, skill=0.4)) for k in (8, 24))
+    assert few.more_kinds == many.more_kinds == clusters_needed(0.75, 0.5, 0.4, 8) - 8
+
+
+def test_families_that_are_unrelated_are_not_useful_however_strong_they_rise():
+    """Nine kinds of three strengths: drift and loss grow with strength, but a kind's drift says nothing of its loss."""
+    rng = np.random.default_rng(21)
+    words = [correlate(World((3,) * 9, rise=1.2).study(rng), (), COARSE).verdict.word for _ in range(6)]
+    assert "useful for ranking" not in words
+
+
+def test_noise_that_all_drops_share_lowers_no_ceiling():
+    """Outcomes that follow from the condition alone: all noise is the clean arm's, and it blurs no order."""
+    rng = np.random.default_rng(22)
+    clean = (rng.random(50) < 0.5).astype(float)
+    perturbed = np.tile((np.arange(8) < 4).astype(float), (50, 1))
+    conditions = tuple(ConditionInfo(f"c{i}", f"c{i}") for i in range(8))
+    study = DriftOutcomes(conditions, np.arange(50) % 5, np.arange(50) // 5, clean, perturbed, rng.random((50, 8)))
+    found = drop_reliability(study)
+    assert found.noise == pytest.approx(0.0, abs=1e-12)
+    assert found.ceiling == pytest.approx(1.0)
+
+
+def test_the_noise_is_half_the_variance_of_a_difference():
+    """Two halves of the conditions: by hand from the harm table, in one task."""
+    study = replace(simulated(9, tasks=1, states=30, families=3, severities=1))
+    drops = study.pair_drops
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    expected = np.mean([(drops[:, a] - drops[:, b]).var(ddof=1) / 30 / 2 for a, b in pairs])
+    assert drop_reliability(study).noise == pytest.approx(expected)
+
+
+def test_the_correlation_without_noise_stands_beside_the_ceiling(planted):
+    value = planted.between[0].association.value
+    assert planted.noise_free == pytest.approx(min(1.0, value / planted.ceiling.ceiling))
+    assert value < planted.noise_free <= 1
+    assert correlate(constant(1.0, 1.0), (), COARSE).noise_free is None
+
+
+def test_a_repeat_is_around_the_value_and_mmrv_has_none(planted):
+    """Resamples carry the noise twice and lean to 0; the value must not lie at the upper limit."""
+    for row in planted.between:
+        if row.association.stat == "mmrv":
+            assert (row.ci_measurement, row.association.ci_conditions) == (None, None)
+        else:
+            z = np.arctanh([row.ci_measurement.low, row.association.value, row.ci_measurement.high])
+            assert z[1] - z[0] == pytest.approx(z[2] - z[1])
 
 
 def test_screening_by_hand():
@@ -339,8 +402,8 @@ def test_simpsons_paradox_is_the_first_thing_said():
 
 @pytest.mark.slow
 def test_verdicts_of_unrelated_drift_are_seldom_wrong():
-    words = [correlate(simulated(seed, unrelated=True), (), QUICK).verdict.word for seed in range(15)]
+    words = [correlate(simulated(seed, unrelated=True), (), COARSE).verdict.word for seed in range(40)]
     assert words.count("useful for ranking") == 0
-    planted = [correlate(simulated(seed), (), QUICK).verdict.word for seed in range(8)]
+    planted = [correlate(simulated(seed), (), COARSE).verdict.word for seed in range(20)]
     assert planted.count("not predictive") == 0
-    assert planted.count("useful for ranking") > 3
+    assert planted.count("useful for ranking") > 7

@@ -1,5 +1,7 @@
 """The logistic curve, what it cannot fit, leave-one-out prediction and the drift budget."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drift_studies import simulated
@@ -8,9 +10,6 @@ from scipy.special import expit
 from simeval.stats.budget import drift_budgets
 from simeval.stats.curve import Cells, cells_of, drift_at, fit_curve, monotone_curve, separates
 from simeval.stats.loco import calibration, leave_out, prediction_band
-from simeval.stats.resampling import Resampling
-
-QUICK = Resampling(n_resamples=59)
 
 
 def cells(rates: np.ndarray, drift: np.ndarray, n: int = 1000) -> Cells:
@@ -150,21 +149,39 @@ def test_calibration_counts_every_cell_once():
 
 
 def test_a_budget_is_given_and_ordered():
-    strict, loose = drift_budgets(PLANTED, np.arange(10), float(expit(EASE).mean()), QUICK)
+    strict, loose = drift_budgets(PLANTED, np.arange(10), float(expit(EASE).mean()))
     assert (strict.retained, loose.retained) == (0.9, 0.5)
     assert strict.drift < loose.drift
     assert strict.low <= strict.drift <= strict.high
     assert strict.rate == pytest.approx(0.9 * expit(EASE).mean())
 
 
+def test_few_families_have_limits_and_three_have_none():
+    """Families of several strengths: the limits come from their number, not from that of the conditions."""
+    clean = float(expit(EASE).mean())
+    four, three = (drift_budgets(PLANTED, np.arange(10) % count, clean)[1] for count in (4, 3))
+    assert four.low < four.drift < four.high
+    assert (three.low, three.high) == (None, None)
+    assert three.reason == "too few families for limits: 3, at least 4 are needed"
+
+
+def test_below_the_drifts_observed_nothing_is_known():
+    rng = np.random.default_rng(4)
+    noisy = replace(
+        PLANTED, successes=rng.binomial(4, PLANTED.successes / PLANTED.n).astype(float), n=PLANTED.n * 0 + 4
+    )
+    budget = drift_budgets(noisy, np.arange(10), float(expit(EASE).mean()))[0]
+    assert budget.low == 0.0 or budget.low >= PLANTED.drift.min()
+
+
 def test_no_budget_is_explained():
     rising = Cells(PLANTED.tasks, PLANTED.conditions, PLANTED.n - PLANTED.successes, PLANTED.n, PLANTED.drift)
     mild = PLANTED.where(PLANTED.conditions < 4)
     reasons = [
-        drift_budgets(rising, np.arange(10), 0.9, QUICK)[0].reason,
-        drift_budgets(PLANTED, np.arange(10), 0.0, QUICK)[0].reason,
-        drift_budgets(PLANTED, np.arange(10), None, QUICK)[0].reason,
-        drift_budgets(mild, np.arange(10), 0.9, QUICK)[1].reason,
+        drift_budgets(rising, np.arange(10), 0.9)[0].reason,
+        drift_budgets(PLANTED, np.arange(10), 0.0)[0].reason,
+        drift_budgets(PLANTED, np.arange(10), None)[0].reason,
+        drift_budgets(mild, np.arange(10), 0.9)[1].reason,
     ]
     assert reasons == [
         "success does not fall with drift",

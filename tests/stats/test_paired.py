@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from simeval.stats.paired import PairedDrop, holm, paired_drop
-from simeval.stats.power import smallest_visible_drop
+from simeval.stats.score import tango
 
 
 def pairs(n11: int, n10: int, n01: int, n00: int) -> PairedDrop:
@@ -19,7 +19,7 @@ def test_bonett_price_golden():
     assert (drop.n11, drop.n10, drop.n01, drop.n00, drop.n, drop.units) == (400, 70, 10, 20, 500, 500)
     assert drop.drop == pytest.approx(0.12)
     assert (drop.interval.low, drop.interval.high) == pytest.approx((0.086, 0.153), abs=5e-4)
-    assert drop.interval.low < drop.interval_90.low < drop.interval_90.high < drop.interval.high
+    assert drop.interval_90 == tango(70, 10, 500, 0.90)
 
 
 def test_no_discordant_pair_is_not_certainty():
@@ -74,25 +74,10 @@ def test_identical_repeats_add_no_certainty():
     assert thrice.p == pytest.approx(once.p)
     assert (thrice.interval.low, thrice.interval.high) == (once.interval.low, once.interval.high)
     assert thrice.interval.method == "Bonett-Price over 50 initial states"
+    assert thrice.interval_90 == once.interval_90
     assert paired_drop(np.tile(clean, 3), np.tile(perturbed, 3)).p < once.p
 
 
 def test_holm():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx((0.03, 0.06, 0.06))
     assert holm([]) == ()
-
-
-@pytest.mark.parametrize(("n", "drop"), [(50, 0.19), (100, 0.11), (500, 0.04)])
-def test_smallest_visible_drop_golden(n, drop):
-    assert smallest_visible_drop(n) == pytest.approx(drop, abs=0.01)
-
-
-@pytest.mark.parametrize(("drop", "background", "n"), [(0.05, 0.0, 157), (0.10, 0.10, 168), (0.20, 0.10, 61)])
-def test_smallest_visible_drop_inverts_the_sample_size(drop, background, n):
-    assert smallest_visible_drop(n, background=background) == pytest.approx(drop, rel=0.1)
-
-
-def test_too_few_pairs_show_nothing():
-    assert smallest_visible_drop(0) is None
-    assert smallest_visible_drop(5) is None
-    assert smallest_visible_drop(8, alpha=0.05 / 8) is None

@@ -35,7 +35,7 @@ from perturbations.base import (
     image_difference,
 )
 from perturbations.spec import Condition
-from simeval.config.evaluation import parse_indices
+from simeval.config.options import parse_indices
 from simeval.core.errors import ConfigError, EpisodeError, error_line
 from simeval.core.instructions import language_context, resolve_instruction
 from simeval.core.seeding import PairStreams

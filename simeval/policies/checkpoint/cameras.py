@@ -39,7 +39,11 @@ def camera_of(key: str) -> str | None:
 
 
 def match_cameras(
-    images: Mapping[str, Any], sources: Mapping[str, str], config: Mapping[str, Any], name: str
+    images: Mapping[str, Any],
+    sources: Mapping[str, str],
+    config: Mapping[str, Any],
+    name: str,
+    offered: tuple[str, ...] = CAMERAS,
 ) -> Cameras:
     """Match a checkpoint's images to the suites' cameras.
 
@@ -48,6 +52,7 @@ def match_cameras(
         sources: name in the policy -> name in the training data, from the saved rename map.
         config: configuration of the policy.
         name: name of the checkpoint.
+        offered: the suites' cameras.
 
     Raises:
         ConfigError: an image matches no camera, and the policy needs it.
@@ -58,16 +63,16 @@ def match_cameras(
     for key in declared:
         source = sources.get(key, key)
         camera = camera_of(source) or camera_of(key)
-        if camera is None or camera in matched:
+        if camera not in offered or camera in matched:
             unmatched.append(key)
         else:
             matched[camera] = source
     allowed, kind = config.get("empty_cameras", 0), config["type"]
-    all_matched = set(matched) == set(CAMERAS)
+    all_matched = set(matched) == set(offered)
     if (len(unmatched) > allowed and not (all_matched and kind in _LEAVES_OUT)) or (declared and not matched):
         complaint = (
             f"policy '{name}' does not fit: it wants the cameras {', '.join(declared)}, the suites offer "
-            f"{' and '.join(CAMERAS)}, "
+            f"{' and '.join(offered)}, "
         )
         if all_matched:
             raise ConfigError(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs.base import ACTION_SIZE, STATE_SIZE
+from envs.interface import LIBERO_INTERFACE, Interface
 from simeval.core.errors import ConfigError
 from simeval.policies import bundled
 from simeval.policies.checkpoint.adapter import Adapter, read_adapter
@@ -46,6 +46,9 @@ _CONFIG, _WEIGHTS, _BEFORE, _AFTER = FILES
 _HASHED = frozenset({".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken"})
 _FEATURES = frozenset({"features", "rename_map", "stats"})
 """Arguments of steps that contain names of features, not of models."""
+_READS_NO_ENV = frozenset({"pi0", "pi05", "pi0_fast", "smolvla"})
+"""Types whose network never reads a declared state of the environment, which all of lerobot's Meta-World datasets have
+(`observation.environment_state`). Source: `env_state_feature` in lerobot 0.6.1."""
 _LARGEST = 4096
 """Side of an image (px) beyond which a saved shape is considered a mistake."""
 
@@ -72,6 +75,7 @@ class Checkpoint:
         action_scale: scaling of the actions by the postprocessor, if they are scaled.
         adapter: the LoRA adapter, if it is one.
         models: hub ids whose tokenizer, configuration or backbone is read from the hub client's cache.
+        interface: of the suites.
     """
 
     name: str
@@ -91,29 +95,34 @@ class Checkpoint:
     action_scale: Scale | None
     adapter: Adapter | None
     models: tuple[str, ...]
+    interface: Interface
 
 
-def read(checkpoint: str, *, n_action_steps: int | None = None) -> Checkpoint:
+def read(checkpoint: str, *, n_action_steps: int | None = None, interface: Interface = LIBERO_INTERFACE) -> Checkpoint:
     """Find a checkpoint and check that it can be evaluated.
 
     Args:
         checkpoint: a folder that lerobot saved, or a hub id such as `HuggingFaceVLA/smolvla_libero`.
         n_action_steps: overrides the saved number.
+        interface: of the suites that it has to fit.
 
     Raises:
         ConfigError: it cannot be found or read, or it does not fit the suites; one line.
     """
     folder, name = _locate(checkpoint)
-    return read_folder(folder, name, n_action_steps=n_action_steps)
+    return read_folder(folder, name, n_action_steps=n_action_steps, interface=interface)
 
 
-def read_folder(folder: Path, name: str, *, n_action_steps: int | None = None) -> Checkpoint:
+def read_folder(
+    folder: Path, name: str, *, n_action_steps: int | None = None, interface: Interface = LIBERO_INTERFACE
+) -> Checkpoint:
     """Check the checkpoint in a folder; see `read`.
 
     Args:
         folder: its resolved folder.
         name: name of the checkpoint, for messages and tables.
         n_action_steps: overrides the saved number.
+        interface: of the suites that it has to fit.
 
     Raises:
         ConfigError: it cannot be read, or it does not fit the suites; one line.
@@ -121,7 +130,7 @@ def read_folder(folder: Path, name: str, *, n_action_steps: int | None = None) -
     try:
         check_complete(folder, name)
         check_files(folder, name)
-        return _checked(folder, name, n_action_steps)
+        return _checked(folder, name, n_action_steps, interface)
     except ConfigError as error:
         raise ConfigError(printable(str(error))) from None
     except OSError as error:
@@ -132,7 +141,7 @@ def read_folder(folder: Path, name: str, *, n_action_steps: int | None = None) -
         ) from error
 
 
-def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
+def _checked(folder: Path, name: str, n_action_steps: int | None, interface: Interface) -> Checkpoint:
     config = read_json(folder / _CONFIG, name)
     if not isinstance(config.get("type"), str):
         raise ConfigError(f"policy '{name}': config.json does not say which type of policy it is")
@@ -146,11 +155,12 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
     call = read_call(config, name, n_action_steps)
     sources = _rename_sources(before)
     features: Mapping[str, Any] = config.get("input_features") or {}
-    _check_sizes(features, config.get("output_features") or {}, name)
+    _check_sizes(features, config.get("output_features") or {}, name, interface)
+    _check_kinds(features, config["type"], name)
     images = {key: feature for key, feature in features.items() if feature["type"] == "VISUAL"}
     shapes = [feature["shape"] for feature in images.values()]
     image_size = (shapes[0][1], shapes[0][2]) if shapes else (256, 256)
-    cameras = match_cameras(images, sources, config, name)
+    cameras = match_cameras(images, sources, config, name, interface.cameras)
     scales, action_scale = _read_scales(config, cameras.keys, (before, after), folder, name=name)
     return Checkpoint(
         name=name,
@@ -170,6 +180,7 @@ def _checked(folder: Path, name: str, n_action_steps: int | None) -> Checkpoint:
         action_scale=action_scale,
         adapter=adapter,
         models=models,
+        interface=interface,
     )
 
 
@@ -296,10 +307,11 @@ def _rename_sources(before: tuple[Step, ...]) -> dict[str, str]:
     return sources
 
 
-def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: str) -> None:
+def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: str, interface: Interface) -> None:
+    states, actions = interface.state_size, interface.action_size
     expected = {
-        "state": (inputs.get(STATE_KEY, {"shape": [STATE_SIZE]})["shape"], STATE_SIZE),
-        "action": (outputs.get(ACTION_KEY, {"shape": []})["shape"], ACTION_SIZE),
+        "state": (inputs.get(STATE_KEY, {"shape": [states]})["shape"], states),
+        "action": (outputs.get(ACTION_KEY, {"shape": []})["shape"], actions),
     }
     for what, (shape, size) in expected.items():
         if list(shape) != [size]:
@@ -311,7 +323,12 @@ def _check_sizes(inputs: Mapping[str, Any], outputs: Mapping[str, Any], name: st
         if feature["type"] == "VISUAL" and not image:
             text = "x".join(map(str, shape))
             raise ConfigError(f"policy '{name}' does not fit: {key} has shape {text}, the suites' images are 3xHxW")
-    others = [key for key, feature in inputs.items() if feature["type"] != "VISUAL" and key != STATE_KEY]
+
+
+def _check_kinds(inputs: Mapping[str, Any], kind: str, name: str) -> None:
+    sees = any(feature["type"] == "VISUAL" for feature in inputs.values())
+    known = ("VISUAL", "ENV") if sees and kind in _READS_NO_ENV else ("VISUAL",)
+    others = [key for key, feature in inputs.items() if feature["type"] not in known and key != STATE_KEY]
     if others:
         raise ConfigError(f"policy '{name}' does not fit: it wants {', '.join(others)}, which no suite offers")
 

@@ -11,6 +11,7 @@ from simeval.report.figures.forest import Mark, Panel, Row, plot_forest
 from simeval.report.figures.style import INK, MarkerStyle
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
 from simeval.report.text import (
+    few_episodes,
     figure_caption_lines,
     format_ci,
     format_number,
@@ -21,7 +22,7 @@ from simeval.report.text import (
 )
 from simeval.stats.correlation import Correlation
 from simeval.stats.study import Point
-from simeval.stats.verdict import SATURATED, USEFUL, USELESS
+from simeval.stats.verdict import ALPHA, SATURATED, USEFUL, USELESS
 
 PLAIN = MarkerStyle(INK, "o")
 LEVELS = {"spearman": "Spearman ρ (primary)", "kendall": "Kendall τ-b", "pearson": "Pearson r", "mmrv": "MMRV, points"}
@@ -64,8 +65,7 @@ def _drift(
     if _with_both(used) or hollow:
         caption = (
             "Mean drift and paired drop of every condition whose meaning is kept, with 95 % intervals both ways "
-            "(bootstrap "
-            "over clusters; Bonett and Price). Colour and marker: family; text: strength."
+            "(jackknife over episodes; Bonett and Price). Colour and marker: family; text: strength."
         )
         if hollow:
             caption += " Hollow: not counted (identity values, missing pairs)."
@@ -94,6 +94,9 @@ def _drift(
         for point in used
     )
     yield Table("Points of the correlation", columns(*heads, words=["family"]), rows, csv[0], folded=True)
+    few = few_episodes([(point.condition, point.drift) for point in used])
+    if few:
+        yield BulletList(tuple(f"Drift of {line}." for line in few))
 
 
 def _with_both(points: "Iterator[Point] | tuple[Point, ...]") -> tuple[Point, ...]:
@@ -117,11 +120,16 @@ def _levels(correlation: Correlation, artifacts: ArtifactCollector) -> Iterator[
             NOTHING if means.loo_min is None else f"{format_number(means.loo_min)} to {format_number(means.loo_max)}",
         )
     )
-    heads = ("statistic", "value", "95 % CI, conditions", "95 % CI, episodes", "p", "K", "one condition left out")
+    heads = (
+        *("statistic", "value", "95 %, other perturbations", "95 %, same perturbations, run again"),
+        *("p", "K", "one condition left out"),
+    )
     note = (
-        "CI over conditions: other perturbations like these, whole families resampled together. CI over episodes: "
-        "these very conditions, episodes resampled; it may lie beside the value, for new noise weakens any order. "
-        f"{_ranges(correlation)} Noise ceiling r_max = {format_number(correlation.ceiling.ceiling)}."
+        "Other perturbations: the interval for other kinds like these, a jackknife over families. Same perturbations, "
+        "run again: where a repeat with as many other episodes would be. p: whole families permuted, so it is small "
+        f"only if kinds are ordered. {_ranges(correlation)} "
+        f"Noise ceiling r_max = {format_number(correlation.ceiling.ceiling)}; without the noise of the drops, "
+        f"ρ / r_max = {format_number(correlation.noise_free)}."
     )
     csv = artifacts.add_table("between", correlation.between)
     yield Table("Between conditions", columns(*heads), tuple(rows), csv, note)
@@ -215,17 +223,18 @@ def _rivals(correlation: Correlation, artifacts: ArtifactCollector) -> Iterator[
             Row(row.name, (Mark(row.association.value, row.association.ci_conditions, PLAIN, filled=row.primary),))
             for row in plotted
         ]
-        panel = Panel("Spearman ρ with the drop, 95 % CI over conditions", 0.0, "", -0.1, 1.0, points=False)
+        panel = Panel("Spearman ρ with the drop, 95 % CI, other perturbations", 0.0, "", -0.1, 1.0, points=False)
         caption = (
             "Predictors of the drop, best first. Filled: the primary one, fixed beforehand; the others are exploratory."
         )
         yield artifacts.add_figure("rivals", "Predictors ranked", partial(plot_forest, rows, [panel]), caption, (csv,))
+    exploratory = sum(row.p_holm is not None for row in correlation.ranking)
     heads = (
         "predictor",
         "role",
         "ρ [95 % CI]",
         "p",
-        "p (Holm)",
+        f"p, adjusted for {exploratory} comparisons" if exploratory > 1 else "p, adjusted",
         "K",
         "LOCO skill",
         "primary minus this [95 % CI]",
@@ -292,8 +301,10 @@ def _verdict(result: StudyResult) -> Iterator[Block]:
     correlation = result.correlation
     yield Text(verdict_sentence(result.suite, correlation), "verdict")
     yield Text(
-        f"Rule, fixed beforehand: useful for ranking if the lower limit of ρ is above {USEFUL} and the leave-one-out "
-        f"skill above 0; not predictive if the upper limit is below {USELESS}; otherwise undecided."
+        f"Rule, fixed beforehand: useful for ranking if the lower limit of ρ is above {USEFUL}, the families' means "
+        f"are ordered as well (p below {ALPHA:.2f} or a lower limit above 0) and a left-out family is predicted better "
+        "than by the mean; with the first alone it orders strengths of one kind; not predictive if the upper limit is "
+        f"below {USELESS}; otherwise undecided."
     )
     saturated = correlation.saturation
     if saturated.saturated <= SATURATED * saturated.cells:  # beyond that a caveat says it

@@ -75,7 +75,7 @@ def _prediction(
         )
         for row in correlation.budgets
     ]
-    note = "Stay below: the lower 90 % limit over resampled conditions."
+    note = "Stay below: lower limit of the 90 % interval for other perturbations like these, a jackknife over families."
     csv_file = artifacts.add_table("budgets", correlation.budgets)
     yield Table("Drift budget", columns(*heads, words=["note"]), tuple(rows), csv_file, note)
 

@@ -14,15 +14,18 @@ from simeval.report.figures.success import by_family, plot_severity, plot_succes
 from simeval.report.format import (
     NOTHING,
     OVER_STATES,
+    adjusted,
     decimal,
     error_notes,
+    findable_text,
     p_value,
     paired_methods,
-    smallest_visible_text,
     verdicts,
+    with_drop,
     with_interval,
 )
-from simeval.report.terminal.tables import CATEGORIES, FOLLOWING, flag_note
+from simeval.report.terminal.tables import ANYTIME_METHODS, CATEGORIES, FOLLOWING, flag_note
+from simeval.stats.anytime import METHOD as ANYTIME
 from simeval.stats.study import ConditionInfo
 
 SMALL = 20
@@ -35,9 +38,8 @@ def provenance(section: Section) -> Iterator[Block]:
     """Policy, plan, software and scenes of a run, and its instructions."""
     scenes_listed = any(value == section.assets for _, value in section.provenance)
     yield KeyValueTable(section.provenance if scenes_listed else (*section.provenance, ("scenes", section.assets)))
-    if section.planned is not None and section.ran < section.planned:
-        missing = section.planned - section.ran
-        yield Text(f"Unfinished: {missing} of {section.planned} episodes have not run.", "note")
+    for caution in section.cautions:
+        yield Text(f"{caution[0].upper()}{caution[1:]}.", "note")
     if section.instructions:
         rows = tuple((row.suite, str(row.task), row.text or "(empty)") for row in section.instructions)
         yield Table(
@@ -56,6 +58,7 @@ def success_chapters(
         cells = tuple(cell for cell in section.cells if cell.suite == suite)
         blocks = (
             *_success(suite, rates, drops, known, styles, artifacts.scoped(suite)),
+            *_inference(section, drops),
             *_severity(drops, known, styles, artifacts.scoped(suite)),
             *_by_category(section, suite, artifacts.scoped(suite)),
             *_heat(cells, artifacts.scoped(suite)),
@@ -90,7 +93,7 @@ def _success(
         if drops:
             caption += (
                 f" Beside it the paired drop with {_interval_of(drops)}; filled where the verdict is a drop "
-                "(interval above 0 and Holm-adjusted p below .05), hollow elsewhere."
+                "(interval above 0 and adjusted p below .05), hollow elsewhere."
             )
         plot = partial(plot_success, rates, drops, known, styles)
         yield artifacts.add_figure("success", f"Success per condition on {suite}", plot, caption, csv)
@@ -112,13 +115,23 @@ def _success(
     )
     yield Table("Success", columns(*heads), tuple(map(_rate_row, rates)), csv[0])
     if drops:
+        several = adjusted(drops)
+        drop, p = "drop, points [95 % CI]", "p, adjusted"
+        if several > 1:
+            drop, p = "drop, points [95 % CI, unadjusted]", f"p, adjusted for {several} comparisons"
         heads = (
-            *("condition", "pairs", "clean %", "perturbed %", "drop, points [95 % CI]", "harmed / helped", "p"),
-            *("p (Holm)", "retention %", "verdict", "note"),
+            *("condition", "pairs", "clean %", "perturbed %", drop, "harmed / helped", "p"),
+            *(p, "retention %", "verdict", "note"),
         )
         rows = tuple(map(_drop_row, drops))
         heading = columns(*heads, words=["verdict", "note"])
-        yield Table("Drop against none", heading, rows, csv[1], smallest_visible_text(tuple(drops)))
+        yield Table("Drop against none", heading, rows, csv[1])
+
+
+def _inference(section: Section, drops: tuple[ConditionDrop, ...]) -> Iterator[Block]:
+    """What the tests of a suite's drops can find, or that they hold at any look."""
+    if drops:
+        yield Text(ANYTIME_METHODS if section.analysis.inference == "anytime" else findable_text(drops), "note")
 
 
 def _rate_row(row: ConditionRate) -> tuple[str, ...]:
@@ -136,14 +149,14 @@ def _rate_row(row: ConditionRate) -> tuple[str, ...]:
 
 def _drop_row(row: ConditionDrop) -> tuple[str, ...]:
     note = row.note
-    if not note and row.smallest_visible is None and row.drop is not None:
+    if not note and row.sensitivity is not None and row.smallest_visible is None:
         note = "too few pairs to show any drop"
     return (
         row.condition,
         str(row.pairs) + (f" ({row.missing} missing)" if row.missing else ""),
         decimal(row.clean_rate),
         decimal(row.perturbed_rate),
-        with_interval(row.drop, row.interval),
+        with_drop(row),
         f"{row.harmed} / {row.helped}",
         p_value(row.p),
         p_value(row.p_holm),
@@ -154,6 +167,8 @@ def _drop_row(row: ConditionDrop) -> tuple[str, ...]:
 
 
 def _interval_of(drops: Sequence[ConditionDrop], level: str = "") -> str:
+    if any(row.interval is not None and row.interval.method == ANYTIME for row in drops):
+        return f"{'a' if level else 'an'}{level} interval that holds at any number of pairs"
     method, _ = paired_methods(row.interval for row in drops)
     if method.endswith(OVER_STATES):
         return f"its{level} interval ({method})"
@@ -167,8 +182,11 @@ def _severity(
     if not families:
         return
     alone = [row.condition for row in drops if not any(row in rows for rows in families.values())]
-    caption = f"Drop against strength, from mild to strong, with {_interval_of(drops, ' 95 %')}"
-    caption += " on pairs." if "Bonett" in caption else ", repeats of a state counted once."
+    interval = _interval_of(drops, " 95 %")
+    rest = " on pairs" if "Bonett" in interval else ""
+    if OVER_STATES in interval:
+        rest = ", repeats of a state counted once"
+    caption = f"Drop against strength, from mild to strong, with {interval}{rest}."
     if alone:
         caption += " Conditions of one strength are in the figure above only."
     csv = artifacts.add_table("conditions", [known[row.condition] for row in drops if row.condition in known])

@@ -11,6 +11,7 @@ from rich.text import Text
 from simeval.drift.summary import AuditSummary, ConditionDrift, summarise
 from simeval.report.format import NOTHING, decimal
 from simeval.report.terminal.tables import ROOMY, plain_table
+from simeval.report.text import few_episodes
 from simeval.store.audit import SCHEMA_VERSION, Audit
 
 
@@ -46,6 +47,7 @@ def render_audit(summary: AuditSummary, title: str, notes: Sequence[str], *, roo
         parts.append(Text(f"reproduces the rollout's chunks: {summary.reproduced} of {summary.compared}, bit for bit."))
     infeasible = [row for row in summary.conditions if row.infeasible]
     parts += [Text(f"{row.condition}: infeasible on {row.infeasible} frames, which are left out") for row in infeasible]
+    parts += [Text(line) for line in few_episodes([(row.condition, row.drift) for row in summary.conditions])]
     parts += [Text(note) for note in notes]
     return Group(*parts)
 

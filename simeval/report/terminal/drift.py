@@ -7,13 +7,15 @@ from rich.text import Text
 from simeval.analysis.correlate import StudyResult
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
 from simeval.report.terminal.tables import ROOMY, plain_table
+from simeval.report.text import few_episodes
 from simeval.stats.correlation import Correlation
 from simeval.stats.intervals import Interval
 from simeval.stats.study import Point
 
 METHODS = (
-    "ci: other conditions like these (families resampled); ci, episodes: these conditions, episodes resampled; "
-    "p: permutation test, Kendall's in closed form. "
+    "other perturbations: 95 % interval for other kinds like these (jackknife over families); same, run again: where a "
+    "repeat with as many other episodes would be, AUROC: other initial states; p: whole families permuted, per episode "
+    "whole initial states. "
     "Drift: mean over the executed steps, in training standard deviations per dimension."
 )
 
@@ -39,6 +41,7 @@ def render_study(policy: str, result: StudyResult, *, roomy: bool = False) -> Gr
         Text(),
     ]
     parts += [Text(f"note: {caveat}") for caveat in correlation.caveats]
+    parts += [Text(f"note: drift of {line}") for line in few_episodes([(p.condition, p.drift) for p in included])]
     parts += [Text(f"left out: {p.condition}: {p.reason}{_costs(p)}") for p in correlation.points if p.excluded]
     return Group(*parts, Text(METHODS))
 
@@ -56,7 +59,7 @@ def _points(title: str, points: list[Point], *, roomy: bool) -> Table:
 
 def _numbers(correlation: Correlation, *, roomy: bool) -> Table:
     table = plain_table("does drift predict the drop?", "", roomy=roomy)
-    for header in ("value", "ci", "ci, episodes", "p"):
+    for header in ("value", "other\nperturbations", "same,\nrun again", "p"):
         table.add_column(header, justify="right", no_wrap=True)
     for measured in correlation.between:
         association = measured.association
@@ -71,6 +74,7 @@ def _numbers(correlation: Correlation, *, roomy: bool) -> Table:
     table.add_row("spearman of the families", _number(families.value), _limits(families.ci_conditions), NOTHING,
                   p_value(families.p))  # fmt: skip
     table.add_row("noise ceiling of a correlation", _number(correlation.ceiling.ceiling), NOTHING, NOTHING, NOTHING)
+    table.add_row("spearman without that noise", _number(correlation.noise_free), NOTHING, NOTHING, NOTHING)
     for loco in correlation.loco:
         skill = f"skill {loco.skill:z.2f}" if loco.skill is not None else NOTHING
         error = f"{decimal(loco.mae)} points" if loco.mae is not None else NOTHING

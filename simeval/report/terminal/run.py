@@ -2,42 +2,45 @@
 
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 
 from simeval import report
 from simeval.analysis import success
-from simeval.report.terminal.tables import ROOMY
+from simeval.analysis.sequential import Sequential, sequential
+from simeval.report.cautions import cautions, unfinished
+from simeval.report.terminal.tables import ROOMY, print_origin
 from simeval.report.terminal.thresholds import print_thresholds, summarise_thresholds, thresholds_of
 from simeval.store.run import Run
 
 
 def summarise(run: Run) -> dict[str, Any]:
-    """The tables of a run, JSON-ready, with policy and scenes."""
+    """The tables of a run, JSON-ready, with policy, scenes, and how far they can be trusted; of a search its result."""
     if searched := thresholds_of(run):
         return summarise_thresholds(run, searched)
+    episodes = run.table(success.USED)
     about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
-    return {**about, **success.summary(run.table(success.USED))}
+    followed = sequential(run.manifest, episodes)
+    tables = success.summary(episodes, sequential=followed)
+    return {**about, "cautions": _cautions(run, episodes, followed), **tables}
 
 
 def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
-    """Print the tables of a run, and the number of missing episodes; of a search for thresholds its result."""
+    """Print the tables of a run, and how far they can be trusted; of a search for thresholds its result."""
     if searched := thresholds_of(run):
         print_thresholds(console, run, searched)
         return
     episodes = run.table(success.USED)
-    policy, ran = run.manifest["identity"]["policy"]["name"], len(episodes)
-    analysed = success.analyse(episodes)
+    policy = run.manifest["identity"]["policy"]["name"]
+    followed = sequential(run.manifest, episodes)
+    analysed = success.analyse(episodes, sequential=followed)
     report.print_run(console, analysed, policy=policy, assets=run.manifest["assets"])
     if tasks:
         console.print(report.render_by_task(analysed, roomy=console.width >= ROOMY))
-    if ran < run.manifest["episodes"]:
-        missing = run.manifest["episodes"] - ran
-        console.print(f"unfinished: {missing} of {run.manifest['episodes']} episodes have not run", highlight=False)
-    for note in run.manifest["notes"]:
-        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False, emoji=False)
-    grown = run.manifest.get("grown")
-    if grown:
-        steps = " -> ".join(str(n) for n in (*(step["episodes"] for step in grown), run.manifest["episodes"]))
-        text = f"grown: {steps} episodes; the intervals take the last number for one that was fixed beforehand"
-        console.print(text, highlight=False)
-    console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+    for line in _cautions(run, episodes, followed):
+        console.print(line, highlight=False, markup=False, emoji=False)
+    print_origin(console, run)
+
+
+def _cautions(run: Run, episodes: pd.DataFrame, followed: Sequential | None) -> tuple[str, ...]:
+    return (*unfinished(run.manifest["episodes"], len(episodes), followed), *cautions(run, episodes))

@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from simeval.analysis.thresholds import COLUMNS, SCHEMA_VERSION, AxisThreshold, Thresholds, thresholds
+from simeval.config.layout import is_search
 from simeval.report.format import decimal
-from simeval.report.terminal.tables import ROOMY, plain_table
-from simeval.store.run import SEARCH, Run
+from simeval.report.terminal.tables import ROOMY, plain_table, print_origin
+from simeval.store.run import Run
 
 METHOD = (
     "[95 % credible interval] of a falling curve of success over all tasks, the clean rate with it. Strengths were "
@@ -20,7 +21,7 @@ METHOD = (
 
 def thresholds_of(run: Run) -> Thresholds | None:
     """The thresholds of a run; `None` if it was no search for any."""
-    return thresholds(run.manifest, run.table(COLUMNS)) if run.manifest.get(SEARCH) else None
+    return thresholds(run.manifest, run.table(COLUMNS)) if is_search(run.manifest) else None
 
 
 def summarise_thresholds(run: Run, found: Thresholds) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def print_thresholds(console: Console, run: Run, found: Thresholds) -> None:
     policy = str(run.manifest["identity"]["policy"]["name"])
     console.print(render_thresholds(found, policy=policy, roomy=console.width >= ROOMY))
     console.print(str(run.manifest["assets"]), soft_wrap=True, highlight=False)
-    console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+    print_origin(console, run)
 
 
 def headline_of(found: Thresholds, policy: str) -> str:

@@ -5,6 +5,7 @@ from policy_servers import Stub, serving
 
 from simeval.policies.remote.channel import Limits
 from simeval.policies.remote.load import load
+from simeval.runner.queue import EpisodeQueue
 from simeval.runner.ray_runner import RayRunner
 from simeval.runner.serial import SerialRunner
 from simeval.runner.session import ray_session
@@ -24,5 +25,5 @@ def test_workers_give_the_rows_of_this_process():
 
 
 def results(runner, specs) -> dict:
-    rows = [output.result for together in runner.run(specs) for output in together]
+    rows = [output.result for together in runner.run(EpisodeQueue(specs)) for output in together]
     return {row.spec: (row.outcome, row.steps, row.state_digest) for row in rows}

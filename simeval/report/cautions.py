@@ -1,0 +1,77 @@
+"""Sentences about how far the tables of a run can be trusted: unfinished, grown, or all there is."""
+
+import pandas as pd
+
+from envs.suites import find_suite
+from simeval.analysis.sequential import Sequential
+from simeval.config.layout import is_sequential
+from simeval.core.types import CLEAN
+from simeval.store.run import Run
+
+UNFINISHED = (
+    "unfinished: {} of {} episodes have not run; rates, drops and p are over the initial states that have, and not to "
+    "be read as final"
+)
+OPEN = "unfinished: up to {} of {} episodes may still be needed for a decision"
+STOPPED = "stopped when it was decided: {} of {} planned episodes were not needed"
+ENDED = "ended undecided ({}){}: {} of {} planned episodes have not run"
+GROWN = "grown after looking: {} too optimistic"
+FALSE_ALARMS = " (false alarms 2 to 5 times as often)"
+"""Simulated: growing by 20 to 100 pairs until p < .05, up to 500."""
+WHOLE = (
+    "all {} initial states of these {} tasks have run: of a deterministic policy the numbers for this benchmark are "
+    "exact, and running them again adds nothing; the intervals are about other initial states"
+)
+
+
+def unfinished(planned: int | None, ran: int, followed: Sequential | None = None) -> tuple[str, ...]:
+    """A line if episodes are missing: p-values are of whole plans, unless they hold at any look.
+
+    Args:
+        planned: number of planned episodes; `None` if a plan is never run to its end.
+        ran: number of episodes with a row.
+        followed: a run whose size depended on its outcomes.
+    """
+    if planned is None or ran >= planned:
+        return ()
+    if followed and followed.stops:
+        return (_stopped(planned, ran, followed),)
+    return (UNFINISHED.format(planned - ran, planned),)
+
+
+def _stopped(planned: int, ran: int, followed: Sequential) -> str:
+    if followed.needed:
+        return OPEN.format(followed.needed, planned)
+    if followed.undecided:
+        limit = "" if followed.max_pairs is None else f" at --max-pairs {followed.max_pairs}"
+        return ENDED.format(", ".join(followed.undecided), limit, planned - ran, planned)
+    return STOPPED.format(planned - ran, planned)
+
+
+def cautions(run: Run, episodes: pd.DataFrame) -> tuple[str, ...]:
+    """A line if the run was grown, and one per suite of which every published initial state has run.
+
+    Args:
+        run: the run.
+        episodes: its rows, a data frame with `suite`, `task`, `init_state`, `condition` and `outcome`.
+    """
+    lines = []
+    if grown := run.manifest.get("grown"):
+        steps = " -> ".join(str(n) for n in (*(step["episodes"] for step in grown), run.manifest["episodes"]))
+        paired = (episodes["condition"] != CLEAN).any()
+        text = GROWN.format("p and intervals are" if paired else "intervals are") + (FALSE_ALARMS if paired else "")
+        looked = "looking was allowed for" if is_sequential(run.manifest) else text
+        lines.append(f"grown: {steps} episodes; {looked}")
+    return (*lines, *_whole_suites(run, episodes))
+
+
+def _whole_suites(run: Run, episodes: pd.DataFrame) -> list[str]:
+    lines = []
+    clean = episodes[(episodes["condition"] == CLEAN) & (episodes["outcome"] != "error")]
+    for suite, rows in clean.groupby("suite", observed=True, sort=False):
+        if suite in run.absent_suites:  # its package is not installed here
+            continue
+        states, known = rows.groupby("task")["init_state"].nunique(), find_suite(str(suite)).init_states
+        if (states == known).all():
+            lines.append(f"{suite}: {WHOLE.format(known, len(states))}")
+    return lines

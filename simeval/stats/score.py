@@ -1,0 +1,41 @@
+"""Tango's score interval of a paired difference: the differences that the score test does not reject."""
+
+from math import sqrt
+
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from simeval.stats.intervals import Interval
+
+
+def tango(harmed: int, helped: int, n: int, level: float) -> Interval:
+    """Interval of the drop (Tango 1998); (-1, 1) without pairs.
+
+    Args:
+        harmed: pairs that only the clean episode solved.
+        helped: pairs that only the perturbed episode solved.
+        n: pairs.
+        level: nominal coverage.
+
+    Raises:
+        ValueError: there are more changed pairs than pairs.
+    """
+    if harmed < 0 or helped < 0 or harmed + helped > n:
+        raise ValueError(f"{harmed} harmed and {helped} helped of {n} pairs")
+    z, estimate = float(norm.isf((1 - level) / 2)), (harmed - helped) / n if n else 0.0
+
+    def distance(drop: float) -> float:
+        """Positive where the test rejects `drop`; times a variance, so that it is finite at -1 and 1."""
+        a = 2 * n
+        b = (2 * n - harmed + helped) * drop - harmed - helped
+        c = -helped * drop * (1 - drop)
+        help_chance = (sqrt(max(0.0, b * b - 4 * a * c)) - b) / (2 * a)  # the likeliest one if `drop` were true
+        return (harmed - helped - n * drop) ** 2 - z**2 * n * (2 * help_chance + drop * (1 - drop))
+
+    def limit(end: float) -> float:
+        if n == 0 or estimate == end or distance(end) <= 0:
+            return end
+        near = estimate + (end - estimate) * 1e-9  # at the estimate itself both terms may be 0
+        return float(brentq(distance, near, end, xtol=1e-12))
+
+    return Interval(limit(-1.0), limit(1.0), level, "tango")
