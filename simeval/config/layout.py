@@ -1,11 +1,13 @@
 """Which cells and episodes a run has planned, as its manifest says it: without the suites, which may not be here."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simeval.config.plan import Plan
 from simeval.core.rounds import Cell, round_key
 from simeval.core.types import CLEAN
+
+if TYPE_CHECKING:
+    from simeval.config.plan import Plan
 
 SEARCH = "threshold"
 """Key of a manifest, with the record of a search for thresholds; see `simeval.config.threshold`."""
@@ -21,7 +23,7 @@ class Planned(NamedTuple):
     repeat: int
 
 
-def layout_of(plan: Plan) -> dict[str, Any]:
+def layout_of(plan: "Plan") -> dict[str, Any]:
     """What a manifest says of a plan, JSON-ready.
 
     Returns:

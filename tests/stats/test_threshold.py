@@ -1,12 +1,17 @@
 """Thresholds: goldens by direct summation, laws, and coverage in worlds that the model does and does not describe."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from simeval.core.types import CLEAN
 from simeval.stats.threshold import ThresholdPosterior
+from simeval.store.run import Run
 
 STRENGTHS = np.arange(1, 41) / 40
 TASKS = 10
@@ -29,7 +34,7 @@ def summed(cells, level):
     """The posterior's mean clean rate and share beyond the range, as loops over the grid that the module describes."""
     total, beyond, clean = 0.0, 0.0, 0.0
     for theta in (np.arange(90) + 0.5) / 60:
-        for slope in np.geomspace(1.5, 40.0, 8):
+        for slope in np.geomspace(0.7, 40.0, 9):
             for floor, prior in ((0.0, 0.6), (0.3 * level, 0.2), (0.6 * level, 0.2)):
                 for rate in np.sin((np.arange(10) + 0.5) * np.pi / 20) ** 2:
                     weight = prior
@@ -148,8 +153,28 @@ def _timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+RANGE_ENDS = {"light": (1.0, 0.0), "occlusion": (0.0, 0.9), "noise": (0.0, 1.0)}
+
+
+@cache
+def measured(axis):
+    """Success by task and strength as `results/correlation` has it, with straight lines between its strengths."""
+    identity, stop = RANGE_ENDS[axis]
+    scored = defaultdict(list)
+    for result in Run.load(Path(__file__).parents[2] / "results" / "correlation").results:
+        name, _, value = result.spec.condition.partition(":")
+        if name in (axis, CLEAN):
+            x = (float(value or identity) - identity) / (stop - identity)
+            scored[x, result.spec.task].append(result.outcome == "success")
+    places = sorted({x for x, _ in scored})
+    rates = [[np.mean(scored[x, task]) for x in places] for task in range(TASKS)]
+    return lambda task, x: float(np.interp(x, places, rates[task]))
+
+
 def world(kind, rng):
     """Success by task and strength; the model describes `one` nearly, the others less and less."""
+    if kind in RANGE_ENDS:
+        return measured(kind)
     clean, theta = rng.uniform(0.6, 0.97), rng.uniform(0.25, 0.8)
     rates = 1 / (1 + np.exp(-(np.log(clean / (1 - clean)) + rng.normal(0, 0.8, TASKS))))
     thetas = np.clip(theta + rng.normal(0, 0.1, TASKS), 0.03, None)
@@ -236,6 +261,12 @@ def test_intervals_cover_when_a_search_stops_by_its_budget(kind):
 @pytest.mark.parametrize("kind", WORLDS)
 def test_intervals_cover_when_a_search_stops_by_its_width(kind):
     assert coverage([searched(kind, seed, width=0.15) for seed in range(RUNS)]) >= NOMINAL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axis", RANGE_ENDS)
+def test_intervals_cover_where_success_is_that_of_a_stored_sweep(axis):
+    assert coverage([searched(axis, seed, width=0.15, most=200) for seed in range(RUNS)]) >= NOMINAL
 
 
 @pytest.mark.slow
