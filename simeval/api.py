@@ -1,13 +1,15 @@
-"""The composition root: `evaluate` and `audit`, the verbs of the command line as Python functions."""
+"""The composition root: `evaluate`, `threshold` and `audit`, the verbs of the command line as Python functions."""
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envs import numerics
 from simeval.config.evaluation import EvalConfig, from_mapping
-from simeval.config.layout import is_sequential
+from simeval.config.layout import SEARCH, is_sequential
 from simeval.config.plan import Plan, duration, estimated_seconds, make_plan, most_episodes
 from simeval.config.preflight import policy_choice, require_fit, require_numerics, require_rendering, with_policy
 from simeval.core.chances import counted
@@ -17,23 +19,23 @@ from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import Policy
 from simeval.policies.registry import PolicyChoice, batch_note, validate_choice
 from simeval.runner.build import open_runner
+from simeval.runner.placed import PlacedEpisodes
 from simeval.runner.progress import Progress, Silent
-from simeval.runner.queue import BATCH, SMALL_BATCH, EpisodeQueue
+from simeval.runner.queue import BATCH, SMALL_BATCH, EpisodeQueue, EpisodeSource
+from simeval.runner.serial import Runner
 from simeval.store.assets import find_assets
 from simeval.store.manifest import make_manifest
-from simeval.store.resume import is_complete, require_fingerprint, run_folder
-from simeval.store.run import (
-    Run,
-    RunWriter,
-    read_manifest,
-)
+from simeval.store.resume import is_complete, placement_of, require_clean_success, require_fingerprint, run_folder
+from simeval.store.run import Run, RunWriter, read_manifest
 
 if TYPE_CHECKING:
     from simeval.config.audit import AuditConfig
     from simeval.config.decisions import RunDecisions
+    from simeval.config.threshold import ThresholdConfig
     from simeval.core.drift_row import DriftRow
     from simeval.drift.measure import AttentionRecord
     from simeval.drift.progress import AuditProgress
+    from simeval.runner.search_progress import SearchProgress
     from simeval.store.audit import Audit
 
 
@@ -58,6 +60,85 @@ def evaluate(
         RunError: Ray has ended; finished episodes are stored.
         OSError: the disk is full; finished episodes are stored.
     """
+    request = _request(config, policy)
+    if not grow and is_complete(request.folder, request.config, request.plan, request.choice):
+        return Run.load(request.folder)
+    progress = progress or Silent()
+    config, plan = request.config, request.plan
+    with _opened(request, grow=grow) as (runner, writer):
+        done = writer.finished
+        earlier = [EpisodeResult(spec, done[spec.id]) for spec in plan.episodes if spec.id in done]
+        decisions = _decisions(writer.manifest, earlier)
+        progress.start(plan, earlier, f"{_summary(plan, config)} -> {request.folder}", decisions)
+        del earlier
+
+        def is_left(spec: EpisodeSpec) -> bool:
+            return spec.id not in done and (decisions is None or decisions.is_open(spec))
+
+        try:
+            source = EpisodeQueue(plan.episodes, is_left, SMALL_BATCH if config.until else BATCH)
+            for result in _results(runner, source, writer):
+                if decisions:
+                    decisions.record(result.spec, result.outcome)
+                progress.update(result)
+        finally:
+            progress.stop()
+    return Run.load(request.folder)
+
+
+def threshold(
+    search: "ThresholdConfig", progress: "SearchProgress | None" = None, *, policy: Policy | None = None
+) -> Run:
+    """Search for the strengths at which success falls to a level of the clean rate, and return the run.
+
+    Args:
+        search: what to search for; an equal one with the same `out` resumes, also with another level, width or budget.
+        progress: observes every episode; by default none.
+        policy: as for `evaluate`.
+
+    Raises:
+        ConfigError: the request cannot be carried out, or no clean episode succeeds.
+        RunError: Ray has ended; finished episodes are stored.
+        OSError: the disk is full; finished episodes are stored.
+    """
+    request = _request(search.run, policy)
+    search = replace(search, run=request.config)
+    if not is_complete(request.folder, request.config, request.plan, request.choice, search):
+        with _opened(request, {SEARCH: search.record()}) as (runner, writer):
+            placement = placement_of(request.folder, search, request.plan)
+            if progress:
+                progress.start(placement, request.folder)
+            workers = max(1, request.config.worker_count) if request.config.ray_address is None else None
+            try:
+                for result in _results(runner, PlacedEpisodes(placement, workers), writer):
+                    placement.record(result.spec, result.outcome)
+                    if progress:
+                        progress.update(result)
+            finally:
+                if progress:
+                    progress.stop()
+    require_clean_success(placement_of(request.folder, search, request.plan), request.folder)
+    return Run.load(request.folder)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A request that has passed all checks that need neither policy nor scene.
+
+    Attributes:
+        config: the configuration, with what a policy object changes in it.
+        plan: the episodes.
+        choice: the policy.
+        folder: the run folder, which may hold a run.
+    """
+
+    config: EvalConfig
+    plan: Plan
+    choice: PolicyChoice | Policy
+    folder: Path
+
+
+def _request(config: EvalConfig, policy: Policy | None) -> _Request:
     require_numerics(config.numerics)
     if policy is not None:
         config, policy = with_policy(config, policy)
@@ -68,40 +149,42 @@ def evaluate(
         validate_choice(choice, plan.episodes)
     else:
         require_fingerprint(folder, choice)
-    if not grow and is_complete(folder, config, plan, choice):
-        return Run.load(folder)
+    return _Request(config, plan, choice, folder)
+
+
+@contextlib.contextmanager
+def _opened(
+    request: _Request, extra: Mapping[str, Any] | None = None, *, grow: bool = False
+) -> Iterator[tuple[Runner, RunWriter]]:
+    """Start the workers, load the policy and open the run folder.
+
+    Args:
+        request: what to run.
+        extra: more for the manifest.
+        grow: see `evaluate`.
+    """
+    config, choice, folder = request.config, request.choice, request.folder
     require_address_space(config.worker_count)
     require_no_way_out(folder, folder / "traces")
     require_inside(folder, "videos")
     assets = find_assets(config)
     require_rendering(choice)
-    progress = progress or Silent()
     with open_runner(config, choice, assets) as runner:
         facts = runner.facts()
         require_fit(facts.policy, config.suite)
         if note := batch_note(choice, facts.policy):
             _log.warning("simeval: %s", note)
-        manifest = make_manifest(config, plan, facts, assets)
+        manifest = make_manifest(config, request.plan, facts, assets) | dict(extra or {})
         with RunWriter(folder, manifest, grow=grow) as writer:
-            done = writer.finished
-            earlier = [EpisodeResult(spec, done[spec.id]) for spec in plan.episodes if spec.id in done]
-            decisions = _decisions(writer.manifest, earlier)
-            progress.start(plan, earlier, f"{_summary(plan, config)} -> {folder}", decisions)
-            del earlier
+            yield runner, writer
 
-            def is_left(spec: EpisodeSpec) -> bool:
-                return spec.id not in done and (decisions is None or decisions.is_open(spec))
 
-            try:
-                for batch in runner.run(EpisodeQueue(plan.episodes, is_left, SMALL_BATCH if config.until else BATCH)):
-                    writer.write_batch([(output.result, output.trace) for output in batch])
-                    for output in batch:
-                        if decisions:
-                            decisions.record(output.result.spec, output.result.outcome)
-                        progress.update(output.result)
-            finally:
-                progress.stop()
-    return Run.load(folder)
+def _results(runner: Runner, source: EpisodeSource, writer: RunWriter) -> Iterator[EpisodeResult]:
+    """Run the episodes of a source; each result is on the disk when it is yielded."""
+    for batch in runner.run(source):
+        writer.write_batch([(output.result, output.trace) for output in batch])
+        for output in batch:
+            yield output.result
 
 
 def _decisions(manifest: Mapping[str, Any], earlier: Sequence[EpisodeResult]) -> "RunDecisions | None":

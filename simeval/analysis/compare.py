@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simeval.analysis.sequential import sequential
+from simeval.analysis.thresholds import require_conditions
 from simeval.config.layout import is_sequential
 from simeval.core import kernels
 from simeval.core.drift_row import FLOOR, DriftRow
@@ -94,8 +95,11 @@ def compare(
         resampling: seed and level of all random statistics.
 
     Raises:
-        ConfigError: the runs have no common episode, or their episodes have different starts.
+        ConfigError: the runs have no common episode, their episodes have different starts, or one is a search for
+            thresholds.
     """
+    for run in (a, b):
+        require_conditions(run.manifest, run.folder)
     _require_same_start(a, b)
     rows_a, rows_b = _counted(a), _counted(b)
     both = rows_a.merge(rows_b, on=["id", "pair_id", "suite", "task", "init_state"], suffixes=("_a", "_b"))

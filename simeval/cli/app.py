@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,18 +10,17 @@ import typer
 
 from simeval.cli.audit import audits
 from simeval.cli.captions import missing_glyphs_noted
+from simeval.cli.endings import report_errors
 from simeval.cli.numerics import enter_numerics
-from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config_options
+from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, settings, with_config_options
 from simeval.cli.process import carry_out, leave
 from simeval.cli.reports import reports
 from simeval.cli.serve import serving
+from simeval.cli.threshold import searches
 from simeval.config.evaluation import SOURCES, EvalConfig, from_mapping
-from simeval.config.options import flag
-from simeval.config.paths import PLACES, names_path
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.json_output import emit, write
-from simeval.core.texts import escaped, shown
-from simeval.policies.names import kind_of
+from simeval.core.texts import escaped
 
 app = typer.Typer(
     add_completion=False,
@@ -33,6 +32,7 @@ app = typer.Typer(
 app.add_typer(audits)
 app.add_typer(reports)
 app.add_typer(serving)
+app.add_typer(searches)
 
 LISTS = ("suites", "tasks", "texts", "perturbations", "policies", "conventions", "protocols")
 
@@ -64,7 +64,7 @@ def run(
         requested = _extended_config(Path(resume), config, flags)
     elif resume is not None:
         stored = config_of(Path(resume), flags)
-        requested = from_mapping({**stored, **_execution_flags(flags, config)})
+        requested = from_mapping({**stored, **execution_flags(flags, config)})
     else:
         requested = _config(config, flags)
     enter_numerics(requested.numerics)
@@ -94,49 +94,7 @@ def run(
                     console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
         if not count and not as_json:
             console.print(f"video: no finished episode is among the {requested.video}", highlight=False)
-    _report_errors(done)
-
-
-def _report_errors(done: Any) -> None:
-    """Print a line on standard error and exit with code 1 unless every planned episode ran to its end."""
-    from simeval.analysis.sequential import sequential  # not earlier: pandas and SciPy take a second
-    from simeval.store.run import outcomes
-
-    by_id = outcomes(done.folder)
-    missing = done.manifest["episodes"] - len(by_id)
-    broken = done.episodes[done.episodes["outcome"] == "error"] if "error" in by_id.values() else None
-    if done.manifest["config"].get("until") and (missing or broken is not None):
-        followed = sequential(done.manifest, done.episodes)
-        if followed:
-            missing, broken = followed.needed, followed.broken
-    if missing > 0:
-        sys.stderr.write(f"simeval: {missing} of {done.manifest['episodes']} episodes have not run\n")
-    if broken is not None and len(broken):
-        first = broken.iloc[0]
-        sys.stderr.write(
-            f"simeval: {len(broken)} of {len(done.episodes)} episodes broke, the first ({first['id']}) in its "
-            f"{first['error_phase']} phase: {shown(first['error_text'], 300)}; the same command tries them again\n"
-        )
-    if missing > 0 or (broken is not None and len(broken)):
-        raise typer.Exit(1)
-
-
-def _execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
-    """The flags that may be given on resume: how to run, not what.
-
-    Raises:
-        ConfigError: a setting that would change rows.
-    """
-    given = {name: value for name, value in flags.items() if value is not None and value != []}
-    fixed = [f.name for f in fields(EvalConfig) if f.metadata["changes_results"] or f.name == "out"]
-    for name, value in given.items():
-        if name in PLACES and (names_path(name, str(value)) or kind_of(str(value)) == "server"):
-            continue  # its present path; its contents are compared with what the run was made with
-        if name in fixed:
-            raise ConfigError(f"--resume: {flag(name)} is settled by the run; start a new one to change it")
-    if file:
-        raise ConfigError("--resume: --config is settled by the run; start a new one to change it")
-    return given
+    report_errors(done)
 
 
 def _extended_config(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:
@@ -145,7 +103,7 @@ def _extended_config(folder: Path, file: str | None, flags: dict[str, Any]) -> E
 
     more = {name: flags[name] for name in EXTENDABLE if flags[name] not in (None, [])}
     others = {name: value for name, value in flags.items() if name not in more}
-    return extended_config(config_of(folder, flags), {**more, **_execution_flags(others, file)})
+    return extended_config(config_of(folder, flags), {**more, **execution_flags(others, file)})
 
 
 def _print_notes(console: Any, config: EvalConfig) -> None:

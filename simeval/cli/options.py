@@ -3,14 +3,16 @@
 import contextlib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from simeval.config.evaluation import EvalConfig
 from simeval.config.options import flag, load_yaml
+from simeval.config.paths import PLACES, names_path
 from simeval.core.errors import ConfigError
 from simeval.core.json_output import divert
 from simeval.core.texts import shown
@@ -27,12 +29,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead 
 ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file with the same options; flags win.")]
 
 
-def with_config_options(config: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_config_options(
+    config: type[Any], *, without: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command every field of a configuration as an option, collected in its keyword arguments.
 
     Args:
         config: a dataclass whose fields are made by `simeval.config.options.option`. A field that is already a
             parameter of the command is left to it.
+        without: fields that are no options of this command.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -43,7 +48,7 @@ def with_config_options(config: type[Any]) -> Callable[[Callable[..., None]], Ca
                 item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(item, hints[item.name])
             )
             for item in fields(config)
-            if item.name not in taken
+            if item.name not in taken and item.name not in without
         ]
         keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
         command.__signature__ = inspect.Signature([*options, *keyword])  # type: ignore[attr-defined]
@@ -123,3 +128,21 @@ def _absolute(path: Any) -> Path:
     with contextlib.suppress(RuntimeError):  # ~nobody
         return Path(str(path)).expanduser().absolute()
     return Path(str(path)).absolute()
+
+
+def execution_flags(flags: dict[str, Any], file: str | None) -> dict[str, Any]:
+    """The flags that may be given on resume: how to run, not what.
+
+    Raises:
+        ConfigError: a setting that would change rows.
+    """
+    given = {name: value for name, value in flags.items() if value is not None and value != []}
+    fixed = [f.name for f in fields(EvalConfig) if f.metadata["changes_results"] or f.name == "out"]
+    for name, value in given.items():
+        if name in PLACES and (names_path(name, str(value)) or kind_of(str(value)) == "server"):
+            continue  # its present path; its contents are compared with what the run was made with
+        if name in fixed:
+            raise ConfigError(f"--resume: {flag(name)} is settled by the run; start a new one to change it")
+    if file:
+        raise ConfigError("--resume: --config is settled by the run; start a new one to change it")
+    return given

@@ -1,11 +1,16 @@
 """Which cells and episodes a run has planned, as its manifest says it: without the suites, which may not be here."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simeval.config.plan import Plan
 from simeval.core.rounds import Cell, round_key
 from simeval.core.types import CLEAN
+
+if TYPE_CHECKING:
+    from simeval.config.plan import Plan
+
+SEARCH = "threshold"
+"""Key of a manifest, with the record of a search for thresholds; see `simeval.config.threshold`."""
 
 
 class Planned(NamedTuple):
@@ -18,7 +23,7 @@ class Planned(NamedTuple):
     repeat: int
 
 
-def layout_of(plan: Plan) -> dict[str, Any]:
+def layout_of(plan: "Plan") -> dict[str, Any]:
     """What a manifest says of a plan, JSON-ready.
 
     Returns:
@@ -35,6 +40,11 @@ def layout_of(plan: Plan) -> dict[str, Any]:
         missing = {name: [task for task in tasks if task not in run.get((suite, name), ())] for name in plan.conditions}
         layout |= {"tasks": tasks, "left_out": {name: numbers for name, numbers in missing.items() if numbers}}
     return suites
+
+
+def is_search(manifest: Mapping[str, Any]) -> bool:
+    """Whether a run is a search for thresholds: its plan is what may be chosen, and its outcomes chose."""
+    return bool(manifest.get(SEARCH))
 
 
 def is_sequential(manifest: Mapping[str, Any]) -> bool:

@@ -24,15 +24,15 @@ WHOLE = (
 )
 
 
-def unfinished(planned: int, ran: int, followed: Sequential | None = None) -> tuple[str, ...]:
+def unfinished(planned: int | None, ran: int, followed: Sequential | None = None) -> tuple[str, ...]:
     """A line if episodes are missing: p-values are of whole plans, unless they hold at any look.
 
     Args:
-        planned: number of planned episodes.
+        planned: number of planned episodes; `None` if a plan is never run to its end.
         ran: number of episodes with a row.
         followed: a run whose size depended on its outcomes.
     """
-    if ran >= planned:
+    if planned is None or ran >= planned:
         return ()
     if followed and followed.stops:
         return (_stopped(planned, ran, followed),)

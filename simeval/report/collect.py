@@ -15,6 +15,8 @@ from simeval.analysis.join import study_conditions
 from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.sequential import sequential
 from simeval.analysis.success import analyse
+from simeval.analysis.thresholds import thresholds
+from simeval.config.layout import is_search
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError
 from simeval.core.files import require_no_way_out
@@ -47,7 +49,7 @@ def report_data(runs: Sequence[Run], audits: Sequence[Audit] = (), options: Opti
     sections = tuple(_section(run, audit, options) for run, audit in zip(runs, run_audits, strict=True))
     studies = [(result.suite, result.correlation) for section in sections for result in section.studies]
     comparison = None
-    if len(runs) == 2:
+    if len(runs) == 2 and not any(section.thresholds for section in sections):
         first, second = run_audits
         drift = (first.rows, second.rows) if first and second else None
         comparison = compare(runs[0], runs[1], drift, options.resampling if options else None)
@@ -77,7 +79,10 @@ def _audit_of(run: Run, audits: Sequence[Audit]) -> Audit | None:
 
 def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
     manifest, episodes = run.manifest, run.episodes
-    followed = sequential(manifest, episodes)
+    followed, searched = sequential(manifest, episodes), thresholds(manifest, episodes)
+    if searched:  # strengths that were chosen by their outcomes have no rates and drops of their own
+        episodes = episodes[episodes["condition"] == CLEAN]
+    planned = None if searched else int(manifest["episodes"])
     conditions = [str(name) for name in episodes["condition"].cat.categories if name != CLEAN]
     return Section(
         name=str(manifest["identity"]["policy"]["name"]),
@@ -87,14 +92,15 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
         conditions=study_conditions(conditions),
         cells=cell_drops(followed.counted if followed else episodes),
         instructions=_instructions(run),
-        studies=correlate(run, audit, options) if audit else (),
+        studies=correlate(run, audit, options) if audit and not searched else (),
         exclusions=_exclusions(run, audit),
         videos=_videos(run),
         pictures=_pictures(audit),
         preview=next((path for path in (run.folder / "preview.png",) if path.exists()), None),
-        planned=int(manifest["episodes"]),
+        planned=planned,
         ran=len(run.results),
-        cautions=(*unfinished(int(manifest["episodes"]), len(run.results), followed), *cautions(run, episodes)),
+        cautions=(*unfinished(planned, len(run.results), followed), *cautions(run, episodes)),
+        thresholds=searched,
     )
 
 
@@ -113,7 +119,9 @@ def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:
         "suites": ", ".join(manifest["config"]["suite"]),
         "protocol": settings["protocol"],
         "seed": settings["seed"],
-        "episodes": f"{len(run.results)} of {manifest['episodes']}",
+        "episodes": f"{len(run.results)} placed"
+        if is_search(manifest)
+        else f"{len(run.results)} of {manifest['episodes']}",
         "grown from": " -> ".join(str(step["episodes"]) for step in manifest.get("grown", [])) or None,
         "plan (SHA-256)": identity["plan"][:16],
         "started": manifest["created"],

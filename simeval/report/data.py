@@ -8,6 +8,7 @@ from simeval.analysis.compare import Comparison
 from simeval.analysis.correlate import StudyResult
 from simeval.analysis.over_policies import PolicyMedians
 from simeval.analysis.success import RunAnalysis
+from simeval.analysis.thresholds import Thresholds
 from simeval.stats.study import ConditionInfo
 
 HOW_TO_CORRELATE = (
@@ -67,9 +68,10 @@ class Section:
         exclusions: other exclusions; conditions excluded from a correlation are among its points.
         videos, pictures: media files; pictures are, for instance, attention maps.
         preview: an image of the policy's inputs.
-        planned: number of planned episodes; `None` if unknown.
+        planned: number of planned episodes; `None` if unknown, or if a plan is never run to its end.
         ran: number of episodes with a row.
         cautions: how far the tables can be trusted, a sentence each.
+        thresholds: the result of a search for thresholds; the other numbers are then about the clean arm alone.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Section:
     planned: int | None = None
     ran: int = 0
     cautions: tuple[str, ...] = ()
+    thresholds: Thresholds | None = None
 
     @property
     def suites(self) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ def _section(section: Section) -> dict[str, Any]:
         "conditions": record(section.conditions),
         "cells": record(section.cells),
         "exclusions": record(section.exclusions),
+        **({"thresholds": record(section.thresholds)} if section.thresholds else {}),
     }
 
 

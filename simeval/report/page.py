@@ -21,11 +21,13 @@ from simeval.report.blocks import ArtifactCollector, Block, Chapter, Media, Tabl
 from simeval.report.chapters.compare import comparison_chapter
 from simeval.report.chapters.drift import drift_chapters
 from simeval.report.chapters.run import provenance, success_chapters, warnings_of
+from simeval.report.chapters.thresholds import thresholds_chapter
 from simeval.report.data import PictureLink, ReportData, Section, VideoLink
 from simeval.report.export import comparison_record, correlation_record, csv_text, json_text, summary_record
 from simeval.report.figures.style import MarkerStyle, family_styles
 from simeval.report.format import NOTHING, headline, with_interval
 from simeval.report.methods import methods
+from simeval.report.terminal.thresholds import headline_of
 from simeval.report.text import format_number, format_with_ci, verdict_sentence
 
 EMBEDDED = 500_000
@@ -104,6 +106,8 @@ def _parts(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Chapter]:
 def _result(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Block]:
     for section in data.sections:
         yield Text(headline(section.name, section.analysis), "lead")
+        if section.thresholds:
+            yield Text(f"{headline_of(section.thresholds, section.name)}: {section.thresholds.line}.", "verdict")
         for study in section.studies:
             yield Text(verdict_sentence(study.suite, study.correlation), "verdict")
     if not data.sections and data.comparison is None:
@@ -150,11 +154,13 @@ def _section(section: Section, artifacts: ArtifactCollector, embedded: Mapping[P
     yield Chapter(section.name, blocks, level=2)
     if not section.analysis.rates:
         yield Chapter("Success", (Text("The run has no episodes yet, so there is nothing to tabulate.", "note"),))
+    if section.thresholds:
+        yield thresholds_chapter(section.thresholds, section.name, artifacts)
     yield from success_chapters(section, styles, artifacts)
     yield Chapter("Remarks on the episodes", tuple(warnings_of(section, artifacts)))
     for study in section.studies:
         yield from drift_chapters(study, styles, artifacts)
-    if not section.studies:
+    if not section.studies and not section.thresholds:
         yield Chapter("Drift against drop", (Text(section.no_study, "note"),))
     if section.exclusions:
         rows = tuple((row.condition or NOTHING, row.suite, row.reason) for row in section.exclusions)

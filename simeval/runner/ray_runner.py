@@ -77,6 +77,7 @@ class RayRunner:
                 if outputs:
                     self._stall_timer.reset()
                     yield outputs
+            self._dispatch()  # a source may have waited for these results
 
     def _wait(self) -> None:
         """Wait a while for replies of workers and handle them; check the workers now and then."""

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simeval.config import paths
 from simeval.config.evaluation import PLAN_FIELDS, EvalConfig
+from simeval.config.layout import SEARCH
 from simeval.config.plan import Plan
 from simeval.core import plugins, provenance
 from simeval.core.errors import ConfigError
@@ -14,13 +15,19 @@ from simeval.policies.base import Policy
 from simeval.policies.registry import PolicyChoice
 from simeval.store.manifest import plugin_digests, policy_identity
 from simeval.store.run import (
+    EPISODES,
     MANIFEST,
     is_finished,
     outcomes,
     read_manifest,
     require_same_run,
+    require_same_verb,
     require_writable,
 )
+
+if TYPE_CHECKING:
+    from simeval.config.placement import Placement
+    from simeval.config.threshold import ThresholdConfig
 
 _log = logging.getLogger("simeval")
 
@@ -35,7 +42,7 @@ def run_folder(config: EvalConfig, plan: Plan) -> Path:
     return Path("results") / f"{'+'.join(config.suite)}-{policy}-{identity[:8]}"
 
 
-def config_of(folder: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def config_of(folder: Path, given: Mapping[str, Any] | None = None, *, searches: bool = False) -> dict[str, Any]:
     """The configuration of a stored run, as YAML-ready values with `out` pointing at it, for `--resume`.
 
     Settings that run code are not taken from it: neither plugins, nor the address of a cluster, which runs any code.
@@ -43,12 +50,14 @@ def config_of(folder: Path, given: Mapping[str, Any] | None = None) -> dict[str,
     Args:
         folder: the run.
         given: settings given again by the user, by name: plugins, a cluster, where folders are now.
+        searches: whether it is a search for thresholds.
 
     Raises:
-        ConfigError: there is no run, one of its plugins is not given, or its checkpoint is gone.
+        ConfigError: there is no run, or one of the other verb; a plugin of it is not given, or its checkpoint is gone.
     """
     flags = {name: value for name, value in (given or {}).items() if value}
     manifest, named, cluster = read_manifest(folder), list(flags.get("plugin", ())), flags.get("ray_address")
+    require_same_verb(folder, manifest, searches=searches)
     plugins.named_again(folder, manifest, named)
     stored = paths.located(manifest) | {name: flags[name] for name in paths.PLACES if name in flags}
     if "policy" not in flags:
@@ -72,7 +81,13 @@ def require_fingerprint(folder: Path, policy: Policy) -> None:
         )
 
 
-def is_complete(folder: Path, config: EvalConfig, plan: Plan, choice: PolicyChoice | Policy) -> bool:
+def is_complete(
+    folder: Path,
+    config: EvalConfig,
+    plan: Plan,
+    choice: PolicyChoice | Policy,
+    search: "ThresholdConfig | None" = None,
+) -> bool:
     """Whether exactly this request has been run to its end; loads no policy and no scene to find out.
 
     A policy object may have been trained since: its fingerprint tells.
@@ -84,6 +99,7 @@ def is_complete(folder: Path, config: EvalConfig, plan: Plan, choice: PolicyChoi
     if not (folder / MANIFEST).exists():
         return False
     manifest = read_manifest(folder)
+    require_same_verb(folder, manifest, searches=search is not None)
     stored: dict[str, Any] = {key: manifest["identity"][key] for key in ("plan", "settings")}
     settings = config.result_fields() | {"assets": stored["settings"]["assets"]}
     stored |= {"plugins": manifest["identity"].get("plugins", {})}
@@ -102,7 +118,39 @@ def is_complete(folder: Path, config: EvalConfig, plan: Plan, choice: PolicyChoi
     require_same_run(folder, stored, requested)
     if paths.located(manifest)["assets"] != paths.absolute("assets", config.assets, None):
         return False
+    if search is not None:
+        return manifest[SEARCH] == search.record() and not placement_of(folder, search, plan).has_next
     return _nothing_left(folder, manifest, plan)
+
+
+def placement_of(folder: Path, search: "ThresholdConfig", plan: Plan) -> "Placement":
+    """Follow a search for thresholds as far as it has run; episodes that broke are to run again.
+
+    Raises:
+        ConfigError: a line in the middle of the rows is not a row.
+    """
+    from simeval.config.placement import Placement  # not earlier: SciPy takes half a second
+
+    ran = outcomes(folder) if (folder / EPISODES).exists() else {}
+    found = [(spec, ran[spec.id]) for spec in plan.episodes if spec.id in ran] if ran else []
+    placement = Placement(search, plan, [spec for spec, outcome in found if outcome == "error"])
+    for spec, outcome in found:
+        if outcome != "error":
+            placement.record(spec, outcome)
+    return placement
+
+
+def require_clean_success(placement: "Placement", folder: Path) -> None:
+    """Check that a search for thresholds had something to search for.
+
+    Raises:
+        ConfigError: no clean episode succeeded.
+    """
+    if placement.is_hopeless:
+        raise ConfigError(
+            f"{folder}: none of {placement.clean[1]} clean episodes succeeded, so that nothing can lower the rate; "
+            "try tasks that the policy can do (--tasks), or another policy"
+        )
 
 
 def _nothing_left(folder: Path, manifest: Mapping[str, Any], plan: Plan) -> bool:

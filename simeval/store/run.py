@@ -12,7 +12,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from envs.suites import is_suite
 from simeval.config.evaluation import PLAN_FIELDS
+from simeval.config.layout import SEARCH, is_search
 from simeval.config.paths import with_current_policy_name
 from simeval.core import kernels
 from simeval.core.checksums import sealed_line
@@ -75,6 +76,17 @@ def require_writable(folder: Path) -> None:
         raise ConfigError(f"--out {folder}: {existing} cannot be written")
 
 
+def require_same_verb(folder: Path, stored: Mapping[str, Any], *, searches: bool) -> None:
+    """Check that a run is not taken for a search for thresholds, whose plan is never run to its end, or the reverse.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if is_search(stored) != searches:
+        made, other = ("run", "threshold") if searches else ("threshold", "run")
+        raise ConfigError(f"{folder}: made by `simeval {made}`, which goes on with it; `{other}` needs another --out")
+
+
 def require_same_run(folder: Path, stored: dict[str, Any], requested: dict[str, Any]) -> None:
     """Compare the identity of a stored run with the requested one.
 
@@ -128,6 +140,7 @@ class RunWriter(JsonlWriter):
         manifest = self.manifest
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
+            require_same_verb(self.folder, stored, searches=is_search(manifest))
             requested = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if self._grow else {})
             identity = with_current_policy_name(stored["identity"], stored.get("started_in"), requested)
             require_same_run(self.folder, identity, requested)
@@ -141,6 +154,9 @@ class RunWriter(JsonlWriter):
             sync_folder(self.folder.parent)
         elif stored["identity"]["plan"] != manifest["identity"]["plan"]:
             self.manifest = _extended(stored, manifest)
+            write_json(self.folder / MANIFEST, self.manifest)
+        elif stored.get(SEARCH) != manifest.get(SEARCH):  # another level, width or budget: the same episodes
+            self.manifest = {**stored, SEARCH: manifest[SEARCH]}
             write_json(self.folder / MANIFEST, self.manifest)
         else:
             self.manifest = stored

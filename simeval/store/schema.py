@@ -71,6 +71,23 @@ class _Step(msgspec.Struct):
     layout: dict[str, _Layout] | None = None
 
 
+class _Range(msgspec.Struct):
+    label: str
+    unit: str
+    identity: float
+    stop: float
+    is_ratio: bool
+    values: list[float]
+    conditions: _Names
+
+
+class _Threshold(msgspec.Struct):
+    axes: typing.Annotated[list[_Range], msgspec.Meta(min_length=1)]
+    level: typing.Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    width: float
+    max_episodes: _Count
+
+
 class RunManifest(msgspec.Struct):
     """`manifest.json`."""
 
@@ -86,6 +103,7 @@ class RunManifest(msgspec.Struct):
     host: dict[str, str | int | None]
     grown: list[_Step] = []
     layout: dict[str, _Layout] | None = None
+    threshold: _Threshold | None = None
 
 
 class _Frames(msgspec.Struct):

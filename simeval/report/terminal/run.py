@@ -9,12 +9,15 @@ from simeval import report
 from simeval.analysis import success
 from simeval.analysis.sequential import Sequential, sequential
 from simeval.report.cautions import cautions, unfinished
-from simeval.report.terminal.tables import ROOMY
+from simeval.report.terminal.tables import ROOMY, print_origin
+from simeval.report.terminal.thresholds import print_thresholds, summarise_thresholds, thresholds_of
 from simeval.store.run import Run
 
 
 def summarise(run: Run) -> dict[str, Any]:
-    """The tables of a run, JSON-ready, with policy, scenes, and how far they can be trusted."""
+    """The tables of a run, JSON-ready, with policy, scenes, and how far they can be trusted; of a search its result."""
+    if searched := thresholds_of(run):
+        return summarise_thresholds(run, searched)
     episodes = run.table(success.USED)
     about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
     followed = sequential(run.manifest, episodes)
@@ -23,7 +26,10 @@ def summarise(run: Run) -> dict[str, Any]:
 
 
 def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
-    """Print the tables of a run, and how far they can be trusted."""
+    """Print the tables of a run, and how far they can be trusted; of a search for thresholds its result."""
+    if searched := thresholds_of(run):
+        print_thresholds(console, run, searched)
+        return
     episodes = run.table(success.USED)
     policy = run.manifest["identity"]["policy"]["name"]
     followed = sequential(run.manifest, episodes)
@@ -33,9 +39,7 @@ def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
         console.print(report.render_by_task(analysed, roomy=console.width >= ROOMY))
     for line in _cautions(run, episodes, followed):
         console.print(line, highlight=False, markup=False, emoji=False)
-    for note in run.manifest["notes"]:
-        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False, emoji=False)
-    console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+    print_origin(console, run)
 
 
 def _cautions(run: Run, episodes: pd.DataFrame, followed: Sequential | None) -> tuple[str, ...]:

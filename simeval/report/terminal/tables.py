@@ -24,6 +24,7 @@ from simeval.report.format import (
     with_drop,
     with_interval,
 )
+from simeval.store.run import Run
 
 ROOMY = 100
 """Console width from which columns are two spaces apart instead of one."""
@@ -48,6 +49,12 @@ FOLLOWING = (
 
 
 CATEGORIES = "by category: equal-weight mean over tasks; 95 % intervals by Wilson over the tasks of a category."
+
+
+def print_origin(console: Console, run: Run) -> None:
+    """Print the notes of a run and its folder, which end what is printed of it."""
+    for line in (*(f"note: {note}" for note in run.manifest["notes"]), f"run folder: {run.folder}"):
+        console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def print_run(console: Console, run: RunAnalysis, *, policy: str, assets: str) -> None:

@@ -1,0 +1,307 @@
+"""Thresholds: goldens by direct summation, laws, and coverage in worlds that the model does and does not describe."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simeval.core.types import CLEAN
+from simeval.stats.threshold import ThresholdPosterior
+from simeval.store.run import Run
+
+STRENGTHS = np.arange(1, 41) / 40
+TASKS = 10
+
+
+def filled(cells, level=0.5, strengths=STRENGTHS):
+    """A posterior with (strength, successes, failures)."""
+    posterior = ThresholdPosterior(strengths, level)
+    for strength, successes, failures in cells:
+        for success, count in ((True, successes), (False, failures)):
+            for _ in range(count):
+                posterior.add(strength, success=success)
+    return posterior
+
+
+SWEEP = ((0, 18, 2), (8, 17, 3), (16, 14, 6), (24, 6, 14), (32, 2, 18))
+
+
+def summed(cells, level):
+    """The posterior's mean clean rate and share beyond the range, as loops over the grid that the module describes."""
+    total, beyond, clean = 0.0, 0.0, 0.0
+    for theta in (np.arange(90) + 0.5) / 60:
+        for slope in np.geomspace(1.5, 40.0, 8):
+            for floor, prior in ((0.0, 0.6), (0.3 * level, 0.2), (0.6 * level, 0.2)):
+                for rate in np.sin((np.arange(10) + 0.5) * np.pi / 20) ** 2:
+                    weight = prior
+                    for strength, successes, failures in cells:
+                        falls = 1 / (1 + (1 - level) / (level - floor) * (strength / 40 / theta) ** slope)
+                        p = rate * (floor + (1 - floor) * falls)
+                        weight *= p**successes * (1 - p) ** failures
+                    total += weight
+                    clean += weight * rate
+                    beyond += weight * (theta > 1)
+    return clean / total, beyond / total
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8])
+def test_the_posterior_is_that_of_a_direct_sum(level):
+    cells = ((0, 9, 1), (10, 4, 1), (30, 2, 3))
+    found = filled(cells, level).estimate()
+    clean, beyond = summed(cells, level)
+    assert found.clean_rate == pytest.approx(clean, rel=1e-6)
+    assert found.beyond == pytest.approx(beyond, rel=1e-6)
+
+
+def test_a_sweep_gives_the_strength_where_half_of_clean_is_left():
+    found = filled(SWEEP).estimate()
+    assert 0.45 < found.theta < 0.62
+    assert found.interval.low < found.theta < found.interval.high
+    assert found.is_reached
+    assert found.clean_rate == pytest.approx(0.88, abs=0.04)
+
+
+def test_a_higher_level_is_reached_earlier():
+    thetas = [filled(SWEEP, level).estimate().theta for level in (0.2, 0.5, 0.8)]
+    assert thetas == sorted(thetas, reverse=True)
+
+
+def test_more_episodes_of_the_same_kind_narrow_the_interval():
+    widths = [filled([(s, k * n, f * n) for s, k, f in SWEEP]).estimate().width for n in (1, 2, 4)]
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_neither_order_nor_halves_of_a_run_change_a_bit():
+    cells = [(s, k > i) for s, k, f in SWEEP for i in range(k + f)]
+    results = []
+    for seed in range(3):
+        posterior = ThresholdPosterior(STRENGTHS)
+        for strength, success in np.random.default_rng(seed).permutation(cells):
+            posterior.add(int(strength), success=bool(success))
+        results.append((posterior.estimate(), posterior.best()))
+    assert results[0] == results[1] == results[2]
+
+
+def test_success_everywhere_is_beyond_the_range_and_settled():
+    found = filled([(0, 10, 0), (40, 12, 0)]).estimate()
+    assert found.beyond > 0.95
+    assert not found.is_reached
+    assert found.is_settled(0.15)
+    assert found.at_least > 0.9
+
+
+def test_nothing_known_is_not_settled():
+    found = ThresholdPosterior(STRENGTHS).estimate()
+    assert not found.is_reached
+    assert not found.is_settled(0.9)
+
+
+def test_the_gain_of_an_episode_is_the_expected_fall_of_entropy():
+    posterior = filled(SWEEP)
+    strength = 20
+
+    def theta(extra):
+        weights = filled([*SWEEP, *extra])._weights().reshape(90, -1).sum(axis=1)
+        return np.append(weights[:60], weights[60:].sum())
+
+    def entropy(weights):
+        return -(weights * np.log(np.maximum(weights, 1e-300))).sum()
+
+    p = float(posterior._rate[strength] @ posterior._weights())
+    after = p * entropy(theta([(strength, 1, 0)])) + (1 - p) * entropy(theta([(strength, 0, 1)]))
+    assert posterior.gains()[strength] == pytest.approx(entropy(theta([])) - after, rel=1e-6)
+    assert (posterior.gains() >= -1e-12).all()
+
+
+def test_running_episodes_drive_the_next_one_elsewhere():
+    posterior = filled(SWEEP)
+    first = posterior.best()
+    gains = posterior.gains()
+    assert first == int(np.argmax(gains))
+    chosen = []
+    for _ in range(8):
+        chosen.append(posterior.best(chosen))
+    assert len(set(chosen)) >= 3
+    assert 0 not in [posterior.best([8] * n, clean=False) for n in range(30)]
+
+
+def test_the_curve_falls_from_the_clean_rate_and_lies_in_its_band():
+    posterior = filled(SWEEP)
+    curve = posterior.curve()
+    assert curve.rate[0] == pytest.approx(posterior.estimate().clean_rate)
+    assert (np.diff(curve.rate) <= 0).all()
+    assert (curve.low <= curve.rate).all()
+    assert (curve.rate <= curve.high).all()
+    half = np.interp(posterior.estimate().theta, curve.x, curve.rate)
+    assert half == pytest.approx(0.5 * curve.rate[0], abs=0.05)
+
+
+def test_a_choice_takes_less_than_20_ms():
+    posterior = filled(SWEEP)
+    posterior.best()
+    best = min(_timed(posterior.best) for _ in range(10))
+    assert best < 0.02
+
+
+def _timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+RANGE_ENDS = {"light": (1.0, 0.0), "occlusion": (0.0, 0.9), "noise": (0.0, 1.0)}
+
+
+@cache
+def measured(axis):
+    """Success by task and strength as `results/correlation` has it, with straight lines between its strengths."""
+    identity, stop = RANGE_ENDS[axis]
+    scored = defaultdict(list)
+    for result in Run.load(Path(__file__).parents[2] / "results" / "correlation").results:
+        name, _, value = result.spec.condition.partition(":")
+        if name in (axis, CLEAN):
+            x = (float(value or identity) - identity) / (stop - identity)
+            scored[x, result.spec.task].append(result.outcome == "success")
+    places = sorted({x for x, _ in scored})
+    rates = [[np.mean(scored[x, task]) for x in places] for task in range(TASKS)]
+    return lambda task, x: float(np.interp(x, places, rates[task]))
+
+
+def world(kind, rng):
+    """Success by task and strength; the model describes `one` nearly, the others less and less."""
+    if kind in RANGE_ENDS:
+        return measured(kind)
+    clean, theta = rng.uniform(0.6, 0.97), rng.uniform(0.25, 0.8)
+    rates = 1 / (1 + np.exp(-(np.log(clean / (1 - clean)) + rng.normal(0, 0.8, TASKS))))
+    thetas = np.clip(theta + rng.normal(0, 0.1, TASKS), 0.03, None)
+    never = np.arange(TASKS) < rng.integers(2, 4)
+
+    def logistic(x, middle):
+        return (1 + np.exp(-18 * middle)) / (1 + np.exp(18 * (x - middle)))
+
+    return {
+        "one": lambda task, x: clean * logistic(x, theta),
+        "tasks differ": lambda task, x: rates[task] * logistic(x, thetas[task]),
+        "abrupt": lambda task, x: rates[task] * (x < thetas[task]),
+        "a quarter never falls": lambda task, x: rates[task] * (1.0 if never[task] else logistic(x, thetas[task])),
+        "slow": lambda task, x: clean * 0.5 ** (x / theta),
+        "beyond": lambda task, x: clean * (1 - 0.3 * x),
+    }[kind]
+
+
+def truth(rate):
+    """The strength at which the mean over tasks is half of the clean one; infinite if it never is."""
+    places = np.linspace(0, 2, 2001)
+    means = np.array([np.mean([rate(task, x) for task in range(TASKS)]) for x in places])
+    below = np.flatnonzero(means <= means[0] / 2)
+    return places[below[0]] if below.size else np.inf
+
+
+def order(rng, rounds):
+    return np.concatenate([rng.permutation(TASKS) for _ in range(rounds)])
+
+
+def searched(kind, seed, most=400, width=0.0, workers=1):
+    """Truth, estimate and episodes of an adaptive search."""
+    rng = np.random.default_rng((seed, 7))
+    rate, posterior = world(kind, rng), ThresholdPosterior(STRENGTHS)
+    tasks, used, running, placed = order(rng, most // TASKS + 1), [0, 0], [], 0
+    while placed < most:
+        strength = 0 if placed < 10 else posterior.best([s for s, _ in running])
+        arm = int(strength > 0)
+        success = rng.random() < rate(tasks[used[arm]], STRENGTHS[strength - 1] if strength else 0.0)
+        used[arm] += 1
+        placed += 1
+        running.append((strength, success))
+        if len(running) >= workers:
+            done, outcome = running.pop(0)
+            posterior.add(done, success=bool(outcome))
+            if width and posterior.estimate().is_settled(width):
+                break
+    for strength, success in running:
+        posterior.add(strength, success=bool(success))
+    return truth(rate), posterior.estimate(), placed
+
+
+def swept(kind, seed, each):
+    """The same for `each` episodes at five strengths and clean."""
+    rng = np.random.default_rng((seed, 7))
+    rate, cells = world(kind, rng), []
+    for strength in (0, 8, 16, 24, 32, 40):
+        at = STRENGTHS[strength - 1] if strength else 0.0
+        successes = sum(bool(rng.random() < rate(task % TASKS, at)) for task in range(each))
+        cells.append((strength, successes, each - successes))
+    return truth(rate), filled(cells).estimate(), 6 * each
+
+
+def coverage(runs):
+    """Share of intervals that hold the truth up to half a step of the strengths; any threshold beyond is the last."""
+    half = 0.5 / len(STRENGTHS)
+    inside = [found.interval.low - half <= min(true, 1.49) <= found.interval.high + half for true, found, _ in runs]
+    return np.mean(inside)
+
+
+WORLDS = ["one", "tasks differ", "abrupt", "slow", "a quarter never falls"]
+RUNS = 60
+NOMINAL = 0.92 - 2 * (0.92 * 0.08 / RUNS) ** 0.5
+""".92, less two standard errors of a share of so many runs."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WORLDS)
+def test_intervals_cover_when_a_search_stops_by_its_budget(kind):
+    assert coverage([searched(kind, seed, most=100) for seed in range(RUNS)]) >= NOMINAL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WORLDS)
+def test_intervals_cover_when_a_search_stops_by_its_width(kind):
+    assert coverage([searched(kind, seed, width=0.15) for seed in range(RUNS)]) >= NOMINAL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axis", RANGE_ENDS)
+def test_intervals_cover_where_success_is_that_of_a_stored_sweep(axis):
+    assert coverage([searched(axis, seed, width=0.15, most=200) for seed in range(RUNS)]) >= NOMINAL
+
+
+@pytest.mark.slow
+def test_intervals_cover_with_results_that_come_late():
+    assert coverage([searched("tasks differ", seed, most=100, workers=8) for seed in range(RUNS)]) >= NOMINAL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one", "tasks differ", "abrupt"])
+def test_a_search_needs_half_of_the_episodes_of_a_sweep(kind):
+    """At 100 episodes it is as near to the truth as a sweep of 204."""
+    adaptive = [searched(kind, seed, most=100) for seed in range(RUNS)]
+    sweep = [swept(kind, seed, 34) for seed in range(RUNS)]
+    assert error(adaptive) <= 1.1 * error(sweep)
+
+
+def error(runs):
+    """Root of the mean squared distance from the truth."""
+    return np.sqrt(np.mean([(found.theta - true) ** 2 for true, found, _ in runs]))
+
+
+@pytest.mark.slow
+def test_a_threshold_beyond_the_range_is_not_found_within():
+    found = [searched("beyond", seed, most=100)[1] for seed in range(100)]
+    assert np.mean([one.is_reached for one in found]) <= 0.05
+    assert np.mean([one.beyond > 0.5 for one in found]) >= 0.9
+
+
+def test_a_search_finds_the_strength_with_few_episodes():
+    runs = [searched("one", seed, most=70) for seed in range(8)]
+    assert coverage(runs) >= 0.75
+    assert np.mean([abs(found.theta - true) for true, found, _ in runs]) < 0.06
+
+
+def test_a_search_stops_when_the_interval_is_narrow_enough():
+    _, found, episodes = searched("one", 1, width=0.2)
+    assert found.width <= 0.2
+    assert 20 < episodes < 250
