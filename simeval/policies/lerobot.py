@@ -18,11 +18,13 @@ Non-obvious behaviour:
 - Images already have the orientation of the training data, so lerobot's LIBERO step, which rotates them by 180 degrees,
   is not run.
 - lerobot truncates long instructions silently; `truncated` reports it.
+- On a GPU, parts of the network are CUDA graphs, if that changes no bit; see `lerobot_graphs`.
 - Loading sets process-wide switches: one CPU thread, no TF32, no cuDNN autotuning, deterministic algorithms on GPUs.
 """
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import batched
 from typing import Any, Literal
 
@@ -43,6 +45,7 @@ from simeval.policies.checkpoint.image_sizes import require_size
 from simeval.policies.checkpoint.read import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
 from simeval.policies.checkpoint.statistics import Scale
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
+from simeval.policies.lerobot_graphs import Graphs, fitted
 from simeval.policies.lerobot_numerics import generator_states, kernels_in_use, pin
 from simeval.policies.lerobot_window import observe, split
 from simeval.policies.linear import by_onednn
@@ -90,6 +93,8 @@ class LerobotPolicy:
     """A loaded checkpoint; see the module's docstring. Not thread-safe."""
 
     spec: PolicySpec
+    graphs: Graphs | None
+    """Parts of the network as CUDA graphs; `None` without a GPU and for types without denoising steps."""
 
     def __init__(
         self,
@@ -109,6 +114,7 @@ class LerobotPolicy:
         self._noise = self._detect_noise_mode()
         self._batch_size = 1 if self._noise == "global" else self._largest_batch(batch_size)
         self._one_by_one = by_onednn(parts.model, device)
+        self.graphs = self._fitted_graphs() if device == "cuda" and self._noise == "explicit" else None
         states, actions = checkpoint.interface.state_size, checkpoint.interface.action_size
         self.spec = PolicySpec(
             name=checkpoint.name,
@@ -188,13 +194,18 @@ class LerobotPolicy:
             parts.model.reset()
             # Keep the three together: for relative actions, the postprocessor uses the state of the last batch.
             batch, before = self._preprocessed(inputs), generator_states(self._device)
-            with reader.watching(batch) if reader else contextlib.nullcontext():
+            with self._watched(reader, batch) if reader else contextlib.nullcontext():
                 chunks = parts.model.predict_action_chunk(batch, **options)
             self._drew = not all(map(torch.equal, before, generator_states(self._device)))
             actions = parts.postprocess(chunks)
         if not actions.is_floating_point():
             raise TypeError(f"its actions are of type {actions.dtype}, not real numbers")
         return np.ascontiguousarray(actions.float().cpu().numpy())
+
+    @contextlib.contextmanager
+    def _watched(self, reader: FeatureReader, batch: Any) -> Iterator[None]:
+        with self.graphs.bypassed() if self.graphs else contextlib.nullcontext(), reader.watching(batch):
+            yield
 
     def _preprocessed(self, inputs: Sequence[PolicyInput]) -> Any:
         """The network's input batch. A type with a queue of observations also has them in its queue."""
@@ -282,6 +293,14 @@ class LerobotPolicy:
                 break
         return batch_size
 
+    def _fitted_graphs(self) -> Graphs | None:
+        def predict(seed: int) -> NDArray[np.float32]:
+            return self._predict(
+                [self._noisy(seed + row) for row in range(self._batch_size)], "explicit", global_seed=0
+            )
+
+        return fitted(getattr(self._parts.model, "model", None), predict)
+
     def _check_chunk(self, chunk: NDArray[np.float32]) -> None:
         required, size = self._checkpoint.call.n_action_steps, self._checkpoint.interface.action_size
         if chunk.ndim != 3 or chunk.shape[2] != size or chunk.shape[1] < required:
@@ -301,6 +320,13 @@ class LerobotPolicy:
         observation = Observation(images, np.zeros(self._checkpoint.interface.state_size, np.float32), 0)
         past = (observation,) * (self._checkpoint.call.n_obs_steps - 1)
         return PolicyInput(observation, instruction, "", 0, noise_seed=0, past=past)
+
+    def _noisy(self, seed: int) -> PolicyInput:
+        """A random input."""
+        rng, blank = np.random.default_rng(seed), self._blank("pick up the bowl" if seed % 2 else "open the top drawer")
+        images = {name: rng.integers(0, 256, each.shape, np.uint8) for name, each in blank.observation.images.items()}
+        state = rng.normal(0, 0.1, blank.observation.state.shape).astype(np.float32)
+        return replace(blank, observation=Observation(images, state, 0), noise_seed=seed)
 
     def _fingerprint(self) -> tuple[tuple[str, Any], ...]:
         from importlib.metadata import version

@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--chunks", default="10,50", help="numbers of n_action_steps")
     parser.add_argument("--batches", default="1,2,4,8,16,32,64,128")
-    parser.add_argument("--batch", type=int, help="of the episodes  [default: as many as workers]")
+    parser.add_argument("--batch", type=int, help="of the episodes  [default: half as many as workers]")
     parser.add_argument("--tasks", help="of libero_spatial  [default: all]")
     parser.add_argument("--states", type=int, default=8, help="initial states per task")
     parser.add_argument("--seconds", type=float, default=5.0, help="at least so long per batch size")
@@ -163,11 +163,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="simeval-bench-") as folder:
         scratch = Path(folder)
         policy = options.policy or str(real_smolvla.build(scratch / "real"))
-        name = options.policy or "SmolVLA, 450 M, random weights"
+        name = Path(options.policy).name if options.policy else "SmolVLA, 450 M, random weights"
         curve, knee = batches(policy, options, scratch)
         report.table(f"batches: {name} on {curve[0]['device']}", curve)
         report.table("knee", knee)
-        batch = options.batch or options.workers
+        batch = options.batch or max(1, options.workers // 2)
         chunks = [int(word) for word in options.chunks.split(",")]
         rows = [episodes(policy, chunk, batch, options, scratch) for chunk in chunks]
         report.table(f"episodes: libero_spatial, {options.assets} scenes, {options.workers} workers", rows)
