@@ -1,8 +1,8 @@
 """How often each printed number is wrong: intervals, p-values, words and plans, in simulated worlds of known truth.
 
 Run: python tests/benchmarks/error_rates.py [--runs 2000] [--only WORDS] [--out FILE]. Nothing is rolled out: outcomes
-and drifts are drawn, and the product's own functions make the numbers. Costly numbers take a share of the runs; the table
-says how many. `docs/reference/methods.md` has the stored output (`python tests/stored_numbers.py` writes it there).
+and drifts are drawn, and the product's own functions make the numbers. Costly numbers take a share of the runs; the
+table says how many. `docs/reference/methods.md` has the stored output (`python tests/stored_numbers.py` writes it there).
 """
 
 import simeval  # noqa: I001, F401  before NumPy

@@ -26,7 +26,7 @@ def changes(case: str, runs: int) -> tuple[RunChange, ...]:
         compare_runs(
             ("none", *"abcde"), *policies(rng, STATES, *CASES[case]), resampling=Resampling(seed, n_permutations=399)
         )
-        for seed in range(max(10, runs // 20))
+        for seed in range(max(10, runs // 5))
     )
 
 
@@ -93,7 +93,7 @@ def drift(runs: int) -> list[Measured]:
     for conditions, clusters in ((1, 5), (12, 5), (12, 50)):
         rng, held, word = np.random.default_rng(52), [], []
         names = tuple(f"c{i}" for i in range(conditions))
-        for seed in range(max(10, runs // 20)):
+        for seed in range(max(10, runs // 5)):
             place = rng.lognormal(0, 0.7, (clusters, conditions))
             a, b = (place * rng.lognormal(0, 0.5, (clusters, conditions)) for _ in range(2))
             gains = compare_drift(

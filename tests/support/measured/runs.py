@@ -127,7 +127,7 @@ def harmless(runs: int, conditions: int, states: int = 50) -> list[tuple[bool, b
 
 def adjusted_p(runs: int) -> list[Measured]:
     rows = []
-    for conditions in (5, 12):
+    for conditions in (5, 28):
         found = harmless(runs // 4, conditions)
         rows.append(
             share(f"any of {conditions} harmless conditions, 50 pairs", "at most", 0.05, [one for one, _ in found])
