@@ -2,7 +2,7 @@
 
 Run: python tests/benchmarks/error_rates.py [--runs 2000] [--only WORDS] [--out FILE]. Nothing is rolled out: outcomes
 and drifts are drawn, and the product's own functions make the numbers. Costly numbers take a share of the runs; the
-table says how many. `docs/reference/methods.md` has the stored output (`python tests/stored_numbers.py` writes it there).
+table says how many. `python tests/stored_numbers.py` writes the stored output into `docs/reference/methods.md`.
 """
 
 import simeval  # noqa: I001, F401  before NumPy
