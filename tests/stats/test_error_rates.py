@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drift_worlds import CORRELATIONS, FEW, budget_cells, policies, population, shared_states
+from drift_worlds import CORRELATIONS, FEW, budget_cells, budget_truth, policies, population, shared_states
 from worlds import TASKS, WORLDS, World, means
 
 from simeval.stats.association import associate, spearman
 from simeval.stats.budget import drift_budgets
 from simeval.stats.change import compare_drift, compare_runs
 from simeval.stats.correlation import Options, correlate
-from simeval.stats.curve import Cells, drift_at, fit_curve
+from simeval.stats.curve import Cells
 from simeval.stats.drift import mean_drift
 from simeval.stats.episodes import auroc
 from simeval.stats.reliability import drop_reliability, measurement_intervals
@@ -232,10 +232,7 @@ def test_the_drift_budget_covers(families, strengths):
     """At half the clean rate; nominal .90, lower limit .95. 120 replicates: a standard error of .03."""
     ease = np.random.default_rng(9).normal(1.8, 1.0, TASKS)
     labels, rng = np.repeat(np.arange(families), strengths), np.random.default_rng(6)
-    many = np.repeat(np.arange(1200 // strengths), strengths)
-    clean = float(np.mean([budget_cells(np.random.default_rng(i), labels, ease, 400)[1] for i in range(20)]))
-    wide = [fit_curve(budget_cells(np.random.default_rng(100 + i), many, ease, 20)[0]).curve for i in range(6)]
-    truth, both, below = np.mean([drift_at(curve, clean / 2) for curve in wide]), [], []
+    (clean, truth), both, below = budget_truth(labels, ease), [], []
     for _ in range(120):
         budget = drift_budgets(budget_cells(rng, labels, ease)[0], labels, clean)[1]
         if budget.low is not None:

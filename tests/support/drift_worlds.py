@@ -9,7 +9,7 @@ from scipy.special import expit
 from worlds import TASKS, World, means
 
 from simeval.stats.association import STATISTICS
-from simeval.stats.curve import Cells
+from simeval.stats.curve import Cells, drift_at, fit_curve
 from simeval.stats.episodes import Flips
 from simeval.stats.resampling import Resampling
 from simeval.stats.within_task import cell_means, within_task
@@ -76,3 +76,17 @@ def budget_cells(
         np.tile(drift, len(ease)),
     )
     return cells, float(expit(ease[:, None] + state[..., 0]).mean())
+
+
+def budget_truth(labels: np.ndarray, ease: np.ndarray) -> tuple[float, float]:
+    """Clean rate, and the drift at which half of it is left, in a world with very many conditions and states.
+
+    Args:
+        labels: family of each condition of a study, all of one size.
+        ease: of each task, logits.
+    """
+    strengths = len(labels) // (int(labels.max()) + 1)
+    many = np.repeat(np.arange(1200 // strengths), strengths)
+    clean = float(np.mean([budget_cells(np.random.default_rng(i), labels, ease, 400)[1] for i in range(20)]))
+    wide = [fit_curve(budget_cells(np.random.default_rng(100 + i), many, ease, 20)[0]).curve for i in range(6)]
+    return clean, float(np.mean([drift_at(curve, clean / 2) for curve in wide]))

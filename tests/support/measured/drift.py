@@ -4,14 +4,14 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from drift_worlds import CORRELATIONS, FEW, budget_cells, population, shared_states
+from drift_worlds import CORRELATIONS, FEW, budget_cells, budget_truth, population, shared_states
 from worlds import TASKS, WORLDS, World, means
 
 from measured.shares import Measure, Measured, covers, share
 from simeval.stats.association import associate, spearman
 from simeval.stats.budget import drift_budgets
 from simeval.stats.correlation import Options, correlate
-from simeval.stats.curve import Cells, cells_of, drift_at, fit_curve
+from simeval.stats.curve import Cells, cells_of, fit_curve
 from simeval.stats.drift import mean_drift
 from simeval.stats.episodes import auroc, flip_slope
 from simeval.stats.family_order import family_means
@@ -205,10 +205,7 @@ def budget(runs: int) -> list[Measured]:
     ease = np.random.default_rng(9).normal(1.8, 1.0, TASKS)
     for families, strengths in ((12, 1), (7, 4)):
         labels, rng = np.repeat(np.arange(families), strengths), np.random.default_rng(63)
-        many = np.repeat(np.arange(1200 // strengths), strengths)
-        clean = float(np.mean([budget_cells(np.random.default_rng(i), labels, ease, 400)[1] for i in range(20)]))
-        wide = [fit_curve(budget_cells(np.random.default_rng(100 + i), many, ease, 20)[0]).curve for i in range(6)]
-        truth, both, below = np.mean([drift_at(curve, clean / 2) for curve in wide]), [], []
+        (clean, truth), both, below = budget_truth(labels, ease), [], []
         for _ in range(max(10, runs // 10)):
             found = drift_budgets(budget_cells(rng, labels, ease)[0], labels, clean)[1]
             if found.low is not None:
