@@ -116,7 +116,7 @@ def test_page_and_stored_file_have_the_same_tables():
     stored = [table["title"] for table in content["tables"]]
     assert stored == list(NUMBERS)
     heads = [line for line in PAGE.splitlines() if line.endswith("| aimed at | simulated | runs |")]
-    assert heads == [MEASURED.format(title) for title in stored]
+    assert sorted(heads) == sorted(MEASURED.format(title) for title in stored)
     for table in content["tables"]:
         worlds = [row["world"] for row in table["rows"]]
         assert len(set(worlds)) == len(worlds), "a row is found by its world"

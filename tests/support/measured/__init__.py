@@ -4,4 +4,4 @@ from measured import compared, drift, runs, until
 from measured.shares import Measure
 
 NUMBERS: dict[str, Measure] = {**runs.NUMBERS, **until.NUMBERS, **compared.NUMBERS, **drift.NUMBERS}
-"""By the heading of their tables, in the order of the page on methods."""
+"""By the heading of their tables."""
