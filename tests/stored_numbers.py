@@ -9,12 +9,13 @@ file. A table is found by its header line. `tests/test_stored_numbers.py` holds 
 import simeval  # noqa: I001, F401  before NumPy
 
 import io
+import json
 import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from rich.console import Console
@@ -36,7 +37,7 @@ from simeval.core.types import CLEAN
 ROOT = Path(__file__).resolve().parents[1]
 README = "README.md"
 CARD = "simeval/policies/bundled/MODEL_CARD.md"
-START, DRIFT = "docs/get-started.md", "docs/how-to/drift.md"
+START, DRIFT, METHODS = "docs/get-started.md", "docs/how-to/drift.md", "docs/reference/methods.md"
 WIDTH = 80
 """Columns of the tables that are shown as a terminal prints them."""
 
@@ -268,8 +269,36 @@ def toy() -> str:
     return "".join([*lines[start : start + 10], "...\n"])
 
 
+@cache
+def measured() -> dict[str, list[dict]]:
+    """Error rates by the heading of their tables, as the benchmark stored them."""
+    content = json.loads((ROOT / "results" / "benchmarks" / "error_rates.json").read_text())
+    return {table["title"]: table["rows"] for table in content["tables"]}
+
+
+def missed(row: Mapping) -> bool:
+    """Whether a simulated share is beyond what was aimed at by more than two standard errors."""
+    if row["nominal"] is None:
+        return False
+    beyond = row["simulated"] - row["nominal"]
+    signed = {"at least": -beyond, "at most": beyond, "about": abs(beyond)}[row["aim"]]
+    return signed > 2 * row["error"]
+
+
+def measured_rows(title: str) -> dict[str, tuple[str, ...]]:
+    """What a table of error rates says, by world."""
+    rows = {}
+    for row in measured()[title]:
+        aim = "-" if row["nominal"] is None else f"{row['aim']} {100 * row['nominal']:.3g}"
+        found = percent(row["simulated"])
+        found = f"**{found}** ± {percent(row['error'])}" if missed(row) else f"{found} ± {percent(row['error'])}"
+        rows[row["world"]] = (aim, found, str(row["runs"]))
+    return rows
+
+
 TASKS = "| {} | successes of 50 | 95 % interval, % |"
 CONDITIONS = "| condition | success, % | drop, points (95 % interval) |"
+MEASURED = "| {} | aimed at | simulated | runs |"
 PIXELS = "mean_abs"
 
 
@@ -300,6 +329,8 @@ def statements() -> Iterator[Claim | Table | Screen]:
     yield Claim(START, "(`simeval show results/spatial`), {dark} % under `light:0.4`", dark)
     yield Claim(START, "reach {object} and {goal} % (`simeval show results/object`", both)
     yield from study_claims()
+    for title in measured():
+        yield Table(METHODS, MEASURED.format(title), partial(measured_rows, title))
     for name in ("spatial", "object", "goal"):
         yield Claim(
             CARD,

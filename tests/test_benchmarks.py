@@ -39,6 +39,13 @@ def test_startup_measures_a_folder_with_as_many_rows_as_it_says(tmp_path):
     assert all(row["best s"] > 0 and row["target s"] > 0 for row in rows)
 
 
+def test_error_rates_say_what_was_aimed_at(tmp_path):
+    tables = bench("error_rates", tmp_path / "out.json", "--runs", 20, "--only", "of one task")
+    (rows,) = tables.values()
+    assert [row["nominal"] for row in rows] == [0.95] * 3
+    assert all(row["runs"] == 20 and 0 < row["error"] < 0.2 for row in rows)
+
+
 @pytest.mark.slow
 def test_policy_batch(tiny_smolvla, tmp_path):
     words = ("--policy", tiny_smolvla, "--device", "cpu", "--batches", "1,2", "--seconds", "0.1")

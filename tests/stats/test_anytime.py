@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from paired_worlds import pairs_alike, pairs_in_rounds
 from scipy.special import betainc, betaln
 from scipy.stats import binom
 
@@ -142,17 +143,6 @@ def test_the_expected_number_of_pairs_is_about_right():
 # Error rates
 
 
-def worlds(rng, runs, pairs, drops, background):
-    """Differences `[runs, pairs]` in rounds over the tasks, which differ in their drop by `drops`."""
-    rounds = np.concatenate(
-        [rng.permuted(np.tile(drops, (runs, 1)), axis=1) for _ in range(pairs // len(drops))], axis=1
-    )
-    harmed = np.maximum(0, background / 2 + rounds / 2)
-    helped = np.maximum(0, background / 2 - rounds / 2)
-    draw = rng.random((runs, pairs))
-    return np.where(draw < harmed, 1.0, np.where(draw < harmed + helped, -1.0, 0.0))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("background", [0.04, 0.1, 0.2, 0.4])
 @pytest.mark.parametrize("spread", [0.0, 0.1, 0.2])
@@ -160,9 +150,9 @@ def test_false_drops_when_one_looks_at_every_pair(background, spread):
     """No drop on average, over tasks that may differ: at most 2.5 % are called, at any of 500 looks (4000 runs)."""
     rng = np.random.default_rng(11)
     drops = np.array([spread, -spread] * 5)
-    differences = worlds(rng, 4000, 500, drops, max(background, spread))
-    assert abs(differences.mean()) < 0.002
-    called = sum(log_e_values(-row, 0.0).max() >= math.log(40) for row in differences)
+    rows = pairs_in_rounds(rng, 4000, 500, drops, max(background, spread))
+    assert abs(rows.mean()) < 0.002
+    called = sum(log_e_values(-row, 0.0).max() >= math.log(40) for row in rows)
     assert called / 4000 <= 0.025
 
 
@@ -229,17 +219,11 @@ def test_pairs_until_decided_are_those_of_the_audit(drop, background, pairs, rig
 # What the documentation says beside these
 
 
-def pairs_of(rng, runs, drop, background):
-    draw = rng.random((runs, 500))
-    harmed = drop + background / 2
-    return np.where(draw < harmed, 1.0, np.where(draw < harmed + background / 2, -1.0, 0.0))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("drop", "estimate"), [(0.1, 0.125), (0.2, 0.24), (0.4, 0.45)])
 def test_a_drop_that_stopped_its_condition_is_estimated_too_large(drop, estimate):
     found = []
-    for row in pairs_of(np.random.default_rng(16), 1000, drop, 0.1):
+    for row in pairs_alike(np.random.default_rng(16), 1000, drop, 0.1):
         called = log_e_values(-row, 0.0) >= math.log(40)
         found.append(row[: called.argmax() + 1].mean() if called.any() else row.mean())
     assert np.mean(found) == pytest.approx(estimate, abs=0.01)
@@ -248,7 +232,7 @@ def test_a_drop_that_stopped_its_condition_is_estimated_too_large(drop, estimate
 @pytest.mark.slow
 @pytest.mark.parametrize(("background", "called"), [(0.04, 0.05), (0.1, 0.08), (0.2, 0.11)])
 def test_a_test_of_fixed_size_calls_too_much_if_one_looks_every_ten_pairs(background, called):
-    rows = pairs_of(np.random.default_rng(17), 4000, 0.0, background)[:, :500]
+    rows = pairs_alike(np.random.default_rng(17), 4000, 0.0, background)
     harmed, helped = (np.cumsum(rows == side, axis=1)[:, 9::10] for side in (1.0, -1.0))
     p = 2 * binom.cdf(helped, harmed + helped, 0.5)
     share = ((p < 0.05) & (harmed > helped)).any(axis=1).mean()
@@ -260,7 +244,7 @@ def test_a_test_of_fixed_size_calls_too_much_if_one_looks_every_ten_pairs(backgr
 def test_the_interval_is_nearly_half_as_wide_again_as_one_of_a_fixed_size():
     ratios = []
     for background in (0.04, 0.16):
-        for row in pairs_of(np.random.default_rng(18), 12, 0.1, background)[:, :200]:
+        for row in pairs_alike(np.random.default_rng(18), 12, 0.1, background)[:, :200]:
             fixed = paired_drop(row > -1, row < 1).interval
             found = confidence_interval(row)
             ratios.append((found.high - found.low) / (fixed.high - fixed.low))

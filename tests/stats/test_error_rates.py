@@ -9,54 +9,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
-from scipy.special import expit
-from worlds import TASKS, World
+from drift_worlds import CORRELATIONS, FEW, budget_cells, budget_truth, policies, population, shared_states
+from worlds import TASKS, WORLDS, World, means
 
-from simeval.stats.association import STATISTICS, associate, spearman
+from simeval.stats.association import associate, spearman
 from simeval.stats.budget import drift_budgets
 from simeval.stats.change import compare_drift, compare_runs
 from simeval.stats.correlation import Options, correlate
-from simeval.stats.curve import Cells, drift_at, fit_curve
+from simeval.stats.curve import Cells
 from simeval.stats.drift import mean_drift
-from simeval.stats.episodes import Flips, auroc
+from simeval.stats.episodes import auroc
 from simeval.stats.reliability import drop_reliability, measurement_intervals
 from simeval.stats.resampling import Resampling
 from simeval.stats.screening import Predictor, rank_predictors
-from simeval.stats.study import DriftOutcomes
 from simeval.stats.within_task import cell_means, within_task
 
 pytestmark = pytest.mark.slow
-FEW = Resampling(n_resamples=199, n_permutations=399)
-CORRELATIONS = ("spearman", "kendall", "pearson")
-UNEQUAL = (3, 1, 3, 4, 3, 3, 3, 3, 3)
-"""As in results/correlation."""
-WORLDS = {
-    "7 x 1": World((1,) * 7),
-    "12 x 1": World((1,) * 12),
-    "4 x 3": World((3,) * 4),
-    "4 x 3, rising": World((3,) * 4, rise=1.2),
-    "5 x 3, rising": World((3,) * 5, rise=1.2),
-    "6 x 2, rising": World((2,) * 6, rise=1.2),
-    "6 x 4, rising": World((4,) * 6, rise=1.2),
-    "9 x 3, rising": World((3,) * 9, rise=1.2),
-    "unequal, rising": World(UNEQUAL, rise=1.2),
-}
-
-
-def means(study: DriftOutcomes) -> tuple[np.ndarray, np.ndarray]:
-    assert study.drift is not None
-    return study.drift.mean(axis=0), study.pair_drops.mean(axis=0)
-
-
-def population(world: World, count: int = 10) -> dict[str, float]:
-    """The correlations of a population of families, with the noise of as few episodes."""
-    rng = np.random.default_rng(99)
-    large = replace(world, sizes=world.sizes * (180 // len(world.sizes)))
-    studies = [large.study(rng) for _ in range(count)]
-    found = {stat: float(np.mean([STATISTICS[stat](*means(study)) for study in studies])) for stat in CORRELATIONS}
-    inside = [within_task(*cell_means(study), np.arange(len(study.conditions)) // 60, FEW).rho for study in studies[:4]]
-    return found | {"within tasks": float(np.mean(inside))}
 
 
 def said(what: str, shares: dict[str, float]) -> None:
@@ -122,18 +90,6 @@ def test_the_difference_of_two_predictors_covers(label):
     assert held / rows >= 0.92
 
 
-def shared_states(rng: np.random.Generator, conditions: int, share: float = 0.8) -> Flips:
-    """Drift that is unrelated to flips, both due to the initial state by `share`: 10 tasks x 5 states."""
-    states, shape = 50, (50, conditions)
-
-    def mixed() -> np.ndarray:
-        return np.sqrt(share) * rng.normal(size=(states, 1)) + np.sqrt(1 - share) * rng.normal(size=shape)
-
-    drift, flipped = np.exp(mixed()), mixed() < -0.4
-    unit, column = np.indices(shape)
-    return Flips(drift.ravel(), flipped.ravel(), (unit % TASKS).ravel(), column.ravel(), unit.ravel())
-
-
 @pytest.mark.parametrize("conditions", [1, 5, 12, 28])
 def test_states_that_are_shared_are_seldom_significant(conditions):
     rng, level = np.random.default_rng(1), []
@@ -167,21 +123,6 @@ def test_policies_that_drift_alike_are_seldom_told_apart(conditions, clusters):
         words += any(gain.direction != "no difference shown" for gain in gains)
     said(f"any word for drift, {conditions} conditions, {clusters} episodes", {"share": words / 60})
     assert words / 60 <= 0.11
-
-
-def policies(
-    rng: np.random.Generator, states: int, clean: tuple[float, float], kept: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Two policies under five conditions that each keep a share of their success; states are hard for both."""
-    hard = rng.normal(0, 1.2, TASKS)[np.arange(states) % TASKS] + rng.normal(0, 1.5, states)
-    ranks = stats.norm.cdf((hard - hard.mean()) / hard.std())
-    outcomes = []
-    for rate, share in zip(clean, kept, strict=True):
-        own = stats.norm.cdf(stats.norm.ppf(ranks) * 0.8 + rng.normal(0, 0.6, states))
-        first = own > 1 - rate
-        held = first[:, None] & (rng.random((states, 5)) < share)
-        outcomes.append(np.column_stack([first, held]).astype(float))
-    return outcomes[0], outcomes[1]
 
 
 @pytest.mark.parametrize("states", [50, 100])
@@ -286,38 +227,12 @@ def test_useful_is_not_earned_by_strength_alone(label, r):
         assert shares.get("not predictive", 0) == 0
 
 
-def budget_cells(
-    rng: np.random.Generator, labels: np.ndarray, ease: np.ndarray, states: int = 5
-) -> tuple[Cells, float]:
-    """Cells of a logistic world in which families and conditions lie off the curve, and the clean rate."""
-    families, k = int(labels.max()) + 1, len(labels)
-    several = k > families
-    step = 0.6 * np.tile(np.linspace(-1, 1, k // families), families) if several else np.zeros(k)
-    drift = 0.35 * np.exp((0.5 if several else 0.8) * rng.normal(size=families)[labels] + step + rng.normal(0, 0.2, k))
-    off = (0.5 if several else 0.0) * rng.normal(size=families)[labels] + rng.normal(0, 0.3 if several else 0.6, k)
-    state = rng.normal(0, 1, (len(ease), states, 1))
-    chance = expit(ease[:, None, None] - 6 * np.log1p(drift) + off + state)
-    successes = (rng.random(chance.shape) < chance).sum(axis=1)
-    tasks, conditions = np.indices(successes.shape)
-    cells = Cells(
-        tasks.ravel(),
-        conditions.ravel(),
-        successes.ravel().astype(float),
-        np.full(successes.size, float(states)),
-        np.tile(drift, len(ease)),
-    )
-    return cells, float(expit(ease[:, None] + state[..., 0]).mean())
-
-
 @pytest.mark.parametrize(("families", "strengths"), [(12, 1), (7, 4), (4, 3), (6, 2)])
 def test_the_drift_budget_covers(families, strengths):
     """At half the clean rate; nominal .90, lower limit .95. 120 replicates: a standard error of .03."""
     ease = np.random.default_rng(9).normal(1.8, 1.0, TASKS)
     labels, rng = np.repeat(np.arange(families), strengths), np.random.default_rng(6)
-    many = np.repeat(np.arange(1200 // strengths), strengths)
-    clean = float(np.mean([budget_cells(np.random.default_rng(i), labels, ease, 400)[1] for i in range(20)]))
-    wide = [fit_curve(budget_cells(np.random.default_rng(100 + i), many, ease, 20)[0]).curve for i in range(6)]
-    truth, both, below = np.mean([drift_at(curve, clean / 2) for curve in wide]), [], []
+    (clean, truth), both, below = budget_truth(labels, ease), [], []
     for _ in range(120):
         budget = drift_budgets(budget_cells(rng, labels, ease)[0], labels, clean)[1]
         if budget.low is not None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from statsmodels.stats.multitest import multipletests
 
 from simeval.stats.paired import PairedDrop, holm, paired_drop
 from simeval.stats.score import tango
@@ -81,3 +82,10 @@ def test_identical_repeats_add_no_certainty():
 def test_holm():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx((0.03, 0.06, 0.06))
     assert holm([]) == ()
+
+
+def test_holm_is_that_of_statsmodels():
+    rng = np.random.default_rng(4)
+    for count in (1, 2, 12, 28):
+        p = [*(rng.random(count) ** 4), 0.03, 0.03, 1.0]
+        assert holm(p) == tuple(multipletests(p, method="holm")[1])

@@ -87,3 +87,24 @@ class World:
             for i, (f, s) in enumerate(zip(families, self.strengths, strict=True))
         )
         return DriftOutcomes(conditions, task, np.arange(self.states) // TASKS, clean, perturbed, measured)
+
+
+UNEQUAL = (3, 1, 3, 4, 3, 3, 3, 3, 3)
+"""As in results/correlation."""
+WORLDS = {
+    "7 x 1": World((1,) * 7),
+    "12 x 1": World((1,) * 12),
+    "4 x 3": World((3,) * 4),
+    "4 x 3, rising": World((3,) * 4, rise=1.2),
+    "5 x 3, rising": World((3,) * 5, rise=1.2),
+    "6 x 2, rising": World((2,) * 6, rise=1.2),
+    "6 x 4, rising": World((4,) * 6, rise=1.2),
+    "9 x 3, rising": World((3,) * 9, rise=1.2),
+    "unequal, rising": World(UNEQUAL, rise=1.2),
+}
+
+
+def means(study: DriftOutcomes) -> tuple[Floats, Floats]:
+    """Mean drift and drop of each condition."""
+    assert study.drift is not None
+    return study.drift.mean(axis=0), study.pair_drops.mean(axis=0)
