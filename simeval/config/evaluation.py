@@ -97,7 +97,8 @@ class EvalConfig:
         changes_results=True, choices=UNTIL,
     )  # fmt: skip
     margin: int | None = option(
-        None, "With --until: whole points, 1 to 50, that a condition may cost and be called robust.  [default: 5]",
+        None, "With --until or --gate: whole points, 1 to 50, that a condition may cost and be called robust.  "
+        "[default: 5]",
         changes_results=True, between=(1, 50),
     )  # fmt: skip
     max_pairs: int | None = option(
