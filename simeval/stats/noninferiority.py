@@ -2,7 +2,8 @@
 
 A loss is A minus B on the same episodes. It is called less than the margin if Tango's score test rejects "the loss is
 the margin" at 5 %, one-sided. While hardly any pair changes, that test errs in up to 7 % of runs (no change in 52 pairs
-already excludes 5 points), so the exact binomial test of the harmed pairs has to reject it as well.
+already excludes 5 points), so the exact binomial test of the harmed pairs has to reject it as well. Then a loss of the
+margin passes in at most 5.7 % of runs, and in 5.0 % from 100 pairs and 5 % flips on (exact, see the tests).
 """
 
 from math import ceil, sqrt
@@ -40,7 +41,9 @@ def is_within(harmed: ArrayLike, helped: ArrayLike, n: int, margin: float) -> ND
     variance = n * (2 * help_chance + margin * (1 - margin))
     score = (lost - won - n * margin) / np.sqrt(np.maximum(variance, 1e-300))
     below: NDArray[np.bool_] = score < -stats.norm.isf(ALPHA)
-    few = stats.binom.cdf(np.arange(n + 1), n, margin) < ALPHA  # that is, `largest_harm` is below the margin
+    few: NDArray[np.bool_] = (
+        stats.binom.cdf(np.arange(n + 1), n, margin) < ALPHA
+    )  # that is, `largest_harm` is below the margin
     return below & (few[lost.astype(int)] | (won > 0))
 
 
