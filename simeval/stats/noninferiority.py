@@ -3,7 +3,7 @@
 A loss is A minus B on the same episodes. It is called less than the margin if Tango's score test rejects "the loss is
 the margin" at 5 %, one-sided. While hardly any pair changes, that test errs in up to 7 % of runs (no change in 52 pairs
 already excludes 5 points), so the exact binomial test of the harmed pairs has to reject it as well. Then a loss of the
-margin passes in at most 5.7 % of runs, and in 5.0 % from 100 pairs and 5 % flips on (exact, see the tests).
+margin passes in at most 5.7 % of runs, and in about 5.0 % from 100 pairs and 5 % flips on (exact, see the tests).
 """
 
 from math import ceil, sqrt
