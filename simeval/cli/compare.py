@@ -112,7 +112,8 @@ def _judge(
     try:
         comparison = compare_runs(*runs, drift)
     except ConfigError as error:
-        return None, gate.Gate("compare", "not comparable", margin, (), *unique_names(runs), reason=str(error))
+        a, b = unique_names(runs)
+        return None, gate.Gate("compare", "not comparable", margin, (), a, b, reason=str(error))
     verdict, conditions = gate.judge(evidence.of_comparison(comparison, evidence.absent_pairs(*runs)), margin)
     notes = (*evidence.unshared(*runs), *comparison.notes)
     return comparison, gate.Gate("compare", verdict, margin, conditions, comparison.a, comparison.b, notes=notes)

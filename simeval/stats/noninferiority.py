@@ -40,11 +40,12 @@ def is_within(harmed: ArrayLike, helped: ArrayLike, n: int, margin: float) -> ND
     help_chance = (root - b) / (4 * n)  # the likeliest one if the margin were the loss
     variance = n * (2 * help_chance + margin * (1 - margin))
     score = (lost - won - n * margin) / np.sqrt(np.maximum(variance, 1e-300))
-    below: NDArray[np.bool_] = score < -stats.norm.isf(ALPHA)
+    below = score < -stats.norm.isf(ALPHA)
     few: NDArray[np.bool_] = (
         stats.binom.cdf(np.arange(n + 1), n, margin) < ALPHA
     )  # that is, `largest_harm` is below the margin
-    return below & (few[lost.astype(int)] | (won > 0))
+    shown: NDArray[np.bool_] = below & (few[lost.astype(int)] | (won > 0))
+    return shown
 
 
 def largest_harm(harmed: int, n: int) -> float:
