@@ -165,6 +165,18 @@ def unshared(a: Run, b: Run) -> tuple[str, ...]:
     return tuple(f"not judged, only in {side}: {', '.join(names)}" for side, names in only if names)
 
 
+def equal_episodes(a: Run, b: Run) -> tuple[str, ...]:
+    """A sentence if all common episodes went through the same states: then the change did not reach the actions.
+
+    The verdict is that of their outcomes all the same: other initial states may differ.
+    """
+    digests = {result.spec.id: result.state_digest for result in a.results}
+    common = [(digests[id_], result.state_digest) for result in b.results if (id_ := result.spec.id) in digests]
+    if not common or any(left != right or not left for left, right in common):
+        return ()
+    return (f"all {len(common)} common episodes went through the same states in both runs",)
+
+
 def _episodes(run: Run) -> tuple[set[Planned], dict[Planned, str]]:
     """The episodes that a run is to have, and the outcomes of those that it has."""
     rows: pd.DataFrame = run.episodes

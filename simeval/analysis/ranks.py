@@ -104,7 +104,11 @@ def rank_runs(
             suites.append(_suite(suite, mine, names, chosen, resampling))
     if not suites:
         raise ConfigError(f"{runs[0].folder}: no pair of it is in all other runs")
-    notes = tuple(dict.fromkeys(note for comparison in comparisons for note in comparison.notes))
+    notes = tuple(
+        f"{name} against {names[0]}: {note}"
+        for name, comparison in zip(names[1:], comparisons, strict=True)
+        for note in comparison.notes
+    )
     return Ranking(names, tuple(suites), str(runs[0].manifest["assets"]), notes)
 
 

@@ -37,7 +37,7 @@ def compare(
     a: Annotated[str, typer.Argument(metavar="RUN_A", help="Run folder of the one policy: before, the baseline.")],
     b: Annotated[str, typer.Argument(metavar="RUN_B", help="Run folder of the other policy: after.")],
     more: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="More run folders: all policies are ranked.")
+        list[str] | None, typer.Argument(metavar="RUN", help="More run folders: all policies are ranked.")
     ] = None,
     audit_a: Annotated[str | None, typer.Option(help="Audit of the one.  [default: RUN_A/audit, if both are]")] = None,
     audit_b: Annotated[str | None, typer.Option(help="Audit of the other.  [default: RUN_B/audit]")] = None,
@@ -115,7 +115,7 @@ def _judge(
         a, b = unique_names(runs)
         return None, gate.Gate("compare", "not comparable", margin, (), a, b, reason=str(error))
     verdict, conditions = gate.judge(evidence.of_comparison(comparison, evidence.absent_pairs(*runs)), margin)
-    notes = (*evidence.unshared(*runs), *comparison.notes)
+    notes = (*evidence.unshared(*runs), *evidence.equal_episodes(*runs), *comparison.notes)
     return comparison, gate.Gate("compare", verdict, margin, conditions, comparison.a, comparison.b, notes=notes)
 
 

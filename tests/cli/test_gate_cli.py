@@ -201,3 +201,9 @@ def test_runs_of_the_same_policy_share_all_ranks_and_have_names_of_their_own(run
     policies = record["ranking"]["suites"][0]["policies"]
     assert [row["rank"] for row in policies] == ["1-3"] * 3
     assert len({row["policy"] for row in policies}) == 3
+
+
+def test_a_change_that_did_not_reach_the_actions_is_noticed(runs):
+    said = "all 180 common episodes went through the same states in both runs"
+    assert said in call("compare", runs["seeker"], runs["seeker"], "--gate").out.replace("\n", " ")
+    assert said not in call("compare", runs["seeker"], runs["random"], "--gate").out.replace("\n", " ")

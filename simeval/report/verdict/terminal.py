@@ -77,7 +77,7 @@ def render_ranking(ranking: Ranking, *, roomy: bool = False) -> Group:
 
 
 def _rates(suite: RankedSuite, letters: dict[str, str], *, roomy: bool) -> Table:
-    table = plain_table(f"{suite.suite}, success %", "condition", roomy=roomy)
+    table = plain_table(f"{suite.suite}, success in %", "condition", roomy=roomy)
     for letter in letters.values():
         table.add_column(letter, justify="right", no_wrap=True)
     for condition, rates in suite.rates:
