@@ -14,7 +14,7 @@ Rules, for a margin in success:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor, log10
 from typing import Literal
 
@@ -88,16 +88,21 @@ class Gate:
         return max(known) if known and len(known) == len(needed) else None
 
 
-def judge(evidence: Sequence[Evidence], margin: float) -> tuple[Verdict, tuple[Judged, ...]]:
+def judge(
+    evidence: Sequence[Evidence], margin: float, *, with_pairs: bool = True
+) -> tuple[Verdict, tuple[Judged, ...]]:
     """The verdict on all conditions together, and on each.
 
     Args:
         evidence: one entry per condition, of all suites.
         margin: the loss that is allowed, a fraction in (0, 1).
+        with_pairs: whether to search for `pairs_to_settle`, which takes up to a second for each open condition.
     """
     adjusted = iter(holm([one.p for one in evidence if one.p is not None]))
     tests = sum(one.p is not None for one in evidence)
-    judged = tuple(_judge(one, None if one.p is None else next(adjusted), margin, tests) for one in evidence)
+    judged = tuple(_judge(one, None if one.p is None else next(adjusted), margin) for one in evidence)
+    if with_pairs:
+        judged = tuple(_with_pairs(row, margin, tests) for row in judged)
     return overall([one.verdict for one in judged]), judged
 
 
@@ -109,7 +114,7 @@ def overall(verdicts: Sequence[Verdict]) -> Verdict:
     return next((verdict for verdict in order if verdict in verdicts), "no worse")
 
 
-def _judge(one: Evidence, p: float | None, margin: float, tests: int) -> Judged:
+def _judge(one: Evidence, p: float | None, margin: float) -> Judged:
     if one.reason or one.p is None or one.gain is None:
         return Judged(one, "not comparable")
     if one.anytime:
@@ -123,8 +128,13 @@ def _judge(one: Evidence, p: float | None, margin: float, tests: int) -> Judged:
         verdict = "no worse"
     elif shown and one.interval is not None and one.interval.high < 0:
         verdict = "regression"
-    needed = _pairs_to_settle(one, margin, tests) if verdict == "cannot tell" else None
-    return Judged(one, verdict, p, bound, needed)
+    return Judged(one, verdict, p, bound)
+
+
+def _with_pairs(row: Judged, margin: float, tests: int) -> Judged:
+    if row.verdict != "cannot tell" or row.evidence.anytime:
+        return row
+    return replace(row, pairs_to_settle=_pairs_to_settle(row.evidence, margin, tests))
 
 
 def _judge_anytime(one: Evidence, p: float | None, margin: float) -> Judged:

@@ -102,7 +102,8 @@ def require_gate(given: Mapping[str, object]) -> None:
     """
     for name, value in given.items():
         if value is not None:
-            raise ConfigError(f"{flag(name)} {value}: needs --gate")
+            text = f"{value:g}" if isinstance(value, float) else value
+            raise ConfigError(f"{flag(name)} {text}: needs --gate")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,11 @@ def evidence(only_a: int, only_b: int, n: int, repeats: int = 1, **changes) -> E
     """Counts of initial states; each is run `repeats` times with the same outcome."""
     a = np.repeat([1] * only_a + [0] * only_b + [1] * (n - only_a - only_b), repeats)
     b = np.repeat([0] * only_a + [1] * only_b + [1] * (n - only_a - only_b), repeats)
-    found = paired_drop(b == 1, a == 1, units=np.repeat(np.arange(n), repeats))
+    return of_outcomes(a == 1, b == 1, units=np.repeat(np.arange(n), repeats), **changes)
+
+
+def of_outcomes(a: np.ndarray, b: np.ndarray, units: np.ndarray | None = None, **changes) -> Evidence:
+    found = paired_drop(b, a, units=units)
     values = {
         "suite": "toy",
         "condition": "none",
@@ -99,11 +103,7 @@ def test_repeats_that_differ_are_judged_over_their_states():
     rng = np.random.default_rng(0)
     units = np.repeat(np.arange(40), 5)
     a, b = rng.random(200) < 0.7, rng.random(200) < 0.7
-    found = paired_drop(b, a, units=units)
-    one = Evidence(
-        "toy", "none", 200, 40, found.perturbed_rate, found.clean_rate, found.n01, found.n10, found.drop,
-        found.interval, found.interval_90, found.p,
-    )  # fmt: skip
+    found, one = paired_drop(b, a, units=units), of_outcomes(a, b, units)
     _, (row,) = judge([one], MARGIN)
     assert row.verdict == "cannot tell"
     assert row.loses_at_most == -found.interval_90.low
@@ -115,6 +115,22 @@ def test_a_condition_that_cannot_be_compared_is_named():
     assert whole == "not comparable"
     assert [row.verdict for row in rows] == ["no worse", "not comparable"]
     assert verdict() == "not comparable"
+
+
+def test_the_comparison_of_two_runs_is_what_is_judged():
+    """The same counts, by way of `compare_runs`."""
+    rng = np.random.default_rng(3)
+    a, b = ((rng.random((120, 2)) < np.array(rates)).astype(float) for rates in ((0.9, 0.8), (0.9, 0.3)))
+    change = compare_runs(["none", "noise:0.3"], a, b, resampling=Resampling(n_permutations=9))
+    found = of_comparison(Comparison("a", "b", "", (SuiteChange("toy", change),)))
+    for i, one in enumerate(found):
+        expected = of_outcomes(a[:, i] == 1, b[:, i] == 1)
+        assert (one.gain, one.p, one.interval_90) == (expected.gain, expected.p, expected.interval_90)
+        assert (one.a, one.b, one.only_a, one.only_b) == (expected.a, expected.b, expected.only_a, expected.only_b)
+    assert [row.verdict for row in judge(found, MARGIN)[1]] == ["cannot tell", "regression"]
+    absent = {("toy", "noise:0.3"): "7 of 120 pairs are missing"}
+    found = of_comparison(Comparison("a", "b", "", (SuiteChange("toy", change),)), absent)
+    assert judge(found, MARGIN)[1][1].verdict == "not comparable"
 
 
 @pytest.mark.parametrize(
@@ -162,26 +178,21 @@ def test_decisions_that_hold_at_any_look_are_taken_as_they_are():
     assert verdict(tiny) == "no worse"
 
 
-def compared(a: np.ndarray, b: np.ndarray) -> str:
-    names = ["none", *(f"noise:{i}" for i in range(1, a.shape[1]))]
-    change = compare_runs(names, a, b, resampling=Resampling(n_permutations=9))
-    return verdict(*of_comparison(Comparison("a", "b", "", (SuiteChange("toy", change),))))
-
-
 def share(wanted: tuple[str, ...], rates_a: list[float], rates_b: list[float], *, n: int, own: float) -> float:
-    """In how many of 1000 studies the verdict is wanted; episodes share their luck, but for a part of their own."""
-    rng, found = np.random.default_rng(0), []
-    for _ in range(1000):
+    """In how many of 2000 studies the verdict is wanted; episodes share their luck, but for a part of their own."""
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(2000):
         luck = rng.random((n, 1))
         sides = []
         for rates in (rates_a, rates_b):
             mine = np.where(rng.random((n, len(rates))) < own, rng.random((n, len(rates))), luck)
-            sides.append((mine < np.array(rates)).astype(float))
-        found.append(compared(*sides) in wanted)
-    return float(np.mean(found))
+            sides.append(mine < np.array(rates))
+        found = [of_outcomes(a, b) for a, b in zip(sides[0].T, sides[1].T, strict=True)]
+        hits += judge(found, MARGIN, with_pairs=False)[0] in wanted
+    return hits / 2000
 
 
-BOUND = 0.05 + 2 * (0.05 * 0.95 / 1000) ** 0.5
+BOUND = 0.05 + 2 * (0.05 * 0.95 / 2000) ** 0.5
 
 
 @pytest.mark.slow
@@ -218,5 +229,5 @@ def test_the_pairs_that_would_settle_it_do():
     settled = 0
     for _ in range(500):
         harmed, helped, _ = rng.multinomial(n, [0.1, 0.1, 0.8])
-        settled += verdict(evidence(harmed, helped, n)) != "cannot tell"
+        settled += judge([evidence(harmed, helped, n)], MARGIN, with_pairs=False)[0] != "cannot tell"
     assert settled / 500 >= 0.78

@@ -1,14 +1,26 @@
 """`compare --gate`, `run --gate` and ranks, through the command line on runs of the toy suite."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
-from helpers import call, refusal, toy_config
+from helpers import Called, call, refusal, toy_config
 
 from simeval.api import evaluate
 
 PERTURB = ("noise:0.3", "light:0.9")
+
+
+@dataclass(frozen=True)
+class Spoken(Called):
+    """What was printed, also as words with single blanks between them."""
+
+    text: str
+
+
+def spoken(*argv: object) -> Spoken:
+    called = call(*argv)
+    return Spoken(called.code, called.out, called.err, " ".join(called.out.split()))
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +35,10 @@ def runs(tmp_path_factory):
 
 def test_a_worse_policy_is_a_regression(runs, tmp_path):
     paths = tmp_path / "gate.xml", tmp_path / "gate.md"
-    called = call("compare", runs["seeker"], runs["random"], "--gate", "--junit", paths[0], "--markdown", paths[1])
+    called = spoken("compare", runs["seeker"], runs["random"], "--gate", "--junit", paths[0], "--markdown", paths[1])
     assert called.code == 3
-    assert called.out.rstrip().endswith("points there")
-    assert "gate: regression (exit code 3): B is worse than A under none" in called.out.replace("\n", " ")
+    assert called.text.endswith("points there")
+    assert "gate: regression (exit code 3): B is worse than A under none" in called.text
     assert "seeker" in paths[1].read_text()
     assert 'type="regression"' in paths[0].read_text()
 
@@ -38,12 +50,12 @@ def test_a_better_policy_passes(runs):
 
 
 def test_an_equal_policy_is_no_worse_with_enough_pairs_and_else_cannot_tell(runs):
-    called = call("compare", runs["seeker"], runs["seeker"], "--gate")
+    called = spoken("compare", runs["seeker"], runs["seeker"], "--gate")
     assert called.code == 0
     assert "gate: no worse (exit code 0)" in called.out
-    called = call("compare", runs["seeker"], runs["seeker"], "--gate", "--margin", "4.5")
+    called = spoken("compare", runs["seeker"], runs["seeker"], "--gate", "--margin", "4.5")
     assert called.code == 4
-    assert "pairs per condition would settle it (now 60)" in called.out.replace("\n", " ")
+    assert "pairs per condition would settle it (now 60)" in called.text
 
 
 def test_json_has_the_verdict_and_what_it_rests_on(runs):
@@ -64,9 +76,9 @@ def test_without_a_gate_the_exit_code_is_0(runs):
 def test_runs_that_do_not_start_alike_are_not_comparable(runs, tmp_path):
     other = evaluate(toy_config(tmp_path / "other", init_states="0", seed=1)).folder
     xml, text = tmp_path / "gate.xml", tmp_path / "gate.md"
-    called = call("compare", runs["seeker"], other, "--gate", "--junit", xml, "--markdown", text)
+    called = spoken("compare", runs["seeker"], other, "--gate", "--junit", xml, "--markdown", text)
     assert called.code == 5
-    assert "do not start alike" in called.out.replace("\n", " ")
+    assert "do not start alike" in called.text
     assert 'errors="1"' in xml.read_text()
     assert "do not start alike" in text.read_text()
     record = json.loads(call("compare", runs["seeker"], other, "--gate", "--json").out)
@@ -80,9 +92,9 @@ def test_a_candidate_that_lacks_episodes_does_not_pass(runs, tmp_path):
     (part / "manifest.json").write_bytes((runs["seeker"] / "manifest.json").read_bytes())
     rows = (runs["seeker"] / "episodes.jsonl").read_bytes().splitlines(keepends=True)
     (part / "episodes.jsonl").write_bytes(b"".join(row for i, row in enumerate(rows) if i % 20))
-    called = call("compare", runs["seeker"], part, "--gate")
+    called = spoken("compare", runs["seeker"], part, "--gate")
     assert called.code == 5
-    assert "pairs are missing or broke" in called.out.replace("\n", " ")
+    assert "pairs are missing or broke" in called.text
 
 
 def test_conditions_of_one_run_only_are_named(runs, tmp_path):
@@ -135,20 +147,20 @@ def test_the_summary_of_a_github_job_is_appended_to(runs, tmp_path, monkeypatch)
 
 
 def resumed(folder, *options):
-    return call("run", "--resume", folder, "--gate", *options)
+    return spoken("run", "--resume", folder, "--gate", *options)
 
 
 def test_a_run_is_judged_against_its_clean_episodes(runs, tmp_path):
     called = resumed(runs["seeker"], "--junit", tmp_path / "run.xml")
     assert called.code == 3
-    assert "less success than clean under noise:0.3" in called.out.replace("\n", " ")
+    assert "less success than clean under noise:0.3" in called.text
     assert 'tests="2" failures="1"' in (tmp_path / "run.xml").read_text()
 
 
 def test_the_margin_of_a_run_of_fixed_size_is_the_gates(runs):
     called = resumed(runs["seeker"], "--margin", "50")
     assert called.code == 0
-    assert "each of 2 conditions is shown to lose less than 50.0 points" in called.out.replace("\n", " ")
+    assert "each of 2 conditions is shown to lose less than 50.0 points" in called.text
     assert resumed(runs["seeker"], "--margin", "1").code == 3
 
 
@@ -171,7 +183,7 @@ def test_a_run_that_stops_is_judged_by_its_own_decisions(tmp_path):
     folder = evaluate(replace(config, until="decided", margin=20)).folder
     called = resumed(folder)
     assert called.code == 3
-    assert "Verdicts of --until decided" in called.out
+    assert "Verdicts of --until decided" in called.text
     assert "margin of 20.0 points" in called.out
     assert "settled by the run" in refusal("run", "--resume", folder, "--gate", "--margin", "3")
 
@@ -205,5 +217,5 @@ def test_runs_of_the_same_policy_share_all_ranks_and_have_names_of_their_own(run
 
 def test_a_change_that_did_not_reach_the_actions_is_noticed(runs):
     said = "all 180 common episodes went through the same states in both runs"
-    assert said in call("compare", runs["seeker"], runs["seeker"], "--gate").out.replace("\n", " ")
-    assert said not in call("compare", runs["seeker"], runs["random"], "--gate").out.replace("\n", " ")
+    assert said in spoken("compare", runs["seeker"], runs["seeker"], "--gate").text
+    assert said not in spoken("compare", runs["seeker"], runs["random"], "--gate").text

@@ -10,7 +10,7 @@ from simeval.analysis.evidence import Evidence
 from simeval.analysis.gate import Gate, Judged, judge
 from simeval.report.verdict.junit import junit_xml
 from simeval.report.verdict.markdown import gate_markdown, plain
-from simeval.report.verdict.terminal import render_gate
+from simeval.report.verdict.terminal import print_gate
 from simeval.report.verdict.text import exit_codes, headline, more_pairs
 from simeval.stats.paired import paired_drop
 
@@ -112,13 +112,15 @@ def test_the_markdown_table_has_as_many_cells_as_heads():
 @pytest.mark.parametrize("kind", ["compare", "run"])
 def test_a_terminal_of_80_columns_shows_it_whole_and_the_verdict_last(kind):
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(render_gate(gate(*ALL, kind=kind)))
+    print_gate(console, gate(*ALL, kind=kind))
     text = console.export_text()
+    *lines, last = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert last.startswith("gate: regression (exit code 3)")
     assert "..." not in text
     assert "…" not in text
     assert "None" not in text
     assert "nan" not in text
-    assert text[text.rindex("gate: ") :].startswith("gate: regression (exit code 3)")
 
 
 def test_every_verdict_has_its_sentence():

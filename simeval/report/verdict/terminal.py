@@ -19,19 +19,20 @@ RANKS = (
 
 
 def print_gate(console: Console, gate: Gate) -> None:
-    """Print what was judged, and last the verdict: the end of a log is read first."""
+    """Print what was judged, and last the verdict, on one line: the end of a log is read first, and searched."""
     console.print(render_gate(gate, roomy=console.width >= ROOMY))
+    console.print(Text(headline(gate), style="bold"), soft_wrap=True)
 
 
 def render_gate(gate: Gate, *, roomy: bool = False) -> Group:
-    """A table per suite, the rules, and the verdict."""
+    """A table per suite, and the rules."""
     parts: list[RenderableType] = []
     for suite, rows in groupby(gate.conditions, key=lambda row: row.evidence.suite):
         parts += [_gate_table(gate, suite, list(rows), roomy=roomy), Text()]
     parts += [Text(f"note: {note}") for note in gate.notes]
     if gate.conditions:
         parts.append(Text(methods(gate)))
-    return Group(*parts, Text(headline(gate), style="bold"))
+    return Group(*parts)
 
 
 def _gate_table(gate: Gate, suite: str, rows: list[Judged], *, roomy: bool) -> Table:
