@@ -139,12 +139,13 @@ def run_gate(flags: dict[str, Any], file: str | None, resume: str | None, paths:
     planned = (
         settings(file, others) if resume is None else {**config_of(Path(resume), others), **settings(None, others)}
     )
-    perturbed = [name for name in planned.get("perturb") or () if name != CLEAN]
-    if not perturbed and not planned.get("base_arm"):
+    named = planned.get("perturb") or ()
+    perturbed = not isinstance(named, list | tuple) or any(name != CLEAN for name in named)
+    if not perturbed and not planned.get("base_arm", planned.get("base-arm")):
         raise ConfigError("--gate: needs a condition to judge; name one with --perturb")
     if planned.get("until"):
         return RunGateRequest(None, paths)
-    own = fraction(margin if margin is not None else planned.get("margin"))
+    own = fraction(margin)
     flags["margin"] = None
     return RunGateRequest(own, paths)
 
@@ -174,20 +175,18 @@ def judge_run(run: "Run", request: RunGateRequest) -> "Gate":
     """Judge a run's conditions against its clean episodes, and write the files."""
     from simeval.analysis import evidence, gate, success
     from simeval.analysis.sequential import sequential
+    from simeval.config.decisions import margin_of
 
     episodes = run.table(success.USED)
-    followed = sequential(run.manifest, episodes)
-    margin = request.margin
-    if margin is None and followed:
-        margin = followed.margin
-    analysed = success.analyse(episodes, margin or fraction(None), followed)
+    manifest = run.manifest
+    if request.margin is not None:
+        manifest = {**manifest, "config": {**manifest["config"], "margin": 100 * request.margin}}
+    followed = sequential(manifest, episodes)  # also of a run that grew
+    analysed = success.analyse(episodes, margin_of(manifest), followed)
     verdict, conditions = gate.judge(evidence.of_run(analysed), analysed.margin)
     policy = str(run.manifest["identity"]["policy"]["name"])
     reason = "" if conditions else "no condition has a complete pair"
-    notes: tuple[str, ...] = ()
-    if followed and request.margin not in (None, followed.margin):
-        notes = (f"the run grew: its verdicts are for its own margin of {100 * followed.margin:g} points",)
-    found = gate.Gate("run", verdict, analysed.margin, conditions, policy, policy, reason, notes)
+    found = gate.Gate("run", verdict, analysed.margin, conditions, policy, policy, reason)
     write_gate(found, request.files)
     return found
 

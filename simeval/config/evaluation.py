@@ -171,7 +171,8 @@ class EvalConfig:
         if self.video == "failures" and self.traces == "none":
             raise ConfigError("--video failures: needs --traces all or failures")
         if self.until is None and (given := [name for name in ("margin", "max_pairs") if getattr(self, name)]):
-            raise ConfigError(f"{flag(given[0])} {getattr(self, given[0])}: needs --until decided")
+            gate = " or, on the command line, --gate" if given[0] == "margin" else ""
+            raise ConfigError(f"{flag(given[0])} {getattr(self, given[0])}: needs --until decided{gate}")
         if self.until and not any(condition != CLEAN for condition in self.perturb):
             raise ConfigError("--until decided: needs a condition to decide about; name one with --perturb")
         # A run may be resumed from another folder.

@@ -179,9 +179,9 @@ def test_decisions_that_hold_at_any_look_are_taken_as_they_are():
 
 
 def share(wanted: tuple[str, ...], rates_a: list[float], rates_b: list[float], *, n: int, own: float) -> float:
-    """In how many of 2000 studies the verdict is wanted; episodes share their luck, but for a part of their own."""
+    """In how many of 1000 studies the verdict is wanted; episodes share their luck, but for a part of their own."""
     rng, hits = np.random.default_rng(0), 0
-    for _ in range(2000):
+    for _ in range(1000):
         luck = rng.random((n, 1))
         sides = []
         for rates in (rates_a, rates_b):
@@ -189,10 +189,10 @@ def share(wanted: tuple[str, ...], rates_a: list[float], rates_b: list[float], *
             sides.append(mine < np.array(rates))
         found = [of_outcomes(a, b) for a, b in zip(sides[0].T, sides[1].T, strict=True)]
         hits += judge(found, MARGIN, with_pairs=False)[0] in wanted
-    return hits / 2000
+    return hits / 1000
 
 
-BOUND = 0.05 + 2 * (0.05 * 0.95 / 2000) ** 0.5
+BOUND = 0.05 + 2 * (0.05 * 0.95 / 1000) ** 0.5
 
 
 @pytest.mark.slow
@@ -209,7 +209,7 @@ LOSSES = [((0.05,), 100), ((0.05,), 500), ((0.05, -0.3, -0.3), 200), ((0.05,) * 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("own", [0.0, 0.1, 0.6])
+@pytest.mark.parametrize("own", [0.1, 0.6])
 @pytest.mark.parametrize(
     ("losses", "n"), [((0.05,), 100), ((0.05,), 500), ((0.05, -0.3, -0.3), 200), ((0.05,) * 3, 200)]
 )

@@ -219,3 +219,14 @@ def test_a_change_that_did_not_reach_the_actions_is_noticed(runs):
     said = "all 180 common episodes went through the same states in both runs"
     assert said in spoken("compare", runs["seeker"], runs["seeker"], "--gate").text
     assert said not in spoken("compare", runs["seeker"], runs["random"], "--gate").text
+
+
+def test_a_run_that_grew_is_judged_for_the_margin_of_the_gate(tmp_path):
+    folder = evaluate(toy_config(tmp_path / "grown", tasks=None, init_states="0-9", perturb=PERTURB[1:])).folder
+    called = spoken(
+        *("run", "--resume", folder, "--grow", "--init-states", "0-19", "--workers", "0"),
+        *("--gate", "--margin", "30"),
+    )
+    assert called.code == 0, called
+    assert "inference: anytime" in called.text
+    assert "the one condition is shown to lose less than 30.0 points" in called.text
