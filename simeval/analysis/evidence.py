@@ -5,6 +5,7 @@ Non-obvious behaviour:
   hard half would pass. So they are counted, and more than `MAX_MISSING` of them make a condition not comparable.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -141,18 +142,23 @@ def _negative(interval: Interval | None) -> Interval | None:
 def absent_pairs(a: Run, b: Run) -> dict[tuple[str, str], str]:
     """By suite and condition, why it cannot be compared: too many episodes that both runs planned are missing."""
     (planned_a, outcomes_a), (planned_b, outcomes_b) = _episodes(a), _episodes(b)
-    counts: dict[tuple[str, str], list[int]] = {}
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for episode in planned_a & planned_b:
         outcomes = outcomes_a.get(episode, ""), outcomes_b.get(episode, "")
-        if "infeasible" not in outcomes:
-            count = counts.setdefault((episode.suite, episode.condition), [0, 0])
-            count[0] += any(outcome not in COMPLETE for outcome in outcomes)
-            count[1] += 1
-    return {
-        key: f"{missing} of {pairs} pairs are missing or broke; finish the runs"
-        for key, (missing, pairs) in counts.items()
-        if missing > MAX_MISSING * pairs
-    }
+        whole = all(outcome in COMPLETE for outcome in outcomes)
+        kind = "infeasible" if "infeasible" in outcomes else "complete" if whole else "missing"
+        counts[episode.suite, episode.condition][kind] += 1
+    reasons = {key: _why_absent(count) for key, count in counts.items()}
+    return {key: reason for key, reason in reasons.items() if reason}
+
+
+def _why_absent(count: Counter[str]) -> str:
+    pairs = count["complete"] + count["missing"]
+    if not pairs:
+        return "infeasible in every pair"
+    if count["missing"] <= MAX_MISSING * pairs:
+        return ""
+    return f"{count['missing']} of {pairs} pairs are missing or broke; finish the runs"
 
 
 def unshared(a: Run, b: Run) -> tuple[str, ...]:

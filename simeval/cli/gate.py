@@ -69,12 +69,13 @@ def _require_writable(name: str, value: str) -> None:
     try:
         if not value or path.is_dir():
             raise ConfigError(f"{name} {value}: name a file")
-        if not path.parent.is_dir():
-            raise ConfigError(f"{name} {value}: there is no folder {path.parent}; make it first")
+        existing = next(folder for folder in path.absolute().parents if folder.exists())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{name} {value}: {getattr(error, 'strerror', None) or error}") from None
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ConfigError(f"{name} {value}: {path.parent} cannot be written")
+    if not existing.is_dir():
+        raise ConfigError(f"{name} {value}: {existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"{name} {value}: {existing} cannot be written")
 
 
 def fraction(margin: float | None) -> float:
@@ -200,6 +201,7 @@ def write_gate(gate: "Gate", paths: Files) -> None:
     if paths.junit:
         from simeval.report.verdict.junit import junit_xml
 
+        paths.junit.parent.mkdir(parents=True, exist_ok=True)
         replace_file(paths.junit, junit_xml(gate))
     if paths.markdown:
         from simeval.report.verdict.markdown import gate_markdown
@@ -217,6 +219,7 @@ def write_markdown(path: Path, text: str) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
     else:
+        path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, text.encode("utf-8"))
 
 
