@@ -92,6 +92,7 @@ class ConditionDrop:
         note: a caveat; often empty.
         sensitivity: what else a comparison of this size can find.
         more_pairs: about how many pairs more would decide, were the drop as estimated; `None` where that is settled.
+        interval_90: as in `PairedDrop`; `None` with anytime-valid inference.
 
     In a run with anytime-valid inference, `interval`, `p`, `p_holm` and `verdict` are those of
     `simeval.analysis.sequential.AnytimeDrop`.
@@ -115,6 +116,7 @@ class ConditionDrop:
     note: str = ""
     sensitivity: Sensitivity | None = None
     more_pairs: int | None = None
+    interval_90: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +342,7 @@ def _at_any_look(row: ConditionDrop, found: AnytimeDrop) -> ConditionDrop:
         smallest_visible=None,
         sensitivity=None,
         more_pairs=round(found.more_pairs) if found.more_pairs is not None else None,
+        interval_90=None,
     )
 
 
@@ -365,4 +368,5 @@ def _with_verdict(
         verdict=verdict,
         sensitivity=size,
         more_pairs=more_pairs(paired, size, margin) if verdict == "undecided" else None,
+        interval_90=paired.interval_90,
     )

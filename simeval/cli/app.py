@@ -11,6 +11,7 @@ import typer
 from simeval.cli.audit import audits
 from simeval.cli.captions import missing_glyphs_noted
 from simeval.cli.endings import report_errors
+from simeval.cli.gate import Junit, Markdown, RunGate, files, finish_gate, require_gate, run_gate
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, settings, with_config_options
 from simeval.cli.process import carry_out, leave
@@ -49,6 +50,9 @@ def run(
     grow: Annotated[
         bool, typer.Option("--grow", help="With --resume: add initial states, tasks, repeats, suites or conditions.")
     ] = False,
+    gate: RunGate = False,
+    junit: Junit = None,
+    markdown: Markdown = None,
     as_json: AsJson = False,
     **flags: Any,
 ) -> None:
@@ -58,6 +62,9 @@ def run(
     from simeval.runner.progress import JsonProgress, LiveProgress, PlainProgress, Progress
     from simeval.store.resume import config_of
 
+    if not gate:
+        require_gate({"junit": junit, "markdown": markdown})
+    judging = run_gate(flags, config, resume, files(junit, markdown)) if gate else None
     if grow:
         if resume is None:
             raise ConfigError("--grow: name the run with --resume")
@@ -84,17 +91,25 @@ def run(
     else:
         print_tables(console, done)
     if requested.video != "none":
-        from simeval.media.video import Selection, find_episodes, render_videos
-
-        count = len(find_episodes(done, Selection(outcome=requested.video)))
-        selection = Selection(outcome=requested.video, limit=max(1, count), plugins=requested.plugin)
-        with missing_glyphs_noted():
-            for path in render_videos(done, selection) if count else ():
-                if not as_json:
-                    console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
-        if not count and not as_json:
-            console.print(f"video: no finished episode is among the {requested.video}", highlight=False)
+        _render_videos(done, requested, None if as_json else console)
+    code = finish_gate(done, judging, None if as_json else console)
     report_errors(done)
+    if code:
+        raise typer.Exit(code)
+
+
+def _render_videos(done: Any, requested: EvalConfig, console: Any) -> None:
+    """Render the videos that a run asks for; `console` gets their paths, `None` prints nothing."""
+    from simeval.media.video import Selection, find_episodes, render_videos
+
+    count = len(find_episodes(done, Selection(outcome=requested.video)))
+    selection = Selection(outcome=requested.video, limit=max(1, count), plugins=requested.plugin)
+    with missing_glyphs_noted():
+        for path in render_videos(done, selection) if count else ():
+            if console:
+                console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+    if not count and console:
+        console.print(f"video: no finished episode is among the {requested.video}", highlight=False)
 
 
 def _extended_config(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:

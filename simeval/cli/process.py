@@ -36,6 +36,8 @@ SAFE = "what was finished is safe, the same command resumes"
 def carry_out(app: Callable[..., Any], argv: Sequence[str]) -> int:
     """Carry out a command line: 0 done, 1 not to its end, 2 bad input (one line on standard error), 130 interrupted.
 
+    With `--gate`, 0 and 3 to 5 are verdicts; see `simeval.analysis.gate.EXIT_CODES`.
+
     Args:
         app: a Typer application.
         argv: the arguments after the command's name.

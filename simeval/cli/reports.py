@@ -1,12 +1,12 @@
 """The verbs that read finished runs: comparison of two policies, correlation with drift, the report."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simeval.cli.compare import compare
 from simeval.cli.options import AsJson
 from simeval.core.errors import ConfigError
 from simeval.core.files import require_inside
@@ -14,35 +14,14 @@ from simeval.core.json_output import emit
 from simeval.core.texts import escaped
 
 if TYPE_CHECKING:
-    from simeval.core.drift_row import DriftRow
     from simeval.store.run import Run
 
 reports = typer.Typer()
 
 RUN = typer.Argument(metavar="RUN", help="Run folder.")
 Plugins = Annotated[list[str] | None, typer.Option("--plugin", help="Plugin that a run was made with; repeatable.")]
-COMPARISON_SCHEMA = 1
 
-
-@reports.command()
-def compare(
-    a: Annotated[str, typer.Argument(metavar="RUN_A", help="Run folder of the one policy: before.")],
-    b: Annotated[str, typer.Argument(metavar="RUN_B", help="Run folder of the other policy: after.")],
-    audit_a: Annotated[str | None, typer.Option(help="Audit of the one.  [default: RUN_A/audit, if both are]")] = None,
-    audit_b: Annotated[str | None, typer.Option(help="Audit of the other.  [default: RUN_B/audit]")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compare two policies on the same episodes: success, robustness, and drift where both were audited."""
-    from simeval.analysis.compare import compare as compare_runs
-    from simeval.core.console import PlainConsole
-    from simeval.report.terminal.compare import print_comparison
-    from simeval.store.run import Run
-
-    comparison = compare_runs(Run.load(a), Run.load(b), _drift_of_both((a, b), (audit_a, audit_b)))
-    if as_json:
-        emit({"schema_version": COMPARISON_SCHEMA, **asdict(comparison)})
-        return
-    print_comparison(PlainConsole(), comparison)
+reports.command()(compare)
 
 
 @reports.command()
@@ -111,22 +90,3 @@ def _load_plugins(runs: "Sequence[Run]", named: Sequence[str]) -> None:
 
     for run in runs:
         plugins.load(plugins.named_again(run.folder, run.manifest, named))
-
-
-def _drift_of_both(
-    runs: tuple[str, str], given: tuple[str | None, str | None]
-) -> "tuple[tuple[DriftRow, ...], tuple[DriftRow, ...]] | None":
-    """Rows of two audits: the named ones, else those in the run folders; `None` if these do not both exist.
-
-    Raises:
-        ConfigError: only one was named, or one is not an audit.
-    """
-    from simeval.store.audit import MANIFEST, Audit
-
-    if (given[0] is None) != (given[1] is None):
-        raise ConfigError("--audit-a and --audit-b: name both or none")
-    folders = [Path(name) if name else Path(run) / "audit" for name, run in zip(given, runs, strict=True)]
-    if given[0] is None and not all((folder / MANIFEST).exists() for folder in folders):
-        return None
-    first, second = (Audit.load(folder).rows for folder in folders)
-    return first, second

@@ -97,7 +97,8 @@ class EvalConfig:
         changes_results=True, choices=UNTIL,
     )  # fmt: skip
     margin: int | None = option(
-        None, "With --until: whole points, 1 to 50, that a condition may cost and be called robust.  [default: 5]",
+        None, "With --until or --gate: whole points, 1 to 50, that a condition may cost and be called robust.  "
+        "[default: 5]",
         changes_results=True, between=(1, 50),
     )  # fmt: skip
     max_pairs: int | None = option(
@@ -170,7 +171,8 @@ class EvalConfig:
         if self.video == "failures" and self.traces == "none":
             raise ConfigError("--video failures: needs --traces all or failures")
         if self.until is None and (given := [name for name in ("margin", "max_pairs") if getattr(self, name)]):
-            raise ConfigError(f"{flag(given[0])} {getattr(self, given[0])}: needs --until decided")
+            gate = " or, on the command line, --gate" if given[0] == "margin" else ""
+            raise ConfigError(f"{flag(given[0])} {getattr(self, given[0])}: needs --until decided{gate}")
         if self.until and not any(condition != CLEAN for condition in self.perturb):
             raise ConfigError("--until decided: needs a condition to decide about; name one with --perturb")
         # A run may be resumed from another folder.

@@ -45,6 +45,7 @@ class Gain:
         direction: `better` or `worse` if the interval excludes 0 and `p_holm` is below .05; for robustness only if the
             same is so for the success that is kept, else `depends on the scale`.
         reason: why a number is missing; empty otherwise.
+        interval_90: success: as in `PairedDrop`; its lower limit decides "B is no worse than the margin" at 5 %.
     """
 
     condition: str
@@ -60,6 +61,7 @@ class Gain:
     p_holm: float | None = None
     direction: Direction = "no difference shown"
     reason: str = ""
+    interval_90: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,25 @@ def compare_runs(
     return RunChange(_adjusted(success), agreed, overall, kept, overall_kept)
 
 
+def compare_scores(a: ArrayLike, b: ArrayLike, *, units: ArrayLike, resampling: Resampling | None = None) -> Gain:
+    """The gain in one number per pair: success, or its mean over conditions.
+
+    Success is compared as in `compare_runs`. A mean has the interval and the test that robustness has there.
+
+    Args:
+        a: float[pairs], in [0, 1], of the first run; NaN where an episode is missing.
+        b: the same pairs of the second run.
+        units: int[pairs], initial state of each.
+        resampling: level, and seed of the permutation test.
+    """
+    first, second, labels = np.asarray(a, dtype=float), np.asarray(b, dtype=float), np.asarray(units)
+    chosen = resampling or Resampling()
+    if all(np.isin(part[~np.isnan(part)], (0, 1)).all() for part in (first, second)):
+        return _success("", first, second, labels, chosen.level)
+    gain = _robustness("", -first, -second, labels, chosen)  # a drop is what is lost, so success is a negative one
+    return gain if gain.a is None or gain.b is None else replace(gain, a=-gain.a, b=-gain.b)
+
+
 def compare_drift(
     conditions: Sequence[str],
     a: ArrayLike,
@@ -178,6 +199,7 @@ def _success(name: str, a: Floats, b: Floats, units: NDArray[np.generic], level:
         gain=paired.drop,
         interval=paired.interval,
         p=paired.p,
+        interval_90=paired.interval_90,
     )
 
 

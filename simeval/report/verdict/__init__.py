@@ -1,0 +1,1 @@
+"""A gate's verdict and the ranks of policies, written for terminals, CI servers and machines."""
