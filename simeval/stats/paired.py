@@ -10,10 +10,9 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
-from statsmodels.stats.multitest import multipletests
 
 from simeval.stats.intervals import Interval
+from simeval.stats.quantiles import normal_isf
 from simeval.stats.score import tango
 from simeval.stats.states import METHOD, half_width, over_states, repeats_differ
 
@@ -127,13 +126,17 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Holm's (1979) adjusted p-values, in the order given."""
     if not p_values:
         return ()
-    return tuple(float(p) for p in multipletests(list(p_values), method="holm")[1])
+    values = np.asarray(p_values, float)
+    order = np.argsort(values)
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
+    return tuple(adjusted.tolist())
 
 
 def _bonett_price(differences: NDArray[np.floating], level: float) -> Interval:
     """Wald's interval after adding the differences +1 and -1, which for single pairs is Bonett and Price's formula."""
     padded = np.concatenate([differences, [1.0, -1.0]])
-    centre, half = padded.mean(), norm.isf((1 - level) / 2) * padded.std() / sqrt(len(padded))
+    centre, half = padded.mean(), normal_isf((1 - level) / 2) * padded.std() / sqrt(len(padded))
     return Interval(max(-1.0, float(centre - half)), min(1.0, float(centre + half)), level, "bonett-price")
 
 
