@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-SKIP_POS_VEL = mujoco.mjtStage.mjSTAGE_VEL
+SKIP_POS_VEL = int(mujoco.mjtStage.mjSTAGE_VEL)
 
 _STEP = 0.01
 """Change of the gripper command per substep. Source: robosuite's PandaGripper.speed."""
