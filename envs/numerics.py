@@ -43,7 +43,8 @@ _PINS: Mapping[str, Mapping[str, str]] = {
     "numpy": {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": _NUMPY_BEYOND},
     # MKL's AVX2 branch differs between AMD and Intel processors; only COMPATIBLE is the same on both.
     "torch": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "AVX2"},
-    "numba": {"NUMBA_CPU_NAME": LEVEL},
+    # Without features Numba adds the processor's own to the level. Without FMA no product can be fused with a sum.
+    "numba": {"NUMBA_CPU_NAME": LEVEL, "NUMBA_CPU_FEATURES": "-fma"},
     # Mesa's software renderer. With 128 bits it renders the same pixels, with 512 it crashes.
     "OpenGL": {"LP_NATIVE_VECTOR_WIDTH": "256"},
 }

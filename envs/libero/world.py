@@ -9,6 +9,7 @@ Non-obvious behaviour:
 """
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,10 @@ class World:
         self.model: Any = self.env.sim.model._model
         self.data: Any = self.env.sim.data._data
         self.env.check_contact = Contacts(self.model, self.data).check
+        # Predicates and objects look their joints up by name at each control step; a model's joints stay in place.
+        self.env.sim.model.get_joint_qpos_addr = functools.cache(self.env.sim.model.get_joint_qpos_addr)
         self.seen = mujoco.MjData(self.model)
+        self._sensed = [(getattr(self.seen, field), getattr(self.data, field)) for field in _SENSED]
         self._scratch = mujoco.MjData(self.model)
         self._textures = ModelTextures(self.model)
         self._renderers = Renderers(self.model, self._textures)
@@ -225,8 +229,8 @@ class World:
         self.env._post_process()
 
     def _keep_frame(self) -> None:
-        for field in _SENSED:
-            getattr(self.seen, field)[:] = getattr(self.data, field)
+        for seen, present in self._sensed:
+            seen[:] = present
         # The stove's glow is a model field, which is switched after the sensors have sampled.
         self._seen_sites = self.model.site_rgba.copy()
 

@@ -8,9 +8,9 @@ from math import atanh, sqrt, tanh
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from simeval.stats.intervals import Interval
+from simeval.stats.quantiles import normal_isf, t_isf, t_isfs
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -48,7 +48,7 @@ def jackknife_half_width(value: float, without: Floats, level: float) -> float:
     """
     count = len(without)
     pseudo = count * value - (count - 1) * without
-    return float(stats.t.isf((1 - level) / 2, count - 1) * pseudo.std(ddof=1) / sqrt(count))
+    return float(t_isf((1 - level) / 2, count - 1) * pseudo.std(ddof=1) / sqrt(count))
 
 
 def leave_out_clusters(statistic: Callable[[Indices], float], members: Sequence[Indices]) -> Floats:
@@ -109,7 +109,7 @@ def fisher_interval(value: float, k: int, level: float = 0.95) -> Interval:
         raise ValueError(f"{k} points; Fisher's interval needs at least 4")
     largest = largest_below_one(k)
     clipped = float(np.clip(value, -largest, largest))
-    half = float(stats.norm.isf((1 - level) / 2)) * sqrt((1 + clipped**2 / 2) / (k - 3))
+    half = normal_isf((1 - level) / 2) * sqrt((1 + clipped**2 / 2) / (k - 3))
     low, high = tanh(atanh(clipped) - half), tanh(atanh(clipped) + half)
     return Interval(-1.0 if value <= -1 else low, 1.0 if value >= 1 else high, level, "fisher z, bonett-wright")
 
@@ -126,6 +126,6 @@ def clusters_needed(value: float, bound: float, limit: float, clusters: int, lev
     """
     z, z_bound, z_limit = np.arctanh(np.clip([value, bound, limit], -0.999, 0.999))
     counts = np.arange(max(clusters, 2), MAX_CLUSTERS + 1)
-    widths = stats.t.isf((1 - level) / 2, counts - 1) / np.sqrt(counts)
+    widths = t_isfs((1 - level) / 2, counts - 1) / np.sqrt(counts)
     enough = abs(z - z_limit) * widths / widths[0] < abs(z - z_bound)
     return int(counts[enough.argmax()]) if enough.any() else None

@@ -12,10 +12,10 @@ from math import exp, log, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from simeval.stats.clusters import jackknife_half_width
 from simeval.stats.intervals import Interval
+from simeval.stats.quantiles import standard_error
 
 Floats = NDArray[np.float64]
 
@@ -208,7 +208,7 @@ def mean_drift(
     if len(means) < 2:
         return DriftMean(mean, None, None, drift.size, 1, over_floor, "one cluster only: no standard error")
     interval, reason = _interval(means, level)
-    return DriftMean(mean, float(stats.sem(means)), interval, drift.size, len(means), over_floor, reason)
+    return DriftMean(mean, standard_error(means), interval, drift.size, len(means), over_floor, reason)
 
 
 def _interval(means: Floats, level: float) -> tuple[Interval | None, str]:

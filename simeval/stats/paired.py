@@ -10,9 +10,9 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
 from simeval.stats.intervals import Interval
+from simeval.stats.quantiles import normal_isf
 from simeval.stats.score import tango
 from simeval.stats.states import METHOD, half_width, over_states, repeats_differ
 
@@ -135,7 +135,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 def _bonett_price(differences: NDArray[np.floating], level: float) -> Interval:
     """Wald's interval after adding the differences +1 and -1, which for single pairs is Bonett and Price's formula."""
     padded = np.concatenate([differences, [1.0, -1.0]])
-    centre, half = padded.mean(), norm.isf((1 - level) / 2) * padded.std() / sqrt(len(padded))
+    centre, half = padded.mean(), normal_isf((1 - level) / 2) * padded.std() / sqrt(len(padded))
     return Interval(max(-1.0, float(centre - half)), min(1.0, float(centre + half)), level, "bonett-price")
 
 

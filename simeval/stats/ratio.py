@@ -5,9 +5,9 @@ from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
 from simeval.stats.intervals import Interval
+from simeval.stats.quantiles import normal_isf
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def paired_ratio(
     one, other = both + first, both + second
     spread = sqrt((first + second + 2) / ((one + 1) * (other + 1)))
     width = sum(sqrt((1 - (x + 1) / (total + 2)) / (x + 1)) for x in (one, other))
-    z = float(norm.isf((1 - level) / 2)) * spread / width
+    z = normal_isf((1 - level) / 2) * spread / width
     low, high = _wilson(one, total, z), _wilson(other, total, z)
     upper = low[1] / high[0] if high[0] > 0 else inf
     return PairedRatio(ratio, Interval(low[0] / high[1], upper, level, "bonett-price"))

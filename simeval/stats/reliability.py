@@ -5,12 +5,12 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t
 
 from simeval.stats.association import STATISTICS
 from simeval.stats.clusters import largest_below_one
 from simeval.stats.drift import Floats
 from simeval.stats.intervals import Interval
+from simeval.stats.quantiles import t_isf
 from simeval.stats.resampling import MAX_UNDEFINED, Resampling, bootstrap_values
 from simeval.stats.study import DriftOutcomes
 
@@ -166,7 +166,7 @@ def measurement_intervals(
     centre = correlations(*(np.arange(size) for size in sizes))
     # A resample of n states varies by (n - 1) / n of what n new states would; with few states per task that counts.
     free = states - len(strata)
-    factor = sqrt(2 * states / free) * float(t.isf((1 - resampling.level) / 2, free))
+    factor = sqrt(2 * states / free) * t_isf((1 - resampling.level) / 2, free)
     spreads = [_spread(values) for values in bootstrap_values(sizes, correlations, resampling)]
     return tuple(
         None if spread is None else _repeat(float(z), factor * spread, resampling.level)

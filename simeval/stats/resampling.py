@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from simeval.stats.intervals import Interval
 
@@ -63,6 +62,8 @@ def bootstrap_values(sizes: Sequence[int], statistic: Callable[..., Floats], res
     Raises:
         ValueError: a sample has fewer than two units.
     """
+    from scipy import stats  # not above: it takes 0.4 s, and `show` does without
+
     if any(size < 2 for size in sizes):
         raise ValueError(f"samples of {list(sizes)} units; a bootstrap needs at least 2 in each")
 
@@ -135,6 +136,7 @@ def orders_p(
         resampling: seed and number of orders.
         batch: orders computed at a time.
     """
+    from scipy import stats  # not above: it takes 0.4 s, and `show` does without
 
     def for_scipy(order: Floats, axis: int = -1) -> Floats:
         return np.asarray(total(np.moveaxis(order, axis, -1).astype(np.intp)), dtype=float)

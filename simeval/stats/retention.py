@@ -9,9 +9,9 @@ from math import exp, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from simeval.stats.intervals import Interval
+from simeval.stats.quantiles import t_isf, t_sf
 from simeval.stats.ratio import paired_ratio
 
 Floats = NDArray[np.float64]
@@ -95,13 +95,13 @@ def _with_ratio(found: Retention, states: Floats, level: float) -> Retention:
     influence = shares[:, 3] - shares[:, 2] - shares[:, 1] + shares[:, 0]
     centre = log(sums[3] * sums[0] / (sums[2] * sums[1]))
     error = sqrt(count / (count - 1) * float((influence**2).sum()))
-    half = float(stats.t.isf((1 - level) / 2, count - 1)) * error
+    half = t_isf((1 - level) / 2, count - 1) * error
     return replace(
         found,
         ratio=found.b / found.a if found.a else None,
         reason="" if found.a else "A keeps nothing",
         interval=Interval(exp(centre - half), exp(centre + half), level, "t on the log ratio, padded"),
-        p=min(1.0, 2 * float(stats.t.sf(abs(centre) / error, count - 1))),
+        p=min(1.0, 2 * t_sf(abs(centre) / error, count - 1)),
     )
 
 

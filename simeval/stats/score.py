@@ -2,10 +2,8 @@
 
 from math import sqrt
 
-from scipy.optimize import brentq
-from scipy.stats import norm
-
 from simeval.stats.intervals import Interval
+from simeval.stats.quantiles import normal_isf
 
 
 def tango(harmed: int, helped: int, n: int, level: float) -> Interval:
@@ -22,7 +20,7 @@ def tango(harmed: int, helped: int, n: int, level: float) -> Interval:
     """
     if harmed < 0 or helped < 0 or harmed + helped > n:
         raise ValueError(f"{harmed} harmed and {helped} helped of {n} pairs")
-    z, estimate = float(norm.isf((1 - level) / 2)), (harmed - helped) / n if n else 0.0
+    z, estimate = normal_isf((1 - level) / 2), (harmed - helped) / n if n else 0.0
 
     def distance(drop: float) -> float:
         """Positive where the test rejects `drop`; times a variance, so that it is finite at -1 and 1."""
@@ -35,6 +33,8 @@ def tango(harmed: int, helped: int, n: int, level: float) -> Interval:
     def limit(end: float) -> float:
         if n == 0 or estimate == end or distance(end) <= 0:
             return end
+        from scipy.optimize import brentq  # not above: it takes a while, and a run without perturbations needs none
+
         near = estimate + (end - estimate) * 1e-9  # at the estimate itself both terms may be 0
         return float(brentq(distance, near, end, xtol=1e-12))
 

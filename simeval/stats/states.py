@@ -8,11 +8,10 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from scipy.optimize import brentq
 
 from simeval.stats.intervals import Interval
 from simeval.stats.power import POWER
+from simeval.stats.quantiles import normal_isf, t_isf
 
 METHOD = "{} over {} initial states"
 """Name of a method whose sample are the initial states: of which interval, and their number."""
@@ -58,7 +57,7 @@ def half_width(differences: ArrayLike, units: ArrayLike, level: float) -> float:
     if states > 1:
         residuals = sums - values.mean() * repeats
         error = sqrt(states / (states - 1) * float((residuals**2).sum())) / len(values)
-        half = max(half, float(stats.t.isf((1 - level) / 2, states - 1)) * error)
+        half = max(half, t_isf((1 - level) / 2, states - 1) * error)
     return half
 
 
@@ -77,7 +76,9 @@ def smallest_visible_over_states(
     Returns:
         A positive number; above 1 if no drop is found so often.
     """
-    largest = 10 * float(stats.t.isf(alpha / 2, states - 1))
+    from scipy.optimize import brentq
+
+    largest = 10 * t_isf(alpha / 2, states - 1)
     shift = brentq(lambda shift: _t_power(shift, states, alpha) - power, 0.0, largest)
     return float(shift) * _error(half, states, level)
 
@@ -88,16 +89,18 @@ def chance_over_states(drop: float, states: int, half: float, *, level: float, a
 
 
 def _t_power(shift: float, states: int, alpha: float) -> float:
-    return float(stats.nct.sf(stats.t.isf(alpha / 2, states - 1), states - 1, shift))
+    from scipy import stats  # not above: it takes 0.4 s, and `show` does without
+
+    return float(stats.nct.sf(t_isf(alpha / 2, states - 1), states - 1, shift))
 
 
 def _error(half: float, states: int, level: float) -> float:
     """Standard error behind half the width of an interval."""
-    return half / float(stats.t.isf((1 - level) / 2, states - 1))
+    return half / t_isf((1 - level) / 2, states - 1)
 
 
 def _padded(means: NDArray[np.floating], level: float) -> float:
     moved = np.abs(means[means != 0])
     typical = float((moved.sum() + 1) / (len(moved) + 1))
     padded = np.concatenate([means, [typical, -typical]])
-    return float(stats.norm.isf((1 - level) / 2) * padded.std() / sqrt(len(padded)))
+    return float(normal_isf((1 - level) / 2) * padded.std() / sqrt(len(padded)))

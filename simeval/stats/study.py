@@ -11,11 +11,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from simeval.stats.drift import DriftMean, mean_drift
 from simeval.stats.intervals import Interval
 from simeval.stats.paired import PairedDrop, paired_drop
+from simeval.stats.quantiles import normal_isf
 from simeval.stats.resampling import Resampling
 
 Floats = NDArray[np.float64]
@@ -278,4 +278,4 @@ def _exclusion(condition: ConditionInfo, paired: PairedDrop, drift: DriftMean, *
 
 def _standard_error(interval: Interval) -> float:
     """Standard error from the width of an interval; only intervals of very few pairs are clipped at 1 or -1."""
-    return (interval.high - interval.low) / (2 * float(norm.isf((1 - interval.level) / 2)))
+    return (interval.high - interval.low) / (2 * normal_isf((1 - interval.level) / 2))

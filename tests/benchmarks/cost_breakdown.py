@@ -2,12 +2,16 @@
 
     python tests/benchmarks/cost_breakdown.py [--suite libero_spatial] [--assets bundled] [--tasks 0,2] [--episodes 20]
 
-The limit of an episode: the control steps that it took (settling included), a picture of each camera where the policy
-looked, and its inferences; called directly, one after the other, in one process. The replay checks that it does the
-same work: same actions in, bit-identical states and chunks out. Restoring the scene at a reset is not in the limit.
+The limit of an episode is what it cannot do without: the calls of MuJoCo of its control steps (settling included), from
+compiled code with nothing between them; the renderer's calls for an image of each camera where the policy looked; the
+network's forward passes with their tensors ready. The replay checks that it does the same work: the same actions in,
+bit-identical states and chunks out, and the same state after MuJoCo's calls alone. Restoring the scene at a reset is
+not in the limit. Each part of the product is timed beside its limit, episode by episode, so that both see the same
+machine.
 
 efficiency = limit / (steady wall-clock time x processes). With more than one worker the machine itself may slow down
-(shared caches, hyper-threads): so the limit is also taken with as many bare processes at once.
+(shared caches, hyper-threads): so the limit is also taken with as many bare processes at once. Suites that are not
+LIBERO's have no recorded calls: their own steps and images count as the limit, and so do policies without a network.
 """
 
 import argparse
@@ -17,14 +21,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
 from report import PYTHON, Report, Watched, environment, watch_run
 
+if TYPE_CHECKING:
+    from bare_calls import Network
+
 PARTS = ("reset", "physics", "render", "perturb", "inference")
+TIMED = (
+    *("reset", "settling", "step", "render", "inference"),
+    *("settling calls", "calls", "decompositions", "predicates", "draw", "network"),
+)
+clock = time.perf_counter
 
 
 # -- the bare limit, in a process of its own --------------------------------------------------------------------------
@@ -32,6 +46,8 @@ PARTS = ("reset", "physics", "render", "perturb", "inference")
 
 def bare(folder: Path, shard: int, shards: int) -> None:
     """Replay a share of a run's episodes; waits for a line before it starts and prints what each part took."""
+    from bare_calls import network
+
     from envs.build import EnvCache
     from simeval.config.evaluation import from_mapping
     from simeval.config.preflight import policy_choice
@@ -45,27 +61,38 @@ def bare(folder: Path, shard: int, shards: int) -> None:
     mine = [result for i, result in enumerate(run.results) if i * shards // len(run.results) == shard]
     first = mine[0].spec
     envs.get(first.suite, first.task, first.resolution)
+    passes = network(policy)
     print("ready", flush=True)
     sys.stdin.readline()
-    start, parts, build = time.perf_counter(), dict.fromkeys(("reset", "settle", *PARTS[1:]), 0.0), 0.0
+    parts: Counter[str] = Counter()
     for result in mine:
-        begin = time.perf_counter()
         env = envs.get(result.spec.suite, result.spec.task, result.spec.resolution)
-        build += time.perf_counter() - begin
-        replay(result, run.trace(result.spec), env, policy, parts)
-    print(json.dumps({"wall": time.perf_counter() - start - build, "episodes": len(mine), **parts}), flush=True)
+        if not env.renders:  # the first image also makes the scene's OpenGL context
+            env.reset(result.spec)
+            env.observe(policy.spec.cameras)
+        replay(result, run.trace(result.spec), env, Replayed(policy, passes, parts))
+    print(json.dumps({"episodes": len(mine), **parts}), flush=True)
 
 
-def replay(result, trace, env, policy, parts: dict[str, float]) -> None:
+@dataclass(frozen=True)
+class Replayed:
+    """What replays share: the policy, its network alone, and the seconds of each part."""
+
+    policy: object
+    network: "Network | None"
+    parts: Counter
+
+
+def replay(result, trace, env, shared: Replayed) -> None:
     from simeval.core.seeding import PairStreams
     from simeval.policies.base import PolicyInput
 
-    spec, clock = result.spec, time.perf_counter
+    spec, parts, policy = result.spec, Counter(), shared.policy
     seeds = [PairStreams.of(spec).policy_seed(i) for i in range(len(trace.chunks))]
     begin = clock()
     env.reset(spec)
     parts["reset"] += clock() - begin
-    stepped, before = 0.0, 0
+    before = 0
     ends = [*map(int, trace.chunk_steps[1:]), len(trace.actions)]
     for index, end in enumerate(ends):
         begin = clock()
@@ -75,18 +102,36 @@ def replay(result, trace, env, policy, parts: dict[str, float]) -> None:
         (chunk,) = policy.act([request])
         asked = clock()
         done = env.step(trace.actions[before:end])
-        over = clock()
-        parts["render"] += looked - begin
+        parts["step"] += clock() - asked
         parts["inference"] += asked - looked
-        stepped += over - asked
+        parts["render"] += looked - begin
+        parts["network"] += shared.network.again() if shared.network else asked - looked
         if not (
             np.array_equal(done.states, trace.states[before + 1 : end + 1])
             and np.array_equal(chunk, trace.chunks[index])
         ):
             raise SystemExit(f"{spec.id}: the replay is not the episode, after control step {before}")
         before = end
-    parts["physics"] += stepped
-    parts["settle"] += stepped / len(trace.actions) * spec.settle_steps
+    parts.update(
+        alone(spec, trace, env, policy) if hasattr(env, "world") else {"calls": parts["step"], "draw": parts["render"]}
+    )
+    settling = spec.settle_steps / len(trace.actions)
+    shared.parts.update(parts)
+    shared.parts.update({"settling": settling * parts["step"], "settling calls": settling * parts["calls"]})
+
+
+def alone(spec, trace, env, policy) -> Counter:
+    """The same episode once more: seconds of the calls of MuJoCo and of the renderer, and of parts of the steps."""
+    from bare_calls import Motion, draw
+
+    env.reset(spec)
+    motion, drawn, before = Motion(env), 0.0, 0
+    for end in [*map(int, trace.chunk_steps[1:]), len(trace.actions)]:
+        env.observe(policy.spec.cameras)
+        drawn += draw(env, policy.spec.cameras)
+        motion.step(trace.actions[before:end])
+        before = end
+    return motion.seconds + Counter({"draw": drawn})
 
 
 def limits(folder: Path, processes: int) -> dict[str, float]:
@@ -110,8 +155,8 @@ def limits(folder: Path, processes: int) -> dict[str, float]:
         process.stdin.flush()
     found = [json.loads(process.communicate()[0].splitlines()[-1]) for process in started]
     many = sum(each["episodes"] for each in found)
-    parts = {name: sum(each[name] for each in found) / many for name in ("reset", "settle", *PARTS[1:])}
-    return parts | {"total": sum(parts[name] for name in ("settle", "physics", "render", "inference"))}
+    parts = {name: sum(each.get(name, 0.0) for each in found) / many for name in TIMED}
+    return parts | {"total": sum(parts[name] for name in ("settling calls", "calls", "draw", "network"))}
 
 
 # -- the same with the harness ----------------------------------------------------------------------------------------
@@ -131,7 +176,7 @@ def bookkeeping(folder: Path, scratch: Path) -> dict[str, float]:
 
     run = Run.load(folder)
     episodes = [(result, run.trace(result.spec)) for result in run.results]
-    clock, n = time.perf_counter, len(run.results)
+    n = len(run.results)
     begin = clock()
     packed = [(result, trace.packed()) for result, trace in episodes]
     middle = clock()
@@ -198,10 +243,11 @@ def breakdown(report: Report, title: str, found: Measured) -> None:
     rows = []
     for processes, rounds in found.bounds.items():
         each = medians(rounds)
-        row = {"ms per episode": f"{processes} at once", "physics + settling": each["physics"] + each["settle"]}
-        row |= {name: each[name] for name in ("render", "inference", "total")}
+        row = {"ms per episode": f"{processes} at once", "physics + settling": each["calls"] + each["settling calls"]}
+        row |= {"render": each["draw"], "inference": each["network"], "total": each["total"]}
         rows.append({name: 1e3 * value if isinstance(value, float) else value for name, value in row.items()})
     report.table(f"bare limit: {title}", rows)
+    report.table(f"parts against their limits, one process: {title}", against(medians(found.bounds[1])))
     rows = []
     for count, runs in found.runs.items():
         each = medians([per_episode(watched, max(1, count)) for watched in runs])
@@ -210,6 +256,35 @@ def breakdown(report: Report, title: str, found: Measured) -> None:
         )
     report.table(f"measured (reset includes settling; rest: transfer, store, more scenes, idle): {title}", rows)
     report.table("of the rest, taken alone, per episode", [found.books])
+
+
+def against(each: dict[str, float]) -> list[dict]:
+    """Each part of an episode beside its limit, both from one process, and what the difference is."""
+    steps = each["step"] - each["calls"]
+    other = steps - each["decompositions"] - each["predicates"]
+    pairs = {
+        "control steps": ("step", "calls"),
+        "settling": ("settling", "settling calls"),
+        "images": ("render", "draw"),
+        "chunks": ("inference", "network"),
+    }
+    rows = [
+        {
+            "ms per episode": name,
+            "product": 1e3 * each[ours],
+            "limit": 1e3 * each[bare],
+            "limit / product": each[bare] / each[ours],
+        }
+        for name, (ours, bare) in pairs.items()
+        if each[ours]
+    ]
+    differences = {
+        "of a control step: robosuite's decompositions": each["decompositions"],
+        "of a control step: goals and what objects do": each["predicates"],
+        "of a control step: the rest of the controller, traces, Python": other,
+        "of a reset: all but settling": each["reset"] - each["settling"],
+    }
+    return rows + [{"ms per episode": name, "product": 1e3 * seconds} for name, seconds in differences.items()]
 
 
 def efficiency(report: Report, found: Measured) -> None:
