@@ -1,0 +1,296 @@
+"""One fine-tune: a folder that ends as a checkpoint, and can be resumed after a kill at any moment.
+
+Every step's samples, noise and times are a function of the seed and the step's number, so nothing random has to be
+stored: weights, the optimiser's moments and the number of steps done are the whole state.
+"""
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from examples.finetune import losses
+from examples.finetune.data import Frames, Samples, stacked
+from examples.finetune.demos import Demonstrations
+from examples.finetune.network import Network
+from examples.finetune.recipes import Recipe, Weights
+from simeval.core.errors import ConfigError
+from simeval.core.files import replace_file
+
+HELD_OUT = 20
+"""Every so manieth episode is held out: the losses and distances of `_measure` are of those."""
+MEASURED = 96
+"""Frames of a measurement."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a fine-tune depends on, beside the demonstrations.
+
+    Attributes:
+        start: the starting checkpoint.
+        recipe: the recipe.
+        seed: seed of everything random.
+        steps: optimiser steps.
+        batch: samples per step.
+        draws: noisy chunks per sample.
+        share: fraction of the samples that are regularised.
+        rate: largest learning rate; it rises over the first twentieth and falls to zero as a cosine.
+        weights: weights of the regularisers.
+        bf16: whether matrix products are in bfloat16; weights stay float32.
+    """
+
+    start: str
+    recipe: Recipe
+    seed: int = 0
+    steps: int = 1500
+    batch: int = 32
+    draws: int = 3
+    share: float = 0.5
+    rate: float = 5e-4
+    weights: Weights = field(default_factory=Weights)
+    bf16: bool = False
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step."""
+        warm = max(1, self.steps // 20)
+        return self.rate * min(1.0, (step + 1) / warm) * (1 + math.cos(math.pi * step / self.steps)) / 2
+
+
+class Training:
+    """A fine-tune in a folder: `training/` has its settings, log and state; the checkpoint is written at the end."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        demonstrations: Demonstrations,
+        *,
+        views: NDArray[np.uint8] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """Start, or resume from the folder's state.
+
+        Args:
+            folder: the checkpoint's folder.
+            settings: the settings; those of a folder that was begun must be the same.
+            demonstrations: the demonstrations.
+            views: from `data.views_of`; needed by recipes with consistency, and measured by all.
+            device: `auto`, `cuda`, `mps` or `cpu`.
+
+        Raises:
+            ConfigError: the folder was begun with other settings, or the checkpoint cannot be loaded; one line.
+        """
+        self.folder, self.settings = folder, settings
+        self._notes = folder / "training"
+        self._notes.mkdir(parents=True, exist_ok=True)
+        self._claim(demonstrations)
+        if device == "cuda":
+            torch.use_deterministic_algorithms(mode=True, warn_only=True)
+            torch.set_float32_matmul_precision("high")
+        self.network = Network(settings.start, settings.recipe, device, settings.seed)
+        self._frames = Frames(demonstrations, self.network, views)
+        self._trained, self._held_out = demonstrations.split(HELD_OUT)
+        self._weights = self.network.trained()
+        self._optimiser = torch.optim.AdamW(
+            self._weights.values(), lr=settings.rate, betas=(0.9, 0.95), weight_decay=0.01, fused=device == "cuda"
+        )
+        self.step = 0
+        self._resume()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the folder has the trained checkpoint."""
+        return (self.folder / "model.safetensors").is_file()
+
+    def run(self, *, keep: int = 100, stop_at: int | None = None, save_dtype: torch.dtype = torch.float32) -> None:
+        """Train to the end and write the checkpoint, or until a step.
+
+        Args:
+            keep: steps between states on the disk, what a kill loses at most.
+            stop_at: number of steps after which to return without a checkpoint.
+            save_dtype: of the checkpoint's weights.
+        """
+        if self.is_finished:
+            return
+        begun, sums = time.monotonic(), _Sums()
+        if self.step == 0:
+            self._log({"step": 0, "held_out": self._measure()})
+        last = self.settings.steps if stop_at is None else min(stop_at, self.settings.steps)
+        while self.step < last:
+            sums.add(self._update())
+            self.step += 1
+            if self.step % 25 == 0 or self.step == last:
+                self._log({"step": self.step, **sums.means(), "seconds": round(time.monotonic() - begun, 1)})
+            if self.step % keep == 0 or self.step == last:
+                self._keep()
+        if self.step == self.settings.steps:
+            self._log({"step": self.step, "held_out": self._measure()})
+            self.network.save(self.folder, save_dtype)
+            self._state_file.unlink()
+
+    def losses(self, samples: Samples) -> dict[str, Tensor]:
+        """The objective and the recipe's regularisers, unweighted, each a scalar."""
+        network, recipe, weights = self.network, self.settings.recipe, self.settings.weights
+        kinds = ["clean", *(kind for kind in ("conflicting", "changed") if getattr(samples, kind) is not None)]
+        parts = [getattr(samples, kind) for kind in kinds]
+        prefix = network.prefix(stacked(parts))
+        times = torch.ones_like(samples.time) if recipe.is_regression else samples.time
+        draws, size = times.shape
+        few = [slice(len(part.state)) for part in parts[1:]]  # with the first draw of their clean counterparts
+        noise = torch.cat([samples.noise.flatten(0, 1), *(samples.noise[0, rows] for rows in few)])
+        actions = torch.cat([samples.actions.repeat(draws, 1, 1), *(samples.actions[rows] for rows in few)])
+        time_ = torch.cat([times.flatten(), *(times[0, rows] for rows in few)])
+        vision = prefix.vision
+        device = time_.device
+        clean = torch.arange(size, device=device).repeat(draws)
+        prefix = prefix.rows(torch.cat([clean, torch.arange(size, len(prefix.present), device=device)]))
+        at = time_[:, None, None]
+        noisy = at * noise + (1 - at) * actions
+        velocity = network.velocity(prefix, noisy, time_)
+        predicted = losses.predicted_chunk(noisy, velocity, time_)
+        many, valid = draws * size, samples.valid.repeat(draws, 1)
+        terms = {
+            "l1": losses.l1_regression(predicted[:many], actions[:many], valid)
+        } if recipe.is_regression else {
+            "flow": losses.flow_matching(velocity[:many], noise[:many], actions[:many], valid)
+        }  # fmt: skip
+        found = dict(zip(kinds[1:], predicted[many:].split([len(part.state) for part in parts[1:]]), strict=True))
+        if "conflicting" in found:
+            chunk = found["conflicting"]
+            terms["contrast"] = losses.language_contrast(
+                predicted[: len(chunk)], chunk, time_[: len(chunk)], weights.margin
+            )
+        if "changed" in found:
+            terms["consistency"] = losses.visual_consistency(predicted[: len(found["changed"])], found["changed"])
+        if recipe.has("align"):
+            terms["align"] = losses.feature_alignment(vision[:size], network.vision_before(samples.clean.images))
+        return terms
+
+    def _update(self) -> dict[str, Tensor]:
+        settings = self.settings
+        rng = np.random.default_rng((settings.seed, self.step))
+        samples = self._frames.sample(
+            self._trained[rng.integers(len(self._trained), size=settings.batch)],
+            rng,
+            draws=settings.draws,
+            regularised=round(settings.share * settings.batch),
+            conflicts=settings.recipe.has("contrast"),
+        )
+        if not settings.recipe.has("consistency"):
+            samples = _without_views(samples)
+        for group in self._optimiser.param_groups:
+            group["lr"] = settings.rate_at(self.step)
+        with self._precision():
+            terms = self.losses(samples)
+        total = sum(getattr(settings.weights, name, 1.0) * term for name, term in terms.items())
+        assert isinstance(total, Tensor)
+        self._optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(list(self._weights.values()), 1.0)
+        self._optimiser.step()
+        return {name: term.detach() for name, term in terms.items()} | {"total": total.detach()}
+
+    @torch.no_grad()
+    def _measure(self) -> dict[str, float]:
+        """On held-out frames, at fixed noise: the objective, and how far words and views move the predicted chunk."""
+        rng = np.random.default_rng(HELD_OUT)
+        size = min(MEASURED, len(self._held_out))
+        if not size:
+            return {}
+        chosen = rng.permutation(self._held_out)[:size]
+        samples = self._frames.sample(chosen, rng, draws=1, regularised=size, conflicts=True)
+        network = self.network
+        with self._precision():
+            objective = next(iter(self.losses(_without_views(samples, conflicts=False)).values()))
+            time_, noise = torch.ones_like(samples.time[0]), samples.noise[0]
+
+            def chunk(inputs: Any) -> Tensor:
+                return losses.predicted_chunk(noise, network.velocity(network.prefix(inputs), noise, time_), time_)
+
+            clean = chunk(samples.clean)
+            others = {"words": samples.conflicting, "views": samples.changed}
+            moved = {name: losses.distance(clean, chunk(inputs)).mean() for name, inputs in others.items() if inputs}
+        return {"objective": round(float(objective), 4)} | {k: round(float(v), 4) for k, v in moved.items()}
+
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        with torch.autocast(self.network.device, torch.bfloat16, enabled=self.settings.bf16):
+            yield
+
+    @property
+    def _state_file(self) -> Path:
+        return self._notes / "state.safetensors"
+
+    def _claim(self, demonstrations: Demonstrations) -> None:
+        """Write the settings, or compare them to those that the folder was begun with."""
+        file = self._notes / "settings.json"
+        now = {**asdict(self.settings), "recipe": str(self.settings.recipe), "demonstrations": demonstrations.sha256}
+        if not file.exists():
+            replace_file(file, (json.dumps(now, indent=1) + "\n").encode())
+            return
+        before = json.loads(file.read_text())
+        for name in now:
+            if before.get(name) != now[name]:
+                raise ConfigError(
+                    f"{self.folder} was begun with {name} {before.get(name)}, not {now[name]}; choose another --out"
+                )
+
+    def _keep(self) -> None:
+        tensors = {f"weight/{name}": weight.detach() for name, weight in self._weights.items()}
+        for name, weight in self._weights.items():
+            for key, value in self._optimiser.state.get(weight, {}).items():
+                tensors[f"{key}/{name}"] = value
+        on_cpu = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        replace_file(self._state_file, save(on_cpu, {"step": str(self.step)}))
+
+    def _resume(self) -> None:
+        if self.is_finished or not self._state_file.exists():
+            return
+        with safe_open(self._state_file, framework="pt") as kept:
+            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
+            self.step = int(kept.metadata()["step"])
+        state: dict[int, dict[str, Tensor]] = {}
+        with torch.no_grad():
+            for index, (name, weight) in enumerate(self._weights.items()):
+                weight.copy_(tensors[f"weight/{name}"])
+                moments = {key: tensors.get(f"{key}/{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
+                if moments["step"] is not None:
+                    state[index] = {key: value for key, value in moments.items() if value is not None}
+        groups = self._optimiser.state_dict()["param_groups"]
+        self._optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+    def _log(self, row: dict[str, Any]) -> None:
+        with (self._notes / "log.jsonl").open("a") as log:
+            log.write(json.dumps(row) + "\n")
+
+
+class _Sums:
+    """Means of the losses since the last log; on the device, so that a GPU need not be waited for."""
+
+    def __init__(self) -> None:
+        self._terms: list[dict[str, Tensor]] = []
+
+    def add(self, terms: dict[str, Tensor]) -> None:
+        self._terms.append(terms)
+
+    def means(self) -> dict[str, float]:
+        means = {name: torch.stack([terms[name] for terms in self._terms]).mean() for name in self._terms[0]}
+        self._terms = []
+        return {name: round(float(mean), 5) for name, mean in means.items()}
+
+
+def _without_views(samples: Samples, *, conflicts: bool = True) -> Samples:
+    conflicting = samples.conflicting if conflicts else None
+    return Samples(samples.clean, conflicting, None, samples.actions, samples.valid, samples.noise, samples.time)
