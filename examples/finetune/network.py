@@ -213,7 +213,8 @@ def _with_adapter(model: nn.Module, seed: int) -> Any:
 def _kept(folder: Path) -> Iterator[Path]:
     """The files of a checkpoint that its fine-tuned version keeps."""
     for path in sorted(folder.rglob("*")):
-        own = "training" in path.relative_to(folder).parts or path.name in ("config.json", "adapter_config.json")
+        inside = path.relative_to(folder)
+        own = inside.parts[0] == "training" or str(inside) in ("config.json", "adapter_config.json")
         kept = path.suffix in (".json", ".txt", ".model", ".jinja") or "processor" in path.name
         if path.is_file() and kept and not own:
             yield path

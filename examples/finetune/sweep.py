@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", default="0,1,2", help="seeds [0,1,2]")
     parser.add_argument("--jobs", type=int, default=1, help="fine-tunes side by side [1]")
     options = parser.parse_args(arguments)
+    # Asking whether there is a GPU would otherwise start CUDA, and processes that split off later could not use it.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     prepare(options)
     from simeval.core.errors import ConfigError
 
@@ -55,13 +57,16 @@ def _run(todo: Sequence["Settings"], options: Any) -> list[Path]:
     # Imported and read here, so that all processes share them. None of it may start CUDA or threads before the split.
     from examples.finetune.data import views_of
     from examples.finetune.demos import load_demonstrations
-    from examples.finetune.network import Network  # noqa: F401
+    from examples.finetune.training import Training  # noqa: F401
 
     begun = time.monotonic()
-    shared = load_demonstrations(options.demos)
-    views = views_of(shared)
-    print(f"{len(shared)} frames read in {time.monotonic() - begun:.0f} s", flush=True)
-    context = multiprocessing.get_context("fork")
+    context, shared, views = multiprocessing.get_context("fork"), load_demonstrations(options.demos), None
+    if _can_split(context, options.device):
+        views = views_of(shared)
+    else:
+        print("CUDA had been started here: every fine-tune reads the demonstrations for itself", flush=True)
+        context, shared = multiprocessing.get_context("spawn"), None
+    print(f"demonstrations read in {time.monotonic() - begun:.0f} s", flush=True)
     waiting, running, failed = list(todo), dict[Path, BaseProcess](), list[Path]()
     while waiting or running:
         while waiting and len(running) < options.jobs:
@@ -79,14 +84,37 @@ def _run(todo: Sequence["Settings"], options: Any) -> list[Path]:
     return failed
 
 
+def _can_split(context: Any, device: str) -> bool:
+    """Whether a process that splits off from this one can use the device."""
+    if device == "cpu":
+        return True
+    probe = context.Process(target=_use, args=(device,))
+    probe.start()
+    probe.join()
+    return probe.exitcode == 0
+
+
+def _use(device: str) -> None:
+    """Use the device once."""
+    import torch
+
+    torch.ones(1, device="cuda" if device == "auto" else device)
+
+
 def _one(folder: Path, settings: "Settings", demonstrations: Any, views: Any, options: Any) -> None:
     """One fine-tune, in a process of its own; what it prints goes to a file."""
+    prepare(options)
+    from examples.finetune.data import views_of
+    from examples.finetune.demos import load_demonstrations
     from examples.finetune.training import Training
 
     (folder / "training").mkdir(parents=True, exist_ok=True)
     with (folder / "training" / "output.txt").open("a") as said:
         for stream in (1, 2):
             os.dup2(said.fileno(), stream)
+    if demonstrations is None:
+        demonstrations = load_demonstrations(options.demos)
+        views = views_of(demonstrations)
     training = Training(folder, settings, demonstrations, views=views, device=options.device)
     training.run(keep=options.keep, save_dtype=save_dtype(options))
 

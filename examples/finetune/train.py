@@ -72,6 +72,9 @@ def prepare(options: argparse.Namespace) -> None:
     """Set what torch reads when it is loaded or first used."""
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import simeval  # noqa: F401  (before NumPy and torch, whose kernels it pins)
+
+    # isort: split
     import torch
 
     torch.set_num_threads(options.threads)

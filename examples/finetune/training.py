@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from examples.finetune import losses
-from examples.finetune.data import Frames, Samples, stacked
+from examples.finetune.data import Frames
 from examples.finetune.demos import Demonstrations
 from examples.finetune.network import Network
+from examples.finetune.objective import loss_terms
 from examples.finetune.recipes import Recipe, Weights
 from simeval.core.errors import ConfigError
 from simeval.core.files import replace_file
@@ -140,44 +141,6 @@ class Training:
             self.network.save(self.folder, save_dtype)
             self._state_file.unlink()
 
-    def losses(self, samples: Samples) -> dict[str, Tensor]:
-        """The objective and the recipe's regularisers, unweighted, each a scalar."""
-        network, recipe, weights = self.network, self.settings.recipe, self.settings.weights
-        kinds = ["clean", *(kind for kind in ("conflicting", "changed") if getattr(samples, kind) is not None)]
-        parts = [getattr(samples, kind) for kind in kinds]
-        prefix = network.prefix(stacked(parts))
-        times = torch.ones_like(samples.time) if recipe.is_regression else samples.time
-        draws, size = times.shape
-        few = [slice(len(part.state)) for part in parts[1:]]  # with the first draw of their clean counterparts
-        noise = torch.cat([samples.noise.flatten(0, 1), *(samples.noise[0, rows] for rows in few)])
-        actions = torch.cat([samples.actions.repeat(draws, 1, 1), *(samples.actions[rows] for rows in few)])
-        time_ = torch.cat([times.flatten(), *(times[0, rows] for rows in few)])
-        vision = prefix.vision
-        device = time_.device
-        clean = torch.arange(size, device=device).repeat(draws)
-        prefix = prefix.rows(torch.cat([clean, torch.arange(size, len(prefix.present), device=device)]))
-        at = time_[:, None, None]
-        noisy = at * noise + (1 - at) * actions
-        velocity = network.velocity(prefix, noisy, time_)
-        predicted = losses.predicted_chunk(noisy, velocity, time_)
-        many, valid = draws * size, samples.valid.repeat(draws, 1)
-        terms = {
-            "l1": losses.l1_regression(predicted[:many], actions[:many], valid)
-        } if recipe.is_regression else {
-            "flow": losses.flow_matching(velocity[:many], noise[:many], actions[:many], valid)
-        }  # fmt: skip
-        found = dict(zip(kinds[1:], predicted[many:].split([len(part.state) for part in parts[1:]]), strict=True))
-        if "conflicting" in found:
-            chunk = found["conflicting"]
-            terms["contrast"] = losses.language_contrast(
-                predicted[: len(chunk)], chunk, time_[: len(chunk)], weights.margin
-            )
-        if "changed" in found:
-            terms["consistency"] = losses.visual_consistency(predicted[: len(found["changed"])], found["changed"])
-        if recipe.has("align"):
-            terms["align"] = losses.feature_alignment(vision[:size], network.vision_before(samples.clean.images))
-        return terms
-
     def _update(self) -> dict[str, Tensor]:
         settings = self.settings
         rng = np.random.default_rng((settings.seed, self.step))
@@ -185,15 +148,15 @@ class Training:
             self._trained[rng.integers(len(self._trained), size=settings.batch)],
             rng,
             draws=settings.draws,
-            regularised=round(settings.share * settings.batch),
+            regularised=max(1, round(settings.share * settings.batch)),
             conflicts=settings.recipe.has("contrast"),
         )
         if not settings.recipe.has("consistency"):
-            samples = _without_views(samples)
+            samples = replace(samples, changed=None)
         for group in self._optimiser.param_groups:
             group["lr"] = settings.rate_at(self.step)
         with self._precision():
-            terms = self.losses(samples)
+            terms = loss_terms(self.network, samples, settings.weights)
         total = sum(getattr(settings.weights, name, 1.0) * term for name, term in terms.items())
         assert isinstance(total, Tensor)
         self._optimiser.zero_grad(set_to_none=True)
@@ -213,11 +176,11 @@ class Training:
         samples = self._frames.sample(chosen, rng, draws=1, regularised=size, conflicts=True)
         network = self.network
         with self._precision():
-            objective = next(iter(self.losses(_without_views(samples, conflicts=False)).values()))
-            time_, noise = torch.ones_like(samples.time[0]), samples.noise[0]
+            objective = next(iter(loss_terms(network, replace(samples, conflicting=None, changed=None)).values()))
+            times_, noise = torch.ones_like(samples.time[0]), samples.noise[0]
 
             def chunk(inputs: Any) -> Tensor:
-                return losses.predicted_chunk(noise, network.velocity(network.prefix(inputs), noise, time_), time_)
+                return losses.predicted_chunk(noise, network.velocity(network.prefix(inputs), noise, times_), times_)
 
             clean = chunk(samples.clean)
             others = {"words": samples.conflicting, "views": samples.changed}
@@ -289,8 +252,3 @@ class _Sums:
         means = {name: torch.stack([terms[name] for terms in self._terms]).mean() for name in self._terms[0]}
         self._terms = []
         return {name: round(float(mean), 5) for name, mean in means.items()}
-
-
-def _without_views(samples: Samples, *, conflicts: bool = True) -> Samples:
-    conflicting = samples.conflicting if conflicts else None
-    return Samples(samples.clean, conflicting, None, samples.actions, samples.valid, samples.noise, samples.time)

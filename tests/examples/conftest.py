@@ -10,7 +10,7 @@ CHUNK, EDGE, EPISODES, LENGTH = 6, 64, 24, 8
 
 @pytest.fixture(scope="session")
 def demonstrations() -> Demonstrations:
-    """In each scene a red and a green square; the instruction says which one the first number of the actions follows."""
+    """In each scene a red and a green square; the instruction says which one the actions follow."""
     rng = np.random.default_rng(0)
     total = EPISODES * LENGTH
     images = np.full((total, 2, EDGE, EDGE, 3), 90, np.uint8)

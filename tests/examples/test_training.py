@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from examples.finetune import losses
 from examples.finetune.data import stacked, views_of
 from examples.finetune.network import Network
+from examples.finetune.objective import loss_terms
 from examples.finetune.recipes import parse_recipe
 from examples.finetune.training import Settings, Training
 from simeval.core.errors import ConfigError
@@ -42,9 +43,7 @@ def test_the_objective_is_lerobots_own(begin):
     training = begin("flow")
     batch = samples(training, conflicts=False)
     network, pad = training.network, training.network.padded_action - 7
-    padded_noise, padded_actions = (
-        torch.nn.functional.pad(x, (0, pad)) for x in (batch.noise[0], batch.actions)
-    )
+    padded_noise, padded_actions = (torch.nn.functional.pad(x, (0, pad)) for x in (batch.noise[0], batch.actions))
     there = [torch.ones(4, dtype=torch.bool)] * 2
     with torch.no_grad():
         images, _ = network.policy.prepare_images(dict(zip(network.keys(), batch.clean.images.unbind(1), strict=True)))
@@ -52,7 +51,7 @@ def test_the_objective_is_lerobots_own(begin):
             images, there, batch.clean.tokens, batch.clean.token_mask, batch.clean.state, padded_actions, padded_noise,
             batch.time[0],
         )  # fmt: skip
-        ours = training.losses(replace(batch, changed=None))["flow"]
+        ours = loss_terms(network, replace(batch, changed=None))["flow"]
     assert ours.item() == pytest.approx(theirs[..., :7].mean().item(), rel=1e-4)
 
 
@@ -61,7 +60,7 @@ def test_regularisers_compare_the_same_noise_and_time(begin):
     training = begin(EVERYTHING)
     batch, network = samples(training, draws=2), training.network
     with torch.no_grad():
-        together = training.losses(batch)
+        together = loss_terms(network, batch, training.settings.weights)
         noise, time, actions = batch.noise[0, :2], batch.time[0, :2], batch.actions[:2]
         at = time[:, None, None]
         noisy = at * noise + (1 - at) * actions
@@ -109,9 +108,10 @@ def test_a_kill_between_states_costs_the_steps_since_the_last(begin, monkeypatch
         done.append(self.step)
         return update(self)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Training, "_update", dies)
-        killed.run(keep=2)
+        with pytest.raises(KeyboardInterrupt):
+            killed.run(keep=2)
     again = begin("flow", "killed")
     assert again.step == 2
     again.run()
