@@ -7,13 +7,15 @@ May be stopped and started again at any time; several may run at once (--part 0/
 """
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from envs.suites import other_goals, tasks  # before NumPy, for the same numbers everywhere
+from envs.libero.catalog import LIBERO_SUITES  # before NumPy, for the same numbers everywhere
+from envs.suites import other_goals, tasks
 
 # isort: split
 import numpy as np
@@ -21,6 +23,9 @@ from numpy.typing import NDArray
 
 from examples.finetune.demos import Demonstrations, save_demonstrations
 from simeval.policies.bundled.layout import CHUNK
+
+SUITES = LIBERO_SUITES
+"""With bundled scenes and tasks for the expert."""
 
 FIRST = 500_000
 """Number of the first recording, and with it its seed: the bundled policies' recordings have smaller ones."""
@@ -35,23 +40,39 @@ MIN_VALID = 4
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record what is missing, then write the file; returns the exit code."""
     options = _parser().parse_args(arguments)
+    try:
+        _collect(options)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _collect(options: argparse.Namespace) -> None:
+    if unknown := [suite for suite in options.suites if suite not in SUITES]:
+        raise ValueError(f"--suites: no demonstrations for '{unknown[0]}'; there are {', '.join(SUITES)}")
+    for name in ("episodes", "every", "chunk"):
+        if getattr(options, name) < 1:
+            raise ValueError(f"--{name} is {getattr(options, name)}; it must be at least 1")
+    if not re.fullmatch(r"\d+/[1-9]\d*", options.part):
+        raise ValueError(f"--part is '{options.part}'; write 0/2 for the first of two shares")
     from simeval.policies.bundled.train import main as bundled
 
     begun = time.monotonic()
     before = len(list(options.recordings.glob("*.npz")))
     words = ["collect", "--data", str(options.recordings), "--suites", *options.suites]
     words += ["--episodes", str(options.episodes), "--first-seed", str(options.first), "--part", options.part]
+    words += ["--edge", str(options.edge)]
     bundled(words)
     files = sorted(options.recordings.glob("*.npz"))
     print(f"{len(files) - before} recorded in {time.monotonic() - begun:.0f} s, {len(files)} in the folder")
     if options.part != "0/1":
-        return 0
+        return
     chosen = [file for file in files if file.name.split("-")[0] in options.suites]
     demonstrations = packed(chosen, every=options.every, chunk=options.chunk)
     save_demonstrations(demonstrations, options.out)
     size = options.out.stat().st_size / 1e6
     print(f"{options.out}: {len(chosen)} episodes, {len(demonstrations)} frames, {size:.1f} MB")
-    return 0
 
 
 def packed(files: Sequence[Path], *, every: int = 1, chunk: int = CHUNK) -> Demonstrations:
@@ -64,6 +85,10 @@ def packed(files: Sequence[Path], *, every: int = 1, chunk: int = CHUNK) -> Demo
     """
     kept = list(_read(files, every, chunk))
     texts = tuple(sorted({text for *_, text, others in kept for text in (text, *others)}))
+    if len(sizes := {images.shape[1:] for images, *_ in kept}) != 1:
+        raise ValueError(
+            f"recordings: images of {len(sizes)} sizes in one folder; choose another --recordings for --edge"
+        )
     frames = [len(states) for _, states, *_ in kept]
     wanted, conflicts = np.zeros(len(kept), np.int64), np.zeros((len(kept), len(texts)), bool)
     for number, (*_, text, others) in enumerate(kept):
@@ -124,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--episodes", type=int, default=400, help="recordings, over all tasks [400]")
     parser.add_argument("--first", type=int, default=FIRST, help=f"number of the first recording [{FIRST}]")
     parser.add_argument("--every", type=int, default=1, help="keep one frame of so many [1]")
+    parser.add_argument("--edge", type=int, choices=(128, 256), default=128, help="side of the images (px) [128]")
     parser.add_argument("--chunk", type=int, default=CHUNK, help=f"actions from each frame on [{CHUNK}]")
     parser.add_argument("--part", default="0/1", help="this process' share, for instance 0/2 [0/1]")
     return parser

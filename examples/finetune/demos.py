@@ -124,7 +124,7 @@ def _encoded(frames: NDArray[np.uint8]) -> bytes:
     import av
 
     stream = io.BytesIO()
-    with av.open(stream, "w", format="matroska") as out:
+    with av.open(stream, "w", format="matroska", container_options={"fflags": "bitexact"}) as out:
         video = out.add_stream("libx264", rate=10, options=_ENCODER)
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "yuv444p"

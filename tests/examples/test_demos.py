@@ -100,6 +100,23 @@ def test_chunks_of_another_length_are_cut_from_the_whole_episode(tmp_path):
     assert np.array_equal(collect.packed([file]).actions, np.load(file)["actions"])
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--suites", "toy"), "no demonstrations for 'toy'; there are libero_spatial"),
+        (("--episodes", "0"), "--episodes is 0; it must be at least 1"),
+        (("--part", "2"), "--part is '2'; write 0/2"),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_is_recorded(tmp_path, capsys, words, says):
+    assert collect.main(["--out", str(tmp_path / "out"), "--recordings", str(tmp_path / "in"), *words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert says in said
+    assert not (tmp_path / "in").exists()
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_permitted_changes_are_weaker_than_the_weakest_preset(seed):
     condition = parse(views.permitted_condition(seed))
