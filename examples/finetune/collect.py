@@ -96,7 +96,10 @@ def packed(files: Sequence[Path], *, every: int = 1, chunk: int = CHUNK) -> Demo
         conflicts[number, [texts.index(other) for other in others]] = True
     of_frame = np.repeat(np.arange(len(kept)), frames)
     return Demonstrations(
-        *(np.concatenate([episode[part] for episode in kept]) for part in range(4)),
+        images=np.concatenate([images for images, *_ in kept]),
+        states=np.concatenate([states for _, states, *_ in kept]),
+        actions=np.concatenate([actions for _, _, actions, *_ in kept]),
+        valid=np.concatenate([valid for _, _, _, valid, *_ in kept]),
         episodes=of_frame,
         instructions=wanted[of_frame],
         conflicts=conflicts[of_frame],

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from examples.finetune.recipes import Recipe
 from simeval.core.errors import ConfigError
 from simeval.core.files import replace_file
-from simeval.policies.checkpoint.read import Checkpoint, read
-from simeval.policies.lerobot_build import build, choose_device
+from simeval.policies.checkpoint.read import read
+from simeval.policies.lerobot_build import build
 
 LORA_RANK = 16
 LORA_TARGETS = r".*\.(q_proj|k_proj|v_proj|o_proj|out_proj|gate_proj|up_proj|down_proj|fc1|fc2)"
@@ -79,14 +79,13 @@ class Network:
         Args:
             start: `bundled` or another name of a bundled policy, a folder, or a hub id that is in the cache.
             recipe: the recipe.
-            device: `auto`, `cuda`, `mps` or `cpu`.
+            device: `cuda`, `mps` or `cpu`.
             seed: seed of an adapter's random weights.
 
         Raises:
             ConfigError: the checkpoint cannot be loaded, or is no SmolVLA; one line.
         """
-        self.device = choose_device(device)
-        self.checkpoint: Checkpoint = read(start)
+        self.device, self.checkpoint = device, read(start)
         if self.checkpoint.type != "smolvla":
             raise ConfigError(f"policy '{start}' is of type {self.checkpoint.type}; only smolvla is trained here")
         parts = build(self.checkpoint, self.device)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from examples.finetune import losses
-from examples.finetune.data import Samples, stacked
+from examples.finetune.frames import Samples, stacked
 from examples.finetune.network import Network
 from examples.finetune.recipes import Weights
 

@@ -4,6 +4,7 @@ Each fine-tune has a folder RECIPE-SEED in --out. The same command resumes: what
 demonstrations are read once, before the processes split. One fine-tune that fails does not stop the others.
 """
 
+import argparse
 import multiprocessing
 import os
 import sys
@@ -16,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 from examples.finetune.train import make_parser, prepare, save_dtype, settings_from
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from examples.finetune.demos import Demonstrations
     from examples.finetune.training import Settings
+
+    Shared = tuple[Demonstrations, NDArray[np.uint8]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,18 +59,15 @@ def folder_of(out: Path, settings: "Settings") -> Path:
     return out / f"{settings.recipe.file_name}-{settings.seed}"
 
 
-def _run(todo: Sequence["Settings"], options: Any) -> list[Path]:
+def _run(todo: Sequence["Settings"], options: argparse.Namespace) -> list[Path]:
     """Train, at most `--jobs` at a time; returns the folders of those that failed."""
     # Imported and read here, so that all processes share them. None of it may start CUDA or threads before the split.
-    from examples.finetune.data import views_of
-    from examples.finetune.demos import load_demonstrations
     from examples.finetune.training import Training  # noqa: F401
 
     begun = time.monotonic()
-    context, shared, views = multiprocessing.get_context("fork"), load_demonstrations(options.demos), None
-    if _can_split(context, options.device):
-        views = views_of(shared)
-    else:
+    shared: Shared | None = _read(options.demos)
+    context: Any = multiprocessing.get_context("fork")
+    if not _can_split(options.device):
         print("CUDA had been started here: every fine-tune reads the demonstrations for itself", flush=True)
         context, shared = multiprocessing.get_context("spawn"), None
     print(f"demonstrations read in {time.monotonic() - begun:.0f} s", flush=True)
@@ -72,7 +76,7 @@ def _run(todo: Sequence["Settings"], options: Any) -> list[Path]:
         while waiting and len(running) < options.jobs:
             settings = waiting.pop(0)
             folder = folder_of(options.out, settings)
-            running[folder] = context.Process(target=_one, args=(folder, settings, shared, views, options))
+            running[folder] = context.Process(target=_one, args=(folder, settings, shared, options), daemon=True)
             running[folder].start()
         for folder, process in list(running.items()):
             process.join(timeout=0.2)
@@ -84,14 +88,23 @@ def _run(todo: Sequence["Settings"], options: Any) -> list[Path]:
     return failed
 
 
-def _can_split(context: Any, device: str) -> bool:
+def _read(file: Path) -> "Shared":
+    """The demonstrations, and a permitted view of each frame."""
+    from examples.finetune.demos import load_demonstrations
+    from examples.finetune.frames import views_of
+
+    demonstrations = load_demonstrations(file)
+    return demonstrations, views_of(demonstrations)
+
+
+def _can_split(device: str) -> bool:
     """Whether a process that splits off from this one can use the device."""
     if device == "cpu":
         return True
-    probe = context.Process(target=_use, args=(device,))
+    probe = multiprocessing.get_context("fork").Process(target=_use, args=(device,))
     probe.start()
     probe.join()
-    return probe.exitcode == 0
+    return bool(probe.exitcode == 0)
 
 
 def _use(device: str) -> None:
@@ -101,20 +114,16 @@ def _use(device: str) -> None:
     torch.ones(1, device="cuda" if device == "auto" else device)
 
 
-def _one(folder: Path, settings: "Settings", demonstrations: Any, views: Any, options: Any) -> None:
+def _one(folder: Path, settings: "Settings", shared: "Shared | None", options: argparse.Namespace) -> None:
     """One fine-tune, in a process of its own; what it prints goes to a file."""
     prepare(options)
-    from examples.finetune.data import views_of
-    from examples.finetune.demos import load_demonstrations
     from examples.finetune.training import Training
 
     (folder / "training").mkdir(parents=True, exist_ok=True)
     with (folder / "training" / "output.txt").open("a") as said:
         for stream in (1, 2):
             os.dup2(said.fileno(), stream)
-    if demonstrations is None:
-        demonstrations = load_demonstrations(options.demos)
-        views = views_of(demonstrations)
+    demonstrations, views = shared or _read(options.demos)
     training = Training(folder, settings, demonstrations, views=views, device=options.device)
     training.run(keep=options.keep, save_dtype=save_dtype(options))
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from examples.finetune.recipes import parse_recipe, parse_weights
 
@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         settings = settings_from(options, options.recipe, options.seed)
-        from examples.finetune.data import views_of
         from examples.finetune.demos import load_demonstrations
+        from examples.finetune.frames import views_of
         from examples.finetune.training import Training
 
         if not (options.out / "model.safetensors").is_file():
@@ -102,7 +102,7 @@ def settings_from(options: argparse.Namespace, recipe: str, seed: int) -> "Setti
     return Settings(options.start, parsed, seed, weights=weights, **numbers)
 
 
-def save_dtype(options: argparse.Namespace) -> object:
+def save_dtype(options: argparse.Namespace) -> Any:
     """The dtype of the saved weights, as torch has it."""
     import torch
 

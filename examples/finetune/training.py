@@ -5,6 +5,7 @@ stored: weights, the optimiser's moments and the number of steps done are the wh
 """
 
 import contextlib
+import fcntl
 import json
 import math
 import time
@@ -21,13 +22,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from examples.finetune import losses
-from examples.finetune.data import Frames
 from examples.finetune.demos import Demonstrations
-from examples.finetune.network import Network
+from examples.finetune.frames import Frames
+from examples.finetune.network import Inputs, Network
 from examples.finetune.objective import loss_terms
 from examples.finetune.recipes import Recipe, Weights
 from simeval.core.errors import ConfigError
 from simeval.core.files import replace_file
+from simeval.policies.lerobot_build import choose_device
 
 HELD_OUT = 20
 """Every so manieth episode is held out: the losses and distances of `_measure` are of those."""
@@ -87,7 +89,7 @@ class Training:
             folder: the checkpoint's folder.
             settings: the settings; those of a folder that was begun must be the same.
             demonstrations: the demonstrations.
-            views: from `data.views_of`; needed by recipes with consistency, and measured by all.
+            views: from `frames.views_of`; needed by recipes with consistency, and measured by all.
             device: `auto`, `cuda`, `mps` or `cpu`.
 
         Raises:
@@ -97,6 +99,7 @@ class Training:
         self._notes = folder / "training"
         self._notes.mkdir(parents=True, exist_ok=True)
         self._claim(demonstrations)
+        device = choose_device(device)
         if device == "cuda":
             torch.use_deterministic_algorithms(mode=True, warn_only=True)
             torch.set_float32_matmul_precision("high")
@@ -122,8 +125,16 @@ class Training:
             keep: steps between states on the disk, what a kill loses at most.
             stop_at: number of steps after which to return without a checkpoint.
             save_dtype: of the checkpoint's weights.
+
+        Raises:
+            ConfigError: another process is training in this folder; one line.
         """
+        with self._alone():
+            self._run(keep, stop_at, save_dtype)
+
+    def _run(self, keep: int, stop_at: int | None, save_dtype: torch.dtype) -> None:
         if self.is_finished:
+            self._state_file.unlink(missing_ok=True)  # killed just before
             return
         begun, sums = time.monotonic(), _Sums()
         if self.step == 0:
@@ -165,31 +176,43 @@ class Training:
         self._optimiser.step()
         return {name: term.detach() for name, term in terms.items()} | {"total": total.detach()}
 
-    @torch.no_grad()
     def _measure(self) -> dict[str, float]:
         """On held-out frames, at fixed noise: the objective, and how far words and views move the predicted chunk."""
+        with torch.no_grad(), self._precision():
+            return self._measured()
+
+    def _measured(self) -> dict[str, float]:
         rng = np.random.default_rng(HELD_OUT)
         size = min(MEASURED, len(self._held_out))
         if not size:
             return {}
         chosen = rng.permutation(self._held_out)[:size]
         samples = self._frames.sample(chosen, rng, draws=1, regularised=size, conflicts=True)
-        network = self.network
-        with self._precision():
-            objective = next(iter(loss_terms(network, replace(samples, conflicting=None, changed=None)).values()))
-            times_, noise = torch.ones_like(samples.time[0]), samples.noise[0]
+        network, noise, last = self.network, samples.noise[0], torch.ones_like(samples.time[0])
 
-            def chunk(inputs: Any) -> Tensor:
-                return losses.predicted_chunk(noise, network.velocity(network.prefix(inputs), noise, times_), times_)
+        def chunk(inputs: Inputs) -> Tensor:
+            return losses.predicted_chunk(noise, network.velocity(network.prefix(inputs), noise, last), last)
 
-            clean = chunk(samples.clean)
-            others = {"words": samples.conflicting, "views": samples.changed}
-            moved = {name: losses.distance(clean, chunk(inputs)).mean() for name, inputs in others.items() if inputs}
-        return {"objective": round(float(objective), 4)} | {k: round(float(v), 4) for k, v in moved.items()}
+        measured = {
+            "objective": next(iter(loss_terms(network, replace(samples, conflicting=None, changed=None)).values()))
+        }
+        clean, others = chunk(samples.clean), {"words": samples.conflicting, "views": samples.changed}
+        measured |= {name: losses.distance(clean, chunk(inputs)).mean() for name, inputs in others.items() if inputs}
+        return {name: round(float(value), 4) for name, value in measured.items()}
 
     @contextlib.contextmanager
     def _precision(self) -> Iterator[None]:
         with torch.autocast(self.network.device, torch.bfloat16, enabled=self.settings.bf16):
+            yield
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes out; the lock ends with this process, however it ends."""
+        with (self._notes / "settings.json").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ConfigError(f"{self.folder}: another process is training in it") from None
             yield
 
     @property

@@ -57,13 +57,13 @@ def test_two_sets_joined_keep_their_instructions_and_conflicts(demonstrations):
     assert len(set(both.episodes)) == 2 * len(set(demonstrations.episodes))
 
 
-def recording(folder, suite: str, task: int, number: int, text: str, frames: int = 5):
+def recording(folder, suite: str, task: int, number: int, text: str, *, frames: int = 5, edge: int = 128):
     """A recording of numbered steps, at the size of the network."""
     steps = np.arange(frames * STRIDE + 10, dtype=np.float32)
     chunks = np.stack([steps[i * STRIDE : i * STRIDE + 10] for i in range(frames)])
     episode = Episode(
         instruction=text,
-        images=np.full((frames, 2, 128, 128, 3), number % 250, np.uint8),
+        images=np.full((frames, 2, edge, edge, 3), number % 250, np.uint8),
         states=np.zeros((frames, 8), np.float32),
         positions=np.zeros((frames, 6), np.float32),
         actions=np.repeat(chunks[..., None], 7, 2),
@@ -88,6 +88,13 @@ def test_recordings_know_which_instructions_conflict(tmp_path):
         assert conflicting == {task.instruction, *(other.instruction for other in others)} - {wanted}
     assert packed.episodes.tolist() == [0] * 5 + [1] * 5
     assert len(collect.packed(files, every=2)) == 6
+
+
+def test_recordings_of_two_sizes_are_refused(tmp_path):
+    text = tasks("libero_object")[0].instruction
+    files = [recording(tmp_path, "libero_object", 0, number, text, edge=edge) for number, edge in ((1, 128), (2, 256))]
+    with pytest.raises(ValueError, match="images of 2 sizes in one folder; choose another --recordings"):
+        collect.packed(files)
 
 
 def test_chunks_of_another_length_are_cut_from_the_whole_episode(tmp_path):

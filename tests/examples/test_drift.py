@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.finetune.data import views_of
+from examples.finetune.frames import views_of
 from examples.finetune.recipes import Weights, parse_recipe
 from examples.finetune.training import Settings, Training
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from examples.finetune import losses
-from examples.finetune.data import stacked, views_of
+from examples.finetune.frames import stacked, views_of
 from examples.finetune.network import Network
 from examples.finetune.objective import loss_terms
 from examples.finetune.recipes import parse_recipe
@@ -117,6 +117,12 @@ def test_a_kill_between_states_costs_the_steps_since_the_last(begin, monkeypatch
     again.run()
     unbroken, resumed = (load_file(again.folder.parent / name / "model.safetensors") for name in ("unbroken", "killed"))
     assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+
+
+def test_two_at_once_in_a_folder_are_one_too_many(begin):
+    training = begin("flow")
+    with training._alone(), pytest.raises(ConfigError, match="another process is training in it"):
+        begin("flow").run()
 
 
 def test_seeds_give_other_weights(begin):
