@@ -120,9 +120,10 @@ def _one(folder: Path, settings: "Settings", shared: "Shared | None", options: a
     from examples.finetune.training import Training
 
     (folder / "training").mkdir(parents=True, exist_ok=True)
-    with (folder / "training" / "output.txt").open("a") as said:
-        for stream in (1, 2):
-            os.dup2(said.fileno(), stream)
+    said = (folder / "training" / "output.txt").open("a")  # until the process ends, with its last words
+    os.dup2(said.fileno(), 1)
+    os.dup2(said.fileno(), 2)
+    sys.stdout = sys.stderr = said
     demonstrations, views = shared or _read(options.demos)
     training = Training(folder, settings, demonstrations, views=views, device=options.device)
     training.run(keep=options.keep, save_dtype=save_dtype(options))
