@@ -77,8 +77,14 @@ class Frames:
         used = table[_MASK].bool().any(0)  # texts are padded to the tokenizer's limit, which costs twice the time
         self._tokens, self._mask = table[_TOKENS][:, used], table[_MASK].bool()[:, used]
         self._valid = torch.from_numpy(demonstrations.valid[:, : network.chunk]).to(device)
-        self._images = torch.from_numpy(demonstrations.images).to(device)
-        self._views = None if views is None else torch.from_numpy(views).to(device)
+        self._images = self._pixels(demonstrations.images)
+        self._views = None if views is None else self._pixels(views)
+
+    def _pixels(self, images: NDArray[np.uint8]) -> Tensor:
+        """The images of the cameras that the network takes, on its device."""
+        taken = [CAMERAS.index(camera) for camera in self._network.cameras]
+        chosen = images if taken == list(range(len(CAMERAS))) else images[:, taken]
+        return torch.from_numpy(chosen).to(self._network.device)
 
     def sample(
         self, chosen: NDArray[np.int64], rng: np.random.Generator, *, draws: int, regularised: int, conflicts: bool

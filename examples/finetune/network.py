@@ -38,7 +38,7 @@ class Inputs:
     """What the network gets for B samples.
 
     Attributes:
-        images: `float32[B, cameras, 3, E, E]` in [0, 1].
+        images: `float32[B, cameras, 3, E, E]` in [0, 1], of `Network.cameras`.
         tokens: `int64[B, L]`.
         token_mask: `bool[B, L]`, false for padding.
         state: `float32[B, S]`, scaled and padded.
@@ -112,12 +112,13 @@ class Network:
         """The weights that are trained, by name."""
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
-    def keys(self) -> tuple[str, ...]:
-        """The network's names of the images, in the order of `demos.CAMERAS`.
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The suites' cameras whose images it takes."""
+        return tuple(self.checkpoint.cameras)
 
-        Raises:
-            ConfigError: it does not take the images of both cameras.
-        """
+    def keys(self) -> tuple[str, ...]:
+        """The network's names of the images, one for each of `cameras`."""
         renamed: dict[str, str] = {}
         for step in self.preprocess.steps:
             renamed |= getattr(step, "rename_map", {})

@@ -215,6 +215,24 @@ def test_a_finished_one_is_left_alone_and_keeps_no_state(begin):
     assert (training.folder / "model.safetensors").read_bytes() == before
 
 
+def test_a_checkpoint_with_one_camera_gets_its_images(demonstrations, tmp_path):
+    import tiny_smolvla
+    from lerobot.configs import FeatureType, PolicyFeature
+
+    inputs = {
+        "observation.images.image2": PolicyFeature(type=FeatureType.VISUAL, shape=(3, 256, 256)),
+        "observation.state": PolicyFeature(type=FeatureType.STATE, shape=(8,)),
+    }
+    wrist = tiny_smolvla.build(tmp_path / "wrist", chunk_size=6, n_action_steps=6, input_features=inputs)
+    marked = replace(demonstrations, images=demonstrations.images.copy())
+    marked.images[:, 0] = 0
+    training = Training(tmp_path / "out", Settings(str(wrist), parse_recipe("flow")), marked)
+    assert training.network.cameras == ("wrist",)
+    images = samples(training).clean.images
+    assert images.shape[1] == 1
+    assert images.min() > 0
+
+
 def test_chunks_that_are_too_short_are_refused(demonstrations, start, tmp_path):
     short = replace(demonstrations, actions=demonstrations.actions[:, :3], valid=demonstrations.valid[:, :3])
     with pytest.raises(ConfigError, match="predicts 6 actions, and the demonstrations have 3"):
