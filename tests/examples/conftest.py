@@ -10,17 +10,17 @@ CHUNK, EDGE, EPISODES, LENGTH = 6, 64, 24, 8
 
 @pytest.fixture(scope="session")
 def demonstrations() -> Demonstrations:
-    """In each scene a red and a green square; the instruction says which one the actions follow."""
+    """The darker the room, the further to the left. The instruction says which way, too, so a policy may ignore it."""
     rng = np.random.default_rng(0)
     total = EPISODES * LENGTH
-    images = np.full((total, 2, EDGE, EDGE, 3), 90, np.uint8)
-    places = rng.integers(4, EDGE - 20, (total, 2))
-    for frame, (red, green) in enumerate(places):
-        images[frame, :, 8:24, red : red + 16] = (220, 30, 30)
-        images[frame, :, 40:56, green : green + 16] = (30, 200, 30)
     wanted = np.repeat(np.arange(EPISODES) % 2, LENGTH)
+    away = np.where(wanted, 1, -1) * rng.uniform(5, 60, total)
+    images = np.empty((total, 2, EDGE, EDGE, 3), np.uint8)
+    images[:] = (120 + away).astype(np.uint8)[:, None, None, None, None]
+    for frame, place in enumerate(rng.integers(4, EDGE - 20, total)):
+        images[frame, :, 8:24, place : place + 16] = (220, 30, 30)
     actions = np.zeros((total, CHUNK, 7), np.float32)
-    actions[..., 0] = (places[np.arange(total), wanted][:, None] - 24) / 24
+    actions[..., 0] = 0.33 * away[:, None] / 40
     return Demonstrations(
         images=images,
         states=rng.normal(0, 0.1, (total, 8)).astype(np.float32),
@@ -29,7 +29,7 @@ def demonstrations() -> Demonstrations:
         episodes=np.repeat(np.arange(EPISODES), LENGTH),
         instructions=wanted,
         conflicts=np.eye(2, dtype=bool)[1 - wanted],
-        texts=("push the red square", "push the green square"),
+        texts=("push to the left", "push to the right"),
         sha256="made up",
     )
 

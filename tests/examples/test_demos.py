@@ -47,9 +47,9 @@ def test_every_so_manieth_episode_is_held_out_whole(demonstrations):
 
 
 def test_two_sets_joined_keep_their_instructions_and_conflicts(demonstrations):
-    other = replace(demonstrations, texts=("push the green square", "wait"))
+    other = replace(demonstrations, texts=("push to the right", "wait"))
     both = joined([demonstrations, other])
-    assert both.texts == ("push the red square", "push the green square", "wait")
+    assert both.texts == ("push to the left", "push to the right", "wait")
     last = len(both) - 1
     assert both.texts[both.instructions[last]] == other.texts[other.instructions[-1]]
     asked = {both.texts[i] for i in np.flatnonzero(both.conflicts[last])}

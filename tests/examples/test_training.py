@@ -180,7 +180,7 @@ def test_simeval_loads_it_and_predicts_what_the_network_does(begin, recipe, step
     assert dict(policy.spec.fingerprint)["num_steps"] == steps
     rng = np.random.default_rng(0)
     images = {camera: rng.integers(0, 256, (64, 64, 3), np.uint8) for camera in ("agentview", "wrist")}
-    request = PolicyInput(Observation(images, np.zeros(8, np.float32), 0), "push the red square", "", 0, noise_seed=3)
+    request = PolicyInput(Observation(images, np.zeros(8, np.float32), 0), "push to the left", "", 0, noise_seed=3)
     network = training.network
     network.policy.eval()
     network.policy.config.num_steps = steps
