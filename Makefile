@@ -28,7 +28,7 @@ test-slow: setup official pro plus metaworld
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	MYPYPATH=. $(BIN)/mypy -p simeval -p envs -p perturbations
+	MYPYPATH=. $(BIN)/mypy -p simeval -p envs -p perturbations -p examples.finetune
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/typos
 

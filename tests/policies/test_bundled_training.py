@@ -87,6 +87,13 @@ def test_a_demonstration_is_a_function_of_its_seed(scene):
     assert one.states.shape != other.states.shape or not np.array_equal(one.states, other.states)
 
 
+def test_images_may_be_kept_as_rendered(scene):
+    large, small = (demonstrations.collect_demos(scene, 5, edge=edge) for edge in (2 * EDGE, EDGE))
+    assert large.images.shape[1:] == (2, 2 * EDGE, 2 * EDGE, 3)
+    assert np.array_equal(demonstrations.shrink(large.images[3, 1]), small.images[3, 1])
+    assert np.array_equal(large.actions, small.actions)
+
+
 def test_demonstrations_start_from_no_published_state(scene, monkeypatch):
     """The split: placements are drawn, not read."""
     published, started = init_states(TASK.init_states), []

@@ -41,7 +41,7 @@ class Episode:
 
     Attributes:
         instruction: the instruction for the policy.
-        images: `uint8[n, 2, E, E, 3]`, agent view and wrist at the network's size, every `STRIDE` steps.
+        images: `uint8[n, 2, E, E, 3]`, agent view and wrist, every `STRIDE` steps.
         states: `float32[n, 8]`.
         positions: `float32[n, 6]`, of the moved object and of its destination, relative to the hand (dm).
         actions: `float32[n, T, 7]`, the expert's actions from each frame on.
@@ -80,7 +80,7 @@ def positions(state: Privileged) -> NDArray[np.float32]:
     return np.concatenate([10 * (place - state.hand.pos) for place in both]).astype(np.float32)
 
 
-def collect_demos(env: LiberoEnv, seed: int, policy: Policy | None = None) -> Episode | None:
+def collect_demos(env: LiberoEnv, seed: int, policy: Policy | None = None, *, edge: int = EDGE) -> Episode | None:
     """Record one episode.
 
     Returns `None` if the goal was not reached (a stuck expert is no example), or if the expert was not needed.
@@ -89,6 +89,7 @@ def collect_demos(env: LiberoEnv, seed: int, policy: Policy | None = None) -> Ep
         env: a bundled scene.
         seed: seed of everything random: placement, goal, noise, who acts when.
         policy: acts part of the time, if given.
+        edge: side of the recorded images (px): the bundled network's, or twice that, as rendered.
     """
     rng = np.random.default_rng(seed)
     task = env.task
@@ -101,14 +102,14 @@ def collect_demos(env: LiberoEnv, seed: int, policy: Policy | None = None) -> Ep
     numbers = limits("openvla", task.suite)
     placement, fixtures = (int(n) for n in rng.integers(1 << 31, size=2))
     env.reset_to(env.sample_init_state(placement), fixtures, numbers.settle_steps)
-    return _Recording(env, goal, instruction.text, rng).run(policy, numbers.max_steps)
+    return _Recording(env, goal, instruction.text, rng, edge).run(policy, numbers.max_steps)
 
 
 class _Recording:
     """An episode that is being recorded."""
 
-    def __init__(self, env: LiberoEnv, goal: Goal, instruction: str, rng: np.random.Generator) -> None:
-        self._env, self._goal, self._instruction, self._rng = env, goal, instruction, rng
+    def __init__(self, env: LiberoEnv, goal: Goal, instruction: str, rng: np.random.Generator, edge: int) -> None:
+        self._env, self._goal, self._instruction, self._rng, self._edge = env, goal, instruction, rng, edge
         self._noise = float(rng.choice(NOISE))
         self._chunks = 0
         self._labels: list[NDArray[np.float32]] = []
@@ -150,7 +151,9 @@ class _Recording:
         for _ in range(min(steps, max_steps - len(self._labels))):
             if len(self._labels) % STRIDE == 0:
                 observation = self._env.observe(CAMERAS)
-                images = np.stack([shrink(observation.images[camera]) for camera in CAMERAS])
+                images = np.stack([observation.images[camera] for camera in CAMERAS])
+                if self._edge == EDGE:
+                    images = np.stack([shrink(image) for image in images])
                 places = positions(self._env.privileged(self._goal))
                 self._frames.append((len(self._labels), images, observation.state, places))
             if self._execute(self._disturbed(self._label())):

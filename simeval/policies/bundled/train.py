@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--episodes", type=int, required=True, help="recordings to make, over all tasks")
     collect.add_argument("--first-seed", type=int, default=0, help="number of the first recording [0]")
     collect.add_argument("--part", default="0/1", help="this process' share, for instance 0/2 [0/1]")
+    collect.add_argument("--edge", type=int, choices=(128, 256), default=128, help="side of the images (px) [128]")
     collect.add_argument("--policy", type=Path, help="checkpoint that drives part of the time")
     fit = verbs.add_parser("fit", help="train")
     fit.add_argument("--data", type=Path, required=True, help="folder with the recordings")
@@ -90,7 +91,7 @@ def _collect(options: argparse.Namespace) -> None:
             continue
         if task.name not in scenes:
             scenes[task.name] = demonstrations.bundled_scene(task)
-        episode = demonstrations.collect_demos(scenes[task.name], FIRST_SEED + number, policy)
+        episode = demonstrations.collect_demos(scenes[task.name], FIRST_SEED + number, policy, edge=options.edge)
         if episode is None:
             given_up += 1
             continue
