@@ -10,6 +10,7 @@ import typer
 
 from simeval.cli.audit import audits
 from simeval.cli.captions import missing_glyphs_noted
+from simeval.cli.exchange import exchange
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config_options
 from simeval.cli.process import carry_out, leave
@@ -32,6 +33,7 @@ app = typer.Typer(
 
 app.add_typer(audits)
 app.add_typer(reports)
+app.add_typer(exchange)
 app.add_typer(serving)
 
 LISTS = ("suites", "tasks", "texts", "perturbations", "policies", "conventions", "protocols")
