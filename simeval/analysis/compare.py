@@ -94,8 +94,9 @@ def compare(
         resampling: seed and level of all random statistics.
 
     Raises:
-        ConfigError: the runs have no common episode, or their episodes have different starts.
+        ConfigError: the runs have no common episode, their episodes have different starts, or one was imported.
     """
+    _require_own(a, b)
     _require_same_start(a, b)
     rows_a, rows_b = _counted(a), _counted(b)
     both = rows_a.merge(rows_b, on=["id", "pair_id", "suite", "task", "init_state"], suffixes=("_a", "_b"))
@@ -117,6 +118,15 @@ def compare(
         change = _change(both[both["suite"] == suite], suite_conditions, resampling)
         changes.append(SuiteChange(suite, change, _drift(frames, suite, suite_conditions, resampling)))
     return Comparison(*_names(a, b), a.manifest["assets"], tuple(changes), tuple(notes))
+
+
+def _require_own(*runs: Run) -> None:
+    """Refuse imported results: the numbers of their episodes look like initial states, and are not."""
+    for run in runs:
+        if run.imported_from:
+            raise ConfigError(
+                f"{run.folder}: was imported from {run.imported_from}, so its episodes cannot be paired with any others"
+            )
 
 
 def _require_same_start(a: Run, b: Run) -> None:

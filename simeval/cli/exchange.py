@@ -154,3 +154,29 @@ def _bar() -> Iterator[Callable[[int], Callable[[], None]]]:
     finally:
         for bar in bars:
             bar.stop()
+
+
+@exchange.command(name="import")
+def import_(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="eval_info.json, or recording-*.sqlite.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="|".join(SOURCES), help="The evaluator that wrote the file.")
+    ],
+    policy: Annotated[str | None, typer.Option(help="Name of the policy.  [default: of the file's folder]")] = None,
+    out: Annotated[str | None, typer.Option(help="Run folder to write.  [default: results/imported-...]")] = None,
+) -> None:
+    """Make a run folder of another evaluator's results, for `show`, `compare` and `export`; nothing in it is paired."""
+    from simeval.exchange.imported import write_imported
+    from simeval.exchange.lerobot_eval import read_lerobot_eval
+    from simeval.exchange.vla_eval import read_vla_eval
+
+    if source not in SOURCES:
+        raise ConfigError(f"--from: no '{source}'{nearest(source, SOURCES)}")
+    if policy is not None and not policy.strip():
+        raise ConfigError("--policy: is empty; leave it out, or name the policy")
+    read = read_lerobot_eval if source == "lerobot-eval" else read_vla_eval
+    path = Path(file)
+    foreign = read(path)
+    run = write_imported(path, foreign, policy=policy, out=Path(out) if out else None)
+    _note(run.manifest["notes"])
+    print(escaped(f"{run.folder}: {len(foreign.episodes)} episodes"))

@@ -38,11 +38,27 @@ def compare(
     from simeval.report.terminal.compare import print_comparison
     from simeval.store.run import Run
 
-    comparison = compare_runs(Run.load(a), Run.load(b), _drift_of_both((a, b), (audit_a, audit_b)))
+    runs = Run.load(a), Run.load(b)
+    if any(run.imported_from for run in runs):
+        _compare_unpaired(*runs, as_json=as_json)
+        return
+    comparison = compare_runs(*runs, _drift_of_both((a, b), (audit_a, audit_b)))
     if as_json:
         emit({"schema_version": COMPARISON_SCHEMA, **asdict(comparison)})
         return
     print_comparison(PlainConsole(), comparison)
+
+
+def _compare_unpaired(a: "Run", b: "Run", *, as_json: bool) -> None:
+    from simeval.analysis.unpaired import compare_unpaired
+    from simeval.core.console import PlainConsole
+    from simeval.report.terminal.unpaired import print_unpaired
+
+    comparison = compare_unpaired(a, b)
+    if as_json:
+        emit({"schema_version": COMPARISON_SCHEMA, "paired": False, **asdict(comparison)})
+        return
+    print_unpaired(PlainConsole(), comparison)
 
 
 @reports.command()

@@ -18,6 +18,7 @@ from simeval.store.run import (
     is_finished,
     outcomes,
     read_manifest,
+    require_own,
     require_same_run,
     require_writable,
 )
@@ -49,6 +50,7 @@ def config_of(folder: Path, given: Mapping[str, Any] | None = None) -> dict[str,
     """
     flags = {name: value for name, value in (given or {}).items() if value}
     manifest, named, cluster = read_manifest(folder), list(flags.get("plugin", ())), flags.get("ray_address")
+    require_own(folder, manifest)
     plugins.named_again(folder, manifest, named)
     stored = paths.located(manifest) | {name: flags[name] for name in paths.PLACES if name in flags}
     if "policy" not in flags:

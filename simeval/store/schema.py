@@ -71,6 +71,11 @@ class _Step(msgspec.Struct):
     layout: dict[str, _Layout] | None = None
 
 
+class _Imported(msgspec.Struct):
+    source: str = msgspec.field(name="from")
+    unknown: list[str] = []
+
+
 class RunManifest(msgspec.Struct):
     """`manifest.json`."""
 
@@ -86,6 +91,7 @@ class RunManifest(msgspec.Struct):
     host: dict[str, str | int | None]
     grown: list[_Step] = []
     layout: dict[str, _Layout] | None = None
+    imported: _Imported | None = None
 
 
 class _Frames(msgspec.Struct):
