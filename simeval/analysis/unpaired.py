@@ -90,7 +90,7 @@ def compare_unpaired(a: Run, b: Run) -> UnpairedComparison:
     names = [str(run.manifest["identity"]["policy"]["name"]) for run in (a, b)]
     if names[0] == names[1]:
         names = [f"{name} ({run.folder.name})" for name, run in zip(names, (a, b), strict=True)]
-    return UnpairedComparison(*names, a.manifest["assets"], b.manifest["assets"], rates, tuple(notes))
+    return UnpairedComparison(names[0], names[1], a.manifest["assets"], b.manifest["assets"], rates, tuple(notes))
 
 
 def difference(a: tuple[float, Interval], b: tuple[float, Interval]) -> Interval:

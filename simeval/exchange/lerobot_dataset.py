@@ -220,8 +220,9 @@ def _write(kind: Any, export: _Export, folder: Path, name: str, done: Callable[[
         for result in export.chosen:
             frames += _add_episode(dataset, export, result, scenes, size)
             done()
-        dataset.finalize()
     finally:
+        # Also of a broken export: lerobot's destructor would do it later, in a folder that has been removed.
+        dataset.finalize()
         scenes.discard()
     _describe(run, export, folder)
     return frames

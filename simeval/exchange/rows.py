@@ -215,7 +215,7 @@ def _flat(run: Run, episodes: "pd.DataFrame", drift: dict[tuple[str, str], float
 
 def _order() -> Iterator[str]:
     """All columns: each added one behind the one that it explains."""
-    behind = {"suite": ("policy",), "task": ("task_name",), "outcome": ("success",)}
+    behind: dict[str, tuple[str, ...]] = {"suite": ("policy",), "task": ("task_name",), "outcome": ("success",)}
     behind["condition"] = ("axis", "strength", "word", "camera")
     for name in COLUMNS:
         yield name
@@ -225,7 +225,7 @@ def _order() -> Iterator[str]:
 
 def _parts(condition: str) -> dict[str, Any]:
     """Axis, strength, word and camera of a condition; a combination has only its axes."""
-    empty = {"axis": None, "strength": None, "word": None, "camera": None}
+    empty: dict[str, Any] = {"axis": None, "strength": None, "word": None, "camera": None}
     if condition == CLEAN:
         return empty
     try:
@@ -235,7 +235,7 @@ def _parts(condition: str) -> dict[str, Any]:
     parts = empty | {"axis": "+".join(parsed.axes)}
     if len(parsed.terms) == 1:
         (term,) = parsed.terms
-        value = {"word": term.value} if isinstance(term.value, str) else {"strength": float(term.value)}
+        value: dict[str, Any] = {"word": term.value} if isinstance(term.value, str) else {"strength": float(term.value)}
         parts |= {**value, "camera": None if not term.cameras else term.camera if term.camera != ALL else "all"}
     return parts
 

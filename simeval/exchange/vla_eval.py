@@ -98,6 +98,6 @@ def _episodes(file: Path, rows: list[Any]) -> Iterator[tuple[str, ForeignEpisode
                 f"{file}: task {task} of {suite} is '{shown(name, 80)}' there, here "
                 f"'{tasks(suite)[task].instruction}': tasks are numbered otherwise, so nothing can be compared"
             )
-        error = "" if success is not None else f"{reason or 'error'}: {detail or ''}".strip(": ")
-        # Without a step there was none: an episode that broke.
-        yield str(evaluation), ForeignEpisode(suite, task, episode, success, steps or None, name, error)
+        broken = "" if success is not None else f"{reason or 'error'}: {detail or ''}".strip(": ")
+        # 0 steps are those of an episode that broke; others do not end before their first step.
+        yield str(evaluation), ForeignEpisode(suite, task, episode, success, steps or None, name, broken)

@@ -192,8 +192,8 @@ def require_own(folder: Path, manifest: Mapping[str, Any]) -> None:
     """
     if imported := manifest.get("imported"):
         raise ConfigError(
-            f"{folder}: was imported from {imported['from']}, so what its episodes began with is not known; it can only "
-            "be shown, compared and exported"
+            f"{folder}: was imported from {imported['from']}, so what its episodes began with is not known; it can "
+            "only be shown, compared and exported"
         )
 
 
