@@ -26,6 +26,7 @@ from simeval.store.run import (
     Run,
     RunWriter,
     read_manifest,
+    require_own,
 )
 
 if TYPE_CHECKING:
@@ -156,8 +157,10 @@ def audit_numerics(config: "AuditConfig") -> str:
     """Numerics of an audit: the requested ones, else those of its run.
 
     Raises:
-        ConfigError: its run folder is not a run.
+        ConfigError: its run folder is not a run, or was imported.
     """
     if config.numerics or config.run is None:
         return config.numerics or numerics.PORTABLE
-    return from_mapping(read_manifest(Path(config.run))["config"]).numerics
+    manifest = read_manifest(Path(config.run))
+    require_own(Path(config.run), manifest)
+    return from_mapping(manifest["config"]).numerics

@@ -117,7 +117,7 @@ def _result(episode: ForeignEpisode, evaluator: str) -> EpisodeResult:
         max_steps=1, settle_steps=0, resolution=1,
     )  # fmt: skip
     if episode.success is None:
-        text = shown(f"{evaluator}: {episode.error}", 500)
+        text = shown(" ".join(f"{evaluator}: {episode.error}".split()), 500)
         return EpisodeResult(spec, "error", episode.steps or 0, error_phase="worker", error_text=text)
     return EpisodeResult(
         spec,

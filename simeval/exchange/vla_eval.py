@@ -1,4 +1,4 @@
-"""Reads `recording-*.sqlite` of vla-eval. Source: allenai/vla-evaluation-harness e1ee9ad, `src/vla_eval/recording.py`.
+"""Reads `recording-*.sqlite` of vla-eval. Source: `vla_eval/recording.py` of vla-eval 0.4 to 0.8.
 
 Non-obvious behaviour:
 - An episode that broke has status `error`; vla-eval counts it as a failure, simeval as no evidence.
@@ -9,6 +9,7 @@ Non-obvious behaviour:
 import json
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -46,11 +47,23 @@ def read_vla_eval(file: Path) -> Foreign:
         try:
             versions = [_version(row[0]) for row in connection.execute("SELECT metadata FROM eval_metadata")]
             rows = connection.execute(_QUERY).fetchall()
+            unfinished = _is_unfinished(connection)
         finally:
             connection.close()
     except (sqlite3.Error, ValueError, OverflowError) as error:
         raise ConfigError(f"{file}: not a recording of vla-eval ({shown(error, 120)})") from None
-    return _foreign(file, sorted(set(filter(None, versions))), rows)
+    foreign = _foreign(file, sorted(set(filter(None, versions))), rows)
+    if unfinished:
+        return replace(foreign, notes=(*foreign.notes, "the evaluation is unfinished: a shard is missing"))
+    return foreign
+
+
+def _is_unfinished(connection: sqlite3.Connection) -> bool:
+    """Whether a shard is missing; versions before 0.8 do not record shards."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'eval_shards'").fetchone():
+        return False
+    query = "SELECT MAX(num_shards) > COUNT(*) OR MIN(complete) = 0 FROM eval_shards GROUP BY eval_id"
+    return any(row[0] for row in connection.execute(query))
 
 
 def _version(metadata: Any) -> str:
