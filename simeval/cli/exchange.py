@@ -36,7 +36,7 @@ def export(
         str, typer.Option(metavar="all|successes|failures", help="Only episodes with this outcome.")
     ] = "all",
     conditions: Annotated[
-        list[str] | None, typer.Option(help="Only this condition of the run, for instance noise:0.05; repeatable.")
+        list[str] | None, typer.Option(help="Only this condition or sweep, for instance noise:0.05; repeatable.")
     ] = None,
     cameras: Annotated[
         str | None, typer.Option(help="For lerobot: agentview, wrist, or both by a comma.  [default: all]")
@@ -94,6 +94,8 @@ def export(
         written = write_dataset(run, options, _target(run, out, "lerobot"), started)
     _note(written.notes)
     print(escaped(f"{written.folder}: {written.episodes} episodes, {written.frames} frames"))
+    if written.damaged:
+        raise typer.Exit(1)
 
 
 def _export_rows(

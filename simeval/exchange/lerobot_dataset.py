@@ -94,17 +94,27 @@ class Written:
         folder: the dataset.
         episodes, frames: their numbers.
         notes: what differs from what one might expect, one line each.
+        damaged: number of episodes whose trace could not be read.
     """
 
     folder: Path
     episodes: int
     frames: int
     notes: tuple[str, ...]
+    damaged: int = 0
 
 
 @dataclass
 class _Export:
-    """One export under way."""
+    """One export under way.
+
+    Attributes:
+        chosen: the episodes to write.
+        written: those written so far, in this order.
+        damaged: why the trace of each of the others could not be read.
+        differing: number of episodes that moved otherwise than stored.
+        own_state: conditions under which the state is not what the policy got.
+    """
 
     run: Run
     options: DatasetOptions
@@ -112,6 +122,8 @@ class _Export:
     interface: Interface
     cameras: tuple[str, ...]
     assets: Path | None
+    written: list[EpisodeResult] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
     differing: int = 0
     own_state: list[str] = field(default_factory=list)
 
@@ -148,7 +160,7 @@ def write_dataset(
     export = _Export(run, options, chosen, interface, cameras, assets)
     with whole_folder(out) as partial, _quiet():
         frames = _write(writer, export, partial, out.name, (started or _silent)(len(chosen)))
-    return Written(out, len(chosen), frames, (*notes, *_notes(export)))
+    return Written(out, len(export.written), frames, (*notes, *_notes(export)), len(export.damaged))
 
 
 def _silent(episodes: int) -> Callable[[], None]:
@@ -190,9 +202,11 @@ def _with_traces(run: Run, options: DatasetOptions) -> tuple[tuple[EpisodeResult
 
 
 def _notes(export: _Export) -> Iterator[str]:
+    if export.damaged:
+        yield f"{len(export.damaged)} episodes with a damaged trace are left out ({export.damaged[0]})"
     if export.differing:
         yield (
-            f"{export.differing} of {len(export.chosen)} episodes do not move here exactly as they did in the run; "
+            f"{export.differing} of {len(export.written)} episodes do not move here exactly as they did in the run; "
             "the stored states are shown"
         )
     if export.own_state:
@@ -220,6 +234,8 @@ def _write(kind: Any, export: _Export, folder: Path, name: str, done: Callable[[
         for result in export.chosen:
             frames += _add_episode(dataset, export, result, scenes, size)
             done()
+        if not export.written:
+            raise ConfigError(f"no trace can be read: {export.damaged[0]}")
     finally:
         # Also of a broken export: lerobot's destructor would do it later, in a folder that has been removed.
         dataset.finalize()
@@ -264,8 +280,13 @@ def _features(export: _Export, size: int) -> dict[str, dict[str, Any]]:
 
 
 def _add_episode(dataset: Any, export: _Export, result: EpisodeResult, scenes: EnvCache, size: int) -> int:
-    spec, trace = result.spec, export.run.trace(result)
-    assert trace is not None
+    spec = result.spec
+    try:
+        trace = export.run.trace(result)
+        assert trace is not None
+    except ConfigError as error:
+        export.damaged.append(str(error))
+        return 0
     own_state = needs_state_scale(parse(spec.condition)) and not _is_scripted(export.run)
     if own_state and export.options.view == "policy":
         export.own_state.append(spec.condition)
@@ -279,6 +300,7 @@ def _add_episode(dataset: Any, export: _Export, result: EpisodeResult, scenes: E
         raise ConfigError(f"{spec.id}: {error}") from None
     export.differing += rerun.differs
     dataset.save_episode(parallel_encoding=False)
+    export.written.append(result)
     return len(trace.actions)
 
 
@@ -307,7 +329,7 @@ def _frame(result: EpisodeResult, trace: Trace, observation: Observation) -> dic
 
 def _describe(run: Run, export: _Export, folder: Path) -> None:
     """Add what lerobot has no place for: the row of each episode, and where all this comes from."""
-    rows = table(run).rows.set_index("id").loc[[r.spec.id for r in export.chosen]].reset_index()
+    rows = table(run).rows.set_index("id").loc[[r.spec.id for r in export.written]].reset_index()
     rows.insert(0, "episode_index", range(len(rows)))
     rows.to_parquet(folder / EPISODES, index=False)
     about: Mapping[str, Any] = {

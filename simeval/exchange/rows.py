@@ -17,7 +17,7 @@ import msgspec
 
 from envs.suites import is_suite, tasks
 from perturbations.base import ALL, SpecError
-from perturbations.spec import parse
+from perturbations.spec import parse, parse_sweep
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.files import open_regular
 from simeval.core.types import CLEAN, Row
@@ -71,7 +71,7 @@ class Selected:
         if outcome not in SELECTIONS:
             raise ConfigError(f"--only: no '{outcome}'{nearest(outcome, SELECTIONS)}")
         known = run.manifest["conditions"]
-        named = tuple(_canonical(name) for name in conditions)
+        named = tuple(name for text in conditions for name in _canonical(text))
         for name in named:
             if name not in known:
                 raise ConfigError(f"--conditions: {run.folder} has no '{name}'{nearest(name, known)}")
@@ -126,11 +126,12 @@ def table(run: Run, selected: Selected | None = None) -> Table:
     return Table(rows, tuple(notes), damaged)
 
 
-def _canonical(name: str) -> str:
+def _canonical(text: str) -> tuple[str, ...]:
+    """The conditions of a sweep, as `--perturb` reads it."""
     try:
-        return str(parse(name))
+        return tuple(map(str, parse_sweep(text)))
     except SpecError:  # an axis of a plugin
-        return name
+        return (text,)
 
 
 def _episodes(run: Run) -> "tuple[pd.DataFrame, int, list[str]]":

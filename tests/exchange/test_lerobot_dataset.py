@@ -1,6 +1,7 @@
 """`simeval export --to lerobot`: lerobot itself loads it, sees what the policy saw, and trains on it."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from simeval.core.errors import ConfigError
 from simeval.exchange.lerobot_dataset import KEYS, DatasetOptions, write_dataset
 from simeval.exchange.whole_folder import whole_folder
 from simeval.policies.scripted import SeekerPolicy
+from simeval.store.run import Run, trace_path
 
 CONDITION = "noise:0.1+occlusion:0.2@agentview"
 
@@ -158,6 +160,25 @@ def test_lerobots_own_policy_makes_a_training_step_on_it(lossless):
     assert losses[0] != losses[1]
 
 
+def test_an_episode_with_a_damaged_trace_is_left_out_and_named(watched, tmp_path):
+    run = Run.load(shutil.copytree(watched[0].folder, tmp_path / "run"))
+    broken = trace_path(run.folder, run.results[1].spec)
+    broken.write_bytes(broken.read_bytes()[:100])
+    called = call(
+        "export", run.folder, "--to", "lerobot", "--lossless", "--cameras", "wrist", "--conditions", CONDITION
+    )
+    assert called.code == 2
+    assert called.err.startswith("simeval: no trace can be read: ")
+    assert not (run.folder / "export" / "lerobot").exists()
+    called = call("export", run.folder, "--to", "lerobot", "--lossless", "--cameras", "wrist", "--size", 64)
+    assert called.code == 1
+    assert called.err.startswith("note: 1 episodes with a damaged trace are left out (")
+    assert called.err.count("\n") == 1
+    rows = pd.read_parquet(run.folder / "export" / "lerobot" / "meta" / "simeval_episodes.parquet")
+    assert list(rows["id"]) == [run.results[0].spec.id, run.results[2].spec.id]
+    assert load(run.folder / "export" / "lerobot").num_episodes == 2
+
+
 def test_nothing_half_is_left_under_the_final_name(watched, tmp_path):
     run, _ = watched
     out = tmp_path / "dataset"
@@ -195,7 +216,7 @@ def test_bad_input_is_one_line(watched, tmp_path):
     assert "did you mean 'wrist'?" in refused("--cameras", "wirst")
     assert "must be an even number in [64, 1024]" in refused("--size", 63)
     assert "must be in [1, 1000]" in refused("--fps", 0)
-    assert "did you mean 'clean'?" in refused("--view", "cleen")
+    assert "did you mean 'clean'?" in refused("--view", "clear")
     assert "no 'noise:0.7'" in refused("--conditions", "noise:0.7")
     assert "is there already" in refused("--out", tmp_path)
     assert "no traces were kept" in refusal("export", "results/quickstart", "--to", "lerobot")

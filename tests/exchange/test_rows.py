@@ -90,6 +90,8 @@ def test_only_what_was_asked_for(run, tmp_path):
     assert set(rows["outcome"]) == {"failure"}
     both = exported(run, tmp_path / "b.csv", "csv", "--conditions", "noise:.3", "--conditions", "none")
     assert set(both["condition"]) == {"none", "noise:0.3"}
+    swept = exported(Run.load(STORED), tmp_path / "c.csv", "csv", "--conditions", "blur.gaussian:1,3")
+    assert set(swept["condition"]) == {"blur.gaussian:1", "blur.gaussian:3"}
 
 
 def _copy(run: Run, folder: Path, text: str) -> Path:
