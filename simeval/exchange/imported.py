@@ -11,12 +11,13 @@ Non-obvious behaviour:
 import datetime
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs.suites import is_suite, tasks
+from envs.suites import find_suite, is_suite, tasks
 from simeval.config.evaluation import EvalConfig
 from simeval.core import provenance
 from simeval.core.errors import ConfigError
@@ -129,8 +130,13 @@ def _result(episode: ForeignEpisode, evaluator: str) -> EpisodeResult:
     )
 
 
+def _most_episodes(episodes: Sequence[ForeignEpisode], suite: str) -> int:
+    return max(Counter(episode.task for episode in episodes if episode.suite == suite).values())
+
+
 def _manifest(file: Path, foreign: Foreign, suites: Sequence[str], policy: str, digest: str) -> dict[str, Any]:
     known = [suite for suite in suites if is_suite(suite)]
+    repeats = [suite for suite in known if _most_episodes(foreign.episodes, suite) > find_suite(suite).init_states]
     config = EvalConfig(suite=tuple(known) or ("toy",), policy="zero").to_dict()
     made = f"{foreign.evaluator} {foreign.version}".strip()
     steps = any(episode.steps for episode in foreign.episodes)
@@ -153,6 +159,11 @@ def _manifest(file: Path, foreign: Foreign, suites: Sequence[str], policy: str, 
         "notes": [
             f"imported from {made}: its initial states are not known, so its episodes are not paired with any others",
             *foreign.notes,
+            *(
+                f"tasks of {suite} have more episodes than the {find_suite(suite).init_states} initial states, so some "
+                "began alike; the intervals take them for different ones and are too narrow"
+                for suite in repeats
+            ),
         ],
         "assets": f"evaluated by {made}: scenes, step limits and seeds are its own",
         "config": config | {"suite": list(suites), "policy": policy},

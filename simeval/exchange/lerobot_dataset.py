@@ -33,6 +33,7 @@ from simeval.core.types import EpisodeResult
 from simeval.drift.frames.hub import temporary_datasets_cache
 from simeval.exchange.rows import Selected, table
 from simeval.exchange.whole_folder import whole_folder
+from simeval.policies.names import kind_of
 from simeval.rollout.rerun import Rerun, needs_state_scale
 from simeval.rollout.trace import Trace
 from simeval.store.run import Run, trace_path, write_json
@@ -306,7 +307,7 @@ def _add_episode(dataset: Any, export: _Export, result: EpisodeResult, scenes: E
 
 def _is_scripted(run: Run) -> bool:
     """Whether the policy has no training data, so that changes of the state are in the default units."""
-    return "sha256" not in run.manifest["identity"]["policy"] and "url" not in run.manifest["identity"]["policy"]
+    return kind_of(str(run.manifest["identity"]["settings"].get("policy"))) == "scripted"
 
 
 def _frame(result: EpisodeResult, trace: Trace, observation: Observation) -> dict[str, Any]:

@@ -126,6 +126,15 @@ def test_vla_eval_keeps_steps_and_texts_and_its_errors_are_no_failures(tmp_path)
     assert (rate["n"], rate["errors"], rate["mean_steps"]) == (3, 1, 85.0)
 
 
+def test_more_episodes_than_initial_states_are_named(tmp_path, monkeypatch):
+    path = tmp_path / "eval_info.json"
+    path.write_text(json.dumps(eval_info({SUITE: {0: [True] * 51, 1: [True] * 50}}, monkeypatch)))
+    run = imported(path, "lerobot-eval", tmp_path / "run")
+    assert "more episodes than the 50 initial states" in run.manifest["notes"][-1]
+    path.write_text(json.dumps(eval_info({SUITE: {0: [True] * 50}}, monkeypatch)))
+    assert len(imported(path, "lerobot-eval", tmp_path / "other").manifest["notes"]) == 1
+
+
 def test_compare_gives_the_unpaired_difference_over_common_tasks(info, tmp_path):
     theirs, ours = imported(info, "lerobot-eval", tmp_path / "run"), Run.load(STORED)
     called = call("compare", ours.folder, theirs.folder, "--json")

@@ -160,6 +160,24 @@ def test_lerobots_own_policy_makes_a_training_step_on_it(lossless):
     assert losses[0] != losses[1]
 
 
+def test_a_state_changed_in_units_that_the_run_does_not_store_is_the_robots_own(tmp_path):
+    wanted = toy_config(tmp_path / "run", tasks="0", init_states="0", perturb=("proprio.noise:1",), policy=None)
+    policy = Watching()
+    policy.spec = replace(policy.spec, state_std=(2.0,) * 8)
+    run = evaluate(wanted, policy=policy)
+    out, scripted = tmp_path / "dataset", tmp_path / "scripted"
+    words = ("--lossless", "--cameras", "wrist", "--size", 64, "--conditions", "proprio.noise:1")
+    called = call("export", run.folder, "--to", "lerobot", "--out", out, *words)
+    assert called.code == 0
+    assert called.err.startswith("note: observation.state is the robot's own under proprio.noise:1: ")
+    seen = policy.seen["toy/0/init00/proprio.noise=1/r0", 0].state
+    assert abs(load(out)[0]["observation.state"].numpy() - seen).max() > 0.5
+    run = evaluate(replace(wanted, policy="seeker", out=str(tmp_path / "seeker")))
+    called = call("export", run.folder, "--to", "lerobot", "--out", scripted, *words)
+    assert (called.code, called.err) == (0, "")
+    assert load(scripted)[0]["observation.state"][5:].abs().max() > 1e-4, "its units are the default ones"
+
+
 def test_an_episode_with_a_damaged_trace_is_left_out_and_named(watched, tmp_path):
     run = Run.load(shutil.copytree(watched[0].folder, tmp_path / "run"))
     broken = trace_path(run.folder, run.results[1].spec)
