@@ -31,7 +31,7 @@ from simeval.core import plugins
 from simeval.core.errors import ConfigError, error_line, nearest
 from simeval.core.types import EpisodeResult
 from simeval.drift.frames.hub import temporary_datasets_cache
-from simeval.exchange.rows import Selected, table
+from simeval.exchange.rows import Selected, table, unfinished
 from simeval.exchange.whole_folder import whole_folder
 from simeval.policies.names import kind_of
 from simeval.rollout.rerun import Rerun, needs_state_scale
@@ -197,9 +197,7 @@ def _with_traces(run: Run, options: DatasetOptions) -> tuple[tuple[EpisodeResult
     notes = []
     if len(kept) < len(chosen):
         notes.append(f"{len(chosen) - len(kept)} of {len(chosen)} episodes kept no trace and are left out")
-    if len(run.results) < run.manifest["episodes"]:
-        notes.append(f"the run is unfinished: {len(run.results)} of {run.manifest['episodes']} episodes are there")
-    return kept, notes
+    return kept, [*notes, *unfinished(run, run.episodes)]
 
 
 def _notes(export: _Export) -> Iterator[str]:

@@ -112,9 +112,7 @@ def table(run: Run, selected: Selected | None = None) -> Table:
     episodes, damaged, notes = _episodes(run)
     if episodes.empty:
         raise ConfigError(f"{run.folder}: no episode has run")
-    planned = run.manifest["episodes"]
-    if len(episodes) < planned:
-        notes.append(f"the run is unfinished: {len(episodes)} of {planned} episodes are there")
+    notes += unfinished(run, episodes)
     drift, reason = _drift(run)
     notes += [reason] if reason else []
     rows = _flat(run, episodes, drift)
@@ -124,6 +122,18 @@ def table(run: Run, selected: Selected | None = None) -> Table:
     if rows.empty:
         raise ConfigError(f"{run.folder}: no episode is selected (--only {chosen.outcome})")
     return Table(rows, tuple(notes), damaged)
+
+
+def unfinished(run: Run, episodes: "pd.DataFrame") -> list[str]:
+    """The one line of a run that has not come to its end; else nothing."""
+    from simeval.analysis.sequential import sequential  # not earlier: SciPy takes a second
+
+    followed, planned = sequential(run.manifest, episodes), run.manifest["episodes"]
+    if followed and followed.needed:
+        return [f"the run is unfinished: not every condition is decided after {len(episodes)} episodes"]
+    if not followed and len(episodes) < planned:
+        return [f"the run is unfinished: {len(episodes)} of {planned} episodes are there"]
+    return []
 
 
 def _canonical(text: str) -> tuple[str, ...]:
@@ -189,6 +199,9 @@ def _drift(run: Run) -> tuple[dict[tuple[str, str], float], str]:
 def _flat(run: Run, episodes: "pd.DataFrame", drift: dict[tuple[str, str], float]) -> "pd.DataFrame":
     import pandas as pd
 
+    from simeval.analysis.sequential import sequential  # not earlier: SciPy takes a second
+
+    followed = sequential(run.manifest, episodes)
     conditions = {name: _parts(name) for name in run.manifest["conditions"]}
     names = {
         (suite, task): tasks(suite)[task].instruction if is_suite(suite) else None
@@ -206,6 +219,7 @@ def _flat(run: Run, episodes: "pd.DataFrame", drift: dict[tuple[str, str], float
             for part, kind in (("axis", "str"), ("strength", float), ("word", "str"), ("camera", "str"))
         },
         "success": success,
+        "counted": episodes.index.isin(followed.counted.index) if followed else True,
         DRIFT: pd.Series([drift.get(key) for key in keys], dtype=float),
     }
     added |= {name: episodes[name].astype("Int64") for name in ("first_success", "first_hit")}
@@ -216,7 +230,11 @@ def _flat(run: Run, episodes: "pd.DataFrame", drift: dict[tuple[str, str], float
 
 def _order() -> Iterator[str]:
     """All columns: each added one behind the one that it explains."""
-    behind: dict[str, tuple[str, ...]] = {"suite": ("policy",), "task": ("task_name",), "outcome": ("success",)}
+    behind: dict[str, tuple[str, ...]] = {
+        "suite": ("policy",),
+        "task": ("task_name",),
+        "outcome": ("success", "counted"),
+    }
     behind["condition"] = ("axis", "strength", "word", "camera")
     for name in COLUMNS:
         yield name

@@ -47,6 +47,18 @@ def test_the_success_table_of_what_is_read_back_is_that_of_show(run, tmp_path, t
         assert row.mean_steps == pytest.approx(shown[key]["mean_steps"], nan_ok=True)
 
 
+def test_of_a_run_that_stopped_early_the_counted_rows_give_the_table_of_show(tmp_path):
+    wanted = toy_config(
+        tmp_path / "run", tasks="0-3", init_states="0-7", perturb=("instruction:empty", "noise:0.01"), until="decided"
+    )
+    done = evaluate(wanted)
+    rows = exported(done, tmp_path / "rows.parquet", "parquet")
+    assert not rows["counted"].all(), "else the test cannot fail"
+    shown = {row["condition"]: (row["n"], row["successes"]) for row in summarise(done)["rates"]}
+    again = success.success_table(rows[rows["counted"]])
+    assert {row.condition: (row.n, row.successes) for row in again} == shown
+
+
 def test_a_row_says_what_was_run_in_words_and_in_numbers(run, tmp_path):
     rows = exported(run, tmp_path / "rows.parquet", "parquet").set_index("id")
     noise = rows.loc["toy/2/init01/noise=0.3/r0"]
