@@ -82,9 +82,10 @@ def compare_unpaired(a: Run, b: Run) -> UnpairedComparison:
     rates = tuple(_changes(*sides, suites=a.manifest["config"]["suite"], conditions=a.manifest["conditions"]))
     if not rates:
         raise ConfigError(f"{a.folder} and {b.folder}: no suite, task and condition is in both")
+    origins = ", ".join(f"{run.folder} was imported from {run.imported_from}" for run in imported)
     notes = [
-        f"not paired: {', '.join(f'{run.folder} was imported from {run.imported_from}' for run in imported)}, and its "
-        "initial states are not known; scenes, step limits and software may differ as well",
+        f"not paired: {origins}, and nothing proves that episodes began alike; scenes, step limits and software may "
+        "differ as well",
         *_left_out(a, b, sides, rates),
     ]
     names = [str(run.manifest["identity"]["policy"]["name"]) for run in (a, b)]

@@ -2,7 +2,8 @@
 
 Non-obvious behaviour:
 - Initial states, step limits, settling and seeds are those of the other evaluator, and its files do not prove which
-  they were. So the rows number the episodes of a task, nothing more: no imported episode is ever paired with another.
+  they were: lerobot-eval's do not name an initial state; vla-eval's name one, not how the scene settled there. So rows
+  number the episodes of a task, nothing more: no imported episode is ever paired with another.
   `Run.imported_from` says so to every reader, and `simeval.analysis.unpaired` compares rates instead.
 - Numbers that a row must have and the other file does not say are placeholders, listed as `imported.unknown` in the
   manifest; exports leave these columns out.
@@ -157,7 +158,7 @@ def _manifest(file: Path, foreign: Foreign, suites: Sequence[str], policy: str, 
         "episodes": len(foreign.episodes),
         "conditions": [CLEAN],
         "notes": [
-            f"imported from {made}: its initial states are not known, so its episodes are not paired with any others",
+            f"imported from {made}: nothing proves that its episodes began as others did, so none is paired",
             *foreign.notes,
             *(
                 f"tasks of {suite} have more episodes than the {find_suite(suite).init_states} initial states, so some "

@@ -97,7 +97,7 @@ def test_lerobot_eval_becomes_a_run_with_its_successes(info, tmp_path):
     assert [(row["suite"], row["n"], row["rate"]) for row in shown["rates"]] == [(SUITE, 8, 0.5), ("pusht", 2, 0.5)]
     table = call("show", run.folder)
     assert table.code == 0
-    assert "its initial states are not known" in table.out
+    assert "nothing proves that its episodes began as others did" in table.out
     before = (run.folder / "episodes.jsonl").read_bytes()
     imported(info, "lerobot-eval", run.folder, "--policy", "smolvla")
     assert (run.folder / "episodes.jsonl").read_bytes() == before
