@@ -34,6 +34,9 @@ PLACEHOLDERS = (
 )
 """Columns that no other evaluator's file settles."""
 
+MOST_TASKS = 1_000_000
+"""Of a suite that simeval does not know; more are a damaged file."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignEpisode:
@@ -90,7 +93,7 @@ def write_imported(file: Path, foreign: Foreign, *, policy: str | None, out: Pat
     """
     _require_known_tasks(file, foreign.episodes)
     digest = hashlib.sha256(read_regular(file)).hexdigest()
-    name = policy or file.absolute().parent.name
+    name = policy or file.absolute().parent.name or foreign.evaluator
     suites = list(dict.fromkeys(episode.suite for episode in foreign.episodes))
     folder = out or Path("results") / f"imported-{_plain('+'.join(suites))}-{_plain(name)}-{digest[:8]}"
     require_writable(folder)
@@ -105,8 +108,10 @@ def write_imported(file: Path, foreign: Foreign, *, policy: str | None, out: Pat
 def _require_known_tasks(file: Path, episodes: Sequence[ForeignEpisode]) -> None:
     """Check tasks of suites that simeval has: those of other suites are numbers only."""
     for suite, task in dict.fromkeys((episode.suite, episode.task) for episode in episodes):
-        if is_suite(suite) and not 0 <= task < len(tasks(suite)):
-            raise ConfigError(f"{file}: {suite} has no task {task}")
+        if not suite.strip():
+            raise ConfigError(f"{file}: has a suite without a name")
+        if not 0 <= task < (len(tasks(suite)) if is_suite(suite) else MOST_TASKS):
+            raise ConfigError(f"{file}: {shown(suite, 60)} has no task {shown(str(task), 40)}")
 
 
 def _plain(name: str) -> str:

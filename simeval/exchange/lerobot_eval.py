@@ -15,7 +15,7 @@ import msgspec
 
 from simeval.core.errors import ConfigError
 from simeval.core.files import read_regular
-from simeval.core.texts import shown
+from simeval.core.texts import all_well_formed, shown
 from simeval.exchange.imported import Foreign, ForeignEpisode
 
 NAME = "lerobot-eval"
@@ -75,7 +75,7 @@ def _read(file: Path) -> _Info:
     if isinstance(value, dict) and "per_task" not in value and "aggregated" in value:
         raise ConfigError(f"{file}: of a lerobot before 0.4, which does not say the task; evaluate with a newer one")
     try:
-        return msgspec.convert(value, _Info)
+        return msgspec.convert(all_well_formed(value), _Info)
     except (msgspec.ValidationError, RecursionError) as error:
         raise ConfigError(f"{file}: not an eval_info.json of lerobot-eval ({shown(error, 120)})") from None
 

@@ -45,6 +45,7 @@ def read_vla_eval(file: Path) -> Foreign:
     try:
         connection = sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)
         try:
+            connection.execute("PRAGMA trusted_schema = OFF")  # the file may be a stranger's
             versions = [_version(row[0]) for row in connection.execute("SELECT metadata FROM eval_metadata")]
             rows = connection.execute(_QUERY).fetchall()
             unfinished = _is_unfinished(connection)
@@ -106,6 +107,8 @@ def _episodes(file: Path, rows: list[Any]) -> Iterator[tuple[str, ForeignEpisode
         whole = isinstance(task, int) and isinstance(episode, int) and task >= 0 and episode >= 0
         if not whole or not isinstance(suite, str) or not isinstance(name, str) or not isinstance(steps, int | None):
             raise ConfigError(f"{file}: episode {number} is damaged")
+        if steps is not None and steps < 0:
+            raise ConfigError(f"{file}: episode {number} has {steps} steps")
         if is_suite(suite) and task < len(tasks(suite)) and tasks(suite)[task].instruction != name:
             raise ConfigError(
                 f"{file}: task {task} of {suite} is '{shown(name, 80)}' there, here "

@@ -213,6 +213,9 @@ def _changed(info: Path, change) -> Path:
         (lambda v: v["per_task"][0]["metrics"].update(successes=["yes"]), "not an eval_info.json"),
         (lambda v: (v.pop("per_task"), v.update(aggregated={})), "of a lerobot before 0.4"),
         (lambda v: v["per_task"][0].update(task_id=10), "has no task 10"),
+        (lambda v: v["per_task"][2].update(task_id=-1), "pusht has no task -1"),
+        (lambda v: v["per_task"][2].update(task_id=10**30), "pusht has no task 1000"),
+        (lambda v: v["per_task"][2].update(task_group="\ud800"), "contradicts itself"),
     ],
 )
 def test_a_file_of_lerobot_eval_that_is_wrong_is_one_line(info, tmp_path, change, reason):
@@ -229,6 +232,7 @@ def test_a_file_of_vla_eval_that_is_wrong_is_one_line(tmp_path):
     assert "is 'push the plate' there" in line("a", ("e", SUITE, 1, 0, "fail", 220, "push the plate"))
     assert f"two evaluations of {SUITE} (e, f)" in line("b", ("f", SUITE, 1, 0, "fail", 220, None))
     assert "lacks its suite, task or status (KeyError 'done')" in line("c", ("e", SUITE, 1, 0, "done", 9, None))
+    assert "episode 2 has -5 steps" in line("d", ("e", SUITE, 1, 0, "fail", -5, None))
     sqlite3.connect(tmp_path / "other").executescript("CREATE TABLE t (x); INSERT INTO t VALUES (1);").close()
     assert "no such table" in refusal("import", tmp_path / "other", "--from", "vla-eval")
     assert not (tmp_path / "run").exists()
