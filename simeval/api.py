@@ -26,7 +26,7 @@ from simeval.runner.serial import Runner
 from simeval.store.assets import find_assets
 from simeval.store.manifest import make_manifest
 from simeval.store.resume import is_complete, placement_of, require_clean_success, require_fingerprint, run_folder
-from simeval.store.run import Run, RunWriter, read_manifest
+from simeval.store.run import Run, RunWriter, read_manifest, require_own
 
 if TYPE_CHECKING:
     from simeval.config.audit import AuditConfig
@@ -239,8 +239,10 @@ def audit_numerics(config: "AuditConfig") -> str:
     """Numerics of an audit: the requested ones, else those of its run.
 
     Raises:
-        ConfigError: its run folder is not a run.
+        ConfigError: its run folder is not a run, or was imported.
     """
     if config.numerics or config.run is None:
         return config.numerics or numerics.PORTABLE
-    return from_mapping(read_manifest(Path(config.run))["config"]).numerics
+    manifest = read_manifest(Path(config.run))
+    require_own(Path(config.run), manifest)
+    return from_mapping(manifest["config"]).numerics

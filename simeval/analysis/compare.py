@@ -96,8 +96,9 @@ def compare(
 
     Raises:
         ConfigError: the runs have no common episode, their episodes have different starts, or one is a search for
-            thresholds.
+            thresholds or was imported.
     """
+    _require_own(a, b)
     for run in (a, b):
         require_conditions(run.manifest, run.folder)
     _require_same_start(a, b)
@@ -121,6 +122,15 @@ def compare(
         change = _change(both[both["suite"] == suite], suite_conditions, resampling)
         changes.append(SuiteChange(suite, change, _drift(frames, suite, suite_conditions, resampling)))
     return Comparison(*_names(a, b), a.manifest["assets"], tuple(changes), tuple(notes))
+
+
+def _require_own(*runs: Run) -> None:
+    """Refuse imported results: the numbers of their episodes look like initial states, and are not."""
+    for run in runs:
+        if run.imported_from:
+            raise ConfigError(
+                f"{run.folder}: was imported from {run.imported_from}, so its episodes cannot be paired with any others"
+            )
 
 
 def _require_same_start(a: Run, b: Run) -> None:

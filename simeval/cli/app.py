@@ -11,6 +11,7 @@ import typer
 from simeval.cli.audit import audits
 from simeval.cli.captions import missing_glyphs_noted
 from simeval.cli.endings import report_errors
+from simeval.cli.exchange import exchange
 from simeval.cli.gate import Junit, Markdown, RunGate, files, finish_gate, require_gate, run_gate
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, settings, with_config_options
@@ -32,6 +33,7 @@ app = typer.Typer(
 
 app.add_typer(audits)
 app.add_typer(reports)
+app.add_typer(exchange)
 app.add_typer(serving)
 app.add_typer(searches)
 

@@ -64,35 +64,61 @@ def compare(
     if several:
         _rank([a, b, *(more or ())], rank_by, paths, as_json=as_json)
         return
-    from simeval.analysis.compare import compare as compare_runs
-    from simeval.core.console import PlainConsole
-    from simeval.report.terminal.compare import print_comparison
     from simeval.store.run import Run
 
     runs = Run.load(a), Run.load(b)
-    drift = _drift_of_both((a, b), (audit_a, audit_b))
-    comparison: Comparison | None = None
-    judged: Gate | None = None
     if gate:
-        comparison, judged = _judge(runs, drift, allowed)
-    else:
-        comparison = compare_runs(*runs, drift)
-    if judged:
-        write_gate(judged, paths)
+        raise typer.Exit(_verdict(runs, _drift_of_both((a, b), (audit_a, audit_b)), allowed, paths, as_json=as_json))
+    if any(run.imported_from for run in runs):
+        _compare_unpaired(*runs, as_json=as_json)
+        return
+    from simeval.analysis.compare import compare as compare_runs
+
+    _print(compare_runs(*runs, _drift_of_both((a, b), (audit_a, audit_b))), None, as_json=as_json)
+
+
+def _verdict(
+    runs: "tuple[Run, Run]",
+    drift: "tuple[Sequence[DriftRow], Sequence[DriftRow]] | None",
+    margin: float,
+    paths: Files,
+    *,
+    as_json: bool,
+) -> int:
+    """Judge, write and print; returns the exit code."""
+    comparison, judged = _judge(runs, drift, margin)
+    write_gate(judged, paths)
+    _print(comparison, judged, as_json=as_json)
+    return judged.exit_code
+
+
+def _print(comparison: "Comparison | None", judged: "Gate | None", *, as_json: bool) -> None:
+    from simeval.core.console import PlainConsole
+    from simeval.report.terminal.compare import print_comparison
+    from simeval.report.verdict.terminal import print_gate
+
     if as_json:
         verdict = {"gate": record(judged)} if judged else {}
         emit({"schema_version": COMPARISON_SCHEMA, **(asdict(comparison) if comparison else {}), **verdict})
-    else:
-        console = PlainConsole()
-        if comparison:
-            print_comparison(console, comparison)
-        if judged:
-            from simeval.report.verdict.terminal import print_gate
-
-            console.print()
-            print_gate(console, judged)
+        return
+    console = PlainConsole()
+    if comparison:
+        print_comparison(console, comparison)
     if judged:
-        raise typer.Exit(judged.exit_code)
+        console.print()
+        print_gate(console, judged)
+
+
+def _compare_unpaired(a: "Run", b: "Run", *, as_json: bool) -> None:
+    from simeval.analysis.unpaired import compare_unpaired
+    from simeval.core.console import PlainConsole
+    from simeval.report.terminal.unpaired import print_unpaired
+
+    comparison = compare_unpaired(a, b)
+    if as_json:
+        emit({"schema_version": COMPARISON_SCHEMA, "paired": False, **asdict(comparison)})
+        return
+    print_unpaired(PlainConsole(), comparison)
 
 
 def _judge(

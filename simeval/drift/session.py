@@ -39,7 +39,7 @@ from simeval.stats.drift import GRIPPER, ActionScale
 from simeval.store.assets import assets_of
 from simeval.store.audit import SCHEMA_VERSION, Audit, AuditWriter, notes_of
 from simeval.store.manifest import computes_here, gl_renderer, policy_identity
-from simeval.store.run import Run, require_writable
+from simeval.store.run import Run, require_own, require_writable
 
 OnAttention = Callable[[Path, str, DriftRow, AttentionRecord, AttentionRecord], None]
 """(audit folder, policy, row, clean, perturbed): receives attention records, once per condition."""
@@ -218,6 +218,8 @@ def _results(rows: Sequence[DriftRow], sets: Sequence[SetDrift]) -> dict[str, An
 
 def _build_request(config: AuditConfig) -> _AuditRequest:
     run = Run.load(config.run) if config.run is not None else None
+    if run:
+        require_own(run.folder, run.manifest)
     stored = paths.located(run.manifest) if run else {}
     if run and config.policy is None:
         paths.require_policy(run.folder, run.manifest, stored)

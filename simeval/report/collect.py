@@ -25,7 +25,7 @@ from simeval.report.cautions import cautions, unfinished
 from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData, Section, VideoLink
 from simeval.stats.correlation import Options
 from simeval.store.audit import MANIFEST, Audit
-from simeval.store.run import Run
+from simeval.store.run import Run, require_own
 
 AUDIT = "audit"
 """Default folder of an audit inside a run folder."""
@@ -40,8 +40,10 @@ def report_data(runs: Sequence[Run], audits: Sequence[Audit] = (), options: Opti
         options: settings of the random statistics.
 
     Raises:
-        ConfigError: an audit is of none of the policies, or two are of the same.
+        ConfigError: an audit is of none of the policies, or two are of the same; a run was imported.
     """
+    for run in runs:
+        require_own(run.folder, run.manifest)
     for audit in audits:
         if not any(same_policy(run, audit) for run in runs):
             refuse_other_policy(runs[0], audit)

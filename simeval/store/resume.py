@@ -20,6 +20,7 @@ from simeval.store.run import (
     is_finished,
     outcomes,
     read_manifest,
+    require_own,
     require_same_run,
     require_same_verb,
     require_writable,
@@ -57,6 +58,7 @@ def config_of(folder: Path, given: Mapping[str, Any] | None = None, *, searches:
     """
     flags = {name: value for name, value in (given or {}).items() if value}
     manifest, named, cluster = read_manifest(folder), list(flags.get("plugin", ())), flags.get("ray_address")
+    require_own(folder, manifest)
     require_same_verb(folder, manifest, searches=searches)
     plugins.named_again(folder, manifest, named)
     stored = paths.located(manifest) | {name: flags[name] for name in paths.PLACES if name in flags}

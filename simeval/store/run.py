@@ -200,6 +200,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return read_checked(folder / MANIFEST, RunManifest, "a manifest of simeval", missing)
 
 
+def require_own(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Check that a run was made by simeval, so that its episodes can run again, be measured, or be paired.
+
+    Raises:
+        ConfigError: its results were imported.
+    """
+    if imported := manifest.get("imported"):
+        raise ConfigError(
+            f"{folder}: was imported from {imported['from']}, so what its episodes began with is not known; it can "
+            "only be shown, compared and exported"
+        )
+
+
 def outcomes(folder: Path) -> dict[str, Outcome]:
     """Outcome of every episode that ran, by id; that of its latest attempt.
 
@@ -276,6 +289,12 @@ class Run:
             ConfigError: it is not one.
         """
         return Run(Path(folder), read_manifest(Path(folder)))
+
+    @property
+    def imported_from(self) -> str | None:
+        """The evaluator that the results were imported from; its episodes cannot be paired with any others."""
+        imported = self.manifest.get("imported")
+        return str(imported["from"]) if imported else None
 
     @cached_property
     def absent_suites(self) -> frozenset[str]:

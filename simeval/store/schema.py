@@ -88,6 +88,11 @@ class _Threshold(msgspec.Struct):
     max_episodes: _Count
 
 
+class _Imported(msgspec.Struct):
+    source: str = msgspec.field(name="from")
+    unknown: list[str] = []
+
+
 class RunManifest(msgspec.Struct):
     """`manifest.json`."""
 
@@ -104,6 +109,7 @@ class RunManifest(msgspec.Struct):
     grown: list[_Step] = []
     layout: dict[str, _Layout] | None = None
     threshold: _Threshold | None = None
+    imported: _Imported | None = None
 
 
 class _Frames(msgspec.Struct):
