@@ -38,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = "README.md"
 CARD = "simeval/policies/bundled/MODEL_CARD.md"
 START, DRIFT, METHODS = "docs/get-started.md", "docs/how-to/drift.md", "docs/reference/methods.md"
+SPEED = "docs/numbers/speed.md"
 WIDTH = 80
 """Columns of the tables that are shown as a terminal prints them."""
 
@@ -270,10 +271,47 @@ def toy() -> str:
 
 
 @cache
-def measured() -> dict[str, list[dict]]:
-    """Error rates by the heading of their tables, as the benchmark stored them."""
-    content = json.loads((ROOT / "results" / "benchmarks" / "error_rates.json").read_text())
+def benchmark(name: str) -> dict[str, list[dict]]:
+    """The rows of a stored benchmark, by the heading of their tables."""
+    content = json.loads((ROOT / "results" / "benchmarks" / f"{name}.json").read_text())
     return {table["title"]: table["rows"] for table in content["tables"]}
+
+
+def measured() -> dict[str, list[dict]]:
+    """Error rates, by the heading of their tables."""
+    return benchmark("error_rates")
+
+
+def graph_rows() -> dict[str, tuple[str, ...]]:
+    """What the table of CUDA graphs says, by dtype and batch."""
+    (rows,) = benchmark("gpu_graphs").values()
+    by_way: dict[str, dict] = {}
+    for row in rows:
+        name = f"{'float32' if row['dtype'] == "checkpoint's" else row['dtype']}, {row['batch']}"
+        by_way.setdefault(name, {})[row["kernels"]] = row
+    return {
+        name: (f"{ways['one by one']['ms']:.0f}", f"{ways['graphs']['ms']:.0f}", f"{ways['graphs']['chunks/s']:.0f}")
+        for name, ways in by_way.items()
+    }
+
+
+def gpu_claims() -> Iterator[Claim | Table]:
+    """What the page on speed says of a GPU."""
+    yield Table(SPEED, GRAPHS, graph_rows)
+    episodes = next(rows for title, rows in benchmark("gpu_server").items() if title.startswith("episodes"))
+    rates = {row["n_action_steps"]: f"{row['ep/min']:.0f}" for row in episodes}
+    yield Claim(
+        SPEED,
+        "at {long} per minute with 50 actions of a chunk and {short} with 10",
+        {"long": rates[50], "short": rates[10]},
+    )
+    (rows,) = benchmark("many_workers").values()
+    shares = sorted(row["share"] for row in rows)
+    yield Claim(
+        SPEED,
+        "One batching server answers {low} to {high} of the requests that are possible at best",
+        {"low": two(shares[0]), "high": two(shares[-1])},
+    )
 
 
 def missed(row: Mapping) -> bool:
@@ -298,6 +336,7 @@ def measured_rows(title: str) -> dict[str, tuple[str, ...]]:
 
 TASKS = "| {} | successes of 50 | 95 % interval, % |"
 CONDITIONS = "| condition | success, % | drop, points (95 % interval) |"
+GRAPHS = "| dtype, batch | kernels one by one | graphs | chunks per second |"
 MEASURED = "| {} | aimed at | simulated | runs |"
 PIXELS = "mean_abs"
 
@@ -329,6 +368,7 @@ def statements() -> Iterator[Claim | Table | Screen]:
     yield Claim(START, "(`simeval show results/spatial`), {dark} % under `light:0.4`", dark)
     yield Claim(START, "reach {object} and {goal} % (`simeval show results/object`", both)
     yield from study_claims()
+    yield from gpu_claims()
     for title in measured():
         yield Table(METHODS, MEASURED.format(title), partial(measured_rows, title))
     for name in ("spatial", "object", "goal"):

@@ -3,13 +3,14 @@
     python tests/benchmarks/policy_batch.py [--policy bundled] [--device auto] [--batches 1,2,4,8,16] [--dtype bfloat16]
 
 What is timed is `Policy.act`: pictures in, actions out, with pre- and postprocessing and transfer to the device. The
-knee is where twice the batch no longer gives a tenth more chunks.
+knee is where the next size no longer gives a tenth more chunks.
 """
 
 import argparse
 import os
 import resource
 import time
+from itertools import pairwise
 from statistics import median
 
 from report import Report, environment
@@ -72,7 +73,7 @@ def main() -> None:
     rows = [measure(options.policy, options.device, size, options.seconds, options.dtype) for size in sizes]
     report.table(f"{options.policy} on {rows[0]['device']}", rows)
     speed = {row["batch"]: row["chunks/s"] for row in rows}
-    knee = next((size for size in sizes if speed.get(2 * size, 0.0) < 1.1 * speed[size]), sizes[-1])
+    knee = next((size for size, larger in pairwise(sizes) if speed[larger] < 1.1 * speed[size]), sizes[-1])
     report.table("knee", [{"batch": knee, "chunks/s": speed[knee], "x batch 1": speed[knee] / speed[sizes[0]]}])
     report.write(options.out)
 
