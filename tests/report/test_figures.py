@@ -8,10 +8,12 @@ import pytest
 from drift_studies import simulated
 from reports import named, simulated_section, study_result, with_special
 
+from simeval.analysis.thresholds import AxisThreshold, CurvePoint, Thresholds
 from simeval.report.figures.drift import plot_scatter
 from simeval.report.figures.labels import Box, Label, place_labels
 from simeval.report.figures.style import NARROW, RC, VARIABLES, WIDE, family_styles, render, strength_of
 from simeval.report.figures.success import plot_success
+from simeval.report.figures.thresholds import plot_thresholds
 from simeval.report.text import figure_caption_lines
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -103,3 +105,18 @@ def test_a_drawing_of_the_page_follows_its_colours_and_has_no_stray_ids():
     assert b"<dc:date>" not in drawing.svg
     assert drawing.png.startswith(b"\x89PNG")
     assert b"Software" not in drawing.png
+
+
+@pytest.mark.parametrize("canvas", [WIDE, NARROW], ids=lambda canvas: canvas.name)
+def test_a_threshold_near_the_end_is_titled_as_the_tables_say_it(canvas):
+    curve = tuple(CurvePoint(value, 0.8, 0.7, 0.9) for value in (0.0, 0.5, 1.0))
+    axis = AxisThreshold(
+        label="noise", unit="fraction", identity=0.0, stop=1.0, is_ratio=False, is_reached=False, value=None, low=None,
+        high=None, width=0.4, beyond=0.34, not_before=0.78, is_settled=False, episodes=0, errors=0, placed=(),
+        curve=curve, text="noise beyond 0.78, perhaps not reached up to 1 (probability 0.34)",
+    )  # fmt: skip
+    figure = plot_thresholds(Thresholds("libero_spatial", 0.5, 0.15, 12, 15, (axis, axis)), canvas)
+    titles = [ax._left_title for ax in figure.axes[:2]]
+    assert {" ".join(title.get_text().split()) for title in titles} == {axis.text}
+    wide = max(box.right - box.left for box in boxes(figure, titles))
+    assert wide <= figure.bbox.width / (1 if canvas.narrow else 2)

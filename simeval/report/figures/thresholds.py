@@ -92,7 +92,7 @@ def _panel(ax: "Axes", axis: AxisThreshold, found: Thresholds) -> None:
     ax.set_ylim(-0.1, 1.1)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.set_xlabel(axis.unit)
-    ax.set_title(axis.text if axis.is_reached else f"{axis.label} not reached up to {axis.stop:g}")
+    ax.set_title(axis.text.replace(", perhaps", ",\nperhaps"))
     add_grid(ax, "y")
 
 
