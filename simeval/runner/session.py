@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,13 +67,27 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
         what = f"--ray-address {address}" if address else "Ray does not start here (--workers 0 does without)"
         raise ConfigError(f"{what}: {_reason(error)}") from None
     try:
-        yield
+        with _interrupted_by_sigterm():
+            yield
     finally:
         if address is None and is_gone():
             # In `ray.shutdown` Ray would wait for a minute, and then end this process.
             end_session(_session())
         else:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Take a SIGTERM for a Ctrl-C. Ray's handler prints its stack, and may abort the process while Ray shuts down."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _session() -> Path:

@@ -453,6 +453,21 @@ def test_ctrl_c_is_one_line_and_the_same_command_resumes(tmp_path):
     assert len(episodes.read_text().splitlines()) == 200
 
 
+@pytest.mark.parametrize(
+    "verb", [("run",), ("threshold", "--perturb", "noise", "--width", "0.02")], ids=["run", "search"]
+)
+def test_sigterm_with_ray_is_one_line_too(verb, tmp_path):
+    words = (*verb, "--suite", "toy", "--policy", "seeker", "--workers", "1", "--out", str(tmp_path / "run"))
+    command = [sys.executable, "-m", "simeval.cli", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    episodes = tmp_path / "run" / "episodes.jsonl"
+    while process.poll() is None and not (episodes.exists() and episodes.stat().st_size):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.strip()) == (130, "interrupted; the same command resumes")
+
+
 def test_doctor_reports_what_was_asked_and_exits_with_its_finding():
     well = call("doctor", "--only", "python,bundled", "--json")
     assert (well.code, [found["check"] for found in json.loads(well.out)["findings"]]) == (0, ["python", "bundled"])
