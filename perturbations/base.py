@@ -20,6 +20,8 @@ A function that uses no random numbers leaves out `rng`, and its axis has no key
   is a function that maps a control step to its generator.
 - state: `f(state, value, rng, scale) -> state`, `float32[8]`; `scale` is the training standard deviation per dimension.
 - action: `f(actions, value, rng) -> actions`, `float32[T, 7]`. T is 1, because each control step has its own generator.
+- latency: `f(call, value, rng) -> int`, control steps from the policy's question number `call` to its answer. What the
+  robot does meanwhile is said by the keys of `perturbations.latency`, which the function does not get.
 
 If an image, state or action function has a parameter `memory`, it gets a `dict` that is empty at the start of the
 episode and persists until its end (for images: one per camera).
@@ -87,7 +89,7 @@ CAMERAS = ("agentview", "wrist")
 ALL = "all"
 """Camera selector: all cameras that the axis supports. The default."""
 
-Channel = Literal["language", "physics", "scene", "image", "timing", "state", "action"]
+Channel = Literal["language", "physics", "scene", "image", "timing", "state", "action", "latency"]
 Family = Literal["V", "S", "E"]
 """Vision, semantics, execution. Source: the generalisation axes of RL4VLA (gen-robot/RL4VLA)."""
 
@@ -125,6 +127,7 @@ class Stage(IntEnum):
     TIMING = 9
     STATE = 10
     ACTION = 11
+    LATENCY = 12
 
     @property
     def channel(self) -> Channel:

@@ -44,7 +44,7 @@ class Condition:
         terms: the terms; empty for the clean condition.
 
     Raises:
-        SpecError: two terms of the same axis apply to the same camera.
+        SpecError: two terms of the same axis apply to the same camera, or two give a latency.
     """
 
     terms: tuple[Term, ...] = ()
@@ -57,6 +57,8 @@ class Condition:
             if one.axis == other.axis and (shared or not one.cameras):
                 suffix = f" for camera '{shared[0]}'" if shared else ""
                 raise SpecError(f"{one.axis}: given twice in one condition{suffix}")
+            if one.info.channel == other.info.channel == "latency":
+                raise SpecError(f"{one.axis} and {other.axis}: one latency in a condition")
 
     def __str__(self) -> str:
         return "+".join(map(str, self.terms)) or "none"
@@ -103,6 +105,11 @@ class Condition:
     def targets(self) -> tuple[str, ...]:
         """The objects that its image terms name by `/target=NAME`."""
         return tuple(dict.fromkeys(term.target for term in self.active_terms("image") if term.target))
+
+    @property
+    def latency(self) -> Term | None:
+        """The term that says how long the policy's answers take; `None` if they are there at once."""
+        return next(self.active_terms("latency"), None)
 
     def active_terms(self, *channels: Channel) -> Iterator[Term]:
         """Its terms of these channels, by default of all, in order of application, without terms of identity value."""
@@ -184,6 +191,11 @@ class ActiveCondition:
         for term in self._active("timing", step):
             source = int(term.call(source, self.rng))
         return source
+
+    def latency(self, call: int) -> int:
+        """Control steps from the policy's question number `call` of the episode, from 0, to its answer."""
+        term = self.condition.latency
+        return 0 if term is None else int(term.call(call, self.rng, step=call))
 
     def images(self, images: Mapping[str, NDArray[np.uint8]], step: int) -> dict[str, NDArray[np.uint8]]:
         """The images that the policy gets instead of these.

@@ -17,8 +17,9 @@ from itertools import product
 
 from perturbations.base import ALL, Argument, AxisInfo, Key, SpecError, find_axis, quote
 from perturbations.condition import Condition, Term, number_text
+from perturbations.units import FRACTION
 
-__all__ = ["Condition", "SpecError", "Term", "parse", "parse_sweep"]
+__all__ = ["Condition", "SpecError", "Term", "parse", "parse_sweep", "rounded_up"]
 
 NONE = "none"
 MAX_CHARACTERS = 10_000
@@ -64,6 +65,18 @@ def parse_sweep(text: str) -> tuple[Condition, ...]:
     if count > MAX_CONDITIONS:
         raise SpecError(f"{quote(text)}: {count:.6g} conditions, at most {MAX_CONDITIONS} in one sweep")
     return tuple(dict.fromkeys(Condition(terms) for terms in product(*choices)))
+
+
+def rounded_up(text: str) -> tuple[str, ...]:
+    """What a valid perturbation rounds up, for a note: `latency:75ms is latency:2`."""
+    notes = []
+    for part in text.split("+"):
+        name, _, values = part.partition("/")[0].partition(":")
+        for value in filter(str.strip, values.partition("@")[0].split(",")):
+            info, match = find_axis(name.strip()), _NUMBER.fullmatch(value.strip())
+            if match and match[2] in info.unit.rounded_up and Decimal(match[1]) * info.unit.factors[match[2]] % 1:
+                notes.append(f"{info.name}:{value.strip()} is {info.name}:{_number(info, value.strip()):g}")
+    return tuple(dict.fromkeys(notes))
 
 
 def _terms(text: str) -> tuple[Term, ...]:
@@ -136,6 +149,8 @@ def _number(info: AxisInfo, text: str) -> float:
     if suffix not in info.unit.factors:
         raise SpecError(f"{quoted}: unit must be {info.unit.accepted} ({_meaning(info)})")
     value = float(Decimal(digits) * info.unit.factors[suffix])
+    if suffix in info.unit.rounded_up:
+        value = float(math.ceil(value))
     if info.unit.whole and not value.is_integer():
         raise SpecError(f"{quoted}: value must be a whole number of {info.unit.name} ({_meaning(info)})")
     low, high = info.bounds
@@ -176,6 +191,10 @@ def _options(info: AxisInfo, settings: list[str], text: str) -> tuple[tuple[str,
         if name in chosen:
             raise SpecError(f"{quote(text)}: key '{name}' is given twice")
         chosen[name] = _setting(key, value, text)
+    for key in info.keys:
+        other, values = key.only_with or ("", ())
+        if key.name in chosen and other and chosen.get(other) not in values:
+            raise SpecError(f"{quote(text)}: {key.name} needs {' or '.join(f'/{other}={value}' for value in values)}")
     start, end = chosen.get("from", "0"), chosen.get("until")
     if end is not None and int(start) >= int(end):
         raise SpecError(f"{quote(text)}: until={end} must be greater than from={start}")
@@ -192,6 +211,12 @@ def _setting(key: Key, value: str, text: str) -> str:
         if not _OBJECT.fullmatch(value):
             raise SpecError(f"{quote(text)}: {key.name} must be the name of an object, for instance plate_1")
         return value
+    if key.kind == "share":
+        match = _NUMBER.fullmatch(value)
+        share = float(Decimal(match[1]) * FRACTION.factors[match[2]]) if match and match[2] in FRACTION.factors else -1
+        if not 0 <= share <= 1:
+            raise SpecError(f"{quote(text)}: {key.name} must be a number in [0, 1]")
+        return number_text(share + 0.0)
     if not _STEPS.fullmatch(value):
         what = "a number of control steps" if key.kind == "step" else "a whole number"
         raise SpecError(f"{quote(text)}: {key.name} must be {what}, 0 to 999999")

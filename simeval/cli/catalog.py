@@ -121,6 +121,7 @@ CHANNELS = {
     "timing": "when the policy sees what",
     "state": "the robot's report of its own body",
     "action": "the robot's commands",
+    "latency": "how long the policy's answers take, and what the robot does meanwhile",
 }
 
 

@@ -121,7 +121,8 @@ class AxisEntry:
     Attributes:
         name: as written in `--perturb`.
         aliases: other accepted names.
-        channel: what it changes: `language`, `physics`, `scene`, `image`, `timing`, `state` or `action`.
+        channel: what it changes: `language`, `physics`, `scene`, `image`, `timing`, `state`, `action` or
+            `latency`.
         stage: where it acts, in the order of application.
         family: `V`, `S` or `E`: vision, semantics, execution.
         value_means: what its value is.

@@ -14,10 +14,20 @@ from envs.base import Env, Goal, StepResult
 from perturbations.base import CAMERAS, ImageDifference, Instruction
 from perturbations.condition import Condition
 from simeval.core.errors import EpisodeError, Phase, error_line, message_of, user_line
-from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Outcome, Reached, RealizedStrength, Timings
+from simeval.core.types import (
+    Counts,
+    EpisodeResult,
+    EpisodeSpec,
+    Execution,
+    Outcome,
+    Reached,
+    RealizedStrength,
+    Timings,
+)
 from simeval.rollout.anomalies import StateRange, anomalies, unlike_training
 from simeval.rollout.interventions import Interventions
 from simeval.rollout.observations import ObservationPipeline
+from simeval.rollout.schedule import Part, Schedule
 
 
 def goal_text(goal: Goal) -> str:
@@ -30,6 +40,10 @@ def _channels(condition: Condition) -> set[str]:
     return {term.info.channel for term in condition.active_terms()}
 
 
+def _execution(schedule: Schedule) -> Execution:
+    return Execution(tuple(schedule.latencies), schedule.replans, schedule.stale_steps, schedule.idle_steps)
+
+
 @dataclass
 class EpisodeLog:
     """Per-episode counters and timers.
@@ -37,7 +51,7 @@ class EpisodeLog:
     Attributes:
         spec: the episode.
         steps: control steps executed after settling.
-        chunks: action chunks executed.
+        chunks: action chunks predicted.
         reached: per goal of `Env.goals`, whether it held after the last step.
         hits: first step at which each tracked goal held, by the goal's text.
         action: sum over steps of the mean absolute change of the action.
@@ -77,11 +91,12 @@ class EpisodeLog:
         self.digest.update(np.ascontiguousarray(result.states).tobytes())
         self.states.add(result.states)
 
-    def record_chunk(self, chosen: NDArray[np.float32], executed: NDArray[np.float32]) -> None:
-        """Count a chunk, and how far the executed actions are from those that the policy chose."""
-        self.chunks += 1
-        self.actions.add(chosen)
-        self.action += float(np.abs(executed - chosen).mean(axis=1).sum())
+    def record_part(self, part: Part, executed: NDArray[np.float32]) -> None:
+        """Add up how far the executed actions are from those that were scheduled."""
+        scheduled = part.actions[: len(executed)]
+        if not part.held:
+            self.actions.add(scheduled)
+        self.action += float(np.abs(executed - scheduled).mean(axis=1).sum())
 
     def to_result(
         self,
@@ -89,6 +104,7 @@ class EpisodeLog:
         env: Env,
         observations: ObservationPipeline,
         interventions: Interventions,
+        schedule: Schedule,
         renders: int,
     ) -> EpisodeResult:
         """The row of an episode that ran to its end."""
@@ -114,6 +130,7 @@ class EpisodeLog:
             hits=tuple(sorted(self.hits.items(), key=lambda hit: (hit[1], hit[0]))),
             approached=env.approached,
             visible=tuple(observations.target_visibility.items()),
+            execution=_execution(schedule) if condition.latency else None,
             flags=(
                 *self._flags(condition, instruction, observations, interventions),
                 *anomalies(self.states, env.scene()),
