@@ -7,6 +7,7 @@ from rich.console import Console
 
 from simeval import report
 from simeval.analysis import success
+from simeval.analysis.latency import used_columns
 from simeval.analysis.sequential import Sequential, sequential
 from simeval.report.cautions import cautions, unfinished
 from simeval.report.terminal.tables import ROOMY
@@ -15,7 +16,7 @@ from simeval.store.run import Run
 
 def summarise(run: Run) -> dict[str, Any]:
     """The tables of a run, JSON-ready, with policy, scenes, and how far they can be trusted."""
-    episodes = run.table(success.USED)
+    episodes = _episodes(run)
     about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
     followed = sequential(run.manifest, episodes)
     tables = success.summary(episodes, sequential=followed)
@@ -24,7 +25,7 @@ def summarise(run: Run) -> dict[str, Any]:
 
 def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
     """Print the tables of a run, and how far they can be trusted."""
-    episodes = run.table(success.USED)
+    episodes = _episodes(run)
     policy = run.manifest["identity"]["policy"]["name"]
     followed = sequential(run.manifest, episodes)
     analysed = success.analyse(episodes, sequential=followed)
@@ -36,6 +37,10 @@ def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
     for note in run.manifest["notes"]:
         console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False, emoji=False)
     console.print(f"run folder: {run.folder}", soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def _episodes(run: Run) -> pd.DataFrame:
+    return run.table((*success.USED, *used_columns(run.manifest["conditions"])))
 
 
 def _cautions(run: Run, episodes: pd.DataFrame, followed: Sequential | None) -> tuple[str, ...]:
