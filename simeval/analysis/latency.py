@@ -6,7 +6,7 @@ Drops and success are those of `simeval.analysis.success`; nothing is tested aga
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pandas as pd
 
@@ -17,11 +17,52 @@ from perturbations.spec import parse
 from simeval.analysis.grouping import groups
 from simeval.stats.intervals import Interval
 
-if TYPE_CHECKING:
-    from simeval.analysis.success import ConditionDrop, ConditionRate
-
 EXECUTION = ("latencies", "replans", "stale_steps", "idle_steps")
 """Columns of `simeval.store.run.Run.episodes` that `latency_table` reads."""
+
+
+class Rated(Protocol):
+    """What is read of a `simeval.analysis.success.ConditionRate`."""
+
+    @property
+    def suite(self) -> str:
+        """Name of the suite."""
+
+    @property
+    def condition(self) -> str:
+        """Canonical text."""
+
+    @property
+    def rate(self) -> float | None:
+        """Success rate."""
+
+    @property
+    def interval(self) -> Interval:
+        """Its interval."""
+
+
+class Dropped(Protocol):
+    """What is read of a `simeval.analysis.success.ConditionDrop`."""
+
+    @property
+    def suite(self) -> str:
+        """Name of the suite."""
+
+    @property
+    def condition(self) -> str:
+        """Canonical text."""
+
+    @property
+    def drop(self) -> float | None:
+        """Against none."""
+
+    @property
+    def interval(self) -> Interval | None:
+        """Its interval."""
+
+    @property
+    def verdict(self) -> str | None:
+        """See `Verdict`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +123,7 @@ def used_columns(conditions: Iterable[str]) -> tuple[str, ...]:
     return EXECUTION if any(_way(condition) for condition in conditions) else ()
 
 
-def latency_table(episodes: pd.DataFrame, rates: Sequence["ConditionRate"]) -> tuple[LatencyRow, ...]:
+def latency_table(episodes: pd.DataFrame, rates: Sequence[Rated]) -> tuple[LatencyRow, ...]:
     """One row per suite and condition with latency; empty without `EXECUTION` columns."""
     if any(column not in episodes for column in EXECUTION):
         return ()
@@ -115,9 +156,7 @@ def latency_table(episodes: pd.DataFrame, rates: Sequence["ConditionRate"]) -> t
     return tuple(table)
 
 
-def latency_limits(
-    table: Sequence[LatencyRow], drops: Sequence["ConditionDrop"], margin: float
-) -> tuple[LatencyLimit, ...]:
+def latency_limits(table: Sequence[LatencyRow], drops: Sequence[Dropped], margin: float) -> tuple[LatencyLimit, ...]:
     """One row per suite and way of execution.
 
     Args:
