@@ -23,6 +23,9 @@ MERGE = Key("merge", "latest", ("latest", "average", "weighted_average", "conser
 """What is executed where the last chunk and the answer overlap: the answer, or a mean with weights of 0.5 and 0.5, 0.3
 and 0.7, or 0.7 and 0.3. Source: `AGGREGATE_FUNCTIONS` of lerobot's asynchronous inference."""
 
+NO_RTC = "--perturb {}: policy '{}' has no real-time chunking; use /mode=async"
+"""What is said of a condition and a policy that do not go together."""
+
 
 @register(
     AxisInfo(

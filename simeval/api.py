@@ -78,7 +78,7 @@ def evaluate(
     progress = progress or Silent()
     with open_runner(config, choice, assets) as runner:
         facts = runner.facts()
-        require_fit(facts.policy, config.suite)
+        require_fit(facts.policy, config.suite, plan.conditions)
         if note := batch_note(choice, facts.policy):
             _log.warning("simeval: %s", note)
         manifest = make_manifest(config, plan, facts, assets)

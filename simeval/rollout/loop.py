@@ -16,7 +16,7 @@ from envs.interface import STATE_SIZE
 from envs.suites import tasks
 from perturbations.base import Infeasible
 from perturbations.condition import Condition
-from perturbations.latency import BLOCK, MERGE, MODE, RTC, THRESHOLD
+from perturbations.latency import BLOCK, MERGE, MODE, NO_RTC, RTC, THRESHOLD
 from perturbations.spec import parse
 from simeval.core.errors import ConfigError, EpisodeError, ends_process
 from simeval.core.instructions import instructable_goals, language_context, resolve_instruction
@@ -115,7 +115,7 @@ def _pace(condition: Condition, policy: PolicySpec) -> Pace:
     if term is None:
         return Pace(policy.n_action_steps)
     if _continues(condition) and not policy.continues:
-        raise ConfigError(f"--perturb {term}: policy '{policy.name}' has no real-time chunking; use /mode=async")
+        raise ConfigError(NO_RTC.format(term, policy.name))
     share = term.option(THRESHOLD.name)
     return Pace(
         policy.n_action_steps,

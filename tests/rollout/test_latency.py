@@ -162,6 +162,12 @@ def test_real_time_chunking_needs_a_policy_that_has_it(env):
         run_episode(toy_spec(condition="latency:2/mode=rtc"), env, SeekerPolicy(), TraceRecorder())
 
 
+def test_a_run_that_needs_it_is_refused_before_its_first_episode(tmp_path):
+    with pytest.raises(ConfigError, match="--perturb latency:2/mode=rtc: policy 'seeker' has no real-time chunking"):
+        evaluate(toy_config(tmp_path, perturb=("noise:0.1", "latency:2/mode=rtc")))
+    assert not (tmp_path / "episodes.jsonl").exists()
+
+
 def test_a_row_reads_back_and_does_not_depend_on_the_workers(tmp_path):
     texts = ("latency:2,8", "latency:2/mode=async")
     serial, several = (
