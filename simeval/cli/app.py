@@ -13,6 +13,7 @@ from simeval.cli.captions import missing_glyphs_noted
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, settings, with_config_options
 from simeval.cli.process import carry_out, leave
+from simeval.cli.profile import profiling
 from simeval.cli.reports import reports
 from simeval.cli.serve import serving
 from simeval.config.evaluation import SOURCES, EvalConfig, from_mapping
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.add_typer(audits)
 app.add_typer(reports)
 app.add_typer(serving)
+app.add_typer(profiling)
 
 LISTS = ("suites", "tasks", "texts", "perturbations", "policies", "conventions", "protocols")
 
