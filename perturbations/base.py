@@ -21,7 +21,8 @@ A function that uses no random numbers leaves out `rng`, and its axis has no key
 - state: `f(state, value, rng, scale) -> state`, `float32[8]`; `scale` is the training standard deviation per dimension.
 - action: `f(actions, value, rng) -> actions`, `float32[T, 7]`. T is 1, because each control step has its own generator.
 - latency: `f(call, value, rng) -> int`, control steps from the policy's question number `call` to its answer. What the
-  robot does meanwhile is said by the keys of `perturbations.latency`, which the function does not get.
+  robot does meanwhile is said by the keys of `perturbations.latency`, which the function does not get. With a parameter
+  `measured` it gets the control steps, a `float`, that the policy's answer took by this machine's clock.
 
 If an image, state or action function has a parameter `memory`, it gets a `dict` that is empty at the start of the
 episode and persists until its end (for images: one per camera).
@@ -148,6 +149,7 @@ class AxisInfo:
         value_means: short description of the value.
         bounds: smallest and largest allowed number.
         words: the allowed values of a word axis, each with its effect on the instruction's meaning.
+        also: words that are allowed besides the numbers, each with its meaning.
         explained: short description of each word that is not self-explanatory.
         arguments: what may follow a word after a second colon, by word.
         identity: the value that changes nothing.
@@ -172,6 +174,7 @@ class AxisInfo:
     aliases: tuple[str, ...] = ()
     bounds: tuple[float, float] = (-np.inf, np.inf)
     words: Mapping[str, Meaning] = field(default_factory=dict, hash=False)
+    also: Mapping[str, str] = field(default_factory=dict, hash=False)
     explained: Mapping[str, str] = field(default_factory=dict, hash=False)
     arguments: Mapping[str, Argument] = field(default_factory=dict, hash=False)
     presets: tuple[float, ...] = ()
@@ -221,7 +224,7 @@ _axes: dict[str, AxisInfo] = {}
 _functions: dict[str, Callable[..., Any]] = {}
 _parameters: dict[str, frozenset[str]] = {}
 
-_BY_KEYWORD = frozenset(("camera", "memory", "named", "scale", "target"))
+_BY_KEYWORD = frozenset(("camera", "measured", "memory", "named", "scale", "target"))
 """Parameters that functions get by keyword, apart from the keys of their axis."""
 
 

@@ -192,10 +192,18 @@ class ActiveCondition:
             source = int(term.call(source, self.rng))
         return source
 
-    def latency(self, call: int) -> int:
-        """Control steps from the policy's question number `call` of the episode, from 0, to its answer."""
+    def latency(self, call: int, measured: float = 0.0) -> int:
+        """Control steps from a question of the policy to its answer.
+
+        Args:
+            call: number of the question in the episode, from 0.
+            measured: control steps that the answer took by this machine's clock.
+        """
         term = self.condition.latency
-        return 0 if term is None else int(term.call(call, self.rng, step=call))
+        if term is None:
+            return 0
+        extra: dict[str, Any] = {"measured": measured} if accepts(term.info, "measured") else {}
+        return int(term.call(call, self.rng, step=call, **extra))
 
     def images(self, images: Mapping[str, NDArray[np.uint8]], step: int) -> dict[str, NDArray[np.uint8]]:
         """The images that the policy gets instead of these.

@@ -93,6 +93,8 @@ def _terms(text: str) -> tuple[Term, ...]:
 
 
 def _value(info: AxisInfo, text: str) -> float | str:
+    if text in info.also:
+        return text
     if not info.words:
         return _number(info, text)
     word, colon, rest = text.partition(":")
@@ -143,7 +145,7 @@ def _number(info: AxisInfo, text: str) -> float:
         return info.presets[level - 1]
     match = _NUMBER.fullmatch(text)
     if not match:
-        known = " or a severity s1 to s5" if info.presets else ""
+        known = "".join(f" or {word}" for word in (*info.also, *["a severity s1 to s5"] * bool(info.presets)))
         raise SpecError(f"{quoted}: value must be a number {info.allowed}{known} ({_meaning(info)})")
     digits, suffix = match.groups()
     if suffix not in info.unit.factors:

@@ -59,6 +59,7 @@ class Key:
         words: the allowed values; empty if `kind` defines them.
         kind: without `words`: a number of control steps, a whole number, the name of an object, or a share in [0, 1].
         only_with: another key and its values with which alone this one has a meaning.
+        means: short description; those of keys that several axes share are in `simeval list perturbations`.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Key:
     words: tuple[str, ...] = ()
     kind: Literal["step", "number", "name", "share"] = "step"
     only_with: tuple[str, tuple[str, ...]] | None = None
+    means: str = ""
 
     @property
     def accepted(self) -> str:

@@ -32,7 +32,7 @@ class PolicyInput:
             Before the first step there is none, and the first observation is repeated.
         rest: what is left of the last chunk and will be executed until the answer is there, for policies with
             `PolicySpec.continues`; `None` if nothing is left, or if the answer is not to continue it.
-        latency: control steps until the answer is there.
+        latency: control steps until the answer is there; where that is measured, those of the answer before.
     """
 
     observation: Observation

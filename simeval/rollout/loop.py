@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from envs.base import Env, StepResult
 from envs.interface import STATE_SIZE
-from envs.suites import tasks
+from envs.suites import find_suite, tasks
 from perturbations.base import Infeasible
 from perturbations.condition import Condition
 from perturbations.latency import BLOCK, MERGE, MODE, NO_RTC, RTC, THRESHOLD
@@ -65,6 +65,7 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
     applied = condition.start(streams.generator, policy.spec.state_std or _unit_scale(policy.spec))
     observations = ObservationPipeline(env, applied, policy.spec)
     physics = Interventions(condition, streams.generator)
+    hz = find_suite(spec.suite).interface.control_hz
     schedule = Schedule(_pace(condition, policy.spec), policy.spec.action_size)
     with log.phase("reset"):
         env.reset(spec, physics.before_settling)
@@ -86,14 +87,14 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
                 *past, observation = observations.observe(start)
             with log.phase("policy"):
                 privileged = env.privileged(instruction.goal or task.goal) if policy.spec.privileged else None
-                seed, latency = streams.policy_seed(log.chunks), applied.latency(log.chunks)
+                seed, before = streams.policy_seed(log.chunks), log.seconds["policy"]
                 request = PolicyInput(
                     observation, instruction.text, spec.pair_id, log.chunks, seed, privileged, spec.id, tuple(past),
-                    _rest(schedule, condition), latency,
+                    _rest(schedule, condition), applied.latency(log.chunks, schedule.last_latency),
                 )  # fmt: skip
                 chunk = _checked(policy.act([request]), policy.spec)
-                log.chunks += 1
-            schedule.ask(start, chunk, latency)
+            schedule.ask(start, chunk, applied.latency(log.chunks, hz * (log.seconds["policy"] - before)))
+            log.chunks += 1
         part = schedule.upcoming(start, spec.max_steps)
         with log.phase("perturb"):
             actions = applied.actions(part.actions, start)

@@ -106,6 +106,11 @@ class Schedule:
         return self._chunk is None or self._done >= self.pace.asked_at(len(self._chunk))
 
     @property
+    def last_latency(self) -> int:
+        """The latency of the last answer, which is what a policy can expect of the next; 0 before the first."""
+        return self.latencies[-1] if self.latencies else 0
+
+    @property
     def left(self) -> Actions | None:
         """What is left of the last chunk and would be executed while an answer is awaited; `None` if nothing is."""
         if self._chunk is None or not self.pace.overlapping or self._done >= len(self._chunk):

@@ -135,6 +135,11 @@ def test_a_time_between_two_control_steps_is_rounded_up_and_the_plan_says_so():
     assert make_plan(replace(SMALL, suite=("toy",), perturb=("latency:100ms", "instruction:empty"))).notes == ()
 
 
+def test_a_plan_with_a_measured_latency_says_that_its_rows_are_not_those_of_another_run():
+    (note,) = make_plan(EvalConfig(suite=("toy",), policy="seeker", perturb=("latency:measured,2/mode=async",))).notes
+    assert note.startswith("latency:measured/mode=async: its rows depend on this machine")
+
+
 def test_a_condition_too_long_for_a_file_name_is_refused():
     long = "+".join(
         f"{axis}:0.123456789012@{camera}/from=1000/until=2000"

@@ -13,6 +13,7 @@ from simeval.core.errors import ConfigError
 from simeval.core.types import EpisodeResult, Execution
 from simeval.policies.base import PolicySpec
 from simeval.policies.scripted import RandomPolicy, SeekerPolicy
+from simeval.rollout import episode_log
 from simeval.rollout.loop import run_episode
 from simeval.rollout.trace import TraceRecorder
 
@@ -155,6 +156,43 @@ def test_an_axis_of_ones_own_gives_each_question_its_latency(env):
     result, _ = roll_out(toy_spec(condition="my.latency:3", init_state=1), env, SeekerPolicy())
     assert set(result.execution.latencies) == {0, 3}
     assert result.steps == 26 + sum(result.execution.latencies)
+
+
+class Thinking:
+    """The seeker, whose n-th answer takes so many seconds on the loop's clock; it remembers what it was told."""
+
+    spec = PolicySpec("thinking", n_action_steps=6, cameras=("agentview",), continues=True)
+
+    def __init__(self, monkeypatch, seconds):
+        self.seconds, self.now, self.inputs = list(seconds), 0.0, []
+        monkeypatch.setattr(episode_log.time, "perf_counter", lambda: self.now)
+
+    def act(self, inputs):
+        self.inputs += inputs
+        self.now += self.seconds[len(self.inputs) - 1]
+        return SeekerPolicy().act(inputs)
+
+
+def test_a_measured_latency_is_the_time_of_each_answer_rounded_up(env, monkeypatch):
+    policy = Thinking(monkeypatch, (0.051, 0.05 - 1e-6, 0.0, 0.12, 0.0))
+    result, _ = roll_out(toy_spec(condition="latency:measured", init_state=1), env, policy)
+    assert result.execution == Execution((2, 1, 0, 3, 0), 0, 0, 6)
+    assert result.steps == 26 + 6
+    given = structs.replace(result.spec, condition="none")
+    assert roll_out(given, env, SeekerPolicy())[0].steps == 26
+
+
+def test_a_policy_that_continues_is_told_the_rest_and_the_latency_that_it_can_expect(env, monkeypatch):
+    policy = Thinking(monkeypatch, (0.1, 0.15, 0.1, 0.1, 0.1, 0.1))
+    result, trace = roll_out(toy_spec(condition="latency:measured/mode=rtc"), env, policy)
+    assert result.execution.latencies[:3] == (2, 3, 2)
+    assert [request.latency for request in policy.inputs[:3]] == [0, 2, 3]
+    first, second = policy.inputs[:2]
+    assert first.rest is None
+    np.testing.assert_array_equal(second.rest, trace.chunks[0][6:])
+    fixed = Thinking(monkeypatch, (0.0,) * 9)
+    roll_out(toy_spec(condition="latency:2/mode=rtc"), env, fixed)
+    assert {request.latency for request in fixed.inputs} == {2}
 
 
 def test_real_time_chunking_needs_a_policy_that_has_it(env):
