@@ -22,7 +22,8 @@ A function that uses no random numbers leaves out `rng`, and its axis has no key
 - action: `f(actions, value, rng) -> actions`, `float32[T, 7]`. T is 1, because each control step has its own generator.
 - latency: `f(call, value, rng) -> int`, control steps from the policy's question number `call` to its answer. What the
   robot does meanwhile is said by the keys of `perturbations.latency`, which the function does not get. With a parameter
-  `measured` it gets the control steps, a `float`, that the policy's answer took by this machine's clock.
+  `measured` it gets the control steps, a `float`, that the policy's answer took by this machine's clock, with
+  `control_hz` the suite's control steps per second.
 
 If an image, state or action function has a parameter `memory`, it gets a `dict` that is empty at the start of the
 episode and persists until its end (for images: one per camera).
@@ -224,7 +225,7 @@ _axes: dict[str, AxisInfo] = {}
 _functions: dict[str, Callable[..., Any]] = {}
 _parameters: dict[str, frozenset[str]] = {}
 
-_BY_KEYWORD = frozenset(("camera", "measured", "memory", "named", "scale", "target"))
+_BY_KEYWORD = frozenset(("camera", "control_hz", "measured", "memory", "named", "scale", "target"))
 """Parameters that functions get by keyword, apart from the keys of their axis."""
 
 

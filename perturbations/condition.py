@@ -26,6 +26,7 @@ from perturbations.base import (
     accepts,
 )
 from perturbations.term import Term, number_text
+from perturbations.units import CONTROL_STEP_MS
 
 __all__ = ["ActiveCondition", "Condition", "Term", "number_text"]
 
@@ -177,12 +178,14 @@ class ActiveCondition:
         rng: the pair's random streams.
         scale: `float32[8]`, standard deviation per state dimension.
         masks: masks of the first policy frame by camera; set them before the first image if `Condition.wants_masks`.
+        control_hz: control steps per second; set it for suites whose steps are not those of `CONTROL_STEP_MS`.
     """
 
     condition: Condition
     rng: RngFactory
     scale: NDArray[np.float32]
     masks: Mapping[str, Masks] = field(default_factory=dict)
+    control_hz: int = 1000 // CONTROL_STEP_MS
     _memory: dict[tuple[Term, str], Memory] = field(default_factory=dict)
 
     def source(self, step: int) -> int:
@@ -202,7 +205,8 @@ class ActiveCondition:
         term = self.condition.latency
         if term is None:
             return 0
-        extra: dict[str, Any] = {"measured": measured} if accepts(term.info, "measured") else {}
+        extra: dict[str, Any] = {"measured": measured, "control_hz": self.control_hz}
+        extra = {name: value for name, value in extra.items() if accepts(term.info, name)}
         return int(term.call(call, self.rng, step=call, **extra))
 
     def images(self, images: Mapping[str, NDArray[np.uint8]], step: int) -> dict[str, NDArray[np.uint8]]:

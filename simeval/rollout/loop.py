@@ -65,7 +65,7 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
     applied = condition.start(streams.generator, policy.spec.state_std or _unit_scale(policy.spec))
     observations = ObservationPipeline(env, applied, policy.spec)
     physics = Interventions(condition, streams.generator)
-    hz = find_suite(spec.suite).interface.control_hz
+    applied.control_hz = find_suite(spec.suite).interface.control_hz
     schedule = Schedule(_pace(condition, policy.spec), policy.spec.action_size)
     with log.phase("reset"):
         env.reset(spec, physics.before_settling)
@@ -93,7 +93,9 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
                     _rest(schedule, condition), applied.latency(log.chunks, schedule.last_latency),
                 )  # fmt: skip
                 chunk = _checked(policy.act([request]), policy.spec)
-            schedule.ask(start, chunk, applied.latency(log.chunks, hz * (log.seconds["policy"] - before)))
+            schedule.ask(
+                start, chunk, applied.latency(log.chunks, applied.control_hz * (log.seconds["policy"] - before))
+            )
             log.chunks += 1
         part = schedule.upcoming(start, spec.max_steps)
         with log.phase("perturb"):

@@ -4,14 +4,19 @@ import json
 
 import numpy as np
 import pytest
-from helpers import call, refusal
+from helpers import call, refusal, rows, toy_config
 
 from envs.interface import LIBERO_INTERFACE, Interface
+from perturbations.spec import parse
+from simeval import evaluate
+from simeval.core import latency_profile
 from simeval.core.errors import ConfigError
+from simeval.core.seeding import PairStreams
 from simeval.policies import profile
 from simeval.policies.base import PolicySpec
 from simeval.policies.expert.policy import LiberoExpert
 from simeval.policies.profile import Profile, measure
+from simeval.testing import check_perturbation
 
 
 class Slow:
@@ -76,6 +81,43 @@ def test_the_command_prints_the_numbers_for_latency_and_keeps_the_times(tmp_path
     assert len(stored["seconds"]) == 7
     assert stored["policy"]["name"] == "seeker"
     assert stored["latency"]["p99"] == Profile(tuple(stored["seconds"]), 20).steps(max(stored["seconds"]))
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_profile_is_an_axis_for_every_process_that_runs_episodes(tmp_path):
+    """Times of 90 and 210 ms are 2 and 5 steps; at a tenth of them, 1 and 1."""
+    times = tmp_path / "times.json"
+    times.write_text(json.dumps({"seconds": [0.09, 0.21], "host": {"cpu": "any"}}))
+    config = {"plugin": (str(times),), "perturb": ("latency.profile:1,0.1",), "init_states": "0-1", "tasks": "0"}
+    serial, several = (
+        rows(evaluate(toy_config(tmp_path / str(workers), workers=workers, **config)).folder) for workers in (0, 2)
+    )
+    assert serial == several
+    waits = [row["execution"]["latencies"] for id_, row in serial.items() if "latency.profile=1/" in id_]
+    assert {wait for each in waits for wait in each} == {2, 5}
+    assert waits[0] != waits[1]
+    quick = [row["execution"]["latencies"] for id_, row in serial.items() if "latency.profile=0.1/" in id_]
+    assert {wait for each in quick for wait in each} == {1}
+    check_perturbation("latency.profile")
+    manifest = json.loads((tmp_path / "0" / "manifest.json").read_text())
+    assert list(manifest["identity"]["plugins"]) == ["times.json"]
+
+
+def test_a_time_is_counted_in_the_control_steps_of_the_suite(registry):
+    latency_profile.register_axis('{"seconds": [0.1]}')
+    applied = parse("latency.profile:1").start(PairStreams(0, (1, 2, 3, 4)).generator)
+    assert applied.latency(0) == 2
+    applied.control_hz = 80
+    assert applied.latency(0) == 8
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize("text", ["", "{}", '{"seconds": []}', '{"seconds": [-1]}', '{"seconds": ["1"]}', "import os"])
+def test_a_file_that_is_no_profile_is_refused_in_one_line(text, tmp_path):
+    times = tmp_path / "times.json"
+    times.write_text(text)
+    said = refusal("plan", "--suite", "toy", "--plugin", str(times), "--perturb", "latency.profile:1")
+    assert "it is not a file of simeval profile" in said
 
 
 @pytest.mark.parametrize(
