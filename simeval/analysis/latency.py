@@ -14,6 +14,7 @@ from envs.goals import EnvError
 from envs.suites import find_suite, is_suite
 from perturbations.base import SpecError
 from perturbations.spec import parse
+from perturbations.units import STEPS
 from simeval.analysis.grouping import groups
 from simeval.stats.intervals import Interval
 
@@ -71,7 +72,7 @@ class LatencyRow:
 
     Attributes:
         way: the mode, its settings, and the condition's other parts.
-        steps: latency of the condition (control steps); `None` where it is no number.
+        steps: latency of the condition (control steps); `None` where it differs from question to question.
         mean_steps: mean latency of its questions (control steps).
         step_ms: length of a control step (ms); `None`, like the two rates, for a suite that is not known here.
         asked_hz: questions per simulated second.
@@ -201,7 +202,8 @@ def _way(condition: str) -> tuple[str, float | None] | None:
     axis = [] if term.axis == "latency" else [term.axis]
     others = [f"with {other}" for other in parsed.terms if other is not term]
     way = ", ".join([*axis, term.option("mode") or "block", *settings, *others])
-    return way, None if isinstance(term.value, str) else float(term.value)
+    in_steps = term.info.unit.name == STEPS.name and not isinstance(term.value, str)
+    return way, float(term.value) if in_steps else None
 
 
 def _control_hz(suite: str) -> int | None:

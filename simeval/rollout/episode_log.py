@@ -56,6 +56,7 @@ class EpisodeLog:
         hits: first step at which each tracked goal held, by the goal's text.
         action: sum over steps of the mean absolute change of the action.
         seconds: wall-clock time by phase.
+        took: wall-clock time of the part that ended last (s).
         current: the phase that is running; an error row names it.
         states: range of the simulator's states.
         actions: range of the actions that the policy chose.
@@ -69,6 +70,7 @@ class EpisodeLog:
     hits: dict[str, int] = field(default_factory=dict)
     action: float = 0.0
     seconds: dict[Phase, float] = field(default_factory=lambda: defaultdict(float))
+    took: float = 0.0
     current: Phase = "reset"
     states: StateRange = field(default_factory=StateRange)
     actions: StateRange = field(default_factory=StateRange)
@@ -79,7 +81,8 @@ class EpisodeLog:
         """Time a part of the loop under its name."""
         self.current, start = name, time.perf_counter()
         yield
-        self.seconds[name] += time.perf_counter() - start
+        self.took = time.perf_counter() - start
+        self.seconds[name] += self.took
 
     def record_step(self, result: StepResult, tracked: tuple[Goal, ...]) -> None:
         """Count executed control steps, and note which tracked goals they reached."""

@@ -87,15 +87,13 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
                 *past, observation = observations.observe(start)
             with log.phase("policy"):
                 privileged = env.privileged(instruction.goal or task.goal) if policy.spec.privileged else None
-                seed, before = streams.policy_seed(log.chunks), log.seconds["policy"]
+                seed = streams.policy_seed(log.chunks)
                 request = PolicyInput(
                     observation, instruction.text, spec.pair_id, log.chunks, seed, privileged, spec.id, tuple(past),
                     _rest(schedule, condition), applied.latency(log.chunks, schedule.last_latency),
                 )  # fmt: skip
                 chunk = _checked(policy.act([request]), policy.spec)
-            schedule.ask(
-                start, chunk, applied.latency(log.chunks, applied.control_hz * (log.seconds["policy"] - before))
-            )
+            schedule.ask(start, chunk, applied.latency(log.chunks, applied.control_hz * log.took))
             log.chunks += 1
         part = schedule.upcoming(start, spec.max_steps)
         with log.phase("perturb"):
