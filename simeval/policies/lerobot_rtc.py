@@ -26,7 +26,10 @@ _TYPES = frozenset({"smolvla", "pi0", "pi05"})
 
 def can_continue(parts: Parts) -> bool:
     """Whether a checkpoint can continue the rest of its last chunk: its type can, and its actions are absolute."""
-    relative = any("RelativeActions" in type(step).__name__ for step in parts.preprocess.steps)
+    from lerobot.processor import RelativeActionsProcessorStep
+
+    # pi0 and its kin always have the step, and most of their checkpoints do not use it.
+    relative = any(isinstance(step, RelativeActionsProcessorStep) and step.enabled for step in parts.preprocess.steps)
     return parts.config.type in _TYPES and bool(parts.model.supports_rtc()) and not relative
 
 

@@ -8,12 +8,14 @@ import families
 import numpy as np
 import pytest
 import torch
+from lerobot.processor import RelativeActionsProcessorStep
 
 from envs import numerics
 from envs.base import Observation
 from simeval import EvalConfig, evaluate
 from simeval.policies.base import PolicyInput
 from simeval.policies.lerobot import LerobotPolicy, load
+from simeval.policies.lerobot_rtc import can_continue
 
 TEXT = "put the black bowl on the plate"
 
@@ -119,3 +121,22 @@ def test_through_the_front_door_rows_are_the_same_for_any_number_of_workers(tiny
         continued.execution.latencies == asynchronous.execution.latencies == (3,) * len(continued.execution.latencies)
     )
     assert [result.state_digest for result in serial] == [result.state_digest for result in parallel]
+
+
+@pytest.mark.parametrize("kind", ["pi0", "pi05"])
+def test_other_flow_matching_types_continue_too(kind, hub, tmp_path):
+    family = next(family for family in families.FAMILIES if family.kind == kind and family.tried == families.SHRUNK)
+    family.make(tmp_path / "mine")
+    with family.shrunk():
+        policy = load(str(tmp_path / "mine"), device="cpu")
+        images = {camera: np.zeros((224, 224, 3), np.uint8) for camera in policy.spec.cameras}
+        now = Observation(images, np.zeros(8, np.float32), 0)
+        item = PolicyInput(now, TEXT, "pair", 0, noise_seed=3)
+        chunk, alone = policy.act([item])[0], policy.act([replace(item, noise_seed=4)])[0]
+        continued = policy.act([replace(item, noise_seed=4, rest=chunk[6:], latency=3)])[0]
+    assert policy.spec.continues
+    far, near = (np.abs(new[:3] - chunk[6:9]).mean() for new in (alone, continued))
+    assert near < far
+    (relative,) = (step for step in policy._parts.preprocess.steps if isinstance(step, RelativeActionsProcessorStep))
+    relative.enabled = True
+    assert not can_continue(policy._parts)
