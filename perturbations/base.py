@@ -20,6 +20,10 @@ A function that uses no random numbers leaves out `rng`, and its axis has no key
   is a function that maps a control step to its generator.
 - state: `f(state, value, rng, scale) -> state`, `float32[8]`; `scale` is the training standard deviation per dimension.
 - action: `f(actions, value, rng) -> actions`, `float32[T, 7]`. T is 1, because each control step has its own generator.
+- latency: `f(call, value, rng) -> int`, control steps from the policy's question number `call` to its answer. What the
+  robot does meanwhile is said by the keys of `perturbations.latency`, which the function does not get. With a parameter
+  `measured` it gets the control steps, a `float`, that the policy's answer took by this machine's clock, with
+  `control_hz` the suite's control steps per second.
 
 If an image, state or action function has a parameter `memory`, it gets a `dict` that is empty at the start of the
 episode and persists until its end (for images: one per camera).
@@ -87,7 +91,7 @@ CAMERAS = ("agentview", "wrist")
 ALL = "all"
 """Camera selector: all cameras that the axis supports. The default."""
 
-Channel = Literal["language", "physics", "scene", "image", "timing", "state", "action"]
+Channel = Literal["language", "physics", "scene", "image", "timing", "state", "action", "latency"]
 Family = Literal["V", "S", "E"]
 """Vision, semantics, execution. Source: the generalisation axes of RL4VLA (gen-robot/RL4VLA)."""
 
@@ -125,6 +129,7 @@ class Stage(IntEnum):
     TIMING = 9
     STATE = 10
     ACTION = 11
+    LATENCY = 12
 
     @property
     def channel(self) -> Channel:
@@ -145,6 +150,7 @@ class AxisInfo:
         value_means: short description of the value.
         bounds: smallest and largest allowed number.
         words: the allowed values of a word axis, each with its effect on the instruction's meaning.
+        also: words that are allowed besides the numbers, each with its meaning.
         explained: short description of each word that is not self-explanatory.
         arguments: what may follow a word after a second colon, by word.
         identity: the value that changes nothing.
@@ -169,6 +175,7 @@ class AxisInfo:
     aliases: tuple[str, ...] = ()
     bounds: tuple[float, float] = (-np.inf, np.inf)
     words: Mapping[str, Meaning] = field(default_factory=dict, hash=False)
+    also: Mapping[str, str] = field(default_factory=dict, hash=False)
     explained: Mapping[str, str] = field(default_factory=dict, hash=False)
     arguments: Mapping[str, Argument] = field(default_factory=dict, hash=False)
     presets: tuple[float, ...] = ()
@@ -218,7 +225,7 @@ _axes: dict[str, AxisInfo] = {}
 _functions: dict[str, Callable[..., Any]] = {}
 _parameters: dict[str, frozenset[str]] = {}
 
-_BY_KEYWORD = frozenset(("camera", "memory", "named", "scale", "target"))
+_BY_KEYWORD = frozenset(("camera", "control_hz", "measured", "memory", "named", "scale", "target"))
 """Parameters that functions get by keyword, apart from the keys of their axis."""
 
 

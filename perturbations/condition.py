@@ -26,6 +26,7 @@ from perturbations.base import (
     accepts,
 )
 from perturbations.term import Term, number_text
+from perturbations.units import CONTROL_STEP_MS
 
 __all__ = ["ActiveCondition", "Condition", "Term", "number_text"]
 
@@ -44,7 +45,7 @@ class Condition:
         terms: the terms; empty for the clean condition.
 
     Raises:
-        SpecError: two terms of the same axis apply to the same camera.
+        SpecError: two terms of the same axis apply to the same camera, or two give a latency.
     """
 
     terms: tuple[Term, ...] = ()
@@ -57,6 +58,8 @@ class Condition:
             if one.axis == other.axis and (shared or not one.cameras):
                 suffix = f" for camera '{shared[0]}'" if shared else ""
                 raise SpecError(f"{one.axis}: given twice in one condition{suffix}")
+            if one.info.channel == other.info.channel == "latency":
+                raise SpecError(f"{one.axis} and {other.axis}: one latency in a condition")
 
     def __str__(self) -> str:
         return "+".join(map(str, self.terms)) or "none"
@@ -103,6 +106,11 @@ class Condition:
     def targets(self) -> tuple[str, ...]:
         """The objects that its image terms name by `/target=NAME`."""
         return tuple(dict.fromkeys(term.target for term in self.active_terms("image") if term.target))
+
+    @property
+    def latency(self) -> Term | None:
+        """The term that says how long the policy's answers take; `None` if they are there at once."""
+        return next(self.active_terms("latency"), None)
 
     def active_terms(self, *channels: Channel) -> Iterator[Term]:
         """Its terms of these channels, by default of all, in order of application, without terms of identity value."""
@@ -170,12 +178,14 @@ class ActiveCondition:
         rng: the pair's random streams.
         scale: `float32[8]`, standard deviation per state dimension.
         masks: masks of the first policy frame by camera; set them before the first image if `Condition.wants_masks`.
+        control_hz: control steps per second; set it for suites whose steps are not those of `CONTROL_STEP_MS`.
     """
 
     condition: Condition
     rng: RngFactory
     scale: NDArray[np.float32]
     masks: Mapping[str, Masks] = field(default_factory=dict)
+    control_hz: int = 1000 // CONTROL_STEP_MS
     _memory: dict[tuple[Term, str], Memory] = field(default_factory=dict)
 
     def source(self, step: int) -> int:
@@ -184,6 +194,20 @@ class ActiveCondition:
         for term in self._active("timing", step):
             source = int(term.call(source, self.rng))
         return source
+
+    def latency(self, call: int, measured: float = 0.0) -> int:
+        """Control steps from a question of the policy to its answer.
+
+        Args:
+            call: number of the question in the episode, from 0.
+            measured: control steps that the answer took by this machine's clock.
+        """
+        term = self.condition.latency
+        if term is None:
+            return 0
+        extra: dict[str, Any] = {"measured": measured, "control_hz": self.control_hz}
+        extra = {name: value for name, value in extra.items() if accepts(term.info, name)}
+        return int(term.call(call, self.rng, step=call, **extra))
 
     def images(self, images: Mapping[str, NDArray[np.uint8]], step: int) -> dict[str, NDArray[np.uint8]]:
         """The images that the policy gets instead of these.

@@ -17,8 +17,9 @@ from itertools import product
 
 from perturbations.base import ALL, Argument, AxisInfo, Key, SpecError, find_axis, quote
 from perturbations.condition import Condition, Term, number_text
+from perturbations.units import FRACTION
 
-__all__ = ["Condition", "SpecError", "Term", "parse", "parse_sweep"]
+__all__ = ["Condition", "SpecError", "Term", "parse", "parse_sweep", "rounded_up"]
 
 NONE = "none"
 MAX_CHARACTERS = 10_000
@@ -66,6 +67,18 @@ def parse_sweep(text: str) -> tuple[Condition, ...]:
     return tuple(dict.fromkeys(Condition(terms) for terms in product(*choices)))
 
 
+def rounded_up(text: str) -> tuple[str, ...]:
+    """What a valid perturbation rounds up, for a note: `latency:75ms is latency:2`."""
+    notes = []
+    for part in text.split("+"):
+        name, _, values = part.partition("/")[0].partition(":")
+        for value in filter(str.strip, values.partition("@")[0].split(",")):
+            info, match = find_axis(name.strip()), _NUMBER.fullmatch(value.strip())
+            if match and match[2] in info.unit.rounded_up and Decimal(match[1]) * info.unit.factors[match[2]] % 1:
+                notes.append(f"{info.name}:{value.strip()} is {info.name}:{_number(info, value.strip()):g}")
+    return tuple(dict.fromkeys(notes))
+
+
 def _terms(text: str) -> tuple[Term, ...]:
     """One term per value of `axis:value,value@camera/key=text`."""
     head, *settings = text.split("/")
@@ -80,6 +93,8 @@ def _terms(text: str) -> tuple[Term, ...]:
 
 
 def _value(info: AxisInfo, text: str) -> float | str:
+    if text in info.also:
+        return text
     if not info.words:
         return _number(info, text)
     word, colon, rest = text.partition(":")
@@ -130,12 +145,14 @@ def _number(info: AxisInfo, text: str) -> float:
         return info.presets[level - 1]
     match = _NUMBER.fullmatch(text)
     if not match:
-        known = " or a severity s1 to s5" if info.presets else ""
+        known = "".join(f" or {word}" for word in (*info.also, *["a severity s1 to s5"] * bool(info.presets)))
         raise SpecError(f"{quoted}: value must be a number {info.allowed}{known} ({_meaning(info)})")
     digits, suffix = match.groups()
     if suffix not in info.unit.factors:
         raise SpecError(f"{quoted}: unit must be {info.unit.accepted} ({_meaning(info)})")
     value = float(Decimal(digits) * info.unit.factors[suffix])
+    if suffix in info.unit.rounded_up:
+        value = float(math.ceil(value))
     if info.unit.whole and not value.is_integer():
         raise SpecError(f"{quoted}: value must be a whole number of {info.unit.name} ({_meaning(info)})")
     low, high = info.bounds
@@ -176,6 +193,10 @@ def _options(info: AxisInfo, settings: list[str], text: str) -> tuple[tuple[str,
         if name in chosen:
             raise SpecError(f"{quote(text)}: key '{name}' is given twice")
         chosen[name] = _setting(key, value, text)
+    for key in info.keys:
+        other, values = key.only_with or ("", ())
+        if key.name in chosen and other and chosen.get(other) not in values:
+            raise SpecError(f"{quote(text)}: {key.name} needs {' or '.join(f'/{other}={value}' for value in values)}")
     start, end = chosen.get("from", "0"), chosen.get("until")
     if end is not None and int(start) >= int(end):
         raise SpecError(f"{quote(text)}: until={end} must be greater than from={start}")
@@ -192,6 +213,12 @@ def _setting(key: Key, value: str, text: str) -> str:
         if not _OBJECT.fullmatch(value):
             raise SpecError(f"{quote(text)}: {key.name} must be the name of an object, for instance plate_1")
         return value
+    if key.kind == "share":
+        match = _NUMBER.fullmatch(value)
+        share = float(Decimal(match[1]) * FRACTION.factors[match[2]]) if match and match[2] in FRACTION.factors else -1
+        if not 0 <= share <= 1:
+            raise SpecError(f"{quote(text)}: {key.name} must be a number in [0, 1]")
+        return number_text(share + 0.0)
     if not _STEPS.fullmatch(value):
         what = "a number of control steps" if key.kind == "step" else "a whole number"
         raise SpecError(f"{quote(text)}: {key.name} must be {what}, 0 to 999999")

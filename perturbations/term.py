@@ -72,6 +72,8 @@ class Term:
     def settings(self) -> dict[str, str]:
         """The keys that are passed to the axis' function, with their values."""
         chosen = dict(self.options)
+        if self.info.channel == "latency":
+            return {}  # its keys are for the loop
         # An image axis gets the target's mask, not its name.
         handled = (*TIMING_KEYS, TARGET.name) if self.info.channel == "image" else TIMING_KEYS
         return {key.name: chosen.get(key.name, key.default) for key in self.info.keys if key.name not in handled}

@@ -17,11 +17,13 @@ class Unit:
         name: as printed.
         factors: each accepted suffix (`""` for the bare number) with its factor to this unit.
         whole: whether only whole numbers are allowed.
+        rounded_up: suffixes whose numbers are rounded up to whole ones.
     """
 
     name: str
     factors: Mapping[str, Decimal] = field(hash=False)
     whole: bool = False
+    rounded_up: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> str:
@@ -43,6 +45,7 @@ RADIANS = Unit("rad", {"": _ONE, "rad": _ONE, "deg": Decimal("0.0174532925199432
 CENTIMETRES = Unit("cm", {"": _ONE, "cm": _ONE, "mm": Decimal("0.1"), "m": Decimal(100)})
 KELVIN = Unit("K", {"": _ONE, "K": _ONE})
 STEPS = Unit("steps", {"": _ONE, "steps": _ONE, "ms": _ONE / CONTROL_STEP_MS}, whole=True)
+STEPS_UP = Unit(STEPS.name, STEPS.factors, whole=True, rounded_up=("ms",))
 WORD = Unit("word", {})
 
 
@@ -54,18 +57,22 @@ class Key:
         name: as written.
         default: the value that the canonical form leaves out.
         words: the allowed values; empty if `kind` defines them.
-        kind: without `words`: a number of control steps, a whole number, or the name of an object.
+        kind: without `words`: a number of control steps, a whole number, the name of an object, or a share in [0, 1].
+        only_with: another key and its values with which alone this one has a meaning.
+        means: short description; those of keys that several axes share are in `simeval list perturbations`.
     """
 
     name: str
     default: str
     words: tuple[str, ...] = ()
-    kind: Literal["step", "number", "name"] = "step"
+    kind: Literal["step", "number", "name", "share"] = "step"
+    only_with: tuple[str, tuple[str, ...]] | None = None
+    means: str = ""
 
     @property
     def accepted(self) -> str:
         """The allowed values, as `simeval list perturbations` prints them."""
-        return "|".join(self.words) or {"step": "STEP", "number": "N", "name": "NAME"}[self.kind]
+        return "|".join(self.words) or {"step": "STEP", "number": "N", "name": "NAME", "share": "SHARE"}[self.kind]
 
 
 FROM = Key("from", "0")

@@ -171,7 +171,7 @@ def _opened(
     require_rendering(choice)
     with open_runner(config, choice, assets) as runner:
         facts = runner.facts()
-        require_fit(facts.policy, config.suite)
+        require_fit(facts.policy, config.suite, request.plan.conditions)
         if note := batch_note(choice, facts.policy):
             _log.warning("simeval: %s", note)
         manifest = make_manifest(config, request.plan, facts, assets) | dict(extra or {})

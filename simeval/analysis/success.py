@@ -17,6 +17,7 @@ from simeval.analysis.by_category import CategoryRate, category_table
 from simeval.analysis.flags import FlagCount, flag_table
 from simeval.analysis.grouping import COLUMNS, LEVEL, Share, groups, mean_over_tasks
 from simeval.analysis.language import LanguageRate, language_table
+from simeval.analysis.latency import LatencyLimit, LatencyRow, latency_limits, latency_table
 from simeval.analysis.sensitivity import more_pairs, size_of
 from simeval.analysis.sequential import AnytimeDrop, Sequential
 from simeval.core.types import CLEAN
@@ -159,6 +160,8 @@ class RunAnalysis:
     margin: float
     flags: tuple[FlagCount, ...] = ()
     categories: tuple[CategoryRate, ...] = ()
+    latency: tuple[LatencyRow, ...] = ()
+    latency_limits: tuple[LatencyLimit, ...] = ()
     inference: Literal["fixed", "anytime"] = "fixed"
 
 
@@ -178,15 +181,19 @@ def analyse(
     if sequential:
         episodes, margin = sequential.counted, sequential.margin
     outcomes = episodes.filter(items=COLUMNS)  # all 60 columns would be copied with every group
+    rates, drops = success_table(outcomes), drop_table(outcomes, margin, sequential.drops if sequential else {})
+    latency = latency_table(episodes, rates)
     return RunAnalysis(
-        rates=success_table(outcomes),
-        drops=drop_table(outcomes, margin, sequential.drops if sequential else {}),
+        rates=rates,
+        drops=drops,
         tasks=task_table(outcomes),
         language=language_table(episodes),
         overall=overall_table(outcomes),
         margin=margin,
         flags=flag_table(episodes),
         categories=category_table(outcomes),
+        latency=latency,
+        latency_limits=latency_limits(latency, drops, margin),
         inference="anytime" if sequential else "fixed",
     )
 
@@ -284,8 +291,9 @@ def summary(
 ) -> dict[str, Any]:
     """All tables as a JSON-ready record: fractions, `None` where there is no number, never NaN."""
     tables = asdict(analyse(episodes, margin, sequential))
-    if not tables["categories"]:  # only a few suites have any
-        del tables["categories"]
+    for name in ("categories", "latency", "latency_limits"):  # only a few runs have any
+        if not tables[name]:
+            del tables[name]
     return {"schema_version": SCHEMA_VERSION, "level": LEVEL, "alpha": ALPHA, **tables}
 
 

@@ -16,6 +16,7 @@ from simeval.cli.gate import Junit, Markdown, RunGate, files, finish_gate, requi
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, settings, with_config_options
 from simeval.cli.process import carry_out, leave
+from simeval.cli.profile import profiling
 from simeval.cli.reports import reports
 from simeval.cli.serve import serving
 from simeval.cli.threshold import searches
@@ -36,6 +37,7 @@ app.add_typer(reports)
 app.add_typer(exchange)
 app.add_typer(serving)
 app.add_typer(searches)
+app.add_typer(profiling)
 
 LISTS = ("suites", "tasks", "texts", "perturbations", "policies", "conventions", "protocols")
 

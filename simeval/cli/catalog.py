@@ -121,6 +121,7 @@ CHANNELS = {
     "timing": "when the policy sees what",
     "state": "the robot's report of its own body",
     "action": "the robot's commands",
+    "latency": "how long the policy's answers take, and what the robot does meanwhile",
 }
 
 
@@ -150,13 +151,16 @@ def _explained(axis: AxisInfo) -> Iterator[str]:
             ", whole numbers" if axis.unit.whole else ""
         )
         yield f"  range     {axis.allowed.removeprefix('in ')}; {axis.identity:g} changes nothing"
+    for word, meaning in axis.also.items():
+        yield f"  or        {word}: {meaning}"
     if axis.presets:
         yield f"  presets   {', '.join(f's{i}={value:g}' for i, value in enumerate(axis.presets, 1))}"
     if axis.keys:
         yield "  settings"
     for key in axis.keys:
         default = f" [default: {key.default}]" if key.default else ""
-        yield f"    /{f'{key.name}={key.accepted}':22} {KEYS.get(key.name, 'setting of this axis')}{default}"
+        means = key.means or KEYS.get(key.name, "setting of this axis")
+        yield f"    /{f'{key.name}={key.accepted}':22} {means}{default}"
     if axis.cameras:
         yield f"  cameras   {', '.join(f'@{camera}' for camera in axis.cameras)}; without one all of them"
     writes = f"; writes {', '.join(axis.writes)}" if axis.writes else ""

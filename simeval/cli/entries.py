@@ -121,14 +121,15 @@ class AxisEntry:
     Attributes:
         name: as written in `--perturb`.
         aliases: other accepted names.
-        channel: what it changes: `language`, `physics`, `scene`, `image`, `timing`, `state` or `action`.
+        channel: what it changes: `language`, `physics`, `scene`, `image`, `timing`, `state`, `action` or
+            `latency`.
         stage: where it acts, in the order of application.
         family: `V`, `S` or `E`: vision, semantics, execution.
         value_means: what its value is.
         unit: of its number; `word` for a word axis.
         suffixes: the accepted suffixes of its number; the empty one is the bare number.
         minimum, maximum: smallest and largest number, both allowed; `None` for words and where there is no limit.
-        words: its values if it takes words.
+        words: its values if it takes words; of an axis with a unit, those that it takes besides numbers.
         identity: the value that changes nothing.
         presets: the numbers behind s1 to s5.
         settings: what may follow the value after a slash.
@@ -266,6 +267,7 @@ def _axis(info: AxisInfo) -> AxisEntry:
         WordEntry(word, meaning, info.explained.get(word, ""), _argument(info.arguments.get(word)))
         for word, meaning in info.words.items()
     )
+    words += tuple(WordEntry(word, "kept", means, None) for word, means in info.also.items())
     return AxisEntry(
         name=info.name,
         aliases=info.aliases,

@@ -13,7 +13,8 @@ from envs.protocols import PROTOCOLS
 from envs.suites import find_suite, tasks
 from envs.suites import limits as limits_of
 from perturbations.base import SpecError
-from perturbations.spec import Condition, parse_sweep
+from perturbations.latency import MEASURED
+from perturbations.spec import Condition, parse_sweep, rounded_up
 from simeval.config.evaluation import EvalConfig
 from simeval.config.options import parse_indices
 from simeval.config.suites import check_suites, interface_of
@@ -69,7 +70,12 @@ def make_plan(config: EvalConfig) -> Plan:
     _require_writable_size(config, len(conditions))
     protocol = PROTOCOLS[config.protocol]
     episodes: list[EpisodeSpec] = []
-    notes: list[str] = []
+    notes = [f"{rounded}: rounded up to whole control steps" for text in config.perturb for rounded in rounded_up(text)]
+    notes += [
+        f"{condition}: its rows depend on this machine and on what else it computes; another run has other ones"
+        for condition in conditions
+        if condition.latency is not None and condition.latency.value == MEASURED
+    ]
     known = bundled.POLICIES[config.policy_name].suites if config.policy_name in bundled.POLICIES else config.suite
     if unknown := [suite for suite in config.suite if suite not in known and find_suite(suite).base not in known]:
         notes.append(

@@ -1,10 +1,13 @@
 """Checks of a request and of this machine that are made before anything slow starts."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from envs import numerics
 from envs.base import EnvError
 from envs.interface import LIBERO_INTERFACE
+from perturbations.latency import MODE, NO_RTC, RTC
+from perturbations.spec import parse
 from simeval.config.evaluation import EvalConfig
 from simeval.config.serve import ServeConfig
 from simeval.config.suites import interface_of
@@ -45,12 +48,15 @@ def policy_choice(config: EvalConfig | ServeConfig) -> PolicyChoice:
     )
 
 
-def require_fit(spec: PolicySpec, suites: tuple[str, ...]) -> None:
-    """Check that a policy's observations and actions are those of the suites.
+def require_fit(spec: PolicySpec, suites: tuple[str, ...], conditions: Sequence[str] = ()) -> None:
+    """Check that a policy's observations and actions are those of the suites, and that it can do what conditions ask.
 
     Raises:
-        ConfigError: they are not.
+        ConfigError: they are not, or it cannot.
     """
+    for term in filter(None, (parse(condition).latency for condition in conditions)):
+        if term.option(MODE.name) == RTC and not spec.continues:
+            raise ConfigError(NO_RTC.format(term, spec.name))
     interface, name = interface_of(suites), f"--policy {spec.name}: does not fit {suites[0]}"
     for what, its, theirs in (
         ("actions", spec.action_size, interface.action_size),

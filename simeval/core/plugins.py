@@ -1,7 +1,7 @@
 """User-defined axes and suites: a Python file, executed once in every process that plans or runs episodes.
 
 Workers are sent the text of the file, not its path: a worker on another machine runs the same code, and the manifest
-records their digest.
+records their digest. A profile (`latency_profile`), which is data, takes the same way.
 
 A plugin is code, and a run folder or a recipe may come from a stranger: neither makes simeval read a plugin. Only files
 that the user names in the command at hand are read, and for an existing run only the text that it was made with.
@@ -11,12 +11,14 @@ import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from envs.goals import EnvError
 from envs.sim.opengl import select_backend
 from envs.suites import registered_suites, unregister_suites_but
 from perturbations.base import axes, unregister_all_but
+from simeval.core import latency_profile
 from simeval.core.errors import ConfigError
 from simeval.core.source_file import SourceFile, as_config_error, execute, read_source
 from simeval.core.time_limit import Overdue, time_limit
@@ -115,7 +117,11 @@ def _execute(plugin: Plugin) -> None:
         select_backend()
     known, suites = {info.name for info in axes()}, registered_suites()
     try:
-        execute(plugin, "plugin", seconds=SECONDS, limit="a plugin only declares axes and suites")
+        if plugin.path.endswith(latency_profile.SUFFIX):
+            latency_profile.register_axis(plugin.source)
+            sys.modules[plugin.module("plugin")] = ModuleType(plugin.module("plugin"))  # so that it is not loaded again
+        else:
+            execute(plugin, "plugin", seconds=SECONDS, limit="a plugin only declares axes and suites")
         if {info.name for info in axes()} == known and registered_suites() == suites:
             raise ConfigError(
                 f"--plugin {plugin.path}: it registers no axis and no suite; decorate a function with register(...), "

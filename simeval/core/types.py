@@ -119,6 +119,22 @@ class RealizedStrength(Struct, frozen=True, gc=False, forbid_unknown_fields=True
     joints_rad: float | None = None
 
 
+class Execution(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """How an episode went on while the policy was thinking; all numbers are control steps, except `replans`.
+
+    Attributes:
+        latencies: from each question to its answer, also one that came after the end of the episode.
+        replans: answers that took over while the last chunk had actions left.
+        stale_steps: executed from the last chunk while an answer was awaited.
+        idle_steps: without an action of the policy: the arm held.
+    """
+
+    latencies: tuple[int, ...] = ()
+    replans: int = 0
+    stale_steps: int = 0
+    idle_steps: int = 0
+
+
 class EpisodeResult(Struct, frozen=True, gc=False):
     """The result of one episode.
 
@@ -149,6 +165,7 @@ class EpisodeResult(Struct, frozen=True, gc=False):
             `object_off_table` if an object fell off the table, `unstable` if the simulation moved in a physically
             impossible way (see `simeval.rollout.anomalies`), `far_state` if the policy was given a state, `far_action`
             if it chose an action, outside the range of its training data.
+        execution: what latency did to the execution; `None` without latency, and left out of the record.
     """
 
     spec: EpisodeSpec
@@ -170,12 +187,15 @@ class EpisodeResult(Struct, frozen=True, gc=False):
     approached: str | None = None
     visible: tuple[tuple[str, float], ...] = ()
     flags: tuple[str, ...] = ()
+    execution: Execution | None = None
 
     def row(self) -> dict[str, Any]:
         """A JSON-ready record; `EpisodeResult.from_row` reads it back."""
         magnitude = asdict(self.magnitude) if self.magnitude else None
         parts = {"spec": asdict(self.spec), "timings": asdict(self.timings), "counts": asdict(self.counts)}
-        return {"id": self.spec.id, "pair_id": self.spec.pair_id, **asdict(self), **parts, "magnitude": magnitude}
+        row = {"id": self.spec.id, "pair_id": self.spec.pair_id, **asdict(self), **parts, "magnitude": magnitude}
+        execution = row.pop("execution")
+        return row | ({"execution": asdict(execution)} if execution else {})
 
     @staticmethod
     def from_row(row: dict[str, Any]) -> "EpisodeResult":

@@ -24,6 +24,7 @@ from envs.interface import Interface
 from envs.protocols import PROTOCOLS
 from envs.suites import find_suite, limits, tasks
 from perturbations.base import image_difference
+from perturbations.condition import Condition
 from perturbations.spec import parse
 from simeval.config.evaluation import EvalConfig
 from simeval.config.options import within
@@ -91,7 +92,10 @@ def view_at(env: Env, spec: EpisodeSpec, step: int = 0) -> ConditionView:
         step: control steps before the view, for perturbations that begin later.
     """
     policy = _IdlePolicy(find_suite(spec.suite).interface)
-    result = run_episode(structs.replace(spec, max_steps=step + 1), env, policy, TraceRecorder())
+    # A policy that holds still is asked at every step, so that it sees the one that is wanted: it has no latency.
+    terms = parse(spec.condition).terms
+    seen = str(Condition(tuple(term for term in terms if term.info.channel != "latency")))
+    result = run_episode(structs.replace(spec, condition=seen, max_steps=step + 1), env, policy, TraceRecorder())
     if result.outcome in ("error", "infeasible"):
         return ConditionView(spec.condition, {}, "", f"{result.outcome}: {result.error_text}")
     assert policy.last_input is not None

@@ -30,6 +30,9 @@ class PolicyInput:
         episode_id: identity of the episode, for policies with `PolicySpec.memory`.
         past: the observations of the control steps before `observation`, oldest first: `PolicySpec.n_obs_steps - 1`.
             Before the first step there is none, and the first observation is repeated.
+        rest: what is left of the last chunk and will be executed until the answer is there, for policies with
+            `PolicySpec.continues`; `None` if nothing is left, or if the answer is not to continue it.
+        latency: control steps until the answer is there; where that is measured, those of the answer before.
     """
 
     observation: Observation
@@ -40,6 +43,8 @@ class PolicyInput:
     privileged: Privileged | None = None
     episode_id: str = ""
     past: tuple[Observation, ...] = ()
+    rest: ActionChunk | None = None
+    latency: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class PolicySpec:
         n_obs_steps: observations per request: those of the last control steps.
         memory: whether its output also depends on the earlier requests of the same episode. The first request of an
             episode has `chunk_index` 0 and must forget what an earlier attempt at the episode left.
+        continues: whether it can continue the rest of its last chunk: real-time chunking, `PolicyInput.rest`.
         noise_floor: mean absolute difference between two answers to one request (action units); 0 if they are equal.
         state_std: standard deviation per state dimension in its training data; `None` if unknown.
         action_std: the same per action dimension, in the environment's units.
@@ -71,6 +77,7 @@ class PolicySpec:
     privileged: bool = False
     n_obs_steps: int = 1
     memory: bool = False
+    continues: bool = False
     noise_floor: float = 0.0
     state_std: tuple[float, ...] | None = None
     action_std: tuple[float, ...] | None = None

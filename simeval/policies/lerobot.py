@@ -47,6 +47,7 @@ from simeval.policies.checkpoint.statistics import Scale
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
 from simeval.policies.lerobot_graphs import Graphs, fitted
 from simeval.policies.lerobot_numerics import generator_states, kernels_in_use, pin
+from simeval.policies.lerobot_rtc import can_continue, continuing
 from simeval.policies.lerobot_window import observe, split
 from simeval.policies.linear import by_onednn
 from simeval.policies.representations import FeatureReader, Representation, representing
@@ -121,6 +122,7 @@ class LerobotPolicy:
             n_action_steps=checkpoint.call.n_action_steps,
             cameras=tuple(checkpoint.cameras),
             n_obs_steps=checkpoint.call.n_obs_steps,
+            continues=can_continue(parts),
             # EVO1 pads both, and their statistics.
             state_std=_training_std(parts.preprocess, STATE_KEY, states),
             action_std=_training_std(parts.postprocess, ACTION_KEY, actions),
@@ -171,7 +173,8 @@ class LerobotPolicy:
     def _batches(self, inputs: Sequence[PolicyInput]) -> Iterator[tuple[list[PolicyInput], list[PolicyInput]]]:
         """Split inputs into groups; yields each group, and the group filled up to a whole batch."""
         size = 1 if self._one_by_one else self._batch_size
-        for group in (list(part) for part in batched(inputs, size)):
+        alone = any(item.rest is not None for item in inputs)
+        for group in (list(part) for part in batched(inputs, 1 if alone else size)):
             yield group, group + [group[-1]] * (size - len(group))
 
     def _predict(
@@ -188,24 +191,22 @@ class LerobotPolicy:
             amp = torch.autocast(self._device, torch.bfloat16 if self._dtype else None)
         forked = [torch.cuda.current_device()] if self._device == "cuda" else []
         # Some types load a tokenizer or a processor only in their first call.
-        with no_foreign_code(), torch.random.fork_rng(devices=forked), torch.inference_mode(), amp:
+        rest = continuing(parts, inputs[0], self._device)
+        with no_foreign_code(), torch.random.fork_rng(devices=forked), rest as continued, amp:
             # On a CPU `torch.manual_seed` would take a millisecond for GPUs that are not there.
             (torch.default_generator if self._device == "cpu" else torch).manual_seed(global_seed)
             parts.model.reset()
             # Keep the three together: for relative actions, the postprocessor uses the state of the last batch.
             batch, before = self._preprocessed(inputs), generator_states(self._device)
-            with self._watched(reader, batch) if reader else contextlib.nullcontext():
-                chunks = parts.model.predict_action_chunk(batch, **options)
+            # Graphs run no hooks and have no gradients, which real-time chunking takes.
+            plain = self.graphs.bypassed() if self.graphs and (reader or continued) else contextlib.nullcontext()
+            with plain, reader.watching(batch) if reader else contextlib.nullcontext():
+                chunks = parts.model.predict_action_chunk(batch, **options, **continued)
             self._drew = not all(map(torch.equal, before, generator_states(self._device)))
             actions = parts.postprocess(chunks)
         if not actions.is_floating_point():
             raise TypeError(f"its actions are of type {actions.dtype}, not real numbers")
         return np.ascontiguousarray(actions.float().cpu().numpy())
-
-    @contextlib.contextmanager
-    def _watched(self, reader: FeatureReader, batch: Any) -> Iterator[None]:
-        with self.graphs.bypassed() if self.graphs else contextlib.nullcontext(), reader.watching(batch):
-            yield
 
     def _preprocessed(self, inputs: Sequence[PolicyInput]) -> Any:
         """The network's input batch. A type with a queue of observations also has them in its queue."""

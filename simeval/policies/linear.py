@@ -40,7 +40,9 @@ def by_onednn(model: Any, device: str) -> bool:
 def _forward(layer: Any, x: Any) -> Any:
     import torch
 
-    # Autocast chooses a product's dtype by the name of the function, so keep torch's own under autocast.
-    if x.dtype is not torch.float32 or layer.weight.dtype is not torch.float32 or torch.is_autocast_enabled("cpu"):
+    # Autocast chooses a product's dtype by the name of the function, so keep torch's own under autocast. The other
+    # function has no derivative, which real-time chunking may ask for.
+    kept = torch.is_autocast_enabled("cpu") or torch.is_grad_enabled()
+    if kept or x.dtype is not torch.float32 or layer.weight.dtype is not torch.float32:
         return torch.nn.functional.linear(x, layer.weight, layer.bias)
     return torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, "none", [], "")

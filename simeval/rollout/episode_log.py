@@ -14,10 +14,20 @@ from envs.base import Env, Goal, StepResult
 from perturbations.base import CAMERAS, ImageDifference, Instruction
 from perturbations.condition import Condition
 from simeval.core.errors import EpisodeError, Phase, error_line, message_of, user_line
-from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Outcome, Reached, RealizedStrength, Timings
+from simeval.core.types import (
+    Counts,
+    EpisodeResult,
+    EpisodeSpec,
+    Execution,
+    Outcome,
+    Reached,
+    RealizedStrength,
+    Timings,
+)
 from simeval.rollout.anomalies import StateRange, anomalies, unlike_training
 from simeval.rollout.interventions import Interventions
 from simeval.rollout.observations import ObservationPipeline
+from simeval.rollout.schedule import Part, Schedule
 
 
 def goal_text(goal: Goal) -> str:
@@ -30,6 +40,10 @@ def _channels(condition: Condition) -> set[str]:
     return {term.info.channel for term in condition.active_terms()}
 
 
+def _execution(schedule: Schedule) -> Execution:
+    return Execution(tuple(schedule.latencies), schedule.replans, schedule.stale_steps, schedule.idle_steps)
+
+
 @dataclass
 class EpisodeLog:
     """Per-episode counters and timers.
@@ -37,11 +51,12 @@ class EpisodeLog:
     Attributes:
         spec: the episode.
         steps: control steps executed after settling.
-        chunks: action chunks executed.
+        chunks: action chunks predicted.
         reached: per goal of `Env.goals`, whether it held after the last step.
         hits: first step at which each tracked goal held, by the goal's text.
         action: sum over steps of the mean absolute change of the action.
         seconds: wall-clock time by phase.
+        took: wall-clock time of the part that ended last (s).
         current: the phase that is running; an error row names it.
         states: range of the simulator's states.
         actions: range of the actions that the policy chose.
@@ -55,6 +70,7 @@ class EpisodeLog:
     hits: dict[str, int] = field(default_factory=dict)
     action: float = 0.0
     seconds: dict[Phase, float] = field(default_factory=lambda: defaultdict(float))
+    took: float = 0.0
     current: Phase = "reset"
     states: StateRange = field(default_factory=StateRange)
     actions: StateRange = field(default_factory=StateRange)
@@ -65,7 +81,8 @@ class EpisodeLog:
         """Time a part of the loop under its name."""
         self.current, start = name, time.perf_counter()
         yield
-        self.seconds[name] += time.perf_counter() - start
+        self.took = time.perf_counter() - start
+        self.seconds[name] += self.took
 
     def record_step(self, result: StepResult, tracked: tuple[Goal, ...]) -> None:
         """Count executed control steps, and note which tracked goals they reached."""
@@ -77,11 +94,12 @@ class EpisodeLog:
         self.digest.update(np.ascontiguousarray(result.states).tobytes())
         self.states.add(result.states)
 
-    def record_chunk(self, chosen: NDArray[np.float32], executed: NDArray[np.float32]) -> None:
-        """Count a chunk, and how far the executed actions are from those that the policy chose."""
-        self.chunks += 1
-        self.actions.add(chosen)
-        self.action += float(np.abs(executed - chosen).mean(axis=1).sum())
+    def record_part(self, part: Part, executed: NDArray[np.float32]) -> None:
+        """Add up how far the executed actions are from those that were scheduled."""
+        scheduled = part.actions[: len(executed)]
+        if not part.held:
+            self.actions.add(scheduled)
+        self.action += float(np.abs(executed - scheduled).mean(axis=1).sum())
 
     def to_result(
         self,
@@ -89,6 +107,7 @@ class EpisodeLog:
         env: Env,
         observations: ObservationPipeline,
         interventions: Interventions,
+        schedule: Schedule,
         renders: int,
     ) -> EpisodeResult:
         """The row of an episode that ran to its end."""
@@ -114,6 +133,7 @@ class EpisodeLog:
             hits=tuple(sorted(self.hits.items(), key=lambda hit: (hit[1], hit[0]))),
             approached=env.approached,
             visible=tuple(observations.target_visibility.items()),
+            execution=_execution(schedule) if condition.latency else None,
             flags=(
                 *self._flags(condition, instruction, observations, interventions),
                 *anomalies(self.states, env.scene()),

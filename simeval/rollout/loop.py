@@ -2,7 +2,8 @@
 
     reset -> observe -> perturb -> predict a chunk -> execute its first n actions -> observe -> ...
 
-Each part runs under the name of its phase. Timings are kept by phase, and an error row names the phase that broke.
+How long a prediction takes, and what is executed meanwhile, is the schedule's. Each part runs under the name of its
+phase. Timings are kept by phase, and an error row names the phase that broke.
 """
 
 from collections.abc import Sequence, Sized
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 
 from envs.base import Env, StepResult
 from envs.interface import STATE_SIZE
-from envs.suites import tasks
+from envs.suites import find_suite, tasks
 from perturbations.base import Infeasible
+from perturbations.condition import Condition
+from perturbations.latency import BLOCK, MERGE, MODE, NO_RTC, RTC, THRESHOLD
 from perturbations.spec import parse
 from simeval.core.errors import ConfigError, EpisodeError, ends_process
 from simeval.core.instructions import instructable_goals, language_context, resolve_instruction
@@ -23,6 +26,7 @@ from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
 from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.interventions import Interventions
 from simeval.rollout.observations import ObservationPipeline
+from simeval.rollout.schedule import Pace, Schedule
 from simeval.rollout.trace import Recorder
 
 
@@ -57,10 +61,12 @@ def run_episode(
 
 def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> EpisodeResult:
     spec, streams = log.spec, PairStreams.of(log.spec)
-    condition, task, size = parse(spec.condition), tasks(spec.suite)[spec.task], policy.spec.n_action_steps
+    condition, task = parse(spec.condition), tasks(spec.suite)[spec.task]
     applied = condition.start(streams.generator, policy.spec.state_std or _unit_scale(policy.spec))
     observations = ObservationPipeline(env, applied, policy.spec)
     physics = Interventions(condition, streams.generator)
+    applied.control_hz = find_suite(spec.suite).interface.control_hz
+    schedule = Schedule(_pace(condition, policy.spec), policy.spec.action_size)
     with log.phase("reset"):
         env.reset(spec, physics.before_settling)
         rendered = env.renders
@@ -72,32 +78,68 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
         observations.begin(task.goal, spec.max_steps)
     recorder.start(instruction.text, env.state())
     while log.steps < spec.max_steps and not any(log.reached):
+        start, chunk = log.steps, None
         with log.phase("observe"):
-            physics.at(log.steps, env)
-            observations.capture(log.steps)
+            physics.at(start, env)
+            observations.capture(start, asked=schedule.due)
+        if schedule.due:
+            with log.phase("perturb"):
+                *past, observation = observations.observe(start)
+            with log.phase("policy"):
+                privileged = env.privileged(instruction.goal or task.goal) if policy.spec.privileged else None
+                seed = streams.policy_seed(log.chunks)
+                request = PolicyInput(
+                    observation, instruction.text, spec.pair_id, log.chunks, seed, privileged, spec.id, tuple(past),
+                    _rest(schedule, condition), applied.latency(log.chunks, schedule.last_latency),
+                )  # fmt: skip
+                chunk = _checked(policy.act([request]), policy.spec)
+            schedule.ask(start, chunk, applied.latency(log.chunks, applied.control_hz * log.took))
+            log.chunks += 1
+        part = schedule.upcoming(start, spec.max_steps)
         with log.phase("perturb"):
-            *past, observation = observations.observe(log.steps)
-        with log.phase("policy"):
-            privileged = env.privileged(instruction.goal or task.goal) if policy.spec.privileged else None
-            seed = streams.policy_seed(log.chunks)
-            request = PolicyInput(
-                observation, instruction.text, spec.pair_id, log.chunks, seed, privileged, spec.id, tuple(past)
-            )
-            chunk = _checked(policy.act([request]), policy.spec)
-        with log.phase("perturb"):
-            start, chosen = log.steps, chunk[: min(size, spec.max_steps - log.steps)]
-            actions = applied.actions(chosen, start)
+            actions = applied.actions(part.actions, start)
         with log.phase("step"):
             states = _execute(actions, env, log, observations, physics)
-        log.record_chunk(chosen[: len(states)], actions[: len(states)])
-        recorder.chunk(start, chunk, actions[: len(states)], states)
-    return log.to_result(instruction, env, observations, physics, env.renders - rendered)
+        schedule.executed(start, part, len(states))
+        log.record_part(part, actions[: len(states)])
+        recorder.part(start, chunk, actions[: len(states)], states)
+    return log.to_result(instruction, env, observations, physics, schedule, env.renders - rendered)
+
+
+def _pace(condition: Condition, policy: PolicySpec) -> Pace:
+    """How the policy is executed under a condition.
+
+    Raises:
+        ConfigError: it cannot be executed so.
+    """
+    term = condition.latency
+    if term is None:
+        return Pace(policy.n_action_steps)
+    if _continues(condition) and not policy.continues:
+        raise ConfigError(NO_RTC.format(term, policy.name))
+    share = term.option(THRESHOLD.name)
+    return Pace(
+        policy.n_action_steps,
+        overlapping=(term.option(MODE.name) or BLOCK) != BLOCK,
+        threshold=float(share) if share else None,
+        merge=term.option(MERGE.name) or MERGE.default,
+    )
+
+
+def _continues(condition: Condition) -> bool:
+    """Whether each answer is to continue the rest of the chunk before it."""
+    return condition.latency is not None and condition.latency.option(MODE.name) == RTC
+
+
+def _rest(schedule: Schedule, condition: Condition) -> ActionChunk | None:
+    """What an answer to a question of this moment is to continue, as a copy; `None` for nothing."""
+    return None if schedule.left is None or not _continues(condition) else schedule.left.copy()
 
 
 def _execute(
     actions: NDArray[np.float32], env: Env, log: EpisodeLog, observations: ObservationPipeline, physics: Interventions
 ) -> NDArray[np.float64]:
-    """Execute a chunk until a goal is reached. Scheduled captures and interventions run between its control steps."""
+    """Execute actions until a goal is reached. Scheduled captures and interventions run between its control steps."""
     start, states = log.steps, []
     for part in _parts(actions, start, observations.capture_steps | set(physics.condition.steps)):
         if log.steps > start:
@@ -112,7 +154,7 @@ def _execute(
 
 
 def _parts(actions: NDArray[np.float32], start: int, stops: frozenset[int]) -> list[NDArray[np.float32]]:
-    """The actions of a chunk, split at the steps where a capture or an intervention is scheduled."""
+    """Actions, split at the steps where a capture or an intervention is scheduled."""
     cuts = [step - start for step in sorted(stops) if start < step < start + len(actions)]
     return np.split(actions, cuts)
 

@@ -66,8 +66,7 @@ class ObservationPipeline:
             max_steps: control steps of the episode.
         """
         condition, rng, env = self.applied.condition, self.applied.rng, self.env
-        observed = {s for step in range(0, max_steps, self.policy.n_action_steps) for s in self._window(step)}
-        self.capture_steps = frozenset(map(self.applied.source, observed))
+        self.capture_steps = self._planned(max_steps)
         target = goal_objects(goal, env)
         perturbed = condition.scene_cameras or condition.cameras
         before = self._visibility(target) if perturbed else {}
@@ -81,9 +80,24 @@ class ObservationPipeline:
             self.target_visibility = self._visibility(target, self.applied.hidden)
             self.target_hidden = any(before.values()) and not any(self.target_visibility.values())
 
-    def capture(self, step: int) -> None:
-        """Capture the clean observation after `step` control steps, if one is scheduled there."""
-        if step in self.capture_steps and step not in self._captured:
+    def _planned(self, max_steps: int) -> frozenset[int]:
+        """The steps at which an observation has to be captured because it may be observed later."""
+        if self.applied.condition.latency is None:
+            asked = range(0, max_steps, self.policy.n_action_steps)
+        elif self.policy.n_obs_steps > 1 or any(self.applied.condition.active_terms("timing")):
+            asked = range(max_steps)  # when the policy is asked depends on its chunks
+        else:
+            return frozenset()
+        return frozenset(self.applied.source(observed) for step in asked for observed in self._window(step))
+
+    def capture(self, step: int, *, asked: bool = False) -> None:
+        """Capture the clean observation after `step` control steps, if it is observed now or may be observed later.
+
+        Args:
+            step: control steps executed so far.
+            asked: whether the policy is asked now.
+        """
+        if step not in self._captured and (step in self.capture_steps or (asked and self.applied.source(step) == step)):
             self._captured[step] = self.env.observe(self.cameras)
 
     def observe(self, step: int) -> tuple[Observation, ...]:

@@ -84,13 +84,22 @@ class PackedTrace:
 
 
 class Recorder(Protocol):
-    """Receives what the loop does, chunk by chunk."""
+    """Receives what the loop does, part by part."""
 
     def start(self, instruction: str, state: NDArray[np.float64]) -> None:
         """Called once, with the instruction and the settled state."""
 
-    def chunk(self, step: int, chunk: ActionChunk, actions: NDArray[np.float32], states: NDArray[np.float64]) -> None:
-        """Called after a chunk: predicted after `step` control steps, executed as `actions`, which led to `states`."""
+    def part(
+        self, step: int, chunk: ActionChunk | None, actions: NDArray[np.float32], states: NDArray[np.float64]
+    ) -> None:
+        """Called after a part of the episode.
+
+        Args:
+            step: control steps executed before it.
+            chunk: what the policy predicted at its start; `None` if it was not asked then.
+            actions: `float32[T, action_size]`, as executed.
+            states: the states that they led to.
+        """
 
 
 @dataclass
@@ -107,12 +116,15 @@ class TraceRecorder:
         """See `Recorder`."""
         self.instruction, self.states = instruction, [state[None]]
 
-    def chunk(self, step: int, chunk: ActionChunk, actions: NDArray[np.float32], states: NDArray[np.float64]) -> None:
+    def part(
+        self, step: int, chunk: ActionChunk | None, actions: NDArray[np.float32], states: NDArray[np.float64]
+    ) -> None:
         """See `Recorder`."""
         self.states.append(states)
         self.actions.append(actions)
-        self.chunks.append(chunk)
-        self.steps.append(step)
+        if chunk is not None:
+            self.chunks.append(chunk)
+            self.steps.append(step)
 
     def trace(self) -> Trace | None:
         """The collected trace; `None` if the episode broke before its first chunk."""

@@ -10,22 +10,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simeval.core.gc_pause import uncollected
-from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, RealizedStrength, Timings
+from simeval.core.types import Counts, EpisodeResult, EpisodeSpec, Execution, RealizedStrength, Timings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-_SPEC, _TIMINGS, _COUNTS, _MAGNITUDE = (
-    kind.__struct_fields__ for kind in (EpisodeSpec, Timings, Counts, RealizedStrength)
+_SPEC, _TIMINGS, _COUNTS, _MAGNITUDE, _EXECUTION = (
+    kind.__struct_fields__ for kind in (EpisodeSpec, Timings, Counts, RealizedStrength, Execution)
 )
-_NESTED = ("spec", "timings", "counts", "magnitude")
+_NESTED = ("spec", "timings", "counts", "magnitude", "execution")
 _PLAIN = tuple(name for name in EpisodeResult.__struct_fields__ if name not in _NESTED)
 
-COLUMNS = ("id", "pair_id", *_SPEC, *(f"seconds_{name}" for name in _TIMINGS), *_COUNTS, *_MAGNITUDE, *_PLAIN)
-OPTIONAL = ("first_success", "first_hit", *_MAGNITUDE)
+_NUMBERS = ("steps", "first_success", "first_hit")
+_SECONDS = tuple(f"seconds_{name}" for name in _TIMINGS)
+
+COLUMNS = ("id", "pair_id", *_SPEC, *_SECONDS, *_COUNTS, *_MAGNITUDE, *_PLAIN, *_EXECUTION)
+OPTIONAL = ("first_success", "first_hit", *_MAGNITUDE, *(name for name in _EXECUTION if name != "latencies"))
 """Numeric columns that are empty for some episodes."""
-_TEXTS = ("id", "pair_id", *(name for name in _PLAIN if name not in ("steps", "first_success", "first_hit")))
+_TEXTS = ("id", "pair_id", "latencies", *(name for name in _PLAIN if name not in _NUMBERS))
 _KINDS: dict[str, Any] = dict.fromkeys(OPTIONAL, float) | dict.fromkeys(_TEXTS, "str")
 """Explicit types: inferred ones would depend on whether any, some or all episodes have a value."""
 
@@ -78,12 +81,22 @@ def _columns(rows: Sequence[Any]) -> dict[str, Callable[[], list[Any]]]:
     values |= {f"seconds_{name}": partial(_each, parts["timings"], name) for name in _TIMINGS}
     values |= {name: partial(_each, parts["counts"], name) for name in _COUNTS}
     values |= {name: partial(_each, parts["magnitude"], name) for name in _MAGNITUDE}
+    values |= {name: partial(_executions, rows, name) for name in _EXECUTION}
     cells = {name: partial(_cells, rows, name) for name in ("hits", "visible")}
-    return {**values, **cells, "flags": lambda: [" ".join(row.flags) for row in rows]}
+    latencies = partial(_latencies, rows)
+    return {**values, **cells, "latencies": latencies, "flags": lambda: [" ".join(row.flags) for row in rows]}
 
 
 def _each(parts: Sequence[Any], name: str) -> list[Any]:
     return [getattr(part, name) for part in parts]
+
+
+def _executions(rows: Sequence[Any], name: str) -> list[Any]:
+    return [None if row.execution is None else getattr(row.execution, name) for row in rows]
+
+
+def _latencies(rows: Sequence[Any]) -> list[str | None]:
+    return [None if each is None else json.dumps(each) for each in _executions(rows, "latencies")]
 
 
 def _cells(rows: Sequence[Any], name: str) -> list[str | None]:

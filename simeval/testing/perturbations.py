@@ -97,6 +97,8 @@ def _laws(info: AxisInfo, env: Env | None, context: InstructionContext) -> Itera
             run = _sources
         case "state":
             run = _states
+        case "latency":
+            run = _latencies
         case _:
             run = _actions
     yield lambda: _identity(info, run)
@@ -252,6 +254,13 @@ def _sources(condition: Condition, rng: RngFactory) -> list[int]:
     possible = all(0 <= source <= step for step, source in enumerate(sources))
     _law(possible, _info(condition), f"it shows what has not happened yet: {sources}")
     return sources
+
+
+def _latencies(condition: Condition, rng: RngFactory) -> list[int]:
+    applied = condition.start(rng)
+    latencies = [applied.latency(call) for call in range(STEPS)]
+    _law(min(latencies) >= 0, _info(condition), f"it answers before it is asked: {latencies}")
+    return latencies
 
 
 def _states(condition: Condition, rng: RngFactory) -> list[NDArray[np.float32]]:

@@ -126,6 +126,20 @@ def test_what_does_not_exist_is_refused(change, said):
         make_plan(replace(SMALL, **change))
 
 
+def test_a_time_between_two_control_steps_is_rounded_up_and_the_plan_says_so():
+    plan = make_plan(
+        replace(SMALL, suite=("toy",), perturb=("latency:100ms, 75ms,1/mode=async+obs.delay:50ms", "noise:0.1@wrist"))
+    )
+    assert plan.conditions[1] == "obs.delay:1+latency:2/mode=async"
+    assert plan.notes == ("latency:75ms is latency:2: rounded up to whole control steps",)
+    assert make_plan(replace(SMALL, suite=("toy",), perturb=("latency:100ms", "instruction:empty"))).notes == ()
+
+
+def test_a_plan_with_a_measured_latency_says_that_its_rows_are_not_those_of_another_run():
+    (note,) = make_plan(EvalConfig(suite=("toy",), policy="seeker", perturb=("latency:measured,2/mode=async",))).notes
+    assert note.startswith("latency:measured/mode=async: its rows depend on this machine")
+
+
 def test_a_condition_too_long_for_a_file_name_is_refused():
     long = "+".join(
         f"{axis}:0.123456789012@{camera}/from=1000/until=2000"

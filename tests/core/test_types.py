@@ -7,7 +7,7 @@ from helpers import toy_spec
 from msgspec import ValidationError
 from msgspec.structs import replace
 
-from simeval.core.types import Counts, EpisodeResult, RealizedStrength, Timings
+from simeval.core.types import Counts, EpisodeResult, Execution, RealizedStrength, Timings
 
 RESULTS = [
     EpisodeResult(
@@ -23,6 +23,7 @@ RESULTS = [
         magnitude=RealizedStrength(1 / 3, 11.85304543018865),
     ),
     EpisodeResult(toy_spec(), "failure", steps=60, magnitude=RealizedStrength(0.0, None)),
+    EpisodeResult(toy_spec(condition="latency:2"), "failure", execution=Execution((2, 2), 1, 2, 2)),
     EpisodeResult(toy_spec(task=3), "error", error_phase="policy", error_text="ValueError: ümlaut \u2028 'quoted'"),
 ]
 
@@ -47,7 +48,7 @@ def test_ids_of_conditions_with_separators_stay_one_path_component():
     assert len(spec.id.split("/")) == len(toy_spec().id.split("/"))
 
 
-@pytest.mark.parametrize("result", RESULTS, ids=lambda result: result.outcome)
+@pytest.mark.parametrize("result", RESULTS, ids=lambda result: result.spec.id)
 def test_rows_read_back_as_what_was_written(result):
     text = json.dumps(result.row(), allow_nan=False)
     assert "\n" not in text
@@ -68,5 +69,7 @@ def test_rows_that_lack_a_part_are_refused(key):
 
 
 def test_the_row_holds_every_field():
-    row = RESULTS[0].row()
-    assert set(row) == {"id", "pair_id", *EpisodeResult.__struct_fields__}
+    fields = {"id", "pair_id", *EpisodeResult.__struct_fields__}
+    assert set(RESULTS[2].row()) == fields
+    # Rows without latency are those of versions before it.
+    assert set(RESULTS[0].row()) == fields - {"execution"}

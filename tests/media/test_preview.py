@@ -47,6 +47,14 @@ def test_later_perturbations_are_seen_later(env):
     assert view_at(env, late, step=4).images["wrist"].mean() < 0.5 * view_at(env, clean, step=4).images["wrist"].mean()
 
 
+@pytest.mark.parametrize("latency", ["latency:5", "latency:5/mode=rtc"])
+def test_a_latency_is_not_seen(env, latency):
+    _, plain, late = planned("noise:0.3/from=3", f"noise:0.3/from=3+{latency}")
+    seen, expected = view_at(env, late, step=4), view_at(env, plain, step=4)
+    assert (seen.reason, seen.condition) == ("", f"noise:0.3/from=3+{latency}")
+    assert all(np.array_equal(seen.images[camera], image) for camera, image in expected.images.items())
+
+
 def test_what_cannot_be_seen_says_why(env):
     broken = structs.replace(planned()[0], init_state=10**6)
     view = view_at(env, broken)

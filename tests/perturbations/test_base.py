@@ -57,7 +57,7 @@ def test_the_listing_is_in_order_of_application():
     listed += ["obs.delay", "proprio.noise", "action.delay"]
     assert [name for name in names if name in listed] == listed
     assert len(set(names)) == len(names) >= 45
-    channels = ["language", "physics", "scene", *["image"] * 6, "timing", "state", "action"]
+    channels = ["language", "physics", "scene", *["image"] * 6, "timing", "state", "action", "latency"]
     assert [stage.channel for stage in Stage] == channels
 
 

@@ -292,6 +292,19 @@ def test_categories_are_in_the_chapter_of_their_suite(tmp_path):
     assert {row["suite"]: row["tasks"] for (row,) in written} == {suite: str(n) for n, suite in enumerate(suites, 7)}
 
 
+def test_latency_has_a_curve_and_a_table_of_what_it_cost(tmp_path):
+    texts = ("latency:2,12", "latency:2,12/mode=async")
+    run = evaluate(toy_config(tmp_path / "run", perturb=texts, tasks="0"))
+    folder = write_report(ReportData("seeker", (run_section(run),)), tmp_path / "out").parent
+    page = read(folder)
+    assert page.text.count("What latency cost") == 1
+    assert "toy, async: success stays within 5 points of none up to" in page.text
+    (written,) = (list(csv.DictReader(path.open())) for path in (folder / "data").glob("*latency.csv"))
+    assert [row["condition"] for row in written] == [f"latency:{n}{m}" for m in ("", "/mode=async") for n in (2, 12)]
+    assert len(list((folder / "figures").glob("*latency.svg"))) == 1
+    assert_in_words(page)
+
+
 def test_small_media_are_embedded_and_large_ones_copied(tmp_path):
     tiny, large = tmp_path / "tiny.png", tmp_path / "large one.mp4"
     tiny.write_bytes(b"\x89PNG small")

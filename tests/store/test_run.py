@@ -21,7 +21,7 @@ from simeval.analysis.success import USED, summary
 from simeval.api import evaluate
 from simeval.config.plan import make_plan
 from simeval.core.errors import ConfigError
-from simeval.core.types import EpisodeResult, RealizedStrength
+from simeval.core.types import EpisodeResult, Execution, RealizedStrength
 from simeval.policies.scripted import SeekerPolicy
 from simeval.store.run import SCHEMA_VERSION, Run, RunWriter, differences, trace_path
 
@@ -422,6 +422,8 @@ def flat(result):
     for name, part in (("magnitude", RealizedStrength()), *((name, None) for name in ("spec", "timings", "counts"))):
         numbers = row.pop(name) or structs.asdict(part)
         row |= {f"seconds_{key}" if name == "timings" else key: value for key, value in numbers.items()}
+    execution = row.pop("execution", None) or dict.fromkeys(Execution.__struct_fields__)
+    row |= execution | {"latencies": execution["latencies"] and json.dumps(execution["latencies"])}
     row |= {name: None if row[name] is None else json.dumps(dict(row[name])) for name in ("hits", "visible")}
     return row | {"flags": " ".join(row["flags"])}
 
@@ -462,6 +464,7 @@ def test_the_table_has_a_row_per_episode_in_the_order_of_the_plan(finished):
         *("mean_abs", "psnr", "scene_mean_abs", "scene_psnr", "state", "action", "age_steps", "moved_cm", "joints_rad"),
         *("outcome", "steps", "first_success", "reached", "instruction", "error_phase", "error_text", "state_digest"),
         *("first_hit", "source", "goal", "hits", "approached", "visible", "flags"),
+        *("latencies", "replans", "stale_steps", "idle_steps"),
     ]
     assert list(frame.condition.cat.categories) == ["none", "noise:0.3", "instruction:empty"]
     assert list(frame.suite.cat.categories) == ["toy"]

@@ -53,6 +53,7 @@ _UNSEEN: Mapping[Channel, str] = {
     "physics": "it changes how objects move, and a frame holds still",
     "timing": "it changes when the policy looks, and a frame is one moment",
     "action": "it changes what the robot does, not what the policy predicts",
+    "latency": "it changes when an answer is there, not what the policy predicts",
 }
 
 

@@ -7,6 +7,7 @@ from simeval.analysis.by_category import ALL_SUITES
 from simeval.analysis.by_task import CellDrop
 from simeval.analysis.success import ConditionDrop, ConditionRate
 from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, KeyValueTable, Table, Text, columns
+from simeval.report.chapters.latency import latency_blocks
 from simeval.report.data import Section
 from simeval.report.figures.heat import MAX_LABELLED, MAX_TASKS, plot_heat
 from simeval.report.figures.style import MarkerStyle
@@ -60,6 +61,7 @@ def success_chapters(
             *_success(suite, rates, drops, known, styles, artifacts.scoped(suite)),
             *_inference(section, drops),
             *_severity(drops, known, styles, artifacts.scoped(suite)),
+            *latency_blocks(section, suite, artifacts.scoped(suite)),
             *_by_category(section, suite, artifacts.scoped(suite)),
             *_heat(cells, artifacts.scoped(suite)),
             *_by_task(section, suite, artifacts.scoped(suite)),

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from simeval import report
 from simeval.analysis import success
+from simeval.analysis.latency import used_columns
 from simeval.analysis.sequential import Sequential, sequential
 from simeval.report.cautions import cautions, unfinished
 from simeval.report.terminal.tables import ROOMY, print_origin
@@ -18,7 +19,7 @@ def summarise(run: Run) -> dict[str, Any]:
     """The tables of a run, JSON-ready, with policy, scenes, and how far they can be trusted; of a search its result."""
     if searched := thresholds_of(run):
         return summarise_thresholds(run, searched)
-    episodes = run.table(success.USED)
+    episodes = _episodes(run)
     about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
     followed = sequential(run.manifest, episodes)
     tables = success.summary(episodes, sequential=followed)
@@ -30,7 +31,7 @@ def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
     if searched := thresholds_of(run):
         print_thresholds(console, run, searched)
         return
-    episodes = run.table(success.USED)
+    episodes = _episodes(run)
     policy = run.manifest["identity"]["policy"]["name"]
     followed = sequential(run.manifest, episodes)
     analysed = success.analyse(episodes, sequential=followed)
@@ -40,6 +41,10 @@ def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
     for line in _cautions(run, episodes, followed):
         console.print(line, highlight=False, markup=False, emoji=False)
     print_origin(console, run)
+
+
+def _episodes(run: Run) -> pd.DataFrame:
+    return run.table((*success.USED, *used_columns(run.manifest["conditions"])))
 
 
 def _cautions(run: Run, episodes: pd.DataFrame, followed: Sequential | None) -> tuple[str, ...]:

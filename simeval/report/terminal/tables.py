@@ -24,6 +24,7 @@ from simeval.report.format import (
     with_drop,
     with_interval,
 )
+from simeval.report.terminal.latency import render_latency
 from simeval.store.run import Run
 
 ROOMY = 100
@@ -85,6 +86,9 @@ def render_tables(run: RunAnalysis, *, policy: str, assets: str, roomy: bool = F
         parts += [Text(verdicts(drops, run.margin)), Text()] if drops else [Text()]
     if run.categories:
         parts += [*_category_tables(run, roomy=roomy), Text(CATEGORIES), Text()]
+    if run.latency:
+        latency = plain_table("what latency cost", "condition", roomy=roomy)
+        parts += [render_latency(run.latency, run.latency_limits, run.margin, latency), Text()]
     if run.overall:
         parts += [_overall_table(run.overall, roomy=roomy), Text()]
     if run.language:

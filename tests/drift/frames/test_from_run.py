@@ -163,7 +163,7 @@ def test_every_axis_is_either_shown_or_refused_with_a_reason(frames):
         why = source.unsupported_reason(parse(info.example))
         channels.setdefault(info.channel, set()).add(bool(why))
     assert channels == {
-        **{name: {True} for name in ("physics", "timing", "action")},
+        **{name: {True} for name in ("physics", "timing", "action", "latency")},
         **{name: {False} for name in ("language", "scene", "image", "state")},
     }
 
@@ -174,6 +174,7 @@ def test_every_axis_is_either_shown_or_refused_with_a_reason(frames):
         ("friction:0.5", "start", "friction:0.5: it changes how objects stand or move"),
         ("noise:0.1+obs.delay:3", "replay", "obs.delay:3: it changes when the policy looks"),
         ("action.noise:0.1", "start", "it changes what the robot does"),
+        ("latency:2", "start", "it changes when an answer is there"),
         ("noise:0.1/from=20", "start", "it begins later than the first frame; use --frames replay"),
         ("noise:0.1/from=20", "replay", ""),
         ("friction:1", "start", ""),
