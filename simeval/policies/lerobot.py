@@ -111,6 +111,7 @@ class LerobotPolicy:
         self._device = device
         self._dtype = dtype
         self._drew = False
+        self.graphs = None
         self._probe_statistics()
         self._noise = self._detect_noise_mode()
         self._batch_size = 1 if self._noise == "global" else self._largest_batch(batch_size)
