@@ -9,6 +9,7 @@ from simeval.analysis.sequential import sequential
 from simeval.store.run import Run
 
 HARMFUL, HARMLESS = "noise:0.9", "light:0.99"
+FIXED = ("run", "--suite", "toy", "--policy", "zero", "--perturb", HARMFUL, "--workers", "0")
 RUN = ("run", "--suite", "toy", "--policy", "seeker", "--perturb", HARMFUL, "--perturb", HARMLESS, "--until", "decided")
 
 
@@ -119,19 +120,7 @@ def test_the_report_says_how_it_was_decided(decided):
 
 
 def test_a_comparison_says_that_its_p_takes_the_size_for_fixed(decided, tmp_path):
-    fixed = (
-        "run",
-        "--suite",
-        "toy",
-        "--policy",
-        "zero",
-        "--perturb",
-        HARMFUL,
-        "--workers",
-        "0",
-        "--init-states",
-        "0-2",
-    )
+    fixed = (*FIXED, "--init-states", "0-2")
     assert call(*fixed, "--out", tmp_path / "fixed").code == 0
     compared = call("compare", tmp_path / "fixed", decided[0])
     assert compared.code == 0, compared.err
@@ -141,19 +130,7 @@ def test_a_comparison_says_that_its_p_takes_the_size_for_fixed(decided, tmp_path
 
 def test_a_comparison_counts_what_the_decision_counts(decided, tmp_path):
     """What ran beyond a decision depends on the number of workers."""
-    fixed = (
-        "run",
-        "--suite",
-        "toy",
-        "--policy",
-        "zero",
-        "--perturb",
-        HARMFUL,
-        "--workers",
-        "0",
-        "--init-states",
-        "0-9",
-    )
+    fixed = (*FIXED, "--init-states", "0-9")
     assert call(*fixed, "--out", tmp_path / "fixed").code == 0
     (suite,) = json.loads(call("compare", tmp_path / "fixed", decided[0], "--json").out)["suites"]
     counts = {row["condition"]: row["n"] for row in suite["change"]["success"]}

@@ -72,8 +72,10 @@ def prepare(options: argparse.Namespace) -> None:
     """Set what torch reads when it is loaded or first used."""
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # Kernels that are the same on every processor are for evaluation; they would take three times as long here.
-    os.environ.setdefault("SIMEVAL_NUMERICS", "native")
+    # Kernels that are the same on every processor are for evaluation; they would take three times as long here. Where
+    # simeval is loaded, it is too late to choose, and other parts of the process read the variable.
+    if "simeval" not in sys.modules:
+        os.environ.setdefault("SIMEVAL_NUMERICS", "native")
     import simeval  # noqa: F401  (before NumPy and torch, whose kernels it chooses)
 
     # isort: split

@@ -426,6 +426,16 @@ def test_the_conditions_used_by_these_tests_can_be_given_on_the_command_line():
     assert [row["condition"] for row in planned["episodes"]][:5] == ["none", *CONDITIONS]
 
 
+def ended_by(sent: int, command: list[str], episodes: Path) -> tuple[int, str]:
+    """Exit code and standard error of a command that gets a signal once an episode is stored."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (episodes.exists() and episodes.stat().st_size):
+        time.sleep(0.02)
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=60)
+    return process.returncode, said.strip()
+
+
 def test_ctrl_c_is_one_line_and_the_same_command_resumes(tmp_path):
     command = [
         sys.executable,
@@ -439,13 +449,8 @@ def test_ctrl_c_is_one_line_and_the_same_command_resumes(tmp_path):
         "--out",
         str(tmp_path / "run"),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     episodes = tmp_path / "run" / "episodes.jsonl"
-    while process.poll() is None and not (episodes.exists() and episodes.stat().st_size):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert (process.returncode, said.strip()) == (130, "interrupted; the same command resumes")
+    assert ended_by(signal.SIGINT, command, episodes) == (130, "interrupted; the same command resumes")
     before = len(episodes.read_text().splitlines())
     assert 0 < before < 200
     again = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -459,13 +464,8 @@ def test_ctrl_c_is_one_line_and_the_same_command_resumes(tmp_path):
 def test_sigterm_with_ray_is_one_line_too(verb, tmp_path):
     words = (*verb, "--suite", "toy", "--policy", "seeker", "--workers", "1", "--out", str(tmp_path / "run"))
     command = [sys.executable, "-m", "simeval.cli", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    episodes = tmp_path / "run" / "episodes.jsonl"
-    while process.poll() is None and not (episodes.exists() and episodes.stat().st_size):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert (process.returncode, said.strip()) == (130, "interrupted; the same command resumes")
+    ended = ended_by(signal.SIGTERM, command, tmp_path / "run" / "episodes.jsonl")
+    assert ended == (130, "interrupted; the same command resumes")
 
 
 def test_doctor_reports_what_was_asked_and_exits_with_its_finding():

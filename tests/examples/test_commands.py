@@ -1,6 +1,10 @@
 """Recipes by their names, and the commands: one line for bad input, a sweep that resumes."""
 
 import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,3 +101,18 @@ def test_a_sweep_trains_all_leaves_what_is_finished_and_names_what_failed(demos,
     assert sweep.main(words) == 0
     assert "3 of 4 are finished" in capfd.readouterr().out
     assert len(list(tmp_path.glob("*/model.safetensors"))) == 4
+
+
+def test_training_in_a_process_that_evaluates_leaves_its_numerics_alone(monkeypatch):
+    monkeypatch.delenv("SIMEVAL_NUMERICS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    train.prepare(SimpleNamespace(threads=1))
+    assert "SIMEVAL_NUMERICS" not in os.environ
+
+
+def test_training_in_a_process_of_its_own_uses_this_processors_kernels():
+    code = "import types; from examples.finetune import train; train.prepare(types.SimpleNamespace(threads=1)); "
+    code += "from envs import numerics; print(numerics.mode())"
+    environment = {name: value for name, value in os.environ.items() if name != "SIMEVAL_NUMERICS"}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert said.stdout.strip() == "native"
