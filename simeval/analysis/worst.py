@@ -124,7 +124,7 @@ def worst(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> WorstFound | N
     searched = read.search[counting]
     keys = zip(searched["condition"], searched["task"], searched["init_state"], searched["repeat"], strict=True)
     drawn = [(read.numbers[str(name)], tuple(place)) in read.schedule.at_random for name, *place in keys]
-    uniform = _rate(*_counts(searched[drawn]))
+    uniform = _rate(*_counts(searched[pd.Series(drawn, searched.index, dtype=bool)]))
     listed = _listed(read)
     confirmed = _confirmation(read)
     find = listed[0] if listed else None
