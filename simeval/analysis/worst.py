@@ -197,7 +197,7 @@ def _read(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> _Read:
 def _confirmation(read: _Read) -> Confirmation:
     analysed = analyse(read.confirmation)
     rates = {row.condition: row for row in analysed.rates}
-    clean, perturbed = (_of_table(rates.get(name)) for name in (CLEAN, read.find))
+    clean, perturbed = (_of_table(rates.get(str(name))) for name in (CLEAN, read.find))
     if not analysed.drops:
         return Confirmation(0, perturbed, clean, None, None, None, 0, 0, None)
     (row,) = analysed.drops
