@@ -86,7 +86,7 @@ class WorstFound:
         tried: how many were.
         condition: the find; `None` before any condition has run.
         confirmation: of it.
-        is_complete: whether the confirmation has all its pairs.
+        is_complete: whether the confirmation has all its pairs, those included that cannot be made.
         uniform: mean success over all conditions: of the episodes at random alone.
         in_search: of the find in the search: biased, since it was chosen for it.
         listed: the conditions that looked worst, the find first.
@@ -135,7 +135,7 @@ def worst(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> WorstFound | N
         tried=int(searched["condition"].nunique()),
         condition=read.find,
         confirmation=confirmed,
-        is_complete=confirmed.pairs >= read.wanted > 0,
+        is_complete=_is_complete(read),
         uniform=uniform,
         in_search=_rate(find.successes, find.episodes) if find else _rate(0, 0),
         listed=listed,
@@ -160,6 +160,7 @@ class _Read:
         posterior: after the search.
         search: perturbed rows of the search.
         confirmation: rows of the confirmation.
+        find: the condition that looks worst.
         wanted: pairs that it should have.
     """
 
@@ -203,6 +204,12 @@ def _confirmation(read: _Read) -> Confirmation:
     (row,) = analysed.drops
     low, high = (row.interval.low, row.interval.high) if row.interval else (None, None)
     return Confirmation(row.pairs, perturbed, clean, row.drop, low, high, row.harmed, row.helped, row.p)
+
+
+def _is_complete(read: _Read) -> bool:
+    ran = read.confirmation[read.confirmation["outcome"] != "error"]
+    sides = [int((ran["condition"] == name).sum()) for name in (CLEAN, read.find)]
+    return min(sides) >= read.wanted > 0
 
 
 def _of_table(row: ConditionRate | None) -> Rate:

@@ -22,10 +22,9 @@ from simeval.store.run import (
     read_manifest,
     require_own,
     require_same_run,
-    require_same_verb,
-    require_same_worst,
     require_writable,
 )
+from simeval.store.same_search import require_same_verb, require_same_worst
 
 if TYPE_CHECKING:
     from simeval.config.searches import Placing, Search

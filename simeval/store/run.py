@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from envs.suites import is_suite
 from simeval.config.evaluation import PLAN_FIELDS
-from simeval.config.layout import SEARCH, WORST, verb_of
+from simeval.config.layout import SEARCH, verb_of
 from simeval.config.paths import with_current_policy_name
 from simeval.core import kernels
 from simeval.core.checksums import sealed_line
@@ -32,6 +32,7 @@ from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, Row
 from simeval.rollout.trace import PackedTrace, Trace
 from simeval.store.dataframe import COLUMNS, to_dataframe
 from simeval.store.decode import RowHeader, read_blocks
+from simeval.store.same_search import require_same_verb, require_same_worst
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from simeval.store.schema import RunManifest, read_checked
 
@@ -74,32 +75,6 @@ def require_writable(folder: Path) -> None:
         raise ConfigError(f"--out {folder}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(f"--out {folder}: {existing} cannot be written")
-
-
-def require_same_verb(folder: Path, stored: Mapping[str, Any], verb: str) -> None:
-    """Check that a run is not taken for a search, whose plan is never run to its end, or the reverse.
-
-    Raises:
-        ConfigError: it is.
-    """
-    made = verb_of(stored)
-    if made != verb:
-        raise ConfigError(f"{folder}: made by `simeval {made}`, which goes on with it; `{verb}` needs another --out")
-
-
-def require_same_worst(folder: Path, stored: Mapping[str, Any], requested: Mapping[str, Any]) -> None:
-    """Check that a search for a bad condition keeps its budget and confirmation, which say what its rows are for.
-
-    Raises:
-        ConfigError: it has others.
-    """
-    before, now = (manifest.get(WORST) or {} for manifest in (stored, requested))
-    for name in ("budget", "confirm"):
-        if before.get(name) != now.get(name):
-            raise ConfigError(
-                f"--{name} {now.get(name)}: the search in {folder} has {before.get(name)}, which settles what its "
-                "episodes are for; choose another --out"
-            )
 
 
 def require_same_run(folder: Path, stored: dict[str, Any], requested: dict[str, Any]) -> None:

@@ -265,6 +265,16 @@ class TestWhatIsSaid:
         assert ("no condition" in found.text) == (stop == 5)
         assert ("not confirmed yet" in found.text) == (stop == 60)
 
+    def test_a_pair_that_cannot_be_made_is_no_missing_one(self):
+        config = search(budget=200, confirm=30)
+        placement, ran = played(config)
+        fresh = [i for i, (spec, _) in enumerate(ran) if place_of(spec) in placement.schedule.reserved]
+        last = next(i for i in reversed(fresh) if ran[i][0].condition == placement.found)
+        for result, complete in (("infeasible", True), ("error", False)):
+            ran[last] = (ran[last][0], result)
+            found = worst(manifest_of(config), table(ran))
+            assert (found.is_complete, found.confirmation.pairs, found.errors) == (complete, 29, 1)
+
     def test_another_run_has_none(self):
         assert worst({"config": {}}, table(played(search(budget=160), stop=3)[1])) is None
 
