@@ -19,11 +19,13 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds these lines aga
     from simeval.api import audit as audit
     from simeval.api import evaluate as evaluate
     from simeval.api import threshold as threshold
+    from simeval.api import worst as worst
     from simeval.config.audit import AuditConfig as AuditConfig
     from simeval.config.evaluation import EvalConfig as EvalConfig
     from simeval.config.plan import Plan as Plan
     from simeval.config.plan import make_plan as make_plan
     from simeval.config.threshold import threshold_config as threshold_config
+    from simeval.config.worst import worst_config as worst_config
     from simeval.core.errors import ConfigError as ConfigError
     from simeval.core.errors import EpisodeError as EpisodeError
     from simeval.core.errors import SimevalError as SimevalError
@@ -59,6 +61,8 @@ _HOMES = {
     "report_data": "report.collect",
     "threshold": "api",
     "threshold_config": "config.threshold",
+    "worst": "api",
+    "worst_config": "config.worst",
     "write_preview": "media.preview",
     "write_report": "report.page",
 }

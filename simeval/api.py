@@ -1,4 +1,4 @@
-"""The composition root: `evaluate`, `threshold` and `audit`, the verbs of the command line as Python functions."""
+"""The composition root: `evaluate`, `threshold`, `worst` and `audit`, verbs of the command line as functions."""
 
 import contextlib
 import logging
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from envs import numerics
 from simeval.config.evaluation import EvalConfig, from_mapping
-from simeval.config.layout import SEARCH, is_sequential
+from simeval.config.layout import is_sequential
 from simeval.config.plan import Plan, duration, estimated_seconds, make_plan, most_episodes
 from simeval.config.preflight import policy_choice, require_fit, require_numerics, require_rendering, with_policy
 from simeval.core.chances import counted
@@ -31,7 +31,9 @@ from simeval.store.run import Run, RunWriter, read_manifest, require_own
 if TYPE_CHECKING:
     from simeval.config.audit import AuditConfig
     from simeval.config.decisions import RunDecisions
+    from simeval.config.searches import Search
     from simeval.config.threshold import ThresholdConfig
+    from simeval.config.worst import WorstConfig
     from simeval.core.drift_row import DriftRow
     from simeval.drift.measure import AttentionRecord
     from simeval.drift.progress import AuditProgress
@@ -101,10 +103,34 @@ def threshold(
         RunError: Ray has ended; finished episodes are stored.
         OSError: the disk is full; finished episodes are stored.
     """
+    return _search(search, progress, policy)
+
+
+def worst(search: "WorstConfig", progress: "SearchProgress | None" = None, *, policy: Policy | None = None) -> Run:
+    """Search for a condition at which the policy fails most, confirm it on fresh pairs, and return the run.
+
+    Args:
+        search: what to search for; an equal one with the same `out` resumes.
+        progress: observes every episode; by default none.
+        policy: as for `evaluate`.
+
+    Raises:
+        ConfigError: the request cannot be carried out, or no clean episode succeeds.
+        RunError: Ray has ended; finished episodes are stored.
+        OSError: the disk is full; finished episodes are stored.
+    """
+    return _search(search, progress, policy)
+
+
+def _search(search: "Search", progress: "SearchProgress | None", policy: Policy | None) -> Run:
+    """Run the episodes that a search chooses, until it needs no more."""
+    from simeval.config.searches import in_manifest, placing  # not earlier: SciPy takes half a second
+
     request = _request(search.run, policy)
     search = replace(search, run=request.config)
+    placing(search, request.plan)  # refuses before anything starts
     if not is_complete(request.folder, request.config, request.plan, request.choice, search):
-        with _opened(request, {SEARCH: search.record()}) as (runner, writer):
+        with _opened(request, in_manifest(search)) as (runner, writer):
             placement = placement_of(request.folder, search, request.plan)
             if progress:
                 progress.start(placement, request.folder)

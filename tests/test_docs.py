@@ -17,6 +17,7 @@ from perturbations.base import axes
 from perturbations.spec import parse_sweep
 from simeval.cli.app import LISTS, app
 from simeval.config.strengths import strength_ranges
+from simeval.config.worst_space import space_of
 from simeval.core import plugins
 from simeval.policies.scripted import ZeroPolicy
 from simeval.testing import check_perturbation
@@ -101,7 +102,8 @@ def test_a_command_of_the_documentation_has_options_that_exist(page, words):
 
 @pytest.mark.parametrize(("page", "words"), commands(), ids=lambda value: " ".join(value)[:60] if value else "")
 def test_a_condition_of_the_documentation_can_be_parsed(page, words):
-    parsed = strength_ranges if words[0] == "threshold" else lambda texts: parse_sweep(*texts)
+    searches = {"threshold": strength_ranges, "worst": lambda texts: space_of(texts, 1).candidates}
+    parsed = searches.get(words[0], lambda texts: parse_sweep(*texts))
     for option, value in itertools.pairwise(words):
         if option == "--perturb" and not value.startswith(("my.", "latency.profile:", "...")):
             assert parsed([value]), page

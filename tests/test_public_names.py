@@ -19,7 +19,7 @@ from simeval.core import errors
 PROMISED = {
     "audit", "AuditConfig", "Audit", "compare", "ConfigError", "correlate", "EpisodeError", "EpisodeResult",
     "EpisodeSpec", "EvalConfig", "evaluate", "make_plan", "Plan", "render_videos", "report_data", "Run", "SimevalError",
-    "threshold", "threshold_config", "write_preview", "write_report",
+    "threshold", "threshold_config", "worst", "worst_config", "write_preview", "write_report",
 }  # fmt: skip
 """Other people's code uses these: a name that is taken away breaks it."""
 

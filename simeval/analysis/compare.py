@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from simeval.analysis.searched import require_conditions
 from simeval.analysis.sequential import sequential
-from simeval.analysis.thresholds import require_conditions
 from simeval.config.layout import is_sequential
 from simeval.core import kernels
 from simeval.core.drift_row import FLOOR, DriftRow
@@ -95,8 +95,8 @@ def compare(
         resampling: seed and level of all random statistics.
 
     Raises:
-        ConfigError: the runs have no common episode, their episodes have different starts, or one is a search for
-            thresholds or was imported.
+        ConfigError: the runs have no common episode, their episodes have different starts, or one is a search or
+            was imported.
     """
     _require_own(a, b)
     for run in (a, b):

@@ -7,7 +7,7 @@ import numpy as np
 
 from simeval.analysis.by_task import TaskPoint, task_points
 from simeval.analysis.join import join
-from simeval.analysis.thresholds import require_conditions
+from simeval.analysis.searched import require_conditions
 from simeval.core.errors import ConfigError
 from simeval.stats.correlation import Correlation, Options
 from simeval.stats.correlation import correlate as correlate_study
@@ -41,7 +41,7 @@ def correlate(run: Run, audit: Audit, options: Options | None = None) -> tuple[S
     """Drift against drop, one result per suite of the run.
 
     Raises:
-        ConfigError: the audit is of another policy, or the run is a search for thresholds.
+        ConfigError: the audit is of another policy, or the run is a search.
     """
     require_conditions(run.manifest, run.folder)
     refuse_other_policy(run, audit)

@@ -7,11 +7,10 @@ from typing import Any
 import pandas as pd
 
 from simeval.config.decisions import FINISHED
-from simeval.config.layout import SEARCH, is_search
+from simeval.config.layout import SEARCH, verb_of
 from simeval.config.placement import is_settled, posterior_of
 from simeval.config.strengths import StrengthRange
 from simeval.config.threshold import ranges_of
-from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
 from simeval.stats.threshold import CREDIBLE, ThresholdEstimate, ThresholdPosterior
 
@@ -121,7 +120,7 @@ def thresholds(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> Threshold
         manifest: the run's.
         episodes: its rows, with `COLUMNS`.
     """
-    if not is_search(manifest):
+    if verb_of(manifest) != SEARCH:
         return None
     record = manifest[SEARCH]
     counts = {str(name): rows["outcome"].value_counts() for name, rows in episodes.groupby("condition", observed=True)}
@@ -134,19 +133,6 @@ def thresholds(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> Threshold
         clean_episodes=sum(clean),
         axes=tuple(_axis(one, counts, record["level"], record["width"]) for one in ranges_of(record)),
     )
-
-
-def require_conditions(manifest: Mapping[str, Any], folder: object) -> None:
-    """Check that the conditions of a run can be compared: those of a search were chosen by their outcomes.
-
-    Raises:
-        ConfigError: it is a search.
-    """
-    if is_search(manifest):
-        raise ConfigError(
-            f"{folder}: made by `simeval threshold`, which chose its strengths by outcomes; their rates cannot be "
-            "compared, `simeval show` prints the thresholds"
-        )
 
 
 def _finished(counts: Mapping[str, Any], condition: str) -> tuple[int, int]:

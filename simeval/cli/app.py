@@ -20,6 +20,7 @@ from simeval.cli.profile import profiling
 from simeval.cli.reports import reports
 from simeval.cli.serve import serving
 from simeval.cli.threshold import searches
+from simeval.cli.worst import worst_case
 from simeval.config.evaluation import SOURCES, EvalConfig, from_mapping
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.json_output import emit, write
@@ -38,6 +39,7 @@ app.add_typer(exchange)
 app.add_typer(serving)
 app.add_typer(searches)
 app.add_typer(profiling)
+app.add_typer(worst_case)
 
 LISTS = ("suites", "tasks", "texts", "perturbations", "policies", "conventions", "protocols")
 

@@ -17,12 +17,10 @@ from simeval.core.texts import shown
 
 if TYPE_CHECKING:
     from simeval.config.threshold import ThresholdConfig
-    from simeval.runner.search_progress import SearchProgress
 
 searches = typer.Typer()
 
 RESULT = "threshold.json"
-OWN = ("level", "width", "max_episodes")
 Perturb = Annotated[
     list[str] | None,
     typer.Option(
@@ -61,7 +59,7 @@ def threshold(
     """
     from simeval import api
     from simeval.core.console import PlainConsole
-    from simeval.runner.search_progress import JsonSearch, LiveSearch, PlainSearch
+    from simeval.runner.search_progress import search_progress
 
     own = {"level": level, "width": width, "max_episodes": max_episodes}
     if resume is not None:
@@ -70,12 +68,7 @@ def threshold(
         search = _requested(config, {**flags, "perturb": perturb}, own)
     enter_numerics(search.run.numerics)
     console = PlainConsole()
-    progress: SearchProgress = PlainSearch(console)
-    if as_json:
-        progress = JsonSearch()
-    elif console.is_terminal:
-        progress = LiveSearch(console)
-    run = api.threshold(search, progress)
+    run = api.threshold(search, search_progress(console, as_json=as_json))
     from simeval.report.figures.thresholds import write_figure  # not earlier: pandas and scipy take a second
     from simeval.report.terminal.thresholds import print_thresholds, summarise_thresholds, thresholds_of
     from simeval.store.run import write_json
@@ -95,11 +88,28 @@ def threshold(
 def _requested(file: str | None, flags: Mapping[str, Any], own: Mapping[str, Any]) -> "ThresholdConfig":
     from simeval.config.threshold import threshold_config  # not earlier: it loads NumPy
 
-    given = settings(file, flags)
-    texts = given.pop("perturb", ())
-    recipe = {name: given.pop(name, given.pop(name.replace("_", "-"), None)) for name in OWN}
-    values = {name: _number(name, recipe[name]) if own[name] is None else own[name] for name in OWN}
-    return threshold_config([texts] if isinstance(texts, str) else [str(text) for text in texts], given, **values)
+    texts, given, values = own_settings(settings(file, flags), own)
+    return threshold_config(texts, given, **values)
+
+
+def own_settings(given: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
+    """The settings of a recipe and of flags, parted.
+
+    Args:
+        given: all settings.
+        own: flags of the verb itself, numbers, `None` where a recipe decides.
+
+    Returns:
+        The axes, the settings of the run, and those of the verb.
+
+    Raises:
+        ConfigError: a number of the recipe is none.
+    """
+    rest = dict(given)
+    texts = rest.pop("perturb", ())
+    recipe = {name: rest.pop(name, rest.pop(name.replace("_", "-"), None)) for name in own}
+    values = {name: _number(name, recipe[name]) if value is None else value for name, value in own.items()}
+    return [texts] if isinstance(texts, str) else [str(text) for text in texts], rest, values
 
 
 def _number(name: str, value: Any) -> Any:
@@ -121,7 +131,7 @@ def _resumed(folder: Path, file: str | None, flags: Mapping[str, Any], own: Mapp
     from simeval.store.resume import config_of
     from simeval.store.run import read_manifest
 
-    stored = config_of(folder, flags, searches=True)
+    stored = config_of(folder, flags, verb=SEARCH)
     run = from_mapping({**stored, **execution_flags(dict(flags), file)})
     before = from_record(run, read_manifest(folder)[SEARCH])
     return replace(before, **{name: value for name, value in own.items() if value is not None})

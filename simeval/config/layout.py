@@ -9,8 +9,11 @@ from simeval.core.types import CLEAN
 if TYPE_CHECKING:
     from simeval.config.plan import Plan
 
+RUN = "run"
 SEARCH = "threshold"
 """Key of a manifest, with the record of a search for thresholds; see `simeval.config.threshold`."""
+WORST = "worst"
+"""The same of a search for a bad condition; see `simeval.config.worst`. Each key is the verb that makes the run."""
 
 
 class Planned(NamedTuple):
@@ -43,8 +46,13 @@ def layout_of(plan: "Plan") -> dict[str, Any]:
 
 
 def is_search(manifest: Mapping[str, Any]) -> bool:
-    """Whether a run is a search for thresholds: its plan is what may be chosen, and its outcomes chose."""
-    return bool(manifest.get(SEARCH))
+    """Whether a run is a search: its plan is what may be chosen, and its outcomes chose."""
+    return verb_of(manifest) != RUN
+
+
+def verb_of(manifest: Mapping[str, Any]) -> str:
+    """The verb that made a run and goes on with it: `run`, `threshold` or `worst`."""
+    return next((verb for verb in (SEARCH, WORST) if manifest.get(verb)), RUN)
 
 
 def is_sequential(manifest: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from simeval.config.decisions import FINISHED
 from simeval.config.plan import Plan
 from simeval.config.strengths import StrengthRange
 from simeval.config.threshold import CLEAN_FIRST, LEAST, ThresholdConfig
+from simeval.core.chances import counted
 from simeval.core.rounds import cell_of, round_key
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.stats.threshold import ThresholdEstimate, ThresholdPosterior
@@ -125,6 +126,35 @@ class Placement:
     def clean(self) -> tuple[int, int]:
         """Successes and episodes of the clean arm."""
         return next(iter(self._posteriors.values())).counts(0)
+
+    @property
+    def headline(self) -> str:
+        """What is searched for, one line."""
+        config = self.config
+        workers = counted(config.run.worker_count, "worker") if config.run.worker_count else "this process"
+        return (
+            f"{config.run.suite[0]}, {config.run.policy_name}: strength at which success falls to "
+            f"{100 * config.level:g} % of clean, at most {self.most} episodes, {workers}"
+        )
+
+    @property
+    def most(self) -> int:
+        """Episodes at most."""
+        return self.config.max_episodes
+
+    @property
+    def so_far(self) -> tuple[str, ...]:
+        """What is known of the clean rate and of each axis, in a few short texts."""
+        successes, episodes = self.clean
+        return (f"clean {successes} of {episodes}", *map(self._text, self.config.ranges))
+
+    def _text(self, one: StrengthRange) -> str:
+        found, placed = self.estimate(one), self.placed(one)
+        ends = sorted(map(one.value, (found.interval.low, found.interval.high)))
+        text = f"{one.label} {one.text(one.value(found.theta))} [{', '.join(map(one.text, ends))}]"
+        if not found.is_reached:
+            text = f"{one.label} beyond {one.text(one.value(found.at_least))}"
+        return f"{text} after {placed}"
 
     def estimate(self, one: StrengthRange) -> ThresholdEstimate:
         """What is known of an axis."""

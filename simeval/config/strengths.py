@@ -1,4 +1,4 @@
-"""The strengths of an axis that a threshold is searched among: `AXIS[:FROM..TO][@camera][/key=value]`.
+"""The strengths of an axis that a search chooses among: `AXIS[:FROM..TO][@camera][/key=value]`.
 
 A strength is measured as a share of the range: 0 is the value that changes nothing, 1 the far end. The scale is that of
 ratios where both are positive (0.5 of a light is as far from 1 as 0.25 from 0.5), else that of differences.
@@ -58,14 +58,18 @@ class StrengthRange:
         return f"{value:z.{digits}f}"
 
 
-def strength_ranges(texts: Sequence[str]) -> tuple[StrengthRange, ...]:
+def strength_ranges(texts: Sequence[str], points: int = POINTS) -> tuple[StrengthRange, ...]:
     """The ranges of `--perturb` options.
+
+    Args:
+        texts: the options.
+        points: most strengths of each.
 
     Raises:
         ConfigError: there is none, one has no strength or is outside the bounds of its axis, or one is given twice.
     """
     try:
-        ranges = tuple(map(_range, texts))
+        ranges = tuple(_range(text, points) for text in texts)
     except SpecError as error:
         raise ConfigError(f"--perturb {error}") from None
     if not ranges:
@@ -77,10 +81,30 @@ def strength_ranges(texts: Sequence[str]) -> tuple[StrengthRange, ...]:
     return ranges
 
 
-def _range(text: str) -> StrengthRange:
+def sides(text: str) -> tuple[str, ...]:
+    """A `--perturb` option as one option for each side of the value that changes nothing, if it lies inside the range.
+
+    Raises:
+        SpecError: an end of the range is no value of the axis.
+    """
+    match = _AXIS.fullmatch(text.strip())
+    near, dots, far = ((match and match["range"]) or "").partition("..")
+    if match is None or not (near.strip() and dots and far.strip()):
+        return (text,)
+    info, rest = find_axis(match["axis"].strip()), match["rest"] or ""
+    if info.words:
+        return (text,)
+    identity, ends = float(info.identity), [_parsed(info, end.strip(), rest) for end in (near, far)]
+    if not min(ends) < identity < max(ends):
+        return (text,)
+    ends.sort(key=lambda end: end < identity)  # the larger values first
+    return tuple(f"{info.name}:{number_text(identity)}..{number_text(end)}{rest}" for end in ends)
+
+
+def _range(text: str, points: int) -> StrengthRange:
     match = _AXIS.fullmatch(text.strip())
     if match is None:
-        raise SpecError(f"{quote(text)}: a threshold is of one axis, for instance noise, or noise:0..0.5@wrist")
+        raise SpecError(f"{quote(text)}: name one axis, for instance noise, or noise:0..0.5@wrist")
     info, rest = find_axis(match["axis"].strip()), match["rest"] or ""
     if info.words:
         raise SpecError(f"{quote(text)}: {info.name} takes words, which have no order of strength; name another axis")
@@ -101,7 +125,7 @@ def _range(text: str) -> StrengthRange:
             f"{info.name}:{number_text(identity)}..{number_text(stop)}"
         )
     is_ratio = identity > 0 and stop > 0
-    values = _values(info, identity, start, stop, is_ratio=is_ratio)
+    values = _values(info, (identity, start, stop), points, is_ratio=is_ratio)
     conditions = tuple(str(parse(f"{info.name}:{number_text(value)}{rest}")) for value in values)
     label = conditions[-1].replace(f":{number_text(stop)}", "", 1)
     return StrengthRange(label, info.unit.name, identity, stop, is_ratio, values, conditions)
@@ -127,11 +151,19 @@ def _example(info: AxisInfo) -> str:
     return f"{info.identity:g}..{end:g}"
 
 
-def _values(info: AxisInfo, identity: float, start: float, stop: float, *, is_ratio: bool) -> tuple[float, ...]:
-    """Values in even steps from `start` to `stop`, without the one that changes nothing."""
+def _values(info: AxisInfo, ends: tuple[float, float, float], points: int, *, is_ratio: bool) -> tuple[float, ...]:
+    """Values in even steps, without the one that changes nothing.
+
+    Args:
+        info: the axis.
+        ends: the value that changes nothing, and the near and the far end of the range.
+        points: their number.
+        is_ratio: whether the steps are even in ratio.
+    """
+    identity, start, stop = ends
     first = _distance(start, identity, is_ratio=is_ratio) / _distance(stop, identity, is_ratio=is_ratio)
     skipped = 1 if start == identity else 0
-    count = POINTS - 1 + skipped
+    count = points - 1 + skipped
     shares = [first + (1 - first) * i / count for i in range(skipped, count)]
     exact = [_value(share, identity, stop, is_ratio=is_ratio) for share in shares]
     values = [*(_rounded(info, value, abs(stop - start), is_ratio=is_ratio) for value in exact), stop]

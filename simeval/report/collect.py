@@ -16,6 +16,7 @@ from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.sequential import sequential
 from simeval.analysis.success import analyse
 from simeval.analysis.thresholds import thresholds
+from simeval.analysis.worst import confirmation, worst
 from simeval.config.layout import is_search
 from simeval.core import kernels, provenance
 from simeval.core.errors import ConfigError
@@ -51,7 +52,7 @@ def report_data(runs: Sequence[Run], audits: Sequence[Audit] = (), options: Opti
     sections = tuple(_section(run, audit, options) for run, audit in zip(runs, run_audits, strict=True))
     studies = [(result.suite, result.correlation) for section in sections for result in section.studies]
     comparison = None
-    if len(runs) == 2 and not any(section.thresholds for section in sections):
+    if len(runs) == 2 and not any(section.is_search for section in sections):
         first, second = run_audits
         drift = (first.rows, second.rows) if first and second else None
         comparison = compare(runs[0], runs[1], drift, options.resampling if options else None)
@@ -84,7 +85,11 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
     followed, searched = sequential(manifest, episodes), thresholds(manifest, episodes)
     if searched:  # strengths that were chosen by their outcomes have no rates and drops of their own
         episodes = episodes[episodes["condition"] == CLEAN]
-    planned = None if searched else int(manifest["episodes"])
+    found = worst(manifest, episodes)
+    if found:
+        episodes = confirmation(manifest, episodes)
+    is_placed = is_search(manifest)
+    planned = None if is_placed else int(manifest["episodes"])
     conditions = [str(name) for name in episodes["condition"].cat.categories if name != CLEAN]
     return Section(
         name=str(manifest["identity"]["policy"]["name"]),
@@ -94,7 +99,7 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
         conditions=study_conditions(conditions),
         cells=cell_drops(followed.counted if followed else episodes),
         instructions=_instructions(run),
-        studies=correlate(run, audit, options) if audit and not searched else (),
+        studies=correlate(run, audit, options) if audit and not is_placed else (),
         exclusions=_exclusions(run, audit),
         videos=_videos(run),
         pictures=_pictures(audit),
@@ -103,6 +108,7 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
         ran=len(run.results),
         cautions=(*unfinished(planned, len(run.results), followed), *cautions(run, episodes)),
         thresholds=searched,
+        worst=found,
     )
 
 

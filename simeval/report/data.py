@@ -9,6 +9,7 @@ from simeval.analysis.correlate import StudyResult
 from simeval.analysis.over_policies import PolicyMedians
 from simeval.analysis.success import RunAnalysis
 from simeval.analysis.thresholds import Thresholds
+from simeval.analysis.worst import WorstFound
 from simeval.stats.study import ConditionInfo
 
 HOW_TO_CORRELATE = (
@@ -72,6 +73,7 @@ class Section:
         ran: number of episodes with a row.
         cautions: how far the tables can be trusted, a sentence each.
         thresholds: the result of a search for thresholds; the other numbers are then about the clean arm alone.
+        worst: the result of a search for a bad condition; the other numbers are then about its confirmation alone.
     """
 
     name: str
@@ -91,6 +93,12 @@ class Section:
     ran: int = 0
     cautions: tuple[str, ...] = ()
     thresholds: Thresholds | None = None
+    worst: WorstFound | None = None
+
+    @property
+    def is_search(self) -> bool:
+        """Whether the episodes were chosen by outcomes."""
+        return self.thresholds is not None or self.worst is not None
 
     @property
     def suites(self) -> tuple[str, ...]:

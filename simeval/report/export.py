@@ -81,6 +81,7 @@ def _section(section: Section) -> dict[str, Any]:
         "cells": record(section.cells),
         "exclusions": record(section.exclusions),
         **({"thresholds": record(section.thresholds)} if section.thresholds else {}),
+        **({"worst": record(section.worst)} if section.worst else {}),
     }
 
 

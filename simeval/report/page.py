@@ -22,6 +22,7 @@ from simeval.report.chapters.compare import comparison_chapter
 from simeval.report.chapters.drift import drift_chapters
 from simeval.report.chapters.run import provenance, success_chapters, warnings_of
 from simeval.report.chapters.thresholds import thresholds_chapter
+from simeval.report.chapters.worst import worst_chapter
 from simeval.report.data import PictureLink, ReportData, Section, VideoLink
 from simeval.report.export import comparison_record, correlation_record, csv_text, json_text, summary_record
 from simeval.report.figures.style import MarkerStyle, family_styles
@@ -108,6 +109,8 @@ def _result(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Block]:
         yield Text(headline(section.name, section.analysis), "lead")
         if section.thresholds:
             yield Text(f"{headline_of(section.thresholds, section.name)}: {section.thresholds.line}.", "verdict")
+        if section.worst:
+            yield Text(f"{section.worst.text}.", "verdict")
         for study in section.studies:
             yield Text(verdict_sentence(study.suite, study.correlation), "verdict")
     if not data.sections and data.comparison is None:
@@ -156,11 +159,13 @@ def _section(section: Section, artifacts: ArtifactCollector, embedded: Mapping[P
         yield Chapter("Success", (Text("The run has no episodes yet, so there is nothing to tabulate.", "note"),))
     if section.thresholds:
         yield thresholds_chapter(section.thresholds, section.name, artifacts)
+    if section.worst:
+        yield worst_chapter(section.worst, section.name, artifacts)
     yield from success_chapters(section, styles, artifacts)
     yield Chapter("Remarks on the episodes", tuple(warnings_of(section, artifacts)))
     for study in section.studies:
         yield from drift_chapters(study, styles, artifacts)
-    if not section.studies and not section.thresholds:
+    if not section.studies and not section.is_search:
         yield Chapter("Drift against drop", (Text(section.no_study, "note"),))
     if section.exclusions:
         rows = tuple((row.condition or NOTHING, row.suite, row.reason) for row in section.exclusions)

@@ -1,11 +1,11 @@
-"""The source of episodes of a search for thresholds: each is chosen by the results so far."""
+"""The source of episodes of a search: each is chosen by the results so far."""
 
 from typing import TYPE_CHECKING
 
 from simeval.core.types import EpisodeSpec
 
 if TYPE_CHECKING:
-    from simeval.config.placement import Placement
+    from simeval.config.searches import Placing
 
 
 class PlacedEpisodes:
@@ -14,7 +14,7 @@ class PlacedEpisodes:
     A worker waits until the result of its last episode is recorded, so that the choice can use it.
     """
 
-    def __init__(self, placement: "Placement", workers: int | None) -> None:
+    def __init__(self, placement: "Placing", workers: int | None) -> None:
         """Start.
 
         Args:

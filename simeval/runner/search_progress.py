@@ -1,4 +1,4 @@
-"""Progress of a search for thresholds: what is known of each axis so far."""
+"""Progress of a search: what is known so far."""
 
 import time
 from pathlib import Path
@@ -8,19 +8,17 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from simeval.config.strengths import StrengthRange
-from simeval.core.chances import counted
 from simeval.core.json_output import emit
 from simeval.core.types import EpisodeResult
 
 if TYPE_CHECKING:
-    from simeval.config.placement import Placement
+    from simeval.config.searches import Placing
 
 
 class SearchProgress(Protocol):
-    """Progress observer of a search for thresholds."""
+    """Progress observer of a search."""
 
-    def start(self, placement: "Placement", folder: Path) -> None:
+    def start(self, placement: "Placing", folder: Path) -> None:
         """The search begins or resumes.
 
         Args:
@@ -35,28 +33,19 @@ class SearchProgress(Protocol):
         """The search is over, or was interrupted."""
 
 
-def _head(placement: "Placement", folder: Path) -> str:
-    config = placement.config
-    workers = counted(config.run.worker_count, "worker") if config.run.worker_count else "this process"
-    return (
-        f"{config.run.suite[0]}, {config.run.policy_name}: strength at which success falls to {100 * config.level:g} % "
-        f"of clean, at most {config.max_episodes} episodes, {workers} -> {folder}"
-    )
+def search_progress(console: Console, *, as_json: bool) -> SearchProgress:
+    """The observer that fits where the output goes."""
+    if as_json:
+        return JsonSearch()
+    return LiveSearch(console) if console.is_terminal else PlainSearch(console)
 
 
-def _so_far(placement: "Placement", one: StrengthRange) -> str:
-    found, placed = placement.estimate(one), placement.placed(one)
-    ends = sorted(map(one.value, (found.interval.low, found.interval.high)))
-    text = f"{one.label} {one.text(one.value(found.theta))} [{', '.join(map(one.text, ends))}]"
-    if not found.is_reached:
-        text = f"{one.label} beyond {one.text(one.value(found.at_least))}"
-    return f"{text} after {placed}"
+def _head(placement: "Placing", folder: Path) -> str:
+    return f"{placement.headline} -> {folder}"
 
 
-def _line(placement: "Placement") -> str:
-    successes, episodes = placement.clean
-    known = [_so_far(placement, one) for one in placement.config.ranges]
-    return f"{placement.ran} episodes; " + "; ".join([f"clean {successes} of {episodes}", *known])
+def _line(placement: "Placing") -> str:
+    return f"{placement.ran} episodes; " + "; ".join(placement.so_far)
 
 
 class PlainSearch:
@@ -65,7 +54,7 @@ class PlainSearch:
     def __init__(self, console: Console, every: float = 10.0) -> None:
         self._console, self._every = console, every
 
-    def start(self, placement: "Placement", folder: Path) -> None:
+    def start(self, placement: "Placing", folder: Path) -> None:
         """See `SearchProgress`."""
         self._placement, self._last = placement, time.monotonic()
         self._print(_head(placement, folder))
@@ -93,7 +82,7 @@ class LiveSearch:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def start(self, placement: "Placement", folder: Path) -> None:
+    def start(self, placement: "Placing", folder: Path) -> None:
         """See `SearchProgress`."""
         self._placement, self._head = placement, _head(placement, folder)
         self._live = Live(self, console=self._console, refresh_per_second=1, transient=True)
@@ -117,9 +106,9 @@ class LiveSearch:
 class JsonSearch:
     """One JSON object per line on standard output."""
 
-    def start(self, placement: "Placement", folder: Path) -> None:
+    def start(self, placement: "Placing", folder: Path) -> None:
         """See `SearchProgress`."""
-        most = placement.config.max_episodes
+        most = placement.most
         emit({"event": "start", "episodes": most, "finished": placement.ran, "note": _head(placement, folder)})
 
     def update(self, result: EpisodeResult) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from simeval.config import paths
 from simeval.config.evaluation import PLAN_FIELDS, EvalConfig
-from simeval.config.layout import SEARCH
+from simeval.config.layout import RUN
 from simeval.config.plan import Plan
 from simeval.core import plugins, provenance
 from simeval.core.errors import ConfigError
@@ -22,13 +22,12 @@ from simeval.store.run import (
     read_manifest,
     require_own,
     require_same_run,
-    require_same_verb,
     require_writable,
 )
+from simeval.store.same_search import require_same_verb, require_same_worst
 
 if TYPE_CHECKING:
-    from simeval.config.placement import Placement
-    from simeval.config.threshold import ThresholdConfig
+    from simeval.config.searches import Placing, Search
 
 _log = logging.getLogger("simeval")
 
@@ -43,7 +42,7 @@ def run_folder(config: EvalConfig, plan: Plan) -> Path:
     return Path("results") / f"{'+'.join(config.suite)}-{policy}-{identity[:8]}"
 
 
-def config_of(folder: Path, given: Mapping[str, Any] | None = None, *, searches: bool = False) -> dict[str, Any]:
+def config_of(folder: Path, given: Mapping[str, Any] | None = None, *, verb: str = RUN) -> dict[str, Any]:
     """The configuration of a stored run, as YAML-ready values with `out` pointing at it, for `--resume`.
 
     Settings that run code are not taken from it: neither plugins, nor the address of a cluster, which runs any code.
@@ -51,7 +50,7 @@ def config_of(folder: Path, given: Mapping[str, Any] | None = None, *, searches:
     Args:
         folder: the run.
         given: settings given again by the user, by name: plugins, a cluster, where folders are now.
-        searches: whether it is a search for thresholds.
+        verb: the one that made it.
 
     Raises:
         ConfigError: there is no run, or one of the other verb; a plugin of it is not given, or its checkpoint is gone.
@@ -59,7 +58,7 @@ def config_of(folder: Path, given: Mapping[str, Any] | None = None, *, searches:
     flags = {name: value for name, value in (given or {}).items() if value}
     manifest, named, cluster = read_manifest(folder), list(flags.get("plugin", ())), flags.get("ray_address")
     require_own(folder, manifest)
-    require_same_verb(folder, manifest, searches=searches)
+    require_same_verb(folder, manifest, verb)
     plugins.named_again(folder, manifest, named)
     stored = paths.located(manifest) | {name: flags[name] for name in paths.PLACES if name in flags}
     if "policy" not in flags:
@@ -88,7 +87,7 @@ def is_complete(
     config: EvalConfig,
     plan: Plan,
     choice: PolicyChoice | Policy,
-    search: "ThresholdConfig | None" = None,
+    search: "Search | None" = None,
 ) -> bool:
     """Whether exactly this request has been run to its end; loads no policy and no scene to find out.
 
@@ -101,7 +100,8 @@ def is_complete(
     if not (folder / MANIFEST).exists():
         return False
     manifest = read_manifest(folder)
-    require_same_verb(folder, manifest, searches=search is not None)
+    requested_search = _in_manifest(search)
+    require_same_verb(folder, manifest, next(iter(requested_search), RUN))
     stored: dict[str, Any] = {key: manifest["identity"][key] for key in ("plan", "settings")}
     settings = config.result_fields() | {"assets": stored["settings"]["assets"]}
     stored |= {"plugins": manifest["identity"].get("plugins", {})}
@@ -121,29 +121,39 @@ def is_complete(
     if paths.located(manifest)["assets"] != paths.absolute("assets", config.assets, None):
         return False
     if search is not None:
-        return manifest[SEARCH] == search.record() and not placement_of(folder, search, plan).has_next
+        require_same_worst(folder, manifest, requested_search)
+        same = all(manifest[verb] == record for verb, record in requested_search.items())
+        return same and not placement_of(folder, search, plan).has_next
     return _nothing_left(folder, manifest, plan)
 
 
-def placement_of(folder: Path, search: "ThresholdConfig", plan: Plan) -> "Placement":
-    """Follow a search for thresholds as far as it has run; episodes that broke are to run again.
+def _in_manifest(search: "Search | None") -> Mapping[str, Any]:
+    if search is None:
+        return {}
+    from simeval.config.searches import in_manifest  # not earlier: SciPy takes half a second
+
+    return in_manifest(search)
+
+
+def placement_of(folder: Path, search: "Search", plan: Plan) -> "Placing":
+    """Follow a search as far as it has run; episodes that broke are to run again.
 
     Raises:
-        ConfigError: a line in the middle of the rows is not a row.
+        ConfigError: a line in the middle of the rows is not a row, or there are too few initial states.
     """
-    from simeval.config.placement import Placement  # not earlier: SciPy takes half a second
+    from simeval.config.searches import placing  # not earlier: SciPy takes half a second
 
     ran = outcomes(folder) if (folder / EPISODES).exists() else {}
     found = [(spec, ran[spec.id]) for spec in plan.episodes if spec.id in ran] if ran else []
-    placement = Placement(search, plan, [spec for spec, outcome in found if outcome == "error"])
+    placement = placing(search, plan, [spec for spec, outcome in found if outcome == "error"])
     for spec, outcome in found:
         if outcome != "error":
             placement.record(spec, outcome)
     return placement
 
 
-def require_clean_success(placement: "Placement", folder: Path) -> None:
-    """Check that a search for thresholds had something to search for.
+def require_clean_success(placement: "Placing", folder: Path) -> None:
+    """Check that a search had something to search for.
 
     Raises:
         ConfigError: no clean episode succeeded.

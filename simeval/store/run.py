@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from envs.suites import is_suite
 from simeval.config.evaluation import PLAN_FIELDS
-from simeval.config.layout import SEARCH, is_search
+from simeval.config.layout import SEARCH, verb_of
 from simeval.config.paths import with_current_policy_name
 from simeval.core import kernels
 from simeval.core.checksums import sealed_line
@@ -32,6 +32,7 @@ from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, Row
 from simeval.rollout.trace import PackedTrace, Trace
 from simeval.store.dataframe import COLUMNS, to_dataframe
 from simeval.store.decode import RowHeader, read_blocks
+from simeval.store.same_search import require_same_verb, require_same_worst
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from simeval.store.schema import RunManifest, read_checked
 
@@ -74,17 +75,6 @@ def require_writable(folder: Path) -> None:
         raise ConfigError(f"--out {folder}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(f"--out {folder}: {existing} cannot be written")
-
-
-def require_same_verb(folder: Path, stored: Mapping[str, Any], *, searches: bool) -> None:
-    """Check that a run is not taken for a search for thresholds, whose plan is never run to its end, or the reverse.
-
-    Raises:
-        ConfigError: it is.
-    """
-    if is_search(stored) != searches:
-        made, other = ("run", "threshold") if searches else ("threshold", "run")
-        raise ConfigError(f"{folder}: made by `simeval {made}`, which goes on with it; `{other}` needs another --out")
 
 
 def require_same_run(folder: Path, stored: dict[str, Any], requested: dict[str, Any]) -> None:
@@ -140,10 +130,11 @@ class RunWriter(JsonlWriter):
         manifest = self.manifest
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
-            require_same_verb(self.folder, stored, searches=is_search(manifest))
+            require_same_verb(self.folder, stored, verb_of(manifest))
             requested = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if self._grow else {})
             identity = with_current_policy_name(stored["identity"], stored.get("started_in"), requested)
             require_same_run(self.folder, identity, requested)
+            require_same_worst(self.folder, stored, manifest)
         self._file.cut_torn_line()
         latest = outcomes(self.folder)
         if latest and stored is None:

@@ -88,6 +88,18 @@ class _Threshold(msgspec.Struct):
     max_episodes: _Count
 
 
+class _Candidate(msgspec.Struct):
+    condition: str
+    point: list[float]
+
+
+class _Worst(msgspec.Struct):
+    labels: typing.Annotated[list[str], msgspec.Meta(min_length=1)]
+    candidates: typing.Annotated[list[_Candidate], msgspec.Meta(min_length=1)]
+    budget: _Count
+    confirm: _Count
+
+
 class _Imported(msgspec.Struct):
     source: str = msgspec.field(name="from")
     unknown: list[str] = []
@@ -109,6 +121,7 @@ class RunManifest(msgspec.Struct):
     grown: list[_Step] = []
     layout: dict[str, _Layout] | None = None
     threshold: _Threshold | None = None
+    worst: _Worst | None = None
     imported: _Imported | None = None
 
 

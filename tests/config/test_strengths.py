@@ -75,10 +75,10 @@ def test_beyond_the_range_is_written_as_its_end():
         ("noise:a..b", "value must be a number"),
         ("noise:0.5..0.5", "two different values"),
         ("light:0.5..2", "1 changes nothing and lies inside"),
-        ("noise+light", "a threshold is of one axis"),
+        ("noise+light", "name one axis"),
         ("light@wrist", "takes no '@camera'"),
         ("noise/colour=red", "no key 'colour'"),
-        ("", "a threshold is of one axis"),
+        ("", "name one axis"),
     ],
 )
 def test_a_range_that_cannot_be_is_refused_in_one_line(text, message):

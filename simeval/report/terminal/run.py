@@ -12,6 +12,7 @@ from simeval.analysis.sequential import Sequential, sequential
 from simeval.report.cautions import cautions, unfinished
 from simeval.report.terminal.tables import ROOMY, print_origin
 from simeval.report.terminal.thresholds import print_thresholds, summarise_thresholds, thresholds_of
+from simeval.report.terminal.worst import print_worst, summarise_worst, worst_of
 from simeval.store.run import Run
 
 
@@ -19,6 +20,8 @@ def summarise(run: Run) -> dict[str, Any]:
     """The tables of a run, JSON-ready, with policy, scenes, and how far they can be trusted; of a search its result."""
     if searched := thresholds_of(run):
         return summarise_thresholds(run, searched)
+    if found := worst_of(run):
+        return summarise_worst(run, found)
     episodes = _episodes(run)
     about = {"policy": run.manifest["identity"]["policy"]["name"], "assets": run.manifest["assets"]}
     followed = sequential(run.manifest, episodes)
@@ -27,9 +30,12 @@ def summarise(run: Run) -> dict[str, Any]:
 
 
 def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
-    """Print the tables of a run, and how far they can be trusted; of a search for thresholds its result."""
+    """Print the tables of a run, and how far they can be trusted; of a search its result."""
     if searched := thresholds_of(run):
         print_thresholds(console, run, searched)
+        return
+    if found := worst_of(run):
+        print_worst(console, run, found)
         return
     episodes = _episodes(run)
     policy = run.manifest["identity"]["policy"]["name"]

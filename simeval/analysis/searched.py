@@ -1,0 +1,27 @@
+"""What may not be done with the rows of a search."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from simeval.config.layout import RUN, SEARCH, WORST, verb_of
+from simeval.core.errors import ConfigError
+
+_CHOSEN = {
+    SEARCH: ("strengths", "the thresholds"),
+    WORST: ("conditions", "the one that was confirmed"),
+}
+
+
+def require_conditions(manifest: Mapping[str, Any], folder: object) -> None:
+    """Check that the conditions of a run can be compared: those of a search were chosen by their outcomes.
+
+    Raises:
+        ConfigError: it is a search.
+    """
+    verb = verb_of(manifest)
+    if verb != RUN:
+        chosen, result = _CHOSEN[verb]
+        raise ConfigError(
+            f"{folder}: made by `simeval {verb}`, which chose its {chosen} by outcomes; their rates cannot be "
+            f"compared, `simeval show` prints {result}"
+        )
