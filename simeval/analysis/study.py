@@ -48,13 +48,21 @@ class PolicyGains:
 
 @dataclass(frozen=True, slots=True)
 class GroupNumbers:
-    """A number of a group of policies: over their training seeds, and its gain over the baseline (`None` for it)."""
+    """A number of a group of policies, and its gain over the baseline.
+
+    Attributes:
+        seeds: training seeds of `values.by_seed`.
+        gain: `None` for the baseline itself.
+        gain_seeds: training seeds of `gain.by_seed`.
+    """
 
     group: str
     measure: Measure
     condition: str
+    seeds: tuple[int | None, ...]
     values: SeedMean
     gain: SeedGain | None
+    gain_seeds: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +257,11 @@ def _matched(used: Sequence[_Member], a: Sequence[int], b: Sequence[int]) -> lis
     return [(i, seeds[used[i].seed]) for i in a if used[i].seed in seeds]
 
 
+def _seeds(used: Sequence[_Member], a: Sequence[int], b: Sequence[int]) -> tuple[int | None, ...]:
+    """The training seed of each matched pair."""
+    return tuple(used[i].seed if used[j].seed is None else used[j].seed for i, j in _matched(used, a, b))
+
+
 def _groups(
     used: Sequence[_Member], scores: Sequence[Scores], baseline: str, resampling: Resampling | None
 ) -> tuple[GroupNumbers, ...]:
@@ -263,11 +276,13 @@ def _groups(
         by_key = dict(zip([(score.condition, name) for score in chosen for name in others], gains, strict=True))
         for score in chosen:
             for name, members in groups.items():
-                means = [mean for i in members if (mean := score.mean(i)) is not None]
+                means = [(used[i].seed, mean) for i in members if (mean := score.mean(i)) is not None]
                 gain = by_key.get((score.condition, name))
                 if gain and measure == "robustness":
                     gain = _on_both_scales(gain, scores, groups[baseline], members)
-                found.append(GroupNumbers(name, measure, score.condition, seed_mean(means), gain))
+                values, seeds = seed_mean([mean for _, mean in means]), tuple(seed for seed, _ in means)
+                of_gain = _seeds(used, groups[baseline], members) if gain and gain.by_seed else ()
+                found.append(GroupNumbers(name, measure, score.condition, seeds, values, gain, of_gain))
     return tuple(found)
 
 

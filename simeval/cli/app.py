@@ -18,6 +18,7 @@ from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, sett
 from simeval.cli.process import carry_out, leave
 from simeval.cli.reports import reports
 from simeval.cli.serve import serving
+from simeval.cli.study import show_study, studies
 from simeval.cli.threshold import searches
 from simeval.config.evaluation import SOURCES, EvalConfig, from_mapping
 from simeval.core.errors import ConfigError, nearest
@@ -36,6 +37,7 @@ app.add_typer(reports)
 app.add_typer(exchange)
 app.add_typer(serving)
 app.add_typer(searches)
+app.add_typer(studies)
 
 LISTS = ("suites", "tasks", "texts", "perturbations", "policies", "conventions", "protocols")
 
@@ -287,11 +289,18 @@ def preview(
 
 @app.command()
 def show(
-    folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder.")],
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or a study's.")],
     by_task: Annotated[bool, typer.Option("--by-task", help="One table per task as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the tables of a run, finished or not."""
+    """Print the tables of a run or a study, finished or not."""
+    from simeval.store.study import Study, is_study
+
+    if is_study(folder):
+        if by_task:
+            raise ConfigError(f"--by-task: {folder} is a study; name one of its runs")
+        show_study(Study.load(folder), as_json=as_json)
+        return
     from simeval.core.console import PlainConsole
     from simeval.report.terminal.run import print_tables, summarise
     from simeval.store.run import Run
