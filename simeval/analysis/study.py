@@ -293,7 +293,7 @@ def _gain(
     if not matched:
         return seed_gain((), Gain(score.condition, 0, 0, reason="no training seed that both have"))
     pairs, by_seed = score.gain([i for i, _ in matched], [j for _, j in matched], resampling)
-    return seed_gain(by_seed, pairs)
+    return seed_gain(by_seed, pairs, step=0.0 if score.measure == "drift" else 1 / max(1, pairs.n))
 
 
 def _on_both_scales(gain: SeedGain, scores: Sequence[Scores], a: Sequence[int], b: Sequence[int]) -> SeedGain:

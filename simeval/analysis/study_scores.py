@@ -19,11 +19,12 @@ from simeval.store.run import Run
 Measure = Literal["success", "robustness", "following", "drift"]
 MEASURES: Mapping[Measure, str] = {
     "success": "success",
-    "robustness": "mean loss under perturbation",
+    "robustness": "change under perturbation",
     "following": "instruction followed",
     "drift": "drift of the action",
 }
-"""Measure -> what it is called. Robustness is the mean over all perturbed conditions, in points."""
+"""Measure -> what it is called. Robustness is perturbed minus clean success, mean over all perturbed
+conditions, in points."""
 OVER_ALL = "all conditions"
 Floats = NDArray[np.float64]
 

@@ -69,17 +69,19 @@ def seed_mean(values: Sequence[float], level: float = 0.95) -> SeedMean:
     return SeedMean(tuple(values), float(np.mean(values)), _deviation(values), interval)
 
 
-def seed_gain(by_seed: Sequence[float], pairs: Gain, level: float = 0.95) -> SeedGain:
+def seed_gain(by_seed: Sequence[float], pairs: Gain, *, step: float = 0.0, level: float = 0.95) -> SeedGain:
     """The gain of one recipe over another.
 
     Args:
         by_seed: paired difference of each seed.
         pairs: gain in the mean over the seeds, with interval and p-value over initial states.
+        step: smallest possible change of a difference, one episode's; 0 for a continuous number. A few seeds that agree
+            to the episode have no spread, which would imply certainty, so it is never taken below that of rounding.
         level: nominal coverage.
     """
     if not len(by_seed) or pairs.gain is None:
         return SeedGain(None, (), None, None, None, None, reason=pairs.reason or "no training seed that both have")
-    interval, p = _t(by_seed, level)
+    interval, p = _t(by_seed, level, step / sqrt(12))
     known = [value for value in (p, pairs.p) if value is not None]
     reason = pairs.reason
     if len(by_seed) < MIN_SEEDS:
@@ -118,11 +120,12 @@ def _deviation(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def _t(values: Sequence[float], level: float) -> tuple[Interval | None, float | None]:
-    """Student's t interval of the mean, and the two-sided p-value of a mean of 0."""
+def _t(values: Sequence[float], level: float, least: float = 0.0) -> tuple[Interval | None, float | None]:
+    """Student's t interval of the mean, and the two-sided p-value of a mean of 0; `least` is the smallest deviation."""
     n, mean, deviation = len(values), float(np.mean(values)), _deviation(values)
     if n < MIN_SEEDS or deviation is None:
         return None, None
+    deviation = max(deviation, least)
     if deviation < 1e-12:
         return None, 1.0 if abs(mean) < 1e-12 else None
     from scipy import stats  # not above: it takes 0.4 s, and `show` does without

@@ -158,14 +158,21 @@ def _groups(suite: SuiteStudy, baseline: str, artifacts: ArtifactCollector) -> I
             yield artifacts.add_figure(f"recipes-{place}", alt, partial(plot_forest, rows, panels), caption, (csv,))
         table = tuple(
             (
-                *(row.group, row.condition, str(row.seeds), spread(row), ranged(row.gain, row.over_seeds, measure)),
-                *(ranged(row.gain, row.over_episodes, measure), p_value(row.p_holm), row.says, row.note),
+                *(row.group, row.condition, str(row.seeds), spread(row)),
+                ranged(row.mean, row.interval, measure) if row.interval else NOTHING,
+                *(
+                    ranged(row.gain, row.over_seeds, measure),
+                    ranged(row.gain, row.over_episodes, measure),
+                    p_value(row.p_holm),
+                    row.says,
+                    row.note,
+                ),
             )
             for row in mine
         )
         names = columns(
-            *("recipe", "condition", "seeds", "mean ± deviation", "gain [95 % CI over seeds]"),
-            *("gain [95 % CI over episodes]", "p, adjusted", "says", "note"),
+            *("recipe", "condition", "seeds", "mean ± deviation", "mean [95 % CI over seeds]"),
+            *("gain [95 % CI over seeds]", "gain [95 % CI over episodes]", "p, adjusted", "says", "note"),
             words=["condition", "says", "note"],
         )
         yield Table(f"{measure}, over {baseline}", names, table, csv, SEEDS)
