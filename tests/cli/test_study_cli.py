@@ -12,10 +12,13 @@ import pytest
 import yaml
 from helpers import call, lines, refusal
 
+from examples.finetune.recipes import parse_recipe
+from simeval.policies import bundled
 from simeval.store.audit import Audit
 from simeval.store.run import Run
 from simeval.store.study import MANIFEST, Study
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 COMMON = {
     "suite": "toy",
     "tasks": "0,2",
@@ -205,6 +208,24 @@ def test_a_changed_file_is_refused_before_anything_starts(done, tmp_path):
     text = refusal("study", write(tmp_path, audit=audit), "--out", out)
     assert "policies.start: audit.perturb: " in text
     assert (out / MANIFEST).read_bytes() == before
+
+
+def test_the_study_of_fine_tuned_policies_is_as_the_sweep_names_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep").mkdir()
+    for recipe in ("flow", "flow+contrast", "flow+consistency", "flow+contrast+consistency"):
+        for seed in (0, 1, 2):
+            name = f"{parse_recipe(recipe).file_name}-{seed}"
+            (tmp_path / "sweep" / name).symlink_to(Path(bundled.__file__).parent / "checkpoint")
+    called = call("study", CONFIGS / "study_finetune.yaml", "--dry-run", "--json")
+    assert called.code == 0, called.err
+    planned = json.loads(called.out)
+    assert planned["episodes"] == 13 * 400
+    assert planned["folder"] == "results/study_finetune"
+    groups = [(one["group"], one["seed"]) for one in planned["policies"]]
+    assert len(set(groups)) == 13
+    assert groups[0] == ("start", None)
+    assert groups[-1] == ("flow+contrast+consistency", 2)
 
 
 @pytest.mark.parametrize(
