@@ -280,7 +280,10 @@ def _groups(
                 gain = by_key.get((score.condition, name))
                 if gain and measure == "robustness":
                     gain = _on_both_scales(gain, scores, groups[baseline], members)
-                values, seeds = seed_mean([mean for _, mean in means]), tuple(seed for seed, _ in means)
+                values, seeds = (
+                    seed_mean([mean for _, mean in means], limits=score.limits),
+                    tuple(seed for seed, _ in means),
+                )
                 of_gain = _seeds(used, groups[baseline], members) if gain and gain.by_seed else ()
                 found.append(GroupNumbers(name, measure, score.condition, seeds, values, gain, of_gain))
     return tuple(found)
@@ -293,7 +296,9 @@ def _gain(
     if not matched:
         return seed_gain((), Gain(score.condition, 0, 0, reason="no training seed that both have"))
     pairs, by_seed = score.gain([i for i, _ in matched], [j for _, j in matched], resampling)
-    return seed_gain(by_seed, pairs, step=0.0 if score.measure == "drift" else 1 / max(1, pairs.n))
+    step = 0.0 if score.measure == "drift" else 1 / max(1, pairs.n)
+    low, high = score.limits
+    return seed_gain(by_seed, pairs, step=step, limits=(low - high, high - low))
 
 
 def _on_both_scales(gain: SeedGain, scores: Sequence[Scores], a: Sequence[int], b: Sequence[int]) -> SeedGain:

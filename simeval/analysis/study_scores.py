@@ -43,6 +43,11 @@ class Scores:
     values: Floats
     units: NDArray[np.intp]
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and the largest value that is possible."""
+        return {"drift": (0.0, np.inf), "robustness": (-1.0, 1.0)}.get(self.measure, (0.0, 1.0))
+
     def mean(self, policy: int) -> float | None:
         """A policy's mean; that of drift is over clusters first."""
         known = ~np.isnan(self.values[policy])

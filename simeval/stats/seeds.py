@@ -10,7 +10,7 @@ A recipe is called better only where both exclude 0: its p-value is the larger o
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 
@@ -61,15 +61,21 @@ class SeedGain:
     reason: str = ""
 
 
-def seed_mean(values: Sequence[float], level: float = 0.95) -> SeedMean:
-    """Mean, deviation and interval of one number per seed."""
+Limits = tuple[float, float]
+ANY: Limits = (-inf, inf)
+
+
+def seed_mean(values: Sequence[float], *, limits: Limits = ANY, level: float = 0.95) -> SeedMean:
+    """Mean, deviation and interval of one number per seed; `limits` are the smallest and largest possible number."""
     if not len(values):
         return SeedMean((), None, None, None)
-    interval, _ = _t(values, level)
+    interval, _ = _t(values, level, limits)
     return SeedMean(tuple(values), float(np.mean(values)), _deviation(values), interval)
 
 
-def seed_gain(by_seed: Sequence[float], pairs: Gain, *, step: float = 0.0, level: float = 0.95) -> SeedGain:
+def seed_gain(
+    by_seed: Sequence[float], pairs: Gain, *, step: float = 0.0, limits: Limits = ANY, level: float = 0.95
+) -> SeedGain:
     """The gain of one recipe over another.
 
     Args:
@@ -77,11 +83,12 @@ def seed_gain(by_seed: Sequence[float], pairs: Gain, *, step: float = 0.0, level
         pairs: gain in the mean over the seeds, with interval and p-value over initial states.
         step: smallest possible change of a difference, one episode's; 0 for a continuous number. A few seeds that agree
             to the episode have no spread, which would imply certainty, so it is never taken below that of rounding.
+        limits: smallest and largest possible difference.
         level: nominal coverage.
     """
     if not len(by_seed) or pairs.gain is None:
         return SeedGain(None, (), None, None, None, None, reason=pairs.reason or "no training seed that both have")
-    interval, p = _t(by_seed, level, step / sqrt(12))
+    interval, p = _t(by_seed, level, limits, step / sqrt(12))
     known = [value for value in (p, pairs.p) if value is not None]
     reason = pairs.reason
     if len(by_seed) < MIN_SEEDS:
@@ -120,7 +127,9 @@ def _deviation(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def _t(values: Sequence[float], level: float, least: float = 0.0) -> tuple[Interval | None, float | None]:
+def _t(
+    values: Sequence[float], level: float, limits: Limits, least: float = 0.0
+) -> tuple[Interval | None, float | None]:
     """Student's t interval of the mean, and the two-sided p-value of a mean of 0; `least` is the smallest deviation."""
     n, mean, deviation = len(values), float(np.mean(values)), _deviation(values)
     if n < MIN_SEEDS or deviation is None:
@@ -133,4 +142,5 @@ def _t(values: Sequence[float], level: float, least: float = 0.0) -> tuple[Inter
     error = deviation / sqrt(n)
     half = t_isf((1 - level) / 2, n - 1) * error
     p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
-    return Interval(mean - half, mean + half, level, METHOD.format(n)), p
+    low, high = max(limits[0], mean - half), min(limits[1], mean + half)
+    return Interval(low, high, level, METHOD.format(n)), p

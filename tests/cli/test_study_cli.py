@@ -97,7 +97,7 @@ def test_show_and_json_tell_what_the_study_found(done):
     shown = call("show", out)
     assert (shown.code, shown.err) == (0, "")
     text = " ".join(shown.out.split())
-    assert "contrast is better than flow: success, none." in text
+    assert "toy: contrast is better than flow: success (none, noise:0.3" in text
     for part in ("toy, policies", "over their training seeds", "gain over flow", "start"):
         assert part in text
     (suite,) = json.loads(call("show", out, "--json").out)["suites"]
@@ -252,6 +252,6 @@ def test_two_policies_without_recipes_are_compared_as_they_are(tmp_path):
     assert called.code == 0
     text = " ".join(called.out.split())
     assert "gains over a" in text
-    assert "b is better than a: success, none." in text
+    assert "toy: b is better than a: success (none, noise:0.3" in text
     assert "over their training seeds" not in text
     assert Run.load(tmp_path / "out" / "b").manifest["episodes"] == EPISODES

@@ -52,6 +52,12 @@ def test_seeds_that_agree_to_the_episode_are_not_taken_for_certain():
     assert seed_gain([0.0, 0.0, 0.0], pairs(0.0)).p == 1.0
 
 
+def test_an_interval_ends_at_what_is_possible():
+    found = seed_gain([0.9, 0.95, 1.0], pairs(0.95), limits=(-1, 1))
+    assert (found.over_seeds.low > 0.7, found.over_seeds.high) == (True, 1)
+    assert seed_mean([0.0, 0.01, 0.05], limits=(0, 1)).interval.low == 0
+
+
 def test_holms_adjustment_is_over_all_gains():
     gains = [
         seed_gain(values, pairs(np.mean(values))) for values in ([0.1, 0.2, 0.3], [0.1, 0.12, 0.14], [0, 0.1, -0.2])

@@ -189,15 +189,21 @@ def condition_of(gain: Gain) -> str:
 def verdicts(suite: SuiteStudy, baseline: str) -> list[str]:
     """What can be said about the groups, or else the policies, in sentences."""
     if suite.groups:
-        called = [row for row in map(group_row, suite.groups) if row.says]
-        said = [f"{row.group} is {row.says} than {baseline}: {row.measure}, {row.condition}." for row in called]
-        return said or [f"{suite.suite}: no recipe differs from {baseline} over training seeds, in any measure."]
-    rows = [row for row in gain_rows(suite) if row.gain.direction in ("better", "worse")]
+        found = [(row.group, row.says, baseline, row.measure, row.condition) for row in map(group_row, suite.groups)]
+        nothing = f"{suite.suite}: no recipe differs from {baseline} over training seeds, in any measure."
+    else:
+        gains = gain_rows(suite)
+        found = [(one.policy, one.gain.direction, one.baseline, one.measure, condition_of(one.gain)) for one in gains]
+        nothing = f"{suite.suite}: no policy differs from the baseline {baseline}, in any measure."
+    conditions: dict[tuple[str, str, str, str], list[str]] = {}
+    for *key, condition in found:
+        if key[1] in ("better", "worse"):
+            conditions.setdefault((key[0], key[1], key[2], key[3]), []).append(condition)
     said = [
-        f"{row.policy} is {row.gain.direction} than {row.baseline}: {row.measure}, {condition_of(row.gain)}."
-        for row in rows
+        f"{suite.suite}: {name} is {says} than {other}: {measure} ({', '.join(named)})."
+        for (name, says, other, measure), named in conditions.items()
     ]
-    return said or [f"{suite.suite}: no policy differs from the baseline {baseline}, in any measure."]
+    return said or [nothing]
 
 
 def _mean(values: Sequence[float]) -> float | None:
