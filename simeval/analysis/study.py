@@ -9,7 +9,7 @@ import numpy as np
 from simeval.analysis.compare import Comparison, compare
 from simeval.analysis.ranks import RankedSuite, rank_runs, span
 from simeval.analysis.sequential import sequential
-from simeval.analysis.study_scores import OVER_ALL, Measure, Scores, scores_of
+from simeval.analysis.study_scores import OVER_ALL, Measure, Scores, drift_means, scores_of
 from simeval.analysis.success import USED, RunAnalysis, analyse
 from simeval.stats.change import ALPHA, Gain, RunChange, adjusted_gains, adjusted_together
 from simeval.stats.ranks import rank_sets
@@ -24,14 +24,14 @@ from simeval.store.study import StoredPolicy, Study
 
 @dataclass(frozen=True, slots=True)
 class PolicyNumbers:
-    """A policy of a study: its tables, its rank, and its mean drift by condition; `None` where there is none."""
+    """A policy of a study: its tables, its rank, and its mean drift by condition."""
 
     name: str
     group: str
     seed: int | None
     rank: str
     analysis: RunAnalysis
-    drift: tuple[tuple[str, float | None], ...]
+    drift: tuple[tuple[str, float], ...]
     representation: tuple[tuple[str, float], ...]
 
 
@@ -187,7 +187,7 @@ def _suite(
 ) -> SuiteStudy:
     scores = scores_of([one.run for one in used], [one.audit for one in used], suite)
     ranks = {row.policy: row.rank for row in ranking.policies} if ranking else {}
-    numbers = tuple(_numbers(i, one, suite, scores, ranks.get(one.name, "")) for i, one in enumerate(used))
+    numbers = tuple(_numbers(one, suite, ranks.get(one.name, "")) for one in used)
     several = len({one.group for one in used}) < len(used)
     return SuiteStudy(
         suite=suite,
@@ -199,10 +199,10 @@ def _suite(
     )
 
 
-def _numbers(number: int, one: _Member, suite: str, scores: Sequence[Scores], rank: str) -> PolicyNumbers:
+def _numbers(one: _Member, suite: str, rank: str) -> PolicyNumbers:
     rows = one.run.table(USED)
     analysis = analyse(rows[rows["suite"].astype(str) == suite], sequential=sequential(one.run.manifest, rows))
-    drift = tuple((score.condition, score.mean(number)) for score in scores if score.measure == "drift")
+    drift = drift_means(one.audit, suite) if one.audit else ()
     distances = one.audit.set_distances if one.audit else {}
     inside = tuple(
         (f"{condition}, {name}", value)

@@ -129,12 +129,25 @@ def _drift(audits: Sequence[Audit | None], suite: str) -> list[Scores]:
     return [Scores("drift", name, values[:, :, i], clusters) for i, name in enumerate(conditions)]
 
 
+def drift_means(audit: Audit, suite: str) -> tuple[tuple[str, float], ...]:
+    """A policy's mean drift by condition, over clusters, on whatever frames its audit has."""
+    table = _drift_rows(audit, suite).dropna()
+    by_cluster = table.groupby(["condition", "cluster"], sort=False)["drift"].mean()
+    means = by_cluster.groupby("condition", sort=False).mean()
+    return tuple((str(condition), float(value)) for condition, value in means.items())
+
+
 def _frames(audit: Audit, suite: str) -> pd.DataFrame:
-    rows = [
-        (row.cluster, row.frame, row.condition, getattr(row, PRIMARY))
-        for row in audit.rows
-        if row.source != "replay" and row.suite in (suite, "") and row.condition not in (CLEAN, FLOOR)
-    ]
-    table = pd.DataFrame(rows, columns=["cluster", "frame", "condition", "drift"]).astype({"drift": float})
+    table = _drift_rows(audit, suite)
+    table = table[table["source"] != "replay"]
     order = list(dict.fromkeys(table["condition"]))
     return table.pivot_table(index=["cluster", "frame"], columns="condition", values="drift").reindex(columns=order)
+
+
+def _drift_rows(audit: Audit, suite: str) -> pd.DataFrame:
+    rows = [
+        (row.cluster, row.frame, row.source, row.condition, getattr(row, PRIMARY))
+        for row in audit.rows
+        if row.suite in (suite, "") and row.condition not in (CLEAN, FLOOR)
+    ]
+    return pd.DataFrame(rows, columns=["cluster", "frame", "source", "condition", "drift"]).astype({"drift": float})

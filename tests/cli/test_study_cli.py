@@ -136,6 +136,18 @@ def test_the_report_has_a_table_and_a_dot_plot_per_condition(done, tmp_path):
     assert "reported alone" in refusal("report", out, out / "flow-0", "--out", tmp_path / "x")
 
 
+def test_drift_in_own_rollouts_is_shown_and_not_compared(tmp_path):
+    policies = {"a": {"policy": "random"}, "b": {"policy": "seeker"}}
+    audit = {"frames": "replay", "per_episode": 1, "perturb": ["noise:0.3"]}
+    file = write(tmp_path, policies=policies, baseline=None, audit=audit, init_states="0-1")
+    assert call("study", file, "--out", tmp_path / "out").code == 0
+    told = json.loads(call("show", tmp_path / "out", "--json").out)
+    (suite,) = told["suites"]
+    assert [[name for name, _ in one["drift"]] for one in suite["policies"]] == [["noise:0.3"]] * 2
+    assert suite["gains"][0]["drift"] == []
+    assert any("drift is not compared" in note for note in told["notes"])
+
+
 def test_a_policy_that_fails_does_not_stop_the_others_and_is_tried_again(tmp_path):
     maker = tmp_path / "mine.py"
     maker.write_text(BROKEN)

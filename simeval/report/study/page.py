@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from simeval.analysis.study import StudyResults, SuiteStudy
+from simeval.analysis.study_scores import MEASURES
 from simeval.core import provenance
 from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, Table, Text, columns
 from simeval.report.data import ReportData
@@ -83,6 +84,7 @@ def _result(results: StudyResults) -> Iterator[Block]:
 
 def _suite(suite: SuiteStudy, baseline: str, artifacts: ArtifactCollector) -> Iterator[Block]:
     yield _policies(suite, artifacts)
+    yield _by_condition(suite)
     yield from _dots(suite, artifacts)
     if suite.groups:
         yield from _groups(suite, baseline, artifacts)
@@ -107,6 +109,21 @@ def _policies(suite: SuiteStudy, artifacts: ArtifactCollector) -> Table:
     )
     note = "Perturbed: mean over the perturbed conditions. Drift: mean over the conditions of the audit."
     return Table("Policies side by side", heads, rows, artifacts.add_table("policies", values), note)
+
+
+def _by_condition(suite: SuiteStudy) -> Table:
+    """Success, what was followed, and drift: a row per condition, a column per policy."""
+    found: list[dict[tuple[str, str], str]] = []
+    for one in suite.policies:
+        cells = {(MEASURES["success"], row.condition): decimal(row.rate) for row in one.analysis.rates}
+        cells |= {(MEASURES["following"], row.condition): decimal(row.followed.rate) for row in one.analysis.language}
+        found.append(cells | {(DRIFT, condition): number(value, DRIFT) for condition, value in one.drift})
+    keys = sorted(
+        {key: None for cells in found for key in cells}, key=lambda key: list(MEASURES.values()).index(key[0])
+    )
+    rows = tuple((*key, *(cells.get(key, NOTHING) for cells in found)) for key in keys)
+    heads = columns("measure", "condition", *(one.name for one in suite.policies), words=["condition"])
+    return Table("By condition", heads, rows, note="In per cent; drift in its own unit. Intervals are in the figures.")
 
 
 def _dots(suite: SuiteStudy, artifacts: ArtifactCollector) -> Iterator[Block]:
@@ -175,7 +192,7 @@ def _groups(suite: SuiteStudy, baseline: str, artifacts: ArtifactCollector) -> I
             *("gain [95 % CI over seeds]", "gain [95 % CI over episodes]", "p, adjusted", "says", "note"),
             words=["condition", "says", "note"],
         )
-        yield Table(f"{measure}, over {baseline}", names, table, csv, SEEDS)
+        yield Table(f"{measure}, over {baseline}", names, table, csv, "" if place else SEEDS)
 
 
 def _marks(row: Any, styles: Any) -> tuple[Mark, Mark]:

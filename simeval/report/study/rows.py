@@ -116,7 +116,7 @@ def policy_row(one: PolicyNumbers) -> PolicyRow:
         lost=None if base is None or perturbed is None else base - perturbed,
         following=language.followed.rate if language else None,
         following_interval=language.followed.interval if language else None,
-        drift=_mean([value for _, value in one.drift if value is not None]),
+        drift=_mean([value for _, value in one.drift]),
     )
 
 
