@@ -29,6 +29,17 @@ OVER_ALL = "all conditions"
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class UsedPolicy:
+    """A policy that is in the numbers."""
+
+    name: str
+    group: str
+    seed: int | None
+    run: Run
+    audit: Audit | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """One measure under one condition.
@@ -75,10 +86,10 @@ class Scores:
         return found, tuple(map(float, over))
 
 
-def scores_of(runs: Sequence[Run], audits: Sequence[Audit | None], suite: str) -> tuple[Scores, ...]:
+def scores_of(used: Sequence[UsedPolicy], suite: str) -> tuple[Scores, ...]:
     """All measures of the policies on one suite: success, robustness, following, then drift."""
-    frames = [_episodes(run, suite) for run in runs]
-    conditions = [name for name in runs[0].manifest["conditions"] if name in set(frames[0]["condition"])]
+    frames = [_episodes(one.run, suite) for one in used]
+    conditions = [name for name in used[0].run.manifest["conditions"] if name in set(frames[0]["condition"])]
     pairs = frames[0].drop_duplicates("pair_id").set_index("pair_id")[["task", "init_state"]]
     units = pairs.groupby(["task", "init_state"]).ngroup().to_numpy()
 
@@ -94,7 +105,7 @@ def scores_of(runs: Sequence[Run], audits: Sequence[Audit | None], suite: str) -
     for i, name in enumerate(conditions):
         if name != CLEAN and not np.isnan(followed[:, :, i]).all():
             found.append(Scores("following", name, followed[:, :, i], units))
-    return (*found, *_drift(audits, suite))
+    return (*found, *_drift([one.audit for one in used], suite))
 
 
 def _episodes(run: Run, suite: str) -> pd.DataFrame:

@@ -133,34 +133,6 @@ def compare_runs(
     return RunChange(_adjusted(success), agreed, overall, kept, overall_kept)
 
 
-def adjusted_together(changes: Sequence[RunChange]) -> tuple[RunChange, ...]:
-    """The same comparisons, with Holm's adjustment over the conditions of all of them.
-
-    Each measure is a family of its own: success, robustness, and robustness over all conditions.
-    """
-    success = iter(_adjusted([row for change in changes for row in change.success]))
-    robustness = iter(_adjusted([row for change in changes for row in change.robustness]))
-    kept = iter(_adjusted_retention([row for change in changes for row in change.retention]))
-    overall = iter(_adjusted([change.overall for change in changes]))
-    means = [change.overall_retention for change in changes]
-    kept_overall = iter(_adjusted_retention([mean for mean in means if mean is not None]))
-    together = []
-    for change in changes:
-        own_kept = tuple(next(kept) for _ in change.retention)
-        mean = None if change.overall_retention is None else next(kept_overall)
-        over_all = next(overall)
-        together.append(
-            RunChange(
-                success=tuple(next(success) for _ in change.success),
-                robustness=tuple(_agreed(next(robustness), one) for one in own_kept),
-                overall=over_all if mean is None else _agreed(over_all, mean),
-                retention=own_kept,
-                overall_retention=mean,
-            )
-        )
-    return tuple(together)
-
-
 def adjusted_gains(rows: Sequence[Gain]) -> tuple[Gain, ...]:
     """The gains with Holm's adjustment over all of them, and their directions."""
     return _adjusted(list(rows))

@@ -65,7 +65,7 @@ def calls(results) -> list[str]:
     (suite,) = results.suites
     found = [f"rank {row.policy}" for row in suite.ranking.policies if row.rank != f"1-{len(suite.policies)}"]
     found += [f"rank {name}" for name, rank in suite.group_ranks if rank != f"1-{len(suite.group_ranks)}"]
-    single = [g for one in suite.gains for g in (*one.change.success, one.change.overall, *one.following, *one.drift)]
+    single = [g for one in suite.gains for g in (*one.success, *one.robustness, *one.following, *one.drift)]
     over_seeds = [row.gain for row in suite.groups if row.gain]
     return found + [str(gain) for gain in (*single, *over_seeds) if gain.direction in ("better", "worse")]
 
@@ -101,7 +101,7 @@ def test_a_recipe_of_one_seed_is_not_called_whatever_it_gains(stored):
     gains = [row.gain for row in suite.groups if row.gain]
     assert {gain.direction for gain in gains} == {"no difference shown"}
     assert all("1 seed" in gain.reason for gain in gains if gain.gain is not None)
-    assert suite.gains[0].change.success[0].direction == "better"  # this policy is, over the one of its seed
+    assert suite.gains[0].success[0].direction == "better"  # this policy is, over the one of its seed
 
 
 @pytest.mark.slow

@@ -19,7 +19,6 @@ from simeval.report.study.rows import (
     PAIRED,
     RANKS,
     SEEDS,
-    condition_of,
     gain_rows,
     group_row,
     policy_row,
@@ -212,7 +211,7 @@ def _gains(suite: SuiteStudy, baseline: str, artifacts: ArtifactCollector) -> It
         return
     rows = tuple(
         (
-            *(row.policy, row.baseline, row.measure, condition_of(row.gain), str(row.gain.n)),
+            *(row.policy, row.baseline, row.measure, row.gain.condition, str(row.gain.n)),
             *(ranged(row.gain.gain, row.gain.interval, row.measure), p_value(row.gain.p_holm)),
             *(row.gain.direction, row.gain.reason),
         )

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from simeval.analysis.study import GroupNumbers, PolicyNumbers, SuiteStudy
-from simeval.analysis.study_scores import MEASURES, OVER_ALL, Measure
+from simeval.analysis.study import PolicyNumbers, SuiteStudy
+from simeval.analysis.study_groups import GroupNumbers
+from simeval.analysis.study_scores import MEASURES
 from simeval.core.types import CLEAN
 from simeval.stats.change import Gain
 from simeval.stats.intervals import Interval
@@ -13,12 +14,14 @@ SEEDS = (
     "Gain [over seeds]: per training seed the paired difference on the same episodes, then Student's t: what another "
     "training with the recipe would give on these episodes. [over episodes]: the mean over these seeds, what these "
     "trained policies would give in other initial states. A recipe is called better only where both exclude 0; p is "
-    "the larger of the two, adjusted by Holm over recipes and conditions of a measure."
+    "the larger of the two, adjusted by Holm over all recipes, conditions and measures; drift, which is measured "
+    "offline, is adjusted for itself."
 )
 PAIRED = (
     "Gains over the policy of the baseline with the same training seed, on the same episodes and frames; 95 % "
-    "intervals for other initial states; p adjusted by Holm over all policies and conditions of a measure. They are "
-    "about these trained policies, not about their recipes."
+    "intervals for other initial states; p adjusted by Holm over all policies, conditions and measures; drift, which "
+    "is measured offline, is adjusted for itself. Change under perturbation: p is the larger one of points lost and "
+    "share kept. Gains are about these trained policies, not about their recipes."
 )
 RANKS = (
     "rank: 1 + the number of those shown to be better, to the number of those not shown to be worse (by mean success "
@@ -133,13 +136,7 @@ def gain_rows(suite: SuiteStudy) -> Iterator[GainRow]:
     """All gains of single policies, by measure."""
     for measure, name in MEASURES.items():
         for one in suite.gains:
-            overall = (one.change.overall,)
-            found: dict[Measure, Sequence[Gain]] = {
-                "success": one.change.success, "robustness": overall, "following": one.following, "drift": one.drift,
-            }  # fmt: skip
-            for gain in found[measure]:
-                if gain.gain is not None or gain.condition:
-                    yield GainRow(name, one.policy, one.baseline, gain)
+            yield from (GainRow(name, one.policy, one.baseline, gain) for gain in one.of(measure))
 
 
 def group_row(row: GroupNumbers) -> GroupRow:
@@ -181,11 +178,6 @@ def seed_rows(suite: SuiteStudy) -> list[SeedRow]:
     return rows
 
 
-def condition_of(gain: Gain) -> str:
-    """The condition of a gain, or that it is over all of them."""
-    return gain.condition or OVER_ALL
-
-
 def verdicts(suite: SuiteStudy, baseline: str) -> list[str]:
     """What can be said about the groups, or else the policies, in sentences."""
     if suite.groups:
@@ -193,7 +185,7 @@ def verdicts(suite: SuiteStudy, baseline: str) -> list[str]:
         nothing = f"{suite.suite}: no recipe differs from {baseline} over training seeds, in any measure."
     else:
         gains = gain_rows(suite)
-        found = [(one.policy, one.gain.direction, one.baseline, one.measure, condition_of(one.gain)) for one in gains]
+        found = [(one.policy, one.gain.direction, one.baseline, one.measure, one.gain.condition) for one in gains]
         nothing = f"{suite.suite}: no policy differs from the baseline {baseline}, in any measure."
     conditions: dict[tuple[str, str, str, str], list[str]] = {}
     for *key, condition in found:

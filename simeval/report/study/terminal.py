@@ -14,7 +14,6 @@ from simeval.report.study.rows import (
     RANKS,
     SEEDS,
     GroupRow,
-    condition_of,
     gain_rows,
     group_row,
     policy_row,
@@ -123,6 +122,6 @@ def _gains(suite: SuiteStudy, baseline: str, *, roomy: bool) -> Table:
     for row in gain_rows(suite):
         gain = ranged(row.gain.gain, row.gain.interval, row.measure)
         says = "" if row.gain.direction == "no difference shown" else row.gain.direction
-        names = Text(row.policy), Text(row.measure), Text(condition_of(row.gain))
+        names = Text(row.policy), Text(row.measure), Text(row.gain.condition)
         table.add_row(*names, gain, p_value(row.gain.p_holm), says)
     return table
