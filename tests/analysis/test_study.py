@@ -111,9 +111,10 @@ def test_a_recipe_of_one_seed_is_not_called_whatever_it_gains(stored):
 def test_a_study_of_equals_calls_no_difference(stored, members, spread):
     """In 95 % or more of repetitions none at all, in any measure and any rank.
 
-    With spread, training seeds differ though recipes do not: then only what is said of recipes must hold.
+    With spread, training seeds differ though recipes do not: then only what is said of recipes must hold. It is wrong
+    in 5 %, the level of Student's t, so that the repetitions are given twice their standard error.
     """
-    rng, quiet, repetitions = np.random.default_rng(7), 0, 200
+    rng, quiet, repetitions = np.random.default_rng(7), 0, 200 if len(members) == 2 else 150
     for _ in range(repetitions):
         study = study_of(stored, members, rng.normal(0, spread, len(members)), rng)
         results = study_results(study, QUICK)
@@ -123,4 +124,5 @@ def test_a_study_of_equals_calls_no_difference(stored, members, spread):
             quiet += not called and len({rank for _, rank in suite.group_ranks}) == 1
         else:
             quiet += not calls(results)
-    assert quiet >= 0.95 * repetitions, quiet
+    allowed = 2 * np.sqrt(0.05 * 0.95 * repetitions) if spread else 0
+    assert quiet >= 0.95 * repetitions - allowed, quiet
