@@ -14,6 +14,7 @@ from helpers import call, lines, refusal
 
 from examples.finetune.recipes import parse_recipe
 from simeval.policies import bundled
+from simeval.report.study.rows import word
 from simeval.store.audit import Audit
 from simeval.store.run import Run
 from simeval.store.study import MANIFEST, Study
@@ -134,6 +135,19 @@ def test_the_report_has_a_table_and_a_dot_plot_per_condition(done, tmp_path):
     assert call("report", out, "--out", again).code == 0
     assert (again / "report.html").read_bytes() == (out / "report" / "report.html").read_bytes()
     assert "reported alone" in refusal("report", out, out / "flow-0", "--out", tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("direction", "measure", "expected"),
+    [
+        ("better", "success", "better"),
+        ("no difference shown", "success", ""),
+        ("better", "drift of the action", "drifts less"),
+        ("worse", "drift of the action", "drifts more"),
+    ],
+)
+def test_less_drift_is_not_called_better(direction, measure, expected):
+    assert word(direction, measure) == expected
 
 
 def test_drift_in_own_rollouts_is_shown_and_not_compared(tmp_path):

@@ -16,6 +16,7 @@ from simeval.report.figures.style import MarkerStyle, family_styles
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
 from simeval.report.page import write_page
 from simeval.report.study.rows import (
+    DRIFT,
     PAIRED,
     RANKS,
     SEEDS,
@@ -25,8 +26,9 @@ from simeval.report.study.rows import (
     rate_rows,
     seed_rows,
     verdicts,
+    word,
 )
-from simeval.report.study.terminal import DRIFT, number, ranged, spread
+from simeval.report.study.terminal import number, ranged, spread
 
 SCHEMA_VERSION = 1
 
@@ -169,7 +171,7 @@ def _groups(suite: SuiteStudy, baseline: str, artifacts: ArtifactCollector) -> I
                 Panel(f"over seeds{unit}", 0.0, points=measure != DRIFT),
                 Panel(f"over episodes{unit}", 0.0, points=measure != DRIFT),
             ]
-            caption = f"Gain over {baseline} in {measure}, with 95 % intervals. Filled: called better or worse."
+            caption = f"Gain over {baseline} in {measure}, with 95 % intervals. Filled: a difference is called."
             alt = f"Gains of recipes over {baseline} in {measure}"
             yield artifacts.add_figure(f"recipes-{place}", alt, partial(plot_forest, rows, panels), caption, (csv,))
         table = tuple(
@@ -213,7 +215,7 @@ def _gains(suite: SuiteStudy, baseline: str, artifacts: ArtifactCollector) -> It
         (
             *(row.policy, row.baseline, row.measure, row.gain.condition, str(row.gain.n)),
             *(ranged(row.gain.gain, row.gain.interval, row.measure), p_value(row.gain.p_holm)),
-            *(row.gain.direction, row.gain.reason),
+            *(word(row.gain.direction, row.measure), row.gain.reason),
         )
         for row in values
     )

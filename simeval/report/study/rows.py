@@ -7,9 +7,11 @@ from simeval.analysis.study import PolicyNumbers, SuiteStudy
 from simeval.analysis.study_groups import GroupNumbers
 from simeval.analysis.study_scores import MEASURES
 from simeval.core.types import CLEAN
-from simeval.stats.change import Gain
+from simeval.stats.change import Direction, Gain
 from simeval.stats.intervals import Interval
 
+DRIFT = MEASURES["drift"]
+SCALE: Direction = "depends on the scale"
 SEEDS = (
     "Gain [over seeds]: per training seed the paired difference on the same episodes, then Student's t: what another "
     "training with the recipe would give on these episodes. [over episodes]: the mean over these seeds, what these "
@@ -161,7 +163,7 @@ def group_row(row: GroupNumbers) -> GroupRow:
         over_episodes=gain.over_pairs,
         p=gain.p,
         p_holm=gain.p_holm,
-        says="" if gain.direction == "no difference shown" else gain.direction,
+        says=word(gain.direction, MEASURES[row.measure]),
         note=gain.reason,
     )
 
@@ -184,18 +186,28 @@ def verdicts(suite: SuiteStudy, baseline: str) -> list[str]:
         found = [(row.group, row.says, baseline, row.measure, row.condition) for row in map(group_row, suite.groups)]
         nothing = f"{suite.suite}: no recipe differs from {baseline} over training seeds, in any measure."
     else:
-        gains = gain_rows(suite)
-        found = [(one.policy, one.gain.direction, one.baseline, one.measure, one.gain.condition) for one in gains]
+        found = [
+            (one.policy, word(one.gain.direction, one.measure), one.baseline, one.measure, one.gain.condition)
+            for one in gain_rows(suite)
+        ]
         nothing = f"{suite.suite}: no policy differs from the baseline {baseline}, in any measure."
     conditions: dict[tuple[str, str, str, str], list[str]] = {}
-    for *key, condition in found:
-        if key[1] in ("better", "worse"):
-            conditions.setdefault((key[0], key[1], key[2], key[3]), []).append(condition)
+    for name, says, other, measure, condition in found:
+        if says and says != SCALE:
+            conditions.setdefault((name, says, other, measure), []).append(condition)
     said = [
-        f"{suite.suite}: {name} is {says} than {other}: {measure} ({', '.join(named)})."
+        f"{suite.suite}: {name} {says if measure == DRIFT else f'is {says}'} than {other}: {measure} "
+        f"({', '.join(named)})."
         for (name, says, other, measure), named in conditions.items()
     ]
     return said or [nothing]
+
+
+def word(direction: Direction, measure: str) -> str:
+    """What is called of a gain; empty where nothing is. Less drift is not better: not if an instruction is ignored."""
+    if direction == "no difference shown" or (measure == DRIFT and direction == SCALE):
+        return ""
+    return direction if measure != DRIFT else "drifts less" if direction == "better" else "drifts more"
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from simeval.analysis.study import StudyResults, SuiteStudy
-from simeval.analysis.study_scores import MEASURES
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
 from simeval.report.study.rows import (
+    DRIFT,
     PAIRED,
     RANKS,
     SEEDS,
@@ -18,11 +18,10 @@ from simeval.report.study.rows import (
     group_row,
     policy_row,
     verdicts,
+    word,
 )
 from simeval.report.terminal.tables import ROOMY, plain_table
 from simeval.stats.intervals import Interval
-
-DRIFT = MEASURES["drift"]
 
 
 def print_study_tables(console: Console, results: StudyResults) -> None:
@@ -121,7 +120,7 @@ def _gains(suite: SuiteStudy, baseline: str, *, roomy: bool) -> Table:
     table.add_column("", overflow="fold")
     for row in gain_rows(suite):
         gain = ranged(row.gain.gain, row.gain.interval, row.measure)
-        says = "" if row.gain.direction == "no difference shown" else row.gain.direction
+        says = word(row.gain.direction, row.measure)
         names = Text(row.policy), Text(row.measure), Text(row.gain.condition)
         table.add_row(*names, gain, p_value(row.gain.p_holm), says)
     return table
