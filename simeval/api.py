@@ -88,6 +88,16 @@ def evaluate(
     return Run.load(request.folder)
 
 
+def is_done(config: EvalConfig) -> bool:
+    """Check a request as `evaluate` does before anything starts; whether its episodes have all run.
+
+    Raises:
+        ConfigError: the request cannot be carried out, or the folder holds another run.
+    """
+    request = _request(config, None)
+    return is_complete(request.folder, request.config, request.plan, request.choice)
+
+
 def threshold(
     search: "ThresholdConfig", progress: "SearchProgress | None" = None, *, policy: Policy | None = None
 ) -> Run:

@@ -78,6 +78,7 @@ def rank_runs(
     comparisons: Sequence[Comparison],
     *,
     condition: str | None = None,
+    names: Sequence[str] | None = None,
     resampling: Resampling | None = None,
 ) -> Ranking:
     """Rank runs.
@@ -86,6 +87,7 @@ def rank_runs(
         runs: at least two.
         comparisons: of each later run with the first; they have checked that the episodes start alike.
         condition: rank by success under it; by default by the mean over all common conditions.
+        names: of the runs; by default those of their policies.
         resampling: seed and level of all random statistics.
 
     Raises:
@@ -95,7 +97,7 @@ def rank_runs(
     known = [name for name in runs[0].manifest["conditions"] if name in set(rows["condition"])]
     if condition is not None and condition not in known:
         raise ConfigError(f"--rank-by {shown(condition)}: not a condition of all runs{nearest(condition, known)}")
-    names = unique_names(runs)
+    names = tuple(names or unique_names(runs))
     suites = []
     for suite in runs[0].manifest["config"]["suite"]:
         mine = rows[rows["suite"] == suite]
@@ -154,7 +156,7 @@ def _suite(
         suite=suite,
         score=f"success under {chosen[0]}" if len(chosen) == 1 else f"mean success over {len(chosen)} conditions",
         pairs=int(whole.sum()),
-        policies=tuple(RankedPolicy(names[i], rates[i], _span(*found.ranks[i])) for i in order),
+        policies=tuple(RankedPolicy(names[i], rates[i], span(*found.ranks[i])) for i in order),
         differences=_pairs(found, names),
         rates=tuple((name, tuple(float(table[whole][name].mean()) for table in tables)) for name in chosen),
     )
@@ -170,5 +172,6 @@ def _pairs(found: Ranks, names: tuple[str, ...]) -> tuple[PairOfPolicies, ...]:
     return tuple(pairs)
 
 
-def _span(best: int, worst: int) -> str:
+def span(best: int, worst: int) -> str:
+    """A set of ranks as text: `1`, or `2-3`."""
     return str(best) if best == worst else f"{best}-{worst}"

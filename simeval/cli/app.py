@@ -19,6 +19,7 @@ from simeval.cli.process import carry_out, leave
 from simeval.cli.profile import profiling
 from simeval.cli.reports import reports
 from simeval.cli.serve import serving
+from simeval.cli.study import show_study, studies
 from simeval.cli.threshold import searches
 from simeval.cli.worst import worst_case
 from simeval.config.evaluation import SOURCES, EvalConfig, from_mapping
@@ -40,6 +41,7 @@ app.add_typer(serving)
 app.add_typer(searches)
 app.add_typer(profiling)
 app.add_typer(worst_case)
+app.add_typer(studies)
 
 LISTS = ("suites", "tasks", "texts", "perturbations", "policies", "conventions", "protocols")
 
@@ -291,11 +293,18 @@ def preview(
 
 @app.command()
 def show(
-    folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder.")],
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or a study's.")],
     by_task: Annotated[bool, typer.Option("--by-task", help="One table per task as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the tables of a run, finished or not."""
+    """Print the tables of a run or a study, finished or not."""
+    from simeval.store.study import Study, is_study
+
+    if is_study(folder):
+        if by_task:
+            raise ConfigError(f"--by-task: {folder} is a study; name one of its runs")
+        show_study(Study.load(folder), as_json=as_json)
+        return
     from simeval.core.console import PlainConsole
     from simeval.report.terminal.run import print_tables, summarise
     from simeval.store.run import Run

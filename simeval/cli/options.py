@@ -94,11 +94,11 @@ def settings(file: str | None, flags: Mapping[str, Any]) -> dict[str, Any]:
     if file is None:
         return given
     recipe = load_yaml(file)
-    _require_named_code(file, recipe, given)
+    require_named_code(file, recipe, given)
     return {**recipe, **given}
 
 
-def _require_named_code(file: str, recipe: Mapping[Any, Any], flags: Mapping[str, Any]) -> None:
+def require_named_code(file: str, recipe: Mapping[Any, Any], flags: Mapping[str, Any]) -> None:
     """Check that flags name a recipe's plugins, policy file and cluster.
 
     These run code, and a recipe may come from a stranger.

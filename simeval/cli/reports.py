@@ -8,6 +8,7 @@ import typer
 
 from simeval.cli.compare import compare
 from simeval.cli.options import AsJson
+from simeval.cli.study import report_study
 from simeval.core.errors import ConfigError
 from simeval.core.files import require_inside
 from simeval.core.json_output import emit
@@ -55,7 +56,7 @@ def correlate(
 
 @reports.command()
 def report(
-    folders: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, one per policy.")],
+    folders: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, one per policy, or a study's.")],
     audit: Annotated[
         list[str] | None, typer.Option(help="Audit folder; repeatable.  [default: RUN/audit where there is one]")
     ] = None,
@@ -63,6 +64,13 @@ def report(
     plugin: Plugins = None,
 ) -> None:
     """Write report.html with its figures and the numbers behind them as CSV and JSON; needs no simulator."""
+    from simeval.store.study import Study, is_study
+
+    if any(map(is_study, folders)):
+        if len(folders) > 1 or audit:
+            raise ConfigError(f"report {folders[0]}: a study is reported alone, with its own audits")
+        print(escaped(str(report_study(Study.load(folders[0]), out))))
+        return
     from simeval.report.collect import report_data
     from simeval.report.page import write_report
     from simeval.store.audit import Audit

@@ -52,6 +52,28 @@ def write_report(data: ReportData, out: Path) -> Path:
     """
     artifacts = ArtifactCollector()
     parts = tuple(_parts(data, artifacts))
+    return write_page(data, parts, artifacts, _records(data), out)
+
+
+def write_page(
+    data: ReportData,
+    parts: Sequence[Chapter],
+    artifacts: ArtifactCollector,
+    records: Mapping[str, Any],
+    out: Path,
+) -> Path:
+    """Write a page of chapters and the files that they refer to.
+
+    Args:
+        data: title and origin of the page.
+        parts: its chapters.
+        artifacts: files that these refer to.
+        records: JSON files by name; `None` removes one of an earlier report.
+        out: folder, created if missing.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
     page = out / "report.html"
     try:
         for folder in (out, out / "figures", out / "data"):
@@ -64,23 +86,22 @@ def write_report(data: ReportData, out: Path) -> Path:
         for name, file in artifacts.media.items():
             (out / name).parent.mkdir(exist_ok=True)
             _write(out / name, file.read_bytes())
-        _write_records(data, out)
+        for name, content in records.items():
+            # Files of an earlier report are not about these runs.
+            (out / name).unlink(missing_ok=True) if content is None else _write(out / name, json_text(content).encode())
         _write(page, _html(data, parts).encode())
     except OSError as error:
         raise ConfigError(f"--out {out}: {error.strerror or error}") from None
     return page
 
 
-def _write_records(data: ReportData, out: Path) -> None:
+def _records(data: ReportData) -> dict[str, Any]:
     studies = [(section.name, study) for section in data.sections for study in section.studies]
-    records = {
+    return {
         "summary.json": summary_record(data),
         "compare.json": comparison_record(data.comparison) if data.comparison else None,
         "correlation.json": correlation_record(studies, data.medians) if studies else None,
     }
-    for name, content in records.items():
-        # Files of an earlier report are not about these runs.
-        (out / name).unlink(missing_ok=True) if content is None else _write(out / name, json_text(content).encode())
 
 
 def _write(path: Path, content: bytes) -> None:

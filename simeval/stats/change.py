@@ -133,6 +133,11 @@ def compare_runs(
     return RunChange(_adjusted(success), agreed, overall, kept, overall_kept)
 
 
+def adjusted_gains(rows: Sequence[Gain]) -> tuple[Gain, ...]:
+    """The gains with Holm's adjustment over all of them, and their directions."""
+    return _adjusted(list(rows))
+
+
 def compare_scores(a: ArrayLike, b: ArrayLike, *, units: ArrayLike, resampling: Resampling | None = None) -> Gain:
     """The gain in one number per pair: success, or its mean over conditions.
 

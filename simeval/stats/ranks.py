@@ -5,7 +5,7 @@ those shown to be better to the number of those not shown to be worse. The adjus
 rarer than 5 %, so all sets together hold the true ranks in 95 % of studies.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -57,10 +57,19 @@ def rank(scores: Sequence[ArrayLike], *, units: ArrayLike, resampling: Resamplin
     adjusted = iter(holm([gain.p for gain in gains if gain.p is not None]))
     gains = [gain if gain.p is None else replace(gain, p_holm=next(adjusted)) for gain in gains]
     differences = tuple(Difference(i, j, gain) for (i, j), gain in zip(pairs, gains, strict=True))
-    above, below = np.zeros(len(arrays), dtype=int), np.zeros(len(arrays), dtype=int)
-    for difference in differences:
-        if (better := difference.better) is not None:
-            above[difference.first + difference.second - better] += 1
-            below[better] += 1
-    ranks = tuple((1 + int(above[i]), len(arrays) - int(below[i])) for i in range(len(arrays)))
-    return Ranks(ranks, differences)
+    shown = [(one.better, one.first + one.second - one.better) for one in differences if one.better is not None]
+    return Ranks(rank_sets(len(arrays), shown), differences)
+
+
+def rank_sets(count: int, shown: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The best and the worst possible rank of each.
+
+    Args:
+        count: how many are ranked.
+        shown: pairs (better, worse), by their numbers, of which that was shown.
+    """
+    above, below = [0] * count, [0] * count
+    for better, worse in shown:
+        above[worse] += 1
+        below[better] += 1
+    return tuple((1 + above[i], count - below[i]) for i in range(count))

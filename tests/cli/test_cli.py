@@ -21,8 +21,10 @@ from simeval.config.plan import make_plan
 from simeval.policies.scripted import SeekerPolicy
 
 ROOT = Path(__file__).parents[2]
-RECIPES = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if path.stem != "mini_audit")
-"""Those of runs; tests/audit tests the other."""
+RECIPES = sorted(
+    path for path in (ROOT / "configs").rglob("*.yaml") if path.stem not in ("mini_audit", "study_finetune")
+)
+"""Those of runs; tests of the audit and of the study test the others."""
 TOY = ("--suite", "toy", "--tasks", "0", "--init-states", "0-1", "--workers", "0")
 RUN = ("run", *TOY)
 

@@ -1,0 +1,163 @@
+"""What `simeval study` does: several policies, the same episodes for all of them, and the same audit."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from simeval.config.audit import AuditConfig, audit_from_mapping
+from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.config.options import within
+from simeval.core.errors import ConfigError, nearest
+from simeval.core.texts import shown
+
+AUDIT, POLICIES, BASELINE, OUT = "audit", "policies", "baseline", "out"
+POLICY, GROUP, SEED = "policy", "group", "seed"
+MAX_TRAINING_SEED = 2**63 - 1
+_ELSEWHERE = ("policy", "until", "margin", "max_pairs", "video", "out")
+COMMON = tuple(item.name for item in fields(EvalConfig) if item.name not in _ELSEWHERE)
+"""Settings of `run` that all policies share. A run that stops early has other episodes than the others."""
+MAY_DIFFER = ("n_action_steps", "device", "inference", "batch_size", "dtype")
+"""Settings of `run` that belong to a policy, and do not change how episodes start."""
+_NOT_OF_AUDIT = ("run", "policy", "plugin", "out", "n_action_steps", "convention", "device", "batch_size", "dtype")
+OF_AUDIT = tuple(item.name for item in fields(AuditConfig) if item.name not in (*_NOT_OF_AUDIT, "numerics"))
+"""Settings of the audit; the policy runs in it as in its episodes."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.=-]{0,99}")
+_RESERVED = ("report", "study.json")
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPolicy:
+    """One policy of a study.
+
+    Attributes:
+        name: of its run folder.
+        group: the recipe it was trained with; its own name if it has none.
+        seed: of its training; `None` if that is not known.
+        run: its episodes.
+        audit: its audit; `None` if the study has none.
+    """
+
+    name: str
+    group: str
+    seed: int | None
+    run: EvalConfig
+    audit: AuditConfig | None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyConfig:
+    """A study: its folder, the group that others are compared with, and its policies in the order of the file."""
+
+    folder: Path
+    baseline: str
+    policies: tuple[StudyPolicy, ...]
+
+
+def study_from_mapping(values: Mapping[Any, Any], folder: Path) -> StudyConfig:
+    """A study from YAML.
+
+    Args:
+        values: settings of `run`, and `audit`, `policies`, `baseline`.
+        folder: where the runs go, unless `values` names it.
+
+    Raises:
+        ConfigError: names the key that is wrong, and what is allowed.
+    """
+    common = {_key(name): value for name, value in values.items()}
+    own = {name: common.pop(name, None) for name in (AUDIT, POLICIES, BASELINE, OUT)}
+    _require_keys(common, COMMON, "", (AUDIT, POLICIES, BASELINE, OUT))
+    chosen = folder if own[OUT] is None else Path(str(own[OUT]))
+    _located("", lambda: from_mapping({**common, "policy": "zero"}))
+    named = _mapping(own[POLICIES], POLICIES, "NAME: {policy: FOLDER, group: RECIPE, seed: N}, two or more")
+    if len(named) < 2:
+        raise ConfigError(f"{POLICIES}: {len(named)} given; a study compares two or more")
+    audit = None if own[AUDIT] is None else _mapping(own[AUDIT], AUDIT, f"settings: {', '.join(OF_AUDIT)}", empty=True)
+    policies = tuple(_policy(str(name), given, common, audit, chosen) for name, given in named.items())
+    _require_distinct(policies)
+    groups = list(dict.fromkeys(policy.group for policy in policies))
+    baseline = groups[0] if own[BASELINE] is None else str(own[BASELINE])
+    if baseline not in groups:
+        raise ConfigError(f"{BASELINE}: no group '{shown(baseline)}'{nearest(baseline, groups)}")
+    return StudyConfig(chosen, baseline, policies)
+
+
+def _policy(
+    name: str, given: Any, common: Mapping[str, Any], audit: Mapping[str, Any] | None, folder: Path
+) -> StudyPolicy:
+    where = f"{POLICIES}.{shown(name)}"
+    if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
+        raise ConfigError(f"{where}: is the name of a folder; write letters, digits and _+.=-, and not {_RESERVED[0]}")
+    allowed = (POLICY, GROUP, SEED, *MAY_DIFFER)
+    values = {_key(key): value for key, value in _mapping(given, where, f"settings: {', '.join(allowed)}").items()}
+    _require_keys(values, allowed, f"{where}.")
+    group, seed = values.pop(GROUP, None), values.pop(SEED, None)
+    if not isinstance(values.get(POLICY), str):
+        raise ConfigError(f"{where}.{POLICY}: name a folder, a hub id, or one of `simeval list policies`")
+    if group is not None and (isinstance(group, bool | list | dict) or not str(group).strip()):
+        raise ConfigError(f"{where}.{GROUP}: '{shown(str(group))}' is not a name")
+    if seed is not None:
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ConfigError(f"{where}.{SEED}: '{shown(str(seed))}' is not a whole number")
+        within(f"{where}.{SEED}", seed, 0, MAX_TRAINING_SEED)
+    out = folder / name
+    run = _located(where, lambda: from_mapping({**common, **values, "out": str(out)}))
+    measured = None if audit is None else _located(AUDIT, lambda: _audit(audit, run, out))
+    return StudyPolicy(name, name if group is None else str(group), seed, run, measured)
+
+
+def _audit(values: Mapping[str, Any], run: EvalConfig, out: Path) -> AuditConfig:
+    """The audit of one policy, inside its run folder."""
+    settings = {_key(key): value for key, value in values.items()}
+    _require_keys(settings, OF_AUDIT, "")
+    about: dict[str, Any] = {"policy": run.policy, "out": str(out / AUDIT), "plugin": list(run.plugin)}
+    about |= {name: getattr(run, name) for name in (*MAY_DIFFER, "convention", "numerics") if name != "inference"}
+    if settings.get("dataset") is None:
+        about["run"] = str(out)
+    return audit_from_mapping({**settings, **about})
+
+
+def _require_distinct(policies: tuple[StudyPolicy, ...]) -> None:
+    names: dict[str, str] = {}
+    members: dict[tuple[str, int | None], str] = {}
+    for policy in policies:
+        where = f"{POLICIES}.{policy.name}"
+        if other := names.get(policy.name.lower()):
+            raise ConfigError(f"{where}: another policy is called {other}; some disks take these for one folder")
+        names[policy.name.lower()] = policy.name
+        if other := members.get((policy.group, policy.seed)):
+            seed = "no seed" if policy.seed is None else f"seed {policy.seed}"
+            raise ConfigError(
+                f"{where}.{SEED}: {other} of group {shown(policy.group)} has {seed}, too; write the seed of each"
+            )
+        members[policy.group, policy.seed] = policy.name
+
+
+def _located(where: str, make: Any) -> Any:
+    """What `make` returns; its refusal with the place in the file."""
+    try:
+        return make()
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}" if where else str(error)) from None
+
+
+def _key(name: Any) -> str:
+    text = str(name).replace("-", "_")
+    return "plugin" if text == "plugins" else text
+
+
+def _mapping(value: Any, where: str, expected: str, *, empty: bool = False) -> dict[Any, Any]:
+    if not isinstance(value, dict) or not (value or empty):
+        raise ConfigError(f"{where}: must hold {expected}")
+    return value
+
+
+def _require_keys(values: Mapping[str, Any], allowed: tuple[str, ...], where: str, more: tuple[str, ...] = ()) -> None:
+    for name in values:
+        if name in allowed:
+            continue
+        if not where and name in _ELSEWHERE:
+            reason = "each policy has its own, below policies" if name == POLICY else "is no setting of a study"
+            raise ConfigError(f"{name}: {reason}")
+        raise ConfigError(f"{where}{shown(name)}: no such setting{nearest(name, [*allowed, *more])}")
