@@ -2,6 +2,7 @@
 
 Non-obvious behaviour:
 - YAML 1.1 reads 010 as eight, 1_000 as a thousand and 1:30 as ninety. Here only plain decimal numbers are accepted.
+- PyYAML silently keeps the last of two equal keys: one policy of a study would be lost. Here a key may occur once.
 - The parser has no depth limit except Python's, and invalid numbers and dates raise several other exceptions.
 """
 
@@ -16,6 +17,9 @@ from simeval.core.texts import shown
 _PLAIN = re.compile(
     r"[-+]?(?:(?:0|[1-9][0-9]{0,39})(?:\.[0-9]*)?(?:e[-+]?[0-9]{1,3})?|\.[0-9]+(?:e[-+]?[0-9]{1,3})?|\.inf)|\.nan", re.I
 )
+
+_MERGE = "tag:yaml.org,2002:merge"
+"""Tag of the key `<<`, which takes over entries of another mapping; own entries replace those, as YAML says."""
 
 
 def read_yaml(path: str, option: str, *, max_bytes: int | None = None) -> dict[str, Any]:
@@ -57,11 +61,22 @@ def read_yaml(path: str, option: str, *, max_bytes: int | None = None) -> dict[s
 
 
 def _loader() -> Any:
-    """PyYAML's safe loader, with plain numbers only."""
+    """PyYAML's safe loader, with plain numbers and keys that occur once."""
     import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        """Accepts only numbers whose value is what their digits say."""
+        """Accepts only numbers whose value is what their digits say, and each key of a mapping once."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
+            seen: list[Any] = []
+            for key in (key for key, _ in node.value if key.tag != _MERGE):
+                value = self.construct_object(key, deep=True)
+                if value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"'{shown(value, 40)}' occurs twice", key.start_mark
+                    )
+                seen.append(value)
+            return super().construct_mapping(node, deep=deep)
 
     def plain(kind: str) -> Any:
         def number(loader: Any, node: Any) -> Any:

@@ -206,6 +206,9 @@ def test_every_set_of_numbers_can_be_written(numbers):
         ("seed: !!python/object/apply:os.getcwd []\n", "is not YAML"),
         (b"\xff\xfe\x00", "cannot read"),
         (b"\x00", "is not YAML"),
+        ("seed: 1\nsuite: toy\nseed: 2\n", "(line 3): 'seed' occurs twice"),
+        ("policies: {a: {policy: zero}, a: {policy: seeker}}\n", "(line 1): 'a' occurs twice"),
+        ("policies: {1: {policy: zero}, 01: {policy: seeker}}\n", "'01' is no plain number"),
     ],
 )
 def test_files_that_are_no_recipe_are_refused(tmp_path, content, said):
@@ -215,6 +218,12 @@ def test_files_that_are_no_recipe_are_refused(tmp_path, content, said):
         load_yaml(str(path))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_may_replace_what_it_takes_over_from_an_anchor(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("a: &a {policy: zero, seed: 1}\nb: {<<: *a, seed: 2}\n")
+    assert load_yaml(str(path)) == {"a": {"policy": "zero", "seed": 1}, "b": {"policy": "zero", "seed": 2}}
 
 
 def test_the_default_policy_follows_the_suite():
