@@ -21,6 +21,7 @@ from simeval.cli.reports import reports
 from simeval.cli.serve import serving
 from simeval.cli.study import show_study, studies
 from simeval.cli.threshold import searches
+from simeval.cli.track import Track, TrackProject, tracked
 from simeval.cli.worst import worst_case
 from simeval.config.evaluation import SOURCES, EvalConfig, from_mapping
 from simeval.core.errors import ConfigError, nearest
@@ -61,6 +62,8 @@ def run(
     gate: RunGate = False,
     junit: Junit = None,
     markdown: Markdown = None,
+    track: Track = None,
+    track_project: TrackProject = None,
     as_json: AsJson = False,
     **flags: Any,
 ) -> None:
@@ -91,7 +94,9 @@ def run(
         progress = LiveProgress(console)
     if not as_json:
         _print_notes(console, requested)
-    done = api.evaluate(requested, progress, grow=grow)
+    with tracked(track, track_project, requested, progress) as (observer, report_final):
+        done = api.evaluate(requested, observer, grow=grow)
+        report_final(done)
     from simeval.report.terminal.run import print_tables, summarise  # not earlier: pandas and scipy take a second
 
     if as_json:
