@@ -130,7 +130,7 @@ MALFORMED = {
     "action.delay:-1": "value must be in [0, 40]",
     "action.delay:10s": "unit must be a bare number or 'steps' or 'ms'",
     "obs.drop:s6": "severities are s1 to s5",
-    "latency:measurd": "value must be a number in [0, 200] or measured or a severity s1 to s5",
+    "latency:measures": "value must be a number in [0, 200] or measured or a severity s1 to s5",
     "latency:Measured": "value must be a number",
     "noise:measured": "noise:measured: value must be a number in [0, 1] or a severity",
     "latency:1.5": "value must be a whole number of steps",
