@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
+from simeval.analysis.families import in_families
 from simeval.core.types import CLEAN, Outcome
 from simeval.stats.intervals import Interval, SuiteRate, suite_mean_of_units
 
@@ -43,7 +44,7 @@ def groups(episodes: pd.DataFrame, *keys: str) -> Iterator[tuple[tuple[Any, ...]
     unknown = set(episodes["outcome"].unique()) - set(get_args(Outcome))
     if unknown:
         raise ValueError(f"unknown outcomes: {', '.join(sorted(map(str, unknown)))}")
-    ordered = episodes.assign(suite=_ordered(episodes["suite"]), condition=_ordered(episodes["condition"]))
+    ordered = episodes.assign(suite=_ordered(episodes["suite"]), condition=_conditions(episodes["condition"]))
     # Sorted, so that no sum depends on the order in which the episodes finished.
     ordered = ordered.sort_values(["suite", "condition", "task", "init_state", "repeat"], ignore_index=True)
     yield from ordered.groupby(list(keys), observed=True)
@@ -52,6 +53,11 @@ def groups(episodes: pd.DataFrame, *keys: str) -> Iterator[tuple[tuple[Any, ...]
 def _ordered(names: "pd.Series[str]") -> pd.Categorical:
     planned = isinstance(names.dtype, pd.CategoricalDtype)
     return pd.Categorical(names, names.cat.categories if planned else sorted(set(names), key=_natural), ordered=True)
+
+
+def _conditions(names: "pd.Series[str]") -> pd.Categorical:
+    ordered = _ordered(names)
+    return ordered.reorder_categories(in_families(map(str, ordered.categories)), ordered=True)
 
 
 def _natural(name: str) -> tuple[bool, list[str | float]]:

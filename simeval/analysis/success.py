@@ -1,9 +1,9 @@
 """From episodes to the numbers of a report: success, paired drops, language following. Plots nothing, reads no file.
 
-Every function takes one row per episode, with `COLUMNS`. Tables are ordered by suite and condition: by category where
-those columns are categorical (the order of the plan), else by name with `none` first. Rates and drops are fractions; a
-number that the data do not support is `None`, never NaN. Errors are not failures: an `error` row is left out of the
-rate, and its pair out of the comparison.
+Every function takes one row per episode, with `COLUMNS`. Tables are ordered by suite and condition: in the order of the
+plan where those columns are categorical, else by name; conditions of an axis stand together (`families.in_families`).
+Rates and drops are fractions; a number that the data do not support is `None`, never NaN. Errors are not failures: an
+`error` row is left out of the rate, and its pair out of the comparison.
 """
 
 from collections.abc import Mapping

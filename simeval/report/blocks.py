@@ -28,9 +28,10 @@ class BulletList:
 
 @dataclass(frozen=True, slots=True)
 class KeyValueTable:
-    """Labels and values."""
+    """Labels and values; with a title they open on demand."""
 
     rows: tuple[tuple[str, str], ...]
+    title: str = ""
     kind: str = "facts"
 
 

@@ -166,13 +166,16 @@ def _exclusions(run: Run, audit: Audit | None) -> tuple[Exclusion, ...]:
 
 def _videos(run: Run) -> tuple[VideoLink, ...]:
     """The videos made by `simeval video`, in plan order; those with the clean twin first."""
+    clean = {result.spec.pair_id: result.outcome for result in run.results if result.spec.condition == CLEAN}
     links = []
     for suffix, text in (("_compare", ", clean beside perturbed"), ("", "")):
         for result in run.results:
             path = run.folder / "videos" / f"{result.spec.id.replace('/', '_')}{suffix}.mp4"
             if path.exists():
                 require_no_way_out(run.folder, path)  # the page may be passed on, with this file in it
-                links.append(VideoLink(f"{result.spec.id}: {result.outcome}{text}", path))
+                outcomes = {clean.get(result.spec.pair_id), result.outcome}
+                flip = bool(suffix) and outcomes == {"success", "failure"}
+                links.append(VideoLink(f"{result.spec.id}: {result.outcome}{text}", path, flip))
     return tuple(links)
 
 

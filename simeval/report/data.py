@@ -20,10 +20,17 @@ HOW_TO_CORRELATE = (
 
 @dataclass(frozen=True, slots=True)
 class VideoLink:
-    """A video of an episode; a small one is embedded in the page, a larger one is copied beside it."""
+    """A video of an episode; a small one is embedded in the page, a larger one is copied beside it.
+
+    Attributes:
+        caption: text below it.
+        file: the video.
+        is_flip: whether it shows clean and perturbed twin side by side, of which one succeeded and one failed.
+    """
 
     caption: str
     file: Path
+    is_flip: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ Non-obvious behaviour:
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from simeval.core.types import CLEAN
 from simeval.report.blocks import ArtifactCollector, Block, Chapter, Media, Table, Text, columns, slug
 from simeval.report.chapters.compare import comparison_chapter
 from simeval.report.chapters.drift import drift_chapters
-from simeval.report.chapters.run import provenance, success_chapters, warnings_of
+from simeval.report.chapters.run import provenance, success_chapters, success_figure, warnings_of
 from simeval.report.chapters.thresholds import thresholds_chapter
 from simeval.report.chapters.worst import worst_chapter
 from simeval.report.data import PictureLink, ReportData, Section, VideoLink
@@ -34,6 +34,8 @@ from simeval.report.text import format_number, format_with_ci, verdict_sentence
 EMBEDDED = 500_000
 """Largest size of an embedded video or image (bytes); base64 adds a third."""
 EMBEDDED_IN_ALL = 8_000_000
+FLIPS = 2
+"""Videos of flips in the first chapter: what fits beside the figure. Our choice."""
 TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"}
 
 
@@ -111,11 +113,12 @@ def _write(path: Path, content: bytes) -> None:
 
 def _parts(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Chapter]:
     """The chapters in the order of the page."""
-    yield Chapter("Result", tuple(_result(data, artifacts)), level=2)
     embedded = _embedded(data)
+    seen = _first_screen(data)
+    yield Chapter("Result", (*_result(data, artifacts), *_look(seen, artifacts, embedded)), level=2)
     for index, section in enumerate(data.sections, 1):
         section_artifacts = artifacts.scoped(f"{index}-{section.name}") if len(data.sections) > 1 else artifacts
-        yield from _section(section, section_artifacts, embedded)
+        yield from _section(section, section_artifacts, embedded, seen)
     if data.comparison is not None:
         yield comparison_chapter(data.comparison, artifacts)
     yield Chapter("Methods", methods(data), level=2)
@@ -138,6 +141,42 @@ def _result(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Block]:
         yield Text("There is nothing to report: no run was given.", "lead")
     if sum(max(1, len(section.studies)) for section in data.sections) > 1:
         yield _overview(data, artifacts)
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstScreen:
+    """What the first chapter shows of the only run of a page; later chapters leave it out.
+
+    Attributes:
+        section: the run; `None` on a page of several runs, which has a table or a comparison instead.
+        suite: the suite whose success is plotted; may be empty.
+        videos: of flips.
+    """
+
+    section: Section | None = None
+    suite: str = ""
+    videos: tuple[VideoLink, ...] = ()
+
+
+def _first_screen(data: ReportData) -> _FirstScreen:
+    if len(data.sections) != 1:
+        return _FirstScreen()
+    (section,) = data.sections
+    suite = section.suites[0] if section.suites and not section.is_search else ""
+    return _FirstScreen(section, suite, tuple(video for video in section.videos if video.is_flip)[:FLIPS])
+
+
+def _look(seen: _FirstScreen, artifacts: ArtifactCollector, embedded: Mapping[Path, str]) -> Iterator[Block]:
+    """One figure, and videos of flips, or the command that makes them."""
+    if seen.section is None:
+        return
+    if seen.suite:
+        figure = success_figure(seen.section, seen.suite, _styles(seen.section), artifacts)
+        if figure:
+            yield figure
+    yield from _media(seen.videos, artifacts, embedded)
+    if not seen.videos and any(row.harmed or row.helped for row in seen.section.analysis.drops):
+        yield Text("No video of a pair with two outcomes: `simeval video RUN --flips --compare` makes them.", "note")
 
 
 def _overview(data: ReportData, artifacts: ArtifactCollector) -> Table:
@@ -172,7 +211,9 @@ def _median(row: PolicyMedians) -> str:
     return f"Median of ρ over {row.policies} policies on {row.suite}{without}: {format_number(row.rho)} {spread}."
 
 
-def _section(section: Section, artifacts: ArtifactCollector, embedded: Mapping[Path, str]) -> Iterator[Chapter]:
+def _section(
+    section: Section, artifacts: ArtifactCollector, embedded: Mapping[Path, str], seen: _FirstScreen
+) -> Iterator[Chapter]:
     styles = _styles(section)
     blocks = (*provenance(section), *_media(_preview(section), artifacts, embedded))
     yield Chapter(section.name, blocks, level=2)
@@ -182,7 +223,7 @@ def _section(section: Section, artifacts: ArtifactCollector, embedded: Mapping[P
         yield thresholds_chapter(section.thresholds, section.name, artifacts)
     if section.worst:
         yield worst_chapter(section.worst, section.name, artifacts)
-    yield from success_chapters(section, styles, artifacts)
+    yield from success_chapters(section, styles, artifacts, shown=seen.suite)
     yield Chapter("Remarks on the episodes", tuple(warnings_of(section, artifacts)))
     for study in section.studies:
         yield from drift_chapters(study, styles, artifacts)
@@ -195,7 +236,8 @@ def _section(section: Section, artifacts: ArtifactCollector, embedded: Mapping[P
             "Exclusions",
             (Table("Not in the numbers", heads, rows, artifacts.add_table("exclusions", section.exclusions)),),
         )
-    media = (*_media(section.videos, artifacts, embedded), *_media(section.pictures, artifacts, embedded, folded=True))
+    videos = [video for video in section.videos if video not in seen.videos]
+    media = (*_media(videos, artifacts, embedded), *_media(section.pictures, artifacts, embedded, folded=True))
     if media:
         yield Chapter("To look at", media)
 

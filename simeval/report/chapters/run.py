@@ -6,7 +6,17 @@ from functools import partial
 from simeval.analysis.by_category import ALL_SUITES
 from simeval.analysis.by_task import CellDrop
 from simeval.analysis.success import ConditionDrop, ConditionRate
-from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, KeyValueTable, Table, Text, columns
+from simeval.report.blocks import (
+    ArtifactCollector,
+    Block,
+    BulletList,
+    Chapter,
+    Figure,
+    KeyValueTable,
+    Table,
+    Text,
+    columns,
+)
 from simeval.report.chapters.latency import latency_blocks
 from simeval.report.data import Section
 from simeval.report.figures.heat import MAX_LABELLED, MAX_TASKS, plot_heat
@@ -38,7 +48,8 @@ Known = Mapping[str, ConditionInfo]
 def provenance(section: Section) -> Iterator[Block]:
     """Policy, plan, software and scenes of a run, and its instructions."""
     scenes_listed = any(value == section.assets for _, value in section.provenance)
-    yield KeyValueTable(section.provenance if scenes_listed else (*section.provenance, ("scenes", section.assets)))
+    facts = section.provenance if scenes_listed else (*section.provenance, ("scenes", section.assets))
+    yield KeyValueTable(facts, "Policy, plan and software")
     for caution in section.cautions:
         yield Text(f"{caution[0].upper()}{caution[1:]}.", "note")
     if section.instructions:
@@ -48,17 +59,47 @@ def provenance(section: Section) -> Iterator[Block]:
         )
 
 
+def success_figure(
+    section: Section, suite: str, styles: Mapping[str, MarkerStyle], artifacts: ArtifactCollector
+) -> Figure | None:
+    """Success and drop of every condition of a suite; `None` if no episode ran to its end."""
+    rates = tuple(row for row in section.analysis.rates if row.suite == suite)
+    drops = tuple(row for row in section.analysis.drops if row.suite == suite)
+    if all(row.rate is None for row in rates):
+        return None
+    artifacts = artifacts.scoped(suite)
+    caption = "Success with Wilson's 95 % interval on the effective number of episodes; dashed: the clean rate."
+    if drops:
+        caption += (
+            f" Beside it the paired drop with {_interval_of(drops)}; filled where the verdict is a drop "
+            "(interval above 0 and adjusted p below .05), hollow elsewhere."
+        )
+    known = {condition.name: condition for condition in section.conditions}
+    csv = artifacts.add_table("success", rates), artifacts.add_table("drops", drops)
+    plot = partial(plot_success, rates, drops, known, styles)
+    return artifacts.add_figure("success", f"Success per condition on {suite}", plot, caption, csv)
+
+
 def success_chapters(
-    section: Section, styles: Mapping[str, MarkerStyle], artifacts: ArtifactCollector
+    section: Section, styles: Mapping[str, MarkerStyle], artifacts: ArtifactCollector, *, shown: str = ""
 ) -> Iterator[Chapter]:
-    """Success and drops, one chapter per suite, then the mean of the suites."""
+    """Success and drops, one chapter per suite, then the mean of the suites.
+
+    Args:
+        section: the run.
+        styles: of the axis families.
+        artifacts: gets figures and tables.
+        shown: the suite whose `success_figure` is on the page already; may be empty.
+    """
     known = {condition.name: condition for condition in section.conditions}
     for suite in section.suites:
         rates = tuple(row for row in section.analysis.rates if row.suite == suite)
         drops = tuple(row for row in section.analysis.drops if row.suite == suite)
         cells = tuple(cell for cell in section.cells if cell.suite == suite)
+        figure = success_figure(section, suite, styles, artifacts) if suite != shown else None
         blocks = (
-            *_success(suite, rates, drops, known, styles, artifacts.scoped(suite)),
+            *([figure] if figure else ()),
+            *_success(rates, drops, artifacts.scoped(suite)),
             *_inference(section, drops),
             *_severity(drops, known, styles, artifacts.scoped(suite)),
             *latency_blocks(section, suite, artifacts.scoped(suite)),
@@ -81,25 +122,11 @@ def success_chapters(
 
 
 def _success(
-    suite: str,
-    rates: Sequence[ConditionRate],
-    drops: Sequence[ConditionDrop],
-    known: Known,
-    styles: Mapping[str, MarkerStyle],
-    artifacts: ArtifactCollector,
+    rates: Sequence[ConditionRate], drops: Sequence[ConditionDrop], artifacts: ArtifactCollector
 ) -> Iterator[Block]:
     csv = artifacts.add_table("success", rates), artifacts.add_table("drops", drops)
     few = [row.n for row in rates if row.n < SMALL]
-    if any(row.rate is not None for row in rates):
-        caption = "Success with Wilson's 95 % interval on the effective number of episodes; dashed: the clean rate."
-        if drops:
-            caption += (
-                f" Beside it the paired drop with {_interval_of(drops)}; filled where the verdict is a drop "
-                "(interval above 0 and adjusted p below .05), hollow elsewhere."
-            )
-        plot = partial(plot_success, rates, drops, known, styles)
-        yield artifacts.add_figure("success", f"Success per condition on {suite}", plot, caption, csv)
-    else:
+    if all(row.rate is None for row in rates):
         yield Text("No episode ran to its end, so there is no success rate.", "note")
     if few:
         yield Text(
