@@ -131,6 +131,7 @@ def _parts(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Chapter]:
 def _result(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Block]:
     for section in data.sections:
         yield Text(headline(section.name, section.analysis), "lead")
+        yield Text(f"{section.assets[0].upper()}{section.assets[1:]}.", "note")
         if section.thresholds:
             yield Text(f"{headline_of(section.thresholds, section.name)}: {section.thresholds.line}.", "verdict")
         if section.worst:

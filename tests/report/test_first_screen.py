@@ -57,6 +57,11 @@ def test_the_figure_of_success_stands_in_the_first_chapter_alone(run, tmp_path):
     assert page.read_text().count("figures/toy-success.svg") == 1
 
 
+def test_the_scenes_are_named_beside_the_answer(run, tmp_path):
+    data = report_data([run])
+    assert data.sections[0].assets.lower() in chapter(write_report(data, tmp_path), "Result").lower()
+
+
 def test_provenance_is_folded(run, tmp_path):
     page = chapter(write_report(report_data([run]), tmp_path), "seeker")
     folded = re.search(

@@ -47,11 +47,10 @@ Known = Mapping[str, ConditionInfo]
 
 def provenance(section: Section) -> Iterator[Block]:
     """Policy, plan, software and scenes of a run, and its instructions."""
-    scenes_listed = any(value == section.assets for _, value in section.provenance)
-    facts = section.provenance if scenes_listed else (*section.provenance, ("scenes", section.assets))
-    yield KeyValueTable(facts, "Policy, plan and software")
+    yield KeyValueTable(section.provenance, "Policy, plan and software")
     for caution in section.cautions:
-        yield Text(f"{caution[0].upper()}{caution[1:]}.", "note")
+        is_name = caution.partition(":")[0] in section.suites
+        yield Text(f"{caution if is_name else caution[0].upper() + caution[1:]}.", "note")
     if section.instructions:
         rows = tuple((row.suite, str(row.task), row.text or "(empty)") for row in section.instructions)
         yield Table(
