@@ -96,8 +96,11 @@ class Study:
 
 
 def is_study(folder: str | Path) -> bool:
-    """Whether a folder is a study rather than a run."""
-    return (Path(folder) / MANIFEST).is_file()
+    """Whether a folder is a study rather than a run; not if its name cannot be a folder's, which reading it tells."""
+    try:
+        return (Path(folder) / MANIFEST).is_file()
+    except OSError:
+        return False
 
 
 def read_study(folder: Path) -> StudyManifest:
