@@ -161,7 +161,8 @@ class MotionReader:
 
     def _share(self, path: Series, joint: str, test: Any) -> Series:
         """See `GoalPart.share`."""
-        grid = np.linspace(*self._model.jnt_range[self._joints[joint]], _GRID)
+        low, high = self._model.jnt_range[self._joints[joint]]
+        grid = np.linspace(float(low), float(high), _GRID)
         good = grid[[bool(test(value)) for value in grid]]
         if not len(good):
             raise EnvError(f"no position of {joint} fulfils the goal")
@@ -169,7 +170,8 @@ class MotionReader:
         way = nearest - path[0]
         if bool(test(path[0])) or not way:
             return np.array([float(bool(test(value))) for value in path])
-        return (path - path[0]) / way
+        share: Series = (path - path[0]) / way
+        return share
 
     def _extent(self, joint: str) -> float:
         low, high = self._model.jnt_range[self._joints[joint]]

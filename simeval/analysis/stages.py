@@ -10,7 +10,7 @@ Non-obvious behaviour:
 - A change of a rule or a threshold raises `simeval.store.stages.THRESHOLDS`, so that stored stages are computed again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,10 +36,11 @@ BESIDE_M = 0.08
 LIFTED_M = 0.01
 PUSHED_M = 0.02
 CARRIED_M = 0.05
-NEAR_M = 0.05
+NEAR_M = 0.07
 ON_COURSE_M = 0.01
 ON_COURSE_STEPS = 20
 CLOSING_STEPS = 8
+TIE_M = 0.01
 HELD_STEPS = 4
 DWELL_STEPS = 20
 MOVED_SHARE = 0.1
@@ -58,23 +59,29 @@ class Threshold:
     source: str
 
 
+_CHOICE = "our choice"
+_FULL_SPEED = "our choice: one step at full speed"
+
 THRESHOLDS = (
     Threshold(REACH_M, "m", "fingertip to surface: at a thing", "our choice: the reach of `approached` in the rows"),
-    Threshold(BESIDE_M, "m", "fingertip to surface: closed beside it", "our choice: the width of an open hand"),
-    Threshold(LIFTED_M, "m", "rise of an object that both fingers touch: held", "our choice: more than a tilted bowl rises"),
-    Threshold(PUSHED_M, "m", "displacement of a touched object, if its place is a spot on the table: held", "our choice"),
-    Threshold(HELD_STEPS, "control steps", "shortest grasp", "our choice: half of what fingers take to close"),
-    Threshold(CARRIED_M, "m", "displacement from where it was taken: carried", "our choice: one step at full speed"),
-    Threshold(NEAR_M, "m", "horizontal distance from the zone of the goal: at its place", "our choice: a plate's rim"),
+    Threshold(BESIDE_M, "m", "fingertip to surface: closed at a thing", "our choice: the width of an open hand"),
+    Threshold(TIE_M, "m", "how much nearer another thing has to be to count instead", _CHOICE),
     Threshold(CLOSING_STEPS, "control steps", "from the command until the fingers are closed", "measured"),
+    Threshold(LIFTED_M, "m", "rise of an object that both fingers touch: held", "our choice: above contact jitter"),
+    Threshold(PUSHED_M, "m", "displacement of a touched object: held, if its place is a spot on the table", _CHOICE),
+    Threshold(HELD_STEPS, "control steps", "shortest grasp", "our choice: half of what fingers take to close"),
+    Threshold(CARRIED_M, "m", "displacement from where it was taken: carried", _FULL_SPEED),
+    Threshold(
+        NEAR_M, "m", "horizontal distance from the zone of the goal: at its place", "our choice: bowl meets plate"
+    ),
     Threshold(ON_COURSE_STEPS, "control steps", "last part of the episode, for progress", "our choice: one second"),
-    Threshold(ON_COURSE_M, "m", "progress in that part: on course", "our choice: a tenth of full speed"),
-    Threshold(DWELL_STEPS, "control steps", "stay at another object without closing: approached it", "our choice"),
-    Threshold(MOVED_SHARE, "of the way", "displacement of a joint: moved", "our choice: above contact jitter"),
-    Threshold(ALMOST_SHARE, "of the way", "a joint this far: almost there", "our choice"),
-    Threshold(ON_COURSE_SHARE, "of the way", "progress of a joint in the last second: on course", "our choice"),
-    Threshold(DIVERGED_M, "m", "distance of the hand from the unperturbed twin's: diverged", "our choice: one step at full speed"),
-)  # fmt: skip
+    Threshold(ON_COURSE_M, "m", "progress in that part: on course", "our choice: a fifth of a step at full speed"),
+    Threshold(DWELL_STEPS, "control steps", "stay at another thing without closing: approached it", _CHOICE),
+    Threshold(MOVED_SHARE, "of the way", "displacement of a joint: moved", _CHOICE),
+    Threshold(ALMOST_SHARE, "of the way", "displacement of a joint: almost there", _CHOICE),
+    Threshold(ON_COURSE_SHARE, "of the way", "progress of a joint in the last second: on course", _CHOICE),
+    Threshold(DIVERGED_M, "m", "distance of the hand from the unperturbed twin's: diverged", _FULL_SPEED),
+)
 """Every number of the rules."""
 
 CARRY, PUSH, JOINT, TOUCH = "on, in", "on (spot on the table)", "open, close, turnon, turnoff", "touch"
@@ -82,7 +89,7 @@ CARRY, PUSH, JOINT, TOUCH = "on, in", "on (spot on the table)", "open, close, tu
 MEANINGS: Mapping[str, Mapping[str, str]] = {
     CARRY: {
         NEVER_APPROACHED: "the fingers were never at the object, nor closed at another thing",
-        WRONG_OBJECT: "lifted another object, or closed at or stayed at another thing and never at this one",
+        WRONG_OBJECT: "lifted another object, or closed or stayed at another thing and never at this one",
         BESIDE: "was at the object or closed within 8 cm of it, and never held it",
         LOST: "held it, and lost it with the hand closed, or let go before it was carried",
         WRONG_PLACE: "carried it and let go away from its place, or holds it there without progress",
@@ -169,11 +176,7 @@ class _Part:
 
     def verdict(self) -> Verdict:
         part = self._part
-        rule: Callable[[], tuple[str, str]]
-        if part.share is not None:
-            rule = self._joint
-        else:
-            rule = self._touch if part.gap is None else self._carry
+        rule = self._joint if part.share is not None else self._touch if part.gap is None else self._carry
         stage, thing = rule()
         return Verdict(stage, " ".join(part.atom), thing)
 
@@ -181,7 +184,7 @@ class _Part:
         part, name = self._part, self._part.mover
         held = self._grasped(name, pushed=part.pushed)
         if not held.any():
-            return self._lifted_other() or self._approach()
+            return self._approach()
         gap, path, last = part.gap, self._motion.positions[name], int(np.flatnonzero(held)[-1])
         assert gap is not None, "a part about a place"
         near = bool(gap[-1] <= NEAR_M)
@@ -213,7 +216,7 @@ class _Part:
         moved = [other for other, path in self._motion.joints.items() if np.abs(path).max() >= MOVED_SHARE]
         if wrong := [other for other in moved if other not in own]:
             return WRONG_OBJECT, wrong[0]
-        return self._lifted_other() or self._approach()
+        return self._approach()
 
     def _touch(self) -> tuple[str, str]:
         touched = self._motion.touched
@@ -221,54 +224,69 @@ class _Part:
             return WRONG_OBJECT, wrong[0]
         return self._approach()
 
-    def _lifted_other(self) -> tuple[str, str] | None:
-        names = (name for name in self._others if name in self._motion.held)
-        grasps = {name: int(self._grasped(name).sum()) for name in names}
-        longest = max(grasps, key=lambda name: grasps[name], default="")
-        return (WRONG_OBJECT, longest) if grasps.get(longest) else None
-
     def _grasped(self, name: str, *, pushed: bool = False) -> NDArray[np.bool_]:
-        """`bool[S]`: whether the object is held, in grasps that are long enough."""
+        """`bool[S]`: whether the object is held, in grasps that are long enough.
+
+        A grasp begins with both fingers, and lasts as long as a closed hand touches the lifted object.
+        """
         motion, path = self._motion, self._motion.positions[name]
         if pushed:
-            held = motion.touched[name] & (np.linalg.norm((path - path[0])[:, :2], axis=1) >= PUSHED_M)
+            lasting = grip = motion.touched[name] & (np.linalg.norm((path - path[0])[:, :2], axis=1) >= PUSHED_M)
         else:
-            held = motion.held[name] & (path[:, 2] - path[0, 2] >= LIFTED_M)
-        kept = np.zeros_like(held)
-        for start, end in _runs(held):
-            kept[start:end] = end - start > HELD_STEPS // STRIDE
+            lifted = path[:, 2] - path[0, 2] >= LIFTED_M
+            grip = motion.held[name] & lifted
+            lasting = motion.touched[name] & lifted & self._closed
+        kept = np.zeros_like(grip)
+        for start, end in _runs(lasting | grip):
+            begun = np.flatnonzero(grip[start:end])
+            closed = pushed or self._closed[start:end].any()  # an open hand jammed in a bowl lifts it, too
+            if len(begun) and closed and end - start - begun[0] > HELD_STEPS // STRIDE:
+                kept[start + begun[0] : end] = True
         return kept
 
     def _approach(self) -> tuple[str, str]:
-        """The stage of an episode that never had hold of its object."""
-        name, at_own, beside, at_others = self._part.mover, False, False, []
-        for start in self._closings():
-            end = start + CLOSING_STEPS // STRIDE + 1
-            own = float(self._gap[start:end].min())
-            other, gap = self._nearest_other(slice(start, end))
-            at_own |= own <= REACH_M and own <= gap + ON_COURSE_M
-            at_others += [other] if gap <= REACH_M and gap < own else []
-            beside |= own <= BESIDE_M and gap > REACH_M
-        if at_own or (self._motion.touched[name].any() and not at_others):
+        """The stage of an episode that never had hold of its object, or never moved its joint."""
+        name = self._part.mover
+        closed_at = [self._nearest(start) for start in self._closings()]
+        lifted = self._lifted_other(carried=name in closed_at)
+        if lifted:
+            return WRONG_OBJECT, lifted
+        wrong = [thing for thing in closed_at if thing not in (None, name)]
+        if name in closed_at or (self._motion.touched[name].any() and not wrong):
             return BESIDE, name
-        if at_others:
-            return WRONG_OBJECT, at_others[0]
-        if beside:
-            return BESIDE, name
+        if wrong:
+            return WRONG_OBJECT, str(wrong[0])
         if self._comes_nearer():
             return OUT_OF_TIME, name
         if self._gap.min() <= REACH_M:
             return BESIDE, name
-        stays = {name: int((gap <= REACH_M).sum()) for name, gap in self._others.items()}
+        stays = {thing: int((gap <= REACH_M).sum()) for thing, gap in self._others.items()}
         longest = max(stays, key=lambda thing: stays[thing], default="")
         if stays.get(longest, 0) >= DWELL_STEPS // STRIDE:
             return WRONG_OBJECT, longest
         return NEVER_APPROACHED, name
 
-    def _nearest_other(self, when: slice) -> tuple[str, float]:
+    def _lifted_other(self, *, carried: bool) -> str:
+        """The other object that was held longest; empty if none was, or none was carried."""
+        grasps = {}
+        for name in self._others:
+            if name in self._motion.held:
+                held, path = self._grasped(name), self._motion.positions[name]
+                way = np.linalg.norm((path - path[0])[held], axis=1).max(initial=0.0)
+                grasps[name] = int(held.sum()) if way >= CARRIED_M or not carried else 0
+        longest = max(grasps, key=lambda name: grasps[name], default="")
+        return longest if grasps.get(longest) else ""
+
+    def _nearest(self, start: int) -> str | None:
+        """The thing that a hand closed at that began to close at a sample; `None` if there is none nearby.
+
+        The thing that it is meant to close at is preferred where another is hardly nearer.
+        """
+        when = slice(start, start + CLOSING_STEPS // STRIDE + 1)
         gaps = {name: float(gap[when].min()) for name, gap in self._others.items()}
-        nearest = min(gaps, key=lambda name: gaps[name], default="")
-        return nearest, gaps.get(nearest, np.inf)
+        gaps[self._part.mover] = float(self._gap[when].min()) - TIE_M
+        nearest = min(gaps, key=lambda name: gaps[name])
+        return nearest if gaps[nearest] <= BESIDE_M - (TIE_M if nearest == self._part.mover else 0) else None
 
     def _closings(self) -> Iterable[int]:
         """Samples at which the gripper began to close."""

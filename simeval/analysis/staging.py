@@ -10,14 +10,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
+import msgspec
 import numpy as np
 
-from envs.base import Env, EnvError, ResetOptions
+from envs.base import EnvError, ResetOptions
 from envs.build import EnvCache
 from envs.goals import Goal
 from envs.motion import Series, TellsMotion, sampled
 from envs.suites import changed_task, tasks
-from simeval.analysis.stages import STRIDE, classify, divergence
+from simeval.analysis.stages import STRIDE, Verdict, classify, divergence
 from simeval.core.errors import ConfigError
 from simeval.core.instructions import instructable_goals, language_context
 from simeval.core.types import CLEAN, EpisodeResult
@@ -41,7 +42,7 @@ CANNOT_TELL = "the environments of {} do not tell what moved"
 UNKNOWN_GOAL = "the goal that its instruction asks for is not known here"
 DAMAGED = "its trace is damaged"
 NOT_RUN = {"error": "the episode broke", "infeasible": "the episode is infeasible"}
-_MICRO = 6
+_DIGITS = 6
 """Digits of a stored distance (m): those below depend on the processor."""
 
 
@@ -63,12 +64,12 @@ def stages_of(run: Run, begun: Callable[[int], Callable[[], None]] | None = None
     for result in results:
         known = stored.get(result.spec.id)
         has_trace = trace_path(run.folder, result.spec).exists()
-        if known is not None and (known.reason != NO_TRACE or not has_trace):
-            found[result.spec.id] = known
-        elif (known := _without_states(run, result, twins, has_trace=has_trace)) is not None:
-            found[result.spec.id] = known
-        else:
+        if known is None or (known.reason == NO_TRACE and has_trace):
+            known = _without_states(run, result, twins, has_trace=has_trace)
+        if known is None:
             waiting.append(result)
+        else:
+            found[result.spec.id] = known
     if waiting:
         if not os.access(run.folder, os.W_OK | os.X_OK):
             raise ConfigError(f"{stages_path(run.folder)}: cannot be written, so the stages cannot be kept")
@@ -125,8 +126,7 @@ class _Reader:
     def __init__(self, run: Run, scenes: EnvCache, suite: str, task: int) -> None:
         self._run, self._suite, self._task = run, suite, tasks(suite)[task]
         self._scenes = scenes
-        self._env: Env | None = None
-        self._broken = ""
+        self._begun_as: tuple[int, int, int] | None = None
 
     def stages(
         self, pair: Sequence[EpisodeResult], clean: Mapping[str, EpisodeResult], twins: Mapping[str, str]
@@ -145,28 +145,30 @@ class _Reader:
             yield self._filled(entry, result, path if own else None)
 
     def _filled(self, entry: EpisodeStage, result: EpisodeResult, twin: Series | None) -> EpisodeStage:
-        changes: dict[str, object] = {"stage": SUCCESS} if result.outcome == "success" else {}
+        replace = msgspec.structs.replace
+        if result.outcome == "success":
+            entry = replace(entry, stage=SUCCESS)
         try:
             if twin is not None and (apart := divergence(self._hand(result), twin)):
-                changes |= {"divergence_step": apart[0], "divergence_m": round(apart[1], _MICRO)}
+                entry = replace(entry, divergence_step=apart[0], divergence_m=round(apart[1], _DIGITS))
             if result.outcome == "failure":
-                changes |= self._failure(result)
+                verdict = self._verdict(result)
+                entry = replace(entry, stage=verdict.stage, atom=verdict.atom, object=verdict.object)
         except EnvError as error:
-            changes["reason"] = str(error)
+            entry = replace(entry, reason=str(error))
         except ConfigError:
-            changes["reason"] = DAMAGED
-        return EpisodeStage(**{**{name: getattr(entry, name) for name in ("id", "digest", "twin")}, **changes})  # type: ignore[arg-type]
+            entry = replace(entry, reason=DAMAGED)
+        return entry
 
-    def _failure(self, result: EpisodeResult) -> dict[str, object]:
+    def _verdict(self, result: EpisodeResult) -> Verdict:
         goal = _goal_of(result)
         if goal is None:
-            return {"reason": UNKNOWN_GOAL}
+            raise EnvError(UNKNOWN_GOAL)
         trace, env = self._trace(result), self._begun(result)
         steps = sampled(len(trace.states), STRIDE)
         motion = env.motion([trace.states[step] for step in steps], steps, goal)
         commands = np.concatenate([[False], trace.actions[:, -1] > 0])
-        verdict = classify(motion, commands[steps])
-        return {"stage": verdict.stage, "atom": verdict.atom, "object": verdict.object}
+        return classify(motion, commands[steps])
 
     def _hand(self, result: EpisodeResult) -> Series:
         trace = self._trace(result)
@@ -179,7 +181,7 @@ class _Reader:
         return trace
 
     def _begun(self, result: EpisodeResult) -> TellsMotion:
-        """The scene, with fixtures where they were in this episode.
+        """The scene, with fixtures where they were in this episode; these depend on the pair alone.
 
         Raises:
             EnvError: it cannot be built, or does not tell what moved.
@@ -188,7 +190,10 @@ class _Reader:
         env = self._scenes.get(self._suite, self._task.index, spec.resolution)
         if not isinstance(env, TellsMotion):
             raise EnvError(CANNOT_TELL.format(self._suite))
-        env.reset(ResetOptions(spec.init_state, spec.env_seed))
+        begun_as = spec.init_state, spec.env_seed, spec.resolution
+        if self._begun_as != begun_as:
+            env.reset(ResetOptions(spec.init_state, spec.env_seed))
+            self._begun_as = begun_as
         return env
 
 
