@@ -93,7 +93,8 @@ class TellsMotion(Protocol):
 
 def sampled(count: int, stride: int) -> NDArray[np.int64]:
     """Every `stride`th index below `count`, and the last."""
-    return np.unique(np.append(np.arange(0, count, stride), count - 1))
+    indices: NDArray[np.int64] = np.unique(np.append(np.arange(0, count, stride), count - 1))
+    return indices
 
 
 class Boxes:

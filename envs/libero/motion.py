@@ -111,8 +111,8 @@ class MotionReader:
             hand=hand,
             positions=positions,
             gaps=gaps,
-            touched={name: touch[:, i].any(axis=1) for i, name in enumerate(self._names)},
-            held={name: touch[:, i].all(axis=1) for i, name in enumerate(self._names) if name in self._movable},
+            touched={name: touch[:, i, 0] | touch[:, i, 1] for i, name in enumerate(self._names)},
+            held={name: touch[:, i, 0] & touch[:, i, 1] for i, name in enumerate(self._names) if name in self._movable},
             joints={name: (path - path[0]) / self._extent(name) for name, path in joints.items()},
             parts=parts,
         )
@@ -146,7 +146,7 @@ class MotionReader:
     def _carried(self, atom: Atom, met: bool, miss: Series) -> GoalPart:  # noqa: FBT001
         site = self._env.object_sites_dict.get(atom[2])
         pushed = site is not None and site.parent_name is None
-        owner = getattr(site, "parent_name", None)
+        owner = str(site.parent_name) if site is not None and not pushed else ""
         helpers = [name for name in self._joints if owner and name.startswith(f"{owner}_")]
         return GoalPart(atom, met, atom[1], gap=miss, pushed=pushed, helpers=(*helpers, owner) if helpers else ())
 

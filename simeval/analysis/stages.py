@@ -236,7 +236,7 @@ class _Part:
             lifted = path[:, 2] - path[0, 2] >= LIFTED_M
             grip = motion.held[name] & lifted
             lasting = motion.touched[name] & lifted & self._closed
-        kept = np.zeros_like(grip)
+        kept = np.zeros(len(grip), bool)
         for start, end in _runs(lasting | grip):
             begun = np.flatnonzero(grip[start:end])
             closed = pushed or self._closed[start:end].any()  # an open hand jammed in a bowl lifts it, too

@@ -78,7 +78,7 @@ def stages_of(run: Run, begun: Callable[[int], Callable[[], None]] | None = None
             found[stage.id] = stage
             advance()
     stages = tuple(found[result.spec.id] for result in results)
-    if stages != tuple(stored.get(stage.id) for stage in stages):
+    if waiting:  # what is known without states need not be kept
         write_stages(run.folder, stages)
     return stages
 
