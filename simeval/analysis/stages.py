@@ -84,29 +84,30 @@ THRESHOLDS = (
 )
 """Every number of the rules."""
 
-CARRY, PUSH, JOINT, TOUCH = "on, in", "on (spot on the table)", "open, close, turnon, turnoff", "touch"
+CARRY, PUSH, JOINT = "on, in", "on, where the place is a spot on the table", "open, close, turnon, turnoff"
+TOUCH = "touch, of the toy suite"
 
 MEANINGS: Mapping[str, Mapping[str, str]] = {
     CARRY: {
-        NEVER_APPROACHED: "the fingers were never at the object, nor closed at another thing",
+        NEVER_APPROACHED: "was never at the object, nor closed at another thing",
         WRONG_OBJECT: "lifted another object, or closed or stayed at another thing and never at this one",
         BESIDE: "was at the object or closed within 8 cm of it, and never held it",
         LOST: "held it, and lost it with the hand closed, or let go before it was carried",
         WRONG_PLACE: "carried it and let go away from its place, or holds it there without progress",
-        NOT_MET: "it ended at its place, but the goal does not hold",
+        NOT_MET: "brought it to its place or near it, but the goal does not hold",
         OUT_OF_TIME: "was still on its way to the object, or with it to its place, when time was up",
     },
     PUSH: {
-        NEVER_APPROACHED: "as above",
-        WRONG_OBJECT: "as above",
+        NEVER_APPROACHED: "was never at the object, nor closed at another thing",
+        WRONG_OBJECT: "lifted another object, or closed or stayed at another thing and never at this one",
         BESIDE: "was at the object or closed within 8 cm of it, and did not move it",
         LOST: "moved it, and left it before it had moved 5 cm",
         WRONG_PLACE: "moved it, and left it away from its spot",
-        NOT_MET: "it ended near its spot, but the goal does not hold",
+        NOT_MET: "pushed it near its spot, but the goal does not hold",
         OUT_OF_TIME: "was still on its way when time was up",
     },
     JOINT: {
-        NEVER_APPROACHED: "the fingers were never at the part that moves, nor closed at another thing",
+        NEVER_APPROACHED: "was never at the part that moves, nor closed at another thing",
         WRONG_OBJECT: "moved another joint or lifted an object, or closed at another thing and never at this part",
         BESIDE: "was at the part or closed within 8 cm of it, and moved it less than a tenth of the way",
         LOST: "moved it part of the way, and left it or let it go back",
@@ -115,7 +116,7 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         OUT_OF_TIME: "was still on its way to the part, or moving it, when time was up",
     },
     TOUCH: {
-        NEVER_APPROACHED: "the tip was never at the block, nor at another one",
+        NEVER_APPROACHED: "was never at the block, nor at another one",
         WRONG_OBJECT: "touched another block, or was at another one and never at this one",
         BESIDE: "came within 3 cm of the block, and did not touch it",
         OUT_OF_TIME: "was still on its way to the block when time was up",

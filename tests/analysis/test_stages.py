@@ -104,8 +104,8 @@ def test_the_wrong_object_counts_if_it_was_carried_even_after_a_try_at_the_right
     ("share", "stage"),
     [
         (([0, 30], [0, 0.05]), s.NEVER_APPROACHED), (([0, 30], [0, 0.5]), s.LOST),
-        (([0, 30], [0, -0.4]), s.WRONG_PLACE), (([0, 30], [0, 0.95]), s.NOT_MET), (([0, COUNT], [0, 0.8]), s.OUT_OF_TIME),
-        (([0, 20, 40], [0, 1.0, 0.2]), s.LOST),
+        (([0, 30], [0, -0.4]), s.WRONG_PLACE), (([0, 30], [0, 0.95]), s.NOT_MET),
+        (([0, COUNT], [0, 0.8]), s.OUT_OF_TIME), (([0, 20, 40], [0, 1.0, 0.2]), s.LOST),
     ],
 )  # fmt: skip
 def test_a_joint(share, stage):
