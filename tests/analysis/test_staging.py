@@ -15,6 +15,7 @@ from envs.motion import sampled
 from envs.toy.env import BLOCK_SIDE, ToyEnv, block_poses
 from envs.toy.tasks import TOY_COLORS
 from simeval.analysis import staging
+from simeval.analysis.stage_counts import count_stages
 from simeval.analysis.stages import STRIDE, classify
 from simeval.analysis.staging import stages_of
 from simeval.api import evaluate
@@ -109,6 +110,20 @@ def test_traces_that_come_later_are_read(folder, tmp_path):
     assert [before[name].reason for name in before if before[name] != after[name]] == [staging.NO_TRACE]
 
 
+def test_without_the_twins_states_nothing_is_compared_until_they_come(folder, tmp_path):
+    traces = [*(folder / "traces").rglob("none/*.npz")]
+    for number, trace in enumerate(traces):
+        trace.rename(tmp_path / f"{number}")
+    alone = count_stages(Run.load(folder).results, {stage.id: stage for stage in stages_of(Run.load(folder))})
+    assert alone.partings == ()
+    for number, trace in enumerate(traces):
+        (tmp_path / f"{number}").rename(trace)
+    stages = {stage.id: stage for stage in stages_of(Run.load(folder))}
+    compared = count_stages(Run.load(folder).results, stages)
+    assert sum(row.pairs for row in compared.partings) == 16
+    assert sum(row.parted for row in compared.partings) > 0
+
+
 def test_a_damaged_trace_costs_its_own_stage_only(folder):
     run = Run.load(folder)
     broken = next(result for result in run.results if result.outcome == "failure")
@@ -184,8 +199,6 @@ def test_a_study_is_refused_in_one_line(tmp_path):
 
 
 def test_nothing_is_told_of_a_run_without_failures(folder):
-    from simeval.analysis.stage_counts import count_stages
-
     won = [result for result in Run.load(folder).results if result.outcome == "success"]
     counts = count_stages(won, read_stages(folder))
     assert counts.failures == 0
