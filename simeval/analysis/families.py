@@ -1,53 +1,46 @@
-"""Axis families of conditions, and the order of conditions in every table and figure."""
+"""The order of conditions in every table and figure, from their canonical texts."""
 
-from collections.abc import Iterable
-from functools import cache
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
-from perturbations.base import SpecError
-from perturbations.condition import Condition
-from perturbations.spec import parse
 from simeval.core.types import CLEAN
 
-
-def family(condition: Condition) -> str:
-    """The axis of a condition; of a combination its axes."""
-    return "+".join(condition.axes)
-
-
-def variant(condition: Condition) -> tuple[str, tuple[tuple[str, str], ...]] | None:
-    """Camera and options of a condition with one numeric term; `None` for words and combinations."""
-    if len(condition.terms) != 1 or isinstance(condition.terms[0].value, str):
-        return None
-    return condition.terms[0].camera, condition.terms[0].options
-
-
-def strength(condition: Condition) -> float:
-    """Distance of the value of a condition's only term, a number, from the value that changes nothing."""
-    (term,) = condition.terms
-    return abs(float(term.value) - float(term.info.identity))
+_NUMBER = re.compile(r"([\w.]+):([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)([@/].*)?", re.ASCII)
+"""A condition of one term with a numeric value: axis, value, and camera and settings."""
 
 
 def in_families(names: Iterable[str]) -> list[str]:
-    """Canonical texts of conditions in the order of the tables, however a run grew.
+    """Conditions in the order of the tables, however a run grew.
 
-    `none` comes first. Conditions of an axis stand together, and in these the same camera and options, from mild to
-    strong; otherwise the order of `names` holds.
+    `none` comes first. Conditions of an axis stand together, and in these the same camera and settings. Strengths that
+    neither rise nor fall in `names`, as after growing, go from mild to strong; all else keeps the order of `names`.
     """
-    names = list(dict.fromkeys(names))
-    perturbed = [name for name in names if name != CLEAN]
-    keys = {name: _key(name) for name in perturbed}
-    families = {key[0]: place for place, key in reversed(list(enumerate(keys.values())))}
-    variants = {key[:2]: place for place, key in reversed(list(enumerate(keys.values())))}
-    perturbed.sort(key=lambda name: (families[keys[name][0]], variants[keys[name][:2]], keys[name][2]))
-    return [*([CLEAN] if CLEAN in names else ()), *perturbed]
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    families: dict[str, dict[str, list[str]]] = {}
+    for name in places:
+        if name != CLEAN:
+            number = _NUMBER.fullmatch(name)
+            axes = number[1] if number else "+".join(term.partition(":")[0] for term in name.split("+"))
+            variant = number[3] or "" if number else "words"  # no camera or setting begins with a letter
+            families.setdefault(axes, {}).setdefault(variant, []).append(name)
+    ordered = [CLEAN] if CLEAN in places else []
+    for variants in families.values():
+        for variant, conditions in variants.items():
+            ordered += conditions if variant == "words" else _by_strength(conditions)
+    return ordered
 
 
-@cache
-def _key(name: str) -> tuple[str, object, float]:
-    """Family, variant and strength of a condition; the axis of a plugin that is not loaded has a family alone."""
+def _by_strength(conditions: Sequence[str]) -> Sequence[str]:
+    values = {name: float(found[2]) for name in conditions if (found := _NUMBER.fullmatch(name))}
+    steps = [after - before for before, after in pairwise(values.values())]
+    if all(step > 0 for step in steps) or all(step < 0 for step in steps):
+        return conditions
+    from perturbations.base import SpecError  # not earlier: few runs grow, and the axes load OpenCV
+    from perturbations.spec import parse
+
     try:
-        condition = parse(name)
-    except SpecError:
-        return name.partition(":")[0], None, 0.0
-    shape = variant(condition)
-    return family(condition), shape, 0.0 if shape is None else strength(condition)
+        (identity,) = {float(term.info.identity) for name in conditions for term in parse(name).terms}
+    except (SpecError, ValueError):  # the axis of a plugin that is not loaded
+        return conditions
+    return sorted(conditions, key=lambda name: abs(values[name] - identity))

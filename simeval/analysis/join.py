@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from perturbations.base import SpecError
+from perturbations.condition import Condition
 from perturbations.spec import parse
-from simeval.analysis.families import family, strength, variant
 from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
@@ -79,18 +79,34 @@ def study_conditions(names: Sequence[str]) -> tuple[ConditionInfo, ...]:
         raise ConfigError(f"a condition of the run cannot be read: {error}") from None
     most_common: dict[str, Any] = {}
     for condition in parsed:
-        variants = [variant(other) for other in parsed if family(other) == family(condition)]
-        most_common[family(condition)] = Counter(filter(None, variants)).most_common(1)
+        variants = [_variant(other) for other in parsed if _family(other) == _family(condition)]
+        most_common[_family(condition)] = Counter(filter(None, variants)).most_common(1)
     return tuple(
         ConditionInfo(
             name,
-            axis_family=family(condition),
-            severity=strength(condition) if variant(condition) in dict(most_common[family(condition)]) else None,
+            axis_family=_family(condition),
+            severity=_strength(condition) if _variant(condition) in dict(most_common[_family(condition)]) else None,
             validity=validity(condition.meaning, {term.info.channel for term in condition.active_terms()}),
             identity=not any(condition.active_terms()),
         )
         for name, condition in zip(names, parsed, strict=True)
     )
+
+
+def _family(condition: Condition) -> str:
+    return "+".join(condition.axes)
+
+
+def _variant(condition: Condition) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+    """Camera and options of a condition with one numeric term; `None` for words and combinations."""
+    if len(condition.terms) != 1 or isinstance(condition.terms[0].value, str):
+        return None
+    return condition.terms[0].camera, condition.terms[0].options
+
+
+def _strength(condition: Condition) -> float:
+    (term,) = condition.terms
+    return abs(float(term.value) - float(term.info.identity))
 
 
 def _table(rows: Sequence[DriftRow]) -> pd.DataFrame:

@@ -89,8 +89,14 @@ def test_rows_of_an_axis_stand_together_in_a_run_that_grew(tmp_path):
     first = toy_config(tmp_path / "run", tasks="0", perturb=("noise:0.3", "light:0.1"))
     evaluate(first)
     grown = evaluate(
-        toy_config(tmp_path / "run", tasks="0", perturb=("noise:0.3", "light:0.1", "noise:0.1")), grow=True
+        toy_config(tmp_path / "run", tasks="0", perturb=("noise:0.3", "light:0.1", "noise:0.5", "noise:0.4")), grow=True
     )
     page = write_report(report_data([grown]), tmp_path / "out").read_text()
     success = page[page.index("<h4>Success</h4>") : page.index("<h4>Drop against none</h4>")]
-    assert re.findall(r"<th scope=\"row\">(.*?)</th>", success) == ["none", "noise:0.1", "noise:0.3", "light:0.1"]
+    assert re.findall(r"<th scope=\"row\">(.*?)</th>", success) == [
+        "none",
+        "noise:0.3",
+        "noise:0.4",
+        "noise:0.5",
+        "light:0.1",
+    ]

@@ -247,7 +247,7 @@ def test_a_real_run_without_an_audit_says_how_to_get_one(tmp_path):
     page = read(write_report(ReportData("seeker", (run_section(run),)), tmp_path / "out").parent)
     assert "simeval audit RUN" in page.text
     assert "Language following, paired with none" in page.text
-    assert "toy scenes: not LIBERO results" in page.text
+    assert "Toy scenes: not LIBERO results" in page.text
     assert not (tmp_path / "out" / "correlation.json").exists()
     assert_in_words(page)
 
