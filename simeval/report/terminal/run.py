@@ -35,7 +35,7 @@ def print_tables(console: Console, run: Run, *, tasks: bool = False) -> None:
     episodes = _episodes(run)
     policy = run.manifest["identity"]["policy"]["name"]
     followed = sequential(run.manifest, episodes)
-    analysed = success.analyse(episodes, sequential=followed)
+    analysed = success.analyse(episodes, sequential=followed, by_task=tasks)
     report.print_run(console, analysed, policy=policy, assets=run.manifest["assets"])
     if tasks:
         console.print(report.render_by_task(analysed, roomy=console.width >= ROOMY))
