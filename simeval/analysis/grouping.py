@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import numpy as np
 import pandas as pd
 
 from simeval.analysis.families import in_families
@@ -68,8 +69,12 @@ def _natural(name: str) -> tuple[bool, list[str | float]]:
 
 def mean_over_tasks(rows: pd.DataFrame, hits: "pd.Series[bool]") -> SuiteRate:
     """Mean of `hits` over tasks; repeats of an initial state are not independent, so they are averaged first."""
-    units = hits[rows.index].astype(float).groupby([rows["task"], rows["init_state"]]).mean()
-    return suite_mean_of_units([task.to_numpy() for _, task in units.groupby(level=0)], LEVEL)
+    tasks, states = (rows[name].to_numpy(np.int64) for name in ("task", "init_state"))
+    # pandas' own grouping takes most of the time of a small table, which has dozens of these means.
+    width = int(states.max(initial=0)) + 1
+    units, unit, repeats = np.unique(tasks * width + states, return_inverse=True, return_counts=True)
+    means = np.bincount(unit, weights=hits[rows.index].to_numpy(np.float64), minlength=len(units)) / repeats
+    return suite_mean_of_units(np.split(means, np.flatnonzero(np.diff(units // width)) + 1), LEVEL)
 
 
 def share_over_tasks(ran: pd.DataFrame, hits: "pd.Series[bool]") -> Share:

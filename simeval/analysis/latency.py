@@ -4,7 +4,7 @@ Drops and success are those of `simeval.analysis.success`; nothing is tested aga
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,14 +12,11 @@ import pandas as pd
 
 from envs.goals import EnvError
 from envs.suites import find_suite, is_suite
-from perturbations.base import SpecError
-from perturbations.spec import parse
-from perturbations.units import STEPS
 from simeval.analysis.grouping import groups
 from simeval.stats.intervals import Interval
 
 EXECUTION = ("latencies", "replans", "stale_steps", "idle_steps")
-"""Columns of `simeval.store.run.Run.episodes` that `latency_table` reads."""
+"""Columns of `simeval.store.run.Run.episodes` that `latency_table` reads; empty in runs without latency."""
 
 
 class Rated(Protocol):
@@ -119,11 +116,6 @@ class LatencyLimit:
     high: float
 
 
-def used_columns(conditions: Iterable[str]) -> tuple[str, ...]:
-    """`EXECUTION` if any of the conditions has a latency; reading them from a large run takes time."""
-    return EXECUTION if any(_way(condition) for condition in conditions) else ()
-
-
 def latency_table(episodes: pd.DataFrame, rates: Sequence[Rated]) -> tuple[LatencyRow, ...]:
     """One row per suite and condition with latency; empty without `EXECUTION` columns."""
     if any(column not in episodes for column in EXECUTION):
@@ -191,6 +183,10 @@ def _up_to(tested: Sequence[float], holds: Sequence[bool]) -> float:
 
 def _way(condition: str) -> tuple[str, float | None] | None:
     """The way of execution and the latency of a condition; `None` if it has none, or its axes are not known here."""
+    from perturbations.base import SpecError  # not above: all axes take 0.1 s, and most runs have no latency
+    from perturbations.spec import parse
+    from perturbations.units import STEPS
+
     try:
         parsed = parse(condition)
     except SpecError:

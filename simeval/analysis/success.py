@@ -166,7 +166,11 @@ class RunAnalysis:
 
 
 def analyse(
-    episodes: pd.DataFrame, margin: float = EQUIVALENCE_MARGIN, sequential: Sequential | None = None
+    episodes: pd.DataFrame,
+    margin: float = EQUIVALENCE_MARGIN,
+    sequential: Sequential | None = None,
+    *,
+    by_task: bool = True,
 ) -> RunAnalysis:
     """All tables of a run.
 
@@ -174,6 +178,7 @@ def analyse(
         episodes: its rows.
         margin: the drop that still counts as robust (fraction).
         sequential: for a run whose size depended on its outcomes; its rows and its margin are taken then.
+        by_task: whether `tasks` is computed, which takes as long as the drops; else it is empty.
 
     Raises:
         ValueError: a column is missing, an episode occurs twice, or an outcome is unknown.
@@ -186,7 +191,7 @@ def analyse(
     return RunAnalysis(
         rates=rates,
         drops=drops,
-        tasks=task_table(outcomes),
+        tasks=task_table(outcomes) if by_task else (),
         language=language_table(episodes),
         overall=overall_table(outcomes),
         margin=margin,
@@ -276,12 +281,14 @@ def task_table(episodes: pd.DataFrame) -> tuple[TaskRate, ...]:
 def overall_table(episodes: pd.DataFrame) -> tuple[OverallRate, ...]:
     """Means over suites, one row per condition that ran in every suite; empty for a single suite."""
     suites = 0 if episodes.empty else episodes["suite"].nunique()
+    if suites < 2:
+        return ()
     table = []
     for (condition,), rows in groups(episodes, "condition"):
         ran = rows[rows["outcome"].isin(["success", "failure"])]
         means = [mean_over_tasks(part, part["outcome"] == "success") for _, part in ran.groupby("suite", observed=True)]
         mean = mean_of_suites(means, LEVEL)
-        if len(means) == suites > 1 and mean.rate is not None:
+        if len(means) == suites and mean.rate is not None:
             table.append(OverallRate(condition, suites, mean.rate, mean.interval))
     return tuple(table)
 

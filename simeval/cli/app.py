@@ -315,14 +315,15 @@ def show(
             raise ConfigError(f"{option}: {folder} is a study; name one of its runs")
         show_study(Study.load(folder), as_json=as_json)
         return
-    from simeval.core.console import PlainConsole
-    from simeval.report.terminal.run import print_tables, summarise
     from simeval.store.run import Run
 
     stored = Run.load(folder)
     if stages:
         show_stages(stored, by_task=by_task, as_json=as_json)
         return
+    from simeval.core.console import PlainConsole
+    from simeval.report.terminal.run import print_tables, summarise  # not before: a mistyped folder needs no pandas
+
     if as_json:
         emit(summarise(stored))
         return

@@ -1,6 +1,5 @@
 """The verb that serves a policy to other programs and machines."""
 
-import asyncio
 import contextlib
 import sys
 from typing import Any
@@ -22,6 +21,8 @@ def serve(**flags: Any) -> None:
     """Serve a policy in openpi's protocol, until Ctrl-C: for run --policy openpi://HOST:PORT and for other clients."""
     requested = ServeConfig(**checked_fields(settings(None, flags), ServeConfig))
     enter_numerics(requested.numerics)
+    import asyncio
+
     from simeval.config.preflight import policy_choice
     from simeval.policies.registry import batch_note, load_policy, validate_choice
     from simeval.policies.remote.extra import need

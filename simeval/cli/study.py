@@ -157,11 +157,12 @@ def _write(study: "Study", results: "StudyResults", target: Path) -> Path:
 
 
 def _print(study: "Study", results: "StudyResults", *, as_json: bool) -> None:
-    from simeval.core.console import PlainConsole
-    from simeval.report.study.page import study_record
-    from simeval.report.study.terminal import print_study_tables
-
     if as_json:
+        from simeval.report.study.page import study_record
+
         emit({"event": "summary", "folder": str(study.folder), **study_record(results)})
         return
+    from simeval.core.console import PlainConsole
+    from simeval.report.study.terminal import print_study_tables  # the page's modules take two seconds more
+
     print_study_tables(PlainConsole(), results)

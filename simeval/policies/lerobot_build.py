@@ -114,7 +114,21 @@ def _build(checkpoint: Checkpoint, device: str) -> Parts:
     preprocess, postprocess = make_pre_post_processors(
         config, pretrained_path=folder, preprocessor_overrides=before, postprocessor_overrides=after
     )
-    return Parts(config, model.to(device).eval(), preprocess, postprocess)
+    return Parts(config, _kept_in_eval(model.to(device)), preprocess, postprocess)
+
+
+def _kept_in_eval(model: Any) -> Any:
+    """A model in evaluation mode, whose `eval` visits its modules again only if it has been trained since.
+
+    lerobot calls it for every chunk: with many modules that takes as long as preparing the whole observation.
+    """
+    visit = model.eval
+
+    def enter() -> Any:
+        return visit() if model.training else model
+
+    model.eval = enter
+    return visit()
 
 
 def _explain(error: Exception, checkpoint: Checkpoint) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from envs import numerics
 from simeval.core.errors import ConfigError, first_line
+from simeval.runner.lean_ray import lean
 from simeval.runner.local_ray import LOOPBACK, claim, end_orphans, end_session, keep_token_private, loopback_only
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -60,7 +61,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
             end_orphans()
             keep_token_private()
             # Without "local" Ray would join a cluster that runs on this machine, or that RAY_ADDRESS names.
-            with without_dashboard(), loopback_only():
+            with lean(), loopback_only():
                 ray.init(address="local", _node_ip_address=LOOPBACK, **local, **quiet)
             claim(_session())
     except Exception as error:  # noqa: BLE001  on a machine that is too busy Ray raises a bare Exception
@@ -135,24 +136,6 @@ def _job_with_this_path() -> Any:
     job = JobConfig()
     job._py_driver_sys_path = _OnThisPath()
     return job
-
-
-@contextlib.contextmanager
-def without_dashboard() -> Iterator[None]:
-    """Make Ray start as if the packages of its dashboard were missing.
-
-    `include_dashboard=False` leaves out the page alone. The servers behind it are the slowest part of Ray's start, more
-    so beside another Ray, with which they compete for a port.
-    """
-    name = "ray.dashboard.optional_deps"
-    before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]  # Python's mark for a module that cannot be imported
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-        if before is not None:
-            sys.modules[name] = before
 
 
 def _authenticate() -> None:

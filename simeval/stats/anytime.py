@@ -20,9 +20,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from simeval.stats.intervals import Interval
+from simeval.stats.quantiles import special
 
 ALPHA = 0.05
 """Two-sided error rate of drops over all conditions, and one-sided of each "within the margin"."""
@@ -52,7 +52,7 @@ def log_e_values(differences: Sequence[float] | NDArray[np.float64], limit: floa
         `float64[n]`, natural logarithm of the e-value after each pair.
     """
     gains = np.cumsum(np.log1p(np.outer(_STAKES, _payoffs(np.asarray(differences, np.float64), limit))), axis=1)
-    values: NDArray[np.float64] = logsumexp(gains + _LOG_WEIGHTS[:, None], axis=0)
+    values: NDArray[np.float64] = special().logsumexp(gains + _LOG_WEIGHTS[:, None], axis=0)
     return values
 
 
@@ -115,7 +115,7 @@ class _Process:
     def add(self, difference: float) -> None:
         payoff = (self._limit - self._sign * difference) / (1 - self._limit)
         self._capital += np.log1p(_STAKES * payoff)
-        self.now = float(logsumexp(self._capital))
+        self.now = float(special().logsumexp(self._capital))
         self.highest = max(self.highest, self.now)
 
 

@@ -33,9 +33,11 @@ def tango(harmed: int, helped: int, n: int, level: float) -> Interval:
     def limit(end: float) -> float:
         if n == 0 or estimate == end or distance(end) <= 0:
             return end
-        from scipy.optimize import brentq  # not above: it takes a while, and a run without perturbations needs none
-
-        near = estimate + (end - estimate) * 1e-9  # at the estimate itself both terms may be 0
-        return float(brentq(distance, near, end, xtol=1e-12))
+        # By halving, as importing SciPy's root finders takes longer than all else that `show` does.
+        inside, outside = estimate, end
+        while abs(outside - inside) > 1e-15:
+            middle = (inside + outside) / 2
+            inside, outside = (inside, middle) if distance(middle) > 0 else (middle, outside)
+        return inside
 
     return Interval(limit(-1.0), limit(1.0), level, "tango")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from simeval.analysis.latency import EXECUTION, latency_limits, latency_table, used_columns
+from simeval.analysis.latency import EXECUTION, latency_limits, latency_table
 from simeval.analysis.success import ConditionDrop, analyse, success_table, summary
 from simeval.core.types import EpisodeResult, EpisodeSpec, Execution
 from simeval.report.terminal.latency import limit_lines
@@ -62,8 +62,6 @@ def test_a_run_without_latency_has_no_such_table():
     assert "latency" not in summary(episodes)
     assert "latency_limits" not in summary(episodes)
     assert latency_table(episodes.drop(columns=["latencies"]), ()) == ()
-    assert used_columns(["none", "noise:0.1", "latency:0", "a.plugins.axis:3"]) == ()
-    assert used_columns(["none", "noise:0.1+latency:2"]) == EXECUTION
 
 
 def test_the_columns_of_a_run_are_those_that_the_table_reads():

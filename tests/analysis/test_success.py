@@ -1,5 +1,6 @@
 """Tables from episodes: the numbers, the order of rows, and how errors and gaps are counted."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
+from simeval.analysis.grouping import LEVEL, mean_over_tasks
 from simeval.analysis.success import (
     analyse,
     drop_table,
@@ -178,6 +180,25 @@ def test_task_table_is_wilson():
     ]
     expected = wilson(1, 5)
     assert (rows[1].rate, rows[1].interval.low) == pytest.approx((0.2, expected.low))
+
+
+def test_without_the_table_by_task_all_others_are_the_same():
+    rows = episodes({"none": "sssfe", "noise:0.1": "sffff"}, tasks=2)
+    whole, short = analyse(rows), analyse(rows, by_task=False)
+    assert len(whole.tasks) == 4
+    assert dataclasses.replace(whole, tasks=()) == short
+
+
+def test_the_mean_over_tasks_is_that_of_pandas():
+    rng = np.random.default_rng(0)
+    for size in (1, 7, 300):
+        rows = pd.DataFrame({"task": rng.integers(0, 4, size), "init_state": rng.integers(0, 6, size)})
+        rows.index = rng.permutation(size) + 3
+        hits = pd.Series(rng.random(size + 9) < 0.6)  # also of rows that are left out, in another order
+        states = hits[rows.index].astype(float).groupby([rows["task"], rows["init_state"]]).mean()
+        theirs = suite_mean_of_units([task.to_numpy() for _, task in states.groupby(level=0)], LEVEL)
+        assert mean_over_tasks(rows, hits) == theirs
+    assert mean_over_tasks(rows[:0], hits).rate is None
 
 
 def test_language_table():

@@ -30,7 +30,7 @@ from simeval.runner.progress import Silent
 from simeval.runner.queue import EpisodeQueue
 from simeval.runner.ray_runner import RayRunner
 from simeval.runner.serial import SerialRunner
-from simeval.runner.session import ray_session, without_dashboard
+from simeval.runner.session import ray_session
 from simeval.runner.worker import EpisodeWorker, WorkerSetup
 from simeval.store.run import Run
 
@@ -276,12 +276,3 @@ def test_a_run_with_workers_killed_in_the_middle_leaves_no_worker_and_resumes_to
     assert last.stderr == ""
     assert rows(folder) == rows(undisturbed.folder)
     assert traces(Run.load(folder)) == traces(undisturbed)
-
-
-def test_ray_starts_here_without_the_servers_of_its_dashboard():
-    from ray._private.utils import get_dashboard_dependency_error
-
-    assert get_dashboard_dependency_error() is None
-    with without_dashboard():
-        assert isinstance(get_dashboard_dependency_error(), ImportError)
-    assert get_dashboard_dependency_error() is None

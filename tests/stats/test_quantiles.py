@@ -1,14 +1,11 @@
 """What `show` computes without importing SciPy's and statsmodels' large modules is what they compute, to the bit."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from simeval.stats import intervals, quantiles
+from simeval.stats import intervals, quantiles, usual_quantiles
 
 TAILS = (0.5, 0.1, 0.05, 0.025, 0.005, 1e-9, 0.975)
 
@@ -44,8 +41,23 @@ def test_the_interval_across_tasks_is_scipys():
         assert (found.low, found.high) == stats.t.interval(0.95, size - 1, rates.mean(), stats.sem(rates))
 
 
-def test_the_tables_of_a_run_need_neither_scipys_nor_statsmodels_large_modules():
-    large = {"scipy.stats", "scipy.optimize", "statsmodels"}
-    code = f"import sys, simeval.report.terminal.run; print({large} & {{*sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+def test_stored_quantiles_are_scipys():
+    for tail, value in usual_quantiles.NORMAL.items():
+        assert value == stats.norm.isf(tail)
+    free = np.arange(1, len(usual_quantiles.STUDENT) + 1)
+    theirs = stats.t.isf(usual_quantiles.TAIL, free)
+    assert np.array_equal(usual_quantiles.STUDENT, theirs), f"make them {[*map(float, theirs)]}"
+    for degrees in (*free, len(free) + 1):  # the last is SciPy's own answer
+        for tail in (usual_quantiles.TAIL, 1 - usual_quantiles.TAIL):
+            assert quantiles.t_isf(tail, degrees) == stats.t.isf(tail, degrees)
+
+
+def test_the_usual_levels_do_without_scipy(monkeypatch):
+    def ask():
+        raise AssertionError("SciPy was asked")
+
+    monkeypatch.setattr(quantiles, "special", ask)
+    assert quantiles.normal_isf((1 - 0.95) / 2) > quantiles.normal_isf((1 - 0.9) / 2) > 0
+    assert quantiles.t_isf((1 - 0.95) / 2, 9) == -quantiles.t_isf((1 + 0.95) / 2, 9) > 0
+    with pytest.raises(AssertionError):
+        quantiles.normal_isf(0.01)
