@@ -33,8 +33,10 @@ from envs.base import (
     check_actions,
 )
 from envs.libero.files import init_states
+from envs.libero.motion import MotionReader
 from envs.libero.physics import DistractorsRequired
 from envs.libero.world import World
+from envs.motion import Motion, Series
 from envs.tasks import Task
 
 IDLE_ACTION = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)
@@ -73,6 +75,7 @@ class LiberoEnv:
         self._plain = self.world = self._world()
         self._reserve: World | None = None
         self._steps, self._env_seed = 0, 0
+        self._readers: dict[World, MotionReader] = {}
 
     def _world(self, like: World | None = None) -> World:
         """Build the plain scene, or from it the scene with distractors in reserve."""
@@ -210,6 +213,21 @@ class LiberoEnv:
     def privileged(self, goal: Goal) -> Privileged:
         """See `Env.privileged`."""
         return self.world.privileged(goal, self._steps)
+
+    def hand_path(self, states: Sequence[Series]) -> Series:
+        """See `envs.motion.TellsMotion`."""
+        self.set_state(states[0])
+        return self._reader().hand_path(states)
+
+    def motion(self, states: Sequence[Series], steps: NDArray[np.int64], goal: Goal) -> Motion:
+        """See `envs.motion.TellsMotion`."""
+        self.set_state(states[0])
+        return self._reader().motion(states, steps, goal)
+
+    def _reader(self) -> MotionReader:
+        if self.world not in self._readers:
+            self._readers[self.world] = MotionReader(self.world)
+        return self._readers[self.world]
 
     def scene(self) -> Scene:
         """See `Env.scene`."""

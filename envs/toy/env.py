@@ -7,11 +7,14 @@ Non-obvious behaviour: the gantry is driven by velocity servos. They have no int
 velocities are the whole state; an integrating actuator would add a state that `state` does not contain.
 """
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import STATE_SIZE, Atom, EnvError, Pose
+from envs.base import STATE_SIZE, Atom, EnvError, Goal, Pose
+from envs.motion import GoalPart, Motion, Series
 from envs.sim.mujoco_env import MAX_RENDER_SIZE, MujocoEnv
 from envs.suite import INIT_STATES
 from envs.toy.scene import BLOCK_SIDE, SCENE, TABLE_SIDE, TIP_HOME, TIP_RADIUS, TIP_SPEED
@@ -100,6 +103,39 @@ class ToyEnv(MujocoEnv):
     def hand(self) -> Pose:
         """The tip's pose."""
         return Pose(self.data.geom("tip").xpos.copy(), self.data.body("hand").xquat.copy())
+
+    def hand_path(self, states: Sequence[Series]) -> Series:
+        """See `envs.motion.TellsMotion`."""
+        path = []
+        for state in states:
+            self.set_state(state)
+            self._sync()
+            path.append(self.data.geom("tip").xpos.copy())
+        return np.array(path)
+
+    def motion(self, states: Sequence[Series], steps: NDArray[np.int64], goal: Goal) -> Motion:
+        """See `envs.motion.TellsMotion`."""
+        if other := [atom for atom in goal if atom[0] != "touch"]:
+            raise EnvError(f"no stages are defined for the goal '{' '.join(other[0])}'")
+        blocks = [f"{color}_block" for color in TOY_COLORS]
+        tip, count = int(self.model.geom("tip").id), len(states)
+        gaps = {name: np.empty(count) for name in blocks}
+        for row, state in enumerate(states):
+            self.set_state(state)
+            self._sync()
+            for name in blocks:
+                block = int(self.model.geom(name).id)
+                gaps[name][row] = mujoco.mj_geomDistance(self.model, self.data, tip, block, 1.0, None)
+        return Motion(
+            steps=steps,
+            hand=self.hand_path(states),
+            positions={},
+            gaps=gaps,
+            touched={name: gap < TOUCH_DISTANCE for name, gap in gaps.items()},
+            held={},
+            joints={},
+            parts=tuple(GoalPart(atom, self.holds(atom), atom[1]) for atom in goal),
+        )
 
     def reached_object(self) -> str | None:
         """The block that the tip touches."""

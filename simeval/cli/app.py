@@ -19,6 +19,7 @@ from simeval.cli.process import carry_out, leave
 from simeval.cli.profile import profiling
 from simeval.cli.reports import reports
 from simeval.cli.serve import serving
+from simeval.cli.stages import show_stages
 from simeval.cli.study import show_study, studies
 from simeval.cli.threshold import searches
 from simeval.cli.view import viewing
@@ -297,14 +298,18 @@ def preview(
 def show(
     folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or a study's.")],
     by_task: Annotated[bool, typer.Option("--by-task", help="One table per task as well.")] = False,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="How far failures got as well; computed from the stored states, once.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the tables of a run or a study, finished or not."""
     from simeval.store.study import Study, is_study
 
     if is_study(folder):
-        if by_task:
-            raise ConfigError(f"--by-task: {folder} is a study; name one of its runs")
+        if by_task or stages:
+            option = "--by-task" if by_task else "--stages"
+            raise ConfigError(f"{option}: {folder} is a study; name one of its runs")
         show_study(Study.load(folder), as_json=as_json)
         return
     from simeval.core.console import PlainConsole
@@ -312,6 +317,9 @@ def show(
     from simeval.store.run import Run
 
     stored = Run.load(folder)
+    if stages:
+        show_stages(stored, by_task=by_task, as_json=as_json)
+        return
     if as_json:
         emit(summarise(stored))
         return

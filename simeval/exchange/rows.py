@@ -26,6 +26,7 @@ from simeval.store.audit import MANIFEST as AUDIT_MANIFEST
 from simeval.store.audit import Audit
 from simeval.store.dataframe import COLUMNS, to_dataframe
 from simeval.store.run import EPISODES, Run
+from simeval.store.stages import read_stages, stage_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +116,7 @@ def table(run: Run, selected: Selected | None = None) -> Table:
     notes += unfinished(run, episodes)
     drift, reason = _drift(run)
     notes += [reason] if reason else []
-    rows = _flat(run, episodes, drift)
+    rows = _with_stages(run, _flat(run, episodes, drift))
     chosen = selected or Selected()
     pairs = zip(rows["condition"].astype(str), rows["outcome"].astype(str), strict=True)
     rows = rows[[chosen.includes(condition, outcome) for condition, outcome in pairs]].reset_index(drop=True)
@@ -226,6 +227,25 @@ def _flat(run: Run, episodes: "pd.DataFrame", drift: dict[tuple[str, str], float
     rows = episodes.assign(**added)[list(_order())].rename(columns=WITH_UNITS)
     unknown = run.manifest.get("imported", {}).get("unknown", ())
     return rows.drop(columns=[name for name in rows.columns if name in unknown])
+
+
+def _with_stages(run: Run, rows: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows with the columns of their stages, if these were computed.
+
+    Raises:
+        ConfigError: the stored stages are damaged.
+    """
+    digests = dict(zip(rows["id"], rows["state_digest"], strict=True)) if "state_digest" in rows else {}
+    clean = rows[rows["condition"] == CLEAN]
+    twins = dict(zip(clean["pair_id"], clean["state_digest"], strict=True)) if digests else {}
+    twin = {
+        id_: "" if c == CLEAN else twins.get(pair, "")
+        for id_, pair, c in zip(rows["id"], rows["pair_id"], rows["condition"], strict=True)
+    }
+    stages = [s for s in read_stages(run.folder).values() if (s.digest, s.twin) == (digests.get(s.id), twin.get(s.id))]
+    if not stages:
+        return rows
+    return rows.merge(stage_table(stages), "left", on="id")
 
 
 def _order() -> Iterator[str]:

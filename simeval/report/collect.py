@@ -14,6 +14,7 @@ from simeval.analysis.correlate import correlate, refuse_other_policy, same_poli
 from simeval.analysis.join import study_conditions
 from simeval.analysis.over_policies import policy_medians
 from simeval.analysis.sequential import sequential
+from simeval.analysis.stage_counts import StageCounts, count_stages
 from simeval.analysis.success import analyse
 from simeval.analysis.thresholds import thresholds
 from simeval.analysis.worst import confirmation, worst
@@ -27,6 +28,7 @@ from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData,
 from simeval.stats.correlation import Options
 from simeval.store.audit import MANIFEST, Audit
 from simeval.store.run import Run, require_own
+from simeval.store.stages import current_stages
 
 AUDIT = "audit"
 """Default folder of an audit inside a run folder."""
@@ -109,7 +111,14 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
         cautions=(*unfinished(planned, len(run.results), followed), *cautions(run, episodes)),
         thresholds=searched,
         worst=found,
+        stages=_stages(run),
     )
+
+
+def _stages(run: Run) -> StageCounts | None:
+    """How far the failures got, as far as it is stored: to compute it takes the scenes."""
+    stages = current_stages(run.folder, run.results)
+    return count_stages(run.results, stages) if stages else None
 
 
 def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ from simeval.analysis.by_task import CellDrop
 from simeval.analysis.compare import Comparison
 from simeval.analysis.correlate import StudyResult
 from simeval.analysis.over_policies import PolicyMedians
+from simeval.analysis.stage_counts import StageCounts
 from simeval.analysis.success import RunAnalysis
 from simeval.analysis.thresholds import Thresholds
 from simeval.analysis.worst import WorstFound
@@ -74,6 +75,7 @@ class Section:
         cautions: how far the tables can be trusted, a sentence each.
         thresholds: the result of a search for thresholds; the other numbers are then about the clean arm alone.
         worst: the result of a search for a bad condition; the other numbers are then about its confirmation alone.
+        stages: how far the failures got; `None` if that was not computed.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Section:
     cautions: tuple[str, ...] = ()
     thresholds: Thresholds | None = None
     worst: WorstFound | None = None
+    stages: StageCounts | None = None
 
     @property
     def is_search(self) -> bool:

@@ -82,6 +82,7 @@ def _section(section: Section) -> dict[str, Any]:
         "exclusions": record(section.exclusions),
         **({"thresholds": record(section.thresholds)} if section.thresholds else {}),
         **({"worst": record(section.worst)} if section.worst else {}),
+        **({"stages": record(section.stages)} if section.stages else {}),
     }
 
 

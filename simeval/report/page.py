@@ -21,6 +21,7 @@ from simeval.report.blocks import ArtifactCollector, Block, Chapter, Media, Tabl
 from simeval.report.chapters.compare import comparison_chapter
 from simeval.report.chapters.drift import drift_chapters
 from simeval.report.chapters.run import provenance, success_chapters, warnings_of
+from simeval.report.chapters.stages import stages_chapter
 from simeval.report.chapters.thresholds import thresholds_chapter
 from simeval.report.chapters.worst import worst_chapter
 from simeval.report.data import PictureLink, ReportData, Section, VideoLink
@@ -183,6 +184,8 @@ def _section(section: Section, artifacts: ArtifactCollector, embedded: Mapping[P
     if section.worst:
         yield worst_chapter(section.worst, section.name, artifacts)
     yield from success_chapters(section, styles, artifacts)
+    if section.stages:
+        yield stages_chapter(section.stages, artifacts)
     yield Chapter("Remarks on the episodes", tuple(warnings_of(section, artifacts)))
     for study in section.studies:
         yield from drift_chapters(study, styles, artifacts)
