@@ -39,6 +39,7 @@ class BriefRow(NamedRow, gc=False):
     steps: int = 0
     first_success: int | None = None
     reached: Reached = "neither"
+    state_digest: str = ""
     flags: tuple[str, ...] = ()
 
 

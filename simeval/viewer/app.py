@@ -21,11 +21,12 @@ from simeval.viewer.compared import compared
 from simeval.viewer.episode import read_episode
 from simeval.viewer.filters import Filter, Stages, choices
 from simeval.viewer.guard import Guard
-from simeval.viewer.index import OUTCOMES, Rows
+from simeval.viewer.index import OUTCOMES, Rows, Stamp
 from simeval.viewer.library import Library, StoredRun, Unreadable, count_lines
 from simeval.viewer.numbers import Calculator, Numbers
 from simeval.viewer.pages import render
 from simeval.viewer.request import VIEWS
+from simeval.viewer.stages import StageReader, stage_of
 
 PAGE = 50
 """Episodes on a page of a list."""
@@ -73,7 +74,7 @@ class Viewer:
 
     def __init__(self, library: Library, clips: Clips) -> None:
         """Args: library: the runs; clips: their videos."""
-        self._library, self._clips, self._numbers = library, clips, Calculator()
+        self._library, self._clips, self._numbers, self._stages = library, clips, Calculator(), StageReader()
 
     def application(self, token: str | None) -> Guard:
         """The ASGI application.
@@ -125,31 +126,34 @@ class Viewer:
         rows = stored.index.rows()
         numbers, state = self._numbers.get(stored), stored.state(len(rows))
         pending = numbers is None or numbers.stamp != stored.index.stamp()
-        analysis = numbers.analysis if numbers else None
+        analysis, stages = numbers.analysis if numbers else None, self._stages.get(stored, rows)
+        offered = choices(rows, stages)
         drops = {(row.suite, row.condition): row for row in analysis.drops} if analysis else {}
         return _page(
             request,
-            (rows.version, _stamp(numbers), state),
+            (rows.version, _stamp(numbers), state, offered),
             "run.html.j2",
             stored=stored, ran=len(rows), state=state, numbers=numbers, pending=pending, drops=drops,
-            maps=suite_maps(rows), most=MOST, flags=choices(rows, Stages()).get("flag", ()),
+            maps=suite_maps(rows), most=MOST, flags=offered.get("flag", ()), failed_at=offered.get("stage", ()),
+            note=stages.note,
             every=SOON if pending or state == "running" else LATER if state != "finished" else 0,
         )  # fmt: skip
 
     def episodes(self, request: Request) -> Response:
         """A filtered list of episodes."""
         stored = self._stored(request)
-        rows, stages, chosen = stored.index.rows(), Stages(), Filter.of(request.query_params)
-        found = np.flatnonzero(chosen.mask(rows, stages))
+        rows, chosen = stored.index.rows(), Filter.of(request.query_params)
+        stages = self._stages.get(stored, rows)
+        offered, found = choices(rows, stages), np.flatnonzero(chosen.mask(rows, stages))
         pages = max(1, -(-len(found) // PAGE))
         page = min(_whole(request, "page", 1), pages)
         part = found[(page - 1) * PAGE : page * PAGE]
         state = stored.state(len(rows))
         return _page(
             request,
-            (rows.version, state),
+            (rows.version, state, offered, stages.note),
             "episodes.html.j2",
-            stored=stored, filter=chosen, choices=choices(rows, stages), found=len(found), ran=len(rows),
+            stored=stored, filter=chosen, choices=offered, found=len(found), ran=len(rows),
             page=page, pages=pages, stages=stages, several=len(rows.suites) > 1,
             listed=[_listed(rows, stages, int(position)) for position in part],
             every=SOON if state == "running" else LATER if state != "finished" else 0,
@@ -158,7 +162,8 @@ class Viewer:
     def episode(self, request: Request) -> Response:
         """An episode beside its twin."""
         stored = self._stored(request)
-        rows, stages, chosen = stored.index.rows(), Stages(), Filter.of(request.query_params)
+        rows, chosen = stored.index.rows(), Filter.of(request.query_params)
+        stages = self._stages.get(stored, rows)
         position, view = _position(request, rows), _view(request)
         page = read_episode(stored, rows, position)
         found = np.flatnonzero(chosen.mask(rows, stages))
@@ -172,7 +177,7 @@ class Viewer:
             stored=stored, page=page, view=view, views=VIEWS, filter=chosen, id=rows.id(position),
             step=min(_whole(request, "step", 0), page.steps), flip=int(rows.flip[position]),
             place=place + 1 if inside else None, found=len(found),
-            stages=stages,
+            stages=stages, stage=stage_of(stored, rows, position),
             previous=rows.id(int(found[place - 1])) if place > 0 else None,
             next=rows.id(int(found[after])) if after < len(found) else None,
             others=[_listed(rows, stages, int(other)) for other in np.flatnonzero(rows.twin == position)[:PAGE]],
@@ -215,7 +220,7 @@ class Viewer:
         return self._library.get(request.query_params.get("run", ""))
 
 
-def _stamp(numbers: Numbers | None) -> tuple[int, int] | None:
+def _stamp(numbers: Numbers | None) -> Stamp | None:
     return numbers.stamp if numbers else None
 
 

@@ -31,10 +31,12 @@ class Stages:
     Attributes:
         names: what the codes stand for; empty where the stages of a run are not known.
         codes: one per episode, in the order of `Rows`; negative where it has none.
+        note: why those that are stored cannot be read.
     """
 
     names: tuple[str, ...] = ()
     codes: Ints | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

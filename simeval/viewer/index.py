@@ -28,9 +28,11 @@ _KEY = ("suite", "task", "init_state", "repeat", "condition")
 _COLUMNS: Mapping[str, Any] = {
     "suite": np.int16, "task": np.int32, "init_state": np.int32, "repeat": np.int32, "condition": np.int32,
     "outcome": np.int8, "steps": np.int32, "first_success": np.int32, "reached": np.int8, "flags": np.int16,
-    "offset": np.int64,
+    "offset": np.int64, "digest": "S16",
 }  # fmt: skip
 
+Stamp = tuple[int, int, int]
+_UNSEEN: Stamp = (UNKNOWN, 0, 0)
 Ints = NDArray[np.signedinteger[Any]]
 
 
@@ -42,15 +44,15 @@ class Rows:
         suites, conditions: names that the codes in `suite` and `condition` stand for.
         flag_sets: the flags that the codes in `flags` stand for.
         columns: by name of the column its numbers; `offset` is where the row begins in the file (bytes),
-            `first_success` is `UNKNOWN` without success.
-        version: bytes of the file that were read; two versions of a file that only grew differ.
+            `first_success` is `UNKNOWN` without success, `digest` is that of the states, as ASCII.
+        version: how often rows were read, and the bytes of the file: other rows have another one.
     """
 
     suites: tuple[str, ...]
     conditions: tuple[str, ...]
     flag_sets: tuple[tuple[str, ...], ...]
     columns: Mapping[str, Ints]
-    version: int
+    version: tuple[int, int]
 
     def __len__(self) -> int:
         return len(self.columns["suite"])
@@ -88,6 +90,10 @@ class Rows:
     @property
     def _clean(self) -> int:
         return self.conditions.index(CLEAN) if CLEAN in self.conditions else UNKNOWN
+
+    def digest(self, position: int) -> str:
+        """Digest of the states of an episode; empty without states."""
+        return bytes(self.columns["digest"][position]).decode("ascii", "replace")
 
     def id(self, position: int) -> str:
         """Id of an episode."""
@@ -154,7 +160,7 @@ class RunIndex:
         """
         self.path = path
         self._planned = tuple(suites), tuple(conditions)
-        self._absent, self._lock = absent, threading.Lock()
+        self._absent, self._lock, self._reads = absent, threading.Lock(), 0
         self._forget()
 
     def _forget(self) -> None:
@@ -163,16 +169,16 @@ class RunIndex:
         self._conditions = {name: code for code, name in enumerate(conditions)}
         self._flags: dict[tuple[str, ...], int] = {(): 0}
         self._parts: list[dict[str, Ints]] = []
-        self._lines, self._offset, self._inode = 0, 0, UNKNOWN
+        self._lines, self._offset, self._seen = 0, 0, _UNSEEN
         self._rows = self._sorted()
 
-    def stamp(self) -> tuple[int, int]:
-        """File and size (bytes) by now: as long as they stay, so do the rows."""
+    def stamp(self) -> Stamp:
+        """File, size (bytes) and time of the last change (ns) by now: as long as they stay, so do the rows."""
         try:
             status = self.path.stat()
         except OSError:
-            return UNKNOWN, 0
-        return status.st_ino, status.st_size
+            return UNKNOWN, 0, 0
+        return status.st_ino, status.st_size, status.st_mtime_ns
 
     def rows(self) -> Rows:
         """The episodes with a row by now.
@@ -181,12 +187,14 @@ class RunIndex:
             ConfigError: a line is not a row, or the file cannot be read.
         """
         with self._lock:
-            inode, size = self.stamp()
-            if inode != self._inode or size < self._offset:
+            inode, size, changed = stamp = self.stamp()
+            in_place = size == self._seen[1] and changed != self._seen[2]  # a run only appends, people also edit
+            if inode != self._seen[0] or size < self._offset or in_place:
                 self._forget()
-            self._inode = inode
+            self._seen = stamp
             if size > self._offset:
                 self._read()
+                self._seen = stamp
             return self._rows
 
     def _read(self) -> None:
@@ -225,6 +233,7 @@ class RunIndex:
             "reached": [REACHED.index(row.reached) for row in rows],
             "flags": [self._flags.setdefault(row.flags, len(self._flags)) for row in rows],
             "offset": starts,
+            "digest": [row.state_digest.encode() for row in rows],
         } | {name: [getattr(spec, name) for spec in specs] for name in ("task", "init_state", "repeat")}
         try:
             return {name: np.asarray(values[name], kind) for name, kind in _COLUMNS.items()}
@@ -232,6 +241,7 @@ class RunIndex:
             raise ConfigError(f"{self.path}: a number of an episode is too large to be shown") from None
 
     def _sorted(self) -> Rows:
+        self._reads += 1
         columns = {
             name: np.concatenate([part[name] for part in self._parts]) if self._parts else np.zeros(0, kind)
             for name, kind in _COLUMNS.items()
@@ -243,7 +253,9 @@ class RunIndex:
         if len(order):
             last[:-1] = np.logical_or.reduce([ordered[name][1:] != ordered[name][:-1] for name in _KEY])
         latest = {name: column[last] for name, column in ordered.items()}
-        return Rows(tuple(self._suites), tuple(self._conditions), tuple(self._flags), latest, self._offset)
+        return Rows(
+            tuple(self._suites), tuple(self._conditions), tuple(self._flags), latest, (self._reads, self._offset)
+        )
 
     def result(self, rows: Rows, position: int) -> EpisodeResult:
         """The whole row of an episode.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from simeval.analysis.success import EQUIVALENCE_MARGIN, RunAnalysis, drop_table, overall_table, success_table
 from simeval.core.errors import SimevalError, error_line
 from simeval.core.types import CLEAN
-from simeval.viewer.index import Rows
+from simeval.viewer.index import Rows, Stamp
 from simeval.viewer.library import StoredRun
 
 BRIEF = 0.4
@@ -29,7 +29,7 @@ class Numbers:
         analysis: rates and drops; of a search those that its choices have not touched. `None` if there are none.
     """
 
-    stamp: tuple[int, int]
+    stamp: Stamp
     episodes: int
     headline: str
     results: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ class Calculator:
         return done
 
 
-def compute(stored: StoredRun, rows: Rows, stamp: tuple[int, int]) -> Numbers:
+def compute(stored: StoredRun, rows: Rows, stamp: Stamp) -> Numbers:
     """The numbers of a run, as `simeval show` prints them."""
     from simeval.analysis.sequential import sequential
     from simeval.analysis.thresholds import thresholds

@@ -5,15 +5,17 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 import pytest
+from helpers import call
 from viewers import open_viewer
 
 from simeval.analysis.success import analyse
 from simeval.core.checksums import sealed_line
 from simeval.report.format import headline, with_drop, with_interval
 from simeval.store.run import Run
+from simeval.store.stages import SUCCESS, read_stages
 
 ID = "toy/0/init00/noise=0.3/r0"
 
@@ -317,3 +319,28 @@ def test_a_comparison_that_cannot_be_made_is_refused(results, cache, tmp_path, m
     assert "do not start alike" in client.get("/compare?run=a&run=b").text
     monkeypatch.setattr("simeval.viewer.compared.MOST_ROWS", 30)
     assert "simeval compare " in client.get("/compare?run=a&run=b").text
+
+
+def test_how_far_episodes_got_is_a_filter_once_it_is_stored(results, cache, tmp_path):
+    folder = tmp_path / "results" / "toy"
+    shutil.copytree(results / "toy", folder)
+    client = open_viewer(tmp_path / "results", cache)
+    assert 'name="stage"' not in client.get("/episodes?run=toy").text
+    assert call("show", folder, "--stages").code == 0
+    stages = {stage.id: stage for stage in read_stages(folder).values()}
+    failed = [stage for stage in stages.values() if stage.stage not in (None, SUCCESS)]
+    chosen = failed[0].stage
+    page = client.get("/episodes?run=toy").text
+    assert f'<option value="{chosen}">' in page
+    listed = Links(client.get(f"/episodes?{urlencode({'run': 'toy', 'stage': chosen})}").text)
+    ids = {parse_qs(link.partition("?")[2])["id"][0] for link in listed.links if link.startswith("/episode?")}
+    assert ids == {stage.id for stage in failed if stage.stage == chosen}
+    shown = client.get(episode(failed[0].id)).text
+    assert f">{chosen}</b>" in shown
+    path = folder / "episodes.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    again = [row | ({"state_digest": "0" * 16} if row["id"] == failed[0].id else {}) for row in rows]
+    path.write_bytes(b"".join(map(spoilt, again)))
+    assert f">{chosen}</b>" not in client.get(episode(failed[0].id)).text, "an episode that ran again has none"
+    (folder / "stages.jsonl").write_text("x")
+    assert "is damaged; delete it" in client.get("/run?run=toy").text
