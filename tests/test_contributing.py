@@ -23,7 +23,7 @@ def test_the_floors_are_those_of_the_contract():
         if contract["type"] == "layers"
     )
     floors = [set(layer.replace(".", "/").split(" | ")) for layer in contract["layers"]]
-    cells = re.findall(r"^\| (\d) \| ([^|]+) \|", TEXT, re.MULTILINE)
+    cells = re.findall(r"^\| (\d+) \| ([^|]+) \|", TEXT, re.MULTILINE)
     said = [{name.removesuffix(".py") for name in re.findall(r"`([^`]+)`", cell)} for _, cell in cells]
     assert [int(number) for number, _ in cells] == [*range(len(floors), 0, -1)]
     assert said == floors

@@ -165,7 +165,8 @@ class Viewer:
         rows, chosen = stored.index.rows(), Filter.of(request.query_params)
         stages = self._stages.get(stored, rows)
         position, view = _position(request, rows), _view(request)
-        page = read_episode(stored, rows, position)
+        stage = stage_of(stored, rows, position)
+        page = read_episode(stored, rows, position, parted=stage.divergence_step if stage else None)
         found = np.flatnonzero(chosen.mask(rows, stages))
         place = int(np.searchsorted(found, position))
         inside = place < len(found) and found[place] == position
@@ -177,7 +178,7 @@ class Viewer:
             stored=stored, page=page, view=view, views=VIEWS, filter=chosen, id=rows.id(position),
             step=min(_whole(request, "step", 0), page.steps), flip=int(rows.flip[position]),
             place=place + 1 if inside else None, found=len(found),
-            stages=stages, stage=stage_of(stored, rows, position),
+            stages=stages, stage=stage,
             previous=rows.id(int(found[place - 1])) if place > 0 else None,
             next=rows.id(int(found[after])) if after < len(found) else None,
             others=[_listed(rows, stages, int(other)) for other in np.flatnonzero(rows.twin == position)[:PAGE]],

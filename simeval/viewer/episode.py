@@ -96,8 +96,14 @@ class EpisodePage:
         return self.arms[-1].result
 
 
-def read_episode(stored: StoredRun, rows: Rows, position: int) -> EpisodePage:
+def read_episode(stored: StoredRun, rows: Rows, position: int, *, parted: int | None = None) -> EpisodePage:
     """Read an episode and its twin.
+
+    Args:
+        stored: its run.
+        rows: the episodes of the run.
+        position: which of them.
+        parted: a step to be marked: where its hand left that of its twin, if that is known.
 
     Raises:
         ConfigError: its row cannot be read.
@@ -116,7 +122,7 @@ def read_episode(stored: StoredRun, rows: Rows, position: int) -> EpisodePage:
         hz=_rate(stored, own.result),
         steps=steps,
         divergence=apart,
-        charts=tuple(_charts(moves, apart, steps)),
+        charts=tuple(_charts(moves, apart, steps, parted)),
         facts=_facts(own.result),
         strengths=_strengths(own.result),
         drift=drift,
@@ -167,11 +173,12 @@ def _rate(stored: StoredRun, result: EpisodeResult) -> int:
     return HZ if suite in stored.run.absent_suites else find_suite(suite).interface.control_hz
 
 
-def _charts(moves: list[Motion | None], apart: Divergence | None, steps: int) -> list[ChartRow]:
+def _charts(moves: list[Motion | None], apart: Divergence | None, steps: int, parted: int | None) -> list[ChartRow]:
     own, clean = moves[-1], moves[0] if len(moves) == 2 else None
     if own is None:
         return []
     marks = [Mark(apart.left, "left")] if apart and apart.left is not None else []
+    marks += [Mark(parted, "parted")] if parted is not None else []
     found = []
     for index, label in enumerate(labels(own.executed.shape[1])):
         lines = []

@@ -81,7 +81,7 @@ def test_a_cell_of_the_map_leads_to_its_episodes_and_a_flip_to_its_twin(client):
     assert "<b>clean</b>" in page
     assert "<b>light:0.1</b>" in page
     assert page.count("<video") == 2
-    assert "leaves the clean path at step" in page
+    assert "stays away from the clean path from step" in page
     assert "commanded by the policy" in page
 
 
