@@ -1,6 +1,7 @@
 """The pages: which address shows what. All state of a page is in its address."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from simeval.viewer.filters import Filter, Stages, choices
 from simeval.viewer.guard import Guard
 from simeval.viewer.index import OUTCOMES, Rows, Stamp
 from simeval.viewer.library import Library, StoredRun, Unreadable, count_lines
-from simeval.viewer.numbers import Calculator, Numbers
+from simeval.viewer.numbers import BRIEF, Calculator, Numbers
 from simeval.viewer.pages import render
 from simeval.viewer.request import VIEWS
 from simeval.viewer.stages import StageReader, stage_of
@@ -100,7 +101,8 @@ class Viewer:
     def overview(self, request: Request) -> Response:
         """All runs."""
         entries = self._library.entries()
-        runs = [self._overview(entry) for entry in entries if isinstance(entry, StoredRun)]
+        until = time.monotonic() + BRIEF
+        runs = [self._overview(entry, until) for entry in entries if isinstance(entry, StoredRun)]
         pending = any(one.numbers is None or one.numbers.stamp != one.stored.index.stamp() for one in runs)
         every = SOON if pending or any(one.state == "running" for one in runs) else LATER
         broken = [entry for entry in entries if isinstance(entry, Unreadable)]
@@ -112,8 +114,8 @@ class Viewer:
             runs=runs, broken=broken, root=str(self._library.root), every=every,
         )  # fmt: skip
 
-    def _overview(self, stored: StoredRun) -> Overview:
-        numbers = self._numbers.get(stored, wait=0.02)
+    def _overview(self, stored: StoredRun, until: float) -> Overview:
+        numbers = self._numbers.get(stored, wait=max(0.0, until - time.monotonic()))
         known = numbers is not None and numbers.episodes and numbers.stamp == stored.index.stamp()
         ran = numbers.episodes if numbers and known else count_lines(stored.index.path)
         if stored.planned is not None:

@@ -3,6 +3,7 @@
 Non-obvious behaviour:
 - A page of another site can make a browser ask a server on the same machine, by a name that leads there (DNS
   rebinding). Without a token only the names of this machine itself are answered.
+- A page of another site may have a link to a page here, but what it asks for by itself would begin to render videos.
 - The token of the address becomes a cookie, so that it stays out of links, logs and screenshots.
 """
 
@@ -57,6 +58,10 @@ class Guard:
         headers = Headers(scope=scope)
         if scope["method"] not in ("GET", "HEAD"):
             return PlainTextResponse("this page only reads", 405, {"Allow": "GET, HEAD"})
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and (
+            headers.get("sec-fetch-mode") != "navigate" or headers.get("sec-fetch-dest") != "document"
+        ):
+            return PlainTextResponse("pages of other sites cannot ask here", 403)
         if self._token is None:
             if _name(headers.get("host", "")) not in LOCAL:
                 return PlainTextResponse("open this page as localhost or 127.0.0.1", 421)

@@ -60,14 +60,17 @@ class StoredRun:
         return str(self.run.manifest["created"])
 
     def state(self, ran: int) -> str:
-        """`finished`, `running` or `stopped`, by the number of its episodes and the age of its last row."""
+        """By the number of its episodes and the age of its last row: `finished`, `running`, or `stopped`.
+
+        A search, whose plan is never run to its end, is `ended` when it is not running.
+        """
         if self.planned is not None and ran >= self.planned:
             return "finished"
         try:
             age = time.time() - self.index.path.stat().st_mtime
         except OSError:
             return "stopped"
-        return "running" if age < RECENT else "stopped"
+        return "running" if age < RECENT else "stopped" if self.planned is not None else "ended"
 
 
 @dataclass(frozen=True, slots=True)

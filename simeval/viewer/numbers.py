@@ -54,8 +54,8 @@ class Calculator:
             stored: the run.
             wait: how long to wait for the numbers of all rows (s).
         """
-        # A run that was made anew under the same name has a manifest of its own.
-        key = f"{stored.created}/{stored.name}"
+        # A run that was made anew under the same name, or grew, has another manifest.
+        key = f"{stored.created}/{stored.run.manifest['episodes']}/{stored.name}"
         with self._lock:
             done = self._done.get(key)
             if done is not None and done.stamp == stored.index.stamp():

@@ -23,6 +23,8 @@ FLIP = "toy/0/init00/light=0.1/r0"
 SLOW = 120_000
 """Patience (ms): the machine may be busy, and software draws."""
 
+expect.set_options(timeout=SLOW)
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:

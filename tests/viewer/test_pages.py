@@ -168,6 +168,16 @@ def test_its_own_names_are(client, host):
     assert client.get("/", Host=host).status_code == 200
 
 
+def test_pages_of_other_sites_may_link_here_and_nothing_else(client):
+    asked = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "image"}
+    assert client.get(f"/clips?run=toy&id={ID}", **asked).status_code == 403
+    framed = asked | {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "iframe"}
+    assert client.get("/", **framed).status_code == 403
+    followed = asked | {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    assert client.get("/", **followed).status_code == 200
+    assert client.get("/", **asked | {"Sec_Fetch_Site": "same-origin"}).status_code == 200
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_it_only_reads(client, method):
     assert client.get("/", method=method).status_code == 405
