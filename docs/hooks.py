@@ -16,6 +16,7 @@ from typing import Any
 import typer
 from mkdocs.exceptions import PluginError
 
+from simeval.analysis.stages import MEANINGS, THRESHOLDS
 from simeval.cli.app import app
 from simeval.cli.catalog import CHANNELS, FAMILIES, KEYS
 from simeval.cli.entries import (
@@ -26,6 +27,7 @@ from simeval.cli.entries import (
     protocol_entries,
     suite_entries,
 )
+from simeval.store.stages import STAGES
 
 DOCS = Path(__file__).resolve().parent
 MARK = re.compile(r"^<!-- made: ([a-z-]+) -->$", re.MULTILINE)
@@ -239,6 +241,19 @@ def protocol_list() -> Iterator[str]:
         yield from table(("suite", "most control steps", "idle steps before", "image"), rows)
 
 
+def stage_list() -> Iterator[str]:
+    """What each stage means, one table by the predicates of the goal."""
+    for predicates, meanings in MEANINGS.items():
+        yield f"For goals with `{predicates}`:"
+        yield from table(("stage", "the robot"), [(stage, meanings[stage]) for stage in STAGES if stage in meanings])
+
+
+def threshold_list() -> Iterator[str]:
+    """Every number of these rules."""
+    rows = [(row.meaning, f"{row.value:g} {row.unit}", row.source) for row in THRESHOLDS]
+    yield from table(("what it limits", "value", "source"), rows)
+
+
 MAKERS: Mapping[str, Callable[[], Iterator[str]]] = {
     "command-line": command_line,
     "api": api_page,
@@ -246,4 +261,6 @@ MAKERS: Mapping[str, Callable[[], Iterator[str]]] = {
     "suites": suite_list,
     "policies": policy_list,
     "protocols": protocol_list,
+    "stages": stage_list,
+    "stage-thresholds": threshold_list,
 }

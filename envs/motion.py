@@ -24,8 +24,8 @@ class GoalPart:
         atom: the atom.
         met: whether it holds in the last state.
         mover: what has to move, or be touched: a name in `Motion.gaps`.
-        gap: horizontal distance of the object from the zone in which the atom can hold (m), 0 inside; `None` if the
-            atom is not about a place.
+        gap: distance of the object's origin from the zone in which the atom can hold (m), 0 inside; `None` if the atom
+            is not about a place.
         pushed: whether the place is a spot on the table, to which an object may also be pushed.
         share: how far the joint has moved from its first position (0) to the first one where the atom holds (1);
             negative the other way; `None` if the atom is not about a joint.

@@ -211,6 +211,8 @@ def test_lists_and_command_line_are_made_from_the_code(hooks):
     assert "libero_90" in made["suites"]
     assert "seeker" in made["policies"]
     assert "### `openvla` (default)" in made["protocols"]
+    assert "| out of time | was still on its way to the block when time was up |" in made["stages"]
+    assert "| at a thing | 0.03 m |" in made["stage-thresholds"].replace("fingertip to surface: ", "")
 
 
 def test_a_page_gets_what_it_asks_for_and_nothing_else(hooks):

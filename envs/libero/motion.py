@@ -19,6 +19,11 @@ from envs.motion import Boxes, GoalPart, Motion, Series
 ON_TOP_M = 0.03
 """Largest horizontal distance of two origins for `on`. Source: LIBERO's `ObjectState.check_ontop`."""
 
+ABOVE_M = 0.1
+"""How far above a region an object may be for `on`. Source: LIBERO's `SiteObject.under`."""
+BELOW_M = 0.03
+"""How far below it an object's origin may be, for objects with a high origin. Our choice."""
+
 _JOINT_TESTS = {"open": "is_open", "close": "is_close", "turnon": "turn_on", "turnoff": "turn_off"}
 """LIBERO's predicates about joints, and the methods that judge a position. `open` and `turnon` need any joint."""
 _ANY = ("open", "turnon")
@@ -185,17 +190,21 @@ class _Place:
         site = env.object_sites_dict.get(name)
         self._body, self._support = body, support
         self._site = int(model.site(name).id) if site is not None else None
-        self._half = np.asarray(site.size[:2], float) if site is not None else np.zeros(2)
+        half = np.zeros(3) if site is None else np.asarray(site.size, float)
+        self._low = -half - np.array([0, 0, BELOW_M])
+        self._high = half + np.array([0, 0, ABOVE_M])
         if self._site is None and support is None:
             raise EnvError(f"no stages are defined for the place '{name}'")
 
     def miss(self, data: Any) -> float:
         """See `GoalPart.gap`."""
         at = data.xpos[self._body]
-        if self._site is None:
-            return max(0.0, float(np.linalg.norm(at[:2] - data.xpos[self._support][:2])) - ON_TOP_M)
-        local = data.site_xmat[self._site].reshape(3, 3).T @ (at - data.site_xpos[self._site])
-        return float(np.linalg.norm(np.maximum(np.abs(local[:2]) - self._half, 0)))
+        if self._site is not None:
+            local = data.site_xmat[self._site].reshape(3, 3).T @ (at - data.site_xpos[self._site])
+            return float(np.linalg.norm(local - np.clip(local, self._low, self._high)))
+        off = at - data.xpos[self._support]
+        beside = max(0.0, float(np.linalg.norm(off[:2])) - ON_TOP_M)
+        return float(np.hypot(beside, off[2] - np.clip(off[2], self._low[2], self._high[2])))
 
 
 def _finger(name: str) -> int:

@@ -85,7 +85,7 @@ def count_stages(results: Sequence[EpisodeResult], stages: Mapping[str, EpisodeS
         failures = sum(row.outcome == "failure" for row in rows)
         counts += _counts(suite, condition, failures, known)
         paired = [stages[row.spec.id] for row in rows if row.spec.id in stages]
-        paired = [stage for stage in paired if stage.twin and not stage.reason]
+        paired = [stage for stage in paired if stage.compared]
         steps = [stage.divergence_step for stage in paired if stage.divergence_step is not None]
         if paired:
             partings.append(Parting(suite, condition, len(paired), len(steps), median(steps) if steps else None))

@@ -40,6 +40,7 @@ NEAR_M = 0.07
 ON_COURSE_M = 0.01
 ON_COURSE_STEPS = 20
 CLOSING_STEPS = 8
+COMMAND_STEPS = 4
 TIE_M = 0.01
 HELD_STEPS = 4
 DWELL_STEPS = 20
@@ -67,13 +68,12 @@ THRESHOLDS = (
     Threshold(BESIDE_M, "m", "fingertip to surface: closed at a thing", "our choice: the width of an open hand"),
     Threshold(TIE_M, "m", "how much nearer another thing has to be to count instead", _CHOICE),
     Threshold(CLOSING_STEPS, "control steps", "from the command until the fingers are closed", "measured"),
+    Threshold(COMMAND_STEPS, "control steps", "shortest command that counts as closing", "our choice: half of that"),
     Threshold(LIFTED_M, "m", "rise of an object that both fingers touch: held", "our choice: above contact jitter"),
     Threshold(PUSHED_M, "m", "displacement of a touched object: held, if its place is a spot on the table", _CHOICE),
     Threshold(HELD_STEPS, "control steps", "shortest grasp", "our choice: half of what fingers take to close"),
     Threshold(CARRIED_M, "m", "displacement from where it was taken: carried", _FULL_SPEED),
-    Threshold(
-        NEAR_M, "m", "horizontal distance from the zone of the goal: at its place", "our choice: bowl meets plate"
-    ),
+    Threshold(NEAR_M, "m", "distance from the zone of the goal: at its place", "our choice: bowl meets plate"),
     Threshold(ON_COURSE_STEPS, "control steps", "last part of the episode, for progress", "our choice: one second"),
     Threshold(ON_COURSE_M, "m", "progress in that part: on course", "our choice: a fifth of a step at full speed"),
     Threshold(DWELL_STEPS, "control steps", "stay at another thing without closing: approached it", _CHOICE),
@@ -84,29 +84,30 @@ THRESHOLDS = (
 )
 """Every number of the rules."""
 
-CARRY, PUSH, JOINT, TOUCH = "on, in", "on (spot on the table)", "open, close, turnon, turnoff", "touch"
+CARRY, PUSH, JOINT = "on, in", "on, where the place is a spot on the table", "open, close, turnon, turnoff"
+TOUCH = "touch, of the toy suite"
 
 MEANINGS: Mapping[str, Mapping[str, str]] = {
     CARRY: {
-        NEVER_APPROACHED: "the fingers were never at the object, nor closed at another thing",
+        NEVER_APPROACHED: "was never at the object, nor closed at another thing",
         WRONG_OBJECT: "lifted another object, or closed or stayed at another thing and never at this one",
         BESIDE: "was at the object or closed within 8 cm of it, and never held it",
         LOST: "held it, and lost it with the hand closed, or let go before it was carried",
         WRONG_PLACE: "carried it and let go away from its place, or holds it there without progress",
-        NOT_MET: "it ended at its place, but the goal does not hold",
+        NOT_MET: "brought it to its place or near it, but the goal does not hold",
         OUT_OF_TIME: "was still on its way to the object, or with it to its place, when time was up",
     },
     PUSH: {
-        NEVER_APPROACHED: "as above",
-        WRONG_OBJECT: "as above",
+        NEVER_APPROACHED: "was never at the object, nor closed at another thing",
+        WRONG_OBJECT: "lifted another object, or closed or stayed at another thing and never at this one",
         BESIDE: "was at the object or closed within 8 cm of it, and did not move it",
         LOST: "moved it, and left it before it had moved 5 cm",
         WRONG_PLACE: "moved it, and left it away from its spot",
-        NOT_MET: "it ended near its spot, but the goal does not hold",
+        NOT_MET: "pushed it near its spot, but the goal does not hold",
         OUT_OF_TIME: "was still on its way when time was up",
     },
     JOINT: {
-        NEVER_APPROACHED: "the fingers were never at the part that moves, nor closed at another thing",
+        NEVER_APPROACHED: "was never at the part that moves, nor closed at another thing",
         WRONG_OBJECT: "moved another joint or lifted an object, or closed at another thing and never at this part",
         BESIDE: "was at the part or closed within 8 cm of it, and moved it less than a tenth of the way",
         LOST: "moved it part of the way, and left it or let it go back",
@@ -115,7 +116,7 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         OUT_OF_TIME: "was still on its way to the part, or moving it, when time was up",
     },
     TOUCH: {
-        NEVER_APPROACHED: "the tip was never at the block, nor at another one",
+        NEVER_APPROACHED: "was never at the block, nor at another one",
         WRONG_OBJECT: "touched another block, or was at another one and never at this one",
         BESIDE: "came within 3 cm of the block, and did not touch it",
         OUT_OF_TIME: "was still on its way to the block when time was up",
@@ -240,7 +241,7 @@ class _Part:
         for start, end in _runs(lasting | grip):
             begun = np.flatnonzero(grip[start:end])
             closed = pushed or self._closed[start:end].any()  # an open hand jammed in a bowl lifts it, too
-            if len(begun) and closed and end - start - begun[0] > HELD_STEPS // STRIDE:
+            if len(begun) and closed and end - start - begun[0] >= HELD_STEPS // STRIDE:
                 kept[start + begun[0] : end] = True
         return kept
 
@@ -289,8 +290,8 @@ class _Part:
         return nearest if gaps[nearest] <= BESIDE_M - (TIE_M if nearest == self._part.mover else 0) else None
 
     def _closings(self) -> Iterable[int]:
-        """Samples at which the gripper began to close."""
-        return [start for start, _ in _runs(self._closed)]
+        """Samples at which the gripper began to close; shorter commands hardly move the fingers."""
+        return [start for start, end in _runs(self._closed) if end - start >= COMMAND_STEPS // STRIDE]
 
     def _comes_nearer(self) -> bool:
         """Whether the hand was on its way to the object all the time, and came nearer to the end."""

@@ -58,13 +58,13 @@ def stages_of(run: Run, begun: Callable[[int], Callable[[], None]] | None = None
         ConfigError: the folder cannot be written, the stored file is damaged, or the run's scenes are not available.
     """
     results, stored = run.results, current_stages(run.folder, run.results)
-    twins = twin_digests(results)
+    twins, clean = twin_digests(results), {r.spec.pair_id: r for r in results if r.spec.condition == CLEAN}
     found: dict[str, EpisodeStage] = {}
     waiting: list[EpisodeResult] = []
     for result in results:
         known = stored.get(result.spec.id)
         has_trace = trace_path(run.folder, result.spec).exists()
-        if known is None or (known.reason == NO_TRACE and has_trace):
+        if known is None or (has_trace and _lacks_states(run, known, clean.get(result.spec.pair_id))):
             known = _without_states(run, result, twins, has_trace=has_trace)
         if known is None:
             waiting.append(result)
@@ -81,6 +81,13 @@ def stages_of(run: Run, begun: Callable[[int], Callable[[], None]] | None = None
     if waiting:  # what is known without states need not be kept
         write_stages(run.folder, stages)
     return stages
+
+
+def _lacks_states(run: Run, known: EpisodeStage, twin: EpisodeResult | None) -> bool:
+    """Whether an entry was made without states that may be there by now."""
+    if known.reason or not known.twin or known.compared:
+        return known.reason == NO_TRACE
+    return twin is not None and trace_path(run.folder, twin.spec).exists()
 
 
 def _without_states(
@@ -149,8 +156,10 @@ class _Reader:
         if result.outcome == "success":
             entry = replace(entry, stage=SUCCESS)
         try:
-            if twin is not None and (apart := divergence(self._hand(result), twin)):
-                entry = replace(entry, divergence_step=apart[0], divergence_m=round(apart[1], _DIGITS))
+            if twin is not None:
+                entry = replace(entry, compared=True)
+                if apart := divergence(self._hand(result), twin):
+                    entry = replace(entry, divergence_step=apart[0], divergence_m=round(apart[1], _DIGITS))
             if result.outcome == "failure":
                 verdict = self._verdict(result)
                 entry = replace(entry, stage=verdict.stage, atom=verdict.atom, object=verdict.object)

@@ -43,8 +43,9 @@ class EpisodeStage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             success.
         object: the object concerned: under `wrong object` the wrong one, else the one that the part of the goal wants
             moved.
+        compared: whether its motion was compared with that of its twin, whose states have to be stored as well.
         divergence_step: first control step after which the hand is farther than `divergence_m` says from that of the
-            unperturbed twin at the same step; `None` if it never is while both run, and without a twin.
+            unperturbed twin at the same step; `None` if it never is while both run, or if they were not compared.
         divergence_m: the distance of the two hands after that step (m).
     """
 
@@ -55,6 +56,7 @@ class EpisodeStage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     reason: str = ""
     atom: str = ""
     object: str = ""
+    compared: bool = False
     divergence_step: int | None = None
     divergence_m: float | None = None
 

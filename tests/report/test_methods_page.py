@@ -17,12 +17,14 @@ from stored_numbers import MEASURED, METHODS, measured_rows, missed
 from simeval.analysis import success
 from simeval.analysis.by_category import CategoryRate
 from simeval.analysis.compare import compare
+from simeval.analysis.stage_counts import Parting, StageCount, StageCounts
 from simeval.core.chances import findable
 from simeval.drift.summary import summarise
 from simeval.report.format import verdicts
 from simeval.report.terminal.audit import render_audit
 from simeval.report.terminal.compare import render_comparison
 from simeval.report.terminal.drift import render_study
+from simeval.report.terminal.stages import render_stages
 from simeval.report.terminal.tables import ANYTIME_METHODS, render_by_task, render_tables
 from simeval.stats.power import sensitivity
 from simeval.stats.resampling import Resampling
@@ -83,7 +85,12 @@ def of_two_runs() -> Group:
     return render_comparison(compare(run, run, (rows, rows), Resampling(n_permutations=9)))
 
 
-@pytest.mark.parametrize("render", [of_a_run, of_an_audit, of_a_study, of_two_runs])
+def of_stages() -> Group:
+    counts = (StageCount("toy", "none", 4, "wrong object", 4, "red_block", 3),)
+    return render_stages(StageCounts(counts, (Parting("toy", "light:0.4", 4, 2, 7.5),), ()))
+
+
+@pytest.mark.parametrize("render", [of_a_run, of_an_audit, of_a_study, of_two_runs, of_stages])
 def test_every_printed_number_is_on_the_page(render):
     found = names(render())
     assert len(found) > 5
