@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+import simeval
 from envs.caches import cache_folder
 from simeval.core.errors import error_line
 from simeval.core.types import EpisodeResult
@@ -202,10 +203,15 @@ class Clips:
     def _started(self) -> "subprocess.Popen[bytes]":
         process = self._process
         if process is None or process.poll() is not None:
-            command = [sys.executable, "-m", "simeval.viewer.render"]
+            # It imports from where this process does, not from the working directory.
+            paths = [str(Path(simeval.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
             # Not stopped by Ctrl-C, which ends the viewer: its standard input ends then.
             process = self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+                [sys.executable, "-P", "-m", "simeval.viewer.render"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+                start_new_session=True,
             )
         return process
 

@@ -87,6 +87,14 @@ def test_the_larger_view_has_the_same_steps(clips, folder):
     assert len(big) == len(frames(clips.path(small.key)))
 
 
+def test_the_renderer_imports_nothing_from_the_working_directory(clips, folder, tmp_path, monkeypatch):
+    for name in ("simeval", "envs", "numpy"):
+        (tmp_path / "here" / name).mkdir(parents=True)
+        (tmp_path / "here" / name / "__init__.py").write_text("raise AssertionError('imported')\n")
+    monkeypatch.chdir(tmp_path / "here")
+    ready(clips, folder)
+
+
 def test_a_player_can_jump_everywhere(clips, folder):
     with av.open(str(clips.path(ready(clips, folder).key))) as file:
         packets = [packet for packet in file.demux(video=0) if packet.size]
