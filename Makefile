@@ -1,5 +1,5 @@
 # `make run`: the main job, offline. `make test`: all checks. Both do the whole set-up on a fresh Debian machine.
-.PHONY: run test test-slow lint docs bench chaos official pro plus metaworld setup clean
+.PHONY: run test test-slow lint docs bench chaos official pro plus metaworld browser setup clean
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -13,16 +13,24 @@ PYTHON := $(shell for p in python3.12 python3 python; do \
 export OMP_NUM_THREADS = 1
 export HF_HUB_OFFLINE ?= 1
 
+# Installs what is missing of a list of Debian's packages, where there is apt-get.
+define system_packages
+missing=""; for p in $$(cat $(1)); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; \
+		else sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends $$missing; fi; fi
+endef
+
 run: setup
 	$(BIN)/simeval run --suite libero_spatial --perturb noise:0.05 --init-states 0-1 --workers 2 --out results/first-run
 	$(BIN)/simeval video results/first-run --successes --limit 1 --size 384
 	$(BIN)/simeval video results/first-run --failures --limit 1 --size 384
 
 # Two at a time, a file in one process: its tests share what is slow to start.
-test: setup official pro plus metaworld lint docs
+test: setup official pro plus metaworld browser lint docs
 	$(BIN)/pytest -n 2 --dist loadfile
 
-test-slow: setup official pro plus metaworld
+test-slow: setup official pro plus metaworld browser
 	$(BIN)/pytest -m slow
 
 lint: setup
@@ -45,6 +53,10 @@ bench: setup official
 chaos: setup
 	$(BIN)/python tests/chaos/run.py --cases 500
 
+# A browser for the tests of `simeval view`, unless there is one.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { $(call system_packages,tests/system-packages.txt); }
+
 setup: $(READY)
 
 $(READY): requirements.lock pyproject.toml docker/system-packages.txt
@@ -53,10 +65,7 @@ ifeq ($(PYTHON),)
 	@echo "Install it (Ubuntu 24.04: apt-get install python3.12-venv; elsewhere: pyenv install 3.12) and run make again." >&2
 	@exit 1
 endif
-	@missing=""; for p in $$(cat docker/system-packages.txt); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
-	if [ -n "$$missing" ] && command -v apt-get >/dev/null; then \
-		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; \
-		else sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends $$missing; fi; fi
+	@$(call system_packages,docker/system-packages.txt)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv
 	# Compiled here, once: where PYTHONDONTWRITEBYTECODE is set, every process would compile all that it imports.

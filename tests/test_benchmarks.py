@@ -46,6 +46,12 @@ def test_error_rates_say_what_was_aimed_at(tmp_path):
     assert all(row["runs"] == 20 and 0 < row["error"] < 0.2 for row in rows)
 
 
+def test_the_viewer_opens_every_page(tmp_path):
+    (rows,) = bench("viewer", tmp_path / "out.json", "--runs", 2, "--each", 40, "--episodes", 4000).values()
+    assert len(rows) == 6
+    assert all(row["settled s"] >= row["first s"] > 0 and row["peak MB"] > 20 for row in rows)
+
+
 @pytest.mark.slow
 def test_policy_batch(tiny_smolvla, tmp_path):
     words = ("--policy", tiny_smolvla, "--device", "cpu", "--batches", "1,2", "--seconds", "0.1")

@@ -23,6 +23,7 @@ from simeval.cli.stages import show_stages
 from simeval.cli.study import show_study, studies
 from simeval.cli.threshold import searches
 from simeval.cli.track import Track, TrackProject, tracked
+from simeval.cli.view import viewing
 from simeval.cli.worst import worst_case
 from simeval.config.evaluation import SOURCES, EvalConfig, from_mapping
 from simeval.core.errors import ConfigError, nearest
@@ -44,6 +45,7 @@ app.add_typer(searches)
 app.add_typer(profiling)
 app.add_typer(worst_case)
 app.add_typer(studies)
+app.add_typer(viewing)
 
 LISTS = ("suites", "tasks", "texts", "perturbations", "policies", "conventions", "protocols")
 

@@ -96,20 +96,23 @@ def _basis() -> tuple[tuple[int, int], ...]:
     return tuple(basis)
 
 
-def read_sealed(path: Path, remedy: str) -> Iterator[Block]:
+def read_sealed(path: Path, remedy: str, *, offset: int = 0, first: int = 1) -> Iterator[Block]:
     """The lines of a file in blocks; none if there is no file.
 
     Args:
         path: the file.
         remedy: what to do about a damaged line, for the message.
+        offset: where to begin (bytes): at the start of a line.
+        first: number of that line, 1-based.
 
     Raises:
         ConfigError: a line contradicts its checksum, or the file cannot be read; one line, with the line's number.
     """
     if not path.exists():
         return
-    first, rest = 1, b""
+    rest = b""
     with _opened(path) as file:
+        file.seek(offset)
         while read := file.read(_BLOCK):
             whole = read.rfind(b"\n") + 1
             if not whole:

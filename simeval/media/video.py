@@ -24,7 +24,7 @@ from simeval.core import plugins
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.files import require_inside, whole_file
 from simeval.core.seeding import PairStreams
-from simeval.core.types import CLEAN, EpisodeResult
+from simeval.core.types import CLEAN, EpisodeResult, EpisodeSpec
 from simeval.media.captions import SIZES, Image, TextStyle, text_strip
 from simeval.rollout.observations import initial_masks
 from simeval.rollout.trace import Trace
@@ -159,7 +159,7 @@ def _render(run: Run, arms: Sequence[EpisodeResult], scenes: Sequence[EnvCache],
     path = run.folder / "videos" / f"{result.spec.id.replace('/', '_')}{'_compare' if len(arms) > 1 else ''}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
-        _encode(_hstack_frames(strips), partial, find_suite(result.spec.suite).interface.control_hz)
+        encode(_hstack_frames(strips), partial, find_suite(result.spec.suite).interface.control_hz)
     return path
 
 
@@ -174,13 +174,15 @@ def _hstack_frames(strips: Sequence[Iterator[NDArray[np.uint8]]]) -> Iterator[ND
         last = [old if new is None else new for old, new in zip(last, next_frames, strict=True)]
 
 
-def _encode(frames: Iterator[NDArray[np.uint8]], path: Path, rate: int) -> None:
+def encode(frames: Iterator[NDArray[np.uint8]], path: Path, rate: int, *, key_every: int | None = None) -> None:
     """Write frames of one size, `uint8[H, W, 3]`, as H.264 that browsers play.
 
     Args:
         frames: one per control step.
         path: the file.
         rate: frames per second.
+        key_every: frames from one that can be shown alone to the next, for a player that jumps; `None` for the
+            encoder's choice.
 
     Raises:
         OSError: the file cannot be written completely.
@@ -188,8 +190,10 @@ def _encode(frames: Iterator[NDArray[np.uint8]], path: Path, rate: int) -> None:
     import av
 
     first = next(frames)
+    # Without B-frames the first frame has time 0, and a jump decodes no frame that comes later.
+    jumps = {"g": str(key_every), "bf": "0"} if key_every else {}
     with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264", rate=rate, options={"crf": QUALITY})
+        stream = file.add_stream("libx264", rate=rate, options={"crf": QUALITY, **jumps})
         stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
         for frame in chain([first], frames):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
@@ -207,21 +211,38 @@ def _frames(
     result: EpisodeResult, trace: Trace, envs: EnvCache, selection: Selection, height: int
 ) -> Iterator[NDArray[np.uint8]]:
     """An episode's frames, each below a caption of `height` px."""
-    spec = result.spec
+    images = stored_images(result.spec, trace, envs, selection.cameras(result.spec.suite), selection.size)
+    for step, image in enumerate(images):
+        yield np.concatenate([_caption(trace, result, step, selection, height), image])
+
+
+def stored_images(
+    spec: EpisodeSpec, trace: Trace, envs: EnvCache, cameras: tuple[str, ...], size: int
+) -> Iterator[NDArray[np.uint8]]:
+    """The stored states of an episode with its perturbations of scene and image, cameras side by side.
+
+    Args:
+        spec: the episode.
+        trace: its trace.
+        envs: scenes; that of the episode is in use until the last image.
+        cameras: left to right.
+        size: side of an image (px).
+
+    Yields:
+        `uint8[size, size * len(cameras), 3]` for each of the `T + 1` states.
+    """
     env = envs.get(spec.suite, spec.task, spec.resolution)
     streams, condition = PairStreams.of(spec), parse(spec.condition)
     env.reset(spec)
     env.set_state(trace.states[0])  # first, because it may need another model than the clean episode
     condition.apply_scene(env.scene(), streams.generator)
     applied = condition.start(streams.generator)
-    applied.masks = initial_masks(env, condition, tasks(spec.suite)[spec.task].goal, selection.cameras(spec.suite))
-    cameras = selection.cameras(spec.suite)
+    applied.masks = initial_masks(env, condition, tasks(spec.suite)[spec.task].goal, cameras)
     for step, state in enumerate(trace.states):
         env.set_state(state)
-        clean = {camera: env.render(camera, selection.size) for camera in cameras}
+        clean = {camera: env.render(camera, size) for camera in cameras}
         perturbed = applied.images(clean, step)
-        image = np.concatenate([perturbed[camera] for camera in cameras], axis=1)
-        yield np.concatenate([_caption(trace, result, step, selection, height), image])
+        yield np.concatenate([perturbed[camera] for camera in cameras], axis=1)
 
 
 def _caption_height(trace: Trace, result: EpisodeResult, selection: Selection) -> int:
