@@ -66,7 +66,7 @@ def _overlaps(pixels: int, regions: int) -> Floats:
     edges = np.arange(regions + 1) * pixels / regions
     low = np.maximum(edges[:-1, None], np.arange(pixels)[None])
     high = np.minimum(edges[1:, None], np.arange(pixels)[None] + 1)
-    return np.maximum(0.0, high - low) * regions / pixels
+    return np.asarray(np.maximum(0.0, high - low) * regions / pixels)
 
 
 def on_object(attention: Floats, covered: Floats) -> tuple[float, float, float, float]:

@@ -6,8 +6,8 @@ shuffled, share one factorisation, and the same arrays give the same numbers.
 Non-obvious behaviour:
 - A probe is fitted on clean features and tested on clean and on perturbed ones of the groups that were held out. Frames
   of one group never stand on both sides, nor do they when the penalty is chosen, inside the training groups.
-- Chance is measured: the same probe, fitted on and tested with labels that the caller shuffled. Tested with true ones it
-  would not do: a label that is wrong in half of the groups still points along a strong feature, one way or the other.
+- Chance is measured: the same probe, fitted on and tested with labels that the caller shuffled. Testing it with true
+  ones would not do: labels that are wrong in half of the groups still point along a strong feature, either way.
 - Intervals resample the tested units with the fits as they are: what other initial states would give these probes.
 - A class that no training fold has is left out of the score: nothing could name it.
 """
@@ -86,6 +86,22 @@ class ProbeScore:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Probed:
+    """A score, and what it is made of: a score is the mean over columns of won / possible, summed over units.
+
+    Attributes:
+        score: the score.
+        units: int[m], initial states.
+        won, possible: float[m, columns].
+    """
+
+    score: ProbeScore
+    units: Ints
+    won: Floats
+    possible: Floats
+
+
 def deal_folds(groups: Ints, strata: Ints, seed: int, folds: int = FOLDS) -> Ints:
     """The fold of each sample: whole groups, those of a stratum dealt to different folds: int[n].
 
@@ -108,7 +124,7 @@ def probe(
     tested: Sequence[ProbeData],
     folds: Ints,
     resampling: Resampling,
-) -> tuple[ProbeScore, ...]:
+) -> tuple[Probed, ...]:
     """Fit on the clean samples of all folds but one, test on that one; a score for each tested set.
 
     Args:
@@ -119,10 +135,10 @@ def probe(
         resampling: of the intervals.
     """
     if len(np.unique(folds)) < 2:
-        return tuple(ProbeScore(None, reason="one group: nothing can be held out") for _ in tested)
+        return tuple(_none("one group: nothing can be held out") for _ in tested)
     classes = np.unique(clean.labels) if kind == "classes" else np.array([])
     if kind != "numbers" and len(np.unique(clean.labels)) < 2:
-        return tuple(ProbeScore(None, reason="one class: nothing to tell apart") for _ in tested)
+        return tuple(_none("one class: nothing to tell apart") for _ in tested)
     fold_of = dict(zip(clean.groups.tolist(), folds.tolist(), strict=True))
     targets = [_numbers(kind, labels, classes) for labels in (clean.labels, *clean.shuffled)]
     predicted = [np.full((len(part.features), len(targets), targets[0].shape[1]), np.nan) for part in tested]
@@ -140,10 +156,42 @@ def probe(
                     share = np.maximum(fit.offsets, NO_SPREAD)
                     out[held_out] = np.where(fit.offsets > 0, (out[held_out] - share) / share, -np.inf)
     count = len(np.unique(folds))
-    return tuple(
-        replace(_score(kind, part, out, mean, classes, resampling), folds=count)
+    found = [
+        _score(kind, part, out, mean, classes, resampling)
         for part, out, mean in zip(tested, predicted, means, strict=True)
-    )
+    ]
+    return tuple(replace(one, score=replace(one.score, folds=count)) for one in found)
+
+
+def kept(start: Probed, other: Probed, resampling: Resampling) -> tuple[float, Interval | None] | None:
+    """The second score minus the first, and its interval over the units that both have; `None` without scores.
+
+    Args:
+        start: of the policy before.
+        other: of another policy, on the same samples.
+        resampling: of the interval.
+    """
+    if start.score.score is None or other.score.score is None:
+        return None
+    difference = other.score.score - start.score.score
+    common, a, b = np.intersect1d(start.units, other.units, return_indices=True)
+    if len(common) < MIN_FOR_INTERVAL or start.won.shape[1] != other.won.shape[1]:
+        return difference, None
+
+    def resampled(chosen: NDArray[np.intp]) -> Floats:
+        values = [
+            _ratio(one.won[order][chosen].sum(axis=-2), one.possible[order][chosen].sum(axis=-2))
+            for one, order in ((start, a), (other, b))
+        ]
+        return (values[1] - values[0])[..., None]
+
+    (interval,) = bootstrap_intervals([len(common)], resampled, resampling)
+    return difference, interval
+
+
+def _none(reason: str) -> Probed:
+    nothing = np.zeros((0, 1))
+    return Probed(ProbeScore(None, reason=reason), np.zeros(0, np.int64), nothing, nothing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,7 +253,7 @@ def _numbers(kind: Kind, labels: NDArray[np.generic], classes: NDArray[np.generi
         return np.asarray(labels, float)
     if kind == "pairs":
         return np.asarray(labels, float)[:, None]
-    return (labels[:, None] == classes).astype(float)
+    return np.asarray(labels[:, None] == classes, float)
 
 
 def _score(
@@ -215,12 +263,12 @@ def _score(
     mean: Floats,
     classes: NDArray[np.generic],
     resampling: Resampling,
-) -> ProbeScore:
+) -> Probed:
     known = ~np.isnan(predicted[:, 0, 0])
     if kind == "classes":
         known &= np.isin(part.labels, classes)
     if not known.any():
-        return ProbeScore(None, reason="no tested sample has a label that the probe knows")
+        return _none("no tested sample has a label that the probe knows")
     units, index = np.unique(part.units[known], return_inverse=True)
     parts = [
         _parts(kind, part, labels[known], known, predicted[known, number], mean[known, number], classes)
@@ -229,7 +277,7 @@ def _score(
     sums = [(_by_unit(won, index, len(units)), _by_unit(possible, index, len(units))) for won, possible in parts]
     scores = [float(_ratio(won.sum(axis=0), possible.sum(axis=0))) for won, possible in sums]
     if not np.isfinite(scores[0]):
-        return ProbeScore(None, n=int(known.sum()), units=len(units), reason="all labels are equal")
+        return _none("all labels are equal")
     shuffled = [score for score in scores[1:] if np.isfinite(score)]
     won, possible = sums[0]
     interval = None
@@ -243,7 +291,7 @@ def _score(
     if kind == "numbers":
         miss = predicted[known, 0] - np.asarray(part.labels, float)[known]
         error = float(np.sqrt((miss**2).sum(axis=1).mean()))
-    return ProbeScore(
+    score = ProbeScore(
         score=scores[0],
         interval=interval,
         error=error,
@@ -252,6 +300,7 @@ def _score(
         n=int(known.sum()),
         units=len(units),
     )
+    return Probed(score, units, won, possible)
 
 
 def _parts(

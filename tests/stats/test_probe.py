@@ -12,6 +12,7 @@ from simeval.stats.probe import (
     SHUFFLES,
     ProbeData,
     deal_folds,
+    kept,
     probe,
     shuffle_groups,
     shuffle_within,
@@ -57,9 +58,13 @@ def scored(kind: str, data: ProbeData, tested=None, shuffles=SHUFFLES):
     return probe(kind, with_shuffles(data), [with_shuffles(part) for part in tested or [data]], folds, QUICK)
 
 
+def scores(*args, **more):
+    return [one.score for one in scored(*args, **more)]
+
+
 @pytest.mark.parametrize(("kind", "chance"), [("classes", 0.25), ("numbers", 0.0), ("pairs", 0.5)])
 def test_a_planted_signal_is_found_and_shuffled_labels_give_chance(kind, chance):
-    (found,) = scored(kind, planted(kind))
+    (found,) = scores(kind, planted(kind))
     assert found.score > 0.9
     assert found.interval.low <= found.score <= found.interval.high
     assert found.p == pytest.approx(1 / (SHUFFLES + 1))
@@ -70,7 +75,7 @@ def test_a_planted_signal_is_found_and_shuffled_labels_give_chance(kind, chance)
 
 @pytest.mark.parametrize("kind", ["classes", "numbers", "pairs"])
 def test_noise_holds_nothing(kind):
-    ps = [scored(kind, planted(kind, strength=0.0, seed=seed))[0].p for seed in range(8)]
+    ps = [scores(kind, planted(kind, strength=0.0, seed=seed))[0].p for seed in range(8)]
     assert np.mean(np.array(ps) <= 0.05) <= 0.25
     assert np.mean(ps) > 0.3
 
@@ -86,8 +91,8 @@ def test_a_label_that_only_the_group_gives_away_is_not_found():
     leaky = np.arange(len(groups)) % 2  # frames of a group in both folds
     single = ProbeData(features, labels, np.arange(len(groups)), groups)
     (unfair,) = probe("classes", single, [single], leaky, QUICK)
-    assert unfair.score == 1.0
-    assert fair.score < 0.8
+    assert unfair.score.score == 1.0
+    assert fair.score.score < 0.8
 
 
 def test_folds_hold_whole_groups_and_spread_each_stratum():
@@ -120,7 +125,7 @@ def test_perturbed_samples_are_read_with_the_probe_of_the_clean_ones():
     data = planted("classes")
     noise = np.random.default_rng(5).normal(size=data.features.shape)
     weak = ProbeData(data.features + 30 * noise, data.labels, data.groups, data.units)
-    clean, perturbed = scored("classes", data, [data, weak])
+    clean, perturbed = scores("classes", data, [data, weak])
     assert clean.score > 0.9 > 0.6 > perturbed.score
 
 
@@ -137,11 +142,11 @@ def test_weights_are_those_of_scikit_learn():
 def test_what_cannot_be_scored_says_why():
     data = planted("classes")
     one = ProbeData(data.features, data.labels, 0 * data.groups, data.units)
-    assert scored("classes", one)[0].reason == "one group: nothing can be held out"
+    assert scores("classes", one)[0].reason == "one group: nothing can be held out"
     same = ProbeData(data.features, 0 * data.labels, data.groups, data.units)
-    assert scored("classes", same)[0].reason == "one class: nothing to tell apart"
+    assert scores("classes", same)[0].reason == "one class: nothing to tell apart"
     other = ProbeData(data.features, data.labels + 9, data.groups, data.units)
-    assert "no tested sample" in scored("classes", data, [other])[0].reason
+    assert "no tested sample" in scores("classes", data, [other])[0].reason
 
 
 def test_shuffles_keep_what_belongs_together():
@@ -156,3 +161,21 @@ def test_shuffles_keep_what_belongs_together():
         pairs = {(a, b) for a, b in zip(names[groups // 2 == half], swapped[groups // 2 == half], strict=True)}
         assert len(pairs) == 4
     assert (swapped != names).any()
+
+
+def test_what_is_kept_is_paired_by_unit():
+    strong, weak = planted("classes"), planted("classes", strength=1.0)
+    (start,), (other,) = scored("classes", strong), scored("classes", weak)
+    difference, interval = kept(start, other, QUICK)
+    assert difference == other.score.score - start.score.score < 0
+    assert interval.low <= difference <= interval.high
+    same, width = kept(start, start, QUICK)
+    assert (same, width.low, width.high) == (0, 0, 0)
+    assert (
+        kept(
+            start,
+            scored("classes", ProbeData(strong.features, 0 * strong.labels, strong.groups, strong.units))[0],
+            QUICK,
+        )
+        is None
+    )

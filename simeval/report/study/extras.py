@@ -61,30 +61,27 @@ def mini_tables(mini: MiniStudy, artifacts: ArtifactCollector) -> Iterator[Table
     for measure in METRICS:
         note = f"Mean ± deviation over training seeds, of means over {mini.frames} frames: {MEASURES[measure]}."
         if several:
-            yield _table(f"Small audit, {measure}", "recipe", mini.recipes, mini, measure, csv, note)
+            yield _table(("Small audit", "recipe"), mini.recipes, mini, measure, (csv, note))
     for measure in METRICS:
         note = f"Mean ± deviation over the audit's sampling seeds, {mini.frames} frames: {MEASURES[measure]}."
-        yield _table(
-            f"Small audit of each policy, {measure}", "policy", mini.policies, mini, measure, csv, note, folded=several
-        )
+        names = "Small audit of each policy", "policy"
+        yield _table(names, mini.policies, mini, measure, (csv, note), folded=several)
 
 
 def _table(
-    title: str,
-    what: str,
+    names: tuple[str, str],
     cells: Sequence[MiniCell],
     mini: MiniStudy,
     measure: str,
-    csv: str,
-    note: str,
+    below: tuple[str, str],
     *,
     folded: bool = False,
 ) -> Table:
     found = {(cell.policy or cell.group, cell.condition): cell for cell in cells if cell.measure == measure}
-    names = dict.fromkeys(name for name, _ in found)
-    rows = tuple((name, *(_text(found.get((name, condition))) for condition in mini.conditions)) for name in names)
-    heads = columns(what, *(FLOOR_NAME if condition == FLOOR else condition for condition in mini.conditions))
-    return Table(title, heads, rows, csv, note, folded=folded or measure not in OPEN)
+    of = dict.fromkeys(name for name, _ in found)
+    rows = tuple((name, *(_text(found.get((name, condition))) for condition in mini.conditions)) for name in of)
+    heads = columns(names[1], *(FLOOR_NAME if condition == FLOOR else condition for condition in mini.conditions))
+    return Table(f"{names[0]}, {measure}", heads, rows, *below, folded=folded or measure not in OPEN)
 
 
 def _text(cell: MiniCell | None) -> str:
