@@ -69,7 +69,10 @@ def probe_all(material: Material, note: Note) -> Probes:
                 name = layer[0].name
                 owner = "" if name == PIXELS else policy
                 rows += [
-                    ProbeRow(owner, name, prepared_probe.probe.name, part.condition, one.score)
+                    ProbeRow(
+                        *(owner, name, prepared_probe.probe.name, part.condition, one.score),
+                        skill(one.score, prepared_probe.guess),
+                    )
                     for part, one in zip(material.frames, tested, strict=True)
                     if tested
                 ]

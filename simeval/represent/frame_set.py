@@ -1,4 +1,4 @@
-"""Frames under one condition, with their truth: rendered once, so that all policies get the same bytes.
+"""Frames under conditions, with their truth: rendered once, so that all policies get the same bytes.
 
 set = draw(source, condition, seed, clean)     write(path, set)     read(path)
 """
@@ -6,7 +6,9 @@ set = draw(source, condition, seed, clean)     write(path, set)     read(path)
 import json
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +81,6 @@ class FrameSet:
     positions: NDArray[np.float64]
     masks: NDArray[np.bool_]
 
-    def masks_by_frame(self) -> dict[str, dict[str, NDArray[np.bool_]]]:
-        """The masks of each frame by object."""
-        return {
-            info.id: dict(zip(info.objects, masks, strict=False))
-            for info, masks in zip(self.frames, self.masks, strict=True)
-        }
-
     def inputs(self) -> list[PolicyInput]:
         """The inputs of a policy."""
         return [
@@ -100,42 +95,53 @@ class FrameSet:
         ]
 
 
-def draw(source: RunFrames, condition: Condition, seed: int, clean: FrameSet | None) -> FrameSet:
-    """Render all frames of a source under a condition.
+def draw(source: RunFrames, conditions: Sequence[Condition], seed: int) -> list[FrameSet]:
+    """Render all frames of a source under conditions. Each episode is executed again once, for all of them.
 
     Args:
         source: of the frames.
-        condition: a supported condition.
+        conditions: supported ones, the clean one first.
         seed: root of the random streams.
-        clean: the clean frames: where a condition leaves the scene as it is, their positions and masks are used.
 
     Raises:
         ConfigError: a frame cannot be rendered.
     """
-    listed = source.frames()
-    known = {} if clean is None or condition.scene_cameras else clean.masks_by_frame()
-    views = source.views(listed, condition, seed)
-    found = truths(source, listed, condition, seed, known)
-    kept = [(view, truth) for view, truth in zip(views, found, strict=True) if truth and not view.infeasible]
-    cameras = source.policy.cameras
-    if not kept:
-        return _empty(str(condition), cameras, len(listed))
-    truth_of = [_leading(truth) for _, truth in kept]
-    count = max(len(truth.objects) for truth in truth_of)
-    shape = truth_of[0].masks.shape[1:]
-    positions = np.full((len(kept), count, 3), np.nan)
-    masks = np.zeros((len(kept), count, *shape), bool)
-    for k, truth in enumerate(truth_of):
+    kept: list[list[tuple[PolicyView, Truth]]] = [[] for _ in conditions]
+    for _, group in groupby(source.frames(), key=lambda frame: frame.pair_id):
+        members = list(group)
+        known: dict[str, dict[str, NDArray[np.bool_]]] = {}
+        for condition, rows in zip(conditions, kept, strict=True):
+            # Where a condition leaves the scene as it is, objects are where they are in the clean frame.
+            masks = {} if condition.scene_cameras else known
+            views = source.views(members, condition, seed)
+            for view, truth in zip(views, truths(source, members, condition, seed, masks), strict=True):
+                if truth and not view.infeasible:
+                    rows.append((view, _leading(truth)))
+                    if condition.is_clean:
+                        known[view.frame.id] = dict(zip(truth.objects, truth.masks, strict=True))
+    listed = len(source.frames())
+    return [_set(str(one), source.policy.cameras, rows, listed) for one, rows in zip(conditions, kept, strict=True)]
+
+
+def _set(condition: str, cameras: tuple[str, ...], rows: Sequence[tuple[PolicyView, Truth]], listed: int) -> FrameSet:
+    if not rows:
+        images, states = np.zeros((0, len(cameras), 1, 1, 3), np.uint8), np.zeros((0, 0), np.float32)
+        masks = np.zeros((0, 0, len(cameras), 1, 1), bool)
+        return FrameSet(condition, cameras, (), listed, images, states, np.zeros((0, 0, 3)), masks)
+    count = max(len(truth.objects) for _, truth in rows)
+    positions = np.full((len(rows), count, 3), np.nan)
+    masks = np.zeros((len(rows), count, *rows[0][1].masks.shape[1:]), bool)
+    for k, (_, truth) in enumerate(rows):
         positions[k, : len(truth.objects)] = truth.positions
         masks[k, : len(truth.objects)] = truth.masks
-    requests = [view.request for view, _ in kept]
+    seen = [view.request.observation for view, _ in rows]
     return FrameSet(
-        condition=str(condition),
+        condition=condition,
         cameras=cameras,
-        frames=tuple(_info(view, truth) for (view, _), truth in zip(kept, truth_of, strict=True)),
-        infeasible=len(listed) - len(kept),
-        images=np.stack([np.stack([one.observation.images[c] for c in cameras]) for one in requests]),
-        states=np.stack([one.observation.state for one in requests]),
+        frames=tuple(_info(view, truth) for view, truth in rows),
+        infeasible=listed - len(rows),
+        images=np.stack([np.stack([one.images[camera] for camera in cameras]) for one in seen]),
+        states=np.stack([one.state for one in seen]),
         positions=positions,
         masks=masks,
     )
@@ -169,12 +175,6 @@ def _leading(truth: Truth) -> Truth:
         truth.positions[order],
         truth.masks[order],
     )
-
-
-def _empty(condition: str, cameras: tuple[str, ...], infeasible: int) -> FrameSet:
-    images, states = np.zeros((0, len(cameras), 1, 1, 3), np.uint8), np.zeros((0, 0), np.float32)
-    masks = np.zeros((0, 0, len(cameras), 1, 1), bool)
-    return FrameSet(condition, cameras, (), infeasible, images, states, np.zeros((0, 0, 3)), masks)
 
 
 def write_arrays(path: Path, meta: dict[str, Any], **arrays: NDArray[Any]) -> None:

@@ -28,6 +28,7 @@ class ProbeRow:
         probe: see `simeval.represent.probes.PROBES`.
         condition: that the tested frames are under; the probe was fitted on clean ones.
         score: on the held-out groups.
+        skill: the score on one scale for all probes, see `simeval.represent.probes.skill`.
     """
 
     policy: str
@@ -35,6 +36,7 @@ class ProbeRow:
     probe: str
     condition: str
     score: ProbeScore
+    skill: float | None
 
 
 @dataclass(frozen=True, slots=True)

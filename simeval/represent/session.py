@@ -209,21 +209,16 @@ def _frames(
     folder: Path, source: RunFrames, conditions: Sequence[Condition], note: Note
 ) -> tuple[list[FrameSet], list[tuple[str, str]]]:
     """The frames under each condition that is possible on one of them, and those that are not."""
-    found: list[FrameSet] = []
-    empty: list[tuple[str, str]] = []
-    for number, condition in enumerate(conditions):
-        path = folder / "frames" / f"{number:02d}.npz"
-        if path.exists():
-            one = frame_set.read(path)
-        else:
-            note(f"frames under {condition}")
-            one = frame_set.draw(source, condition, source.root_seed, found[0] if found else None)
+    files = [folder / "frames" / f"{number:02d}.npz" for number in range(len(conditions))]
+    if all(path.exists() for path in files):
+        sets = [frame_set.read(path) for path in files]
+    else:
+        note(f"{len(source.frames())} frames, {len(conditions)} conditions")
+        sets = frame_set.draw(source, conditions, source.root_seed)
+        for path, one in zip(files, sets, strict=True):
             frame_set.write(path, one)
-        if one.frames:
-            found.append(one)
-        else:
-            empty.append((str(condition), "cannot be applied to any of these frames"))
-    return found, empty
+    empty = [(one.condition, "cannot be applied to any of these frames") for one in sets if not one.frames]
+    return [one for one in sets if one.frames], empty
 
 
 def _vectors(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import inside
 import pytest
 from drift_studies import simulated
 from measured import NUMBERS
@@ -20,6 +21,7 @@ from simeval.analysis.compare import compare
 from simeval.core.chances import findable
 from simeval.drift.summary import summarise
 from simeval.report.format import verdicts
+from simeval.report.representation.terminal import render_representation
 from simeval.report.terminal.audit import render_audit
 from simeval.report.terminal.compare import render_comparison
 from simeval.report.terminal.drift import render_study
@@ -33,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / METHODS).read_text()
 WORDS = " ".join(PAGE.split())
 STORED = ROOT / "results" / "correlation"
-NO_NUMBER = {"", "condition", "suite"}
+NO_NUMBER = {"", "condition", "suite", "policy"}
 
 
 def tables(what: RenderableType) -> Iterator[Table]:
@@ -83,7 +85,11 @@ def of_two_runs() -> Group:
     return render_comparison(compare(run, run, (rows, rows), Resampling(n_permutations=9)))
 
 
-@pytest.mark.parametrize("render", [of_a_run, of_an_audit, of_a_study, of_two_runs])
+def of_policies_inside() -> Group:
+    return render_representation(inside.world(2, 2, planted="")[0])
+
+
+@pytest.mark.parametrize("render", [of_a_run, of_an_audit, of_a_study, of_two_runs, of_policies_inside])
 def test_every_printed_number_is_on_the_page(render):
     found = names(render())
     assert len(found) > 5

@@ -41,6 +41,35 @@ class PlanePanel:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ScatterPanel:
+    """Points (group, x, y) against one number."""
+
+    title: str
+    points: tuple[tuple[str, float, float], ...]
+
+
+def plot_scatter(panels: Sequence[ScatterPanel], label: str, canvas: Canvas) -> "Figure":
+    """A panel per predictor, on one scale of y."""
+    shape = (len(panels), 1) if canvas.narrow else (1, len(panels))
+    names = list(dict.fromkeys(name for panel in panels for name, _, _ in panel.points))
+    styles = family_styles(names)
+    figure = canvas.figure((2.6 * len(panels) if canvas.narrow else 3.0) + 0.16 * len(names))
+    axes = figure.subplots(*shape, squeeze=False, sharey=True).ravel()
+    for ax, panel in zip(axes, panels, strict=True):
+        for name in names:
+            chosen = [(x, y) for group, x, y in panel.points if group == name]
+            if chosen:
+                ax.plot(*zip(*chosen, strict=True), "", label=name, **styles[name].filled(5.0))
+        ax.set_xlabel(panel.title)
+        add_grid(ax, "both")
+        format_as_percent(ax.yaxis)
+    axes[0].set_ylabel(label)
+    handles = {line.get_label(): line for ax in axes for line in ax.get_lines()}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower left", ncols=1 if canvas.narrow else 4)
+    return figure
+
+
 def plot_layers(panels: Sequence[LayerPanel], policies: Sequence[str], canvas: Canvas) -> "Figure":
     """A panel per quantity; below each other on a narrow page."""
     columns = 1 if canvas.narrow else min(COLUMNS, len(panels))

@@ -1,17 +1,31 @@
-"""What a study's report has beside its episodes: the small audit of all policies in one table."""
+"""What a study's report has beside its episodes: the small audit of all policies, and what was found inside them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from simeval.analysis.study import StudyResults
 from simeval.core.drift_row import FLOOR
 from simeval.drift.mini import METRICS
 from simeval.drift.mini_study import MiniCell, MiniMember, MiniStudy, mini_study
-from simeval.report.blocks import ArtifactCollector, Table, columns
-from simeval.report.format import NOTHING
+from simeval.report.blocks import ArtifactCollector, Block, BulletList, Table, columns
+from simeval.report.figures.layers import ScatterPanel, plot_scatter
+from simeval.report.format import NOTHING, p_value
+from simeval.report.text import format_with_ci
+from simeval.represent.results import FILE, Representations, read_results
+from simeval.represent.rivals import RivalStudy, rival_study
 from simeval.store.study import Study
 
 FLOOR_NAME = "another sampling noise"
+REPRESENTATION = "representation"
+"""Folder of `simeval represent` in a study."""
+RIVALS = (
+    "Spearman's ρ after ranking within, positive where more of the predictor goes with more loss. over policies: under "
+    "each condition, against the start's success minus the policy's. over conditions: of each policy, against its "
+    "clean success minus that under the condition. 95 % intervals leave out whole recipes (or axes), p exchanges them, "
+    "adjusted by Holm over the predictors of a question. Few recipes cannot tell, however large ρ is."
+)
 OPEN = METRICS[:2]
 """Measures whose tables are open; the others open on demand."""
 MEASURES = {
@@ -24,9 +38,19 @@ MEASURES = {
 
 @dataclass(frozen=True, slots=True)
 class StudyExtras:
-    """What a report shows beside the results of a study."""
+    """What a report shows beside the results of a study.
+
+    Attributes:
+        mini: the small audit, by suite.
+        representation: what `simeval represent` found in the study; `None` if it was not asked.
+        rivals: whether that predicts the loss of success, by suite.
+        sheets: images of the attention.
+    """
 
     mini: tuple[MiniStudy, ...] = ()
+    representation: Representations | None = None
+    rivals: tuple[RivalStudy, ...] = ()
+    sheets: tuple[Path, ...] = ()
 
 
 def extras_of(study: Study, results: StudyResults) -> StudyExtras:
@@ -51,7 +75,52 @@ def extras_of(study: Study, results: StudyResults) -> StudyExtras:
         )
         for suite in results.suites
     ]
-    return StudyExtras(tuple(table for table in tables if table is not None))
+    mini = tuple(table for table in tables if table is not None)
+    inside = study.folder / REPRESENTATION
+    if not (inside / FILE).is_file():
+        return StudyExtras(mini)
+    found = read_results(inside)
+    rivals = [rival_study(found, suite) for suite in results.suites]
+    sheets = tuple(sorted((inside / "attention").glob("*.png")))
+    return StudyExtras(mini, found, tuple(one for one in rivals if one is not None), sheets)
+
+
+def rival_blocks(study: RivalStudy, artifacts: ArtifactCollector) -> Iterator[Block]:
+    """Whether what is kept predicts the loss of success, beside drift: a table, a figure and the points."""
+    csv = artifacts.add_table("rivals", study.rivals)
+    points = artifacts.add_table("rival-points", study.points)
+    rows = tuple(
+        (
+            *(row.question, row.predictor, format_with_ci(row.rho, row.interval), p_value(row.p_holm)),
+            *(str(row.units), str(row.families), str(row.within), row.says, row.reason),
+        )
+        for row in study.rivals
+    )
+    heads = columns(
+        *("question", "predictor", "ρ [95 % CI]", "p, adjusted", "units", "families", "within", "says", "note"),
+        words=["predictor", "says", "note"],
+    )
+    yield Table("What predicts the loss of success?", heads, rows, csv, f"{RIVALS} Layer: {study.layer}.")
+    panels = [
+        ScatterPanel(title, tuple(_scattered(study, field)))
+        for title, field in (("skill of the probes lost to the start", "probes_lost"), ("drift of the action", "drift"))
+    ]
+    shown = [panel for panel in panels if panel.points]
+    if shown:
+        yield artifacts.add_figure(
+            "rivals", "Loss of success against skill of the probes lost, and against drift",
+            partial(plot_scatter, shown, "success lost to the start, points"),
+            "A point per policy and condition, a colour per recipe. The table ranks within conditions.", (points,),
+        )  # fmt: skip
+    if study.left_out:
+        yield BulletList(tuple(f"{name}: {reason}" for name, reason in study.left_out))
+
+
+def _scattered(study: RivalStudy, field: str) -> Iterator[tuple[str, float, float]]:
+    for point in study.points:
+        x = getattr(point, field)
+        if x is not None and point.loss is not None:
+            yield point.group, x, point.loss
 
 
 def mini_tables(mini: MiniStudy, artifacts: ArtifactCollector) -> Iterator[Table]:

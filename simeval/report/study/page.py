@@ -15,7 +15,8 @@ from simeval.report.figures.forest import Mark, Panel, Row, plot_forest
 from simeval.report.figures.style import MarkerStyle, family_styles
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
 from simeval.report.page import write_page
-from simeval.report.study.extras import StudyExtras, mini_tables
+from simeval.report.representation.chapter import representation_chapters
+from simeval.report.study.extras import StudyExtras, mini_tables, rival_blocks
 from simeval.report.study.rows import (
     DRIFT,
     PAIRED,
@@ -37,7 +38,8 @@ NOTHING_MORE = StudyExtras()
 
 def study_record(results: StudyResults, extras: StudyExtras = NOTHING_MORE) -> dict[str, Any]:
     """All numbers of a study, JSON-ready."""
-    return {"schema_version": SCHEMA_VERSION, **record(results), "mini_audit": record(extras.mini)}
+    found = {"schema_version": SCHEMA_VERSION, **record(results), "mini_audit": record(extras.mini)}
+    return found | {"representation": record(extras.representation), "rivals": record(extras.rivals)}
 
 
 def write_study_report(results: StudyResults, folder: Path, out: Path, extras: StudyExtras = NOTHING_MORE) -> Path:
@@ -58,6 +60,8 @@ def write_study_report(results: StudyResults, folder: Path, out: Path, extras: S
         own = artifacts.scoped(suite.suite) if len(results.suites) > 1 else artifacts
         parts.append(Chapter(suite.suite, tuple(_suite(suite, results.baseline, own)), level=2))
         parts += _extras(suite.suite, extras, own)
+    if extras.representation is not None:
+        parts += representation_chapters(extras.representation, artifacts.scoped("inside"), extras.sheets)
     rebuild = Text(f"Rebuild: `simeval report {folder}`")
     methods = [Text(RANKS), Text(PAIRED)]
     if any(suite.groups for suite in results.suites):
@@ -101,6 +105,9 @@ def _extras(suite: str, extras: StudyExtras, artifacts: ArtifactCollector) -> It
     for mini in extras.mini:
         if mini.suite == suite:
             yield Chapter("The small audit, before and after", tuple(mini_tables(mini, artifacts)))
+    for study in extras.rivals:
+        if study.suite == suite:
+            yield Chapter("Does what is kept inside predict success?", tuple(rival_blocks(study, artifacts)))
 
 
 def _policies(suite: SuiteStudy, artifacts: ArtifactCollector) -> Table:
