@@ -66,6 +66,8 @@ def probe_all(material: Material, note: Note) -> Probes:
         for prepared_probe in prepared:
             for layer in layers:
                 tested = _run(prepared_probe, layer, material)
+                if not tested:
+                    continue
                 name = layer[0].name
                 owner = "" if name == PIXELS else policy
                 rows += [
@@ -74,14 +76,13 @@ def probe_all(material: Material, note: Note) -> Probes:
                         skill(one.score, prepared_probe.guess),
                     )
                     for part, one in zip(material.frames, tested, strict=True)
-                    if tested
                 ]
                 if number == 0:
                     start[prepared_probe.probe.name, name] = tested
-                elif tested:
+                else:
                     before = start[prepared_probe.probe.name, name]
                     found += _kept(prepared_probe, policy, name, before, tested, material)
-    return Probes(tuple(row for row in rows), tuple(found))
+    return Probes(tuple(rows), tuple(found))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

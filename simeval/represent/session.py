@@ -123,6 +123,8 @@ def _build(config: RepresentConfig) -> _Request:
         run = next(iter(runs.values()))
         if not named:
             named, left_out = _of_study(runs)
+            if not named:
+                raise ConfigError(f"{folder}: no policy of this study exposes its layers: only smolvla does")
     else:
         run = Run.load(folder)
     require_own(run.folder, run.manifest)

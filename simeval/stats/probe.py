@@ -29,7 +29,7 @@ Kind = Literal["classes", "numbers", "pairs"]
 
 FOLDS, INNER_FOLDS = 5, 3
 PENALTIES = tuple(10.0**power for power in range(-4, 3))
-"""Penalties to choose from, in units of the mean squared length of a training sample."""
+"""Penalties to choose from, in units of the summed squares of the training features."""
 SHUFFLES = 19
 """Shuffled probes: the true one is better than all of them by chance in 5 % of cases."""
 NO_SPREAD = 1e-12
@@ -235,16 +235,20 @@ class _Path:
 
 
 def _solve(x: Floats, targets: Sequence[Floats]) -> _Path:
-    """Ridge weights for every penalty and label set, by one singular value decomposition."""
+    """Ridge weights for every penalty and label set, by one eigendecomposition."""
     mean, spread = x.mean(axis=0), x.std(axis=0)
     scale = np.where(spread > NO_SPREAD, spread, 1.0)
     standard = (x - mean) / scale
-    u, s, vt = np.linalg.svd(standard, full_matrices=False)
-    unit = max(float((s**2).sum()) / len(x), NO_SPREAD)
+    total = max(float((standard**2).sum()), NO_SPREAD)
     offsets = np.stack([target.mean(axis=0) for target in targets])
-    inside = np.stack([u.T @ (target - offset) for target, offset in zip(targets, offsets, strict=True)])
-    shrunk = np.stack([s / (s**2 + penalty * unit * len(x)) for penalty in PENALTIES])
-    weights = np.einsum("rd,pr,trk->ptdk", vt, shrunk, inside, optimize=True)
+    columns = np.concatenate([target - offset for target, offset in zip(targets, offsets, strict=True)], axis=1)
+    # The smaller of the two matrices of products: several times cheaper than singular values, and exact enough here.
+    primal = len(x) >= x.shape[1]
+    values, vectors = np.linalg.eigh(standard.T @ standard if primal else standard @ standard.T)
+    inside = vectors.T @ (standard.T @ columns if primal else columns)
+    back = vectors if primal else standard.T @ vectors
+    flat = np.stack([back @ (inside / (np.maximum(values, 0.0) + penalty * total)[:, None]) for penalty in PENALTIES])
+    weights = flat.reshape(len(PENALTIES), x.shape[1], len(targets), -1).swapaxes(1, 2)
     return _Path(mean, scale, weights, offsets)
 
 

@@ -33,10 +33,10 @@ def representation_chapters(
         sheets: images of the attention, to be embedded.
     """
     about = f"{found.frames} frames of {found.states} initial states; {found.source}. The start is {found.start}."
-    intro: list[Block] = [Text(about), Text(NOT_SHOWN, "note")]
+    intro: list[Block] = [Text(about, "lead"), Text(NOT_SHOWN), Text(found.assets, "note")]
     if found.left_out:
         intro.append(BulletList(tuple(f"{name}: {reason}" for name, reason in found.left_out)))
-    yield Chapter("Inside the policies", tuple(intro))
+    yield Chapter("Inside the policies", tuple(intro), level=2)
     yield Chapter("What can be read", tuple(_read(found, artifacts)))
     if len(found.policies) > 1:
         yield Chapter("What is kept of the start", tuple(_kept(found, artifacts)))

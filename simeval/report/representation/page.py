@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from simeval.core import provenance
-from simeval.report.blocks import ArtifactCollector, Chapter, Text
+from simeval.report.blocks import ArtifactCollector
 from simeval.report.data import ReportData
 from simeval.report.export import record
 from simeval.report.page import write_page
@@ -25,8 +25,7 @@ def write_representation_report(found: Representations, folder: Path, sheets: Se
         ConfigError: the folder cannot be written.
     """
     artifacts = ArtifactCollector()
-    head = Chapter("What this is", (Text(", ".join(found.policies), "lead"), Text(found.assets, "note")), level=2)
-    parts = [head, *representation_chapters(found, artifacts, sheets)]
+    parts = list(representation_chapters(found, artifacts, sheets))
     data = ReportData(
         title=f"Inside {len(found.policies)} {'policy' if len(found.policies) == 1 else 'policies'}",
         sections=(),
