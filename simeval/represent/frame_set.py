@@ -126,8 +126,8 @@ def draw(source: RunFrames, conditions: Sequence[Condition], seed: int) -> list[
 def _set(condition: str, cameras: tuple[str, ...], rows: Sequence[tuple[PolicyView, Truth]], listed: int) -> FrameSet:
     if not rows:
         images, states = np.zeros((0, len(cameras), 1, 1, 3), np.uint8), np.zeros((0, 0), np.float32)
-        masks = np.zeros((0, 0, len(cameras), 1, 1), bool)
-        return FrameSet(condition, cameras, (), listed, images, states, np.zeros((0, 0, 3)), masks)
+        nothing = np.zeros((0, 0, len(cameras), 1, 1), bool)
+        return FrameSet(condition, cameras, (), listed, images, states, np.zeros((0, 0, 3)), nothing)
     count = max(len(truth.objects) for _, truth in rows)
     positions = np.full((len(rows), count, 3), np.nan)
     masks = np.zeros((len(rows), count, *rows[0][1].masks.shape[1:]), bool)

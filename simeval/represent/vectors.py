@@ -128,8 +128,8 @@ def _pool(states: HiddenStates, masks: NDArray[np.bool_]) -> _Pooled:
 
 def covered_regions(masks: NDArray[np.bool_], side: int) -> Floats:
     """Share of each region that each object covers: `float32[objects, cameras, side, side]`, from its masks."""
-    flat: Floats = np.array([coverage(mask, side) for mask in masks.reshape(-1, *masks.shape[2:])], np.float32)
-    return flat.reshape(*masks.shape[:2], side, side)
+    flat = [coverage(mask, side) for mask in masks.reshape(-1, *masks.shape[2:])]
+    return np.stack(flat).astype(np.float32).reshape(*masks.shape[:2], side, side)
 
 
 def of_objects(regions: Floats, covered: Floats) -> Floats:
@@ -164,7 +164,7 @@ def _square(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _shrunk(image: NDArray[np.uint8], side: int) -> Floats:
-    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.float32) / 255
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) / 255, np.float32)
 
 
 def write(path: Path, vectors: Vectors) -> None:
