@@ -21,7 +21,7 @@ def world(policies: int, recipes: int, *, planted: str, seed: int = 0):
     recipe_effect = rng.normal(size=recipes)
     value = {
         what: {
-            (name, condition): 0.5 + 0.1 * rng.normal() + 0.2 * (recipe_effect[k % recipes] if what == planted else 0)
+            (name, condition): 0.5 + float(0.1 * rng.normal() + 0.2 * recipe_effect[k % recipes] * (what == planted))
             for k, name in enumerate(names)
             for condition in CONDITIONS
         }

@@ -60,7 +60,7 @@ def plot_scatter(panels: Sequence[ScatterPanel], label: str, canvas: Canvas) -> 
         for name in names:
             chosen = [(x, y) for group, x, y in panel.points if group == name]
             if chosen:
-                ax.plot(*zip(*chosen, strict=True), "", label=name, **styles[name].filled(5.0))
+                ax.plot(*zip(*chosen, strict=True), label=name, **styles[name].filled(5.0))
         ax.set_xlabel(panel.title)
         add_grid(ax, "both")
         format_as_percent(ax.yaxis)
@@ -116,7 +116,7 @@ def plot_planes(panels: Sequence[PlanePanel], canvas: Canvas) -> "Figure":
             chosen = [point for point, label in zip(panel.points, panel.labels, strict=True) if label == name]
             if chosen:
                 style = styles[name]
-                ax.plot(*zip(*chosen, strict=True), "", linestyle="", marker=style.marker, markersize=4,
+                ax.plot(*zip(*chosen, strict=True), linestyle="", marker=style.marker, markersize=4,
                         markerfacecolor=style.color, markeredgecolor=INK, markeredgewidth=0.3, label=name)  # fmt: skip
         ax.set_title(panel.title)
         ax.set_xticks([])
