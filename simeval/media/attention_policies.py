@@ -1,5 +1,6 @@
 """One frame, the attention of several policies beside each other, and the outline of the named objects."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ COLUMNS = 4
 SHEETS = 6
 """Most sheets: one per task for clean frames, then one per condition."""
 _OUTLINE = (255, 255, 255)
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 def write_sheets(
@@ -42,7 +44,7 @@ def write_sheets(
             old.unlink()
         paths = []
         for number, (condition, frame) in enumerate(chosen):
-            path = folder / f"{number:02d}.png"
+            path = folder / f"{number:02d}-{_NOT_IN_NAMES.sub('_', sets[condition].condition)[:60]}.png"
             write_image(path, _sheet(sets[condition], frame, [(name, part[condition]) for name, part in vectors]))
             paths.append(path)
     except OSError as error:

@@ -23,7 +23,7 @@ from simeval.core.instructions import language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
 from simeval.drift.frames.base import Frame
 from simeval.drift.frames.from_run import RunFrames
-from simeval.drift.frames.replay import changed_scene
+from simeval.drift.frames.replay import Replay, changed_scene
 
 Bools = NDArray[np.bool_]
 Masks = Mapping[str, Bools]
@@ -73,10 +73,11 @@ def truths(
             with changed_scene(env, condition, streams.generator):
                 found: list[Truth | None] = []
                 for frame in members:
+                    positions = _positions(replay, frame.chunk)
                     env.restore_view(replay.moments[frame.chunk])
                     masks = known.get(frame.id, {})
-                    goal = given.goal or task.goal
-                    found.append(_truth(env, goal, task.scenery.names, label, source.policy.cameras, masks))
+                    objects = _objects(env, given.goal or task.goal, task.scenery.names)
+                    found.append(_truth(env, objects, label, source.policy.cameras, positions, masks))
         except Infeasible:
             found = [None] * len(members)
         yield from found
@@ -88,19 +89,36 @@ def named_objects(goal: Goal, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if any(s == name or s.startswith(f"{name}_") for s in subjects))
 
 
-def _truth(env: Env, goal: Goal, scenery: frozenset[str], label: str, cameras: Sequence[str], known: Masks) -> Truth:
+def _positions(replay: Replay, look: int) -> Mapping[str, NDArray[np.float64]]:
+    """Where objects are at a look: `float64[3]`, metres. A restored view shows the moment, but is not its state."""
+    if replay.trace is not None:
+        replay.env.set_state(replay.trace.states[replay.step_of(look)])
+    return {name: pose.pos for name, pose in replay.env.privileged(()).objects.items()}
+
+
+def _objects(env: Env, goal: Goal, scenery: frozenset[str]) -> dict[str, bool]:
+    """The objects of a scene, and whether a goal names them."""
     scene = env.scene()
     named = named_objects(goal, (*scene.bodies, *scene.fixtures))
-    objects = tuple(name for name in scene.bodies if name in scenery or name in named)
-    objects += tuple(name for name in scene.fixtures if name in named)
-    poses = env.privileged(goal).objects
+    movable = [name for name in scene.bodies if name in scenery or name in named]
+    return {name: name in named for name in (*movable, *(name for name in scene.fixtures if name in named))}
+
+
+def _truth(
+    env: Env,
+    objects: Mapping[str, bool],
+    label: str,
+    cameras: Sequence[str],
+    positions: Mapping[str, NDArray[np.float64]],
+    known: Masks,
+) -> Truth:
     unknown = [name for name in objects if name not in known]
     seen = [env.masks(camera, unknown) for camera in cameras] if unknown else []
     masks = {**known, **{name: np.stack([by_name[name] for by_name in seen]) for name in unknown}}
     return Truth(
-        objects=objects,
-        named=tuple(name in named for name in objects),
+        objects=tuple(objects),
+        named=tuple(objects.values()),
         label=label,
-        positions=np.array([poses[name].pos for name in objects]),
+        positions=np.array([positions[name] for name in objects]),
         masks=np.stack([masks[name] for name in objects]),
     )

@@ -80,9 +80,8 @@ def plot_layers(panels: Sequence[LayerPanel], policies: Sequence[str], canvas: C
     for ax, panel in zip(axes.flat, panels, strict=False):
         for number, policy in enumerate(policies):
             values = panel.lines.get(policy, ())
-            known = [(x, value) for x, value in enumerate(values) if value is not None]
-            if known:
-                style = styles[policy]
+            style = styles[policy]
+            for known in _parts(panel.layers, values):
                 ax.plot(
                     *zip(*known, strict=True), LINES[number % len(LINES)], color=style.color, marker=style.marker,
                     markersize=4, linewidth=1.2, label=policy,
@@ -101,6 +100,15 @@ def plot_layers(panels: Sequence[LayerPanel], policies: Sequence[str], canvas: C
     handles = {line.get_label(): line for ax in axes.flat for line in ax.get_lines() if line.get_label() in policies}
     figure.legend(handles.values(), handles.keys(), loc="outside lower left", ncols=1 if canvas.narrow else 4)
     return figure
+
+
+def _parts(layers: Sequence[str], values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
+    """The points of each part of the network: what enters the action expert does not come out of the layer before."""
+    parts: dict[str, list[tuple[int, float]]] = {}
+    for x, (layer, value) in enumerate(zip(layers, values, strict=False)):
+        if value is not None:
+            parts.setdefault("expert" if layer.startswith("expert") else "", []).append((x, value))
+    return list(parts.values())
 
 
 def plot_planes(panels: Sequence[PlanePanel], canvas: Canvas) -> "Figure":

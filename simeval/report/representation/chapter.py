@@ -166,7 +166,7 @@ def _attention(found: Representations, artifacts: ArtifactCollector, sheets: Seq
     yield Table("Attention against the simulator's masks", heads, rows, csv, LOOK)
     for place, sheet in enumerate(sheets):
         content = base64.b64encode(sheet.read_bytes()).decode()
-        caption = "The same frame for all policies; the outline is that of the named objects."
+        caption = f"{sheet.stem}: the same frame for all policies; the outline is that of the named objects."
         yield Media(f"data:image/png;base64,{content}", caption, video=False, link=False, folded=place > 0)
 
 
