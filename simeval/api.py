@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from simeval.core.drift_row import DriftRow
     from simeval.drift.measure import AttentionRecord
     from simeval.drift.progress import AuditProgress
-    from simeval.represent.results import Representations
+    from simeval.probing.results import Representations
     from simeval.runner.search_progress import SearchProgress
     from simeval.store.audit import Audit
 
@@ -259,8 +259,8 @@ def represent(
         OSError: the disk is full; what was finished before is kept.
     """
     from simeval.media.attention_policies import write_sheets
+    from simeval.probing.session import read_policies
     from simeval.report.representation.page import write_representation_report
-    from simeval.represent.session import read_policies
 
     done = read_policies(config, note)
     sheets = write_sheets(config.folder / "attention", done.material.frames, done.material.vectors)

@@ -13,8 +13,8 @@ from simeval.core.files import write_image
 from simeval.core.types import CLEAN
 from simeval.media.attention import MIN_SIDE, overlay
 from simeval.media.captions import Image, caption, hstack, upscale, vstack
-from simeval.represent.frame_set import FrameSet
-from simeval.represent.vectors import Vectors
+from simeval.probing.frame_set import FrameSet
+from simeval.probing.vectors import Vectors
 
 COLUMNS = 4
 """Policies side by side."""

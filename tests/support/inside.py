@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from simeval.represent.analysis import NAMED
-from simeval.represent.results import AttentionRow, ProbeRow, Representations, SimilarityRow
-from simeval.represent.rivals import ATTENTION, CKA, DRIFT, KEPT
+from simeval.probing.analysis import NAMED
+from simeval.probing.results import AttentionRow, ProbeRow, Representations, SimilarityRow
+from simeval.probing.rivals import ATTENTION, CKA, DRIFT, KEPT
 from simeval.stats.pointing import Pointing
 from simeval.stats.probe import ProbeScore
 

@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from simeval.core.types import CLEAN
+from simeval.probing.probes import PROBES
+from simeval.probing.results import Representations
+from simeval.probing.vectors import PIXELS
 from simeval.report.blocks import ArtifactCollector, Block, BulletList, Chapter, Media, Table, Text, columns
 from simeval.report.figures.layers import LayerPanel, PlanePanel, plot_layers, plot_planes
 from simeval.report.format import NOTHING, decimal, p_value
 from simeval.report.representation.rows import HELD, KEPT, LOOK, PLANE, READ, SIMILAR, change_rows, read_rows
 from simeval.report.representation.terminal import attention_cells, score_text
-from simeval.represent.probes import PROBES
-from simeval.represent.results import Representations
-from simeval.represent.vectors import PIXELS
 
 NOT_SHOWN = (
     "What can be read need not be used: a probe finds information, not its effect on the action. "

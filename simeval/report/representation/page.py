@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from simeval.core import provenance
+from simeval.probing.results import Representations
 from simeval.report.blocks import ArtifactCollector
 from simeval.report.data import ReportData
 from simeval.report.export import record
 from simeval.report.page import write_page
 from simeval.report.representation.chapter import representation_chapters
-from simeval.represent.results import Representations
 
 
 def representation_record(found: Representations) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from simeval.core.types import CLEAN
-from simeval.represent.probes import PROBES
-from simeval.represent.results import ProbeRow, Representations, RetentionRow
-from simeval.represent.vectors import PIXELS
+from simeval.probing.probes import PROBES
+from simeval.probing.results import ProbeRow, Representations, RetentionRow
+from simeval.probing.vectors import PIXELS
 from simeval.stats.intervals import Interval
 
 READ = (

@@ -9,12 +9,12 @@ from simeval.analysis.study import StudyResults
 from simeval.core.drift_row import FLOOR
 from simeval.drift.mini import METRICS
 from simeval.drift.mini_study import MiniCell, MiniMember, MiniStudy, mini_study
+from simeval.probing.results import FILE, Representations, read_results
+from simeval.probing.rivals import RivalStudy, rival_study
 from simeval.report.blocks import ArtifactCollector, Block, BulletList, Table, columns
 from simeval.report.figures.layers import ScatterPanel, plot_scatter
 from simeval.report.format import NOTHING, p_value
 from simeval.report.text import format_with_ci
-from simeval.represent.results import FILE, Representations, read_results
-from simeval.represent.rivals import RivalStudy, rival_study
 from simeval.store.study import Study
 
 FLOOR_NAME = "another sampling noise"

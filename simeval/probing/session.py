@@ -29,10 +29,10 @@ from simeval.drift.frames.from_run import RunFrames
 from simeval.policies.base import Policy
 from simeval.policies.hidden_states import readable
 from simeval.policies.registry import PolicyChoice, choose, load_policy, validate_choice
-from simeval.represent import frame_set, vectors
-from simeval.represent.analysis import Material, attention, embeddings, probe_all, similarity
-from simeval.represent.frame_set import FrameSet
-from simeval.represent.results import SCHEMA_VERSION, Representations, write_results
+from simeval.probing import frame_set, vectors
+from simeval.probing.analysis import Material, attention, embeddings, probe_all, similarity
+from simeval.probing.frame_set import FrameSet
+from simeval.probing.results import SCHEMA_VERSION, Representations, write_results
 from simeval.runner.session import ONE_THREAD
 from simeval.store.assets import assets_of
 from simeval.store.manifest import policy_identity

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from inside import CONDITIONS, world
 
-from simeval.represent.rivals import DRIFT, KEPT, rival_study
+from simeval.probing.rivals import DRIFT, KEPT, rival_study
 
 
 def by_predictor(study, question="over policies"):

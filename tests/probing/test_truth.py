@@ -8,8 +8,8 @@ from perturbations.spec import parse
 from simeval.api import evaluate
 from simeval.drift.frames.from_run import RunFrames
 from simeval.policies.base import PolicySpec
-from simeval.represent.frame_set import draw, read, write
-from simeval.represent.truth import named_objects
+from simeval.probing.frame_set import draw, read, write
+from simeval.probing.truth import named_objects
 from simeval.store.assets import assets_of
 
 CONDITIONS = ("none", "instruction:counterfactual", "camera.orbit:20deg")

@@ -10,9 +10,9 @@ import tiny_smolvla as tiny
 from helpers import call, refusal, toy_config
 
 from simeval.api import evaluate
-from simeval.represent import frame_set, vectors
-from simeval.represent.probes import PROBES
-from simeval.represent.results import FILE, read_results
+from simeval.probing import frame_set, vectors
+from simeval.probing.probes import PROBES
+from simeval.probing.results import FILE, read_results
 
 CONDITIONS = ("noise:0.3", "instruction:counterfactual", "light:0.1")
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from helpers import call, refusal
 
-from simeval.represent.results import FILE, read_results, write_results
+from simeval.probing.results import FILE, read_results, write_results
 from simeval.store.study import Study
 
 STUDY = {

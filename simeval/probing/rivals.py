@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from perturbations.spec import parse
 from simeval.analysis.study import SuiteStudy
 from simeval.core.types import CLEAN
-from simeval.represent.analysis import NAMED
-from simeval.represent.results import Representations
+from simeval.probing.analysis import NAMED
+from simeval.probing.results import Representations
 from simeval.stats.intervals import Interval
 from simeval.stats.paired import holm
 from simeval.stats.resampling import Resampling

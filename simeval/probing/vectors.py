@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from simeval.core.errors import ConfigError, error_line
 from simeval.policies.hidden_states import HiddenStates, ReadablePolicy
-from simeval.represent.frame_set import FrameSet, read_arrays, write_arrays
+from simeval.probing.frame_set import FrameSet, read_arrays, write_arrays
 from simeval.stats.pointing import coverage
 
 PIXELS = "pixels"

@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from simeval.represent.frame_set import FrameSet
-from simeval.represent.vectors import MIN_PIXELS
+from simeval.probing.frame_set import FrameSet
+from simeval.probing.vectors import MIN_PIXELS
 from simeval.stats.probe import SHUFFLES, Kind, ProbeData, ProbeScore, deal_folds, shuffle_groups, shuffle_within
 
 Ints = NDArray[np.int64]

@@ -7,10 +7,10 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from simeval.represent.frame_set import FrameSet
-from simeval.represent.probes import PROBES, Probe, Samples, Vocabulary, baseline, folds_of, samples, skill
-from simeval.represent.results import AttentionRow, EmbeddingRow, ProbeRow, RetentionRow, SimilarityRow
-from simeval.represent.vectors import PIXELS, LayerVectors, Vectors, of_pixels
+from simeval.probing.frame_set import FrameSet
+from simeval.probing.probes import PROBES, Probe, Samples, Vocabulary, baseline, folds_of, samples, skill
+from simeval.probing.results import AttentionRow, EmbeddingRow, ProbeRow, RetentionRow, SimilarityRow
+from simeval.probing.vectors import PIXELS, LayerVectors, Vectors, of_pixels
 from simeval.stats.embedding import embed
 from simeval.stats.pointing import on_object, pointing
 from simeval.stats.probe import Probed, kept, probe

@@ -23,7 +23,7 @@ from simeval.core.texts import shown
 from simeval.drift.frames.base import PolicyView
 from simeval.drift.frames.from_run import RunFrames
 from simeval.policies.base import PolicyInput
-from simeval.represent.truth import Truth, truths
+from simeval.probing.truth import Truth, truths
 
 MAX_OBJECTS = 16
 """Most objects of a frame that are kept; the named ones come first."""

@@ -25,10 +25,10 @@ class ProbeRow:
     Attributes:
         policy: its name; empty for the pixels, which belong to none.
         layer: its name.
-        probe: see `simeval.represent.probes.PROBES`.
+        probe: see `simeval.probing.probes.PROBES`.
         condition: that the tested frames are under; the probe was fitted on clean ones.
         score: on the held-out groups.
-        skill: the score on one scale for all probes, see `simeval.represent.probes.skill`.
+        skill: the score on one scale for all probes, see `simeval.probing.probes.skill`.
     """
 
     policy: str
@@ -47,7 +47,7 @@ class RetentionRow:
         policy, layer, probe, condition: as in `ProbeRow`.
         kept: difference of the scores; below 0, less can be read than from the start.
         interval: for other initial states, paired; `None` with fewer than six.
-        skill: difference of the skills, see `simeval.represent.probes.skill`.
+        skill: difference of the skills, see `simeval.probing.probes.skill`.
     """
 
     policy: str

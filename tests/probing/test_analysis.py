@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simeval.represent.analysis import NAMED, OTHERS, Material, attention, embeddings, probe_all, similarity
-from simeval.represent.frame_set import FrameInfo, FrameSet
-from simeval.represent.vectors import PIXELS, LayerVectors, Vectors, covered_regions, of_objects
+from simeval.probing.analysis import NAMED, OTHERS, Material, attention, embeddings, probe_all, similarity
+from simeval.probing.frame_set import FrameInfo, FrameSet
+from simeval.probing.vectors import PIXELS, LayerVectors, Vectors, covered_regions, of_objects
 
 OBJECTS = ("red_1", "green_1", "blue_1")
 TASKS, STATES, SIDE, REGIONS, SIZE = 3, 4, 32, 4, 24
