@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from simeval.probing.frame_set import FrameSet
 from simeval.probing.vectors import MIN_PIXELS
-from simeval.stats.probe import SHUFFLES, Kind, ProbeData, ProbeScore, deal_folds, shuffle_groups, shuffle_within
+from simeval.stats.held_out import deal_folds, shuffle_groups, shuffle_within
+from simeval.stats.probe import SHUFFLES, Kind, ProbeData, ProbeScore
 
 Ints = NDArray[np.int64]
 

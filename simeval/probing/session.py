@@ -8,6 +8,7 @@ Non-obvious behaviour:
 """
 
 import datetime
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from simeval.config.represent import RepresentConfig, split_policy
 from simeval.config.suites import interface_of
 from simeval.core import kernels, plugins, provenance
 from simeval.core.errors import ConfigError
-from simeval.core.files import require_inside
+from simeval.core.files import read_regular, require_inside
 from simeval.core.plugins import Plugin
 from simeval.drift.frames.from_run import RunFrames
 from simeval.policies.base import Policy
@@ -96,12 +97,10 @@ def read_policies(config: RepresentConfig, note: Note) -> Reading:
         sets, empty = _frames(config.folder, source, [Condition(), *seen], note)
     finally:
         source.close()
-    identities: dict[str, Any] = {}
     read = []
-    for policy_name, policy_choice in (*((name, choice),), *rest):
+    for policy_name, policy_choice in ((name, choice), *rest):
         policy = first if policy_name == name else load_policy(policy_choice)
         _require_alike(policy, first)
-        identities[policy_name] = policy_identity(policy.spec)
         read.append((policy_name, _vectors(config.folder, policy_name, policy, sets, note)))
         del policy
     material = Material(tuple(sets), tuple(read), config.seed)
@@ -195,10 +194,6 @@ def _claim(config: RepresentConfig, source: RunFrames, conditions: Sequence[Cond
 
 
 def _stored(path: Path) -> dict[str, Any]:
-    import json
-
-    from simeval.core.files import read_regular
-
     try:
         stored = json.loads(read_regular(path))
         _ = stored["identity"]
@@ -226,17 +221,17 @@ def _frames(
 def _vectors(
     folder: Path, name: str, policy: Policy, sets: Sequence[FrameSet], note: Note
 ) -> tuple[vectors.Vectors, ...]:
-    """What a policy makes of every set of frames; those of other weights are read again."""
+    """What a policy makes of every set of frames; read again if its weights or settings are others."""
     found = []
     reader = readable(policy)
     home = folder / "vectors" / name
-    weights = str(dict(policy.spec.fingerprint).get("sha256", policy.spec.name))
-    mark = home / "weights.txt"
-    if not mark.exists() or mark.read_text() != weights:
+    identity = json.dumps(policy_identity(policy.spec), sort_keys=True)
+    mark = home / "policy.json"
+    if not mark.exists() or mark.read_text() != identity:
         for old in home.glob("*.npz"):
             old.unlink()
         home.mkdir(parents=True, exist_ok=True)
-        mark.write_text(weights)
+        mark.write_text(identity)
     for number, one in enumerate(sets):
         path = home / f"{number:02d}.npz"
         if path.exists():

@@ -7,15 +7,13 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from simeval.stats import probe as module
+from simeval.stats.held_out import deal_folds, shuffle_groups, shuffle_within
 from simeval.stats.probe import (
     PENALTIES,
     SHUFFLES,
     ProbeData,
-    deal_folds,
     kept,
     probe,
-    shuffle_groups,
-    shuffle_within,
 )
 from simeval.stats.resampling import Resampling
 
