@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,12 +31,14 @@ from simeval.store.run import Run, RunWriter, read_manifest, require_own
 if TYPE_CHECKING:
     from simeval.config.audit import AuditConfig
     from simeval.config.decisions import RunDecisions
+    from simeval.config.represent import RepresentConfig
     from simeval.config.searches import Search
     from simeval.config.threshold import ThresholdConfig
     from simeval.config.worst import WorstConfig
     from simeval.core.drift_row import DriftRow
     from simeval.drift.measure import AttentionRecord
     from simeval.drift.progress import AuditProgress
+    from simeval.probing.results import Representations
     from simeval.runner.search_progress import SearchProgress
     from simeval.store.audit import Audit
 
@@ -241,6 +243,28 @@ def _summary(plan: Plan, config: EvalConfig) -> str:
         return f"{size}, a worker per CPU of the cluster"
     workers = counted(config.worker_count, "worker") if config.worker_count else "this process"
     return f"{size}, {workers}, at most about {duration(estimated_seconds(plan, config))} without inference"
+
+
+def represent(
+    config: "RepresentConfig", note: Callable[[str], None] = lambda text: None
+) -> "tuple[Representations, Path]":
+    """Look inside policies on the same frames, and write a page; an equal configuration with the same folder resumes.
+
+    Args:
+        config: which policies, on which frames.
+        note: is told what is done next.
+
+    Raises:
+        ConfigError: the request cannot be carried out; what was finished before is kept.
+        OSError: the disk is full; what was finished before is kept.
+    """
+    from simeval.media.attention_policies import write_sheets
+    from simeval.probing.session import read_policies
+    from simeval.report.representation.page import write_representation_report
+
+    done = read_policies(config, note)
+    sheets = write_sheets(config.folder / "attention", done.material.frames, done.material.vectors)
+    return done.found, write_representation_report(done.found, config.folder, sheets)
 
 
 def audit(config: "AuditConfig", progress: "AuditProgress | None" = None) -> "Audit":

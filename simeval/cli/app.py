@@ -18,6 +18,7 @@ from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, sett
 from simeval.cli.process import carry_out, leave
 from simeval.cli.profile import profiling
 from simeval.cli.reports import reports
+from simeval.cli.represent import inside
 from simeval.cli.serve import serving
 from simeval.cli.stages import show_stages
 from simeval.cli.study import show_study, studies
@@ -46,6 +47,7 @@ app.add_typer(profiling)
 app.add_typer(worst_case)
 app.add_typer(studies)
 app.add_typer(viewing)
+app.add_typer(inside)
 
 LISTS = ("suites", "tasks", "texts", "perturbations", "policies", "conventions", "protocols")
 

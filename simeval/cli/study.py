@@ -151,16 +151,18 @@ def _target(study: "Study", out: str | None) -> Path:
 
 
 def _write(study: "Study", results: "StudyResults", target: Path) -> Path:
+    from simeval.report.study.extras import extras_of
     from simeval.report.study.page import write_study_report
 
-    return write_study_report(results, study.folder, target)
+    return write_study_report(results, study.folder, target, extras_of(study, results))
 
 
 def _print(study: "Study", results: "StudyResults", *, as_json: bool) -> None:
     if as_json:
+        from simeval.report.study.extras import extras_of
         from simeval.report.study.page import study_record
 
-        emit({"event": "summary", "folder": str(study.folder), **study_record(results)})
+        emit({"event": "summary", "folder": str(study.folder), **study_record(results, extras_of(study, results))})
         return
     from simeval.core.console import PlainConsole
     from simeval.report.study.terminal import print_study_tables  # the page's modules take two seconds more

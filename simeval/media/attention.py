@@ -54,9 +54,9 @@ def attention_sheet(title: str, clean: AttentionRecord, perturbed: AttentionReco
     for k, camera in enumerate(cameras):
         images = [record.request.observation.images[camera] for record in (clean, perturbed)]
         overlays = [
-            _overlay(images[0], before[k], scale),
-            _overlay(images[1], after[k], scale),
-            _overlay(images[0], after[k] - before[k], change, signed=True),
+            overlay(images[0], before[k], scale),
+            overlay(images[1], after[k], scale),
+            overlay(images[0], after[k] - before[k], change, signed=True),
         ]
         texts = [f"{camera}: {_percent(part[k].sum())}" for part in (before, after)]
         texts.append(f"{camera}: {100 * (after[k].sum() - before[k].sum()):+.1f} points")
@@ -98,8 +98,15 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _overlay(image: Image, shares: Shares, scale: float, *, signed: bool = False) -> Image:
-    """The image in grey, each region coloured by its share of the scale and with its number."""
+def overlay(image: Image, shares: Shares, scale: float, *, signed: bool = False) -> Image:
+    """The image in grey, each region coloured by its share of the scale and with its number (%).
+
+    Args:
+        image: of one camera.
+        shares: `float64[h, w]`, by region.
+        scale: share of the strongest colour.
+        signed: whether shares are changes, with a sign.
+    """
     large = upscale(image, -(-MIN_SIDE // min(image.shape[:2])))
     height, width = large.shape[:2]
     # The network scales an image into a square and pads it at the left and at the top.

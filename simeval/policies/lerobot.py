@@ -44,6 +44,7 @@ from simeval.policies.checkpoint.hub_models import models_sha256
 from simeval.policies.checkpoint.image_sizes import require_size
 from simeval.policies.checkpoint.read import ACTION_KEY, STATE_KEY, Checkpoint, one_line, read, sha256
 from simeval.policies.checkpoint.statistics import Scale
+from simeval.policies.hidden_states import HiddenReader, HiddenStates
 from simeval.policies.lerobot_build import Parts, build, choose_device, quiet
 from simeval.policies.lerobot_graphs import Graphs, fitted
 from simeval.policies.lerobot_numerics import generator_states, kernels_in_use, pin
@@ -149,13 +150,28 @@ class LerobotPolicy:
             ConfigError: the policy is of another type.
         """
         representing(self)
+        reader = self._reader(FeatureReader)
+        return [one for chunks in self._watched(inputs, reader) for one in reader.representations(chunks)]
+
+    def hidden_states(self, inputs: Sequence[PolicyInput]) -> list[HiddenStates]:
+        """Predict as `act` does, and return the hidden states of every layer for each input; SmolVLA only.
+
+        Raises:
+            ConfigError: the policy is of another type.
+        """
+        representing(self)
+        reader = self._reader(HiddenReader)
+        return [one for chunks in self._watched(inputs, reader) for one in reader.hidden_states(chunks)]
+
+    def _reader[R: FeatureReader](self, kind: type[R]) -> R:
         parts, checkpoint = self._parts, self._checkpoint
-        reader = FeatureReader(parts.model, parts.preprocess, checkpoint.cameras, checkpoint.call.n_action_steps)
-        features: list[Representation] = []
+        return kind(parts.model, parts.preprocess, checkpoint.cameras, checkpoint.call.n_action_steps)
+
+    def _watched(self, inputs: Sequence[PolicyInput], reader: FeatureReader) -> Iterator[list[ActionChunk]]:
+        """The predictions of each batch, while the reader has captured it."""
         for group, filled in self._batches(inputs):
             chunks = self._predict(filled, self._noise, global_seed=group[0].noise_seed, reader=reader)
-            features.extend(reader.representations(list(chunks[: len(group)])))
-        return features
+            yield list(chunks[: len(group)])
 
     def truncated(self, instruction: str) -> bool:
         """Whether the tokenizer's length limit truncates this instruction, so that the policy does not get its end."""

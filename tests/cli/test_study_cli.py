@@ -113,6 +113,17 @@ def test_show_and_json_tell_what_the_study_found(done):
     assert "is a study" in refusal("show", out, "--by-task")
 
 
+def test_the_small_audits_of_all_policies_are_in_one_table(done):
+    (mini,) = json.loads(call("show", done[0], "--json").out)["mini_audit"]
+    (cell,) = [
+        cell
+        for cell in mini["recipes"]
+        if (cell["group"], cell["condition"], cell["measure"]) == ("flow", "noise:0.3", "l2_raw")
+    ]
+    assert [seed for seed, _ in cell["by_seed"]] == [0, 1, 2]
+    assert cell["mean"] == pytest.approx(sum(value for _, value in cell["by_seed"]) / 3)
+
+
 def test_the_report_has_a_table_and_a_dot_plot_per_condition(done, tmp_path):
     out, _ = done
     page = (out / "report" / "report.html").read_text()
@@ -131,6 +142,10 @@ def test_the_report_has_a_table_and_a_dot_plot_per_condition(done, tmp_path):
     assert len(gains) == 1 + 4 * (3 + 1 + 1 + 2)  # success, robustness, following, drift of the four others
     seeds = (out / "report" / "data" / "seeds.csv").read_text()
     assert "success,none,contrast,2,1.0" in seeds
+    mini = (out / "report" / "data" / "mini-audit.csv").read_text().splitlines()
+    policies, conditions, recipes, measures = len(POLICIES), 3, 3, 4  # noise, empty, another sampling noise
+    assert len(mini) == 1 + (policies + recipes) * conditions * measures
+    assert "The small audit, before and after" in page
     again = tmp_path / "again"
     assert call("report", out, "--out", again).code == 0
     assert (again / "report.html").read_bytes() == (out / "report" / "report.html").read_bytes()

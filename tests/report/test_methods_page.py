@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import inside
 import pytest
 from drift_studies import simulated
 from measured import NUMBERS
@@ -21,6 +22,7 @@ from simeval.analysis.stage_counts import Parting, StageCount, StageCounts
 from simeval.core.chances import findable
 from simeval.drift.summary import summarise
 from simeval.report.format import verdicts
+from simeval.report.representation.terminal import render_representation
 from simeval.report.terminal.audit import render_audit
 from simeval.report.terminal.compare import render_comparison
 from simeval.report.terminal.drift import render_study
@@ -35,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / METHODS).read_text()
 WORDS = " ".join(PAGE.split())
 STORED = ROOT / "results" / "correlation"
-NO_NUMBER = {"", "condition", "suite"}
+NO_NUMBER = {"", "condition", "suite", "policy"}
 
 
 def tables(what: RenderableType) -> Iterator[Table]:
@@ -90,7 +92,11 @@ def of_stages() -> Group:
     return render_stages(StageCounts(counts, (Parting("toy", "light:0.4", 4, 2, 7.5),), ()))
 
 
-@pytest.mark.parametrize("render", [of_a_run, of_an_audit, of_a_study, of_two_runs, of_stages])
+def of_policies_inside() -> Group:
+    return render_representation(inside.world(2, 2, planted="")[0])
+
+
+@pytest.mark.parametrize("render", [of_a_run, of_an_audit, of_a_study, of_two_runs, of_stages, of_policies_inside])
 def test_every_printed_number_is_on_the_page(render):
     found = names(render())
     assert len(found) > 5

@@ -183,10 +183,10 @@ class RunFrames:
     def _views(
         self, pair_id: str, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool
     ) -> list[PolicyView]:
-        replay = self._replayed(pair_id)
+        replay = self.replayed(pair_id)
         streams = PairStreams.of(structs.replace(replay.spec, root_seed=seed))
         noise = PairStreams(seed, (*streams.identity, FLOOR_STREAM)) if floor else streams
-        context = language_context(self._task(replay), turn=replay.spec.init_state)
+        context = language_context(self.task_of(replay), turn=replay.spec.init_state)
         again = condition.is_clean and not floor
         requests = [
             PolicyInput(
@@ -230,14 +230,15 @@ class RunFrames:
         clean_or_rendered = replay.render if condition.scene_cameras else replay.clean
         observations = {}
         with changed_scene(replay.env, condition, rng):
-            applied.masks = replay.masks(condition, self._task(replay).goal)
+            applied.masks = replay.masks(condition, self.task_of(replay).goal)
             for look in range(max(looks) + 1) if _needs_history(condition) else looks:
                 taken, step = clean_or_rendered(look), replay.step_of(look)
                 images = applied.images(taken.images, step)
                 observations[look] = Observation(images, applied.state(taken.state, step), step)
         return observations
 
-    def _replayed(self, pair_id: str) -> Replay:
+    def replayed(self, pair_id: str) -> Replay:
+        """A pair's clean episode, executed again; valid until that of another pair is requested."""
         if self._replay is None or self._replay[0] != pair_id:
             result = self._episodes[pair_id]
             spec = result.spec
@@ -258,7 +259,8 @@ class RunFrames:
         recorded: ActionChunk = replay.trace.chunks[frame.chunk]
         return recorded
 
-    def _task(self, replay: Replay) -> Any:
+    def task_of(self, replay: Replay) -> Any:
+        """The task of a replayed episode."""
         return tasks(replay.spec.suite)[replay.spec.task]
 
 

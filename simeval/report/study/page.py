@@ -15,6 +15,8 @@ from simeval.report.figures.forest import Mark, Panel, Row, plot_forest
 from simeval.report.figures.style import MarkerStyle, family_styles
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
 from simeval.report.page import write_page
+from simeval.report.representation.chapter import representation_chapters
+from simeval.report.study.extras import StudyExtras, mini_tables, rival_blocks
 from simeval.report.study.rows import (
     DRIFT,
     PAIRED,
@@ -31,20 +33,23 @@ from simeval.report.study.rows import (
 from simeval.report.study.terminal import number, ranged, spread
 
 SCHEMA_VERSION = 1
+NOTHING_MORE = StudyExtras()
 
 
-def study_record(results: StudyResults) -> dict[str, Any]:
+def study_record(results: StudyResults, extras: StudyExtras = NOTHING_MORE) -> dict[str, Any]:
     """All numbers of a study, JSON-ready."""
-    return {"schema_version": SCHEMA_VERSION, **record(results)}
+    found = {"schema_version": SCHEMA_VERSION, **record(results), "mini_audit": record(extras.mini)}
+    return found | {"representation": record(extras.representation), "rivals": record(extras.rivals)}
 
 
-def write_study_report(results: StudyResults, folder: Path, out: Path) -> Path:
+def write_study_report(results: StudyResults, folder: Path, out: Path, extras: StudyExtras = NOTHING_MORE) -> Path:
     """Write the report of a study.
 
     Args:
         results: what it found.
         folder: the study, for the command that rebuilds the page.
         out: folder, created if missing.
+        extras: what is shown beside its episodes.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -54,6 +59,9 @@ def write_study_report(results: StudyResults, folder: Path, out: Path) -> Path:
     for suite in results.suites:
         own = artifacts.scoped(suite.suite) if len(results.suites) > 1 else artifacts
         parts.append(Chapter(suite.suite, tuple(_suite(suite, results.baseline, own)), level=2))
+        parts += _extras(suite.suite, extras, own)
+    if extras.representation is not None:
+        parts += representation_chapters(extras.representation, artifacts.scoped("inside"), extras.sheets)
     rebuild = Text(f"Rebuild: `simeval report {folder}`")
     methods = [Text(RANKS), Text(PAIRED)]
     if any(suite.groups for suite in results.suites):
@@ -65,7 +73,7 @@ def write_study_report(results: StudyResults, folder: Path, out: Path) -> Path:
         generated_by=f"simeval {provenance.version('simeval')}",
         rebuild=f"simeval report {folder}",
     )
-    return write_page(data, parts, artifacts, {"summary.json": study_record(results)}, out)
+    return write_page(data, parts, artifacts, {"summary.json": study_record(results, extras)}, out)
 
 
 def _result(results: StudyResults) -> Iterator[Block]:
@@ -91,6 +99,15 @@ def _suite(suite: SuiteStudy, baseline: str, artifacts: ArtifactCollector) -> It
         yield from _groups(suite, baseline, artifacts)
     yield from _gains(suite, baseline, artifacts)
     yield from _representation(suite)
+
+
+def _extras(suite: str, extras: StudyExtras, artifacts: ArtifactCollector) -> Iterator[Chapter]:
+    for mini in extras.mini:
+        if mini.suite == suite:
+            yield Chapter("The small audit, before and after", tuple(mini_tables(mini, artifacts)))
+    for study in extras.rivals:
+        if study.suite == suite:
+            yield Chapter("Does what is kept inside predict success?", tuple(rival_blocks(study, artifacts)))
 
 
 def _policies(suite: SuiteStudy, artifacts: ArtifactCollector) -> Table:

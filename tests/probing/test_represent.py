@@ -1,0 +1,150 @@
+"""`simeval represent` from a toy run and two tiny checkpoints to the page; resumed, repeated and refused."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tiny_smolvla as tiny
+from helpers import call, refusal, toy_config
+
+from simeval.api import evaluate
+from simeval.probing import frame_set, vectors
+from simeval.probing.probes import PROBES
+from simeval.probing.results import FILE, read_results
+
+CONDITIONS = ("noise:0.3", "instruction:counterfactual", "light:0.1")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("frames") / "run"
+    return evaluate(toy_config(folder, policy="seeker", tasks="0-3", init_states="0-2", perturb=())).folder
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    return tiny.build(tmp_path_factory.mktemp("policies") / "other", seed=1)
+
+
+def command(run, start, other, out):
+    perturb = [part for text in CONDITIONS for part in ("--perturb", text)]
+    return (
+        "represent", run, f"start={start}", f"tuned={other}", *perturb, "--per-episode", "1", "--device", "cpu",
+        "--out", out,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(run, tiny_smolvla, other, tmp_path_factory):
+    out = tmp_path_factory.mktemp("represent") / "out"
+    called = call(*command(run, tiny_smolvla, other, out))
+    assert (called.code, called.err) == (0, "")
+    return out, called.out
+
+
+def test_every_probe_layer_policy_and_condition_is_there(done):
+    out, text = done
+    found = read_results(out)
+    assert found.policies == ("start", "tuned")
+    assert found.conditions == ("none", *CONDITIONS)
+    assert (found.frames, found.states) == (12, 12)
+    rows = {(row.policy, row.layer, row.probe, row.condition) for row in found.probes}
+    for probe in PROBES:
+        layers = [name for name in found.layers if probe.of == "frame" or not name.startswith("expert")]
+        assert {(p, layer, probe.name, "none") for p in found.policies for layer in layers} <= rows
+        assert ("", "pixels", probe.name, "noise:0.3") in rows
+    assert "what can be read from vlm" in text
+    assert len(found.attention) == 2 * 2 * 4
+    assert {row.layer for row in found.embeddings} == set(found.last_layers)
+
+
+def test_words_do_not_reach_the_vision_encoder(done):
+    scores = {
+        (row.layer, row.probe, row.condition): row.score.score
+        for row in read_results(done[0]).probes
+        if row.policy == "start"
+    }
+    assert scores["vision", "position in image", "none"] is not None
+    # Another instruction names another block, so what was read of the target's place is wrong; the image is the same.
+    clean, other = (vectors.read(done[0] / "vectors" / "start" / f"{n:02d}.npz").layers[0] for n in (0, 2))
+    assert clean.name == "vision"
+    assert np.array_equal(clean.frames, other.frames)
+
+
+def test_frames_know_what_the_simulator_knows(done):
+    clean, _, told, dark = (frame_set.read(done[0] / "frames" / f"{n:02d}.npz") for n in range(4))
+    for info, other in zip(clean.frames, told.frames, strict=True):
+        (named,), (asked,) = (
+            [name for name, is_named in zip(one.objects, one.named, strict=True) if is_named] for one in (info, other)
+        )
+        assert named.split("_")[0] in info.instruction
+        assert asked.split("_")[0] in other.instruction
+        assert info.label != other.label
+    assert np.array_equal(clean.masks, told.masks)
+    assert np.array_equal(clean.masks, dark.masks), "a darker scene has its objects where they were"
+    red = clean.frames[0].objects.index("red_block")
+    pixels = clean.images[0][clean.masks[0, red]]
+    assert pixels[:, 0].mean() > 2 * pixels[:, 1].mean(), "the mask of the red block is red"
+
+
+def test_the_page_shows_all_policies_beside_each_other(done):
+    out, _ = done
+    page = (out / "report" / "report.html").read_text()
+    for text in (
+        "What can be read",
+        "What is kept of the start",
+        "Where the policies look",
+        "trustworthiness",
+        "tuned",
+    ):
+        assert text in page
+    assert page.count("data:image/png;base64,") == 6
+    assert {path.name for path in (out / "report" / "data").iterdir()} == {
+        "probes.csv", "kept.csv", "similarity.csv", "attention.csv", "tsne.csv",
+    }  # fmt: skip
+    assert json.loads((out / "report" / "summary.json").read_text())["start"] == "start"
+
+
+def test_the_same_command_makes_only_what_is_missing_and_the_same_bytes(done, run, tiny_smolvla, other):
+    out, _ = done
+    names = (FILE, "report/report.html", "vectors/tuned/01.npz")
+    before = {name: (out / name).read_bytes() for name in names}
+    frames = (out / "frames" / "00.npz").stat().st_mtime_ns
+    (out / "vectors" / "tuned" / "01.npz").unlink()
+    called = call(*command(run, tiny_smolvla, other, out))
+    assert "tuned under noise:0.3" in called.out
+    assert "start under" not in called.out
+    assert {name: (out / name).read_bytes() for name in names} == before
+    assert (out / "frames" / "00.npz").stat().st_mtime_ns == frames
+
+
+def test_other_frames_are_refused_in_one_line(done, run, tiny_smolvla):
+    out, _ = done
+    assert "holds other frames" in refusal("represent", run, f"start={tiny_smolvla}", "--out", out)
+
+
+def test_damaged_files_say_what_to_delete(done, run, tiny_smolvla, other, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(done[0], out)
+    (out / "vectors" / "start" / "00.npz").write_bytes(b"PK\x03\x04nothing")
+    assert "00.npz: cannot be read" in refusal(*command(run, tiny_smolvla, other, out))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "name a run or study folder"),
+        (("{run}",), "name the checkpoints"),
+        (("{run}", "seeker"), "does not expose representations"),
+        (("{run}", "a=seeker", "A=zero"), "two policies have this name"),
+        (("{run}", "../x=seeker"), "write NAME=CHECKPOINT"),
+        (("{run}", "a b=seeker"), "write NAME=CHECKPOINT"),
+        (("{run}", "seeker", "--per-episode", "0"), "--per-episode"),
+    ],
+)
+def test_bad_requests_are_one_line(run, arguments, complaint, tmp_path):
+
+    given = [text.format(run=run) for text in arguments]
+    assert re.search(complaint, refusal("represent", *given, "--out", tmp_path / "x"))
