@@ -19,7 +19,6 @@ from pathlib import Path
 
 import msgspec
 
-import simeval
 from envs.caches import cache_folder
 from simeval.core.errors import error_line
 from simeval.core.types import EpisodeResult
@@ -204,7 +203,7 @@ class Clips:
         process = self._process
         if process is None or process.poll() is not None:
             # It imports from where this process does, not from the working directory.
-            paths = [str(Path(simeval.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+            paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
             # Not stopped by Ctrl-C, which ends the viewer: its standard input ends then.
             process = self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "simeval.viewer.render"],
