@@ -12,6 +12,7 @@ from simeval.cli.options import WHOLE
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.files import require_inside, whole_file
 from simeval.core.texts import escaped
+from simeval.core.types import CLEAN
 
 if TYPE_CHECKING:
     from simeval.core.progress_bar import Bar
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 exchange = typer.Typer()
 
-FORMATS = ("csv", "parquet", "lerobot")
+FORMATS = ("csv", "parquet", "lerobot", "junit", "markdown")
+_VERDICTS = {"junit": "gate.xml", "markdown": "gate.md"}
+"""Formats of a run's verdicts, and the names of their files."""
 SOURCES = ("lerobot-eval", "vla-eval")
 _DATASET_ONLY = ("cameras", "size", "fps", "view", "lossless")
 
@@ -29,7 +32,9 @@ def export(
     folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder.")],
     to: Annotated[
         str,
-        typer.Option(metavar="|".join(FORMATS), help="Rows as a table, or rollouts as a LeRobotDataset."),
+        typer.Option(
+            metavar="|".join(FORMATS), help="A table of rows, a LeRobotDataset of rollouts, or verdicts for CI."
+        ),
     ],
     out: Annotated[str | None, typer.Option(help="File or, for lerobot, folder.  [default: in RUN/export]")] = None,
     only: Annotated[
@@ -64,7 +69,7 @@ def export(
         list[str] | None, typer.Option(help="Python file that the run was made with; repeatable.")
     ] = None,
 ) -> None:
-    """Write a run's episodes for other tools: a flat table, or a dataset that lerobot trains on."""
+    """Write a run for other tools: a flat table, a dataset that lerobot trains on, or verdicts for CI."""
     from simeval.store.run import Run
 
     if to not in FORMATS:
@@ -75,6 +80,11 @@ def export(
             if value:
                 raise ConfigError(f"--{name}: is for --to lerobot, not for {to}")
     run = Run.load(folder)
+    if to in _VERDICTS:
+        if only != "all" or conditions or plugin:
+            raise ConfigError(f"--to {to}: judges all episodes, so it takes no --only, --conditions or --plugin")
+        _export_verdicts(run, to, _target(run, out, _VERDICTS[to]))
+        return
     if to != "lerobot":
         _export_rows(run, to, _target(run, out, f"episodes.{to}"), only, conditions or (), plugin or ())
         return
@@ -118,6 +128,22 @@ def _export_rows(
     print(escaped(f"{path}: {len(found.rows)} episodes"))
     if found.damaged:
         raise typer.Exit(1)
+
+
+def _export_verdicts(run: "Run", to: str, path: Path) -> None:
+    """Write what `run --gate` says of a run; the exit code is that of an export, not of the verdict."""
+    from simeval.cli.gate import Files, RunGateRequest, judge_run
+    from simeval.config.layout import is_search
+
+    if is_search(run.manifest):
+        raise ConfigError(
+            f"{run.folder}: is a search, whose conditions were chosen by their outcomes; --to csv takes it"
+        )
+    if not any(result.spec.condition != CLEAN for result in run.results):
+        raise ConfigError(f"{run.folder}: has no perturbed condition to judge")
+    files = Files(path if to == "junit" else None, path if to == "markdown" else None)
+    judged = judge_run(run, RunGateRequest(None, files))
+    print(escaped(f"{path}: {judged.verdict}"))
 
 
 def _target(run: "Run", out: str | None, name: str) -> Path:
