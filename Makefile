@@ -30,7 +30,9 @@ run: setup
 test: setup official pro plus metaworld browser lint docs
 	$(BIN)/pytest -n 2 --dist loadfile
 
+# Rerun (490 MB) is read by slow tests alone.
 test-slow: setup official pro plus metaworld browser
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps rerun-sdk==0.41.0
 	$(BIN)/pytest -m slow
 
 lint: setup

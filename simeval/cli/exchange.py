@@ -16,11 +16,13 @@ from simeval.core.types import CLEAN
 
 if TYPE_CHECKING:
     from simeval.core.progress_bar import Bar
+    from simeval.exchange.lerobot_dataset import DatasetOptions
     from simeval.store.run import Run
 
 exchange = typer.Typer()
 
-FORMATS = ("csv", "parquet", "lerobot", "junit", "markdown")
+FORMATS = ("csv", "parquet", "lerobot", "rrd", "junit", "markdown")
+_WITH_IMAGES = ("lerobot", "rrd")
 _VERDICTS = {"junit": "gate.xml", "markdown": "gate.md"}
 """Formats of a run's verdicts, and the names of their files."""
 SOURCES = ("lerobot-eval", "vla-eval")
@@ -33,10 +35,10 @@ def export(
     to: Annotated[
         str,
         typer.Option(
-            metavar="|".join(FORMATS), help="A table of rows, a LeRobotDataset of rollouts, or verdicts for CI."
+            metavar="|".join(FORMATS), help="A table of rows, rollouts for lerobot or Rerun, or verdicts for CI."
         ),
     ],
-    out: Annotated[str | None, typer.Option(help="File or, for lerobot, folder.  [default: in RUN/export]")] = None,
+    out: Annotated[str | None, typer.Option(help="File; for lerobot, rrd a folder.  [default: in RUN/export]")] = None,
     only: Annotated[
         str, typer.Option(metavar="all|successes|failures", help="Only episodes with this outcome.")
     ] = "all",
@@ -44,11 +46,11 @@ def export(
         list[str] | None, typer.Option(help="Only this condition or sweep, for instance noise:0.05; repeatable.")
     ] = None,
     cameras: Annotated[
-        str | None, typer.Option(help="For lerobot: agentview, wrist, or both by a comma.  [default: all]")
+        str | None, typer.Option(help="For lerobot, rrd: agentview, wrist, or both by a comma.  [default: all]")
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(help="For lerobot: side of an image (px), 64 to 1024, even.  [default: the run's]", **WHOLE),
+        typer.Option(help="For lerobot, rrd: side of an image (px), 64 to 1024, even.  [default: the run's]", **WHOLE),
     ] = None,
     fps: Annotated[
         int | None,
@@ -61,34 +63,36 @@ def export(
     view: Annotated[
         str | None,
         typer.Option(
-            metavar="policy|clean", help="For lerobot: images as the policy got them, or clean.  [default: policy]"
+            metavar="policy|clean", help="For lerobot, rrd: images as the policy got them, or clean.  [default: policy]"
         ),
     ] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="For lerobot: PNG images instead of video.")] = False,
+    lossless: Annotated[bool, typer.Option("--lossless", help="For lerobot, rrd: images without loss.")] = False,
     plugin: Annotated[
         list[str] | None, typer.Option(help="Python file that the run was made with; repeatable.")
     ] = None,
 ) -> None:
-    """Write a run for other tools: a flat table, a dataset that lerobot trains on, or verdicts for CI."""
+    """Write a run for other tools: a table, a dataset that lerobot trains on, Rerun recordings, or verdicts for CI."""
     from simeval.store.run import Run
 
     if to not in FORMATS:
         raise ConfigError(f"--to: no '{to}'{nearest(to, FORMATS)}")
     given = dict(zip(_DATASET_ONLY, (cameras, size, fps, view, lossless), strict=True))
-    if to != "lerobot":
+    if to not in _WITH_IMAGES:
         for name, value in given.items():
             if value:
-                raise ConfigError(f"--{name}: is for --to lerobot, not for {to}")
+                raise ConfigError(f"--{name}: is for --to lerobot and rrd, not for {to}")
+    if to == "rrd" and fps is not None:
+        raise ConfigError("--fps: is for --to lerobot; a recording has the suite's simulated time")
     run = Run.load(folder)
     if to in _VERDICTS:
         if only != "all" or conditions or plugin:
             raise ConfigError(f"--to {to}: judges all episodes, so it takes no --only, --conditions or --plugin")
         _export_verdicts(run, to, _target(run, out, _VERDICTS[to]))
         return
-    if to != "lerobot":
+    if to not in _WITH_IMAGES:
         _export_rows(run, to, _target(run, out, f"episodes.{to}"), only, conditions or (), plugin or ())
         return
-    from simeval.exchange.lerobot_dataset import DatasetOptions, write_dataset
+    from simeval.exchange.lerobot_dataset import DatasetOptions
 
     options = DatasetOptions(
         outcome=only,
@@ -100,10 +104,30 @@ def export(
         lossless=lossless,
         plugins=tuple(plugin or ()),
     )
+    if to == "rrd":
+        _export_recordings(run, options, _target(run, out, "rerun"))
+    else:
+        _export_dataset(run, options, _target(run, out, "lerobot"))
+
+
+def _export_dataset(run: "Run", options: "DatasetOptions", folder: Path) -> None:
+    from simeval.exchange.lerobot_dataset import write_dataset
+
     with _bar() as started:
-        written = write_dataset(run, options, _target(run, out, "lerobot"), started)
+        written = write_dataset(run, options, folder, started)
     _note(written.notes)
     print(escaped(f"{written.folder}: {written.episodes} episodes, {written.frames} frames"))
+    if written.damaged:
+        raise typer.Exit(1)
+
+
+def _export_recordings(run: "Run", options: "DatasetOptions", folder: Path) -> None:
+    from simeval.exchange.rerun_recording import write_recordings
+
+    with _bar() as started:
+        written = write_recordings(run, options, folder, started)
+    _note(written.notes)
+    print(escaped(f"{written.folder}: {len(written.files)} recordings; rerun {written.folder}/*.rrd shows them"))
     if written.damaged:
         raise typer.Exit(1)
 
@@ -151,7 +175,7 @@ def _target(run: "Run", out: str | None, name: str) -> Path:
         require_inside(run.folder, "export")
         return run.folder / "export" / name
     path = Path(out)
-    if not name.endswith("lerobot") and path.is_dir():
+    if name not in ("lerobot", "rerun") and path.is_dir():
         raise ConfigError(f"--out {out}: is a folder; name a file")
     return path
 

@@ -31,12 +31,12 @@ from simeval.core import plugins
 from simeval.core.errors import ConfigError, error_line, nearest
 from simeval.core.types import EpisodeResult
 from simeval.drift.frames.hub import temporary_datasets_cache
-from simeval.exchange.rows import Selected, table, unfinished
+from simeval.exchange.rollouts import is_scripted, with_traces
+from simeval.exchange.rows import table
 from simeval.exchange.whole_folder import whole_folder
-from simeval.policies.names import kind_of
 from simeval.rollout.rerun import Rerun, needs_state_scale
 from simeval.rollout.trace import Trace
-from simeval.store.run import Run, trace_path, write_json
+from simeval.store.run import Run, write_json
 
 VIEWS = ("policy", "clean")
 KEYS = {"agentview": "observation.images.image", "wrist": "observation.images.image2"}
@@ -149,7 +149,7 @@ def write_dataset(
     from simeval.store.assets import assets_of
 
     plugins.load(plugins.named_again(run.folder, run.manifest, options.plugins))
-    chosen, notes = _with_traces(run, options)
+    chosen, notes = with_traces(run, options.outcome, options.conditions)
     interface = find_suite(chosen[0].spec.suite).interface
     cameras = options.cameras or interface.cameras
     for camera in cameras:
@@ -182,22 +182,6 @@ def _lerobot() -> Any:
             f"--to lerobot: needs lerobot's dataset packages ({error_line(error)}); pip install 'lerobot[dataset]'"
         ) from None
     return LeRobotDataset
-
-
-def _with_traces(run: Run, options: DatasetOptions) -> tuple[tuple[EpisodeResult, ...], list[str]]:
-    """The selected episodes that came to an end and kept a trace, in plan order, and what is left out."""
-    selected = Selected.of(run, options.outcome, options.conditions)
-    ended = [r for r in run.results if r.outcome in ("success", "failure")]
-    chosen = [r for r in ended if selected.includes(r.spec.condition, r.outcome)]
-    if not chosen:
-        raise ConfigError(f"{run.folder}: no finished episode is selected (--only {options.outcome})")
-    kept = tuple(r for r in chosen if trace_path(run.folder, r.spec).exists())
-    if not kept:
-        raise ConfigError(f"{run.folder}: no traces were kept for these episodes; run with --traces all")
-    notes = []
-    if len(kept) < len(chosen):
-        notes.append(f"{len(chosen) - len(kept)} of {len(chosen)} episodes kept no trace and are left out")
-    return kept, [*notes, *unfinished(run, run.episodes)]
 
 
 def _notes(export: _Export) -> Iterator[str]:
@@ -286,7 +270,7 @@ def _add_episode(dataset: Any, export: _Export, result: EpisodeResult, scenes: E
     except ConfigError as error:
         export.damaged.append(str(error))
         return 0
-    own_state = needs_state_scale(parse(spec.condition)) and not _is_scripted(export.run)
+    own_state = needs_state_scale(parse(spec.condition)) and not is_scripted(export.run)
     if own_state and export.options.view == "policy":
         export.own_state.append(spec.condition)
     try:
@@ -301,11 +285,6 @@ def _add_episode(dataset: Any, export: _Export, result: EpisodeResult, scenes: E
     dataset.save_episode(parallel_encoding=False)
     export.written.append(result)
     return len(trace.actions)
-
-
-def _is_scripted(run: Run) -> bool:
-    """Whether the policy has no training data, so that changes of the state are in the default units."""
-    return kind_of(str(run.manifest["identity"]["settings"].get("policy"))) == "scripted"
 
 
 def _frame(result: EpisodeResult, trace: Trace, observation: Observation) -> dict[str, Any]:
