@@ -19,7 +19,7 @@ from simeval.config.plan import estimated_seconds, make_plan
 from simeval.config.study import POLICIES, StudyConfig, StudyPolicy
 from simeval.core.errors import ConfigError, SimevalError, error_line
 from simeval.core.texts import shown
-from simeval.store.run import Run, outcomes
+from simeval.store.run import MANIFEST, Run, outcomes
 from simeval.store.study import Member, Study, is_measured, is_study, read_study, write_study
 
 if TYPE_CHECKING:
@@ -94,8 +94,10 @@ def what_is_left(config: StudyConfig) -> Iterator[Left]:
     """Check every policy as `simeval run` would before it starts, and say what is left of it.
 
     Raises:
-        ConfigError: one cannot run, or its folder holds something else.
+        ConfigError: one cannot run, or its folder or that of the study holds something else.
     """
+    if (config.folder / MANIFEST).exists():
+        raise ConfigError(f"{config.folder}: holds a run; a study needs another --out")
     for policy in config.policies:
         try:
             done = api.is_done(policy.run)

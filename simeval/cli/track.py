@@ -37,6 +37,8 @@ def tracked(
     Raises:
         ConfigError: a tracker cannot be used, or a project is named without one.
     """
+    if project is not None and not project.strip():
+        raise ConfigError("--track-project: the name is empty")
     if not names:
         if project is not None:
             raise ConfigError("--track-project: name a tracker with --track")

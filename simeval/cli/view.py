@@ -33,6 +33,8 @@ def view(
     ] = None,
 ) -> None:
     """Look at runs in a browser: tables, episodes, videos of twins side by side. Reads only; until Ctrl-C."""
+    if not results.strip():
+        raise ConfigError("RESULTS: the name of the folder is empty")
     within("--port", port, 0, LAST_PORT)
     within("--cache-mb", cache_mb, 0, MAX_CACHE)
     for module in MODULES:

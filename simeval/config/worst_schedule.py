@@ -77,7 +77,7 @@ def schedule_of(space: Space, size: Size, layout: Mapping[str, Any], run: tuple[
     if rounds >= len(states):
         raise ConfigError(
             f"--confirm {size.confirm}: needs {rounds} initial states of each task that the search does not use, of "
-            f"{len(states)}; a smaller --confirm, or more --init-states"
+            f"{len(states)}; more --init-states or --tasks, or a smaller --confirm (10 at least)"
         )
     cells = {state: sorted(tasks, key=lambda task: _shuffled(seed, state, task)) for state in states}
     confirmation = [(task, state, 0) for state in states[-rounds:] for task in cells[state]][: size.confirm]

@@ -152,7 +152,8 @@ def tracking(tracked: Tracked, inner: Progress) -> Iterator[Tracking]:
                 with quiet():
                     ids[name] = opening.open(run)
             except Exception as error:  # noqa: BLE001 - any package may fail in any way
-                raise ConfigError(f"--track {name}: it refuses the run: {error_line(error)}") from None
+                again = f"; {tracked.folder / IDS_FILE} says which run it was: remove it to track anew" * (name in ids)
+                raise ConfigError(f"--track {name}: it refuses the run: {error_line(error)}{again}") from None
             observer.trackers[name] = opening
         yield observer
     finally:

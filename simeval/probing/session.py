@@ -18,6 +18,7 @@ from typing import Any
 from perturbations.condition import Condition
 from simeval.config import paths
 from simeval.config.evaluation import EvalConfig, from_mapping
+from simeval.config.layout import is_search
 from simeval.config.plan import parse_conditions
 from simeval.config.preflight import require_numerics, require_rendering
 from simeval.config.represent import RepresentConfig, split_policy
@@ -133,6 +134,8 @@ def _build(config: RepresentConfig) -> _Request:
         require_inside(folder, "representation")
     user_plugins = plugins.named_again(run.folder, run.manifest, config.plugin)
     plugins.load(user_plugins)
+    if is_search(run.manifest) and not config.perturb:
+        raise ConfigError(f"{run.folder}: is a search, which has a condition per trial; name some with --perturb")
     texts = config.perturb or tuple(run.manifest["conditions"])
     conditions = tuple(condition for condition in parse_conditions(texts) if not condition.is_clean)
     run_config = from_mapping(paths.located(run.manifest))

@@ -25,6 +25,7 @@ from simeval.store.run import (
     require_writable,
 )
 from simeval.store.same_search import require_same_verb, require_same_worst
+from simeval.store.study import is_study
 
 if TYPE_CHECKING:
     from simeval.config.searches import Placing, Search
@@ -97,6 +98,8 @@ def is_complete(
         ConfigError: the folder cannot be written, or holds a run that differs in what is known without loading.
     """
     require_writable(folder)
+    if is_study(folder):
+        raise ConfigError(f"{folder}: holds a study, whose folders are runs; `simeval run` needs another --out")
     if not (folder / MANIFEST).exists():
         return False
     manifest = read_manifest(folder)

@@ -88,7 +88,7 @@ def read_stages(folder: Path) -> dict[str, EpisodeStage]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from None
+        raise ConfigError(f"{path}: {error.strerror or error}; remove it to compute the stages again") from None
     first, _, rest = data.partition(b"\n")
     try:
         header = msgspec.json.decode(first, type=_Header)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from simeval.config.layout import is_search
 from simeval.core.errors import ConfigError, nearest
-from simeval.core.texts import shown
+from simeval.core.texts import escaped, shown
 from simeval.store.run import EPISODES, MANIFEST, Run
 from simeval.viewer.index import RunIndex
 
@@ -110,7 +110,7 @@ class Library:
         with self._lock:
             folder = self._folder(name)
             if folder is None:
-                names = [known for known, _ in _runs(self.root)]
+                names = [known for known, _ in _runs(self.root) if _is_text(known)]
                 raise ConfigError(f"there is no run '{shown(name)}' here{nearest(name, names)}")
             entry = self._read(name, folder)
         if isinstance(entry, Unreadable):
@@ -121,6 +121,8 @@ class Library:
         return next((folder for known, folder in _runs(self.root) if known == name), None)
 
     def _read(self, name: str, folder: Path) -> StoredRun | Unreadable:
+        if not _is_text(name):
+            return Unreadable(escaped(name), "the name of its folder is not UTF-8, so it has no address; rename it")
         try:
             status = (folder / MANIFEST).stat()
             stamp = status.st_ino, status.st_mtime_ns, status.st_size
@@ -130,6 +132,15 @@ class Library:
         if known is None or known[0] != stamp:
             known = self._known[name] = stamp, _open(name, folder)
         return known[1]
+
+
+def _is_text(name: str) -> bool:
+    """Whether a folder's name can be written in a page and an address: Linux takes any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _open(name: str, folder: Path) -> StoredRun | Unreadable:

@@ -296,3 +296,17 @@ def test_two_policies_without_recipes_are_compared_as_they_are(tmp_path):
     assert "toy: b is better than a: success (none, noise:0.3" in text
     assert "over their training seeds" not in text
     assert Run.load(tmp_path / "out" / "b").manifest["episodes"] == EPISODES
+
+
+def test_a_run_and_a_study_do_not_take_each_others_folder(done, tmp_path):
+    out, _ = done
+    run = ("run", "--suite", "toy", "--policy", "zero", "--tasks", 0, "--init-states", 0, "--workers", 0, "--out")
+    assert call(*run, tmp_path / "run").code == 0
+    before = sorted(tmp_path.joinpath("run").iterdir())
+    for words in ((), ("--dry-run",)):
+        assert refusal("study", write(tmp_path), "--out", tmp_path / "run", *words) == (
+            f"{tmp_path / 'run'}: holds a run; a study needs another --out"
+        )
+    assert sorted(tmp_path.joinpath("run").iterdir()) == before
+    assert refusal(*run, out) == f"{out}: holds a study, whose folders are runs; `simeval run` needs another --out"
+    assert not (out / "manifest.json").exists()

@@ -159,6 +159,7 @@ def test_names_that_mlflow_does_not_take_stay_different():
     [
         (("--track", "wandd"), "--track: no tracker 'wandd'; did you mean 'wandb'?"),
         (("--track-project", "x"), "--track-project: name a tracker with --track"),
+        (("--track", "wandb", "--track-project", " "), "--track-project: the name is empty"),
     ],
 )
 def test_what_cannot_be_tracked_is_refused_before_the_run(place, options, said):
@@ -182,3 +183,11 @@ def test_damaged_ids_are_one_line(place, content):
     (place / "r").mkdir()
     (place / "r" / "trackers.json").write_text(content)
     assert "trackers.json" in refusal(*RUN, "--out", "r", "--track", "mlflow")
+
+
+def test_an_id_that_the_tracker_does_not_know_names_its_file(place):
+    (place / "r").mkdir()
+    (place / "r" / "trackers.json").write_text('{"mlflow": "0000deadbeef"}')
+    assert refusal(*RUN, "--out", "r", "--track", "mlflow").endswith(
+        "; r/trackers.json says which run it was: remove it to track anew"
+    )

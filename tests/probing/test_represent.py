@@ -148,3 +148,9 @@ def test_bad_requests_are_one_line(run, arguments, complaint, tmp_path):
 
     given = [text.format(run=run) for text in arguments]
     assert re.search(complaint, refusal("represent", *given, "--out", tmp_path / "x"))
+
+
+def test_a_search_has_too_many_conditions_to_take_them_all(tmp_path, tiny_smolvla):
+    words = ("--suite", "toy", "--policy", "seeker", "--workers", 0, "--perturb", "light:..0.4")
+    assert call("worst", *words, "--budget", 60, "--confirm", 10, "--out", tmp_path / "w").code == 0
+    assert refusal("represent", tmp_path / "w", tiny_smolvla).endswith("name some with --perturb")

@@ -97,3 +97,15 @@ def test_a_run_that_has_just_begun_or_whose_suite_is_not_here_has_its_page(resul
     client = open_viewer(tmp_path / "results", tmp_path)
     assert "20 of 20 episodes" in client.settled("/run?run=toy").text
     assert client.get("/episode?run=toy&id=my_suite/0/init00/none/r0").status_code == 200
+
+
+def test_a_folder_whose_name_is_not_utf_8_does_not_hide_the_others(results, tmp_path):
+    shutil.copytree(results / "toy", tmp_path / "results" / "toy")
+    odd = os.fsencode(tmp_path / "results") + b"/bad\xffname"
+    shutil.copytree(os.fsencode(results / "toy"), odd)
+    client = open_viewer(tmp_path / "results", tmp_path)
+    page = client.get("/")
+    assert page.status_code == 200
+    assert "/run?run=toy" in page.text
+    assert "not UTF-8" in page.text
+    assert client.get("/run?run=tox").status_code == 404
