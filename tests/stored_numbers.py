@@ -39,6 +39,7 @@ README = "README.md"
 CARD = "simeval/policies/bundled/MODEL_CARD.md"
 START, DRIFT, METHODS = "docs/get-started.md", "docs/how-to/drift.md", "docs/reference/methods.md"
 SPEED = "docs/numbers/speed.md"
+LATENCY = "docs/how-to/latency.md"
 WIDTH = 80
 """Columns of the tables that are shown as a terminal prints them."""
 
@@ -334,6 +335,21 @@ def measured_rows(title: str) -> dict[str, tuple[str, ...]]:
     return rows
 
 
+def latency_rows() -> dict[str, tuple[str, ...]]:
+    """Success and drop by latency, for each mode."""
+    rates = {row.condition: row for row in analysed("latency").rates}
+    drops = {row.condition: row for row in analysed("latency").drops}
+    rows = {"0": (percent(clean("latency").rate), "", *[""] * 4)}
+    for steps in (1, 2, 4, 8):
+        cells: list[str] = []
+        for mode in ("", "/mode=async", "/mode=rtc"):
+            name = f"latency:{steps}{mode}"
+            cells += [percent(rates[name].rate), f"{percent(drops[name].drop)} ({span(drops[name].interval)})"]
+        rows[f"{50 * steps} ms"] = tuple(cells)
+    return rows
+
+
+LATENCIES = "| latency | block, % | drop, points (95 % interval) | async, % | drop | rtc, % | drop |"
 TASKS = "| {} | successes of 50 | 95 % interval, % |"
 CONDITIONS = "| condition | success, % | drop, points (95 % interval) |"
 GRAPHS = "| dtype, batch | kernels one by one | graphs | chunks per second |"
@@ -369,6 +385,7 @@ def statements() -> Iterator[Claim | Table | Screen]:
     yield Claim(START, "reach {object} and {goal} % (`simeval show results/object`", both)
     yield from study_claims()
     yield from gpu_claims()
+    yield Table(LATENCY, LATENCIES, latency_rows)
     for title in measured():
         yield Table(METHODS, MEASURED.format(title), partial(measured_rows, title))
     for name in ("spatial", "object", "goal"):

@@ -20,7 +20,7 @@ from simeval.store.audit import Audit
 from simeval.store.run import Run
 
 RESULTS = Path(__file__).parent.parent / "results"
-STORED = ("spatial", "object", "goal", "reference", "correlation", "quickstart")
+STORED = ("spatial", "object", "goal", "reference", "correlation", "quickstart", "latency")
 SAMPLE = 4
 OLDER = {"spatial": {"far_state", "far_action"}, "object": {"far_state", "far_action"}}
 OLDER["correlation"] = OLDER["spatial"]
@@ -64,6 +64,7 @@ def test_the_bundled_policies_reach_their_target_on_the_published_initial_states
         ("quickstart", "spatial", 20),
         ("reference", "spatial", 200),
         ("reference", "correlation", 650),
+        ("latency", "spatial", 100),
     ],
 )
 def test_an_episode_is_the_same_in_both_runs(name, other, shared):
@@ -114,7 +115,7 @@ def test_stored_rows_were_made_with_portable_numerics(name):
 
 
 @pytest.mark.skipif(numerics.level() != numerics.LEVEL, reason=f"the rows are for {numerics.LEVEL}")
-@pytest.mark.parametrize("name", ["spatial", "object", "goal", "reference", "correlation"])
+@pytest.mark.parametrize("name", ["spatial", "object", "goal", "reference", "correlation", "latency"])
 def test_a_sample_of_the_episodes_runs_again_on_this_processor(name):
     run = Run.load(RESULTS / name)
     if (opengl := provenance.gl_renderer()) != run.manifest["identity"]["opengl"]:
