@@ -12,7 +12,6 @@ from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.config.layout import is_sequential
 from simeval.config.plan import Plan, duration, estimated_seconds, make_plan, most_episodes
 from simeval.config.preflight import policy_choice, require_fit, require_numerics, require_rendering, with_policy
-from simeval.core.chances import counted
 from simeval.core.files import require_inside, require_no_way_out
 from simeval.core.limits import require_address_space
 from simeval.core.types import EpisodeResult, EpisodeSpec
@@ -241,8 +240,7 @@ def _summary(plan: Plan, config: EvalConfig) -> str:
     size = f"{'+'.join(config.suite)}, {config.policy_name}: {episodes}, {conditions}"
     if config.ray_address and config.workers is None:
         return f"{size}, a worker per CPU of the cluster"
-    workers = counted(config.worker_count, "worker") if config.worker_count else "this process"
-    return f"{size}, {workers}, at most about {duration(estimated_seconds(plan, config))} without inference"
+    return f"{size}, {config.workers_text}, at most about {duration(estimated_seconds(plan, config))} without inference"
 
 
 def represent(

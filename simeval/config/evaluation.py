@@ -11,6 +11,7 @@ from envs.protocols import PROTOCOLS
 from envs.suites import BUILT_IN, find_suite, suite_names
 from simeval.config.options import MAX_SEED, check_ranges, checked_fields, flag, option, settle_types, within
 from simeval.config.suites import OWN_SOURCE, check_suites, variants
+from simeval.core.chances import counted
 from simeval.core.errors import ConfigError
 from simeval.core.texts import shown
 from simeval.core.types import CLEAN
@@ -205,6 +206,11 @@ class EvalConfig:
     def worker_count(self) -> int:
         """The number of workers, with the default filled in; 0 means this process."""
         return (os.cpu_count() or 1) if self.workers is None else self.workers
+
+    @property
+    def workers_text(self) -> str:
+        """Where episodes run, for people: `2 workers`, or `this process`."""
+        return counted(self.worker_count, "worker") if self.worker_count else "this process"
 
     def result_fields(self) -> dict[str, Any]:
         """The settings that change rows, JSON-ready; a resumed run must agree on them."""

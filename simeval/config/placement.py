@@ -13,7 +13,6 @@ from simeval.config.decisions import FINISHED
 from simeval.config.plan import Plan
 from simeval.config.strengths import StrengthRange
 from simeval.config.threshold import CLEAN_FIRST, LEAST, ThresholdConfig
-from simeval.core.chances import counted
 from simeval.core.rounds import cell_of, round_key
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.stats.threshold import ThresholdEstimate, ThresholdPosterior
@@ -131,10 +130,9 @@ class Placement:
     def headline(self) -> str:
         """What is searched for, one line."""
         config = self.config
-        workers = counted(config.run.worker_count, "worker") if config.run.worker_count else "this process"
         return (
             f"{config.run.suite[0]}, {config.run.policy_name}: strength at which success falls to "
-            f"{100 * config.level:g} % of clean, at most {self.most} episodes, {workers}"
+            f"{100 * config.level:g} % of clean, at most {self.most} episodes, {config.run.workers_text}"
         )
 
     @property

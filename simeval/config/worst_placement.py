@@ -16,7 +16,6 @@ from simeval.config.layout import layout_of
 from simeval.config.plan import Plan
 from simeval.config.worst import CLEAN_FIRST, WorstConfig
 from simeval.config.worst_schedule import Place, schedule_of
-from simeval.core.chances import counted
 from simeval.core.types import CLEAN, EpisodeSpec
 from simeval.stats.worst import FailurePosterior, stream
 
@@ -118,10 +117,9 @@ class WorstPlacement:
     def headline(self) -> str:
         """What is searched for, one line."""
         config = self.config
-        workers = counted(config.run.worker_count, "worker") if config.run.worker_count else "this process"
         return (
             f"{config.run.suite[0]}, {config.run.policy_name}: a bad one of {len(config.space.candidates)} conditions "
-            f"of {', '.join(config.space.labels)}, {config.size.budget} episodes, {workers}"
+            f"of {', '.join(config.space.labels)}, {config.size.budget} episodes, {config.run.workers_text}"
         )
 
     @property

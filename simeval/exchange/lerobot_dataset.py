@@ -31,10 +31,10 @@ from simeval.core import plugins
 from simeval.core.errors import ConfigError, error_line, nearest
 from simeval.core.types import EpisodeResult
 from simeval.drift.frames.hub import temporary_datasets_cache
-from simeval.exchange.rollouts import is_scripted, with_traces
+from simeval.exchange.rollouts import cameras_of, has_own_state, own_state_note, with_traces
 from simeval.exchange.rows import table
 from simeval.exchange.whole_folder import whole_folder
-from simeval.rollout.rerun import Rerun, needs_state_scale
+from simeval.rollout.rerun import Rerun
 from simeval.rollout.trace import Trace
 from simeval.store.run import Run, write_json
 
@@ -151,10 +151,7 @@ def write_dataset(
     plugins.load(plugins.named_again(run.folder, run.manifest, options.plugins))
     chosen, notes = with_traces(run, options.outcome, options.conditions)
     interface = find_suite(chosen[0].spec.suite).interface
-    cameras = options.cameras or interface.cameras
-    for camera in cameras:
-        if camera not in interface.cameras:
-            raise ConfigError(f"--cameras: {chosen[0].spec.suite} has only {', '.join(interface.cameras)}")
+    cameras = cameras_of(chosen[0].spec.suite, options.cameras)
     writer = _lerobot()
     assets = assets_of(run)
     require_rendering()
@@ -193,11 +190,7 @@ def _notes(export: _Export) -> Iterator[str]:
             "the stored states are shown"
         )
     if export.own_state:
-        names = ", ".join(dict.fromkeys(export.own_state))
-        yield (
-            f"observation.state is the robot's own under {names}: the policy's was changed in units of its training "
-            "data, which a run does not store"
-        )
+        yield own_state_note("observation.state", export.own_state)
 
 
 def _write(kind: Any, export: _Export, folder: Path, name: str, done: Callable[[], None]) -> int:
@@ -270,7 +263,7 @@ def _add_episode(dataset: Any, export: _Export, result: EpisodeResult, scenes: E
     except ConfigError as error:
         export.damaged.append(str(error))
         return 0
-    own_state = needs_state_scale(parse(spec.condition)) and not is_scripted(export.run)
+    own_state = has_own_state(export.run, spec)
     if own_state and export.options.view == "policy":
         export.own_state.append(spec.condition)
     try:

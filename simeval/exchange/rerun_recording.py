@@ -8,7 +8,7 @@ Non-obvious behaviour:
 - Images are JPEG, which loses detail of per-pixel noise; `lossless` stores them as they were, about ten times as large.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,13 @@ from envs.base import EnvError, Observation
 from envs.build import EnvCache
 from envs.suites import find_suite
 from perturbations.base import Infeasible
-from perturbations.spec import parse
 from simeval.core import plugins
 from simeval.core.errors import ConfigError, error_line
 from simeval.core.files import whole_file
 from simeval.core.types import EpisodeResult
 from simeval.exchange.lerobot_dataset import DatasetOptions
-from simeval.exchange.rollouts import is_scripted, with_traces
-from simeval.rollout.rerun import Rerun, needs_state_scale
+from simeval.exchange.rollouts import cameras_of, has_own_state, own_state_note, with_traces
+from simeval.rollout.rerun import Rerun
 from simeval.rollout.trace import Trace
 from simeval.store.run import Run
 
@@ -72,37 +71,53 @@ def write_recordings(
     rerun = _rerun()
     plugins.load(plugins.named_again(run.folder, run.manifest, options.plugins))
     chosen, notes = with_traces(run, options.outcome, options.conditions)
-    cameras = options.cameras or find_suite(chosen[0].spec.suite).interface.cameras
+    cameras = {suite: cameras_of(suite, options.cameras) for suite in {result.spec.suite for result in chosen}}
     require_rendering()
     scenes, files, damaged, differing = EnvCache(assets_of(run)), list[str](), list[str](), 0
     done = started(len(chosen)) if started else lambda: None
     out.mkdir(parents=True, exist_ok=True)
     try:
         for result in chosen:
+            spec = result.spec
             try:
                 trace = run.trace(result)
                 assert trace is not None
             except ConfigError as error:
                 damaged.append(str(error))
                 continue
-            name = f"{result.spec.id.replace('/', '_')}.rrd"
-            env = scenes.get(result.spec.suite, result.spec.task, options.size or result.spec.resolution)
-            own_state = needs_state_scale(parse(result.spec.condition)) and not is_scripted(run)
-            again = Rerun(env, result.spec, trace, cameras, clean=options.view == "clean", own_state=own_state)
-            with whole_file(out / name) as partial:
+            env = scenes.get(spec.suite, spec.task, options.size or spec.resolution)
+            clean, own_state = options.view == "clean", has_own_state(run, spec)
+            again = Rerun(env, spec, trace, cameras[spec.suite], clean=clean, own_state=own_state)
+            files.append(f"{spec.id.replace('/', '_')}.rrd")
+            with whole_file(out / files[-1]) as partial:
                 _record(rerun, partial, result, again, lossless=options.lossless)
-            files.append(name)
             differing += again.differs
             done()
     except (EnvError, Infeasible) as error:
         raise ConfigError(f"{run.folder}: {error}") from None
     finally:
         scenes.discard()
-    if damaged:
-        notes.append(f"{len(damaged)} episodes with a damaged trace are left out ({damaged[0]})")
-    if differing:
-        notes.append(f"{differing} episodes do not move here exactly as they did in the run; stored states are shown")
+    if not files:
+        raise ConfigError(f"no trace can be read: {damaged[0]}")
+    own = [r.spec.condition for r in chosen if options.view == "policy" and has_own_state(run, r.spec)]
+    notes += _notes(own, damaged, differing)
     return Recorded(out, tuple(files), tuple(notes), len(damaged))
+
+
+def _notes(own: list[str], damaged: list[str], differing: int) -> Iterator[str]:
+    """What differs from what one might expect.
+
+    Args:
+        own: conditions under which the state is the robot's own.
+        damaged: why traces could not be read.
+        differing: number of episodes that moved otherwise than stored.
+    """
+    if own:
+        yield own_state_note("state", own)
+    if damaged:
+        yield f"{len(damaged)} episodes with a damaged trace are left out ({damaged[0]})"
+    if differing:
+        yield f"{differing} episodes do not move here exactly as they did in the run; stored states are shown"
 
 
 def _rerun() -> Any:

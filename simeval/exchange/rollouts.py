@@ -1,11 +1,14 @@
-"""Which rollouts of a run can be exported with images, and what is known of their policy."""
+"""What exports of rollouts share: which episodes, which cameras, and whose state."""
 
 from collections.abc import Sequence
 
+from envs.suites import find_suite
+from perturbations.spec import parse
 from simeval.core.errors import ConfigError
-from simeval.core.types import EpisodeResult
+from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.exchange.rows import Selected, unfinished
 from simeval.policies.names import kind_of
+from simeval.rollout.rerun import needs_state_scale
 from simeval.store.run import Run, trace_path
 
 
@@ -34,6 +37,31 @@ def with_traces(run: Run, outcome: str, conditions: Sequence[str]) -> tuple[tupl
     return kept, [*notes, *unfinished(run, run.episodes)]
 
 
-def is_scripted(run: Run) -> bool:
-    """Whether the policy has no training data, so that changes of the state are in the default units."""
-    return kind_of(str(run.manifest["identity"]["settings"].get("policy"))) == "scripted"
+def cameras_of(suite: str, requested: Sequence[str]) -> tuple[str, ...]:
+    """The cameras that are rendered: those requested, or all of the suite.
+
+    Raises:
+        ConfigError: the suite has no such camera.
+    """
+    there = find_suite(suite).interface.cameras
+    for camera in requested:
+        if camera not in there:
+            raise ConfigError(f"--cameras: {suite} has only {', '.join(there)}")
+    return tuple(requested) or there
+
+
+def has_own_state(run: Run, spec: EpisodeSpec) -> bool:
+    """Whether the state of an episode is exported as the robot's own, because the policy's cannot be computed again.
+
+    Policies without training data (scripted ones) get changes of the state in the default units.
+    """
+    scripted = kind_of(str(run.manifest["identity"]["settings"].get("policy"))) == "scripted"
+    return needs_state_scale(parse(spec.condition)) and not scripted
+
+
+def own_state_note(name: str, conditions: Sequence[str]) -> str:
+    """What to say of `has_own_state`; `name` is what the export calls the state."""
+    return (
+        f"{name} is the robot's own under {', '.join(dict.fromkeys(conditions))}: the policy's was changed in units of "
+        "its training data, which a run does not store"
+    )

@@ -38,14 +38,8 @@ def finished(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def idle(tmp_path, monkeypatch):
-    """A folder to work in, and the promise that nothing is started and nothing is written there."""
-
-    def started(*_):
-        raise AssertionError("something was started")
-
-    monkeypatch.setattr(api, "open_runner", started)
-    monkeypatch.chdir(tmp_path)
+def idle(idle, tmp_path, monkeypatch):
+    """The same, and the promise that nothing is written there."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SIMEVAL_LIBERO_ASSETS", raising=False)
     before = sorted(tmp_path.rglob("*"))

@@ -34,18 +34,6 @@ def run(finished, tmp_path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
-@pytest.fixture
-def idle(tmp_path, monkeypatch):
-    """A folder to work in, and the promise that nothing is started."""
-
-    def started(*_):
-        raise AssertionError("something was started")
-
-    monkeypatch.setattr(api, "open_runner", started)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def ids(folder: Path) -> list[str]:
     return [row["id"] for row in lines(folder)]
 

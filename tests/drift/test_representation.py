@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tiny_requests import request
 
-from envs.base import Observation
 from simeval.drift.representation import DISTANCES, SET_DISTANCES, distances, pooled, set_distances
 from simeval.policies.base import PolicyInput
 from simeval.policies.lerobot import load
@@ -16,12 +16,6 @@ from simeval.stats.representation import linear_cka
 @pytest.fixture(scope="module")
 def policy(tiny_smolvla):
     return load(str(tiny_smolvla), device="cpu", batch_size=2)
-
-
-def request(index: int = 0, text: str = "put the bowl on the plate") -> PolicyInput:
-    random = np.random.default_rng(index)
-    images = {camera: random.integers(0, 256, (128, 128, 3), np.uint8) for camera in ("agentview", "wrist")}
-    return PolicyInput(Observation(images, np.zeros(8, np.float32), 0), text, "pair", 0, noise_seed=index)
 
 
 def dark(item: PolicyInput) -> PolicyInput:

@@ -1,13 +1,16 @@
 """`simeval export --to rrd`: Rerun itself reads it, in a slow test, because the package has 490 MB."""
 
+import shutil
 import sys
 
 import numpy as np
 import pytest
 from helpers import call, refusal, toy_config
 
+from envs.suites import find_suite
 from simeval.api import evaluate
-from simeval.exchange.rollouts import with_traces
+from simeval.core.errors import ConfigError
+from simeval.exchange.rollouts import cameras_of, with_traces
 from simeval.store.run import Run
 
 CONDITION = "noise:0.3"
@@ -69,3 +72,24 @@ def test_only_episodes_with_traces_are_chosen(run):
     kept, notes = with_traces(run, "all", ())
     assert [result.spec.condition for result in kept] == ["none", CONDITION]
     assert notes == []
+
+
+@pytest.mark.slow
+def test_a_state_that_is_not_the_policys_is_said(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("simeval.exchange.rerun_recording.has_own_state", lambda run, spec: spec.condition == CONDITION)
+    called = call("export", run.folder, "--to", "rrd", "--out", tmp_path / "r", "--size", 64)
+    assert f"note: state is the robot's own under {CONDITION}: the policy's was changed" in called.err
+
+
+@pytest.mark.slow
+def test_without_a_readable_trace_there_is_no_recording(run, tmp_path):
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    for path in (folder / "traces").rglob("*.npz"):
+        path.write_bytes(b"")
+    assert "no trace can be read: " in refusal("export", folder, "--to", "rrd")
+
+
+def test_a_camera_that_a_suite_lacks_is_refused():
+    assert cameras_of("toy", ()) == cameras_of("toy", find_suite("toy").interface.cameras)
+    with pytest.raises(ConfigError, match="--cameras: toy has only agentview"):
+        cameras_of("toy", ("elbow",))

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from tiny_requests import request
 
-from envs.base import Observation
 from simeval.core.errors import ConfigError
-from simeval.policies.base import PolicyInput
 from simeval.policies.hidden_states import readable
 from simeval.policies.lerobot import load
 from simeval.policies.scripted import ZeroPolicy
@@ -14,12 +13,6 @@ from simeval.policies.scripted import ZeroPolicy
 @pytest.fixture(scope="module")
 def policy(tiny_smolvla):
     return load(str(tiny_smolvla), device="cpu", batch_size=2)
-
-
-def request(index: int = 0, text: str = "put the bowl on the plate") -> PolicyInput:
-    random = np.random.default_rng(index)
-    images = {camera: random.integers(0, 256, (128, 128, 3), np.uint8) for camera in ("agentview", "wrist")}
-    return PolicyInput(Observation(images, np.zeros(8, np.float32), 0), text, "pair", 0, noise_seed=index)
 
 
 @pytest.fixture(scope="module")
