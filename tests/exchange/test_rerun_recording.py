@@ -75,7 +75,7 @@ def test_only_episodes_with_traces_are_chosen(run):
 
 
 @pytest.mark.slow
-def test_a_state_that_is_not_the_policys_is_said(run, tmp_path, monkeypatch):
+def test_a_state_that_the_policy_did_not_get_is_said(run, tmp_path, monkeypatch):
     monkeypatch.setattr("simeval.exchange.rerun_recording.has_own_state", lambda run, spec: spec.condition == CONDITION)
     called = call("export", run.folder, "--to", "rrd", "--out", tmp_path / "r", "--size", 64)
     assert f"note: state is the robot's own under {CONDITION}: the policy's was changed" in called.err
