@@ -71,6 +71,11 @@ def test_the_numbers_are_those_that_show_prints(client, results):
     assert "finished" in page
 
 
+@pytest.mark.parametrize("address", ["/", "/run?run=toy"])
+def test_the_scenes_stand_beside_the_numbers(client, results, address):
+    assert Run.load(results / "toy").manifest["assets"] in html.unescape(client.get(address).text)
+
+
 def test_a_cell_of_the_map_leads_to_its_episodes_and_a_flip_to_its_twin(client):
     run = Links(client.get("/run?run=toy").text)
     (cell,) = [link for link in run.links if link == "/episodes?run=toy&task=2&condition=light%3A0.1"]
