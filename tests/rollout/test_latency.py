@@ -28,7 +28,7 @@ def env():
 class Counting:
     """Moves slowly, and says in the last action number which of its chunks it is and where in it."""
 
-    spec = PolicySpec("counting", n_action_steps=3, cameras=())
+    spec = PolicySpec("counting", n_action_steps=3, cameras=(), continues=True)
 
     def act(self, inputs):
         chunk = np.zeros((5, 7), np.float32)
@@ -76,6 +76,7 @@ def test_latency_0_is_byte_identical_to_none(env, policy, options):
         ("latency:2", "?- - 10 11 12 ?- - 20 21 22 ?-"),
         ("latency:100ms/mode=async", "?- - 10 11 12 ?13 14 22 ?23 24 32"),
         ("latency:4/mode=async", "?- - - - 10 11 12 ?13 14 - -"),
+        ("latency:2/mode=rtc", "?- - 10 11 12 ?13 14 22 ?23 24 32"),  # as async: it differs in what is sampled
         ("latency:1/mode=async/threshold=0.6", "?- 10 11 ?12 21 ?22 31 ?32 41 ?42 51"),
     ],
 )
