@@ -193,3 +193,18 @@ def test_a_region_of_the_table_is_where_the_plate_goes(scene):
     plate, spot = np.split(demonstrations.positions(seen), 2)
     np.testing.assert_allclose(plate, 10 * (seen.objects["plate_1"].pos - seen.hand.pos), atol=1e-5)
     np.testing.assert_allclose(spot, 10 * (np.array([-0.04, 0.22, 0.9]) - seen.hand.pos), atol=1e-5)
+
+
+def test_recordings_in_parts_are_those_of_one_call(tmp_path, monkeypatch):
+    """The last call without parts finds all of them, and records nothing again."""
+    recorded = []
+    monkeypatch.setattr(demonstrations, "bundled_scene", lambda task: task.name)
+    monkeypatch.setattr(demonstrations, "collect_demos", lambda scene, seed, policy, edge: (scene, seed))
+    monkeypatch.setattr(demonstrations, "write", lambda episode, file: (recorded.append(file.name), file.touch()))
+    words = ["collect", "--data", str(tmp_path), "--suites", "libero_object", "--episodes", "30", "--first-seed", "7"]
+    for part in ("0/3", "1/3", "2/3"):
+        main([*words, "--part", part])
+    assert len(set(recorded)) == 30
+    assert len({name.split("-")[1] for name in recorded}) == 10, "all tasks"
+    main(words)
+    assert len(recorded) == 30

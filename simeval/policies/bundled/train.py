@@ -85,7 +85,8 @@ def _collect(options: argparse.Namespace) -> None:
     scenes: dict[str, LiberoEnv] = {}
     made, given_up, begun = 0, 0, time.monotonic()
     for number in range(options.first_seed + part, options.first_seed + options.episodes, parts):
-        task = chosen[(number // parts) % len(chosen)]
+        # A number's task must not depend on the parts: a call with others would record everything again.
+        task = chosen[number % len(chosen)]
         file = options.data / f"{task.suite}-{task.index}-{number:06d}.npz"
         if file.exists():
             continue
