@@ -14,12 +14,17 @@ Non-obvious behaviour:
 
 import contextlib
 import copy
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from simeval.core.errors import error_line
+
+_log = logging.getLogger("simeval")
 
 Record = Callable[[Callable[[], Any]], tuple[Any, Callable[[], None]]]
 """Records a function of fixed tensors: returns its result, and a function that computes it anew in place."""
@@ -52,7 +57,7 @@ class Graphs:
 
 
 def fitted(network: Any, predict: Callable[[int], NDArray[np.float32]], record: Record | None = None) -> Graphs | None:
-    """Record the parts of a network and use the recordings if they change no bit.
+    """Record the parts of a network and use the recordings if they change no bit; a log line says if they are not used.
 
     Args:
         network: the network inside a policy; `None` is returned if it has no `denoise_step`.
@@ -69,12 +74,15 @@ def fitted(network: Any, predict: Callable[[int], NDArray[np.float32]], record: 
         graphs.install(network.vlm_with_expert.get_vlm_model().vision_model.encoder, "forward")
     graphs.active = graphs.recording = True
     # What cannot be captured can raise anything; the network itself remains.
+    reason = "they change bits of the chunks"
     try:
         replayed = [predict(seed) for seed in seeds]
-    except Exception:  # noqa: BLE001
-        replayed = []
+    except Exception as error:  # noqa: BLE001
+        replayed, reason = [], error_line(error)
     graphs.recording = False
     graphs.active = len(replayed) == len(own) and all(map(np.array_equal, own, replayed))
+    if not graphs.active:
+        _log.warning("simeval: inference runs without CUDA graphs, which takes longer: %s", reason)
     return graphs
 
 

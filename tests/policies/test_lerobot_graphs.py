@@ -63,13 +63,14 @@ class Network:
         return x_t.numpy()
 
 
-def test_replays_give_the_steps_own_bits_for_every_prefix() -> None:
+def test_replays_give_the_steps_own_bits_for_every_prefix(caplog) -> None:
     network, record = Network(), Counted()
     own = [network.sample(seed) for seed in range(6)]
     graph = fitted(network, network.sample, record)
     assert graph is not None
     assert graph.active
     assert record.records == 1
+    assert not caplog.text
     replays = record.replays
     for seed, expected in enumerate(own):
         np.testing.assert_array_equal(network.sample(seed), expected)
@@ -89,16 +90,17 @@ def test_another_shape_and_a_bypass_run_the_step_itself() -> None:
     assert record.replays == replays + 4
 
 
-def test_other_bits_are_not_used() -> None:
+def test_other_bits_are_not_used_and_a_line_says_so(caplog) -> None:
     network, record = Network(), Counted(wrong=1e-6)
     own = network.sample(0)
     graph = fitted(network, network.sample, record)
     assert record.replays > 0
     assert not graph.active
+    assert "without CUDA graphs, which takes longer: they change bits of the chunks" in caplog.text
     np.testing.assert_array_equal(network.sample(0), own)
 
 
-def test_what_cannot_be_captured_runs_as_before() -> None:
+def test_what_cannot_be_captured_runs_as_before_and_a_line_says_so(caplog) -> None:
     def refuse(run):
         raise RuntimeError("operation not permitted when stream is capturing")
 
@@ -106,6 +108,8 @@ def test_what_cannot_be_captured_runs_as_before() -> None:
     own = network.sample(0)
     graph = fitted(network, network.sample, refuse)
     assert not graph.active
+    assert "without CUDA graphs, which takes longer: " in caplog.text
+    assert "operation not permitted when stream is capturing" in caplog.text
     np.testing.assert_array_equal(network.sample(0), own)
 
 
