@@ -21,7 +21,7 @@ class Weights:
     """
 
     contrast: float = 0.5
-    consistency: float = 1.0
+    consistency: float = 10.0
     align: float = 0.2
     margin: float = 0.5
 
