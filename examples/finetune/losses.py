@@ -5,11 +5,12 @@ a time t in (0, 1]. The network predicts the velocity v(x_t, t, o, l) at the noi
 SmolVLA does (arXiv 2506.01844): t = 1 is noise, t = 0 the actions. Actions are in the policy's scaling, with a standard
 deviation of 1.
 
-    total = objective + w_contrast contrast + w_consistency consistency + w_align align
+    total = objective + w_contrast contrast + w_consistency consistency + w_augment augment + w_align align
 
-The objective is `flow_matching` or `l1_regression`. The regularisers compare predicted chunks â = x_t - t v, the point
-where the velocity leads in one step. At t = 1 that is the mean action for what was seen and asked. For smaller t the
-noisy chunk itself tells more and more of the action, and a difference of velocities counts for less, by a factor t.
+The objective is `flow_matching` or `l1_regression`; `augment` is the objective on changed views, as when images are
+augmented. Contrast and consistency compare predicted chunks â = x_t - t v, the point where the velocity leads in one
+step. At t = 1 that is the mean action for what was seen and asked. For smaller t the noisy chunk itself tells more and
+more of the action, and a difference of velocities counts for less, by a factor t.
 """
 
 import torch

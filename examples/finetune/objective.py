@@ -13,7 +13,7 @@ def loss_terms(network: Network, samples: Samples, weights: Weights | None = Non
     """The objective and the regularisers, unweighted, each a scalar; the objective comes first.
 
     Conflicting instructions and changed views are one batch with the clean samples, and each has the noise and the time
-    of its clean sample's first draw. Which of them there are is the samples' choice.
+    of its clean sample's first draw. A term needs its inputs in the samples; of changed views, the recipe says which.
 
     Args:
         network: the network, with its recipe.
@@ -21,7 +21,7 @@ def loss_terms(network: Network, samples: Samples, weights: Weights | None = Non
         weights: for the margin of the contrast.
     """
     recipe, (draws, size) = network.recipe, samples.time.shape
-    others = {"contrast": samples.conflicting, "consistency": samples.changed}
+    others = {"conflicting": samples.conflicting, "changed": samples.changed}
     asked = {name: inputs for name, inputs in others.items() if inputs is not None}
     sizes = [len(inputs.state) for inputs in asked.values()]
     time = torch.ones_like(samples.time) if recipe.is_regression else samples.time
@@ -31,22 +31,30 @@ def loss_terms(network: Network, samples: Samples, weights: Weights | None = Non
     noisy = time[:, None, None] * noise + (1 - time[:, None, None]) * actions
 
     prefix = network.prefix(stacked([samples.clean, *asked.values()]))
-    rows = torch.arange(size + sum(sizes), device=time.device)
-    velocity = network.velocity(prefix.rows(torch.cat([rows[:size].repeat(draws), rows[size:]])), noisy, time)
+    index = torch.arange(size + sum(sizes), device=time.device)
+    velocity = network.velocity(prefix.rows(torch.cat([index[:size].repeat(draws), index[size:]])), noisy, time)
     predicted = losses.predicted_chunk(noisy, velocity, time)
 
-    many, valid = draws * size, samples.valid.repeat(draws, 1)
-    if recipe.is_regression:
-        terms = {"l1": losses.l1_regression(predicted[:many], actions[:many], valid)}
-    else:
-        terms = {"flow": losses.flow_matching(velocity[:many], noise[:many], actions[:many], valid)}
-    for name, chunk in zip(asked, predicted[many:].split(sizes), strict=True):
-        clean = predicted[: len(chunk)]
-        if name == "contrast":
+    valid = torch.cat([samples.valid.repeat(draws, 1), *(samples.valid[:few] for few in sizes)])
+
+    def objective(rows: slice) -> Tensor:
+        if recipe.is_regression:
+            return losses.l1_regression(predicted[rows], actions[rows], valid[rows])
+        return losses.flow_matching(velocity[rows], noise[rows], actions[rows], valid[rows])
+
+    first = draws * size
+    terms = {recipe.objective: objective(slice(first))}
+    for name, few in zip(asked, sizes, strict=True):
+        rows, first = slice(first, first + few), first + few
+        clean = predicted[:few]
+        if name == "conflicting":
             margin = (weights or Weights()).margin
-            terms[name] = losses.language_contrast(clean, chunk, time[: len(chunk)], margin)
-        else:
-            terms[name] = losses.visual_consistency(clean, chunk)
+            terms["contrast"] = losses.language_contrast(clean, predicted[rows], time[:few], margin)
+            continue
+        if recipe.has("augment"):
+            terms["augment"] = objective(rows)
+        if recipe.has("consistency"):
+            terms["consistency"] = losses.visual_consistency(clean, predicted[rows])
     if recipe.has("align"):
         terms["align"] = losses.feature_alignment(prefix.vision[:size], network.vision_before(samples.clean.images))
     return terms

@@ -5,8 +5,11 @@ from dataclasses import dataclass, fields
 BASES = ("flow", "l1", "frozen", "lora")
 """Flow matching and L1 regression with all weights; flow matching with a frozen vision encoder, and with LoRA."""
 
-REGULARISERS = ("contrast", "consistency", "align")
-"""Language contrast, visual consistency, alignment of visual features; see `losses`."""
+REGULARISERS = ("contrast", "consistency", "augment", "align")
+"""Language contrast, visual consistency, augmentation, alignment of visual features; see `losses`.
+
+Augmentation is the control of visual consistency: the same changed views, with the demonstrated actions.
+"""
 
 
 @dataclass(frozen=True)
@@ -15,13 +18,15 @@ class Weights:
 
     Attributes:
         contrast: of the language contrast.
-        consistency: of the visual consistency.
+        consistency: of the visual consistency. With 1 it was hardly felt; see docs/numbers/fine-tunes.md.
+        augment: of the objective on changed views.
         align: of the alignment; 0.2 as in "Don't Blind Your VLA" (arXiv 2510.25616).
         margin: distance of two chunks beyond which the contrast is satisfied, in standard deviations of an action.
     """
 
     contrast: float = 0.5
     consistency: float = 10.0
+    augment: float = 1.0
     align: float = 0.2
     margin: float = 0.5
 
@@ -37,6 +42,16 @@ class Recipe:
 
     base: str
     regularisers: tuple[str, ...] = ()
+
+    @property
+    def objective(self) -> str:
+        """Name of the loss that is trained on."""
+        return "l1" if self.is_regression else "flow"
+
+    @property
+    def sees_changed_views(self) -> bool:
+        """Whether a regulariser shows it permitted views."""
+        return self.has("consistency") or self.has("augment")
 
     @property
     def is_regression(self) -> bool:

@@ -21,7 +21,9 @@ DTYPES = ("float32", "bfloat16")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train one recipe with one seed; returns the exit code."""
     parser = make_parser("python -m examples.finetune.train", __doc__)
-    parser.add_argument("--recipe", required=True, help="flow, l1, frozen or lora, and +contrast, +consistency, +align")
+    parser.add_argument(
+        "--recipe", required=True, help="flow, l1, frozen or lora, and +contrast, +consistency, +augment, +align"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random [0]")
     options = parser.parse_args(arguments)
     prepare(options)
@@ -59,7 +61,7 @@ def make_parser(program: str, description: str | None) -> argparse.ArgumentParse
     parser.add_argument("--draws", type=int, default=3, help="noisy chunks per sample [3]")
     parser.add_argument("--share", type=float, default=0.5, help="fraction of the samples that is regularised [0.5]")
     parser.add_argument("--rate", type=float, default=5e-4, help="largest learning rate [0.0005]")
-    parser.add_argument("--weights", default="", help="contrast, consistency, align, margin: contrast=1,margin=0.3")
+    parser.add_argument("--weights", default="", help="contrast=0.5,consistency=10,augment=1,align=0.2,margin=0.5")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto [cpu]")
     parser.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
     parser.add_argument("--save-dtype", choices=DTYPES, default=DTYPES[0], help="of the saved weights [float32]")

@@ -89,7 +89,7 @@ class Training:
             folder: the checkpoint's folder.
             settings: the settings; those of a folder that was begun must be the same.
             demonstrations: the demonstrations.
-            views: from `frames.views_of`; needed by recipes with consistency, and measured by all.
+            views: from `frames.views_of`; needed by recipes with consistency or augment, and measured by all.
             device: `auto`, `cuda`, `mps` or `cpu`.
 
         Raises:
@@ -162,7 +162,7 @@ class Training:
             regularised=max(1, round(settings.share * settings.batch)),
             conflicts=settings.recipe.has("contrast"),
         )
-        if not settings.recipe.has("consistency"):
+        if not settings.recipe.sees_changed_views:
             samples = replace(samples, changed=None)
         for group in self._optimiser.param_groups:
             group["lr"] = settings.rate_at(self.step)

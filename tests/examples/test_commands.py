@@ -35,7 +35,7 @@ def test_recipes_are_read_in_any_order_and_written_in_one():
     ("text", "says"),
     [
         ("diffusion", "it begins with one of flow, l1, frozen, lora, not 'diffusion'"),
-        ("flow+blur", "'blur' is none of the regularisers contrast, consistency, align"),
+        ("flow+blur", "'blur' is none of the regularisers contrast, consistency, augment, align"),
         ("flow+align+align", "a regulariser is given twice"),
         ("", "not ''"),
     ],

@@ -16,7 +16,7 @@ from examples.finetune.recipes import parse_recipe
 from examples.finetune.training import Settings, Training
 from simeval.core.errors import ConfigError
 
-EVERYTHING = "flow+contrast+consistency+align"
+EVERYTHING = "flow+contrast+consistency+augment+align"
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +71,12 @@ def test_regularisers_compare_the_same_noise_and_time(begin):
         first = type(batch.clean)(*(getattr(batch.clean, name)[:2] for name in batch.clean.__dataclass_fields__))
         clean = chunk(first)
         contrast = losses.language_contrast(clean, chunk(batch.conflicting), time, training.settings.weights.margin)
-        consistency = losses.visual_consistency(clean, chunk(batch.changed))
+        changed = network.velocity(network.prefix(batch.changed), noisy, time)
+        consistency = losses.visual_consistency(clean, losses.predicted_chunk(noisy, changed, time))
+        augment = losses.flow_matching(changed, noise, actions, batch.valid[:2])
     assert together["contrast"].item() == pytest.approx(contrast.item(), rel=1e-3, abs=1e-6)
     assert together["consistency"].item() == pytest.approx(consistency.item(), rel=1e-3)
+    assert together["augment"].item() == pytest.approx(augment.item(), rel=1e-3)
     assert together["align"].item() == pytest.approx(0, abs=1e-5), "nothing has been trained yet"
 
 
@@ -86,7 +89,7 @@ def test_conflicting_samples_differ_in_their_words_alone_and_changed_ones_in_the
     assert len(stacked([batch.clean, batch.changed]).state) == 8
 
 
-@pytest.mark.parametrize("recipe", [EVERYTHING, "l1+contrast", "frozen+align", "lora+consistency"])
+@pytest.mark.parametrize("recipe", [EVERYTHING, "l1+contrast", "frozen+align", "lora+consistency", "l1+augment"])
 def test_resumed_equals_unbroken(begin, recipe):
     unbroken = begin(recipe, "unbroken")
     unbroken.run()
