@@ -27,9 +27,13 @@ from simeval.store.audit import Audit
 from simeval.config.evaluation import from_mapping
 from simeval.config.options import load_yaml
 from simeval.analysis.correlate import correlate
+from simeval.analysis.study import SuiteStudy, study_results
+from simeval.analysis.study_groups import GroupNumbers
+from simeval.analysis.study_scores import OVER_ALL, Measure
 from simeval.stats.correlation import Correlation
 from simeval.stats.intervals import Interval
 from simeval.store.run import Run
+from simeval.store.study import Study
 from simeval.report.format import p_value
 from simeval.report.terminal.run import print_tables
 from simeval.core.types import CLEAN
@@ -40,6 +44,7 @@ CARD = "simeval/policies/bundled/MODEL_CARD.md"
 START, DRIFT, METHODS = "docs/get-started.md", "docs/how-to/drift.md", "docs/reference/methods.md"
 SPEED = "docs/numbers/speed.md"
 LATENCY = "docs/how-to/latency.md"
+FINETUNES = "docs/numbers/fine-tunes.md"
 WIDTH = 80
 """Columns of the tables that are shown as a terminal prints them."""
 
@@ -349,6 +354,81 @@ def latency_rows() -> dict[str, tuple[str, ...]]:
     return rows
 
 
+@cache
+def fine_tunes() -> SuiteStudy:
+    """The study of fine-tunes with and without regularisers."""
+    return study_results(Study.load(ROOT / "results" / "study_finetune")).suites[0]
+
+
+RECIPES = {"start": "before", "flow": "flow", "flow+contrast": "+ contrast", "flow+consistency": "+ consistency"}
+"""Recipes of the study, as its page calls them."""
+CLOSED: dict[tuple[Measure, str], str] = {
+    ("success", CLEAN): "success, clean",
+    ("success", "occlusion:0.2"): "success, `occlusion:0.2`",
+    ("success", "instruction:counterfactual"): "success, `instruction:counterfactual`",
+    ("robustness", OVER_ALL): "change under perturbation",
+    ("following", "instruction:counterfactual"): "instruction followed",
+}
+OFFLINE: dict[tuple[Measure, str], str] = {
+    ("drift", condition): f"`{condition}`"
+    for condition in ("instruction:empty", "instruction:counterfactual", "brightness:0.5", "noise:0.3", "occlusion:0.2")
+}
+
+
+def recipe_number(group: str, measure: Measure, condition: str) -> GroupNumbers:
+    """A number of a recipe, over its training seeds."""
+    (found,) = (
+        one for one in fine_tunes().groups if (one.group, one.measure, one.condition) == (group, measure, condition)
+    )
+    return found
+
+
+def recipe_rows(rows: Mapping[tuple[Measure, str], str], show: Callable[[float], str]) -> dict[str, tuple[str, ...]]:
+    """A number per recipe, and in parentheses that of each training seed."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, name in rows.items():
+        cells = []
+        for group in RECIPES:
+            values = recipe_number(group, *key).values
+            assert values.mean is not None
+            seeds = f" ({', '.join(map(show, values.by_seed))})" if len(values.by_seed) > 1 else ""
+            cells.append(show(values.mean) + seeds)
+        found[name] = tuple(cells)
+    return found
+
+
+def gain_rows(
+    rows: Mapping[tuple[Measure, str], str], show: Callable[[float], str], names: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """Gains of the regularised recipes over plain flow matching."""
+    found: dict[str, tuple[str, ...]] = {}
+    for group in ("flow+contrast", "flow+consistency"):
+        for key, name in rows.items():
+            gain = recipe_number(group, *key).gain
+            assert gain is not None
+            assert gain.gain is not None
+            intervals = [
+                "-" if one is None else f"{show(one.low)} to {show(one.high)}"
+                for one in (gain.over_seeds, gain.over_pairs)
+            ]
+            called = names.get(gain.direction, gain.direction)
+            found[f"{RECIPES[group]}: {name}"] = (show(gain.gain), *intervals, p_value(gain.p_holm), called)
+    return found
+
+
+def fine_tune_tables() -> Iterator[Table]:
+    """The tables of the page about fine-tunes."""
+    heads = " | ".join(RECIPES.values())
+    yield Table(FINETUNES, f"| %, over seeds (each seed) | {heads} |", lambda: recipe_rows(CLOSED, percent))
+    yield Table(
+        FINETUNES, GAINS.format("points over `flow`"), lambda: gain_rows(CLOSED, percent, {"no difference shown": "-"})
+    )
+    yield Table(FINETUNES, f"| drift | {heads} |", lambda: recipe_rows(OFFLINE, two))
+    drifts = {"no difference shown": "-", "better": "less", "worse": "more"}
+    yield Table(FINETUNES, GAINS.format("less drift than `flow`"), lambda: gain_rows(OFFLINE, two, drifts))
+
+
+GAINS = "| {} | mean | over seeds (95 %) | over episodes (95 %) | p adj. | called |"
 LATENCIES = "| latency | block, % | drop, points (95 % interval) | async, % | drop | rtc, % | drop |"
 TASKS = "| {} | successes of 50 | 95 % interval, % |"
 CONDITIONS = "| condition | success, % | drop, points (95 % interval) |"
@@ -386,6 +466,7 @@ def statements() -> Iterator[Claim | Table | Screen]:
     yield from study_claims()
     yield from gpu_claims()
     yield Table(LATENCY, LATENCIES, latency_rows)
+    yield from fine_tune_tables()
     for title in measured():
         yield Table(METHODS, MEASURED.format(title), partial(measured_rows, title))
     for name in ("spatial", "object", "goal"):
