@@ -193,11 +193,11 @@ def test_runs_are_found_below_the_folder_and_links_are_not_followed(results, tmp
     (root / "damaged").mkdir()
     (root / "damaged" / "manifest.json").write_text("{}")
     library = Library(root)
-    assert [entry.name for entry in library.entries()] == ["study/a", "damaged"]
+    assert [entry.name for entry in library.listing().entries] == ["study/a", "damaged"]
     assert library.get("study/a").policy == "seeker"
     for name in ("link", "../results/toy", str(results / "toy"), "study", "study/a/inside", ""):
         with pytest.raises(ConfigError, match="there is no run"):
             library.get(name)
     with pytest.raises(ConfigError, match="not a manifest"):
         library.get("damaged")
-    assert [entry.name for entry in Library(results / "toy").entries()] == ["toy"], "a run itself"
+    assert [entry.name for entry in Library(results / "toy").listing().entries] == ["toy"], "a run itself"
