@@ -89,7 +89,7 @@ class NotShown:
 
     Attributes:
         deeper: runs more than `DEEPEST` folders down.
-        linked: links to folders that are not among those that were looked into.
+        linked: links to folders elsewhere.
         hidden: runs in a folder whose name begins with a dot.
         closed: folders that this user may not read.
         more: whether there are deeper folders that were not looked into, see `FARTHEST`.
@@ -106,7 +106,7 @@ class NotShown:
         """In words; empty if nothing is left out."""
         parts = [
             (self.deeper, f"run{{s}} more than {DEEPEST} folders down"),
-            (self.linked, "link{s} to a folder, which {are} not followed"),
+            (self.linked, "link{s} to a folder elsewhere, which {are} not followed"),
             (self.hidden, "run{s} in a hidden folder"),
             (self.closed, "folder{s} that may not be read"),
         ]
@@ -202,7 +202,6 @@ class _Walk:
 
     def __init__(self, root: Path) -> None:
         self._base = Path(os.path.realpath(root))
-        self._found: list[Path] = []
         self._deep: list[Path] = []
         self._links: list[Path] = []
         self._hidden = self._closed = 0
@@ -212,7 +211,6 @@ class _Walk:
         for path, folders, files in os.walk(self._base, onerror=self._refused):
             folder = Path(path)
             if MANIFEST in files:
-                self._found.append(folder)
                 yield (folder.name if folder == self._base else folder.relative_to(self._base).as_posix()), folder
                 folders.clear()  # a run may have a hundred thousand traces
                 continue
@@ -249,12 +247,12 @@ class _Walk:
             else:
                 names = [entry.name for entry in inside if entry.is_dir(follow_symlinks=False)]
                 waiting += [folder / name for name in names if not name.startswith(".")]
-        return NotShown(deeper, sum(map(self._leads_elsewhere, self._links)), self._hidden, self._closed, bool(waiting))
+        return NotShown(deeper, sum(map(self._leads_out, self._links)), self._hidden, self._closed, bool(waiting))
 
-    def _leads_elsewhere(self, link: Path) -> bool:
-        """Whether a link leads to what is not shown anyway: not to a run of the list, nor to a folder of such runs."""
+    def _leads_out(self, link: Path) -> bool:
+        """Whether a link leads out of the folder; what is inside is reached, or counted, without it."""
         target = Path(os.path.realpath(link))
-        return not any(run == target or target in run.parents for run in self._found)
+        return target != self._base and self._base not in target.parents
 
 
 def count_lines(path: Path) -> int:

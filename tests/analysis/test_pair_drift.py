@@ -77,10 +77,16 @@ def test_it_is_that_of_the_last_frame_up_to_the_step(step, there):
 
 
 def test_the_row_of_a_condition(run):
-    """By hand: at 10 of [8, 16], at 16 of [8, 16], at 4 of [8]: not audited up to it; and one that never diverged."""
+    """By hand: at 10 of [8, 16, 24], at 16 of [8, 16], at 4 of [8], which is too late; and one never."""
     a, b, c, d = pairs(run)
     measured = [
-        *((a, NOISE, 8, 0, 0.2), (a, NOISE, 16, 0, 0.9), (b, NOISE, 8, 0, 0.1), (b, NOISE, 16, 0, 0.6)),
+        *(
+            (a, NOISE, 8, 0, 0.2),
+            (a, NOISE, 16, 0, 0.9),
+            (a, NOISE, 24, 0, 1.1),
+            (b, NOISE, 8, 0, 0.1),
+            (b, NOISE, 16, 0, 0.6),
+        ),
         *((c, NOISE, 8, 0, 5.0), (d, NOISE, 8, 0, 7.0), (a, LIGHT, 8, 0, None)),
     ]
     write_audit(run, measured)
@@ -90,7 +96,7 @@ def test_the_row_of_a_condition(run):
     assert (noise.pairs, noise.diverged, noise.median_step, noise.audited) == (4, 3, 10, 2)
     assert noise.median_frame_step == 12, "the middle of 8 and 16"
     assert noise.median_drift == pytest.approx(0.4), "the middle of 0.2 and 0.6"
-    assert noise.median_drift_all == pytest.approx(0.4), "0.1, 0.2, 0.6, 0.9; not c and d, which have none there"
+    assert noise.median_drift_all == pytest.approx(0.6), "0.1, 0.2, 0.6, 0.9, 1.1; not c and d, which have none there"
     assert (light.diverged, light.audited, light.median_drift, light.median_drift_all) == (2, 0, None, None)
 
 
@@ -152,15 +158,17 @@ def test_the_table_the_json_the_report_and_the_export_have_it(run):
     a, b, *_ = pairs(run)
     write_audit(run, [(a, NOISE, 8, 0, 0.25), (a, NOISE, 16, 0, 0.75), (b, NOISE, 24, 0, 0.5)])
     assert call("show", run.folder, "--stages").code == 0
-    steps = {(a, NOISE): 17, (b, NOISE): 20}
+    never = dict.fromkeys(((pair, condition) for pair in pairs(run) for condition in (NOISE, LIGHT)), None)
+    steps = never | {(a, NOISE): 17, (b, NOISE): 20}
     write_stages(run.folder, diverged(run, steps).values())
     shown = call("show", run.folder, "--stages")
     row = next(line for line in shown.out.splitlines() if line.startswith(NOISE) and line.split()[-1] == "0.5")
-    assert row.split()[1:] == ["2", "2", "18.5", "1", "16", "0.75", "0.5"]
-    (found,) = json.loads(call("show", run.folder, "--stages", "--json").out)["stages"]["divergences"]
+    assert row.split()[1:] == ["4", "2", "18.5", "1", "16", "0.75", "0.5"]
+    found, other = json.loads(call("show", run.folder, "--stages", "--json").out)["stages"]["divergences"]
     assert (found["audited"], found["median_frame_step"], found["median_drift"]) == (1, 16, 0.75)
+    assert (other["condition"], other["diverged"], other["median_drift"]) == (LIGHT, 0, None)
     assert call("report", run.folder).code == 0
-    (row,) = csv.DictReader((run.folder / "report" / "data" / "divergences.csv").open())
+    row, _ = csv.DictReader((run.folder / "report" / "data" / "divergences.csv").open())
     assert (row["median_step"], row["median_drift"], row["median_drift_all"]) == ("18.5", "0.75", "0.5")
     assert call("export", run.folder, "--to", "csv", "--out", run.folder / "rows.csv").code == 0
     rows = {row["id"]: row for row in csv.DictReader((run.folder / "rows.csv").open())}
