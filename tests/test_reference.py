@@ -8,7 +8,6 @@ import pytest
 
 from envs import numerics
 from envs.libero.files import resolve_assets
-from simeval.analysis.correlate import same_policy
 from simeval.analysis.success import success_table, task_table
 from simeval.config.evaluation import from_mapping
 from simeval.config.options import load_yaml
@@ -16,7 +15,7 @@ from simeval.config.plan import make_plan
 from simeval.core import provenance
 from simeval.policies.registry import PolicyChoice
 from simeval.runner.worker import EpisodeWorker, WorkerSetup
-from simeval.store.audit import Audit
+from simeval.store.audit import Audit, same_policy
 from simeval.store.run import Run
 
 RESULTS = Path(__file__).parent.parent / "results"

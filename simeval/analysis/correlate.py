@@ -12,7 +12,7 @@ from simeval.core.errors import ConfigError
 from simeval.stats.correlation import Correlation, Options
 from simeval.stats.correlation import correlate as correlate_study
 from simeval.stats.screening import Predictor
-from simeval.store.audit import Audit
+from simeval.store.audit import Audit, same_policy
 from simeval.store.run import Run
 
 
@@ -80,10 +80,3 @@ def refuse_other_policy(run: Run, audit: Audit) -> None:
     if not same_policy(run, audit):
         name = run.manifest["identity"]["policy"]["name"]
         raise ConfigError(f"{audit.folder}: an audit of policy '{audit.policy}', but {run.folder} is a run of '{name}'")
-
-
-def same_policy(run: Run, audit: Audit) -> bool:
-    """Whether a run and an audit have the same weights (or scripted policy) and the same `n_action_steps`."""
-    ran, audited = run.manifest["identity"]["policy"], audit.fingerprint
-    key = "sha256" if "sha256" in ran else "name"
-    return all(ran.get(field) == audited.get(field) for field in (key, "n_action_steps"))

@@ -48,6 +48,10 @@ MOVED_SHARE = 0.1
 ALMOST_SHARE = 0.9
 ON_COURSE_SHARE = 0.05
 DIVERGED_M = 0.05
+DIVERGED = (
+    f"the hand is more than {100 * DIVERGED_M:g} cm from where it is in the unperturbed twin at the same control step"
+)
+"""What it means that a perturbed episode has diverged: the one definition, see `divergence`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,10 @@ from simeval.store.assets import assets_of
 from simeval.store.run import Run, trace_path
 from simeval.store.stages import (
     SUCCESS,
+    DamagedStagesError,
     EpisodeStage,
     current_stages,
+    read_stages,
     stages_path,
     twin_digests,
     twin_of,
@@ -46,18 +48,29 @@ _DIGITS = 6
 """Digits of a stored distance (m): those below depend on the processor."""
 
 
-def stages_of(run: Run, begun: Callable[[int], Callable[[], None]] | None = None) -> tuple[EpisodeStage, ...]:
+def stages_of(
+    run: Run, begun: Callable[[int], Callable[[], None]] | None = None, note: Callable[[str], None] | None = None
+) -> tuple[EpisodeStage, ...]:
     """The stage of every episode of a run, in plan order; computes and stores those that are not stored yet.
 
     Args:
         run: the run.
         begun: called with the number of episodes whose states will be read, if there are any; returns what to call
             after each.
+        note: called with a line if the stored file is damaged; what is lost is computed again.
 
     Raises:
-        ConfigError: the folder cannot be written, the stored file is damaged, or the run's scenes are not available.
+        ConfigError: the folder cannot be written, the stored file is of a later version or cannot be read, or the
+            run's scenes are not available.
     """
-    results, stored = run.results, current_stages(run.folder, run.results)
+    results, damaged = run.results, False
+    try:
+        known_before = read_stages(run.folder)
+    except DamagedStagesError as error:
+        known_before, damaged = error.intact, True
+        if note:
+            note(f"{error.path}: {error.what}; what is lost is computed again")
+    stored = current_stages(known_before, results)
     twins, clean = twin_digests(results), {r.spec.pair_id: r for r in results if r.spec.condition == CLEAN}
     found: dict[str, EpisodeStage] = {}
     waiting: list[EpisodeResult] = []
@@ -78,7 +91,7 @@ def stages_of(run: Run, begun: Callable[[int], Callable[[], None]] | None = None
             found[stage.id] = stage
             advance()
     stages = tuple(found[result.spec.id] for result in results)
-    if waiting:  # what is known without states need not be kept
+    if waiting or (damaged and os.access(run.folder, os.W_OK)):  # what is known without states need not be kept
         write_stages(run.folder, stages)
     return stages
 

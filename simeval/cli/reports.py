@@ -34,8 +34,8 @@ def correlate(
 ) -> None:
     """Does the offline drift of a policy's actions predict its loss of success? The numbers alone."""
     from simeval.analysis.correlate import correlate as correlate_run
+    from simeval.analysis.pair_drift import AUDIT
     from simeval.core.console import PlainConsole
-    from simeval.report.collect import AUDIT
     from simeval.report.export import correlation_record
     from simeval.report.terminal.drift import print_study
     from simeval.store.audit import Audit
@@ -85,6 +85,8 @@ def report(
     runs = [Run.load(name) for name in folders]
     _load_plugins(runs, plugin or ())
     data = report_data(runs, [Audit.load(name) for name in audit or ()])
+    for problem in (section.stages_problem for section in data.sections if section.stages_problem):
+        typer.echo(f"simeval: {problem}", err=True)
     print(escaped(str(write_report(data, target))))
 
 

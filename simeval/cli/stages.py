@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from simeval.core.json_output import emit
+from simeval.core.texts import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,12 +36,19 @@ def show_stages(run: "Run", *, by_task: bool, as_json: bool) -> None:
 
 
 def _counted(run: "Run") -> "StageCounts":
+    from simeval.analysis.pair_drift import audited_drift
     from simeval.analysis.stage_counts import count_stages
     from simeval.analysis.staging import stages_of
+    from simeval.store.stages import twin_digests
 
     with _Progress() as progress:
-        stages = stages_of(run, progress.begin)
-    return count_stages(run.results, {stage.id: stage for stage in stages})
+        stages = stages_of(run, progress.begin, _note)
+    drift = audited_drift(run, twin_digests(run.results))
+    return count_stages(run.results, {stage.id: stage for stage in stages}, drift)
+
+
+def _note(line: str) -> None:
+    print(f"simeval: {escaped(line)}", file=sys.stderr, flush=True)
 
 
 class _Progress:

@@ -8,7 +8,7 @@ Non-obvious behaviour:
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,15 +18,14 @@ import msgspec
 from envs.suites import is_suite, tasks
 from perturbations.base import ALL, SpecError
 from perturbations.spec import parse, parse_sweep
+from simeval.analysis.pair_drift import AuditedDrift, FrameDrift, audited_drift
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.files import open_regular
 from simeval.core.types import CLEAN, Row
 from simeval.stats.drift import PRIMARY
-from simeval.store.audit import MANIFEST as AUDIT_MANIFEST
-from simeval.store.audit import Audit
 from simeval.store.dataframe import COLUMNS, to_dataframe
 from simeval.store.run import EPISODES, Run
-from simeval.store.stages import read_stages, stage_table
+from simeval.store.stages import EpisodeStage, available_stages, stage_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +46,8 @@ WITH_UNITS = {
 """Columns of `Run.episodes` that are renamed."""
 DRIFT = f"{PRIMARY}_mean"
 """Mean action drift of the episode's pair under its condition; empty without an audit in the run folder."""
+AT_DIVERGENCE = "divergence_frame_step", f"divergence_{PRIMARY}"
+"""Step of the last audited frame up to the divergence, and the drift there; empty where nothing was audited."""
 _OUTCOMES = {"successes": "success", "failures": "failure"}
 
 
@@ -114,9 +115,13 @@ def table(run: Run, selected: Selected | None = None) -> Table:
     if episodes.empty:
         raise ConfigError(f"{run.folder}: no episode has run")
     notes += unfinished(run, episodes)
-    drift, reason = _drift(run)
-    notes += [reason] if reason else []
-    rows = _with_stages(run, _flat(run, episodes, drift))
+    clean = episodes[episodes["condition"] == CLEAN]
+    digests = dict(zip(clean["pair_id"], clean["state_digest"], strict=True))
+    drift = audited_drift(run, digests)
+    stages, problem = available_stages(run.folder)
+    notes += [f"no drift: {drift.note}"] if drift.note and not drift.pairs else []
+    notes += [problem] if problem else []
+    rows = _with_stages(_flat(run, episodes, drift), stages, digests, drift)
     chosen = selected or Selected()
     pairs = zip(rows["condition"].astype(str), rows["outcome"].astype(str), strict=True)
     rows = rows[[chosen.includes(condition, outcome) for condition, outcome in pairs]].reset_index(drop=True)
@@ -178,26 +183,7 @@ def _intact(path: Path) -> Iterator[tuple[int, Row | None]]:
                 yield number, row
 
 
-def _drift(run: Run) -> tuple[dict[tuple[str, str], float], str]:
-    """Mean drift by pair and condition, of the audit in the run folder, and why there is none."""
-    folder = run.folder / "audit"
-    if not (folder / AUDIT_MANIFEST).exists():
-        return {}, ""
-    try:
-        rows = Audit.load(folder).rows
-    except ConfigError as error:
-        return {}, f"no drift: {error}"
-    values: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        value = getattr(row, PRIMARY)
-        if row.pair_id is not None and value is not None:
-            values.setdefault((row.pair_id, row.condition), []).append(float(value))
-    if not values:
-        return {}, "no drift: the audit is of a dataset's frames, which belong to no episode"
-    return {key: sum(found) / len(found) for key, found in values.items()}, ""
-
-
-def _flat(run: Run, episodes: "pd.DataFrame", drift: dict[tuple[str, str], float]) -> "pd.DataFrame":
+def _flat(run: Run, episodes: "pd.DataFrame", drift: AuditedDrift) -> "pd.DataFrame":
     import pandas as pd
 
     from simeval.analysis.sequential import sequential  # not earlier: SciPy takes a second
@@ -221,7 +207,7 @@ def _flat(run: Run, episodes: "pd.DataFrame", drift: dict[tuple[str, str], float
         },
         "success": success,
         "counted": episodes.index.isin(followed.counted.index) if followed else True,
-        DRIFT: pd.Series([drift.get(key) for key in keys], dtype=float),
+        DRIFT: pd.Series([drift.pairs[key].mean if key in drift.pairs else None for key in keys], dtype=float),
     }
     added |= {name: episodes[name].astype("Int64") for name in ("first_success", "first_hit")}
     rows = episodes.assign(**added)[list(_order())].rename(columns=WITH_UNITS)
@@ -229,23 +215,29 @@ def _flat(run: Run, episodes: "pd.DataFrame", drift: dict[tuple[str, str], float
     return rows.drop(columns=[name for name in rows.columns if name in unknown])
 
 
-def _with_stages(run: Run, rows: "pd.DataFrame") -> "pd.DataFrame":
-    """The rows with the columns of their stages, if these were computed.
+def _with_stages(
+    rows: "pd.DataFrame", stages: Mapping[str, EpisodeStage], twins: Mapping[str, str], drift: AuditedDrift
+) -> "pd.DataFrame":
+    """The rows with the columns of their stages, if these were computed, and the drift at their divergence."""
+    import pandas as pd
 
-    Raises:
-        ConfigError: the stored stages are damaged.
-    """
-    digests = dict(zip(rows["id"], rows["state_digest"], strict=True)) if "state_digest" in rows else {}
-    clean = rows[rows["condition"] == CLEAN]
-    twins = dict(zip(clean["pair_id"], clean["state_digest"], strict=True)) if digests else {}
-    twin = {
-        id_: "" if c == CLEAN else twins.get(pair, "")
-        for id_, pair, c in zip(rows["id"], rows["pair_id"], rows["condition"], strict=True)
-    }
-    stages = [s for s in read_stages(run.folder).values() if (s.digest, s.twin) == (digests.get(s.id), twin.get(s.id))]
-    if not stages:
+    if not stages or "state_digest" not in rows:
         return rows
-    return rows.merge(stage_table(stages), "left", on="id")
+    found, frames = list[EpisodeStage](), list[FrameDrift | None]()
+    keys = zip(rows["id"], rows["pair_id"], rows["condition"].astype(str), rows["state_digest"], strict=True)
+    for id_, pair, condition, digest in keys:
+        stage = stages.get(id_)
+        if stage and (stage.digest, stage.twin) == (digest, "" if condition == CLEAN else twins.get(pair, "")):
+            found.append(stage)
+            frames.append(drift.at(pair, condition, stage.divergence_step))
+    if not found:
+        return rows
+    table = stage_table(found)
+    added = {
+        AT_DIVERGENCE[0]: [None if frame is None else frame.step for frame in frames],
+        AT_DIVERGENCE[1]: [None if frame is None else frame.drift for frame in frames],
+    }
+    return rows.merge(table.assign(**{k: pd.Series(v, dtype=float) for k, v in added.items()}), "left", on="id")
 
 
 def _order() -> Iterator[str]:

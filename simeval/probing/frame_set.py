@@ -204,7 +204,7 @@ def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         return json.loads(arrays.pop("meta").tobytes()), arrays
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ConfigError(
-            f"{path}: cannot be read ({shown(error, 80)}); delete it, and the same command makes it"
+            f"{path}: cannot be read ({shown(error, 80)}); delete it and repeat the command that made it"
         ) from None
 
 

@@ -3,16 +3,17 @@
 No simulator, no policy, no GPU: a report is built from the run folders alone, and is reproducible.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from envs.suites import tasks
 from simeval.analysis.by_task import cell_drops
 from simeval.analysis.compare import compare
-from simeval.analysis.correlate import correlate, refuse_other_policy, same_policy
+from simeval.analysis.correlate import correlate, refuse_other_policy
 from simeval.analysis.join import study_conditions
 from simeval.analysis.over_policies import policy_medians
+from simeval.analysis.pair_drift import AUDIT, audited_drift
 from simeval.analysis.sequential import sequential
 from simeval.analysis.stage_counts import StageCounts, count_stages
 from simeval.analysis.success import analyse
@@ -26,12 +27,9 @@ from simeval.core.types import CLEAN
 from simeval.report.cautions import cautions, unfinished
 from simeval.report.data import Exclusion, Instruction, PictureLink, ReportData, Section, VideoLink
 from simeval.stats.correlation import Options
-from simeval.store.audit import MANIFEST, Audit
+from simeval.store.audit import MANIFEST, Audit, same_policy
 from simeval.store.run import Run, require_own
-from simeval.store.stages import current_stages
-
-AUDIT = "audit"
-"""Default folder of an audit inside a run folder."""
+from simeval.store.stages import EpisodeStage, available_stages, current_stages, twin_digests
 
 
 def report_data(runs: Sequence[Run], audits: Sequence[Audit] = (), options: Options | None = None) -> ReportData:
@@ -91,6 +89,7 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
     if found:
         episodes = confirmation(manifest, episodes)
     is_placed = is_search(manifest)
+    stages, problem = available_stages(run.folder)
     planned = None if is_placed else int(manifest["episodes"])
     conditions = [str(name) for name in episodes["condition"].cat.categories if name != CLEAN]
     return Section(
@@ -108,17 +107,24 @@ def _section(run: Run, audit: Audit | None, options: Options | None) -> Section:
         preview=next((path for path in (run.folder / "preview.png",) if path.exists()), None),
         planned=planned,
         ran=len(run.results),
-        cautions=(*unfinished(planned, len(run.results), followed), *cautions(run, episodes)),
+        cautions=(*unfinished(planned, len(run.results), followed), *cautions(run, episodes), *_incomplete(problem)),
         thresholds=searched,
         worst=found,
-        stages=_stages(run),
+        stages=_stages(run, stages, audit),
+        stages_problem=problem,
     )
 
 
-def _stages(run: Run) -> StageCounts | None:
+def _incomplete(problem: str) -> tuple[str, ...]:
+    return (f"how far failures got is not complete: {problem}",) if problem else ()
+
+
+def _stages(run: Run, stored: Mapping[str, EpisodeStage], audit: Audit | None) -> StageCounts | None:
     """How far the failures got, as far as it is stored: to compute it takes the scenes."""
-    stages = current_stages(run.folder, run.results)
-    return count_stages(run.results, stages) if stages else None
+    if not (stages := current_stages(stored, run.results)):
+        return None
+    drift = audited_drift(run, twin_digests(run.results), audit.folder) if audit else None
+    return count_stages(run.results, stages, drift)
 
 
 def _provenance(run: Run, audit: Audit | None) -> tuple[tuple[str, str], ...]:

@@ -104,6 +104,7 @@ class Section:
     thresholds: Thresholds | None = None
     worst: WorstFound | None = None
     stages: StageCounts | None = None
+    stages_problem: str = ""
 
     @property
     def is_search(self) -> bool:

@@ -44,7 +44,7 @@ class BriefRow(NamedRow, gc=False):
 
 
 _decoders = {kind: msgspec.json.Decoder(kind) for kind in (RowHeader, NamedRow, BriefRow, Row)}
-_REMEDY = "delete the line, and the same command runs its episode again"
+_REMEDY = "delete the line and repeat the command that made the run; it runs this episode again"
 
 
 def read_blocks(path: Path, kind: Any, *, absent: frozenset[str] = frozenset()) -> Iterator[list[Any]]:

@@ -2,16 +2,21 @@
 
 Non-obvious behaviour:
 - The file is derived. It may be deleted, and is replaced as a whole; nothing else in the run folder changes.
+- Every line has its checksum (`simeval.core.checksums`), the header the number of the others. So damage is noticed, and
+  costs the entries in damaged lines alone. Files of version 1 had no checksums.
 - An entry names the motions that it was computed from, its own and its twin's. One whose episode ran again no longer
   counts. Entries of an older `THRESHOLDS` do not count either.
 """
 
+import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from simeval.core.checksums import sealed_line
 from simeval.core.errors import ConfigError
 from simeval.core.files import read_regular, replace_file, require_no_way_out
 from simeval.core.types import CLEAN, EpisodeResult
@@ -20,7 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STAGES_FILE = "stages.jsonl"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+UNSEALED = 1
+"""The last version whose lines had no checksums."""
 THRESHOLDS = 1
 """Version of the rules and thresholds of `simeval.analysis.stages`; a change of any of them raises it."""
 
@@ -72,6 +79,20 @@ def stages_path(folder: Path) -> Path:
     return folder / STAGES_FILE
 
 
+class DamagedStagesError(ConfigError):
+    """The stored stages are damaged.
+
+    Attributes:
+        path: the file.
+        what: what is damaged, for instance `line 3 is damaged`.
+        intact: the entries that can be trusted, by episode.
+    """
+
+    def __init__(self, path: Path, what: str, intact: Mapping[str, EpisodeStage]) -> None:
+        super().__init__(f"{path}: {what}; simeval show {path.parent} --stages computes again what is missing")
+        self.path, self.what, self.intact = path, what, dict(intact)
+
+
 def read_stages(folder: Path) -> dict[str, EpisodeStage]:
     """The stored stages of a run by episode, whether or not the episodes ran again since; see `current_stages`.
 
@@ -79,7 +100,8 @@ def read_stages(folder: Path) -> dict[str, EpisodeStage]:
         Nothing if none were computed, or if they are of other thresholds.
 
     Raises:
-        ConfigError: the file is damaged, of a later version, or cannot be read.
+        DamagedStagesError: the file is damaged.
+        ConfigError: it is of a later version, or cannot be read.
     """
     path = stages_path(folder)
     require_no_way_out(folder, path)
@@ -90,34 +112,66 @@ def read_stages(folder: Path) -> dict[str, EpisodeStage]:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}; remove it to compute the stages again") from None
     first, _, rest = data.partition(b"\n")
+    header = _header(path, first + b"\n")
+    return _entries(path, header, rest) if header.thresholds == THRESHOLDS else {}
+
+
+def _header(path: Path, line: bytes) -> _Header:
+    sealed = zlib.crc32(line) == 0
     try:
-        header = msgspec.json.decode(first, type=_Header)
-        if header.schema_version > SCHEMA_VERSION:
-            raise ConfigError(f"{path}: was written by a later simeval; delete it to compute the stages again")
-        if header.thresholds != THRESHOLDS:
-            return {}
-        stages = msgspec.json.Decoder(EpisodeStage).decode_lines(rest)
+        header = msgspec.json.decode(line, type=_Header)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        stages, header = [], None
-    if header is None or len(stages) != header.episodes or not all(s.stage in (None, *STAGES) for s in stages):
-        raise ConfigError(f"{path}: is damaged; delete it, and simeval show {folder} --stages computes it again")
-    return {stage.id: stage for stage in stages}
+        header = None
+    if header is None or (not sealed and (b"crc" in line or UNSEALED < header.schema_version <= SCHEMA_VERSION)):
+        raise DamagedStagesError(path, "line 1 is damaged, which says what the others are", {})
+    if header.schema_version > SCHEMA_VERSION:
+        raise ConfigError(f"{path}: was written by a later simeval; delete it to compute the stages again")
+    return header
 
 
-def current_stages(folder: Path, results: Iterable[EpisodeResult]) -> dict[str, EpisodeStage]:
+def _entries(path: Path, header: _Header, data: bytes) -> dict[str, EpisodeStage]:
+    sealed, decoder = header.schema_version > UNSEALED, msgspec.json.Decoder(EpisodeStage)
+    *lines, torn = data.split(b"\n")
+    found, damaged = [], []
+    for number, line in enumerate([*lines, torn] if torn else lines, 2):
+        try:
+            stage = decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            stage = None
+        if stage is None or stage.stage not in (None, *STAGES) or (sealed and zlib.crc32(line + b"\n")):
+            damaged.append(number)
+        else:
+            found.append(stage)
+    names = Counter(stage.id for stage in found)
+    intact = {stage.id: stage for stage in found if names[stage.id] == 1}
+    if damaged:
+        more = f" and {len(damaged) - 1} more lines are" if len(damaged) > 1 else " is"
+        raise DamagedStagesError(path, f"line {damaged[0]}{more} damaged", intact)
+    if len(intact) != header.episodes:
+        raise DamagedStagesError(
+            path, f"is damaged: {len(found)} entries, not {header.episodes} different ones", intact
+        )
+    return intact
+
+
+def available_stages(folder: Path) -> tuple[dict[str, EpisodeStage], str]:
+    """As `read_stages`, of a damaged file what can be trusted; and why others are missing, empty if none are."""
+    try:
+        return read_stages(folder), ""
+    except DamagedStagesError as error:
+        return error.intact, str(error)
+    except ConfigError as error:
+        return {}, str(error)
+
+
+def current_stages(stored: Mapping[str, EpisodeStage], results: Iterable[EpisodeResult]) -> dict[str, EpisodeStage]:
     """The stored stages that belong to these rows, by episode.
 
     Args:
-        folder: of the run.
-        results: of all its episodes.
-
-    Raises:
-        ConfigError: see `read_stages`.
+        stored: by episode.
+        results: of all episodes of the run.
     """
-    stored = read_stages(folder)
-    if not stored:
-        return {}
-    results = list(results)
+    results = list(results) if stored else []
     twins = twin_digests(results)
     found = ((result, stored.get(result.spec.id)) for result in results)
     return {
@@ -145,10 +199,9 @@ def write_stages(folder: Path, stages: Iterable[EpisodeStage]) -> None:
     """
     path, listed = stages_path(folder), list(stages)
     require_no_way_out(folder, path)
-    encoder = msgspec.json.Encoder()
-    lines = [encoder.encode(_Header(SCHEMA_VERSION, THRESHOLDS, len(listed))), *map(encoder.encode, listed)]
+    objects = [_Header(SCHEMA_VERSION, THRESHOLDS, len(listed)), *listed]
     try:
-        replace_file(path, b"".join(line + b"\n" for line in lines))
+        replace_file(path, b"".join(sealed_line(msgspec.to_builtins(one)) for one in objects))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error.strerror or error})") from None
 

@@ -14,11 +14,13 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Route
 
 import simeval.report
+from simeval.analysis.stages import DIVERGED
 from simeval.core.errors import ConfigError, SimevalError, nearest
 from simeval.core.texts import shown
 from simeval.viewer.cells import suite_maps
 from simeval.viewer.clips import Clips
 from simeval.viewer.compared import compared
+from simeval.viewer.drift import DriftReader
 from simeval.viewer.episode import read_episode
 from simeval.viewer.filters import Filter, Stages, choices
 from simeval.viewer.guard import Guard
@@ -75,7 +77,8 @@ class Viewer:
 
     def __init__(self, library: Library, clips: Clips) -> None:
         """Args: library: the runs; clips: their videos."""
-        self._library, self._clips, self._numbers, self._stages = library, clips, Calculator(), StageReader()
+        self._library, self._clips, self._numbers = library, clips, Calculator()
+        self._stages, self._drift = StageReader(), DriftReader()
 
     def application(self, token: str | None) -> Guard:
         """The ASGI application.
@@ -100,7 +103,8 @@ class Viewer:
 
     def overview(self, request: Request) -> Response:
         """All runs."""
-        entries = self._library.entries()
+        listing = self._library.listing()
+        entries = listing.entries
         until = time.monotonic() + BRIEF
         runs = [self._overview(entry, until) for entry in entries if isinstance(entry, StoredRun)]
         pending = any(one.numbers is None or one.numbers.stamp != one.stored.index.stamp() for one in runs)
@@ -109,9 +113,9 @@ class Viewer:
         about = [(one.stored.name, one.ran, one.state, _stamp(one.numbers)) for one in runs]
         return _page(
             request,
-            (about, broken),
+            (about, broken, listing.not_shown),
             "runs.html.j2",
-            runs=runs, broken=broken, root=str(self._library.root), every=every,
+            runs=runs, broken=broken, not_shown=listing.not_shown.text, root=str(self._library.root), every=every,
         )  # fmt: skip
 
     def _overview(self, stored: StoredRun, until: float) -> Overview:
@@ -168,7 +172,7 @@ class Viewer:
         stages = self._stages.get(stored, rows)
         position, view = _position(request, rows), _view(request)
         stage = stage_of(stored, rows, position)
-        page = read_episode(stored, rows, position, parted=stage.divergence_step if stage else None)
+        page = read_episode(stored, rows, position, stage, self._drift.get(stored, rows))
         found = np.flatnonzero(chosen.mask(rows, stages))
         place = int(np.searchsorted(found, position))
         inside = place < len(found) and found[place] == position
@@ -180,7 +184,7 @@ class Viewer:
             stored=stored, page=page, view=view, views=VIEWS, filter=chosen, id=rows.id(position),
             step=min(_whole(request, "step", 0), page.steps), flip=int(rows.flip[position]),
             place=place + 1 if inside else None, found=len(found),
-            stages=stages, stage=stage,
+            stages=stages, definition=DIVERGED,
             previous=rows.id(int(found[place - 1])) if place > 0 else None,
             next=rows.id(int(found[after])) if after < len(found) else None,
             others=[_listed(rows, stages, int(other)) for other in np.flatnonzero(rows.twin == position)[:PAGE]],
@@ -273,7 +277,7 @@ def _position(request: Request, rows: Rows) -> int:
 def _view(request: Request) -> str:
     view = request.query_params.get("view", VIEWS[0])
     if view not in VIEWS:
-        raise ConfigError(f"view={shown(view)}: there is {' and '.join(VIEWS)}{nearest(view, VIEWS)}")
+        raise ConfigError(f"view={shown(view)}: there is no such view{nearest(view, VIEWS)}")
     return view
 
 

@@ -1,28 +1,26 @@
 """The page of an episode: its row, its twin, its motion and what was measured on it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from markupsafe import Markup
 
 from envs.suites import find_suite
-from simeval.core.checksums import read_sealed
-from simeval.core.drift_row import DriftRow
+from simeval.analysis.pair_drift import AuditedDrift, FrameDrift
 from simeval.core.errors import ConfigError
 from simeval.core.files import require_no_way_out
 from simeval.core.types import CLEAN, EpisodeResult
 from simeval.rollout.trace import Trace
-from simeval.store.audit import MANIFEST as AUDIT_MANIFEST
-from simeval.store.audit import ROWS
 from simeval.store.run import trace_path
+from simeval.store.stages import EpisodeStage
 from simeval.viewer.charts import Line, Mark, chart
 from simeval.viewer.index import Rows
 from simeval.viewer.library import StoredRun
-from simeval.viewer.motion import AWAY, Divergence, Motion, divergence, labels, motion
+from simeval.viewer.motion import Difference, Motion, difference, labels, motion
 
+_SMALL = 0.2
+"""Upper edge of the chart of the distance if all is smaller (share of the clean motion's range)."""
 HZ = 20
 """Frames per second where the suite is not known here."""
 
@@ -55,15 +53,6 @@ class ChartRow:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class DriftAt:
-    """Drift that an audit measured on a frame of this pair: step of the frame, condition, drift (sigma)."""
-
-    step: int
-    source: str
-    drift: float | None
-
-
 @dataclass(frozen=True)
 class EpisodePage:
     """All that the page of an episode shows.
@@ -72,22 +61,28 @@ class EpisodePage:
         arms: the twin first, where there is one; the episode last.
         hz: frames per second of its videos.
         steps: control steps of the longer arm.
-        divergence: how it left the path of its twin; `None` without two traces.
+        difference: how it differs from its twin; `None` without two traces.
+        stage: how far it got, and where it diverged from its twin; `None` if that was not computed.
         charts: over the steps.
         facts: (label, value) of the row.
         strengths: (label, value) of what the perturbation measurably changed.
         drift: audited frames of this pair.
+        frames: description of these frames.
+        drift_there: the last of them up to the divergence; `None` where nothing was audited.
         note: why something is missing.
     """
 
     arms: tuple[Arm, ...]
     hz: int
     steps: int
-    divergence: Divergence | None
+    difference: Difference | None
+    stage: EpisodeStage | None
     charts: tuple[ChartRow, ...]
     facts: tuple[tuple[str, str], ...]
     strengths: tuple[tuple[str, str], ...]
-    drift: tuple[DriftAt, ...]
+    drift: tuple[FrameDrift, ...]
+    frames: str
+    drift_there: FrameDrift | None
     note: str
 
     @property
@@ -96,14 +91,17 @@ class EpisodePage:
         return self.arms[-1].result
 
 
-def read_episode(stored: StoredRun, rows: Rows, position: int, *, parted: int | None = None) -> EpisodePage:
+def read_episode(
+    stored: StoredRun, rows: Rows, position: int, stage: EpisodeStage | None, audited: AuditedDrift
+) -> EpisodePage:
     """Read an episode and its twin.
 
     Args:
         stored: its run.
         rows: the episodes of the run.
         position: which of them.
-        parted: a step to be marked: where its hand left that of its twin, if that is known.
+        stage: of the episode, if it is known.
+        audited: the drift on the episodes of the run.
 
     Raises:
         ConfigError: its row cannot be read.
@@ -114,19 +112,23 @@ def read_episode(stored: StoredRun, rows: Rows, position: int, *, parted: int | 
     moves = [motion(arm.trace, latency=arm.result.execution is not None) if arm.trace else None for arm in arms]
     apart = None
     if len(arms) == 2 and arms[0].trace and own.trace:
-        apart = divergence(arms[0].trace, own.trace)
+        apart = difference(arms[0].trace, own.trace)
     steps = max([arm.result.steps for arm in arms] + [one.steps for one in moves if one])
-    drift, note = _drift(stored, own.result)
+    spec, diverged = own.result.spec, stage.divergence_step if stage else None
+    pair = None if spec.condition == CLEAN else audited.pairs.get((spec.pair_id, spec.condition))
     return EpisodePage(
         arms=arms,
         hz=_rate(stored, own.result),
         steps=steps,
-        divergence=apart,
-        charts=tuple(_charts(moves, apart, steps, parted)),
+        difference=apart,
+        stage=stage,
+        charts=tuple(_charts(moves, apart, steps, diverged)),
         facts=_facts(own.result),
         strengths=_strengths(own.result),
-        drift=drift,
-        note=note,
+        drift=pair.frames if pair else (),
+        frames=audited.frames,
+        drift_there=pair.at(diverged) if pair else None,
+        note="" if audited.pairs or not audited.note else f"drift is not shown: {audited.note}",
     )
 
 
@@ -173,12 +175,11 @@ def _rate(stored: StoredRun, result: EpisodeResult) -> int:
     return HZ if suite in stored.run.absent_suites else find_suite(suite).interface.control_hz
 
 
-def _charts(moves: list[Motion | None], apart: Divergence | None, steps: int, parted: int | None) -> list[ChartRow]:
+def _charts(moves: list[Motion | None], apart: Difference | None, steps: int, diverged: int | None) -> list[ChartRow]:
     own, clean = moves[-1], moves[0] if len(moves) == 2 else None
     if own is None:
         return []
-    marks = [Mark(apart.left, "left")] if apart and apart.left is not None else []
-    marks += [Mark(parted, "parted")] if parted is not None else []
+    marks = [Mark(diverged, "diverged")] if diverged is not None else []
     found = []
     for index, label in enumerate(labels(own.executed.shape[1])):
         lines = []
@@ -189,10 +190,8 @@ def _charts(moves: list[Motion | None], apart: Divergence | None, steps: int, pa
         lines.append(Line(own.executed[:, index], "own"))
         found.append(ChartRow(label, chart(lines, steps, marks, -1.0, 1.0), f"action: {label}"))
     if apart is not None:
-        away = np.full(len(apart.distance), AWAY)
-        lines = [Line(away, "limit"), Line(apart.distance, "own")]
         text = "distance to the clean twin, share of the clean motion's range"
-        found.append(ChartRow("distance", chart(lines, steps, marks, 0.0, 2 * AWAY), text))
+        found.append(ChartRow("distance", chart([Line(apart.distance, "own")], steps, marks, 0.0, _SMALL), text))
     lines = [Line(one.speed, style) for one, style in ((clean, "clean"), (own, "own")) if one is not None]
     looks = [Mark(step, "look") for step in own.looks]
     text = "change of the positions per step, share of their range; ticks: the policy looked"
@@ -242,32 +241,3 @@ def _strengths(result: EpisodeResult) -> tuple[tuple[str, str], ...]:
         if result.magnitude is not None and (value := getattr(result.magnitude, name)) is not None
     ]
     return (*found, *((f"target visible, {camera}", f"{100 * share:.0f} %") for camera, share in result.visible))
-
-
-def _drift(stored: StoredRun, result: EpisodeResult) -> tuple[tuple[DriftAt, ...], str]:
-    """Drift on the frames of this pair under this condition, and why there is none if an audit cannot be read."""
-    folder = stored.run.folder / "audit"
-    if result.spec.condition == CLEAN or not (folder / AUDIT_MANIFEST).is_file():
-        return (), ""
-    path = folder / ROWS
-    # As JSON spells them: only lines with both are worth decoding.
-    words = [json.dumps(word).encode() for word in (result.spec.pair_id, result.spec.condition)]
-    found: dict[int, list[DriftRow]] = {}
-    try:
-        for block in read_sealed(path, "measure it again"):
-            for line in block.data.split(b"\n"):
-                if all(word in line for word in words):
-                    row = DriftRow.from_row({k: v for k, v in json.loads(line).items() if k != "crc"})
-                    if (row.pair_id, row.condition) == (result.spec.pair_id, result.spec.condition):
-                        found.setdefault(int(row.step), []).append(row)
-    except (ConfigError, OSError) as error:
-        return (), f"drift is not shown: {error}"
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return (), f"drift is not shown: {path} has a line that is not a row of an audit"
-    return tuple(_drift_at(step, found[step]) for step in sorted(found)), ""
-
-
-def _drift_at(step: int, rows: list[DriftRow]) -> DriftAt:
-    """Mean over the seeds of the audit."""
-    values = [float(row.drift_exec) for row in rows if row.drift_exec is not None]
-    return DriftAt(step, str(rows[0].source), sum(values) / len(values) if values else None)

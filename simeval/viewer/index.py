@@ -101,6 +101,11 @@ class Rows:
         part = condition_part(self.conditions[condition])
         return f"{self.suites[suite]}/{task}/init{init:02d}/{part}/r{repeat}"
 
+    def pair_id(self, position: int) -> str:
+        """Id of the pair of an episode."""
+        suite, task, init, repeat = (int(self.columns[name][position]) for name in _KEY[:-1])
+        return f"{self.suites[suite]}/{task}/init{init:02d}/r{repeat}"
+
     def find(self, id_: str) -> int | None:
         """Position of an episode; `None` if there is none of this id."""
         words = id_.split("/")

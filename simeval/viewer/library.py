@@ -18,6 +18,8 @@ from simeval.viewer.index import RunIndex
 
 DEEPEST = 4
 """Folders between the given one and a run; a study's runs are one deeper than others."""
+FARTHEST = 1000
+"""Folders deeper than that which are looked into, to count the runs there. Our choice: a page has to come at once."""
 RECENT = 120.0
 """A run whose last row is younger (s) counts as running. Our choice; LIBERO's longest episodes take less."""
 _BLOCK = 1 << 20
@@ -81,6 +83,46 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotShown:
+    """Run folders that the list leaves out, by the reason.
+
+    Attributes:
+        deeper: runs more than `DEEPEST` folders down.
+        linked: links to folders elsewhere.
+        hidden: runs in a folder whose name begins with a dot.
+        closed: folders that this user may not read.
+        more: whether there are deeper folders that were not looked into, see `FARTHEST`.
+    """
+
+    deeper: int = 0
+    linked: int = 0
+    hidden: int = 0
+    closed: int = 0
+    more: bool = False
+
+    @property
+    def text(self) -> str:
+        """In words; empty if nothing is left out."""
+        parts = [
+            (self.deeper, f"run{{s}} more than {DEEPEST} folders down"),
+            (self.linked, "link{s} to a folder elsewhere, which {are} not followed"),
+            (self.hidden, "run{s} in a hidden folder"),
+            (self.closed, "folder{s} that may not be read"),
+        ]
+        found = [f"{n} {text.format(s='' if n == 1 else 's', are='is' if n == 1 else 'are')}" for n, text in parts if n]
+        found += ["folders farther down were not all looked into"] if self.more else []
+        return "; ".join(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All runs, the newest first, then those that cannot be read; and what is left out."""
+
+    entries: tuple[StoredRun | Unreadable, ...]
+    not_shown: NotShown
+
+
 class Library:
     """The runs below a folder. Safe to use from several threads."""
 
@@ -90,16 +132,18 @@ class Library:
         self._lock = threading.Lock()
         self._known: dict[str, tuple[Stamp, StoredRun | Unreadable]] = {}
 
-    def entries(self) -> list[StoredRun | Unreadable]:
-        """All runs, the newest first, then those that cannot be read."""
+    def listing(self) -> Listing:
+        """What is there now."""
         with self._lock:
-            found = {name: self._read(name, folder) for name, folder in _runs(self.root)}
+            walk = _Walk(self.root)
+            found = {name: self._read(name, folder) for name, folder in walk.runs()}
             self._known = {name: known for name, known in self._known.items() if name in found}
-        return sorted(
+        entries = sorted(
             found.values(),
             key=lambda entry: (isinstance(entry, StoredRun), entry.created if isinstance(entry, StoredRun) else ""),
             reverse=True,
         )
+        return Listing(tuple(entries), walk.not_shown())
 
     def get(self, name: str) -> StoredRun:
         """The run of a name.
@@ -110,7 +154,7 @@ class Library:
         with self._lock:
             folder = self._folder(name)
             if folder is None:
-                names = [known for known, _ in _runs(self.root) if _is_text(known)]
+                names = [known for known, _ in _Walk(self.root).runs() if _is_text(known)]
                 raise ConfigError(f"there is no run '{shown(name)}' here{nearest(name, names)}")
             entry = self._read(name, folder)
         if isinstance(entry, Unreadable):
@@ -118,7 +162,7 @@ class Library:
         return entry
 
     def _folder(self, name: str) -> Path | None:
-        return next((folder for known, folder in _runs(self.root) if known == name), None)
+        return next((folder for known, folder in _Walk(self.root).runs() if known == name), None)
 
     def _read(self, name: str, folder: Path) -> StoredRun | Unreadable:
         if not _is_text(name):
@@ -153,16 +197,62 @@ def _open(name: str, folder: Path) -> StoredRun | Unreadable:
     return StoredRun(name, run, index)
 
 
-def _runs(root: Path) -> Iterator[tuple[str, Path]]:
-    """Names and folders. Links are not followed: they could lead out of the folder, or in a circle."""
-    base = Path(os.path.realpath(root))
-    for path, folders, files in os.walk(base):
-        folder = Path(path)
-        if MANIFEST in files:
-            yield (folder.name if folder == base else folder.relative_to(base).as_posix()), folder
-        if MANIFEST in files or len(folder.relative_to(base).parts) >= DEEPEST:
-            folders.clear()  # a run may have a hundred thousand traces
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+class _Walk:
+    """Goes through the folders below one. Links are not followed: they could lead out of it, or in a circle."""
+
+    def __init__(self, root: Path) -> None:
+        self._base = Path(os.path.realpath(root))
+        self._deep: list[Path] = []
+        self._links: list[Path] = []
+        self._hidden = self._closed = 0
+
+    def runs(self) -> Iterator[tuple[str, Path]]:
+        """Names and folders of the runs that are shown."""
+        for path, folders, files in os.walk(self._base, onerror=self._refused):
+            folder = Path(path)
+            if MANIFEST in files:
+                yield (folder.name if folder == self._base else folder.relative_to(self._base).as_posix()), folder
+                folders.clear()  # a run may have a hundred thousand traces
+                continue
+            self._note(folder, folders)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            if len(folder.relative_to(self._base).parts) >= DEEPEST:
+                self._deep += [folder / name for name in folders if not (folder / name).is_symlink()]
+                folders.clear()
+
+    def _note(self, folder: Path, names: list[str]) -> None:
+        for name in names:
+            if name.startswith("."):
+                self._hidden += (folder / name / MANIFEST).is_file()
+            elif (folder / name).is_symlink():
+                self._links.append(folder / name)
+
+    def _refused(self, error: OSError) -> None:
+        self._closed += isinstance(error, PermissionError)
+
+    def not_shown(self) -> NotShown:
+        """What `runs` left out; to be asked at its end."""
+        deeper, left = 0, FARTHEST
+        waiting = list(self._deep)
+        while waiting and left:
+            left -= 1
+            folder = waiting.pop()
+            try:
+                with os.scandir(folder) as entries:
+                    inside = list(entries)
+            except OSError:
+                continue
+            if any(entry.name == MANIFEST for entry in inside):
+                deeper += 1
+            else:
+                names = [entry.name for entry in inside if entry.is_dir(follow_symlinks=False)]
+                waiting += [folder / name for name in names if not name.startswith(".")]
+        return NotShown(deeper, sum(map(self._leads_out, self._links)), self._hidden, self._closed, bool(waiting))
+
+    def _leads_out(self, link: Path) -> bool:
+        """Whether a link leads out of the folder; what is inside is reached, or counted, without it."""
+        target = Path(os.path.realpath(link))
+        return target != self._base and self._base not in target.parents
 
 
 def count_lines(path: Path) -> int:

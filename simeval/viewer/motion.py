@@ -1,10 +1,11 @@
-"""What happened in an episode, step by step: its actions, how fast its scene moved, how far its twin was away.
+"""What happened in an episode, step by step: its actions, how fast its scene moved, how unlike its twin it was.
 
 Non-obvious behaviour:
 - A stored state is time, positions and velocities, in the simulator's order and without names. There are at least as
   many positions as velocities, so the first half of what follows the time are positions: the robot's joints come
   first, then the objects.
-- Distances are relative to what the clean episode moved, so that metres and radians can be added.
+- Distances are relative to what the clean episode moved, so that metres and radians can be added. They do not decide
+  when twins diverge: that is `simeval.analysis.stages.divergence`, which needs the scene.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,6 @@ from numpy.typing import NDArray
 
 from simeval.rollout.trace import Trace
 
-AWAY = 0.1
-"""A twin has left the clean path when it stays this far away (of the clean motion's range). Our choice."""
 _STILL = 1e-3
 """Positions that the clean episode moved by less (m, rad) say nothing about its path."""
 LABELS = ("x", "y", "z", "roll", "pitch", "yaw")
@@ -48,20 +47,18 @@ class Motion:
 
 
 @dataclass(frozen=True, eq=False)
-class Divergence:
-    """How an episode left the path of its unperturbed twin.
+class Difference:
+    """How an episode differs from its unperturbed twin.
 
     Attributes:
         distance: `float64[T + 1]` over the steps that both have, RMS over positions, of the clean motion's range.
         first_action: first step whose executed action differs at all; `None` if none does.
         first_state: first step after which any number of the state differs; `None` if none does.
-        left: step from which on the distance stays above `AWAY`; `None` if it never does.
     """
 
     distance: Numbers
     first_action: int | None
     first_state: int | None
-    left: int | None
 
 
 def motion(trace: Trace, *, latency: bool) -> Motion:
@@ -77,21 +74,18 @@ def motion(trace: Trace, *, latency: bool) -> Motion:
     return Motion(trace.actions.astype(float), commanded, moved, looks)
 
 
-def divergence(clean: Trace, trace: Trace) -> Divergence | None:
+def difference(clean: Trace, trace: Trace) -> Difference | None:
     """How an episode differs from its twin; `None` if their scenes have other numbers of positions."""
     if clean.states.shape[1] != trace.states.shape[1]:
         return None
     steps = min(len(clean.actions), len(trace.actions))
     a, b = _positions(clean)[: steps + 1], _positions(trace)[: steps + 1]
     distance = _relative(a - b, clean)
-    near = np.flatnonzero(distance <= AWAY)
-    left = int(near[-1]) + 1 if len(near) else 0
     width = min(clean.actions.shape[1], trace.actions.shape[1])
-    return Divergence(
+    return Difference(
         distance,
         _first(clean.actions[:steps, :width] != trace.actions[:steps, :width]),
         _first(clean.states[: steps + 1] != trace.states[: steps + 1]),
-        left if left < len(distance) else None,
     )
 
 

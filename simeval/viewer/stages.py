@@ -4,8 +4,7 @@ import threading
 
 import numpy as np
 
-from simeval.core.errors import ConfigError
-from simeval.store.stages import STAGES, EpisodeStage, read_stages, stages_path
+from simeval.store.stages import STAGES, EpisodeStage, available_stages, stages_path
 from simeval.viewer.filters import Stages
 from simeval.viewer.index import UNKNOWN, Rows
 from simeval.viewer.library import StoredRun
@@ -37,24 +36,18 @@ class StageReader:
 
 def stage_of(stored: StoredRun, rows: Rows, position: int) -> EpisodeStage | None:
     """The stored stage of an episode; `None` if there is none, or if the episode or its twin ran again since."""
-    try:
-        found = read_stages(stored.run.folder).get(rows.id(position))
-    except ConfigError:
-        return None
+    found = available_stages(stored.run.folder)[0].get(rows.id(position))
     return found if found is not None and _belongs(found, rows, position) else None
 
 
 def _read(stored: StoredRun, rows: Rows) -> Stages:
-    try:
-        entries = read_stages(stored.run.folder)
-    except ConfigError as error:
-        return Stages(note=str(error))
+    entries, note = available_stages(stored.run.folder)
     codes = np.full(len(rows), UNKNOWN, np.int8)
     for position in range(len(rows)) if entries else ():
         entry = entries.get(rows.id(position))
         if entry is not None and entry.stage is not None and _belongs(entry, rows, position):
             codes[position] = STAGES.index(entry.stage)
-    return Stages(STAGES, codes) if (codes != UNKNOWN).any() else _UNKNOWN
+    return Stages(STAGES, codes, note) if (codes != UNKNOWN).any() else Stages(note=note)
 
 
 def _belongs(entry: EpisodeStage, rows: Rows, position: int) -> bool:

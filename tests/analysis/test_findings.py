@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from helpers import call, refusal, toy_config
 
-from simeval.analysis.correlate import correlate, same_policy
+from simeval.analysis.correlate import correlate
 from simeval.api import evaluate
 from simeval.report.collect import report_data
 from simeval.report.page import write_report
 from simeval.report.terminal.drift import render_study
 from simeval.stats.correlation import Options
 from simeval.stats.resampling import Resampling
-from simeval.store.audit import Audit
+from simeval.store.audit import Audit, same_policy
 from simeval.store.run import Run
 
 QUICK = Options(resampling=Resampling(n_resamples=99, n_permutations=199))

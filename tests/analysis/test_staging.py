@@ -61,9 +61,9 @@ def test_divergence_is_of_perturbed_episodes(folder):
     stages = stages_of(Run.load(folder))
     clean = [stage for stage in stages if "/none/" in stage.id]
     assert all(stage.divergence_step is None and not stage.twin for stage in clean)
-    parted = [stage for stage in stages if stage.divergence_step is not None]
-    assert parted
-    assert all(0 < stage.divergence_step <= 60 and 0.05 < stage.divergence_m < 0.5 for stage in parted)
+    away = [stage for stage in stages if stage.divergence_step is not None]
+    assert away
+    assert all(0 < stage.divergence_step <= 60 and 0.05 < stage.divergence_m < 0.5 for stage in away)
 
 
 def test_the_second_call_reads_no_states(folder, monkeypatch):
@@ -115,13 +115,13 @@ def test_without_the_twins_states_nothing_is_compared_until_they_come(folder, tm
     for number, trace in enumerate(traces):
         trace.rename(tmp_path / f"{number}")
     alone = count_stages(Run.load(folder).results, {stage.id: stage for stage in stages_of(Run.load(folder))})
-    assert alone.partings == ()
+    assert alone.divergences == ()
     for number, trace in enumerate(traces):
         (tmp_path / f"{number}").rename(trace)
     stages = {stage.id: stage for stage in stages_of(Run.load(folder))}
     compared = count_stages(Run.load(folder).results, stages)
-    assert sum(row.pairs for row in compared.partings) == 16
-    assert sum(row.parted for row in compared.partings) > 0
+    assert sum(row.pairs for row in compared.divergences) == 16
+    assert sum(row.diverged for row in compared.divergences) > 0
 
 
 def test_a_damaged_trace_costs_its_own_stage_only(folder):
@@ -154,7 +154,7 @@ def test_the_table_counts_every_failure(folder):
     assert shown.code == 0, shown.err
     won = sum(r.spec.condition == "none" and r.outcome == "success" for r in Run.load(folder).results)
     assert shown.err == f"reading the states of {20 - won} episodes\n"
-    for text in ("how far failures got", "never approached", "parted from the unperturbed twin"):
+    for text in ("how far failures got", "never approached", "diverged from the unperturbed twin"):
         assert text in shown.out
     again = call("show", folder, "--stages", "--json")
     assert again.err == ""
@@ -191,6 +191,46 @@ def test_exported_rows_have_the_columns_once_they_are_computed(folder, tmp_path)
     rows = exported()
     assert all((row["stage"] == s.SUCCESS) == (row["success"] == "True") for row in rows)
     assert any(float(row["divergence_cm"] or 0) > 5 for row in rows)
+
+
+def spoil_an_entry(folder: Path) -> None:
+    """Another stage in the third entry, which is as good an entry as it was."""
+    call("show", folder, "--stages")
+    lines = stages_path(folder).read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3].replace(b'"stage":"', b'"stage":"x', 1)
+    stages_path(folder).write_bytes(b"".join(lines))
+
+
+def test_damaged_stages_are_computed_again_with_one_line(folder):
+    call("show", folder, "--stages")
+    sound, shown = stages_path(folder).read_bytes(), call("show", folder, "--stages").out
+    spoil_an_entry(folder)
+    again = call("show", folder, "--stages")
+    assert (again.code, again.out) == (0, shown)
+    said = f"simeval: {stages_path(folder)}: line 4 is damaged; what is lost is computed again"
+    assert again.err.splitlines() in ([said], [said, "reading the states of 1 episodes"])
+    assert stages_path(folder).read_bytes() == sound
+    stages_path(folder).write_bytes(b"x" + sound)
+    assert call("show", folder, "--stages").out == shown
+    assert stages_path(folder).read_bytes() == sound, "without its first line nothing of it counts"
+
+
+def test_a_report_and_an_export_go_on_with_what_is_sound(folder, tmp_path):
+    spoil_an_entry(folder)
+    problem = f"{stages_path(folder)}: line 4 is damaged; simeval show {folder} --stages computes again what is missing"
+    made = call("report", folder)
+    assert (made.code, made.err) == (0, f"simeval: {problem}\n")
+    page = (folder / "report" / "report.html").read_text()
+    assert "ow far failures got is not complete" in page
+    assert "Failures on toy by how far they got" in page
+    exported = call("export", folder, "--to", "csv", "--out", tmp_path / "rows.csv")
+    assert (exported.code, problem in exported.err) == (0, True)
+    rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
+    assert sum(row["stage"] != "" for row in rows) == len(rows) - 1
+    stages_path(folder).write_bytes(b"\xff")
+    made = call("report", folder)
+    assert (made.code, len(made.err.splitlines())) == (0, 1)
+    assert "line 1 is damaged, which says what the others are" in made.err
 
 
 def test_a_study_is_refused_in_one_line(tmp_path):

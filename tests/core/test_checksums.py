@@ -67,9 +67,9 @@ def test_a_changed_outcome_is_refused_with_the_line_and_the_remedy_which_works(f
     flipped = content[1].replace(b'"success"', b'"failure"', 1)
     flipped = flipped if flipped != content[1] else content[1].replace(b'"failure"', b'"success"', 1)
     path.write_bytes(b"".join([content[0], flipped, *content[2:]]))
-    said = f"{path}: line 2 is damaged: its checksum is not that of its text; delete the line, and the same command"
+    said = f"{path}: line 2 is damaged: its checksum is not that of its text; delete the line and repeat"
     for words in (("show", folder), ("run", "--resume", folder), ("report", folder)):
-        assert refusal(*words) == f"{said} runs its episode again"
+        assert refusal(*words) == f"{said} the command that made the run; it runs this episode again"
     path.write_bytes(b"".join([content[0], *content[2:]]))
     again = evaluate(toy_config(folder, tasks="0", perturb=("noise:0.3",))).results
     assert [r.outcome for r in again] == [r.outcome for r in Run.load(finished).results]

@@ -18,7 +18,7 @@ from stored_numbers import MEASURED, METHODS, measured_rows, missed
 from simeval.analysis import success
 from simeval.analysis.by_category import CategoryRate
 from simeval.analysis.compare import compare
-from simeval.analysis.stage_counts import Parting, StageCount, StageCounts
+from simeval.analysis.stage_counts import ConditionDivergence, StageCount, StageCounts
 from simeval.core.chances import findable
 from simeval.drift.summary import summarise
 from simeval.report.format import verdicts
@@ -89,7 +89,9 @@ def of_two_runs() -> Group:
 
 def of_stages() -> Group:
     counts = (StageCount("toy", "none", 4, "wrong object", 4, "red_block", 3),)
-    return render_stages(StageCounts(counts, (Parting("toy", "light:0.4", 4, 2, 7.5),), ()))
+    return render_stages(
+        StageCounts(counts, (ConditionDivergence("toy", "light:0.4", 4, 2, 7.5, 2, 6.0, 0.4, 0.2),), ())
+    )
 
 
 def of_policies_inside() -> Group:

@@ -25,7 +25,7 @@ from simeval.core.types import EpisodeResult, Execution, RealizedStrength
 from simeval.policies.scripted import SeekerPolicy
 from simeval.store.run import SCHEMA_VERSION, Run, RunWriter, differences, trace_path
 
-REMEDY = "delete the line, and the same command runs its episode again"
+REMEDY = "delete the line and repeat the command that made the run; it runs this episode again"
 SMALL = {"tasks": "0", "perturb": ("noise:0.3", "instruction:empty")}
 MANIFEST = {
     "schema_version": SCHEMA_VERSION,

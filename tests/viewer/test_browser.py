@@ -115,7 +115,7 @@ def test_from_the_runs_to_a_flip_and_its_videos(site, page):
     assert "step" not in page.url
 
 
-def test_twins_play_in_step_and_the_moment_they_part_is_a_click_away(site, page):
+def test_twins_play_in_step_and_where_they_diverged_is_a_click_away(site, page):
     page.goto(f"{site}episode?run=toy&id={FLIP}")
     wait_for_videos(page)
     steps, short = lengths(page)
@@ -134,8 +134,8 @@ def test_twins_play_in_step_and_the_moment_they_part_is_a_click_away(site, page)
     expect(page.locator("#play")).to_have_text("play")
     seek_done(page, [short, steps])
 
-    page.locator(".marks button.left").click()
-    left = int(page.locator(".marks button.left").get_attribute("data-go"))
+    page.locator(".marks button.diverged").click()
+    left = int(page.locator(".marks button.diverged").get_attribute("data-go"))
     assert at(page) == left
     page.get_by_role("link", name="large").click()
     expect(page).to_have_url(re.compile(rf"view=large&step={left}$|step={left}&view=large$"))
@@ -197,6 +197,33 @@ def test_nothing_is_wider_than_the_window(site, browser, width, scheme):
         inks.append(opened.evaluate("() => getComputedStyle(document.body).backgroundColor"))
     opened.close()
     assert set(inks) == {"rgb(255, 255, 255)" if scheme == "light" else "rgb(21, 24, 28)"}
+
+
+def background(page: Page) -> str:
+    return page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+
+
+def test_colours_are_those_of_the_system_until_one_chooses_and_the_choice_is_remembered(site, browser):
+    light, dark = "rgb(255, 255, 255)", "rgb(21, 24, 28)"
+    with browser.new_context(color_scheme="dark", viewport={"width": 390, "height": 844}) as context:
+        page, other = context.new_page(), context.new_page()
+        for one in (page, other):
+            one.goto(site)
+            assert background(one) == dark
+        page.locator("#theme").select_option("light")
+        assert background(page) == light
+        other.wait_for_function(f"() => getComputedStyle(document.body).backgroundColor === '{light}'")
+        for address in ("", "run?run=toy", f"episode?run=toy&id={FLIP}"):
+            page.goto(site + address)
+            assert background(page) == light
+            expect(page.locator("#theme")).to_have_value("light")
+        page.locator("#theme").select_option("")
+        assert background(page) == dark
+        page.emulate_media(color_scheme="light")
+        assert background(page) == light, "it follows the system again"
+        page.locator("#theme").select_option("dark")
+        page.reload()
+        assert background(page) == dark
 
 
 def start_run(folder: Path) -> subprocess.Popen:

@@ -13,7 +13,7 @@ from simeval.store.run import Run
 from simeval.viewer.cells import suite_maps
 from simeval.viewer.filters import Filter, Stages, choices
 from simeval.viewer.index import RunIndex
-from simeval.viewer.library import Library
+from simeval.viewer.library import Library, NotShown
 
 COLUMNS = (
     *("id", "pair_id", "suite", "task", "init_state", "repeat", "condition"),
@@ -193,11 +193,40 @@ def test_runs_are_found_below_the_folder_and_links_are_not_followed(results, tmp
     (root / "damaged").mkdir()
     (root / "damaged" / "manifest.json").write_text("{}")
     library = Library(root)
-    assert [entry.name for entry in library.entries()] == ["study/a", "damaged"]
+    assert library.listing().not_shown == NotShown(linked=1)
+    assert [entry.name for entry in library.listing().entries] == ["study/a", "damaged"]
     assert library.get("study/a").policy == "seeker"
     for name in ("link", "../results/toy", str(results / "toy"), "study", "study/a/inside", ""):
         with pytest.raises(ConfigError, match="there is no run"):
             library.get(name)
     with pytest.raises(ConfigError, match="not a manifest"):
         library.get("damaged")
-    assert [entry.name for entry in Library(results / "toy").entries()] == ["toy"], "a run itself"
+    assert [entry.name for entry in Library(results / "toy").listing().entries] == ["toy"], "a run itself"
+
+
+def test_runs_that_are_not_shown_are_counted_by_the_reason(tmp_path, tmp_path_factory, monkeypatch):
+    def run(*parts: str) -> None:
+        (tmp_path.joinpath(*parts)).mkdir(parents=True)
+        (tmp_path.joinpath(*parts) / "manifest.json").write_text("{}")
+
+    run("a", "b", "c", "shown")
+    run("a", "b", "c", "d", "deep")
+    run("a", "b", "c", "d", "e", "f", "deeper")
+    run("a", "b", "c", "shown", "traces", "not a run of its own")
+    run(".trash", "hidden twice")
+    run(".hidden")
+    (tmp_path / "to a run of the list").symlink_to(tmp_path / "a" / "b" / "c" / "shown")
+    (tmp_path / "to its parent").symlink_to(tmp_path / "a")
+    (tmp_path / "to one that is too deep").symlink_to(tmp_path / "a" / "b" / "c" / "d" / "deep")
+    (tmp_path / "out").symlink_to(tmp_path_factory.mktemp("elsewhere"))
+    (tmp_path / "to a file").symlink_to(tmp_path / "a" / "b" / "c" / "shown" / "manifest.json")
+    (tmp_path / "to nothing").symlink_to(tmp_path / "nothing")
+    listing = Library(tmp_path).listing()
+    assert [entry.name for entry in listing.entries] == ["a/b/c/shown"]
+    assert listing.not_shown == NotShown(deeper=2, linked=1, hidden=1)
+    text = (
+        "2 runs more than 4 folders down; 1 link to a folder elsewhere, which is not followed; 1 run in a hidden folder"
+    )
+    assert listing.not_shown.text == text
+    monkeypatch.setattr("simeval.viewer.library.FARTHEST", 1)
+    assert Library(tmp_path).listing().not_shown.text.endswith("folders farther down were not all looked into")

@@ -1,11 +1,11 @@
-"""Where twins part, and what the policy commanded, on traces whose truth is known."""
+"""How twins differ, and what the policy commanded, on traces whose truth is known."""
 
 import numpy as np
 import pytest
 
 from simeval.rollout.trace import Trace
 from simeval.viewer.charts import Line, Mark, chart
-from simeval.viewer.motion import AWAY, divergence, labels, motion
+from simeval.viewer.motion import difference, labels, motion
 
 STEPS = 40
 
@@ -27,45 +27,36 @@ def path() -> np.ndarray:
     return np.stack([2 * line, line, np.ones(STEPS + 1)], axis=1)
 
 
-def test_the_same_motion_never_leaves(path):
-    found = divergence(trace(path), trace(path))
-    assert (found.first_action, found.first_state, found.left) == (None, None, None)
+def test_the_same_motion_has_no_difference(path):
+    found = difference(trace(path), trace(path))
+    assert (found.first_action, found.first_state) == (None, None)
     assert np.array_equal(found.distance, np.zeros(STEPS + 1))
 
 
-def test_a_twin_leaves_at_the_step_after_which_it_stays_away(path):
+def test_the_distance_is_a_share_of_what_the_clean_episode_moved(path):
     other = path.copy()
-    other[8:11, 0] += 1.0  # away, and back
     other[20:, 0] += 0.6  # 30 % of 2 m in one of two coordinates that move: 21 % of the range
-    found = divergence(trace(path), trace(other))
-    assert found.left == 20
+    found = difference(trace(path), trace(other))
     assert found.distance[25] == pytest.approx(0.3 / np.sqrt(2))
-    assert found.distance[9] > AWAY
-    assert found.first_state <= 8
-
-
-def test_a_small_difference_is_no_other_path(path):
-    other = path + np.array([0.1, 0.0, 0.0])
-    found = divergence(trace(path), trace(other))
-    assert found.left is None
-    assert found.first_state == 0
+    assert found.distance[:20].tolist() == [0.0] * 20
+    assert found.first_state in (19, 20), "velocities of step 19 are already another one's"
 
 
 def test_twins_of_other_length_are_compared_over_the_steps_of_both(path):
     longer = np.vstack([path, path[-1] + np.ones((30, 3))])
-    found = divergence(trace(path), trace(longer))
-    assert (len(found.distance), found.left) == (STEPS + 1, None)
-    assert len(divergence(trace(longer), trace(path)).distance) == STEPS + 1
+    found = difference(trace(path), trace(longer))
+    assert len(found.distance) == STEPS + 1
+    assert len(difference(trace(longer), trace(path)).distance) == STEPS + 1
 
 
 def test_scenes_of_other_size_have_no_distance(path):
-    assert divergence(trace(path), trace(np.hstack([path, path]))) is None
+    assert difference(trace(path), trace(np.hstack([path, path]))) is None
 
 
 def test_the_first_other_action_is_found(path):
     actions = np.zeros((STEPS, 7))
     actions[7, 6] = 1
-    assert divergence(trace(path), trace(path, actions=actions)).first_action == 7
+    assert difference(trace(path), trace(path, actions=actions)).first_action == 7
 
 
 def test_what_was_commanded_is_the_latest_prediction_for_a_step(path):
@@ -81,7 +72,7 @@ def test_what_was_commanded_is_the_latest_prediction_for_a_step(path):
 def test_a_scene_that_stands_still_has_no_speed():
     still = trace(np.ones((STEPS + 1, 3)))
     assert motion(still, latency=False).speed.tolist() == [0.0] * STEPS
-    assert divergence(still, still).left is None
+    assert difference(still, still).distance.tolist() == [0.0] * (STEPS + 1)
 
 
 def test_every_number_of_an_action_has_a_name():
@@ -91,7 +82,7 @@ def test_every_number_of_an_action_has_a_name():
 
 def test_a_chart_has_gaps_where_nothing_is_known_and_escapes_its_classes():
     values = np.array([0.0, 1.0, np.nan, 0.5])
-    drawn = chart([Line(values, 'own"><script>')], 4, [Mark(2, "left")], 0.0, 1.0)
+    drawn = chart([Line(values, 'own"><script>')], 4, [Mark(2, "diverged")], 0.0, 1.0)
     assert "<script>" not in drawn
     assert drawn.count("M") == 2
     assert 'x1="300.0"' in drawn

@@ -5,9 +5,11 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import parse_qs, quote, urlencode
 
 import pytest
+from audits import write_audit
 from helpers import call
 from viewers import open_viewer
 
@@ -15,7 +17,7 @@ from simeval.analysis.success import analyse
 from simeval.core.checksums import sealed_line
 from simeval.report.format import headline, with_drop, with_interval
 from simeval.store.run import Run
-from simeval.store.stages import SUCCESS, read_stages
+from simeval.store.stages import SUCCESS, EpisodeStage, read_stages, twin_digests, write_stages
 
 ID = "toy/0/init00/noise=0.3/r0"
 
@@ -86,7 +88,7 @@ def test_a_cell_of_the_map_leads_to_its_episodes_and_a_flip_to_its_twin(client):
     assert "<b>clean</b>" in page
     assert "<b>light:0.1</b>" in page
     assert page.count("<video") == 2
-    assert "stays away from the clean path from step" in page
+    assert "When they diverged is not known; <code>simeval show " in page, "nothing is computed by looking"
     assert "commanded by the policy" in page
 
 
@@ -129,7 +131,7 @@ def test_pages_of_a_list_are_cut(results, cache, monkeypatch):
         ("/run?run=tpy", "there is no run &#39;tpy&#39; here; did you mean &#39;toy&#39;?"),
         ("/episode?run=toy&id=toy/0/init00/none/r9", "there is no episode"),
         ("/episode?run=toy&id=../../../etc/passwd", "there is no episode"),
-        (episode(view="small"), "view=small"),
+        (episode(view="small"), "view=small: there is no such view; known: policy, large<"),
         (episode(step="-1"), "step=-1: not a whole number"),
         ("/episodes?run=toy&page=x", "page=x: not a whole number"),
         ("/episodes?run=toy&condition=noise:0.4", "condition=noise:0.4: this run has none; did you mean"),
@@ -292,26 +294,65 @@ def test_what_is_missing_or_damaged_is_said_on_the_page(results, cache, tmp_path
     assert client.get("/").status_code == 200
 
 
-def test_drift_is_shown_where_it_was_audited(results, cache, tmp_path):
-    folder = tmp_path / "results" / "toy"
-    shutil.copytree(results / "toy", folder)
-    (folder / "audit").mkdir()
-    (folder / "audit" / "audit.json").write_text("{}")
-    row = {
-        "frame": "f", "source": "replay", "cluster": "c", "step": 4, "suite": "toy", "task": 0,
-        "pair_id": "toy/0/init00/r0", "condition": "noise:0.3", "seed": 0, "drift_exec": 0.1234, "drift_first": 0.1,
-        "drift_chunk": 0.1, "l2_raw": 0.1, "xyz_sum": 0.1, "gripper_flip": 0.0, "mean_abs": 1.0, "psnr": 30.0,
-        "instruction": "x",
-    }  # fmt: skip
-    other = row | {"pair_id": "toy/0/init01/r0", "drift_exec": 0.777}
-    rows = [row, row | {"seed": 1, "drift_exec": 0.2234}, other]
-    (folder / "audit" / "drift.jsonl").write_bytes(b"".join(map(sealed_line, rows)) + b'{"torn')
+def test_a_pair_says_where_it_diverged_and_the_drift_there(results, cache, tmp_path):
+    folder = Path(shutil.copytree(results / "toy", tmp_path / "results" / "toy"))
+    run, (pair, other) = Run.load(folder), ("toy/0/init00/r0", "toy/0/init01/r0")
+    write_stages(folder, [diverged_at(run, ID, 9), diverged_at(run, ID.replace("init00", "init01"), None)])
     client = open_viewer(tmp_path / "results", cache)
     page = client.get(episode()).text
+    assert re.search(r'data-go="9">diverged at step 9: hands 6.2 cm apart</button>', page)
+    assert "the hand is more than 5 cm from where it is in the unperturbed twin" in page
+    assert "Never diverged while both ran" in client.get(episode(ID.replace("init00", "init01"))).text
+    later = (pair, "noise:0.3", 10, 0, 0.9)
+    write_audit(run, [(pair, "noise:0.3", 4, 0, 0.1234), (pair, "noise:0.3", 4, 1, 0.2234), later])
+    page = client.get(episode()).text
     assert "step 4: 0.173" in page, "the mean of the seeds"
-    assert "0.777" not in page
-    (folder / "audit" / "drift.jsonl").write_bytes(sealed_line({key: row[key] for key in ("pair_id", "condition")}))
-    assert "drift is not shown" in client.get(episode()).text
+    assert "diverged at step 9: hands 6.2 cm apart; drift 0.173, audited at step 4</button>" in page
+    write_audit(run, [later, (other, "noise:0.3", 4, 0, 0.777)])
+    page = client.get(episode()).text
+    assert "hands 6.2 cm apart</button>" in page, "a later frame says nothing"
+    assert "no frame up to it was audited" in page
+    assert "0.777" not in page, "another pair's"
+
+
+def diverged_at(run: Run, id_: str, step: int | None) -> EpisodeStage:
+    (result,) = [result for result in run.results if result.spec.id == id_]
+    twin = twin_digests(run.results)[result.spec.pair_id]
+    about = {"id": id_, "digest": result.state_digest, "twin": twin, "stage": "wrong object", "compared": True}
+    return EpisodeStage(**about, divergence_step=step, divergence_m=None if step is None else 0.062)
+
+
+def test_drift_that_is_not_of_these_episodes_is_not_shown(results, cache, tmp_path):
+    folder = Path(shutil.copytree(results / "toy", tmp_path / "results" / "toy"))
+    measured = [("toy/0/init00/r0", "noise:0.3", 4, 0, 0.1234)]
+    write_audit(Run.load(folder), measured, policy={"name": "other", "n_action_steps": 8})
+    client = open_viewer(tmp_path / "results", cache)
+    page = html.unescape(client.get(episode()).text)
+    assert "drift is not shown: " in page
+    assert "is an audit of another policy, 'other'" in page
+    assert "0.123" not in page
+    audit = write_audit(Run.load(folder), measured)
+    assert "step 4: 0.123" in client.get(episode()).text
+    (audit / "drift.jsonl").write_bytes(sealed_line({"pair_id": "toy/0/init00/r0", "condition": "noise:0.3"}))
+    assert "line 1 is not a row of an audit" in client.get(episode()).text
+
+
+def test_the_list_says_what_it_leaves_out(results, cache, tmp_path):
+    root = tmp_path / "results"
+    shutil.copytree(results / "toy", root / "toy")
+    client = open_viewer(root, cache)
+    assert "Not shown" not in client.get("/").text
+    first = client.get("/").headers["etag"]
+    shutil.copytree(results / "toy", root / "a" / "b" / "c" / "d" / "deep" / "run")
+    shutil.copytree(results / "toy", root / "a" / "b" / "c" / "d" / "other")
+    (root / "elsewhere").symlink_to(results)
+    (root / "latest").symlink_to(root / "toy")
+    page = client.get("/", If_None_Match=first)
+    assert page.status_code == 200, "a page that is open gets it as well"
+    assert (
+        "Not shown: 2 runs more than 4 folders down; 1 link to a folder elsewhere, which is not followed." in page.text
+    )
+    assert "<code>simeval view FOLDER</code>" in page.text
 
 
 def test_two_runs_are_compared_as_in_the_report(results, cache, tmp_path):
@@ -358,4 +399,4 @@ def test_how_far_episodes_got_is_a_filter_once_it_is_stored(results, cache, tmp_
     path.write_bytes(b"".join(map(spoilt, again)))
     assert f">{chosen}</b>" not in client.get(episode(failed[0].id)).text, "an episode that ran again has none"
     (folder / "stages.jsonl").write_text("x")
-    assert "is damaged; delete it" in client.get("/run?run=toy").text
+    assert "line 1 is damaged" in client.get("/run?run=toy").text

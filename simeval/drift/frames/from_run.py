@@ -9,7 +9,6 @@ Non-obvious behaviour:
 - One scene and one episode are kept at a time: read frames in the listed order, which is cheap.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -31,6 +30,7 @@ from simeval.core.types import CLEAN, EpisodeResult
 from simeval.drift.frames.base import FLOOR_STREAM, Frame, PolicyView
 from simeval.drift.frames.replay import Replay, changed_scene
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec, repeated
+from simeval.store.audit import frames_digest
 from simeval.store.run import Run
 
 Kind = Literal["start", "replay"]
@@ -131,7 +131,7 @@ class RunFrames:
             "per_episode": per_episode if kind == "replay" else None,
             "max_frames": max_frames,
             "frames": len(listed),
-            "sha256": _digest(listed, episodes),
+            "sha256": frames_digest((frame.id, episodes[frame.pair_id or ""].state_digest) for frame in listed),
         }
         notes = _notes(run, len(episodes), missing)
         return RunFrames(run, policy, identity, listed, notes, episodes, assets, looks)
@@ -302,14 +302,6 @@ def _even(count: int, limit: int) -> list[int]:
 
 def _needs_history(condition: Condition) -> bool:
     return any(accepts(term.info, "memory") for term in condition.active_terms("image", "state"))
-
-
-def _digest(frames: Sequence[Frame], episodes: Mapping[str, EpisodeResult]) -> str:
-    """SHA-256 of the frames' ids and of their episodes' states."""
-    total = hashlib.sha256()
-    for frame in frames:
-        total.update(f"{frame.id} {episodes[frame.pair_id or ''].state_digest}\n".encode())
-    return total.hexdigest()
 
 
 def _notes(run: Run, ended: int, missing: int) -> tuple[str, ...]:

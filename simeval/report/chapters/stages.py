@@ -6,11 +6,20 @@ from functools import partial
 from simeval.analysis.stage_counts import StageCounts
 from simeval.report.blocks import ArtifactCollector, Block, Chapter, Table, Text, columns
 from simeval.report.figures.stages import MAX_BARS, plot_stages
-from simeval.report.terminal.stages import METHOD, UNTOLD, at_object, remarks, step_of
+from simeval.report.terminal.stages import (
+    DRIFT_HEADS,
+    UNTOLD,
+    at_object,
+    drift_cells,
+    has_drift,
+    methods,
+    number,
+    remarks,
+)
 
 
 def stages_chapter(counts: StageCounts, artifacts: ArtifactCollector) -> Chapter:
-    """A stacked bar per condition, the numbers behind it, and when twins parted."""
+    """A stacked bar per condition, the numbers behind it, and when twins diverged."""
     return Chapter("How far failures got", tuple(_blocks(counts, artifacts)))
 
 
@@ -31,11 +40,18 @@ def _blocks(counts: StageCounts, artifacts: ArtifactCollector) -> Iterator[Block
         )  # fmt: skip
         table = columns(*heads, words=["condition", "stage", "most often at"])
         yield Table("Failures by stage", table, cells, csv, folded=True)
-    if counts.partings:
-        parted = tuple((p.suite, p.condition, str(p.pairs), str(p.parted), step_of(p)) for p in counts.partings)
-        head = columns("suite", "condition", "pairs", "parted", "median step", words=["condition"])
-        csv = artifacts.add_table("partings", counts.partings)
-        yield Table("Parted from the unperturbed twin", head, parted, csv)
+    if counts.divergences:
+        with_drift = has_drift(counts)
+        diverged = tuple(
+            (row.suite, row.condition, str(row.pairs), str(row.diverged), number(row.median_step),
+             *(drift_cells(row) if with_drift else ()))
+            for row in counts.divergences
+        )  # fmt: skip
+        more = [head.replace("\n", " ") for head in DRIFT_HEADS] if with_drift else []
+        head = columns("suite", "condition", "pairs", "diverged", "median step", *more, words=["condition"])
+        csv = artifacts.add_table("divergences", counts.divergences)
+        yield Table("Diverged from the unperturbed twin", head, diverged, csv)
     for line in remarks(counts):
         yield Text(f"{line[0].upper()}{line[1:]}", "note")
-    yield Text(METHOD, "note")
+    for line in methods(counts):
+        yield Text(line, "note")

@@ -1,5 +1,35 @@
 "use strict";
 
+// Colours: those of the system, or those that were chosen here before. This runs before the page is drawn.
+const THEME = "simeval-theme", DARK = "(prefers-color-scheme: dark)";
+const darkRules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])
+  .filter((rule) => rule instanceof CSSMediaRule && rule.media.mediaText === DARK);
+function chosenTheme() {
+  try {
+    const theme = localStorage.getItem(THEME);
+    return ["light", "dark"].includes(theme) ? theme : "";
+  } catch { return ""; /* the browser keeps nothing */ }
+}
+function colour(theme) {
+  for (const rule of darkRules) rule.media.mediaText = { light: "not all", dark: "all" }[theme] || DARK;
+  document.documentElement.style.colorScheme = theme || "light dark";
+  const choice = document.getElementById("theme");
+  if (choice) choice.value = theme;
+}
+function offerThemes(choice) {
+  choice.hidden = false;
+  colour(chosenTheme());
+  choice.addEventListener("change", () => {
+    try {
+      if (choice.value) localStorage.setItem(THEME, choice.value); else localStorage.removeItem(THEME);
+    } catch { /* then it holds for this page */ }
+    colour(choice.value);
+  });
+  addEventListener("storage", () => colour(chosenTheme())); // chosen in another window
+  addEventListener("pageshow", (event) => { if (event.persisted) colour(chosenTheme()); });
+}
+colour(chosenTheme());
+
 // A list that changes: ask from time to time, and put what is new in the place of what is shown.
 function follow(main) {
   let tag = null, timer = null;
@@ -173,14 +203,17 @@ function player(root) {
   if (arms.length) ask();
 }
 
-for (const form of document.querySelectorAll("[data-submit]")) {
-  form.addEventListener("change", () => form.requestSubmit());
-  // Addresses without empty parts.
-  form.addEventListener("formdata", (event) => {
-    for (const [name, value] of [...event.formData]) if (!value) event.formData.delete(name);
-  });
-}
-const main = document.querySelector("main");
-if (main.dataset.every) follow(main);
-const root = document.getElementById("player");
-if (root) player(root);
+addEventListener("DOMContentLoaded", () => {
+  offerThemes(document.getElementById("theme"));
+  for (const form of document.querySelectorAll("[data-submit]")) {
+    form.addEventListener("change", () => form.requestSubmit());
+    // Addresses without empty parts.
+    form.addEventListener("formdata", (event) => {
+      for (const [name, value] of [...event.formData]) if (!value) event.formData.delete(name);
+    });
+  }
+  const main = document.querySelector("main");
+  if (main.dataset.every) follow(main);
+  const root = document.getElementById("player");
+  if (root) player(root);
+});
