@@ -17,9 +17,11 @@ from simeval.policies.registry import PolicyChoice
 from simeval.runner.worker import EpisodeWorker, WorkerSetup
 from simeval.store.audit import Audit, same_policy
 from simeval.store.run import Run
+from simeval.store.study import Study
 
 RESULTS = Path(__file__).parent.parent / "results"
-STORED = ("spatial", "object", "goal", "reference", "correlation", "quickstart", "latency")
+START = "study_finetune/start"
+STORED = ("spatial", "object", "goal", "reference", "correlation", "quickstart", "latency", START)
 SAMPLE = 4
 OLDER = {"spatial": {"far_state", "far_action"}, "object": {"far_state", "far_action"}}
 OLDER["correlation"] = OLDER["spatial"]
@@ -46,6 +48,22 @@ def test_the_recipe_is_what_was_run(correlation):
     assert make_plan(recipe).episodes == make_plan(stored).episodes
 
 
+def test_the_study_is_whole_and_all_its_policies_ran_the_same_episodes():
+    study = Study.load(RESULTS / "study_finetune")
+    assert study.complete
+    assert len(study.policies) == 10
+    assert len({one.run.manifest["identity"]["plan"] for one in study.policies}) == 1
+    assert len({one.run.manifest["identity"]["policy"]["sha256"] for one in study.policies}) == 10
+    recipe = load_yaml(str(RESULTS.parent / "configs" / "study_finetune.yaml"))
+    assert [one.member.name for one in study.policies] == list(recipe["policies"])
+    assert {tuple(one.run.manifest["config"]["perturb"]) for one in study.policies} == {tuple(recipe["perturb"])}
+    for one in study.policies:
+        assert len(one.run.results) == 300
+        assert {row.outcome for row in one.run.results} == {"success", "failure"}
+        assert same_policy(one.run, one.audit)
+        assert one.audit.manifest["identity"]["frames"] == study.policies[0].audit.manifest["identity"]["frames"]
+
+
 @pytest.mark.parametrize(("name", "n"), [("spatial", 500), ("object", 500)])
 def test_the_bundled_policies_reach_their_target_on_the_published_initial_states(name, n):
     episodes = Run.load(RESULTS / name).episodes
@@ -64,6 +82,7 @@ def test_the_bundled_policies_reach_their_target_on_the_published_initial_states
         ("reference", "spatial", 200),
         ("reference", "correlation", 650),
         ("latency", "spatial", 100),
+        (START, "object", 100),
     ],
 )
 def test_an_episode_is_the_same_in_both_runs(name, other, shared):
@@ -114,7 +133,7 @@ def test_stored_rows_were_made_with_portable_numerics(name):
 
 
 @pytest.mark.skipif(numerics.level() != numerics.LEVEL, reason=f"the rows are for {numerics.LEVEL}")
-@pytest.mark.parametrize("name", ["spatial", "object", "goal", "reference", "correlation", "latency"])
+@pytest.mark.parametrize("name", ["spatial", "object", "goal", "reference", "correlation", "latency", START])
 def test_a_sample_of_the_episodes_runs_again_on_this_processor(name):
     run = Run.load(RESULTS / name)
     if (opengl := provenance.gl_renderer()) != run.manifest["identity"]["opengl"]:
