@@ -61,7 +61,7 @@ def test_the_study_is_whole_and_all_its_policies_ran_the_same_episodes():
         assert len(one.run.results) == 300
         assert {row.outcome for row in one.run.results} == {"success", "failure"}
         assert same_policy(one.run, one.audit)
-        assert one.audit.manifest["identity"]["frames"] == study.policies[0].audit.manifest["identity"]["frames"]
+        assert {row.frame for row in one.audit.rows} == {row.frame for row in study.policies[0].audit.rows}
 
 
 @pytest.mark.parametrize(("name", "n"), [("spatial", 500), ("object", 500)])
