@@ -141,7 +141,7 @@ def test_yaml_values_become_the_types_of_the_options(values, name, expected):
         ({"seed": -1}, "--seed -1: must be in [0, 2**63)"),
         ({"seed": 10**400}, "must be in [0, 2**63)"),
         ({"seed": 2**63}, "must be in [0, 2**63)"),
-        ({"workers": -1}, "--workers -1: must be in [0, 100000]"),
+        ({"workers": -1}, "--workers -1: must be in [0, 1024]"),
         ({"workers": 2.5}, "--workers: '2.5' is not a whole number"),
         ({"repeats": 0}, "--repeats 0: must be in [1, 10000]"),
         ({"n_action_steps": 0}, "--n-action-steps 0: must be in [1, 1000]"),
