@@ -17,7 +17,7 @@ from simeval import api
 from simeval.config.audit import AuditConfig
 from simeval.config.plan import estimated_seconds, make_plan
 from simeval.config.study import POLICIES, StudyConfig, StudyPolicy
-from simeval.core.errors import ConfigError, SimevalError, error_line, interrupted
+from simeval.core.errors import ConfigError, SimevalError, error_line
 from simeval.core.texts import shown
 from simeval.store.run import MANIFEST, Run, outcomes
 from simeval.store.study import Member, Study, is_measured, is_study, read_study, write_study
@@ -120,10 +120,7 @@ def _carried_out(left: Left, observers: Observers) -> str:
         if policy.audit is not None and left.audit and not broken.startswith("all "):
             api.audit(policy.audit, observers.audit())
     except (Exception, SystemExit) as error:  # foreign code may raise anything, and must end its own policy only
-        if interrupted(error):
-            raise KeyboardInterrupt from error
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            error.filename = error.filename or str(policy.run.out)  # a failed write does not say where
             raise
         return str(error) if isinstance(error, SimevalError) else error_line(error)
     return broken

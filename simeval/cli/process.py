@@ -12,13 +12,13 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import typer
 
 from simeval.core import json_output
-from simeval.core.errors import ConfigError, RunError, error_line, interrupted
+from simeval.core.errors import ConfigError, RunError, error_line
 from simeval.core.texts import escaped, shown
 
 UsageError: Any = typer.BadParameter.__base__
@@ -58,8 +58,7 @@ def carry_out(app: Callable[..., Any], argv: Sequence[str]) -> int:
 
 def _code(app: Callable[..., Any], argv: Sequence[str]) -> int:
     try:
-        with _interrupts():
-            return int(app(args=[*argv] or ["--help"], standalone_mode=False) or 0)
+        return int(app(args=[*argv] or ["--help"], standalone_mode=False) or 0)
     except ConfigError as error:
         return _print_error(str(error), 2)
     except UsageError as error:
@@ -84,17 +83,6 @@ def _code(app: Callable[..., Any], argv: Sequence[str]) -> int:
         if isinstance(error.__context__, BrokenPipeError):  # click's answer to a reader that has gone
             return 1
         return _print_error(f"ended by {error_line(error)}; {SAFE}", 1)
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[None]:
-    """Raise a Ctrl-C again that a library answered with another exception."""
-    try:
-        yield
-    except Exception as error:
-        if interrupted(error):
-            raise KeyboardInterrupt from error
-        raise
 
 
 def leave(code: int) -> NoReturn:

@@ -43,28 +43,13 @@ USER_MODULES = ("simeval_policy_", "simeval_plugin_")
 """Beginnings of the names of modules that are executed from a user's file; see `simeval.core.source_file`."""
 
 
-_LONGEST_CHAIN = 50
-
-
 def ends_process(error: BaseException) -> bool:
     """Whether an exception asks this process to end: Ctrl-C, or what Ray raises in a worker that gets a SIGTERM.
 
     Anything else that foreign code raises, `SystemExit` and bare `BaseException` included, is a fault of that code.
     """
     from_ray = isinstance(error, SystemExit) and "ray_terminate_msg" in vars(error)
-    return from_ray or interrupted(error)
-
-
-def interrupted(error: BaseException | None) -> bool:
-    """Whether an exception is a Ctrl-C, or was raised because of one.
-
-    A library that is interrupted while it is imported may answer with an `ImportError`.
-    """
-    for _ in range(_LONGEST_CHAIN):
-        if error is None or isinstance(error, KeyboardInterrupt):
-            break
-        error = error.__cause__ or error.__context__
-    return isinstance(error, KeyboardInterrupt)
+    return from_ray or isinstance(error, KeyboardInterrupt)
 
 
 def message_of(error: BaseException) -> str:

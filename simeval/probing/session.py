@@ -27,7 +27,7 @@ from simeval.core import kernels, plugins, provenance
 from simeval.core.errors import ConfigError
 from simeval.core.files import read_regular, require_inside
 from simeval.core.plugins import Plugin
-from simeval.drift.frames.from_run import RunFrames, clean_frames
+from simeval.drift.frames.from_run import RunFrames
 from simeval.policies.base import Policy
 from simeval.policies.hidden_states import readable
 from simeval.policies.registry import PolicyChoice, choose, load_policy, validate_choice
@@ -79,10 +79,6 @@ def read_policies(config: RepresentConfig, note: Note) -> Reading:
     require_numerics(config.numerics)
     require_rendering()
     require_writable(config.folder)
-    # All that is cheap to check comes before the first checkpoint, which may take a minute to load.
-    clean_frames(request.run, config.frames, config.per_episode)
-    if (config.folder / MANIFEST).exists():
-        _stored(config.folder / MANIFEST)
     os.environ.update(ONE_THREAD)
     (name, choice), *rest = request.choices
     first = load_policy(choice)

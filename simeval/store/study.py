@@ -114,10 +114,7 @@ def read_study(folder: Path) -> StudyManifest:
     except OSError:
         raise ConfigError(f"{folder}: no study here (it has no {MANIFEST})") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{folder / MANIFEST}: not a manifest of a study ({error}); delete it and repeat the command that made the "
-            "study: its runs are kept"
-        ) from None
+        raise ConfigError(f"{folder / MANIFEST}: not a manifest of a study ({error})") from None
     if found.schema_version != SCHEMA_VERSION:
         raise ConfigError(
             f"{folder / MANIFEST}: has schema {found.schema_version}, this simeval reads {SCHEMA_VERSION}"

@@ -150,24 +150,6 @@ def test_bad_requests_are_one_line(run, arguments, complaint, tmp_path):
     assert re.search(complaint, refusal("represent", *given, "--out", tmp_path / "x"))
 
 
-def test_what_is_cheap_to_check_comes_before_the_first_checkpoint(
-    done, run, tiny_smolvla, other, tmp_path, monkeypatch
-):
-    def loaded(choice):
-        raise AssertionError("a checkpoint was loaded")
-
-    monkeypatch.setattr("simeval.probing.session.load_policy", loaded)
-    traceless = evaluate(
-        toy_config(tmp_path / "run", policy="seeker", tasks="0", init_states="0", perturb=(), traces="none")
-    ).folder
-    assert "no traces were kept" in refusal(*command(traceless, tiny_smolvla, other, tmp_path / "x"))
-    assert "is not a folder" in refusal(*command(run, tiny_smolvla, other, traceless / "episodes.jsonl"))
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "manifest.json").write_text("{")
-    assert "manifest.json: is damaged" in refusal(*command(run, tiny_smolvla, other, out))
-
-
 def test_a_search_has_too_many_conditions_to_take_them_all(tmp_path, tiny_smolvla):
     words = ("--suite", "toy", "--policy", "seeker", "--workers", 0, "--perturb", "light:..0.4")
     assert call("worst", *words, "--budget", 60, "--confirm", 10, "--out", tmp_path / "w").code == 0

@@ -112,9 +112,15 @@ class RunFrames:
         for name, value in (("--per-episode", per_episode), ("--max-frames", max_frames)):
             if value is not None and value < 1:
                 raise ConfigError(f"{name} {value}: must be at least 1")
-        episodes = clean_episodes(run)
-        by_episode = clean_frames(run, kind, per_episode)
+        episodes = {r.spec.pair_id: r for r in run.results if r.spec.condition == CLEAN and r.outcome in _ENDED}
+        if not episodes:
+            raise ConfigError(f"{run.folder}: no clean episode of this run has come to an end")
+        by_episode = [_frames(run, result, kind, per_episode) for result in episodes.values()]
         missing = sum(not frames for frames in by_episode)
+        if missing == len(by_episode):
+            raise ConfigError(
+                f"{run.folder}: no traces were kept of clean episodes; use --frames start, or run with --traces all"
+            )
         listed = _thin([frame for frames in by_episode for frame in frames], max_frames)
         looks = {frame.pair_id or "": frame.chunk + 1 for frame in listed}
         identity = {
@@ -259,32 +265,6 @@ class RunFrames:
 
 
 _ENDED = ("success", "failure")
-
-
-def clean_episodes(run: Run) -> dict[str, EpisodeResult]:
-    """The completed clean episodes by pair.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    episodes = {r.spec.pair_id: r for r in run.results if r.spec.condition == CLEAN and r.outcome in _ENDED}
-    if not episodes:
-        raise ConfigError(f"{run.folder}: no clean episode of this run has come to an end")
-    return episodes
-
-
-def clean_frames(run: Run, kind: Kind, per_episode: int) -> list[list[Frame]]:
-    """Frames of each completed clean episode; those without a trace have none to replay.
-
-    Raises:
-        ConfigError: the run has no such frames.
-    """
-    found = [_frames(run, result, kind, per_episode) for result in clean_episodes(run).values()]
-    if not any(found):
-        raise ConfigError(
-            f"{run.folder}: no traces were kept of clean episodes; use --frames start, or run with --traces all"
-        )
-    return found
 
 
 def _frames(run: Run, result: EpisodeResult, kind: Kind, per_episode: int) -> list[Frame]:
