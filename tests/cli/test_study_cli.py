@@ -1,5 +1,6 @@
 """`simeval study`: from one file to runs, audits and a report, and on after whatever stopped it."""
 
+import contextlib
 import errno
 import json
 import os
@@ -360,10 +361,8 @@ def test_ctrl_c_that_a_library_turned_into_another_exception_ends_a_study(tmp_pa
     file, out = write(tmp_path, **SMALL), tmp_path / "out"
 
     def interrupted(*_, **__):
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            pass
         raise ImportError("numpy._core.multiarray failed to import")
 
     monkeypatch.setattr(SeekerPolicy, "act", interrupted)
