@@ -8,7 +8,7 @@ Non-obvious behaviour:
 
 import errno
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +17,11 @@ from simeval import api
 from simeval.config.audit import AuditConfig
 from simeval.config.plan import estimated_seconds, make_plan
 from simeval.config.study import POLICIES, StudyConfig, StudyPolicy
-from simeval.core.errors import ConfigError, SimevalError, error_line
+from simeval.core.errors import ConfigError, SimevalError, ends_process, error_line
+from simeval.core.files import FULL
+from simeval.core.lock import locked
 from simeval.core.texts import shown
-from simeval.store.run import MANIFEST, Run, outcomes
+from simeval.store.run import MANIFEST, Run, outcomes, require_writable
 from simeval.store.study import Member, Study, is_measured, is_study, read_study, write_study
 
 if TYPE_CHECKING:
@@ -69,6 +71,12 @@ def run_study(config: StudyConfig, observers: Observers = SILENT) -> Study:
         OSError: the disk is full; what was finished is stored.
     """
     left = tuple(what_is_left(config))
+    with locked(config.folder, "study"):
+        _carry_out(config, left, observers)
+    return Study.load(config.folder)
+
+
+def _carry_out(config: StudyConfig, left: Sequence["Left"], observers: Observers) -> None:
     failed = _failures(config.folder)
     members = {one.name: _member(one, failed.get(one.name, "")) for one in config.policies}
 
@@ -87,7 +95,6 @@ def run_study(config: StudyConfig, observers: Observers = SILENT) -> Study:
         if text:
             _log.warning("simeval: %s: %s", one.policy.name, shown(text, 400))
         note(one.policy, text)
-    return Study.load(config.folder)
 
 
 def what_is_left(config: StudyConfig) -> Iterator[Left]:
@@ -96,6 +103,7 @@ def what_is_left(config: StudyConfig) -> Iterator[Left]:
     Raises:
         ConfigError: one cannot run, or its folder or that of the study holds something else.
     """
+    require_writable(config.folder)
     if (config.folder / MANIFEST).exists():
         raise ConfigError(f"{config.folder}: holds a run; a study needs another --out")
     for policy in config.policies:
@@ -103,6 +111,8 @@ def what_is_left(config: StudyConfig) -> Iterator[Left]:
             done = api.is_done(policy.run)
             plan = make_plan(policy.run)
             audit = policy.audit
+            if audit is not None:
+                require_writable(Path(str(audit.out)))
             measured = audit is None or is_measured(Path(str(audit.out)), audit.to_dict(), _SETTLED)
         except ConfigError as error:
             raise ConfigError(f"{POLICIES}.{policy.name}: {error}") from None
@@ -120,7 +130,7 @@ def _carried_out(left: Left, observers: Observers) -> str:
         if policy.audit is not None and left.audit and not broken.startswith("all "):
             api.audit(policy.audit, observers.audit())
     except (Exception, SystemExit) as error:  # foreign code may raise anything, and must end its own policy only
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if ends_process(error) or (isinstance(error, OSError) and error.errno in (*FULL, errno.EROFS)):
             raise
         return str(error) if isinstance(error, SimevalError) else error_line(error)
     return broken

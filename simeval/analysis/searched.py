@@ -7,9 +7,10 @@ from simeval.config.layout import RUN, SEARCH, WORST, verb_of
 from simeval.core.errors import ConfigError
 
 _CHOSEN = {
-    SEARCH: ("strengths", "the thresholds"),
-    WORST: ("conditions", "the one that was confirmed"),
+    SEARCH: ("a search for thresholds", "strengths", "the thresholds"),
+    WORST: ("a search for a bad condition", "conditions", "the one that was confirmed"),
 }
+"""What a search is, what it chooses, and what `simeval show` prints of it."""
 
 
 def require_conditions(manifest: Mapping[str, Any], folder: object) -> None:
@@ -20,8 +21,9 @@ def require_conditions(manifest: Mapping[str, Any], folder: object) -> None:
     """
     verb = verb_of(manifest)
     if verb != RUN:
-        chosen, result = _CHOSEN[verb]
+        what, chosen, result = _CHOSEN[verb]
         raise ConfigError(
-            f"{folder}: made by `simeval {verb}`, which chose its {chosen} by outcomes; their rates cannot be "
-            f"compared, `simeval show` prints {result}"
+            f"{folder}: is {what}, made by `simeval {verb}`, which chose its {chosen} by outcomes, so their rates "
+            f"cannot be compared; give both policies `simeval run` with the same --perturb and compare those folders "
+            f"(`simeval show` prints {result})"
         )

@@ -19,6 +19,8 @@ import typer
 
 from simeval.core import json_output
 from simeval.core.errors import ConfigError, RunError, error_line
+from simeval.core.files import failure_line
+from simeval.core.interrupts import is_interrupt, noted
 from simeval.core.texts import escaped, shown
 
 UsageError: Any = typer.BadParameter.__base__
@@ -46,7 +48,8 @@ def carry_out(app: Callable[..., Any], argv: Sequence[str]) -> int:
     if logging.lastResort:  # prints the warnings of loggers without a handler
         logging.lastResort.setFormatter(_Escaping())
     try:
-        code = _code(app, argv)
+        with noted():
+            code = _code(app, argv)
         with contextlib.suppress(OSError):
             json_output.restore()
         if code == INTERRUPTED:
@@ -59,19 +62,24 @@ def carry_out(app: Callable[..., Any], argv: Sequence[str]) -> int:
 def _code(app: Callable[..., Any], argv: Sequence[str]) -> int:
     try:
         return int(app(args=[*argv] or ["--help"], standalone_mode=False) or 0)
+    except BaseException as error:  # noqa: BLE001  each kind has its code and its line
+        return INTERRUPTED if isinstance(error, typer.Abort) or is_interrupt(error) else _code_of(error)
+
+
+def _code_of(error: BaseException) -> int:
+    """Print why a verb ended, and return its exit code."""
+    try:
+        raise error
     except ConfigError as error:
         return _print_error(str(error), 2)
     except UsageError as error:
         return _print_error(error.format_message(), 2)
     except RunError as error:
         return _print_error(f"{error}; {SAFE}", 1)
-    except (typer.Abort, KeyboardInterrupt):
-        return INTERRUPTED
     except BrokenPipeError:
         return 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _print_error(f"{where}{error.strerror or error}; {SAFE}", 1)
+        return _print_error(f"{failure_line(error)}; {SAFE}", 1)
     except MemoryError:
         return _print_error(f"there is not enough memory; {SAFE}", 1)
     except Exception as error:  # noqa: BLE001  a bug in simeval: a report needs the whole traceback

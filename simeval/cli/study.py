@@ -38,6 +38,7 @@ def study(
     """Run and audit several policies on the same episodes, and write one report. The same command resumes."""
     flags = {"out": out, "workers": workers, "plugin": plugin, "ray_address": ray_address}
     config = _requested(file, {name: value for name, value in flags.items() if value is not None}, policy or [])
+    target = _target(config.folder, None)
     enter_numerics(config.policies[0].run.numerics)
     if dry_run:
         from simeval.study import what_is_left
@@ -51,7 +52,7 @@ def study(
 
     results = study_results(done)
     _print(done, results, as_json=as_json)
-    page = _write(done, results, _target(done, None))
+    page = _write(done, results, target)
     if not as_json:
         print(f"report: {escaped(str(page))}")
     failed = [one.member for one in done.policies if one.member.failed]
@@ -136,16 +137,21 @@ def report_study(study: "Study", out: str | None) -> Path:
     """Write the report of a study; returns the page."""
     from simeval.analysis.study import study_results
 
-    target = _target(study, out)
+    target = _target(study.folder, out)
     return _write(study, study_results(study), target)
 
 
-def _target(study: "Study", out: str | None) -> Path:
+def _target(folder: Path, out: str | None) -> Path:
+    """The folder of a study's report, after a check that it can be written.
+
+    Raises:
+        ConfigError: it cannot.
+    """
     from simeval.store.run import require_writable
 
     if out is None:
-        require_inside(study.folder, "report")
-    target = Path(out) if out else study.folder / "report"
+        require_inside(folder, "report")
+    target = Path(out) if out else folder / "report"
     require_writable(target)
     return target
 

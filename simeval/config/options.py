@@ -145,7 +145,9 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     """The items of a list as texts; a single value counts as a list of one, `None` as an empty list."""
     items = [] if value is None else value if isinstance(value, list | tuple) else [value]
     for item in items:
-        if item is None or isinstance(item, bool):
+        if item is None:
+            raise ConfigError(f"{flag(name)}: an entry of the list has no value; write one, or leave it out")
+        if isinstance(item, bool):
             raise ConfigError(f"{flag(name)}: no '{item}'; {_instead(())}")
     # YAML can make a list that contains itself, whose text would have no end.
     return tuple(well_formed(_brief(item) if isinstance(item, list | dict) else str(item)) for item in items)

@@ -23,8 +23,15 @@ MAY_DIFFER = ("n_action_steps", "device", "inference", "batch_size", "dtype")
 _NOT_OF_AUDIT = ("run", "policy", "plugin", "out", "n_action_steps", "convention", "device", "batch_size", "dtype")
 OF_AUDIT = tuple(item.name for item in fields(AuditConfig) if item.name not in (*_NOT_OF_AUDIT, "numerics"))
 """Settings of the audit; the policy runs in it as in its episodes."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.=-]{0,99}")
-_RESERVED = ("report", "study.json")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.=-]*")
+_RESERVED = ("report", "study.json", "representation")
+LONGEST_NAME = 100
+"""Letters of a policy's name; our choice, well below the 255 bytes of file systems."""
+_WITHOUT = {
+    AUDIT: "leave the line out for no audit, or write {} for an audit with its defaults",
+    BASELINE: "leave the line out for the group of the first policy",
+}
+"""What stands for a setting that has no value; of others to leave the line out is their default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ def study_from_mapping(values: Mapping[Any, Any], folder: Path) -> StudyConfig:
         ConfigError: names the key that is wrong, and what is allowed.
     """
     common = {_key(name): value for name, value in values.items()}
+    _require_values(common, "")
     own = {name: common.pop(name, None) for name in (AUDIT, POLICIES, BASELINE, OUT)}
     _require_keys(common, COMMON, "", (AUDIT, POLICIES, BASELINE, OUT))
     chosen = folder if own[OUT] is None else Path(str(own[OUT]))
@@ -74,7 +82,9 @@ def study_from_mapping(values: Mapping[Any, Any], folder: Path) -> StudyConfig:
     if len(named) < 2:
         raise ConfigError(f"{POLICIES}: {len(named)} given; a study compares two or more")
     audit = None if own[AUDIT] is None else _mapping(own[AUDIT], AUDIT, f"settings: {', '.join(OF_AUDIT)}", empty=True)
-    policies = tuple(_policy(str(name), given, common, audit, chosen) for name, given in named.items())
+    for name in named:
+        _require_name(name)
+    policies = tuple(_policy(name, given, common, audit, chosen) for name, given in named.items())
     _require_distinct(policies)
     groups = list(dict.fromkeys(policy.group for policy in policies))
     baseline = groups[0] if own[BASELINE] is None else str(own[BASELINE])
@@ -86,12 +96,11 @@ def study_from_mapping(values: Mapping[Any, Any], folder: Path) -> StudyConfig:
 def _policy(
     name: str, given: Any, common: Mapping[str, Any], audit: Mapping[str, Any] | None, folder: Path
 ) -> StudyPolicy:
-    where = f"{POLICIES}.{shown(name)}"
-    if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
-        raise ConfigError(f"{where}: is the name of a folder; write letters, digits and _+.=-, and not {_RESERVED[0]}")
+    where = f"{POLICIES}.{name}"
     allowed = (POLICY, GROUP, SEED, *MAY_DIFFER)
     values = {_key(key): value for key, value in _mapping(given, where, f"settings: {', '.join(allowed)}").items()}
     _require_keys(values, allowed, f"{where}.")
+    _require_values(values, f"{where}.")
     group, seed = values.pop(GROUP, None), values.pop(SEED, None)
     if not isinstance(values.get(POLICY), str):
         raise ConfigError(f"{where}.{POLICY}: name a folder, a hub id, or one of `simeval list policies`")
@@ -111,11 +120,41 @@ def _audit(values: Mapping[str, Any], run: EvalConfig, out: Path) -> AuditConfig
     """The audit of one policy, inside its run folder."""
     settings = {_key(key): value for key, value in values.items()}
     _require_keys(settings, OF_AUDIT, "")
+    _require_values(settings, "")
     about: dict[str, Any] = {"policy": run.policy, "out": str(out / AUDIT), "plugin": list(run.plugin)}
     about |= {name: getattr(run, name) for name in (*MAY_DIFFER, "convention", "numerics") if name != "inference"}
     if settings.get("dataset") is None:
         about["run"] = str(out)
     return audit_from_mapping({**settings, **about})
+
+
+def _require_name(name: Any) -> None:
+    """Check the name of a policy, which is that of its folder.
+
+    Raises:
+        ConfigError: YAML does not read it as a text, or it cannot name a folder here.
+    """
+    where = f"{POLICIES}.{shown(name)}"
+    if not isinstance(name, str):
+        kind = "true or false" if isinstance(name, bool) else "a number" if isinstance(name, int | float) else "no text"
+        raise ConfigError(f"{where}: YAML reads this name as {kind}; put it in quotes")
+    if len(name) > LONGEST_NAME:
+        raise ConfigError(f"{where}: this name has {len(name)} letters; write 1 to {LONGEST_NAME}")
+    if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
+        reserved = " or ".join(_RESERVED)
+        raise ConfigError(f"{where}: is the name of a folder; write letters, digits and _+.=-, and not {reserved}")
+
+
+def _require_values(values: Mapping[str, Any], where: str) -> None:
+    """Refuse settings without a value: whoever writes `audit:` with nothing below it may mean an audit, or none.
+
+    Raises:
+        ConfigError: one has none.
+    """
+    for name, value in values.items():
+        if value is None and name != POLICIES:  # which is refused where it is read
+            remedy = _WITHOUT.get(name, "write one, or leave the line out")
+            raise ConfigError(f"{where}{shown(name)}: has no value; {remedy}")
 
 
 def _require_distinct(policies: tuple[StudyPolicy, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from simeval.core.interrupts import is_interrupt
 from simeval.core.texts import uncolored, well_formed
 
 Phase = Literal["build", "reset", "observe", "perturb", "policy", "step", "worker"]
@@ -46,10 +47,12 @@ USER_MODULES = ("simeval_policy_", "simeval_plugin_")
 def ends_process(error: BaseException) -> bool:
     """Whether an exception asks this process to end: Ctrl-C, or what Ray raises in a worker that gets a SIGTERM.
 
+    Ctrl-C may come as another exception; see `simeval.core.interrupts`.
+
     Anything else that foreign code raises, `SystemExit` and bare `BaseException` included, is a fault of that code.
     """
     from_ray = isinstance(error, SystemExit) and "ray_terminate_msg" in vars(error)
-    return from_ray or isinstance(error, KeyboardInterrupt)
+    return from_ray or is_interrupt(error)
 
 
 def message_of(error: BaseException) -> str:

@@ -9,12 +9,46 @@ import contextlib
 import errno
 import glob
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from simeval.core.errors import ConfigError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a disk, or of somebody's share of one, that is full."""
+
+
+@contextlib.contextmanager
+def named_failures(path: Path) -> Iterator[None]:
+    """Give an `OSError` the path that it is about: writing to an open file, and syncing it, raise it without one.
+
+    Raises:
+        OSError: as inside, with a file name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
+def failure_line(error: OSError) -> str:
+    """What failed and where; of a full disk also how much is free in which folder."""
+    text = str(error.strerror or error)
+    if not isinstance(error.filename, str):
+        return text
+    if error.errno not in FULL:
+        return f"{error.filename}: {text}"
+    with contextlib.suppress(OSError):
+        folder = next(
+            path for path in (Path(error.filename), *Path(error.filename).absolute().parents) if path.is_dir()
+        )
+        return f"{error.filename}: {text} ({shutil.disk_usage(folder).free / 1e6:.1f} MB free in {folder})"
+    return f"{error.filename}: {text}"
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -66,7 +100,7 @@ def replace_file(path: Path, data: bytes) -> None:
     try:
         for stale in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
             stale.unlink(missing_ok=True)
-        with partial.open("wb") as file:
+        with named_failures(path), partial.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from simeval.core.errors import ConfigError
-from simeval.core.files import link_target
+from simeval.core.files import FULL, link_target, named_failures
 
 _BLOCK = 1 << 20
 """Bytes per step of the search for the last line end, from the end of the file."""
@@ -62,6 +62,10 @@ class JsonlAppender:
         Raises:
             OSError: the disk is full or gone; lines appended before are intact.
         """
+        with named_failures(Path(self._file.name)):
+            self._append(data)
+
+    def _append(self, data: bytes) -> None:
         start = self._file.seek(0, os.SEEK_END)
         written = 0
         try:
@@ -117,6 +121,7 @@ def open_lines(folder: Path, name: str, what: str) -> JsonlAppender:
 
     Raises:
         ConfigError: it cannot be written, or another process writes to it.
+        OSError: the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,4 +129,6 @@ def open_lines(folder: Path, name: str, what: str) -> JsonlAppender:
     except BlockingIOError:
         raise ConfigError(f"--out {folder}: another simeval is writing to this {what}") from None
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise ConfigError(f"--out {folder}: {error.strerror or error}") from None

@@ -3,6 +3,8 @@
 Non-obvious behaviour:
 - YAML 1.1 reads 010 as eight, 1_000 as a thousand and 1:30 as ninety. Here only plain decimal numbers are accepted.
 - PyYAML silently keeps the last of two equal keys: one policy of a study would be lost. Here a key may occur once.
+- A key with nothing behind it is `null` in YAML. Here it is refused: `perturb:` whose list was lost, or has its indent
+  wrong, would be a run without perturbations. Who means `null` writes it.
 - The parser has no depth limit except Python's, and invalid numbers and dates raise several other exceptions.
 """
 
@@ -18,8 +20,13 @@ _PLAIN = re.compile(
     r"[-+]?(?:(?:0|[1-9][0-9]{0,39})(?:\.[0-9]*)?(?:e[-+]?[0-9]{1,3})?|\.[0-9]+(?:e[-+]?[0-9]{1,3})?|\.inf)|\.nan", re.I
 )
 
+_NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
 """Tag of the key `<<`, which takes over entries of another mapping; own entries replace those, as YAML says."""
+
+
+class _NoValue(Exception):  # noqa: N818 - never leaves this module
+    """A key of a mapping has nothing behind it."""
 
 
 def read_yaml(path: str, option: str, *, max_bytes: int | None = None) -> dict[str, Any]:
@@ -45,6 +52,8 @@ def read_yaml(path: str, option: str, *, max_bytes: int | None = None) -> dict[s
         raise ConfigError(f"{option}: cannot read {where}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{option}: cannot read {where}: it is not UTF-8") from None
+    except _NoValue as error:
+        raise ConfigError(f"{option}: {where} {error}") from None
     except ConfigError as error:
         raise ConfigError(f"{option}: {shown(error, 400)}") from None
     except yaml.YAMLError as error:
@@ -61,11 +70,11 @@ def read_yaml(path: str, option: str, *, max_bytes: int | None = None) -> dict[s
 
 
 def _loader() -> Any:
-    """PyYAML's safe loader, with plain numbers and keys that occur once."""
+    """PyYAML's safe loader, with plain numbers, and keys that occur once and have a value."""
     import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        """Accepts only numbers whose value is what their digits say, and each key of a mapping once."""
+        """Accepts only numbers whose value is what their digits say, and each key of a mapping once, with a value."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
             seen: list[Any] = []
@@ -76,6 +85,10 @@ def _loader() -> Any:
                         None, None, f"'{shown(value, 40)}' occurs twice", key.start_mark
                     )
                 seen.append(value)
+            for key, value in node.value:
+                if value.tag == _NULL and not value.value:
+                    line = key.start_mark.line + 1
+                    raise _NoValue(f"line {line}: '{shown(key.value, 40)}' has no value; write one, or leave it out")
             return super().construct_mapping(node, deep=deep)
 
     def plain(kind: str) -> Any:

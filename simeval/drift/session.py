@@ -23,6 +23,7 @@ from simeval.core.errors import ConfigError
 from simeval.core.files import require_inside
 from simeval.core.plugins import Plugin
 from simeval.drift.frames.base import FrameSource
+from simeval.drift.frames.chosen import ChosenFrames, choose_frames
 from simeval.drift.frames.from_run import RunFrames
 from simeval.drift.frames.render_pool import default_workers, renderer_for
 from simeval.drift.measure import AttentionRecord, Measurement, keys, measure
@@ -98,10 +99,11 @@ def audit(config: AuditConfig, progress: AuditProgress | None = None, on_attenti
     require_writable(request.folder)
     if request.run is not None:
         require_rendering()
+    chosen = _chosen(config, request.run) if request.run is not None else None
     os.environ.update(ONE_THREAD)
     policy = load_policy(request.choice)
     require_vision_policy(policy, representation=config.representation)
-    frames = _frames(config, request, policy.spec)
+    frames = _frames_of(chosen, policy.spec) if chosen else _dataset_frames(config, policy.spec)
     visible = tuple(c for c in request.conditions if not frames.source.unsupported_reason(c))
     left_out = [(str(c), why) for c in request.conditions if (why := frames.source.unsupported_reason(c))]
     if not visible:
@@ -269,17 +271,22 @@ def _choice(config: AuditConfig, run_config: EvalConfig) -> PolicyChoice:
     )
 
 
-def _frames(config: AuditConfig, request: _AuditRequest, policy: PolicySpec) -> _Frames:
-    if request.run is not None:
-        run_frames = RunFrames.open(
-            request.run,
-            assets_of(request.run),
-            policy=policy,
-            kind=config.frames,
-            per_episode=config.per_episode,
-            max_frames=config.max_frames,
-        )
-        return _Frames(run_frames, run_frames.close, run_frames.notes, str(request.run.manifest["assets"]))
+def _chosen(config: AuditConfig, run: Run) -> ChosenFrames:
+    """The frames of a run, before a policy is loaded in vain.
+
+    Raises:
+        ConfigError: it has none, or its scenes cannot be found.
+    """
+    assets_of(run)
+    return choose_frames(run, kind=config.frames, per_episode=config.per_episode, max_frames=config.max_frames)
+
+
+def _frames_of(chosen: ChosenFrames, policy: PolicySpec) -> _Frames:
+    frames = RunFrames.of(chosen, assets_of(chosen.run), policy)
+    return _Frames(frames, frames.close, frames.notes, str(chosen.run.manifest["assets"]))
+
+
+def _dataset_frames(config: AuditConfig, policy: PolicySpec) -> _Frames:
     from simeval.drift.frames.from_dataset import DatasetFrames
     from simeval.drift.frames.lerobot_dataset import Layout
 

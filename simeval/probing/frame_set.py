@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from envs.base import Observation
 from perturbations.condition import Condition
 from simeval.core.errors import ConfigError
-from simeval.core.files import whole_file
+from simeval.core.files import FULL, whole_file
 from simeval.core.texts import shown
 from simeval.drift.frames.base import PolicyView
 from simeval.drift.frames.from_run import RunFrames
@@ -182,6 +182,7 @@ def write_arrays(path: Path, meta: dict[str, Any], **arrays: NDArray[Any]) -> No
 
     Raises:
         ConfigError: the file cannot be written.
+        OSError: the disk is full.
     """
     text = np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)
     try:
@@ -189,6 +190,8 @@ def write_arrays(path: Path, meta: dict[str, Any], **arrays: NDArray[Any]) -> No
         with whole_file(path) as partial:
             np.savez_compressed(partial, allow_pickle=False, meta=text, **arrays)
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise ConfigError(f"{path}: {error.strerror or error}") from None
 
 

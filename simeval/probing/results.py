@@ -154,6 +154,9 @@ class Representations:
         return tuple(found)
 
 
+REMEDY = "delete this file and give the `simeval represent` command again, which makes it of what was read"
+
+
 def write_results(folder: Path, found: Representations) -> None:
     """Store what was found.
 
@@ -174,9 +177,11 @@ def read_results(folder: Path) -> Representations:
         value: Any = msgspec.json.decode(read_regular(path))
         version = value.get("schema_version") if isinstance(value, dict) else None
         if version != SCHEMA_VERSION:
-            raise ConfigError(f"{path}: has schema {version}, this simeval reads {SCHEMA_VERSION}")
+            raise ConfigError(f"{path}: has schema {version}, this simeval reads {SCHEMA_VERSION}; {REMEDY}")
         return msgspec.convert(value, Representations)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{folder}: nothing was read from policies here (it has no {FILE})") from None
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not what `simeval represent` writes ({error})") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not what `simeval represent` writes ({error}); {REMEDY}") from None

@@ -26,11 +26,15 @@ from simeval.config.suites import interface_of
 from simeval.core import kernels, plugins, provenance
 from simeval.core.errors import ConfigError
 from simeval.core.files import read_regular, require_inside
+from simeval.core.lock import locked
 from simeval.core.plugins import Plugin
+from simeval.core.texts import shown
+from simeval.drift.frames.chosen import ChosenFrames, choose_frames
 from simeval.drift.frames.from_run import RunFrames
 from simeval.policies.base import Policy
 from simeval.policies.hidden_states import readable
 from simeval.policies.registry import PolicyChoice, choose, load_policy, validate_choice
+from simeval.policies.representations import TYPE
 from simeval.probing import frame_set, vectors
 from simeval.probing.analysis import Material, attention, embeddings, probe_all, similarity
 from simeval.probing.frame_set import FrameSet
@@ -42,6 +46,8 @@ from simeval.store.run import Run, identity_changes, require_own, require_writab
 from simeval.store.study import is_study, read_study
 
 MANIFEST = "manifest.json"
+PARTS = ("frames", "vectors", "attention", "report")
+"""Folders that are written."""
 Note = Callable[[str], None]
 
 
@@ -78,24 +84,32 @@ def read_policies(config: RepresentConfig, note: Note) -> Reading:
     request = _build(config)
     require_numerics(config.numerics)
     require_rendering()
-    require_writable(config.folder)
+    for part in ("", *PARTS):
+        require_writable(config.folder / part)
+    chosen = choose_frames(
+        request.run, kind=config.frames, per_episode=config.per_episode, max_frames=config.max_frames
+    )
+    seen = [Condition(), *(c for c in request.conditions if not chosen.unsupported_reason(c))]
+    _require_same(config.folder, _identity(chosen, seen))
+    assets = assets_of(request.run)
     os.environ.update(ONE_THREAD)
+    with locked(config.folder, "folder of representations"):
+        return _read(request, chosen, assets, seen, note)
+
+
+def _read(
+    request: _Request, chosen: ChosenFrames, assets: Path | None, conditions: Sequence[Condition], note: Note
+) -> Reading:
+    """Load the policies, one after the other, and read them."""
+    config = request.config
     (name, choice), *rest = request.choices
     first = load_policy(choice)
     readable(first)
-    source = RunFrames.open(
-        request.run,
-        assets_of(request.run),
-        policy=first.spec,
-        kind=config.frames,
-        per_episode=config.per_episode,
-        max_frames=config.max_frames,
-    )
-    seen = [c for c in request.conditions if not source.unsupported_reason(c)]
+    source = RunFrames.of(chosen, assets, first.spec)
     left_out = [(str(c), why) for c in request.conditions if (why := source.unsupported_reason(c))]
-    _claim(config, source, [Condition(), *seen])
+    _claim(config, _identity(chosen, conditions) | {"cameras": list(first.spec.cameras)})
     try:
-        sets, empty = _frames(config.folder, source, [Condition(), *seen], note)
+        sets, empty = _frames(config.folder, source, conditions, note)
     finally:
         source.close()
     read = []
@@ -142,6 +156,7 @@ def _build(config: RepresentConfig) -> _Request:
     choices = tuple((name, _choice(checkpoint, config, run_config)) for name, checkpoint in named)
     for _, choice in choices:
         validate_choice(choice, ())
+        _require_exposing(choice)
     return _Request(config, run, run_config, choices, conditions, user_plugins, tuple(left_out))
 
 
@@ -169,28 +184,57 @@ def _choice(checkpoint: str, config: RepresentConfig, run_config: EvalConfig) ->
     )
 
 
-def _claim(config: RepresentConfig, source: RunFrames, conditions: Sequence[Condition]) -> None:
+def _require_exposing(choice: PolicyChoice) -> None:
+    """Check that a policy exposes its layers, as far as its files or its few lines of code tell.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if choice.kind == "scripted":
+        readable(load_policy(choice))
+    elif choice.kind in ("bundled", "checkpoint"):
+        from simeval.policies.checkpoint.read import read
+
+        checkpoint = read(choice.name, interface=choice.interface)
+        if checkpoint.type != TYPE:
+            raise ConfigError(
+                f"policy '{checkpoint.name}': a {checkpoint.type} does not expose its layers: only {TYPE} does"
+            )
+
+
+def _identity(chosen: ChosenFrames, conditions: Sequence[Condition]) -> dict[str, Any]:
+    """What must be equal for frames and vectors to be used again; the policies' cameras are added once one is there."""
+    return {
+        "frames": dict(chosen.identity),
+        "conditions": list(map(str, conditions)),
+        "numerics": kernels.of_simulation(),
+    }
+
+
+def _require_same(folder: Path, identity: dict[str, Any]) -> None:
+    """Check that a folder holds nothing, or these frames.
+
+    Raises:
+        ConfigError: it holds other ones.
+    """
+    if not (folder / MANIFEST).exists():
+        return
+    stored = _stored(folder / MANIFEST)["identity"]
+    changes = identity_changes({key: stored.get(key) for key in identity}, identity)
+    if changes:
+        raise ConfigError(f"--out {folder}: holds other frames ({'; '.join(changes[:6])}); choose another --out")
+
+
+def _claim(config: RepresentConfig, identity: dict[str, Any]) -> None:
     """Write the manifest, or check that the one in the folder is of the same frames.
 
     Raises:
         ConfigError: the folder holds other frames.
     """
-    identity = {
-        "frames": dict(source.identity),
-        "conditions": list(map(str, conditions)),
-        "cameras": list(source.policy.cameras),
-        "numerics": kernels.of_simulation(),
-    }
+    _require_same(config.folder, identity)
     path = config.folder / MANIFEST
     if path.exists():
-        stored = _stored(path)
-        changes = identity_changes(stored["identity"], identity)
-        if changes:
-            raise ConfigError(
-                f"--out {config.folder}: holds other frames ({'; '.join(changes[:6])}); choose another --out"
-            )
         return
-    config.folder.mkdir(parents=True, exist_ok=True)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     about = {"created": created, "simeval": provenance.version("simeval"), "started_in": paths.here()}
     write_json(path, {"schema_version": SCHEMA_VERSION, **about, "identity": identity, "config": config.to_dict()})
@@ -199,9 +243,11 @@ def _claim(config: RepresentConfig, source: RunFrames, conditions: Sequence[Cond
 def _stored(path: Path) -> dict[str, Any]:
     try:
         stored = json.loads(read_regular(path))
-        _ = stored["identity"]
+        _ = dict(stored["identity"])
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise ConfigError(f"{path}: is damaged ({error}); choose another --out") from None
+        raise ConfigError(
+            f"{path}: is damaged ({shown(error, 100)}); choose another --out, or delete the folder"
+        ) from None
     return dict(stored)
 
 

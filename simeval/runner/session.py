@@ -12,6 +12,7 @@ from typing import Any
 
 from envs import numerics
 from simeval.core.errors import ConfigError, first_line
+from simeval.core.interrupts import note_and_raise
 from simeval.runner.lean_ray import lean
 from simeval.runner.local_ray import LOOPBACK, claim, end_orphans, end_session, keep_token_private, loopback_only
 
@@ -84,7 +85,7 @@ def _interrupted_by_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, note_and_raise)
     try:
         yield
     finally:

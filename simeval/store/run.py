@@ -25,7 +25,7 @@ from simeval.config.paths import with_current_policy_name
 from simeval.core import kernels
 from simeval.core.checksums import sealed_line
 from simeval.core.errors import ConfigError
-from simeval.core.files import open_regular, replace_file, require_no_way_out, sync, sync_folder
+from simeval.core.files import named_failures, open_regular, replace_file, require_no_way_out, sync, sync_folder
 from simeval.core.jsonl import JsonlWriter, open_lines
 from simeval.core.texts import all_well_formed, escaped, shown
 from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, Row
@@ -171,7 +171,8 @@ class RunWriter(JsonlWriter):
                 if trace is not None:
                     path = trace_path(self.folder, result.spec)
                     require_no_way_out(self.folder, path.parent)
-                    trace.save(path)
+                    with named_failures(path):
+                        trace.save(path)
                     written.append(path)
                 lines.append(sealed_line(result.row()))
         finally:

@@ -23,6 +23,8 @@ from simeval.store.run import Run, outcomes, write_json
 MANIFEST = "study.json"
 AUDIT = "audit"
 SCHEMA_VERSION = 1
+REMEDY = "delete this file and give the `simeval study` command again, which writes it anew and keeps all episodes"
+"""What to do about a damaged manifest: all that it says is in the study's YAML, and in the runs."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -111,16 +113,19 @@ def read_study(folder: Path) -> StudyManifest:
     """
     try:
         found = msgspec.json.decode(read_regular(folder / MANIFEST), type=StudyManifest)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{folder}: no study here (it has no {MANIFEST})") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{folder / MANIFEST}: not a manifest of a study ({error})") from None
+    except OSError as error:
+        raise ConfigError(f"{folder / MANIFEST}: cannot be read: {error.strerror or error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{folder / MANIFEST}: not a manifest of a study ({error}); {REMEDY}") from None
     if found.schema_version != SCHEMA_VERSION:
         raise ConfigError(
-            f"{folder / MANIFEST}: has schema {found.schema_version}, this simeval reads {SCHEMA_VERSION}"
+            f"{folder / MANIFEST}: has schema {found.schema_version}, this simeval reads {SCHEMA_VERSION}; use the "
+            f"simeval that wrote it, or {REMEDY}"
         )
     if any(Path(member.name).name != member.name or member.name in ("", "..") for member in found.policies):
-        raise ConfigError(f"{folder / MANIFEST}: names a folder outside of it")
+        raise ConfigError(f"{folder / MANIFEST}: names a folder outside of it; {REMEDY}")
     return found
 
 

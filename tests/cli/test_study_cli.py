@@ -1,7 +1,10 @@
 """`simeval study`: from one file to runs, audits and a report, and on after whatever stopped it."""
 
+import contextlib
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +16,11 @@ import yaml
 from helpers import call, lines, refusal
 
 from examples.finetune.recipes import parse_recipe
+from simeval.core.lock import LOCK, locked
 from simeval.policies import bundled
+from simeval.policies.scripted import SeekerPolicy
 from simeval.report.study.rows import word
+from simeval.rollout.trace import PackedTrace, Trace
 from simeval.store.audit import Audit
 from simeval.store.run import Run
 from simeval.store.study import MANIFEST, Study
@@ -41,7 +47,8 @@ EPISODES = 36
 
 def write(folder: Path, **changes: object) -> Path:
     file = folder / "study.yaml"
-    file.write_text(yaml.safe_dump({**COMMON, "policies": POLICIES, **changes}, sort_keys=False))
+    given = {**COMMON, "policies": POLICIES, **changes}
+    file.write_text(yaml.safe_dump({k: v for k, v in given.items() if v is not None}, sort_keys=False))
     return file
 
 
@@ -236,6 +243,14 @@ def test_mistakes_are_refused_before_anything_starts(tmp_path):
     assert "must hold" in refusal("study", tmp_path / "list.yaml")
     assert "cannot read" in refusal("study", tmp_path / "none.yaml")
     assert "a plugin is code" in refusal("study", write(tmp_path, plugin=["x.py"]))
+    for key in ("audit", "perturb", "policies"):
+        lines = [f"{key}:", *(f"{name}: 1" for name in ("seed", "workers"))]
+        (tmp_path / "empty.yaml").write_text("\n".join(lines))
+        text = refusal("study", tmp_path / "empty.yaml", "--out", out)
+        assert f"empty.yaml line 1: '{key}' has no value; write one, or leave it out" in text
+    file = write(tmp_path)
+    assert "--workers 5000: must be in [0, 1024]" in refusal("study", file, "--workers", 5000, "--out", out)
+    assert "--workers -1: must be in [0, 100000]" in refusal("study", file, "--workers", -1, "--out", out)
     assert not out.exists()
 
 
@@ -283,8 +298,78 @@ def test_the_study_of_fine_tuned_policies_is_as_the_sweep_names_them(tmp_path, m
 )
 def test_a_damaged_manifest_is_refused(tmp_path, content, words):
     (tmp_path / MANIFEST).write_bytes(content)
-    assert words in refusal("show", tmp_path)
-    assert words in refusal("report", tmp_path)
+    for verb in ("show", "report"):
+        text = refusal(verb, tmp_path)
+        assert words in text
+        assert "delete this file and give the `simeval study` command again" in text
+
+
+TWO = {"policies": {"a": {"policy": "zero"}, "b": {"policy": "seeker"}}, "baseline": None, "audit": None}
+SMALL = {**TWO, "tasks": "0", "init_states": "0-1", "perturb": None}
+
+
+def test_a_damaged_manifest_is_written_anew_as_its_message_says(tmp_path):
+    file, out = write(tmp_path, **SMALL), tmp_path / "out"
+    assert call("study", file, "--out", out).code == 0
+    kept = {name: (out / name / "episodes.jsonl").read_bytes() for name in "ab"}
+    whole = (out / MANIFEST).read_bytes()
+    (out / MANIFEST).write_bytes(whole[: len(whole) // 2])
+    assert "delete this file" in refusal("study", file, "--out", out)
+    (out / MANIFEST).unlink()
+    assert call("study", file, "--out", out).code == 0
+    assert (out / MANIFEST).read_bytes() == whole
+    assert {name: (out / name / "episodes.jsonl").read_bytes() for name in "ab"} == kept
+
+
+def test_two_processes_do_not_share_a_study(tmp_path):
+    file, out = write(tmp_path, **SMALL), tmp_path / "out"
+    with locked(out, "study"):
+        assert refusal("study", file, "--out", out) == f"--out {out}: another simeval is writing to this study"
+        assert [path.name for path in out.iterdir()] == [LOCK]
+    assert call("study", file, "--out", out).code == 0
+
+
+@pytest.mark.parametrize("place", ["", "report", "a/audit"])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_starts(tmp_path, monkeypatch, place):
+    audit = {"perturb": ["noise:0.3"]}
+    file, out = write(tmp_path, **{**SMALL, "audit": audit}), tmp_path / "out"
+    (out / place).mkdir(parents=True)
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != out / place and real(path, mode))
+    text = refusal("study", file, "--out", out)
+    assert text.endswith(f"{out / place} cannot be written")
+    assert not list(out.rglob("*.json*"))
+
+
+def test_a_full_disk_ends_a_study_and_names_the_folder_and_what_is_free(tmp_path, monkeypatch):
+    file, out = write(tmp_path, **SMALL), tmp_path / "out"
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PackedTrace, "save", lambda self, path: full(path))
+        patched.setattr(Trace, "save", lambda self, path: full(path))
+        called = call("study", file, "--out", out)
+    assert called.code == 1
+    assert f"{out / 'a'}" in called.err
+    assert re.search(r"No space left on device \([0-9.]+ MB free in /.*\); what was finished is safe", called.err)
+    assert call("study", file, "--out", out).code == 0
+
+
+def test_ctrl_c_that_a_library_turned_into_another_exception_ends_a_study(tmp_path, monkeypatch):
+    file, out = write(tmp_path, **SMALL), tmp_path / "out"
+
+    def interrupted(*_, **__):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise ImportError("numpy._core.multiarray failed to import")
+
+    monkeypatch.setattr(SeekerPolicy, "act", interrupted)
+    assert call("study", file, "--out", out).code == 130
+    monkeypatch.undo()
+    assert call("study", file, "--out", out).code == 0
+    assert {one.finished for one in Study.load(out).policies} == {2}
 
 
 def test_two_policies_without_recipes_are_compared_as_they_are(tmp_path):

@@ -142,6 +142,10 @@ def test_json_has_a_line_for_every_episode_and_the_result(tmp_path):
 
 def test_its_conditions_are_not_compared(run, idle):
     assert "made by `simeval worst`, which chose its conditions" in refusal("compare", run, run)
+    called = call("compare", run, run, "--gate")
+    assert called.code == 5
+    assert "is a search for a bad condition" in " ".join(called.out.split())
+    assert "give both policies `simeval run` with the same --perturb and compare those folders" in called.out
     assert "made by `simeval worst`" in refusal("run", "--resume", run)
     assert "made by `simeval worst`" in refusal("threshold", "--resume", run)
     assert "made by `simeval worst`" in refusal("run", "--resume", run, "--grow", "--init-states", "0-30")

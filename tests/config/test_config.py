@@ -158,7 +158,7 @@ def test_yaml_values_become_the_types_of_the_options(values, name, expected):
         ({"video": True}, "--video: no 'True', as YAML reads on, yes or true; write one of none, all, failures"),
         ({"inference": False}, "--inference: no 'False', as YAML reads off, no or false; write one of auto, worker"),
         ({"policy": True}, "--policy: no 'True', as YAML reads on, yes or true; put the word in quotes"),
-        ({"perturb": [None]}, "--perturb: no 'None'"),
+        ({"perturb": [None]}, "--perturb: an entry of the list has no value"),
     ],
 )
 def test_wrong_values_are_refused_in_one_line(values, said):

@@ -51,7 +51,9 @@ def test_the_audit_is_the_same_for_all_and_lies_in_each_run():
     assert [(one.run, one.out) for one in audits] == [(f"out/{n}", f"out/{n}/audit") for n in ("a-0", "a-1", "b")]
     assert {(one.perturb, one.seeds) for one in audits} == {(("noise:0.1", "instruction:empty"), "0,1")}
     assert [one.n_action_steps for one in audits] == [5, 2, 5]
-    assert all(one.audit is None for one in study_from_mapping(changed(audit=None), Path("out")).policies)
+    without = {name: value for name, value in GIVEN.items() if name != "audit"}
+    assert all(one.audit is None for one in study_from_mapping(without, Path("out")).policies)
+    assert all(one.audit is not None for one in study_from_mapping(changed(audit={}), Path("out")).policies)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,19 @@ def test_the_audit_is_the_same_for_all_and_lies_in_each_run():
         (policies(**{"../c": {"policy": "zero"}}), "policies.../c: is the name of a folder"),
         (policies(report={"policy": "zero"}), "policies.report: is the name of a folder"),
         (policies(B={"policy": "zero"}), "policies.B: another policy is called b"),
+        (policies(representation={"policy": "zero"}), "policies.representation: is the name of a folder"),
+        (policies(**{"a" * 300: {"policy": "zero"}}), "this name has 300 letters; write 1 to 100"),
+        (changed(policies={1: {"policy": "zero"}, "b": {}}), "policies.1: YAML reads this name as a number; put it in"),
+        (changed(policies={True: {"policy": "zero"}, "b": {}}), "policies.True: YAML reads this name as true or false"),
+        (changed(policies={None: {"policy": "zero"}, "b": {}}), "policies.None: YAML reads this name as no text"),
+        (changed(audit=None), "audit: has no value; leave the line out for no audit, or write {} for an audit"),
+        (changed(perturb=None), "perturb: has no value; write one, or leave the line out"),
+        (changed(baseline=None), "baseline: has no value; leave the line out for the group of the first policy"),
+        (changed(out=None), "out: has no value"),
+        (changed(audit={"perturb": None}), "audit: perturb: has no value"),
+        (policies(c={"policy": "zero", "seed": None}), "policies.c.seed: has no value"),
+        (changed(workers=-1), "--workers -1: must be in [0, 100000]"),
+        (changed(workers=5000), "--workers 5000: must be in [0, 1024]"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_key(given, words):

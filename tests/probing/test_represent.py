@@ -1,8 +1,12 @@
 """`simeval represent` from a toy run and two tiny checkpoints to the page; resumed, repeated and refused."""
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +14,9 @@ import tiny_smolvla as tiny
 from helpers import call, refusal, toy_config
 
 from simeval.api import evaluate
-from simeval.probing import frame_set, vectors
+from simeval.core.lock import locked
+from simeval.drift.frames.from_run import RunFrames
+from simeval.probing import frame_set, session, vectors
 from simeval.probing.probes import PROBES
 from simeval.probing.results import FILE, read_results
 
@@ -123,6 +129,47 @@ def test_the_same_command_makes_only_what_is_missing_and_the_same_bytes(done, ru
 def test_other_frames_are_refused_in_one_line(done, run, tiny_smolvla):
     out, _ = done
     assert "holds other frames" in refusal("represent", run, f"start={tiny_smolvla}", "--out", out)
+
+
+def _never(choice):
+    raise AssertionError("a checkpoint was loaded")
+
+
+def test_what_is_cheap_to_know_is_refused_before_a_checkpoint_is_loaded(
+    done, run, tiny_smolvla, other, tmp_path, monkeypatch
+):
+    real = session.load_policy
+    monkeypatch.setattr(session, "load_policy", lambda c: real(c) if c.kind == "scripted" else _never(c))
+    assert "holds other frames" in refusal("represent", run, f"start={tiny_smolvla}", "--out", done[0])
+    assert "does not expose" in refusal("represent", run, f"a={tiny_smolvla}", "b=zero", "--out", tmp_path / "x")
+    bare = tmp_path / "bare"
+    shutil.copytree(run, bare)
+    shutil.rmtree(bare / "traces")
+    assert "no traces were kept" in refusal("represent", bare, f"start={tiny_smolvla}")
+    access = os.access
+    for place in ("", "vectors", "report"):
+        folder = tmp_path / "out" / place
+        folder.mkdir(parents=True, exist_ok=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "access", lambda p, mode, no=folder: Path(p) != no and access(p, mode))
+            text = refusal(*command(run, tiny_smolvla, other, tmp_path / "out"))
+            assert text.endswith(f"{folder} cannot be written")
+    with locked(tmp_path / "out", "folder"):
+        assert "another simeval is writing" in refusal(*command(run, tiny_smolvla, other, tmp_path / "out"))
+
+
+def test_ctrl_c_that_comes_as_an_import_error_of_a_frame_ends_as_ctrl_c(
+    run, tiny_smolvla, other, tmp_path, monkeypatch
+):
+    def interrupted(*_, **__):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise ImportError("numpy._core.multiarray failed to import")
+
+    monkeypatch.setattr(RunFrames, "_views", interrupted)
+    called = call(*command(run, tiny_smolvla, other, tmp_path / "out"))
+    assert called.code == 130
+    assert "ImportError" not in called.err
 
 
 def test_damaged_files_say_what_to_delete(done, run, tiny_smolvla, other, tmp_path):

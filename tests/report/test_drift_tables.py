@@ -1,6 +1,8 @@
 """What the terminal says of drift and of two runs: which interval is which, and why one is missing."""
 
 import io
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +49,23 @@ def test_drift_of_few_episodes_says_why_it_has_no_interval():
     row = ConditionDrift("noise:0.3", mean_drift([0.1, 0.2, 0.3], [0, 1, 2]), 0.3, 0.0, 1.0, 0)
     audit = render_audit(AuditSummary((row,), None, 3, 0, 0), "seeker", ())
     assert "noise:0.3: 3 episodes only: no interval" in drawn(audit)
+
+
+LONG = "camera.orbit:20deg+occlusion:0.2@agentview+instruction:counterfactual+noise:0.3"
+
+
+@pytest.mark.parametrize("reason", ["", "480 of 500 pairs are missing or broke; finish the runs"])
+def test_long_conditions_of_two_runs_are_folded_and_no_number_is_cut(reason):
+    rng, names = np.random.default_rng(9), ("none", LONG)
+    runs = [np.column_stack([rng.random(300) < rate, rng.random(300) < rate / 2]).astype(float) for rate in (0.4, 0.9)]
+    change = compare_runs(names, *runs, resampling=Resampling(n_permutations=199))
+    change = replace(change, success=tuple(replace(gain, reason=reason) for gain in change.success))
+    text = drawn(render_comparison(Comparison("before", "after", "no scenes", (SuiteChange("toy", change),))), 80)
+    assert "…" not in text
+    (table,) = re.findall(r"toy, success *\n(.*?)\n *\n", text, re.DOTALL)
+    columns = ("".join(line[:width].strip() for line in table.splitlines()) for width in range(8, 40))
+    assert any(LONG in column for column in columns), table
+    assert reason.replace(" ", "") in "".join(text.split()) or reason.split()[0] in table
 
 
 @pytest.mark.parametrize("width", [80, 100])

@@ -13,36 +13,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-import numpy as np
 from msgspec import structs
 
 from envs.base import EnvError, Observation
 from envs.build import EnvCache
 from envs.suites import tasks
-from perturbations.base import Channel, ImageDifference, Infeasible, RngFactory, accepts, image_difference
+from perturbations.base import ImageDifference, Infeasible, RngFactory, accepts, image_difference
 from perturbations.condition import Condition
-from simeval.core.errors import ConfigError, EpisodeError, error_line, nearest
+from simeval.core.errors import ConfigError, EpisodeError, error_line
 from simeval.core.instructions import language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
-from simeval.core.types import CLEAN, EpisodeResult
+from simeval.core.types import EpisodeResult
 from simeval.drift.frames.base import FLOOR_STREAM, Frame, PolicyView
+from simeval.drift.frames.chosen import PER_EPISODE, ChosenFrames, Kind, choose_frames, unsupported_reason
 from simeval.drift.frames.replay import Replay, changed_scene
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec, repeated
-from simeval.store.audit import frames_digest
 from simeval.store.run import Run
-
-Kind = Literal["start", "replay"]
-PER_EPISODE = 8
-"""Frames of an episode by default: more than the five that `simeval.stats.drift.windowed_max` averages."""
-
-_UNSEEN: Mapping[Channel, str] = {
-    "physics": "it changes how objects stand or move, and a frame is a state that was reached without it",
-    "timing": "it changes when the policy looks, and a frame is one moment",
-    "action": "it changes what the robot does, not what the policy predicts",
-    "latency": "it changes when an answer is there, not what the policy predicts",
-}
 
 
 @dataclass(eq=False)
@@ -88,53 +76,34 @@ class RunFrames:
         per_episode: int = PER_EPISODE,
         max_frames: int | None = None,
     ) -> "RunFrames":
-        """Choose frames of the completed clean episodes.
+        """Choose frames of the completed clean episodes, for a policy; see `choose_frames`.
 
         Args:
-            run: the run; unfinished ones have fewer episodes.
+            run: the run.
             assets: the asset folder that its scenes were built from, `None` for toy suites.
             policy: spec of the audited policy; need not be the run's.
-            kind: `start` for the first frame of every episode, `replay` for the frames at which its policy predicted.
-            per_episode: maximum number of frames per episode, evenly spread (`replay`).
-            max_frames: maximum number of frames in all, evenly spread; `None` for all.
+            kind: see `choose_frames`.
+            per_episode: see `choose_frames`.
+            max_frames: see `choose_frames`.
 
         Raises:
             ConfigError: the run has no such frames, the policy needs observations before them, or a number is out of
                 range.
         """
-        if kind not in get_args(Kind):
-            raise ConfigError(f"--frames: no '{kind}'{nearest(str(kind), get_args(Kind))}")
-        if kind == "replay" and policy.n_obs_steps > 1:
-            raise ConfigError(
-                f"--frames replay: policy '{policy.name}' predicts from {policy.n_obs_steps} observations, and a "
-                "replay renders the one at each look of the run's policy; use --frames start"
-            )
-        for name, value in (("--per-episode", per_episode), ("--max-frames", max_frames)):
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} {value}: must be at least 1")
-        episodes = {r.spec.pair_id: r for r in run.results if r.spec.condition == CLEAN and r.outcome in _ENDED}
-        if not episodes:
-            raise ConfigError(f"{run.folder}: no clean episode of this run has come to an end")
-        by_episode = [_frames(run, result, kind, per_episode) for result in episodes.values()]
-        missing = sum(not frames for frames in by_episode)
-        if missing == len(by_episode):
-            raise ConfigError(
-                f"{run.folder}: no traces were kept of clean episodes; use --frames start, or run with --traces all"
-            )
-        listed = _thin([frame for frames in by_episode for frame in frames], max_frames)
-        looks = {frame.pair_id or "": frame.chunk + 1 for frame in listed}
-        identity = {
-            "source": "run",
-            "kind": kind,
-            "plan": run.manifest["identity"]["plan"],
-            "scenes": run.manifest["identity"]["settings"]["assets"],
-            "per_episode": per_episode if kind == "replay" else None,
-            "max_frames": max_frames,
-            "frames": len(listed),
-            "sha256": frames_digest((frame.id, episodes[frame.pair_id or ""].state_digest) for frame in listed),
-        }
-        notes = _notes(run, len(episodes), missing)
-        return RunFrames(run, policy, identity, listed, notes, episodes, assets, looks)
+        chosen = choose_frames(run, kind=kind, per_episode=per_episode, max_frames=max_frames)
+        return RunFrames.of(chosen, assets, policy)
+
+    @staticmethod
+    def of(chosen: ChosenFrames, assets: Path | None, policy: PolicySpec) -> "RunFrames":
+        """Chosen frames as a policy sees them.
+
+        Raises:
+            ConfigError: the policy needs observations before them.
+        """
+        chosen.require_fit(policy)
+        looks = {frame.pair_id or "": frame.chunk + 1 for frame in chosen.listed}
+        about = (chosen.identity, chosen.listed, chosen.notes, chosen.episodes)
+        return RunFrames(chosen.run, policy, *about, assets, looks)
 
     @property
     def root_seed(self) -> int:
@@ -147,12 +116,7 @@ class RunFrames:
 
     def unsupported_reason(self, condition: Condition) -> str:
         """Why a condition cannot be shown on any of these frames; empty if it can."""
-        for term in condition.active_terms(*_UNSEEN):
-            return f"{term}: {_UNSEEN[term.info.channel]}"
-        seen = list(condition.active_terms("language", "scene", "image", "state"))
-        if self.identity["kind"] == "start" and seen and not any(term.is_active(0) for term in seen):
-            return f"{seen[0]}: it begins later than the first frame; use --frames replay"
-        return ""
+        return unsupported_reason(condition, self.identity["kind"])
 
     def views(
         self, frames: Sequence[Frame], condition: Condition, seed: int, *, floor: bool = False
@@ -264,53 +228,5 @@ class RunFrames:
         return tasks(replay.spec.suite)[replay.spec.task]
 
 
-_ENDED = ("success", "failure")
-
-
-def _frames(run: Run, result: EpisodeResult, kind: Kind, per_episode: int) -> list[Frame]:
-    spec = result.spec
-    steps = [0]
-    if kind == "replay":
-        trace = run.trace(result)
-        steps = [] if trace is None else [int(step) for step in trace.chunk_steps]
-    return [
-        Frame(
-            id=f"{spec.pair_id}@{steps[chunk]}",
-            source=kind,
-            # Repeats of an initial state are not independent samples.
-            cluster=f"{spec.suite}/{spec.task}/init{spec.init_state:02d}",
-            step=steps[chunk],
-            chunk=chunk,
-            suite=spec.suite,
-            task=spec.task,
-            pair_id=spec.pair_id,
-        )
-        for chunk in _even(len(steps), per_episode)
-    ]
-
-
-def _thin(frames: list[Frame], limit: int | None) -> tuple[Frame, ...]:
-    return tuple(frames[i] for i in _even(len(frames), limit or len(frames)))
-
-
-def _even(count: int, limit: int) -> list[int]:
-    """At most `limit` of `count` positions, equally spaced, including both ends."""
-    if limit >= count:
-        return list(range(count))
-    return [int(i) for i in np.linspace(0, count - 1, limit).round()]
-
-
 def _needs_history(condition: Condition) -> bool:
     return any(accepts(term.info, "memory") for term in condition.active_terms("image", "state"))
-
-
-def _notes(run: Run, ended: int, missing: int) -> tuple[str, ...]:
-    notes = []
-    planned = len({r.spec.pair_id for r in run.results})
-    if len(run.results) < run.manifest["episodes"]:
-        notes.append(f"the run is unfinished: {len(run.results)} of {run.manifest['episodes']} episodes have run")
-    if planned > ended:
-        notes.append(f"{planned - ended} pairs have no clean episode that came to an end")
-    if missing:
-        notes.append(f"{missing} of {ended} clean episodes kept no trace and are left out")
-    return tuple(notes)

@@ -97,7 +97,7 @@ def _groups(suite: SuiteStudy, baseline: str, *, roomy: bool) -> list[Renderable
         )
         for header in ("mean", "gain [over seeds]", "[over episodes]", "p, adj."):
             table.add_column(header, justify="right", no_wrap=True)
-        table.add_column("", no_wrap=True)
+        table.add_column("", overflow="fold")
         for condition in dict.fromkeys(row.condition for row in rows if row.measure == measure):
             table.add_row(Text(condition, style="italic"))
             _add(table, [row for row in rows if (row.measure, row.condition) == (measure, condition)])

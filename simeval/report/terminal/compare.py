@@ -19,6 +19,7 @@ METHODS = (
     "perturbed over clean success, t test on the log ratio over initial states; a policy is called better or worse in "
     "robustness only where both agree; p adjusted by Holm."
 )
+MEAN = "mean over conditions"
 DRIFT = (
     "drift: mean `drift_exec` on the same frames, in training standard deviations per dimension of each policy; "
     "sign-flip test over episodes."
@@ -43,7 +44,7 @@ def render_comparison(comparison: Comparison, *, roomy: bool = False) -> Group:
         if suite.change.robustness:
             overall = [suite.change.overall] if len(suite.change.robustness) > 1 else []
             parts += [_drops(suite, [*suite.change.robustness, *overall], roomy=roomy), Text()]
-            parts += [_kept(suite, roomy=roomy), Text()]
+            parts += [_kept(suite, roomy=roomy), *_why_not_kept(suite), Text()]
         if suite.drift:
             parts += [_drift(suite, roomy=roomy), Text(DRIFT), Text()]
     parts += [Text(f"note: {note}") for note in comparison.notes]
@@ -91,22 +92,31 @@ def _drops(suite: SuiteChange, gains: Iterable[Gain], *, roomy: bool) -> Table:
     _columns(table, "n", "A points", "B points", "A - B\n[95 % CI]", _adjusted_for(suite.change.robustness), "")
     for gain in gains:
         cells = (decimal(gain.a), decimal(gain.b), with_interval(gain.gain, gain.interval), p_value(gain.p_holm))
-        table.add_row(Text(gain.condition or "mean over conditions"), str(gain.n), *cells, _direction(gain))
+        table.add_row(Text(gain.condition or MEAN), str(gain.n), *cells, _direction(gain))
     return table
 
 
 def _kept(suite: SuiteChange, *, roomy: bool) -> Table:
     table = plain_table(f"{suite.suite}, success kept of `none`", "condition", roomy=roomy)
     _columns(table, "A %\n[95 % CI]", "B %\n[95 % CI]", "B / A\n[95 % CI]", _adjusted_for(suite.change.retention))
-    overall = suite.change.overall_retention
-    for kept in (*suite.change.retention, *([overall] if overall and len(suite.change.retention) > 1 else [])):
-        ratio = format_with_ci(kept.ratio, kept.interval) if kept.ratio is not None else kept.reason
+    for kept in _retention(suite):
+        ratio = format_with_ci(kept.ratio, kept.interval) if kept.ratio is not None else NOTHING
         shares = [
             with_interval(share, interval) if interval else decimal(share)
             for share, interval in ((kept.a, kept.a_interval), (kept.b, kept.b_interval))
         ]
-        table.add_row(Text(kept.condition or "mean over conditions"), *shares, ratio, p_value(kept.p_holm))
+        table.add_row(Text(kept.condition or MEAN), *shares, ratio, p_value(kept.p_holm))
     return table
+
+
+def _retention(suite: SuiteChange) -> Sequence[Retention]:
+    overall = suite.change.overall_retention
+    return (*suite.change.retention, *([overall] if overall and len(suite.change.retention) > 1 else []))
+
+
+def _why_not_kept(suite: SuiteChange) -> list[Text]:
+    """Why a share has no ratio: below the table, where numbers leave no room for sentences."""
+    return [Text(f"{kept.condition or MEAN}: {kept.reason}") for kept in _retention(suite) if kept.ratio is None]
 
 
 def _drift(suite: SuiteChange, *, roomy: bool) -> Table:
@@ -128,8 +138,12 @@ def _adjusted_for(rows: Sequence[Gain | Retention]) -> str:
 
 
 def _columns(table: Table, *headers: str) -> None:
+    """Add columns of numbers; one without a header has words, and is folded as names are."""
     for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
+        if header:
+            table.add_column(header, justify="right", no_wrap=True)
+        else:
+            table.add_column(header, overflow="fold")
 
 
 def _direction(gain: Gain) -> str:

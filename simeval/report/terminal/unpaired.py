@@ -25,9 +25,9 @@ def print_unpaired(console: Console, comparison: UnpairedComparison) -> None:
 
 
 def _table(comparison: UnpairedComparison, *, roomy: bool) -> Table:
-    table = plain_table("success, not paired", "suite", roomy=roomy)
-    for header in ("condition", "tasks", "n A", "n B", "A %", "B %", "B - A, points\n[95 % CI]", ""):
-        table.add_column(header, justify="left" if header == "condition" else "right", no_wrap=True)
+    table = plain_table("success, not paired", "suite", "condition", roomy=roomy)
+    for header in ("tasks", "n A", "n B", "A %", "B %", "B - A, points\n[95 % CI]", ""):
+        table.add_column(header, justify="right", no_wrap=True)
     for rate in comparison.rates:
         table.add_row(
             Text(rate.suite),
