@@ -260,9 +260,9 @@ def represent(
     from simeval.probing.session import read_policies
     from simeval.report.representation.page import write_representation_report
 
-    done = read_policies(config, note)
-    sheets = write_sheets(config.folder / "attention", done.material.frames, done.material.vectors)
-    return done.found, write_representation_report(done.found, config.folder, sheets)
+    with read_policies(config, note) as done:
+        sheets = write_sheets(config.folder / "attention", done.material.frames, done.material.vectors)
+        return done.found, write_representation_report(done.found, config.folder, sheets)
 
 
 def audit(config: "AuditConfig", progress: "AuditProgress | None" = None) -> "Audit":

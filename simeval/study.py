@@ -8,7 +8,7 @@ Non-obvious behaviour:
 
 import errno
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,9 @@ from simeval.config.audit import AuditConfig
 from simeval.config.plan import estimated_seconds, make_plan
 from simeval.config.study import POLICIES, StudyConfig, StudyPolicy
 from simeval.core.errors import ConfigError, SimevalError, error_line
+from simeval.core.folder_lock import only_writer
 from simeval.core.texts import shown
-from simeval.store.run import MANIFEST, Run, outcomes
+from simeval.store.run import MANIFEST, Run, outcomes, require_writable
 from simeval.store.study import Member, Study, is_measured, is_study, read_study, write_study
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ def run_study(config: StudyConfig, observers: Observers = SILENT) -> Study:
         OSError: the disk is full; what was finished is stored.
     """
     left = tuple(what_is_left(config))
+    with only_writer(config.folder, "study"):
+        return _carry_on(config, left, observers)
+
+
+def _carry_on(config: StudyConfig, left: Sequence[Left], observers: Observers) -> Study:
     failed = _failures(config.folder)
     members = {one.name: _member(one, failed.get(one.name, "")) for one in config.policies}
 
@@ -96,6 +102,7 @@ def what_is_left(config: StudyConfig) -> Iterator[Left]:
     Raises:
         ConfigError: one cannot run, or its folder or that of the study holds something else.
     """
+    require_writable(config.folder)
     if (config.folder / MANIFEST).exists():
         raise ConfigError(f"{config.folder}: holds a run; a study needs another --out")
     for policy in config.policies:

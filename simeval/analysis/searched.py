@@ -7,8 +7,8 @@ from simeval.config.layout import RUN, SEARCH, WORST, verb_of
 from simeval.core.errors import ConfigError
 
 _CHOSEN = {
-    SEARCH: ("strengths", "the thresholds"),
-    WORST: ("conditions", "the one that was confirmed"),
+    SEARCH: ("strengths", "the thresholds of each"),
+    WORST: ("conditions", "the one that was confirmed in each"),
 }
 
 
@@ -22,6 +22,6 @@ def require_conditions(manifest: Mapping[str, Any], folder: object) -> None:
     if verb != RUN:
         chosen, result = _CHOSEN[verb]
         raise ConfigError(
-            f"{folder}: made by `simeval {verb}`, which chose its {chosen} by outcomes; their rates cannot be "
-            f"compared, `simeval show` prints {result}"
+            f"{folder}: is a search of `simeval {verb}`, which chose its {chosen} by outcomes, so their rates cannot "
+            f"be compared; compare {result} (`simeval show`), or runs of `simeval run` under the same conditions"
         )

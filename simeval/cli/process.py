@@ -7,6 +7,7 @@ Non-obvious behaviour:
 
 import _thread
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -70,8 +71,7 @@ def _code(app: Callable[..., Any], argv: Sequence[str]) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _print_error(f"{where}{error.strerror or error}; {SAFE}", 1)
+        return _print_os_error(error)
     except MemoryError:
         return _print_error(f"there is not enough memory; {SAFE}", 1)
     except Exception as error:  # noqa: BLE001  a bug in simeval: a report needs the whole traceback
@@ -121,6 +121,13 @@ def _opencv_remedy() -> str:
     from simeval.doctor.surroundings import installed_packages
 
     return opencv_remedy(installed_packages())
+
+
+def _print_os_error(error: OSError) -> int:
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):  # the same command would end here again
+        return _print_error(f"{where}{error.strerror}; what was finished is safe", 2)
+    return _print_error(f"{where}{error.strerror or error}; {SAFE}", 1)
 
 
 def _print_error(text: str, code: int) -> int:

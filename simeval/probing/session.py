@@ -7,10 +7,11 @@ Non-obvious behaviour:
 - One policy is in memory at a time; frames are rendered once, for all of them.
 """
 
+import contextlib
 import datetime
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from simeval.config.suites import interface_of
 from simeval.core import kernels, plugins, provenance
 from simeval.core.errors import ConfigError
 from simeval.core.files import read_regular, require_inside
+from simeval.core.folder_lock import only_writer
 from simeval.core.plugins import Plugin
 from simeval.drift.frames.from_run import RunFrames
 from simeval.policies.base import Policy
@@ -64,12 +66,16 @@ class _Request:
     left_out: tuple[tuple[str, str], ...]
 
 
-def read_policies(config: RepresentConfig, note: Note) -> Reading:
-    """Read policies on frames of a run, and store what was found.
+@contextlib.contextmanager
+def read_policies(config: RepresentConfig, note: Note) -> Iterator[Reading]:
+    """Read policies on frames of a run, and store what was found; no other process writes to the folder in the body.
 
     Args:
         config: an equal one with the same folder resumes.
         note: is told what is done next.
+
+    Yields:
+        What was found.
 
     Raises:
         ConfigError: the request cannot be carried out; what was finished before is kept.
@@ -93,21 +99,22 @@ def read_policies(config: RepresentConfig, note: Note) -> Reading:
     )
     seen = [c for c in request.conditions if not source.unsupported_reason(c)]
     left_out = [(str(c), why) for c in request.conditions if (why := source.unsupported_reason(c))]
-    _claim(config, source, [Condition(), *seen])
-    try:
-        sets, empty = _frames(config.folder, source, [Condition(), *seen], note)
-    finally:
-        source.close()
-    read = []
-    for policy_name, policy_choice in ((name, choice), *rest):
-        policy = first if policy_name == name else load_policy(policy_choice)
-        _require_alike(policy, first)
-        read.append((policy_name, _vectors(config.folder, policy_name, policy, sets, note)))
-        del policy
-    material = Material(tuple(sets), tuple(read), config.seed)
-    found = _found(material, request, source, (*request.left_out, *left_out, *empty), note)
-    write_results(config.folder, found)
-    return Reading(found, material)
+    with only_writer(config.folder, "representation"):
+        _claim(config, source, [Condition(), *seen])
+        try:
+            sets, empty = _frames(config.folder, source, [Condition(), *seen], note)
+        finally:
+            source.close()
+        read = []
+        for policy_name, policy_choice in ((name, choice), *rest):
+            policy = first if policy_name == name else load_policy(policy_choice)
+            _require_alike(policy, first)
+            read.append((policy_name, _vectors(config.folder, policy_name, policy, sets, note)))
+            del policy
+        material = Material(tuple(sets), tuple(read), config.seed)
+        found = _found(material, request, source, (*request.left_out, *left_out, *empty), note)
+        write_results(config.folder, found)
+        yield Reading(found, material)
 
 
 def _build(config: RepresentConfig) -> _Request:

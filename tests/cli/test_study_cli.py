@@ -13,6 +13,7 @@ import yaml
 from helpers import call, lines, refusal
 
 from examples.finetune.recipes import parse_recipe
+from simeval.core.folder_lock import only_writer
 from simeval.policies import bundled
 from simeval.report.study.rows import word
 from simeval.store.audit import Audit
@@ -310,3 +311,21 @@ def test_a_run_and_a_study_do_not_take_each_others_folder(done, tmp_path):
     assert sorted(tmp_path.joinpath("run").iterdir()) == before
     assert refusal(*run, out) == f"{out}: holds a study, whose folders are runs; `simeval run` needs another --out"
     assert not (out / "manifest.json").exists()
+
+
+def test_a_second_process_is_refused_and_changes_nothing(done):
+    """It ran the policies that the first one had not come to, and noted the others as failed."""
+    out, _ = done
+    before = (out / MANIFEST).stat().st_mtime_ns
+    with only_writer(out, "study"):
+        said = refusal("study", out.parent / "study.yaml", "--out", out)
+    assert said == f"--out {out}: another simeval is writing to this study"
+    assert (out / MANIFEST).stat().st_mtime_ns == before
+
+
+def test_a_study_folder_that_cannot_be_written_is_refused_before_anything_runs(done, monkeypatch):
+    """The folders of its policies may be writable, so their runs do not notice."""
+    out, _ = done
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != out and access(path, mode))
+    assert refusal("study", out.parent / "study.yaml", "--out", out) == f"--out {out}: {out} cannot be written"

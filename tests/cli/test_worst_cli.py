@@ -141,7 +141,7 @@ def test_json_has_a_line_for_every_episode_and_the_result(tmp_path):
 
 
 def test_its_conditions_are_not_compared(run, idle):
-    assert "made by `simeval worst`, which chose its conditions" in refusal("compare", run, run)
+    assert "is a search of `simeval worst`, which chose its conditions" in refusal("compare", run, run)
     assert "made by `simeval worst`" in refusal("run", "--resume", run)
     assert "made by `simeval worst`" in refusal("threshold", "--resume", run)
     assert "made by `simeval worst`" in refusal("run", "--resume", run, "--grow", "--init-states", "0-30")

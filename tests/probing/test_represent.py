@@ -10,6 +10,7 @@ import tiny_smolvla as tiny
 from helpers import call, refusal, toy_config
 
 from simeval.api import evaluate
+from simeval.core.folder_lock import only_writer
 from simeval.probing import frame_set, vectors
 from simeval.probing.probes import PROBES
 from simeval.probing.results import FILE, read_results
@@ -154,3 +155,12 @@ def test_a_search_has_too_many_conditions_to_take_them_all(tmp_path, tiny_smolvl
     words = ("--suite", "toy", "--policy", "seeker", "--workers", 0, "--perturb", "light:..0.4")
     assert call("worst", *words, "--budget", 60, "--confirm", 10, "--out", tmp_path / "w").code == 0
     assert refusal("represent", tmp_path / "w", tiny_smolvla).endswith("name some with --perturb")
+
+
+def test_a_second_process_is_refused(done, run, tiny_smolvla, other):
+    out, _ = done
+    before = (out / FILE).stat().st_mtime_ns
+    with only_writer(out, "representation"):
+        said = refusal(*command(run, tiny_smolvla, other, out))
+    assert said == f"--out {out}: another simeval is writing to this representation"
+    assert (out / FILE).stat().st_mtime_ns == before

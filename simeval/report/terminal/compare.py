@@ -1,6 +1,7 @@
 """Terminal tables of a comparison of two runs."""
 
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -23,6 +24,8 @@ DRIFT = (
     "drift: mean `drift_exec` on the same frames, in training standard deviations per dimension of each policy; "
     "sign-flip test over episodes."
 )
+_REASON = 18
+"""Characters per line of a reason, which stands where a number would."""
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
@@ -100,7 +103,7 @@ def _kept(suite: SuiteChange, *, roomy: bool) -> Table:
     _columns(table, "A %\n[95 % CI]", "B %\n[95 % CI]", "B / A\n[95 % CI]", _adjusted_for(suite.change.retention))
     overall = suite.change.overall_retention
     for kept in (*suite.change.retention, *([overall] if overall and len(suite.change.retention) > 1 else [])):
-        ratio = format_with_ci(kept.ratio, kept.interval) if kept.ratio is not None else kept.reason
+        ratio = format_with_ci(kept.ratio, kept.interval) if kept.ratio is not None else fill(kept.reason, _REASON)
         shares = [
             with_interval(share, interval) if interval else decimal(share)
             for share, interval in ((kept.a, kept.a_interval), (kept.b, kept.b_interval))
@@ -134,4 +137,4 @@ def _columns(table: Table, *headers: str) -> None:
 
 def _direction(gain: Gain) -> str:
     words = {"no difference shown": "", "depends on the scale": "depends on\nthe scale"}
-    return gain.reason or words.get(gain.direction, gain.direction)
+    return fill(gain.reason, _REASON) or words.get(gain.direction, gain.direction)
