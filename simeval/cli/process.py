@@ -125,7 +125,7 @@ def _opencv_remedy() -> str:
 
 def _print_os_error(error: OSError) -> int:
     where = f"{error.filename}: " if error.filename else ""
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):  # the same command would end here again
+    if error.errno in (errno.EACCES, errno.EPERM):  # the same command would end here again
         return _print_error(f"{where}{error.strerror}; what was finished is safe", 2)
     return _print_error(f"{where}{error.strerror or error}; {SAFE}", 1)
 

@@ -60,7 +60,7 @@ def replace_file(path: Path, data: bytes) -> None:
     """Write a file, complete or not at all, also after a power cut; partial files of earlier writers are removed.
 
     Raises:
-        OSError: it cannot be written; no partial file is left.
+        OSError: it cannot be written; names `path`, and no partial file is left.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -72,9 +72,11 @@ def replace_file(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 

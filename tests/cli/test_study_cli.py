@@ -329,3 +329,29 @@ def test_a_study_folder_that_cannot_be_written_is_refused_before_anything_runs(d
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != out and access(path, mode))
     assert refusal("study", out.parent / "study.yaml", "--out", out) == f"--out {out}: {out} cannot be written"
+
+
+LONG = "flow_consistency"
+
+
+@pytest.mark.parametrize("seeds", [("",), ("-0", "-1", "-2")], ids=["policies", "recipes"])
+def test_long_names_and_conditions_can_be_read_at_80_columns(tmp_path, monkeypatch, seeds):
+    """They broke as `instruction` `:` `counterfact` `ual`."""
+    monkeypatch.setenv("COLUMNS", "80")
+    recipes = {"start": "zero", "flow": "random", LONG: "seeker"}
+    policies = {
+        f"{name}{seed}": {"policy": policy} | ({"group": name, "seed": int(seed[1:])} if seed else {})
+        for name, policy in recipes.items()
+        for seed in seeds
+    }
+    called = call("study", write(tmp_path, policies=policies, audit=None), "--out", tmp_path / "out")
+    assert called.code == 0
+    printed = call("show", tmp_path / "out").out
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    named = [line for line in printed.splitlines() if line.split()[:1] and line.split()[0].startswith(LONG)]
+    assert len(named) >= 1 + 3 + 1 + 1  # its policies, and its gains in success, robustness and following
+    assert {line.split()[0] for line in named} <= {LONG, *policies}
+    assert "instruction:" in printed
+    assert "counterfactual" in printed
+    assert "unterfactual" not in printed.replace("counterfactual", "")

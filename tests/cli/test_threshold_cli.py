@@ -149,7 +149,7 @@ def test_a_report_has_the_thresholds_and_the_clean_rate_alone(run):
 
 
 def test_its_strengths_are_not_compared_one_by_one(run, idle):
-    assert "made by `simeval threshold`" in refusal("compare", run, run)
+    assert "is a search of `simeval threshold`, which chose its strengths" in refusal("compare", run, run)
     assert "made by `simeval threshold`" in refusal("run", "--resume", run)
     assert "made by `simeval threshold`" in refusal("run", "--resume", run, "--grow", "--init-states", "0-30")
 
@@ -252,7 +252,7 @@ def test_a_gate_says_what_a_search_is_and_what_to_compare(run):
 def test_a_second_process_is_refused(run):
     manifest = json.loads((run / "manifest.json").read_text())
     with RunWriter(run, manifest):
-        said = refusal(*SEARCH, "--width", "0.001", "--max-episodes", "80", "--out", run)
+        said = refusal(*SEARCH, "--width", "0.01", "--max-episodes", "80", "--out", run)
     assert said == f"--out {run}: another simeval is writing to this run"
 
 

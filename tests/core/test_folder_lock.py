@@ -58,3 +58,10 @@ def test_a_file_that_another_process_is_writing_stays(tmp_path):
     left.write_text("half")
     replace_file(tmp_path / "study.json", b"whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["study.json", running.name]
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_to_be(tmp_path):
+    (tmp_path / "folder").write_text("")
+    with pytest.raises(NotADirectoryError) as caught:
+        replace_file(tmp_path / "folder" / "study.json", b"whole")
+    assert caught.value.filename == str(tmp_path / "folder" / "study.json")
