@@ -7,6 +7,7 @@ Non-obvious behaviour:
 
 import _thread
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -79,6 +80,8 @@ def _code_of(error: BaseException) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):  # the same command would end here again
+            return _print_error(f"{failure_line(error)}; what was finished is safe", 2)
         return _print_error(f"{failure_line(error)}; {SAFE}", 1)
     except MemoryError:
         return _print_error(f"there is not enough memory; {SAFE}", 1)

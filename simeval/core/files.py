@@ -99,7 +99,8 @@ def replace_file(path: Path, data: bytes) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         for stale in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
-            stale.unlink(missing_ok=True)
+            if not is_running(stale.suffixes[-2].removeprefix(".")):  # else that process could not rename it
+                stale.unlink(missing_ok=True)
         with named_failures(path), partial.open("wb") as file:
             file.write(data)
             file.flush()
@@ -109,6 +110,17 @@ def replace_file(path: Path, data: bytes) -> None:
         partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def is_running(process: str) -> bool:
+    """Whether a process of this machine runs; false for what is no number."""
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def sync(paths: Iterable[Path], *, up_to: Path) -> None:

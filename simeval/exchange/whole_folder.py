@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simeval.core.errors import ConfigError
-from simeval.core.files import sync, sync_folder
+from simeval.core.files import is_running, sync, sync_folder
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise ConfigError(f"--out {path}: is there already; choose another --out, or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        if not _is_running(stale.suffixes[-2].removeprefix(".")):
+        if not is_running(stale.suffixes[-2].removeprefix(".")):
             shutil.rmtree(stale, ignore_errors=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -37,13 +37,3 @@ def whole_folder(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _is_running(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except OSError:  # another user's
-        return True
-    return True

@@ -44,6 +44,8 @@ SUITE = "suite "
 """Prefix of the names of suites among the versions of a manifest: which package offers them."""
 
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
+STUDY_MANIFEST = "study.json"
+"""Of a study, whose folder has a run for each policy; see `simeval.store.study`."""
 
 
 def trace_path(folder: Path, spec: EpisodeSpec) -> Path:
@@ -189,6 +191,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ConfigError: the folder is not a run of simeval.
     """
     missing = f"{folder}: no run here (it has no {MANIFEST})"
+    if os.path.isfile(folder / STUDY_MANIFEST):  # noqa: PTH113  false where a name is too long, pathlib raises
+        missing = f"{folder}: is a study of several policies; name a policy's folder in it, which is a run"
     return read_checked(folder / MANIFEST, RunManifest, "a manifest of simeval", missing)
 
 

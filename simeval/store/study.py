@@ -18,9 +18,9 @@ from simeval.core.files import read_regular
 from simeval.store.audit import MANIFEST as AUDIT_MANIFEST
 from simeval.store.audit import Audit
 from simeval.store.run import MANIFEST as RUN_MANIFEST
+from simeval.store.run import STUDY_MANIFEST as MANIFEST
 from simeval.store.run import Run, outcomes, write_json
 
-MANIFEST = "study.json"
 AUDIT = "audit"
 SCHEMA_VERSION = 1
 REMEDY = "delete this file and give the `simeval study` command again, which writes it anew and keeps all episodes"

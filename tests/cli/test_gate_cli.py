@@ -126,6 +126,14 @@ def test_a_gate_of_three_runs_is_refused(runs):
     assert "--gate: judges RUN_B against RUN_A; 3 runs" in refusal("compare", *runs.values(), "--gate")
 
 
+def test_a_study_is_no_run_and_has_some(runs, tmp_path):
+    (tmp_path / "study.json").write_text("{}")
+    said = f"{tmp_path}: is a study of several policies; name a policy's folder in it, which is a run"
+    assert refusal("compare", runs["seeker"], tmp_path, "--gate") == said
+    assert refusal("compare", tmp_path, runs["seeker"]) == said
+    assert refusal("export", tmp_path, "--to", "csv") == said
+
+
 def test_what_is_no_run_is_bad_input_and_no_verdict(runs, tmp_path):
     assert "no run here" in refusal("compare", runs["seeker"], tmp_path, "--gate")
     broken = tmp_path / "broken"

@@ -250,7 +250,7 @@ def test_mistakes_are_refused_before_anything_starts(tmp_path):
         assert f"empty.yaml line 1: '{key}' has no value; write one, or leave it out" in text
     file = write(tmp_path)
     assert "--workers 5000: must be in [0, 1024]" in refusal("study", file, "--workers", 5000, "--out", out)
-    assert "--workers -1: must be in [0, 100000]" in refusal("study", file, "--workers", -1, "--out", out)
+    assert "--workers -1: must be in [0, 1024]" in refusal("study", file, "--workers", -1, "--out", out)
     assert not out.exists()
 
 
@@ -395,3 +395,29 @@ def test_a_run_and_a_study_do_not_take_each_others_folder(done, tmp_path):
     assert sorted(tmp_path.joinpath("run").iterdir()) == before
     assert refusal(*run, out) == f"{out}: holds a study, whose folders are runs; `simeval run` needs another --out"
     assert not (out / "manifest.json").exists()
+
+
+LONG = "flow_consistency"
+
+
+@pytest.mark.parametrize("seeds", [("",), ("-0", "-1", "-2")], ids=["policies", "recipes"])
+def test_long_names_and_conditions_can_be_read_at_80_columns(tmp_path, monkeypatch, seeds):
+    """They broke as `instruction` `:` `counterfact` `ual`."""
+    monkeypatch.setenv("COLUMNS", "80")
+    recipes = {"start": "zero", "flow": "random", LONG: "seeker"}
+    policies = {
+        f"{name}{seed}": {"policy": policy} | ({"group": name, "seed": int(seed[1:])} if seed else {})
+        for name, policy in recipes.items()
+        for seed in seeds
+    }
+    called = call("study", write(tmp_path, policies=policies, audit=None), "--out", tmp_path / "out")
+    assert called.code == 0
+    printed = call("show", tmp_path / "out").out
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    named = [line for line in printed.splitlines() if line.split()[:1] and line.split()[0].startswith(LONG)]
+    assert len(named) >= 1 + 3 + 1 + 1  # its policies, and its gains in success, robustness and following
+    assert {line.split()[0] for line in named} <= {LONG, *policies}
+    assert "instruction:" in printed
+    assert "counterfactual" in printed
+    assert "unterfactual" not in printed.replace("counterfactual", "")

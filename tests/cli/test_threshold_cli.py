@@ -1,5 +1,6 @@
 """`simeval threshold`: what it prints and writes, that it resumes, and what it refuses; on the toy suite."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 from helpers import call, lines, refusal
 
 from simeval import api
+from simeval.core.files import replace_file
 from simeval.core.types import CLEAN
 from simeval.policies.scripted import SeekerPolicy
+from simeval.store.run import RunWriter
 
 TOY = ("--suite", "toy", "--init-states", "0-19", "--workers", "0")
 VERB = ("threshold", *TOY)
@@ -146,7 +149,7 @@ def test_a_report_has_the_thresholds_and_the_clean_rate_alone(run):
 
 
 def test_its_strengths_are_not_compared_one_by_one(run, idle):
-    assert "made by `simeval threshold`" in refusal("compare", run, run)
+    assert "made by `simeval threshold`, which chose its strengths" in refusal("compare", run, run)
     assert "made by `simeval threshold`" in refusal("run", "--resume", run)
     assert "made by `simeval threshold`" in refusal("run", "--resume", run, "--grow", "--init-states", "0-30")
 
@@ -236,3 +239,30 @@ def test_several_workers_place_as_many_as_they_may(tmp_path):
     ]
     assert call(*search).code == 0
     assert len(set(ids(tmp_path / "run"))) == 25
+
+
+def test_a_gate_says_what_a_search_is_and_what_to_compare(run):
+    called = call("compare", run, run, "--gate")
+    assert called.code == 5
+    said = " ".join(called.out.split())
+    assert f"{run}: is a search for thresholds, made by `simeval threshold`" in said
+    assert "give both policies `simeval run` with the same --perturb and compare those folders" in said
+
+
+def test_a_second_process_is_refused(run):
+    manifest = json.loads((run / "manifest.json").read_text())
+    with RunWriter(run, manifest):
+        said = refusal(*SEARCH, "--width", "0.01", "--max-episodes", "80", "--out", run)
+    assert said == f"--out {run}: another simeval is writing to this run"
+
+
+def test_files_that_may_not_be_written_are_bad_input(run, monkeypatch):
+    def denied(path, data):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(f"{replace_file.__module__}.replace_file", denied)
+    monkeypatch.setattr("simeval.store.run.replace_file", denied)
+    called = call(*SEARCH, "--out", run)
+    assert called.code == 2
+    assert called.err.count("\n") == 1
+    assert "Permission denied; what was finished is safe" in called.err

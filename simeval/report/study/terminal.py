@@ -39,7 +39,7 @@ def render_study(results: StudyResults, *, roomy: bool = False) -> Group:
             parts += [_group_ranks(suite, roomy=roomy), Text(), *_groups(suite, results.baseline, roomy=roomy)]
             parts += [Text(SEEDS), Text("Gains of single policies are in the report.")]
         elif suite.gains:
-            parts += [_gains(suite, results.baseline, roomy=roomy), Text(), Text(PAIRED)]
+            parts += [*_gains(suite, results.baseline, roomy=roomy), Text(PAIRED)]
         parts += [Text(RANKS), Text()]
     parts += [Text(f"not in the numbers: {name}: {reason}") for name, reason in results.left_out]
     parts += [Text(f"note: {note}") for note in results.notes]
@@ -95,32 +95,39 @@ def _groups(suite: SuiteStudy, baseline: str, *, roomy: bool) -> list[Renderable
         table = plain_table(
             f"{measure}{unit}: mean ± deviation over seeds, gain over {baseline}", "recipe", roomy=roomy
         )
-        for header in ("mean", "gain [over seeds]", "[over episodes]", "p, adj."):
+        # Side by side, the two intervals leave no space for names at 80 columns.
+        gain = ("gain [over seeds]", "[over episodes]") if roomy else ("gain [over seeds]\n[over episodes]",)
+        for header in ("mean", *gain, "p, adj.", ""):
             table.add_column(header, justify="right", no_wrap=True)
-        table.add_column("", overflow="fold")
         for condition in dict.fromkeys(row.condition for row in rows if row.measure == measure):
             table.add_row(Text(condition, style="italic"))
-            _add(table, [row for row in rows if (row.measure, row.condition) == (measure, condition)])
+            _add(table, [row for row in rows if (row.measure, row.condition) == (measure, condition)], roomy=roomy)
         parts += [table, Text()]
     reasons = dict.fromkeys(f"{row.group}: {row.note}" for row in rows if row.note)
     return [*parts, *(Text(reason) for reason in reasons)]
 
 
-def _add(table: Table, rows: Sequence[GroupRow]) -> None:
+def _add(table: Table, rows: Sequence[GroupRow], *, roomy: bool) -> None:
     for row in rows:
         gain = ranged(row.gain, row.over_seeds, row.measure)
         episodes = ranged(row.gain, row.over_episodes, row.measure).partition(" ")[2]
-        table.add_row(Text(f"  {row.group}"), spread(row), gain, episodes, p_value(row.p_holm), row.says)
+        gains = (gain, episodes) if roomy else (f"{gain}\n{episodes}".rstrip(),)
+        table.add_row(Text(f"  {row.group}"), spread(row), *gains, p_value(row.p_holm), row.says)
 
 
-def _gains(suite: SuiteStudy, baseline: str, *, roomy: bool) -> Table:
-    table = plain_table(f"{suite.suite}, gains over {baseline}", "policy", "measure", "condition", roomy=roomy)
-    for header in ("gain [95 % CI]", "p, adj."):
-        table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
-    for row in gain_rows(suite):
-        gain = ranged(row.gain.gain, row.gain.interval, row.measure)
-        says = word(row.gain.direction, row.measure)
-        names = Text(row.policy), Text(row.measure), Text(row.gain.condition)
-        table.add_row(*names, gain, p_value(row.gain.p_holm), says)
-    return table
+def _gains(suite: SuiteStudy, baseline: str, *, roomy: bool) -> list[RenderableType]:
+    """A table per measure: its name as a third column leaves no space for the others at 80 columns."""
+    parts: list[RenderableType] = []
+    rows = tuple(gain_rows(suite))
+    for measure in dict.fromkeys(row.measure for row in rows):
+        unit = "" if measure == DRIFT else ", points"
+        table = plain_table(f"{suite.suite}, {measure}{unit}: gain over {baseline}", "policy", "condition", roomy=roomy)
+        for header in ("gain [95 % CI]", "p, adj.", ""):
+            table.add_column(header, justify="right", no_wrap=True)
+        for row in rows:
+            if row.measure == measure:
+                gain = ranged(row.gain.gain, row.gain.interval, measure)
+                says = word(row.gain.direction, measure)
+                table.add_row(Text(row.policy), Text(row.gain.condition), gain, p_value(row.gain.p_holm), says)
+        parts += [table, Text()]
+    return parts

@@ -25,6 +25,7 @@ from simeval.report.format import (
     with_interval,
 )
 from simeval.report.terminal.latency import render_latency
+from simeval.report.terminal.names import NamesTable
 from simeval.store.run import Run
 
 ROOMY = 100
@@ -229,7 +230,7 @@ def _overall_table(overall: Iterable[OverallRate], *, roomy: bool) -> Table:
 
 def plain_table(title: str, *names: str, roomy: bool) -> Table:
     """An empty table; `names` are the headers of the text columns, which are folded if space is short."""
-    table = Table(
+    table = NamesTable(
         title=title,
         title_justify="left",
         title_style="bold",
