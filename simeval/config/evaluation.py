@@ -164,9 +164,9 @@ class EvalConfig:
             raise ConfigError(f"--suite: name at least one of {', '.join(suite_names())}")
         if len(set(self.suite)) < len(self.suite):
             raise ConfigError(f"--suite: given twice: {shown(', '.join(self.suite), 200)}")
-        check_ranges(self)
-        if self.workers and not self.ray_address:
+        if self.workers is not None and not self.ray_address:
             within("--workers", self.workers, 0, MAX_WORKERS_HERE)
+        check_ranges(self)
         if self.video not in ("none", "failures") and self.traces != "all":
             raise ConfigError(f"--video {self.video}: needs --traces all, not {self.traces}")
         if self.video == "failures" and self.traces == "none":

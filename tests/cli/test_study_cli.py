@@ -377,7 +377,7 @@ def test_two_policies_without_recipes_are_compared_as_they_are(tmp_path):
     called = call("study", file, "--out", tmp_path / "out")
     assert called.code == 0
     text = " ".join(called.out.split())
-    assert "gains over a" in text
+    assert "gain over a" in text
     assert "toy: b is better than a: success (none, noise:0.3" in text
     assert "over their training seeds" not in text
     assert Run.load(tmp_path / "out" / "b").manifest["episodes"] == EPISODES
@@ -402,7 +402,7 @@ LONG = "flow_consistency"
 
 @pytest.mark.parametrize("seeds", [("",), ("-0", "-1", "-2")], ids=["policies", "recipes"])
 def test_long_names_and_conditions_can_be_read_at_80_columns(tmp_path, monkeypatch, seeds):
-    """They broke as `instruction` `:` `counterfact` `ual`."""
+    """They broke in the middle of words."""
     monkeypatch.setenv("COLUMNS", "80")
     recipes = {"start": "zero", "flow": "random", LONG: "seeker"}
     policies = {

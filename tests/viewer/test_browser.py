@@ -67,6 +67,7 @@ def video_steps(page: Page) -> list[int]:
 
 
 def wait_for_videos(page: Page) -> None:
+    page.wait_for_load_state()  # before, a page has no videos to wait for
     expect(page.locator(".arm .status:not([hidden])")).to_have_count(0, timeout=SLOW)
 
 
