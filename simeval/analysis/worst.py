@@ -26,7 +26,7 @@ SCHEMA_VERSION = 1
 COLUMNS = tuple(dict.fromkeys((*success.COLUMNS, "repeat")))
 """Columns that `worst` reads."""
 LISTED = 10
-"""Conditions that are listed beside the find."""
+"""Most conditions in a table, the find among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,20 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A condition of the search: its successes and episodes, and the rate that it and its neighbours suggest."""
+    """A condition that the search tried.
+
+    Attributes:
+        condition: canonical text.
+        successes, episodes: of the search.
+        suggested: success rate that these and those of its neighbours suggest.
+        shares: per axis the strength as a signed share of its range; 0 where the axis is left alone.
+    """
 
     condition: str
     successes: int
     episodes: int
     suggested: float
+    shares: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ class WorstFound:
         is_complete: whether the confirmation has all its pairs, those included that cannot be made.
         uniform: mean success over all conditions: of the episodes at random alone.
         in_search: of the find in the search: biased, since it was chosen for it.
-        listed: the conditions that looked worst, the find first.
+        seen: the conditions that were tried, those that looked worst first: the first is the find.
         searched: episodes of the search that count.
         errors: episodes that broke or could not be made, which do not count.
         text: the result in a sentence.
@@ -104,10 +112,15 @@ class WorstFound:
     is_complete: bool
     uniform: Rate
     in_search: Rate
-    listed: tuple[Tried, ...]
+    seen: tuple[Tried, ...]
     searched: int
     errors: int
     text: str
+
+    @property
+    def listed(self) -> tuple[Tried, ...]:
+        """The conditions that tables list."""
+        return self.seen[:LISTED]
 
 
 def worst(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> WorstFound | None:
@@ -125,9 +138,9 @@ def worst(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> WorstFound | N
     keys = zip(searched["condition"], searched["task"], searched["init_state"], searched["repeat"], strict=True)
     drawn = [(read.numbers[str(name)], tuple(place)) in read.schedule.at_random for name, *place in keys]
     uniform = _rate(*_counts(searched[pd.Series(drawn, searched.index, dtype=bool)]))
-    listed = _listed(read)
+    seen = _seen(read)
     confirmed = _confirmation(read)
-    find = listed[0] if listed else None
+    find = seen[0] if seen else None
     return WorstFound(
         suite=str(manifest["config"]["suite"][0]),
         labels=read.space.labels,
@@ -138,7 +151,7 @@ def worst(manifest: Mapping[str, Any], episodes: pd.DataFrame) -> WorstFound | N
         is_complete=_is_complete(read),
         uniform=uniform,
         in_search=_rate(find.successes, find.episodes) if find else _rate(0, 0),
-        listed=listed,
+        seen=seen,
         searched=len(searched),
         errors=int((~episodes["outcome"].isin(FINISHED)).sum()),
         text=_text(read.find, confirmed, uniform),
@@ -229,14 +242,14 @@ def _counts(rows: pd.DataFrame) -> tuple[int, int]:
     return int((rows["outcome"] == "success").sum()), len(rows)
 
 
-def _listed(read: _Read) -> tuple[Tried, ...]:
-    """The conditions that looked worst, in that order."""
+def _seen(read: _Read) -> tuple[Tried, ...]:
+    """The conditions that were tried, those that looked worst first."""
     suggested = 1 - read.posterior.means()
     rows = [
-        Tried(one.condition, *read.posterior.counts(index), float(suggested[index]))
+        Tried(one.condition, *read.posterior.counts(index), float(suggested[index]), one.point)
         for index, one in enumerate(read.space.candidates)
     ]
-    return tuple(sorted((row for row in rows if row.episodes), key=lambda row: row.suggested)[:LISTED])
+    return tuple(sorted((row for row in rows if row.episodes), key=lambda row: row.suggested))
 
 
 def _text(find: str | None, found: Confirmation, uniform: Rate) -> str:

@@ -1,8 +1,10 @@
 """`simeval worst`: what it prints and writes, that it resumes, and what it refuses; on the toy suite."""
 
+import csv
 import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,10 @@ from helpers import call, lines, refusal
 from simeval import api
 from simeval.core.types import CLEAN
 from simeval.policies.scripted import SeekerPolicy
+from simeval.report.figures.style import NARROW, WIDE
+from simeval.report.figures.worst import plot_worst
+from simeval.report.terminal.worst import worst_of
+from simeval.store.run import Run
 
 TOY = ("--suite", "toy", "--workers", "0")
 VERB = ("worst", *TOY)
@@ -130,6 +136,30 @@ def test_a_report_has_the_find_and_the_rates_of_the_fresh_pairs_alone(run):
     assert {row["condition"]: row["n"] for row in policy["rates"]} == {CLEAN: 20, found["condition"]: 20}
     assert policy["worst"]["condition"] == found["condition"]
     assert policy["drops"][0]["drop"] == found["confirmation"]["drop"]
+
+
+def test_a_report_draws_every_condition_that_was_tried(run):
+    assert call("report", run).code == 0
+    found = worst_of(Run.load(run))
+    assert len(found.seen) == found.tried > len(found.listed)
+    assert found.seen[0].condition == found.condition
+    assert sum(row.episodes for row in found.seen) == found.searched
+    with (run / "report" / "data" / "tried.csv").open() as file:
+        assert [row["condition"] for row in csv.DictReader(file)] == [row.condition for row in found.seen]
+    for canvas in (WIDE, NARROW):
+        panels = plot_worst(found, canvas).axes
+        assert [panel.get_title() for panel in panels] == list(found.labels)
+        for axis, panel in enumerate(panels):
+            drawn = Counter(
+                (*line.get_xydata()[0], line.get_markerfacecolor() == "none")
+                for line in panel.lines
+                if line.get_marker() == "o"
+            )
+            changed = [row for row in found.seen if row.condition.find(found.labels[axis]) >= 0]
+            assert drawn == Counter((row.shares[axis], row.suggested, "+" in row.condition) for row in changed)
+            finds = [tuple(line.get_xydata()[0]) for line in panel.lines if line.get_marker() == "D"]
+            share = found.seen[0].shares[axis]
+            assert finds == ([(share, found.confirmation.rate.rate)] if share else [])
 
 
 def test_json_has_a_line_for_every_episode_and_the_result(tmp_path):
