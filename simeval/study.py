@@ -1,4 +1,6 @@
-"""Carries out a study: every policy's episodes, then its audit, one after the other. The same call resumes.
+"""Carries out a study: every policy's episodes, then its audit, one after the other; last a look inside all of them.
+
+The same call resumes.
 
 Non-obvious behaviour:
 - All policies are checked before the first one starts: a mistake in the last line of a file costs no night.
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 from simeval import api
 from simeval.config.audit import AuditConfig
 from simeval.config.plan import estimated_seconds, make_plan
+from simeval.config.represent import RepresentConfig
 from simeval.config.study import POLICIES, StudyConfig, StudyPolicy
 from simeval.core.errors import ConfigError, SimevalError, ends_process, error_line
 from simeval.core.files import FULL
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("simeval")
 _SETTLED = tuple(f.name for f in fields(AuditConfig) if f.metadata["changes_results"] and f.name not in ("policy",))
 """Settings of an audit that must be as they were; that the policy is the same follows from its run."""
+_INSIDE = tuple(f.name for f in fields(RepresentConfig) if f.metadata["changes_results"] and f.name != "source")
+"""Settings of the look inside that must be as they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +46,16 @@ class Observers:
         policy: is told each policy that has something left to do: its number from 1, and how many there are.
         run: makes the observer of a run.
         audit: makes the observer of an audit.
+        representation: is told what is done next inside the policies.
     """
 
     policy: Callable[[StudyPolicy, int, int], None]
     run: "Callable[[], Progress | None]"
     audit: "Callable[[], AuditProgress | None]"
+    representation: Callable[[str], None]
 
 
-SILENT = Observers(lambda policy, number, count: None, lambda: None, lambda: None)
+SILENT = Observers(lambda policy, number, count: None, lambda: None, lambda: None, lambda text: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,39 @@ def _carry_out(config: StudyConfig, left: Sequence["Left"], observers: Observers
         if text:
             _log.warning("simeval: %s: %s", one.policy.name, shown(text, 400))
         note(one.policy, text)
+    if config.representation is not None and not is_represented(config):
+        text = _represented(config.representation, tuple(members.values()), observers)
+        write_study(config.folder, config.baseline, tuple(members.values()), text)
+
+
+def is_represented(config: StudyConfig) -> bool:
+    """Whether all policies of a study that expose their layers have been looked into, as it asks."""
+    from simeval.probing.results import read_results
+    from simeval.probing.session import made_with
+
+    requested = config.representation
+    if requested is None:
+        return True
+    before = made_with(requested.folder)
+    if {name: before.get(name) for name in _INSIDE} != {name: requested.to_dict()[name] for name in _INSIDE}:
+        return False
+    try:
+        found = read_results(requested.folder)
+    except ConfigError:
+        return False
+    left_out = {name for name, _ in found.left_out}
+    return {one.name for one in config.policies} <= {*found.policies, *left_out}
+
+
+def _represented(requested: RepresentConfig, members: Sequence[Member], observers: Observers) -> str:
+    """Look inside the policies; returns why that failed, empty if it did not."""
+    if failed := [one.name for one in members if one.failed]:
+        return f"waits for {', '.join(failed)}"  # else its frames would be of a part of the episodes
+    try:
+        api.represent(requested, observers.representation)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  what ends all is raised again
+        return _reason(error)
+    return ""
 
 
 def what_is_left(config: StudyConfig) -> Iterator[Left]:
@@ -129,11 +169,16 @@ def _carried_out(left: Left, observers: Observers) -> str:
         broken = _broken(api.evaluate(policy.run, observers.run())) if left.run else ""
         if policy.audit is not None and left.audit and not broken.startswith("all "):
             api.audit(policy.audit, observers.audit())
-    except (Exception, SystemExit) as error:  # foreign code may raise anything, and must end its own policy only
-        if ends_process(error) or (isinstance(error, OSError) and error.errno in (*FULL, errno.EROFS)):
-            raise
-        return str(error) if isinstance(error, SimevalError) else error_line(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  foreign code may raise anything: it ends its policy only
+        return _reason(error)
     return broken
+
+
+def _reason(error: BaseException) -> str:
+    """Why a part of a study failed; what would stop all parts is raised again."""
+    if ends_process(error) or (isinstance(error, OSError) and error.errno in (*FULL, errno.EROFS)):
+        raise error
+    return str(error) if isinstance(error, SimevalError) else error_line(error)
 
 
 def _member(policy: StudyPolicy, failed: str) -> Member:

@@ -41,9 +41,9 @@ def study(
     target = _target(config.folder, None)
     enter_numerics(config.policies[0].run.numerics)
     if dry_run:
-        from simeval.study import what_is_left
+        from simeval.study import is_represented, what_is_left
 
-        _outline(config, list(what_is_left(config)), as_json=as_json)
+        _outline(config, list(what_is_left(config)), inside=not is_represented(config), as_json=as_json)
         return
     from simeval.study import run_study
 
@@ -58,7 +58,10 @@ def study(
     failed = [one.member for one in done.policies if one.member.failed]
     for member in failed:
         typer.echo(f"simeval: {member.name}: {escaped(member.failed[:300])}; the same command tries again", err=True)
-    if failed or not done.complete:
+    missing = done.manifest.not_represented
+    if missing:
+        typer.echo(f"simeval: representation: {escaped(missing[:300])}; the same command tries again", err=True)
+    if failed or missing or not done.complete:
         raise typer.Exit(1)
 
 
@@ -90,16 +93,18 @@ def _observers(*, as_json: bool) -> "Observers":
             lambda policy, number, count: emit({"event": "policy", "name": policy.name, "number": number, "of": count}),
             of_run.JsonProgress,
             of_audit.JsonLines,
+            lambda text: emit({"event": "step", "text": text}),
         )
     live = console.is_terminal
     return Observers(
         lambda policy, number, count: print(f"[{number}/{count}] {policy.name}", flush=True),
         lambda: of_run.LiveProgress(console) if live else of_run.PlainProgress(console),
         lambda: of_audit.LiveBar(console) if live else of_audit.Lines(console),
+        lambda text: print(f"representation: {escaped(text)}", flush=True),
     )
 
 
-def _outline(config: "StudyConfig", left: "list[Left]", *, as_json: bool) -> None:
+def _outline(config: "StudyConfig", left: "list[Left]", *, inside: bool, as_json: bool) -> None:
     from simeval.config.plan import duration
 
     seconds = sum(one.seconds * (one.episodes - one.finished) / max(1, one.episodes) for one in left)
@@ -110,7 +115,8 @@ def _outline(config: "StudyConfig", left: "list[Left]", *, as_json: bool) -> Non
             | {"finished": one.finished, "audit_left": one.audit, "policy": one.policy.run.policy_name}
             for one in left
         ]
-        emit({"folder": str(config.folder), "episodes": episodes, "seconds": seconds, "policies": rows})
+        about = {"folder": str(config.folder), "episodes": episodes, "seconds": seconds, "representation_left": inside}
+        emit({**about, "policies": rows})
         return
     for one in left:
         seed = "" if one.policy.seed is None else f", seed {one.policy.seed}"
@@ -119,6 +125,8 @@ def _outline(config: "StudyConfig", left: "list[Left]", *, as_json: bool) -> Non
             f"{one.policy.name} ({one.policy.group}{seed}): {one.policy.run.policy_name}, "
             f"{one.episodes - one.finished} of {one.episodes} episodes left{audit}"
         )
+    if inside:
+        print("then a look inside the policies (representation)")
     workers = config.policies[0].run.worker_count
     print(
         f"{len(left)} policies, {episodes} episodes -> {config.folder}: at most about {duration(seconds)} with "

@@ -1,4 +1,4 @@
-"""What `simeval study` does: several policies, the same episodes for all of them, and the same audit."""
+"""What `simeval study` does: several policies, the same episodes and audit for all of them, and a look inside."""
 
 import re
 from collections.abc import Mapping
@@ -9,10 +9,13 @@ from typing import Any
 from simeval.config.audit import AuditConfig, audit_from_mapping
 from simeval.config.evaluation import EvalConfig, from_mapping
 from simeval.config.options import within
+from simeval.config.represent import RepresentConfig, represent_from_mapping
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown
 
 AUDIT, POLICIES, BASELINE, OUT = "audit", "policies", "baseline", "out"
+REPRESENTATION = "representation"
+"""Settings of `simeval represent`, and its folder in a study."""
 POLICY, GROUP, SEED = "policy", "group", "seed"
 MAX_TRAINING_SEED = 2**63 - 1
 _ELSEWHERE = ("policy", "until", "margin", "max_pairs", "video", "out")
@@ -24,11 +27,18 @@ _NOT_OF_AUDIT = ("run", "policy", "plugin", "out", "n_action_steps", "convention
 OF_AUDIT = tuple(item.name for item in fields(AuditConfig) if item.name not in (*_NOT_OF_AUDIT, "numerics"))
 """Settings of the audit; the policy runs in it as in its episodes."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.=-]*")
-_RESERVED = ("report", "study.json", "representation")
+OF_REPRESENTATION = tuple(
+    item.name
+    for item in fields(RepresentConfig)
+    if item.name not in ("source", "policies", "numerics", "plugin", "out")
+)
+"""Settings of the look inside; it is into all policies that expose their layers."""
+_RESERVED = ("report", "study.json", REPRESENTATION)
 LONGEST_NAME = 100
 """Letters of a policy's name; our choice, well below the 255 bytes of file systems."""
 _WITHOUT = {
     AUDIT: "leave the line out for no audit, or write {} for an audit with its defaults",
+    REPRESENTATION: "leave the line out for none, or write {} for its defaults",
     BASELINE: "leave the line out for the group of the first policy",
 }
 """What stands for a setting that has no value; of others to leave the line out is their default."""
@@ -55,18 +65,26 @@ class StudyPolicy:
 
 @dataclass(frozen=True, slots=True)
 class StudyConfig:
-    """A study: its folder, the group that others are compared with, and its policies in the order of the file."""
+    """A study.
+
+    Attributes:
+        folder: of the study.
+        baseline: the group that others are compared with.
+        policies: in the order of the file.
+        representation: the look inside the policies; `None` if the study has none.
+    """
 
     folder: Path
     baseline: str
     policies: tuple[StudyPolicy, ...]
+    representation: RepresentConfig | None = None
 
 
 def study_from_mapping(values: Mapping[Any, Any], folder: Path) -> StudyConfig:
     """A study from YAML.
 
     Args:
-        values: settings of `run`, and `audit`, `policies`, `baseline`.
+        values: settings of `run`, and `audit`, `representation`, `policies`, `baseline`.
         folder: where the runs go, unless `values` names it.
 
     Raises:
@@ -74,8 +92,8 @@ def study_from_mapping(values: Mapping[Any, Any], folder: Path) -> StudyConfig:
     """
     common = {_key(name): value for name, value in values.items()}
     _require_values(common, "")
-    own = {name: common.pop(name, None) for name in (AUDIT, POLICIES, BASELINE, OUT)}
-    _require_keys(common, COMMON, "", (AUDIT, POLICIES, BASELINE, OUT))
+    own = {name: common.pop(name, None) for name in (AUDIT, REPRESENTATION, POLICIES, BASELINE, OUT)}
+    _require_keys(common, COMMON, "", tuple(own))
     chosen = folder if own[OUT] is None else Path(str(own[OUT]))
     _located("", lambda: from_mapping({**common, "policy": "zero"}))
     named = _mapping(own[POLICIES], POLICIES, "NAME: {policy: FOLDER, group: RECIPE, seed: N}, two or more")
@@ -90,7 +108,7 @@ def study_from_mapping(values: Mapping[Any, Any], folder: Path) -> StudyConfig:
     baseline = groups[0] if own[BASELINE] is None else str(own[BASELINE])
     if baseline not in groups:
         raise ConfigError(f"{BASELINE}: no group '{shown(baseline)}'{nearest(baseline, groups)}")
-    return StudyConfig(chosen, baseline, policies)
+    return StudyConfig(chosen, baseline, policies, _representation(own[REPRESENTATION], policies[0].run, chosen))
 
 
 def _policy(
@@ -126,6 +144,23 @@ def _audit(values: Mapping[str, Any], run: EvalConfig, out: Path) -> AuditConfig
     if settings.get("dataset") is None:
         about["run"] = str(out)
     return audit_from_mapping({**settings, **about})
+
+
+def _representation(given: Any, run: EvalConfig, folder: Path) -> RepresentConfig | None:
+    """The look inside the policies, on frames of the first one's episodes."""
+    if given is None:
+        return None
+    expected = f"settings: {', '.join(OF_REPRESENTATION)}"
+    settings = {_key(key): value for key, value in _mapping(given, REPRESENTATION, expected, empty=True).items()}
+    _require_keys(settings, OF_REPRESENTATION, f"{REPRESENTATION}.")
+    _require_values(settings, f"{REPRESENTATION}.")
+    about = {"source": str(folder), "plugin": list(run.plugin), "numerics": run.numerics}
+    made: RepresentConfig = _located(REPRESENTATION, lambda: represent_from_mapping({**settings, **about}))
+    if made.frames == "replay" and run.traces != "all":
+        raise ConfigError(
+            f"{REPRESENTATION}.frames: replay needs traces: all, not {run.traces}; or write frames: start"
+        )
+    return made
 
 
 def _require_name(name: Any) -> None:

@@ -226,7 +226,7 @@ def _require_same(folder: Path, identity: dict[str, Any]) -> None:
 
 
 def _claim(config: RepresentConfig, identity: dict[str, Any]) -> None:
-    """Write the manifest, or check that the one in the folder is of the same frames.
+    """Write the manifest; one in the folder must be of the same frames, and gets the settings of now.
 
     Raises:
         ConfigError: the folder holds other frames.
@@ -234,10 +234,22 @@ def _claim(config: RepresentConfig, identity: dict[str, Any]) -> None:
     _require_same(config.folder, identity)
     path = config.folder / MANIFEST
     if path.exists():
+        if made_with(config.folder) != config.to_dict():
+            write_json(path, _stored(path) | {"config": config.to_dict()})
         return
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     about = {"created": created, "simeval": provenance.version("simeval"), "started_in": paths.here()}
     write_json(path, {"schema_version": SCHEMA_VERSION, **about, "identity": identity, "config": config.to_dict()})
+
+
+def made_with(folder: Path) -> dict[str, Any]:
+    """The settings that a folder was last made with; empty if there are none.
+
+    Raises:
+        ConfigError: the manifest is damaged.
+    """
+    path = folder / MANIFEST
+    return dict(_stored(path).get("config") or {}) if path.exists() else {}
 
 
 def _stored(path: Path) -> dict[str, Any]:

@@ -39,12 +39,13 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class StudyManifest(msgspec.Struct, frozen=True):
-    """Contents of `study.json`."""
+    """Contents of `study.json`. `not_represented` says why the look inside the policies is not finished."""
 
     schema_version: int
     simeval: str
     baseline: str
     policies: tuple[Member, ...]
+    not_represented: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,14 +130,15 @@ def read_study(folder: Path) -> StudyManifest:
     return found
 
 
-def write_study(folder: Path, baseline: str, members: Sequence[Member]) -> None:
+def write_study(folder: Path, baseline: str, members: Sequence[Member], not_represented: str = "") -> None:
     """Write a study's manifest, whole or not at all.
 
     Raises:
         OSError: it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = StudyManifest(SCHEMA_VERSION, str(provenance.version("simeval")), baseline, tuple(members))
+    version = str(provenance.version("simeval"))
+    manifest = StudyManifest(SCHEMA_VERSION, version, baseline, tuple(members), not_represented)
     write_json(folder / MANIFEST, msgspec.to_builtins(manifest))
 
 

@@ -56,6 +56,13 @@ def test_the_audit_is_the_same_for_all_and_lies_in_each_run():
     assert all(one.audit is not None for one in study_from_mapping(changed(audit={}), Path("out")).policies)
 
 
+def test_the_look_inside_is_that_of_the_studys_folder():
+    assert study_from_mapping(GIVEN, Path("out")).representation is None
+    made = study_from_mapping(changed(representation={"max-frames": 9, "frames": "start"}), Path("out")).representation
+    assert (made.source, made.folder, made.max_frames, made.policies) == ("out", Path("out/representation"), 9, ())
+    assert study_from_mapping(changed(representation={}), Path("out")).representation.frames == "replay"
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -83,6 +90,11 @@ def test_the_audit_is_the_same_for_all_and_lies_in_each_run():
         (policies(c={"policy": "zero", "device": "tpu"}), "policies.c: --device: no 'tpu'"),
         (policies(**{"../c": {"policy": "zero"}}), "policies.../c: is the name of a folder"),
         (policies(report={"policy": "zero"}), "policies.report: is the name of a folder"),
+        (changed(representation=None), "representation: has no value; leave the line out for none, or write {}"),
+        (changed(representation=[1]), "representation: must hold settings: perturb, frames"),
+        (changed(representation={"policies": "x"}), "representation.policies: no such setting"),
+        (changed(representation={"max_frames": 0}), "representation: --max-frames 0: must be in [1, "),
+        (changed(representation={}, traces="failures"), "representation.frames: replay needs traces: all"),
         (policies(B={"policy": "zero"}), "policies.B: another policy is called b"),
         (policies(representation={"policy": "zero"}), "policies.representation: is the name of a folder"),
         (policies(**{"a" * 300: {"policy": "zero"}}), "this name has 300 letters; write 1 to 100"),

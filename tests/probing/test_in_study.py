@@ -2,9 +2,11 @@
 
 import csv
 import json
+import shutil
 
 import inside
 import pytest
+import tiny_smolvla as tiny
 import yaml
 from helpers import call, refusal
 
@@ -63,3 +65,49 @@ def test_a_damaged_file_is_one_line(study):
         (home / FILE).write_text(text)
         assert complaint in refusal("report", study)
     (home / FILE).write_bytes(before)
+
+
+def looked_into(folder, tiny_smolvla, **changes):
+    policies = {"idle": {"policy": "zero"}, "start": {"policy": str(tiny_smolvla)}}
+    tuned = tiny.build(folder / "tuned", seed=1)
+    settings = {"tasks": "0-3", "init_states": "0-2", "device": "cpu"}
+    given = {**STUDY, **settings, "policies": {**policies, "tuned": {"policy": str(tuned)}}, **changes}
+    del given["perturb"]
+    (folder / "study.yaml").write_text(yaml.safe_dump(given, sort_keys=False))
+    return folder / "study.yaml", folder / "out"
+
+
+def test_a_study_may_look_inside_its_policies_and_does_so_once(tmp_path, tiny_smolvla):
+    inside = {"max_frames": 12, "per_episode": 1, "device": "cpu", "perturb": ["noise:0.3"]}
+    file, out = looked_into(tmp_path, tiny_smolvla, representation=inside)
+    assert "then a look inside the policies" in call("study", file, "--out", out, "--dry-run").out
+    called = call("study", file, "--out", out)
+    assert (called.code, called.err) == (0, "")
+    assert "representation: tuned under noise:0.3" in called.out
+    found = read_results(out / "representation")
+    assert found.policies == ("start", "tuned")
+    assert found.conditions == ("none", "noise:0.3")
+    assert "What can be read" in (out / "report" / "report.html").read_text()
+    before = (out / "representation" / FILE).stat().st_mtime_ns
+    assert "look inside" not in call("study", file, "--out", out, "--dry-run").out
+    assert call("study", file, "--out", out).code == 0
+    assert (out / "representation" / FILE).stat().st_mtime_ns == before
+
+    (out / "representation" / FILE).unlink()
+    assert json.loads(call("study", file, "--out", out, "--dry-run", "--json").out)["representation_left"]
+    assert call("study", file, "--out", out).code == 0
+    assert read_results(out / "representation").policies == found.policies
+
+
+def test_a_look_inside_that_fails_is_told_and_costs_nothing_else(study, tmp_path):
+    shutil.copytree(study, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "representation", ignore_errors=True)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**STUDY, "representation": {}}))
+    called = call("study", tmp_path / "study.yaml", "--out", tmp_path / "out")
+    assert called.code == 1
+    assert "simeval: representation: " in called.err
+    assert "no policy of this study exposes its layers: only smolvla does; the same command tries again" in called.err
+    assert (tmp_path / "out" / "report" / "report.html").is_file()
+    assert Study.load(tmp_path / "out").complete
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    assert call("study", tmp_path / "study.yaml", "--out", tmp_path / "out").code == 0

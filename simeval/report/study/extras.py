@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from simeval.analysis.study import StudyResults
+from simeval.config.study import REPRESENTATION
 from simeval.core.drift_row import FLOOR
 from simeval.drift.mini import METRICS
 from simeval.drift.mini_study import MiniCell, MiniMember, MiniStudy, mini_study
@@ -18,8 +19,6 @@ from simeval.report.text import format_with_ci
 from simeval.store.study import Study
 
 FLOOR_NAME = "another sampling noise"
-REPRESENTATION = "representation"
-"""Folder of `simeval represent` in a study."""
 RIVALS = (
     "Spearman's ρ after ranking within, positive where more of the predictor goes with more loss. over policies: under "
     "each condition, against the start's success minus the policy's. over conditions: of each policy, against its "
