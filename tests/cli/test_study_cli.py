@@ -105,7 +105,9 @@ def test_show_and_json_tell_what_the_study_found(done):
     shown = call("show", out)
     assert (shown.code, shown.err) == (0, "")
     text = " ".join(shown.out.split())
-    assert "toy: contrast is better than flow: success (none, noise:0.3" in text
+    assert "toy, clean success, mean over training seeds: start 0.0 %, flow" in text
+    assert "contrast 100.0 %. toy: contrast is better than flow: success (none, noise:0.3" in text
+    assert re.search(r"toy: no recipe was shown to differ from flow over training seeds, in [a-z ,]+\.", text)
     for part in ("toy, policies", "over their training seeds", "gain over flow", "start"):
         assert part in text
     (suite,) = json.loads(call("show", out, "--json").out)["suites"]

@@ -33,6 +33,7 @@ from simeval.report.study.rows import (
 from simeval.report.study.terminal import number, ranged, spread
 
 SCHEMA_VERSION = 1
+FOLLOWED = MEASURES["following"]
 NOTHING_MORE = StudyExtras()
 
 
@@ -130,17 +131,18 @@ def _policies(suite: SuiteStudy, artifacts: ArtifactCollector) -> Table:
 
 
 def _by_condition(suite: SuiteStudy) -> Table:
-    """Success, what was followed, and drift: a row per condition, a column per policy."""
+    """Success, what was followed, and drift: a row per policy, a column per condition."""
     found: list[dict[tuple[str, str], str]] = []
     for one in suite.policies:
         cells = {(MEASURES["success"], row.condition): decimal(row.rate) for row in one.analysis.rates}
-        cells |= {(MEASURES["following"], row.condition): decimal(row.followed.rate) for row in one.analysis.language}
-        found.append(cells | {(DRIFT, condition): number(value, DRIFT) for condition, value in one.drift})
-    keys = sorted(
-        {key: None for cells in found for key in cells}, key=lambda key: list(MEASURES.values()).index(key[0])
+        cells |= {(FOLLOWED, row.condition): decimal(row.followed.rate) for row in one.analysis.language}
+        found.append(cells | {("drift", condition): number(value, DRIFT) for condition, value in one.drift})
+    order = (MEASURES["success"], FOLLOWED, "drift")
+    keys = sorted({key: None for cells in found for key in cells}, key=lambda key: order.index(key[0]))
+    rows = tuple(
+        (one.name, *(cells.get(key, NOTHING) for key in keys)) for one, cells in zip(suite.policies, found, strict=True)
     )
-    rows = tuple((*key, *(cells.get(key, NOTHING) for cells in found)) for key in keys)
-    heads = columns("measure", "condition", *(one.name for one in suite.policies), words=["condition"])
+    heads = columns("policy", *(f"{measure}, {condition}" for measure, condition in keys))
     return Table("By condition", heads, rows, note="In per cent; drift in its own unit. Intervals are in the figures.")
 
 

@@ -7,6 +7,7 @@ from simeval.analysis.study import PolicyNumbers, SuiteStudy
 from simeval.analysis.study_groups import GroupNumbers
 from simeval.analysis.study_scores import MEASURES
 from simeval.core.types import CLEAN
+from simeval.report.format import decimal
 from simeval.stats.change import Direction, Gain
 from simeval.stats.intervals import Interval
 
@@ -181,16 +182,16 @@ def seed_rows(suite: SuiteStudy) -> list[SeedRow]:
 
 
 def verdicts(suite: SuiteStudy, baseline: str) -> list[str]:
-    """What can be said about the groups, or else the policies, in sentences."""
+    """What can be said about the groups, or else the policies, in sentences; the first has their clean success."""
     if suite.groups:
         found = [(row.group, row.says, baseline, row.measure, row.condition) for row in map(group_row, suite.groups)]
-        nothing = f"{suite.suite}: no recipe differs from {baseline} over training seeds, in any measure."
+        none_of = f"no recipe was shown to differ from {baseline} over training seeds, in"
     else:
         found = [
             (one.policy, word(one.gain.direction, one.measure), one.baseline, one.measure, one.gain.condition)
             for one in gain_rows(suite)
         ]
-        nothing = f"{suite.suite}: no policy differs from the baseline {baseline}, in any measure."
+        none_of = f"no policy was shown to differ from the baseline {baseline}, in"
     conditions: dict[tuple[str, str, str, str], list[str]] = {}
     for name, says, other, measure, condition in found:
         if says and says != SCALE:
@@ -200,7 +201,29 @@ def verdicts(suite: SuiteStudy, baseline: str) -> list[str]:
         f"({', '.join(named)})."
         for (name, says, other, measure), named in conditions.items()
     ]
-    return said or [nothing]
+    measured = dict.fromkeys(measure for _, _, _, measure, _ in found)
+    silent = [measure for measure in measured if not any(key[3] == measure for key in conditions)]
+    if silent:
+        said.append(f"{suite.suite}: {none_of} {_listed(silent)}.")
+    return [*_clean(suite), *said]
+
+
+def _clean(suite: SuiteStudy) -> list[str]:
+    """The clean success of all groups, or else of all policies."""
+    groups = [
+        (row.group, row.mean)
+        for row in map(group_row, suite.groups)
+        if (row.measure, row.condition) == (MEASURES["success"], CLEAN)
+    ]
+    rates = groups or [(one.name, policy_row(one).clean) for one in suite.policies]
+    known = [f"{name} {decimal(rate)} %" for name, rate in rates if rate is not None]
+    over = ", mean over training seeds" if groups else ""
+    return [f"{suite.suite}, clean success{over}: {', '.join(known)}."] if known else []
+
+
+def _listed(words: Sequence[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def word(direction: Direction, measure: str) -> str:
