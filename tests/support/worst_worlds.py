@@ -1,6 +1,7 @@
 """Simulated searches for a bad condition: where a policy fails, the episodes that are chosen, and their rows."""
 
 import random
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,7 @@ def flat(point):
     return 0.4
 
 
+@cache
 def success_rate(fails, spread=0.0):
     """True success over all initial states, of a condition that fails in a typical state with this probability."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
