@@ -4,13 +4,14 @@ Strengths are shares of the range, as in `simeval.stats.threshold`.
 """
 
 from collections import defaultdict
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from simeval.config.placement import is_settled
-from simeval.config.threshold import CLEAN_FIRST
+from simeval.config.threshold import CLEAN_FIRST, LEAST
 from simeval.core.types import CLEAN
 from simeval.stats.threshold import ThresholdPosterior
 from simeval.store.run import Run
@@ -29,6 +30,12 @@ def filled(cells, level=0.5, strengths=STRENGTHS):
     return posterior
 
 
+@cache
+def unfilled():
+    """A posterior without episodes, to be copied: its grid takes longer than many episodes."""
+    return ThresholdPosterior(STRENGTHS)
+
+
 RANGE_ENDS = {"light": (1.0, 0.0), "occlusion": (0.0, 0.9), "noise": (0.0, 1.0)}
 
 
@@ -44,7 +51,7 @@ def stored_rates(axis):
             scored[x, result.spec.task].append(result.outcome == "success")
     places = sorted({x for x, _ in scored})
     rates = [[np.mean(scored[x, task]) for x in places] for task in range(TASKS)]
-    return lambda task, x: float(np.interp(x, places, rates[task]))
+    return lambda task, x: np.interp(x, places, rates[task])
 
 
 PLACES = {"anywhere": (0.5, 1.5), "just behind the end": (1.05, 1.05)}
@@ -75,11 +82,10 @@ def world(kind, rng):
     }[kind]
 
 
-@cache
 def truth(rate):
     """The strength at which the mean over tasks is half of the clean one; infinite if it never is."""
     places = np.linspace(0, 2, 2001)
-    means = np.array([np.mean([rate(task, x) for task in range(TASKS)]) for x in places])
+    means = np.mean([np.broadcast_to(rate(task, places), places.shape) for task in range(TASKS)], axis=0)
     below = np.flatnonzero(means <= means[0] / 2)
     return places[below[0]] if below.size else np.inf
 
@@ -91,7 +97,7 @@ def order(rng, rounds):
 def searched(kind, seed, most=400, width=0.0, workers=1):
     """Truth, estimate and episodes of an adaptive search."""
     rng = np.random.default_rng((seed, 7))
-    rate, posterior = world(kind, rng), ThresholdPosterior(STRENGTHS)
+    rate, posterior = world(kind, rng), deepcopy(unfilled())
     tasks, used, running, placed = order(rng, most // TASKS + 1), [0, 0], [], 0
     while placed < most:
         strength = 0 if placed < CLEAN_FIRST else posterior.best([s for s, _ in running])
@@ -103,7 +109,7 @@ def searched(kind, seed, most=400, width=0.0, workers=1):
         if len(running) >= workers:
             done, outcome = running.pop(0)
             posterior.add(done, success=bool(outcome))
-            if width and is_settled(posterior.estimate(), used[1], width):
+            if width and used[1] >= LEAST and is_settled(posterior.estimate(), used[1], width):
                 break
     for strength, success in running:
         posterior.add(strength, success=bool(success))
