@@ -44,10 +44,10 @@ def main() -> None:
     report, start = Report(NAME, __doc__.splitlines()[0]), time.monotonic()
     for name, measure in chosen.items():
         report.table(name, [asdict(row) for row in measure(args.runs)])
+        if args.merge:  # at once: what was made is kept if the rest is stopped
+            report.merge(args.out, NUMBERS)
     print(f"\n{time.monotonic() - start:.0f} s")
-    if args.merge:
-        report.merge(args.out, NUMBERS)
-    else:
+    if not args.merge:
         report.write(args.out)
 
 

@@ -115,8 +115,9 @@ class Report:
         """
         content = json.loads(self._path(out).read_text())
         made = self._made()
-        found = {table["title"]: table for table in content["tables"]}
-        found |= {table["title"]: {**table, "made": made} for table in self.tables}
+        for table in self.tables:
+            table.setdefault("made", made)
+        found = {table["title"]: table for table in (*content["tables"], *self.tables)}
         return self._store(out, {**content, "tables": [found[title] for title in titles if title in found]})
 
     def _path(self, out: str | None) -> Path:
