@@ -44,6 +44,7 @@ CARD = "simeval/policies/bundled/MODEL_CARD.md"
 START, DRIFT, METHODS = "docs/get-started.md", "docs/how-to/drift.md", "docs/reference/methods.md"
 SPEED = "docs/numbers/speed.md"
 LATENCY = "docs/how-to/latency.md"
+THRESHOLDS, IN_CI = "docs/how-to/thresholds.md", "docs/how-to/use-in-ci.md"
 FINETUNES = "docs/numbers/fine-tunes.md"
 WIDTH = 80
 """Columns of the tables that are shown as a terminal prints them."""
@@ -340,6 +341,27 @@ def measured_rows(title: str) -> dict[str, tuple[str, ...]]:
     return rows
 
 
+def rate_claims() -> Iterator[Claim]:
+    """Error rates that pages beside that of the methods name."""
+    found = {row["world"]: percent(row["simulated"]) for rows in measured().values() for row in rows}
+    for axis, row in AXES.items():
+        true = found[f"{axis}, rates of `results/correlation`"]
+        yield Claim(THRESHOLDS, f"{row} {{true}} % |", {"true": true})
+    yield Claim(
+        IN_CI,
+        "six conditions of {pairs} pairs pass together in {rate} % of runs",
+        {"pairs": "263", "rate": found["an equal candidate passes, 6 conditions, 263 pairs"]},
+    )
+
+
+AXES = {
+    "light": "| light | 0.58 | 0.60 [0.54, 0.67] |",
+    "occlusion": "| occlusion | 0.27 | 0.33 [0.21, 0.43] |",
+    "noise": "| noise | 0.97 | beyond 0.78 |",
+}
+"""Rows of the table of thresholds, without their rates."""
+
+
 def latency_rows() -> dict[str, tuple[str, ...]]:
     """Success and drop by latency, for each mode."""
     rates = {row.condition: row for row in analysed("latency").rates}
@@ -467,6 +489,7 @@ def statements() -> Iterator[Claim | Table | Screen]:
     yield from gpu_claims()
     yield Table(LATENCY, LATENCIES, latency_rows)
     yield from fine_tune_tables()
+    yield from rate_claims()
     for title in measured():
         yield Table(METHODS, MEASURED.format(title), partial(measured_rows, title))
     for name in ("spatial", "object", "goal"):

@@ -46,6 +46,22 @@ def test_error_rates_say_what_was_aimed_at(tmp_path):
     assert all(row["runs"] == 20 and 0 < row["error"] < 0.2 for row in rows)
 
 
+def test_error_rates_can_be_made_again_in_part(tmp_path):
+    out = tmp_path / "out.json"
+    words = ("--only", "of one task", "--only", "other tasks like")
+    bench("error_rates", out, "--runs", 20, *words)
+    before = json.loads(out.read_text())
+    bench("error_rates", out, "--runs", 30, "--only", "other tasks like", "--merge")
+    after = json.loads(out.read_text())
+    assert {**after, "tables": []} == {**before, "tables": []}
+    (kept, old), (still, new) = before["tables"], after["tables"]
+    assert still == kept
+    assert new["title"] == old["title"]
+    assert [row["runs"] for row in new["rows"]] == [30]
+    assert new["made"]["command"].endswith("--runs 30 --only other tasks like --merge --out out.json")
+    assert new["made"]["machine"]["versions"]["mujoco"]
+
+
 def test_the_viewer_opens_every_page(tmp_path):
     (rows,) = bench("viewer", tmp_path / "out.json", "--runs", 2, "--each", 40, "--episodes", 4000).values()
     assert len(rows) == 6

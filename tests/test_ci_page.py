@@ -68,3 +68,13 @@ def test_the_table_of_pairs_is_that_of_the_code():
         assert [int(count) for count in pairs] == [
             pairs_to_show_within(0.0, margin / 100, background=background) for margin in heads
         ]
+
+
+def test_the_pairs_of_six_conditions_are_those_of_the_code():
+    """For conditions that flip independently; those that flip together pass more often."""
+    text = " ".join(PAGE.split())
+    (one, six) = re.search(r"six conditions of (\d+) pairs .* it takes (\d+) pairs each to pass", text).groups()
+    assert int(one) == pairs_to_show_within(0.0, 0.05, background=0.1)
+    assert int(six) == pairs_to_show_within(0.0, 0.05, background=0.1, power=0.8 ** (1 / 6))
+    (still,) = re.search(r"Where no pair flips it stays at (\d+)", text).groups()
+    assert int(still) == pairs_to_show_within(0.0, 0.05, background=0.0, power=0.8 ** (1 / 6))

@@ -97,13 +97,42 @@ class Report:
 
     def write(self, out: str | None) -> Path:
         """Write everything as JSON; by default below `results/benchmarks`."""
-        path = Path(out) if out else RESULTS / f"{self.name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        head = {"benchmark": self.name, "about": self.about}
+        return self._store(out, {**head, **self._made(), "tables": self.tables})
+
+    def merge(self, out: str | None, titles: Iterable[str]) -> Path:
+        """Put these tables into the file of an earlier run; its other tables stay as they are.
+
+        Command, time and machine of the file are those of the other tables. Each table that is put in has its own,
+        below `made`.
+
+        Args:
+            out: as for `write`.
+            titles: of all tables that the benchmark has, in their order; the file keeps no other ones.
+
+        Raises:
+            OSError: there is no such file.
+        """
+        content = json.loads(self._path(out).read_text())
+        made = self._made()
+        for table in self.tables:
+            table.setdefault("made", made)
+        found = {table["title"]: table for table in (*content["tables"], *self.tables)}
+        return self._store(out, {**content, "tables": [found[title] for title in titles if title in found]})
+
+    def _path(self, out: str | None) -> Path:
+        return Path(out) if out else RESULTS / f"{self.name}.json"
+
+    def _made(self) -> dict:
+        """How the tables were made: command, time, machine and its load."""
         script = Path(sys.argv[0]).resolve().relative_to(ROOT)
         command = " ".join(["python", str(script), *map(_without_folders, sys.argv[1:])])
         created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        content = {"benchmark": self.name, "about": self.about, "command": command, "created": created}
-        content |= {"machine": self.machine, "load_after": os.getloadavg()[0], "tables": self.tables}
+        return {"command": command, "created": created, "machine": self.machine, "load_after": os.getloadavg()[0]}
+
+    def _store(self, out: str | None, content: dict) -> Path:
+        path = self._path(out)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
         print(f"\nwritten: {path}")
         return path

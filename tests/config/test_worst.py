@@ -4,80 +4,29 @@ import random
 from collections import Counter
 
 import numpy as np
-import pandas as pd
 import pytest
+from worst_worlds import (
+    SETTINGS,
+    flat,
+    manifest_of,
+    planted,
+    played,
+    point_of,
+    search,
+    smooth,
+    success_at_random,
+    table,
+)
 
 from perturbations.spec import parse
 from simeval.analysis.worst import confirmation, worst
 from simeval.config.evaluation import EvalConfig
-from simeval.config.layout import layout_of
 from simeval.config.plan import make_plan
 from simeval.config.worst import CLEAN_FIRST, from_record, worst_config
 from simeval.config.worst_placement import HOPELESS, WorstPlacement, place_of
 from simeval.config.worst_space import COARSEST, FINEST, MOST, space_of
 from simeval.core.errors import ConfigError
 from simeval.core.types import CLEAN
-
-SETTINGS = {"suite": ["toy"], "init_states": "0-39", "workers": 0}
-AXES = ("light", "noise")
-
-
-def search(*perturb, **own):
-    settings = SETTINGS | own.pop("settings", {})
-    return worst_config(perturb or AXES, settings, **own)
-
-
-def point_of(config):
-    return {one.condition: one.point for one in config.space.candidates}
-
-
-def planted(point):
-    """Fails where both axes are at about 0.6, and seldom elsewhere."""
-    return 0.85 if all(abs(share - 0.6) < 0.21 for share in point) else 0.15
-
-
-def played(config, fails=planted, workers=1, seed=0, placement=None, stop=10_000):
-    """The placement, and episodes with outcomes in the order in which they ended."""
-    placement = placement or WorstPlacement(config, make_plan(config.run))
-    points, rng, ran, running = point_of(config), random.Random(seed), [], []
-    while len(ran) < stop:
-        while len(running) < workers and (spec := placement.next()):
-            running.append(spec)
-        if not running:
-            assert not placement.has_next
-            break
-        spec = running.pop(rng.randrange(len(running)))
-        ran.append((spec, outcome(spec, points, fails, seed)))
-        placement.record(*ran[-1])
-    return placement, ran
-
-
-def outcome(spec, points, fails, seed=0):
-    rate = 0.05 if spec.condition == CLEAN else fails(points[spec.condition])
-    return "failure" if random.Random(f"{seed} {spec.id}").random() < rate else "success"
-
-
-def table(ran):
-    """The rows of a run, as its table has them."""
-    rows = [
-        {
-            "id": spec.id, "pair_id": spec.pair_id, "suite": spec.suite, "task": spec.task,
-            "init_state": spec.init_state, "repeat": spec.repeat, "condition": spec.condition, "outcome": result,
-            "steps": 5, "first_success": None, "reached": "neither",
-        }
-        for spec, result in ran
-    ]  # fmt: skip
-    frame = pd.DataFrame(rows)
-    return frame.assign(condition=frame["condition"].astype("category"))
-
-
-def manifest_of(config):
-    plan = make_plan(config.run)
-    return {
-        "config": {"suite": list(config.run.suite), "seed": config.run.seed, "repeats": config.run.repeats},
-        "layout": layout_of(plan),
-        "worst": config.record(),
-    }
 
 
 class TestSpace:
@@ -279,15 +228,6 @@ class TestWhatIsSaid:
         assert worst({"config": {}}, table(played(search(budget=160), stop=3)[1])) is None
 
 
-def smooth(point):
-    return 0.1 + 0.35 * sum(point)
-
-
-def flat(point):
-    del point
-    return 0.4
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [planted, smooth, flat], ids=lambda world: world.__name__)
 def test_the_confirmation_covers_and_the_search_itself_would_not(world):
@@ -302,11 +242,7 @@ def test_the_confirmation_covers_and_the_search_itself_would_not(world):
         covered.append(rate.low <= truth <= rate.high)
         drops.append(found.confirmation.low <= 0.95 - truth <= found.confirmation.high)
         lucky.append(found.in_search.rate - truth)
-        sets = {}
-        for one in config.space.candidates:
-            sets.setdefault(one.axes, []).append(1 - world(one.point))
-        mean = float(np.mean([np.mean(rates) for rates in sets.values()]))
-        uniform.append(found.uniform.low <= mean <= found.uniform.high)
+        uniform.append(found.uniform.low <= success_at_random(config, world) <= found.uniform.high)
     assert np.mean(covered) >= 0.93
     assert np.mean(drops) >= 0.93
     assert np.mean(uniform) >= 0.92

@@ -4,10 +4,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import inside
 import pytest
+import worst_worlds
 from drift_studies import simulated
 from measured import NUMBERS
 from reports import named, study_result
@@ -18,7 +20,11 @@ from stored_numbers import MEASURED, METHODS, measured_rows, missed
 from simeval.analysis import success
 from simeval.analysis.by_category import CategoryRate
 from simeval.analysis.compare import compare
+from simeval.analysis.evidence import of_run
+from simeval.analysis.gate import EXIT_CODES, Gate, judge
 from simeval.analysis.stage_counts import ConditionDivergence, StageCount, StageCounts
+from simeval.analysis.thresholds import AxisThreshold, CurvePoint, PlacedStrength, Thresholds
+from simeval.analysis.worst import WorstFound, worst
 from simeval.core.chances import findable
 from simeval.drift.summary import summarise
 from simeval.report.format import verdicts
@@ -28,6 +34,9 @@ from simeval.report.terminal.compare import render_comparison
 from simeval.report.terminal.drift import render_study
 from simeval.report.terminal.stages import render_stages
 from simeval.report.terminal.tables import ANYTIME_METHODS, render_by_task, render_tables
+from simeval.report.terminal.thresholds import render_thresholds
+from simeval.report.terminal.worst import facts_of, render_worst
+from simeval.report.verdict.terminal import render_gate
 from simeval.stats.power import sensitivity
 from simeval.stats.resampling import Resampling
 from simeval.store.audit import Audit
@@ -98,10 +107,37 @@ def of_policies_inside() -> Group:
     return render_representation(inside.world(2, 2, planted="")[0])
 
 
-@pytest.mark.parametrize("render", [of_a_run, of_an_audit, of_a_study, of_two_runs, of_stages, of_policies_inside])
+def of_searches() -> Group:
+    axis = AxisThreshold(
+        label="noise", unit="fraction", identity=0.0, stop=1.0, is_ratio=False, is_reached=True, value=0.5, low=0.4,
+        high=0.6, width=0.2, beyond=0.0, not_before=0.4, is_settled=False, episodes=1, errors=0,
+        placed=(PlacedStrength("noise:0.5", 0.5, 0, 1),), curve=(CurvePoint(0.5, 0.4, 0.3, 0.5),), text="noise 0.5",
+    )  # fmt: skip
+    threshold = Thresholds("toy", 0.5, 0.15, 9, 10, (axis,))
+    return Group(render_thresholds(threshold, policy="p"), render_worst(worst_found(), policy="p"))
+
+
+@cache
+def worst_found() -> WorstFound:
+    config = worst_worlds.search(budget=160)
+    rows = worst_worlds.table(worst_worlds.played(config)[1])
+    found = worst(worst_worlds.manifest_of(config), rows)
+    assert found is not None
+    return found
+
+
+def of_a_gate() -> Group:
+    verdict, conditions = judge(of_run(success.analyse(Run.load(STORED).episodes)), 0.05, with_pairs=False)
+    return render_gate(Gate("run", verdict, 0.05, conditions, "p", "p"))
+
+
+@pytest.mark.parametrize(
+    "render",
+    [of_a_run, of_an_audit, of_a_study, of_two_runs, of_stages, of_policies_inside, of_searches, of_a_gate],
+)
 def test_every_printed_number_is_on_the_page(render):
     found = names(render())
-    assert len(found) > 5
+    assert len(found) >= 5
     assert [name for name in sorted(found) if f"`{name}`" not in WORDS] == []
 
 
@@ -124,6 +160,15 @@ def test_the_sentences_beside_the_tables_are_on_the_page():
 
 def of_undecided() -> tuple[success.ConditionDrop, ...]:
     return tuple(row for row in success.drop_table(Run.load(STORED).episodes) if row.verdict == "undecided")
+
+
+def test_the_words_of_searches_and_of_a_gate_are_on_the_page():
+    labels = {label for label, _ in facts_of(worst_found())} - {"worst found"}
+    assert {label for label in labels if f"`{label}`" not in WORDS} == set()
+    verdicts = set(EXIT_CODES) - {"not comparable", "cannot tell"}
+    assert {word for word in verdicts if f'"{word}"' not in WORDS} == set()
+    assert "pairs per condition would settle it" in WORDS
+    assert re.search(r"beyond \S+, perhaps not reached up to \S+ \(probability", WORDS)
 
 
 def test_page_and_stored_file_have_the_same_tables():

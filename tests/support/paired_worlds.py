@@ -4,7 +4,9 @@ Tasks differ, initial states of a task differ, and the perturbed twin shares a p
 perturbation makes every episode harder by the same amount, so it costs tasks differently, as their rates differ.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,13 +43,47 @@ class PairedWorld:
         Returns:
             bool[tasks * states * repeats] twice; the repeats of a state follow each other.
         """
-        shape = (TASKS, states, repeats)
-        ease = EASE[:, None, None] + rng.normal(0, 1.0, (TASKS, states, 1))
+        return self.play_at(drawn_ease(states, rng), rng, repeats)
+
+    def play_at(
+        self, ease: NDArray[np.float64], rng: np.random.Generator, repeats: int = 1
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """The same for initial states whose ease is known: float[tasks, states, 1], in logits."""
+        shape = (*ease.shape[:2], repeats)
         luck, other = rng.random((2, *shape))
         luck_of_twin = np.where(rng.random(shape) < self.own_luck, other, luck)
         return (luck < expit(ease)).ravel(), (luck_of_twin < expit(ease - self.shift)).ravel()
 
 
+def drawn_ease(states: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """How easy new initial states are, in logits: float[tasks, states, 1]."""
+    return EASE[:, None, None] + rng.normal(0, 1.0, (TASKS, states, 1))
+
+
+def two_policies(
+    rng: np.random.Generator, losses: Sequence[float], own_luck: float, states: int, repeats: int = 1
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Outcomes of policies A and B in the same initial states under several conditions.
+
+    Args:
+        rng: of the draws.
+        losses: A minus B under each condition (fraction).
+        own_luck: share of pairs whose two episodes have luck of their own.
+        states: initial states of every task.
+        repeats: of each.
+
+    Returns:
+        float[tasks * states * repeats, conditions] twice; the repeats of a state follow each other.
+    """
+    ease, sides = drawn_ease(states, rng), []
+    for loss in losses:
+        pair = paired_world(abs(loss), own_luck).play_at(ease, rng, repeats)
+        sides.append(pair if loss >= 0 else pair[::-1])
+    first, second = (np.column_stack(columns).astype(np.float64) for columns in zip(*sides, strict=True))
+    return first, second
+
+
+@cache
 def paired_world(drop: float, own_luck: float) -> PairedWorld:
     """The world with this true drop; its truth from half a million states."""
     ease = EASE[:, None] + np.random.default_rng(0).normal(0, 1.0, (TASKS, 50_000))

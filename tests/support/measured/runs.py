@@ -31,7 +31,7 @@ def success(runs: int) -> list[Measured]:
 
 def truth_table(rng: np.random.Generator, states: int, repeats: int = 1) -> np.ndarray:
     """Success rate of every initial state over its repeats: float[tasks, states]."""
-    clean, _ = paired_world_of(0.0, 0.4).play(states, rng, repeats)
+    clean, _ = paired_world(0.0, 0.4).play(states, rng, repeats)
     return clean.reshape(TASKS, states, repeats).mean(axis=2)
 
 
@@ -71,17 +71,6 @@ def suites(runs: int) -> list[Measured]:
     return [share("4 suites, 5 or 20 initial states per task", "at least", 0.95, found)]
 
 
-_WORLDS: dict[tuple[float, float], PairedWorld] = {}
-
-
-def paired_world_of(drop: float, own_luck: float) -> PairedWorld:
-    """`paired_world`, computed once."""
-    key = drop, own_luck
-    if key not in _WORLDS:
-        _WORLDS[key] = paired_world(drop, own_luck)
-    return _WORLDS[key]
-
-
 def played(world: PairedWorld, pairs: int, runs: int, seed: int, repeats: int = 1) -> list[PairedDrop]:
     rng = np.random.default_rng(seed)
     units = np.repeat(np.arange(pairs), repeats)
@@ -96,7 +85,7 @@ def called(found: PairedDrop, tests: int = 1) -> bool:
 def drop(runs: int) -> list[Measured]:
     rows = []
     for pairs, points, repeats in ((50, 0, 1), (50, 20, 1), (200, 10, 1), (500, 10, 1), (50, 20, 3)):
-        found = played(paired_world_of(points / 100, 0.4), pairs, runs, 26, repeats)
+        found = played(paired_world(points / 100, 0.4), pairs, runs, 26, repeats)
         what = f"{pairs} pairs" if repeats == 1 else f"{pairs} initial states, {repeats} repeats"
         hits = [covers(one.interval, points / 100) for one in found]
         rows.append(share(f"{what}, true drop {points} points", "at least", 0.95, hits))
@@ -106,7 +95,7 @@ def drop(runs: int) -> list[Measured]:
 def p_value(runs: int) -> list[Measured]:
     rows = []
     for pairs, repeats in ((50, 1), (500, 1), (50, 3)):
-        found = played(paired_world_of(0.0, 0.4), pairs, runs, 27, repeats)
+        found = played(paired_world(0.0, 0.4), pairs, runs, 27, repeats)
         what = f"{pairs} pairs" if repeats == 1 else f"{pairs} initial states, {repeats} repeats"
         rows.append(share(f"{what}, no drop", "at most", 0.05, [one.p < 0.05 for one in found]))
     return rows
@@ -136,7 +125,7 @@ def adjusted_p(runs: int) -> list[Measured]:
 
 
 def word_drop(runs: int) -> list[Measured]:
-    alone = [called(one) for one in played(paired_world_of(0.0, 0.4), 200, runs, 29)]
+    alone = [called(one) for one in played(paired_world(0.0, 0.4), 200, runs, 29)]
     found = [word for _, word in harmless(runs // 4, 12, 100)]
     return [
         share("one harmless condition, 200 pairs", "at most", 0.025, alone),
@@ -147,7 +136,7 @@ def word_drop(runs: int) -> list[Measured]:
 def word_within(runs: int) -> list[Measured]:
     rows = []
     for pairs, own_luck in ((50, 0.0), (50, 0.3), (200, 0.4)):
-        world = paired_world_of(MARGIN, own_luck)
+        world = paired_world(MARGIN, own_luck)
         found = [one.interval_90.high < MARGIN for one in played(world, pairs, runs, 30)]
         chance = f"{100 * world.background:.0f} % of the pairs flip by chance"
         rows.append(share(f"{pairs} pairs, true drop of just 5 points, {chance}", "at most", 0.05, found))
@@ -156,10 +145,10 @@ def word_within(runs: int) -> list[Measured]:
 
 def visible(pairs: int, own_luck: float, tests: int) -> tuple[PairedWorld, float]:
     """The world with the drop that is named, and how often half of it is said to be found."""
-    background = paired_world_of(0.1, own_luck).background
+    background = paired_world(0.1, own_luck).background
     for _ in range(3):  # a larger drop leaves less to flip back
         size = sensitivity(pairs, tests, background=background)
-        world = paired_world_of(size.visible, own_luck)
+        world = paired_world(size.visible, own_luck)
         background = world.background
     return world, size.half_found
 
@@ -170,7 +159,7 @@ def power(runs: int) -> list[Measured]:
         world, half = visible(pairs, own_luck, tests)
         where = f"{pairs} pairs, adjusted for {tests}" if tests > 1 else f"{pairs} pairs"
         for part, nominal, of in ((1, 0.8, ""), (2, half, ", half of it")):
-            true = world if part == 1 else paired_world_of(world.drop / 2, own_luck)
+            true = world if part == 1 else paired_world(world.drop / 2, own_luck)
             found = [called(one, tests) for one in played(true, pairs, runs // 2, 31)]
             rows.append(share(f"{where}: {100 * world.drop:.1f} points{of}", "about", nominal, found))
     return rows
@@ -179,7 +168,7 @@ def power(runs: int) -> list[Measured]:
 def planned(runs: int) -> list[Measured]:
     rows = []
     for points, chance in ((10, 0.9), (20, 0.8)):
-        world = paired_world_of(points / 100, 0.4)
+        world = paired_world(points / 100, 0.4)
         pairs = pairs_needed(world.drop, background=world.background, power=chance, alpha=0.05 / 4)
         found = [called(one, 4) for one in played(world, -(-pairs // TASKS) * TASKS, runs // 2, 32)]
         rows.append(share(f"{points} points, 4 conditions: {pairs} pairs", "about", chance, found))
@@ -189,7 +178,7 @@ def planned(runs: int) -> list[Measured]:
 def pairs_more(runs: int) -> list[Measured]:
     rows = []
     for points in (0, 10):
-        world, rng, decided = paired_world_of(points / 100, 0.4), np.random.default_rng(33), []
+        world, rng, decided = paired_world(points / 100, 0.4), np.random.default_rng(33), []
         for _ in range(runs // 2):
             first = world.play(5, rng)
             found = paired_drop(*first)
@@ -206,7 +195,7 @@ def pairs_more(runs: int) -> list[Measured]:
 def retention(runs: int) -> list[Measured]:
     rows = []
     for pairs, points in ((50, 20), (200, 40)):
-        world, rng = paired_world_of(points / 100, 0.4), np.random.default_rng(34)
+        world, rng = paired_world(points / 100, 0.4), np.random.default_rng(34)
         truth, hits = (world.clean - world.drop) / world.clean, []
         for _ in range(runs):
             clean, perturbed = world.play(pairs // TASKS, rng)

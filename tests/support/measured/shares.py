@@ -38,8 +38,13 @@ def share(world: str, aim: Aim, nominal: float | None, values: Iterable[float | 
     """Sum up one value per run; those without a number are left out.
 
     Where all runs agree, a run that was right and one that was wrong are added for the error, so that it is not 0.
+
+    Raises:
+        ValueError: no run has a number.
     """
     known = np.array([value for value in values if value is not None], dtype=float)
+    if not len(known):
+        raise ValueError(f"{world}: no simulated run has this number; more --runs")
     spread = known if np.ptp(known) else np.concatenate([known, [0.0, 1.0]])
     error = spread.std(ddof=1) / np.sqrt(len(spread))
     return Measured(world, aim, nominal, float(known.mean()), float(error), len(known))
