@@ -382,12 +382,18 @@ def fine_tunes() -> SuiteStudy:
     return study_results(Study.load(ROOT / "results" / "study_finetune")).suites[0]
 
 
-RECIPES = {"start": "before", "flow": "flow", "flow+contrast": "+ contrast", "flow+consistency": "+ consistency"}
+RECIPES = {
+    "start": "before",
+    "flow": "flow",
+    "flow+contrast": "+ contrast",
+    "flow+consistency": "+ consistency",
+    "flow+contrast+consistency": "+ both",
+    "flow+augment": "+ augment",
+}
 """Recipes of the study, as its page calls them."""
 CLOSED: dict[tuple[Measure, str], str] = {
     ("success", CLEAN): "success, clean",
     ("success", "occlusion:0.2"): "success, `occlusion:0.2`",
-    ("success", "instruction:counterfactual"): "success, `instruction:counterfactual`",
     ("robustness", OVER_ALL): "change under perturbation",
     ("following", "instruction:counterfactual"): "instruction followed",
 }
@@ -405,12 +411,12 @@ def recipe_number(group: str, measure: Measure, condition: str) -> GroupNumbers:
     return found
 
 
-def recipe_rows(rows: Mapping[tuple[Measure, str], str], show: Callable[[float], str]) -> dict[str, tuple[str, ...]]:
-    """A number per recipe, and in parentheses that of each training seed."""
+def recipe_rows(columns: Mapping[tuple[Measure, str], str], show: Callable[[float], str]) -> dict[str, tuple[str, ...]]:
+    """Numbers of each recipe, and in parentheses those of each training seed."""
     found: dict[str, tuple[str, ...]] = {}
-    for key, name in rows.items():
+    for group, name in RECIPES.items():
         cells = []
-        for group in RECIPES:
+        for key in columns:
             values = recipe_number(group, *key).values
             assert values.mean is not None
             seeds = f" ({', '.join(map(show, values.by_seed))})" if len(values.by_seed) > 1 else ""
@@ -424,7 +430,7 @@ def gain_rows(
 ) -> dict[str, tuple[str, ...]]:
     """Gains of the regularised recipes over plain flow matching."""
     found: dict[str, tuple[str, ...]] = {}
-    for group in ("flow+contrast", "flow+consistency"):
+    for group in list(RECIPES)[2:]:
         for key, name in rows.items():
             gain = recipe_number(group, *key).gain
             assert gain is not None
@@ -440,12 +446,12 @@ def gain_rows(
 
 def fine_tune_tables() -> Iterator[Table]:
     """The tables of the page about fine-tunes."""
-    heads = " | ".join(RECIPES.values())
-    yield Table(FINETUNES, f"| %, over seeds (each seed) | {heads} |", lambda: recipe_rows(CLOSED, percent))
+    closed, offline = (" | ".join(names.values()) for names in (CLOSED, OFFLINE))
+    yield Table(FINETUNES, f"| %, over seeds (each seed) | {closed} |", lambda: recipe_rows(CLOSED, percent))
     yield Table(
         FINETUNES, GAINS.format("points over `flow`"), lambda: gain_rows(CLOSED, percent, {"no difference shown": "-"})
     )
-    yield Table(FINETUNES, f"| drift | {heads} |", lambda: recipe_rows(OFFLINE, two))
+    yield Table(FINETUNES, f"| drift | {offline} |", lambda: recipe_rows(OFFLINE, two))
     drifts = {"no difference shown": "-", "better": "less", "worse": "more"}
     yield Table(FINETUNES, GAINS.format("less drift than `flow`"), lambda: gain_rows(OFFLINE, two, drifts))
 

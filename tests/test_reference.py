@@ -51,9 +51,9 @@ def test_the_recipe_is_what_was_run(correlation):
 def test_the_study_is_whole_and_all_its_policies_ran_the_same_episodes():
     study = Study.load(RESULTS / "study_finetune")
     assert study.complete
-    assert len(study.policies) == 10
+    assert len(study.policies) == 16
     assert len({one.run.manifest["identity"]["plan"] for one in study.policies}) == 1
-    assert len({one.run.manifest["identity"]["policy"]["sha256"] for one in study.policies}) == 10
+    assert len({one.run.manifest["identity"]["policy"]["sha256"] for one in study.policies}) == 16
     recipe = load_yaml(str(RESULTS.parent / "configs" / "study_finetune.yaml"))
     assert [one.member.name for one in study.policies] == list(recipe["policies"])
     assert {tuple(one.run.manifest["config"]["perturb"]) for one in study.policies} == {tuple(recipe["perturb"])}

@@ -271,19 +271,19 @@ def test_a_changed_file_is_refused_before_anything_starts(done, tmp_path):
 def test_the_study_of_fine_tuned_policies_is_as_the_sweep_names_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweep").mkdir()
-    for recipe in ("flow", "flow+contrast", "flow+consistency"):
+    for recipe in ("flow", "flow+contrast", "flow+consistency", "flow+contrast+consistency", "flow+augment"):
         for seed in (0, 1, 2):
             name = f"{parse_recipe(recipe).file_name}-{seed}"
             (tmp_path / "sweep" / name).symlink_to(Path(bundled.__file__).parent / "checkpoint")
     called = call("study", CONFIGS / "study_finetune.yaml", "--dry-run", "--json")
     assert called.code == 0, called.err
     planned = json.loads(called.out)
-    assert planned["episodes"] == 10 * 300
+    assert planned["episodes"] == 16 * 300
     assert planned["folder"] == "results/study_finetune"
     groups = [(one["group"], one["seed"]) for one in planned["policies"]]
-    assert len(set(groups)) == 10
+    assert len(set(groups)) == 16
     assert groups[0] == ("start", None)
-    assert groups[-1] == ("flow+consistency", 2)
+    assert groups[-1] == ("flow+augment", 2)
 
 
 @pytest.mark.parametrize(
