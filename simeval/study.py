@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from simeval import api
 from simeval.config.audit import AuditConfig
-from simeval.config.plan import estimated_seconds, make_plan
+from simeval.config.plan import estimated_seconds, make_plan, parse_conditions
 from simeval.config.represent import RepresentConfig
-from simeval.config.study import POLICIES, StudyConfig, StudyPolicy
+from simeval.config.study import POLICIES, REPRESENTATION, StudyConfig, StudyPolicy
 from simeval.core.errors import ConfigError, SimevalError, ends_process, error_line
 from simeval.core.files import FULL
 from simeval.core.lock import locked
@@ -160,6 +160,24 @@ def what_is_left(config: StudyConfig) -> Iterator[Left]:
         finished = len(plan.episodes) if done else len(outcomes(folder)) if (folder / "episodes.jsonl").exists() else 0
         seconds = estimated_seconds(plan, policy.run)
         yield Left(policy, not done, not measured, len(plan.episodes), finished, seconds)
+    if config.representation is not None:
+        try:
+            _require_representable(config, config.representation)
+        except ConfigError as error:
+            raise ConfigError(f"{REPRESENTATION}: {error}") from None
+
+
+def _require_representable(config: StudyConfig, requested: RepresentConfig) -> None:
+    """Check what can be known of a look inside before the first episode.
+
+    Raises:
+        ConfigError: no policy exposes its layers, or a condition is none.
+    """
+    from simeval.probing.session import exposes_layers
+
+    parse_conditions(requested.perturb)
+    if not any(exposes_layers(one.run.policy_name, requested, one.run) for one in config.policies):
+        raise ConfigError("no policy of this study exposes its layers: only smolvla does")
 
 
 def _carried_out(left: Left, observers: Observers) -> str:

@@ -184,6 +184,20 @@ def _choice(checkpoint: str, config: RepresentConfig, run_config: EvalConfig) ->
     )
 
 
+def exposes_layers(policy: str, config: RepresentConfig, run_config: EvalConfig) -> bool:
+    """Whether a policy exposes its layers, as far as can be told without loading it.
+
+    Raises:
+        ConfigError: there is no such policy.
+    """
+    choice = _choice(policy, config, run_config)
+    try:
+        _require_exposing(choice)
+    except ConfigError:
+        return False
+    return True
+
+
 def _require_exposing(choice: PolicyChoice) -> None:
     """Check that a policy exposes its layers, as far as its files or its few lines of code tell.
 

@@ -114,7 +114,8 @@ class Section:
     @property
     def suites(self) -> tuple[str, ...]:
         """The suites, in the order of the tables."""
-        return tuple(dict.fromkeys(row.suite for row in self.analysis.rates))
+        rated = tuple(dict.fromkeys(row.suite for row in self.analysis.rates))
+        return rated or ((self.worst.suite,) if self.worst else ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from simeval.report.figures.style import MarkerStyle, family_styles
 from simeval.report.format import NOTHING, headline, with_interval
 from simeval.report.methods import methods
 from simeval.report.terminal.thresholds import headline_of
+from simeval.report.terminal.worst import headline_of as searched_conditions
 from simeval.report.text import format_number, format_with_ci, verdict_sentence
 
 EMBEDDED = 500_000
@@ -131,7 +132,7 @@ def _parts(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Chapter]:
 
 def _result(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Block]:
     for section in data.sections:
-        yield Text(headline(section.name, section.analysis), "lead")
+        yield Text(_lead(section), "lead")
         yield Text(f"{section.assets[0].upper()}{section.assets[1:]}.", "note")
         if section.thresholds:
             yield Text(f"{headline_of(section.thresholds, section.name)}: {section.thresholds.line}.", "verdict")
@@ -143,6 +144,13 @@ def _result(data: ReportData, artifacts: ArtifactCollector) -> Iterator[Block]:
         yield Text("There is nothing to report: no run was given.", "lead")
     if sum(max(1, len(section.studies)) for section in data.sections) > 1:
         yield _overview(data, artifacts)
+
+
+def _lead(section: Section) -> str:
+    """The result of a run in a sentence; of a search that has nothing but its search yet, how far it is."""
+    if section.worst and not any(row.n for row in section.analysis.rates):
+        return f"{searched_conditions(section.worst, section.name)}; not confirmed yet."
+    return headline(section.name, section.analysis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +227,7 @@ def _section(
     styles = _styles(section)
     blocks = (*provenance(section), *_media(_preview(section), artifacts, embedded))
     yield Chapter(section.name, blocks, level=2)
-    if not section.analysis.rates:
+    if not section.analysis.rates and not section.worst:
         yield Chapter("Success", (Text("The run has no episodes yet, so there is nothing to tabulate.", "note"),))
     if section.thresholds:
         yield thresholds_chapter(section.thresholds, section.name, artifacts)

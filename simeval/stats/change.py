@@ -290,13 +290,13 @@ def _sign_flip_p(means: Floats, resampling: Resampling) -> float:
 def _adjusted(rows: list[Gain]) -> tuple[Gain, ...]:
     """Apply Holm's adjustment over the conditions, and set the direction."""
     adjusted = iter(holm([row.p for row in rows if row.p is not None]))
-    rows_with_p = [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]
+    rows_with_p = [replace(row, p_holm=None if row.p is None else next(adjusted)) for row in rows]
     return tuple(replace(row, direction=_direction(row)) for row in rows_with_p)
 
 
 def _adjusted_retention(rows: list[Retention]) -> tuple[Retention, ...]:
     adjusted = iter(holm([row.p for row in rows if row.p is not None]))
-    return tuple(row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows)
+    return tuple(replace(row, p_holm=None if row.p is None else next(adjusted)) for row in rows)
 
 
 def _agreed(gain: Gain, kept: Retention) -> Gain:

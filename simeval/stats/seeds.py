@@ -110,7 +110,7 @@ def adjusted_gains(rows: Iterable[SeedGain]) -> tuple[SeedGain, ...]:
     """The gains with Holm's adjustment over all of them, and their directions."""
     listed = list(rows)
     adjusted = iter(holm([row.p for row in listed if row.p is not None]))
-    listed = [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in listed]
+    listed = [replace(row, p_holm=None if row.p is None else next(adjusted)) for row in listed]
     return tuple(replace(row, direction=_direction(row)) for row in listed)
 
 

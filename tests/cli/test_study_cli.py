@@ -423,3 +423,18 @@ def test_long_names_and_conditions_can_be_read_at_80_columns(tmp_path, monkeypat
     assert "instruction:" in printed
     assert "counterfactual" in printed
     assert "unterfactual" not in printed.replace("counterfactual", "")
+
+
+def test_a_policy_that_never_succeeds_is_not_called_robust(tmp_path):
+    """It has nothing to lose. A p-value of the points alone was left over where the share kept is not known."""
+    changes = {"audit": None, "baseline": None, "perturb": ["noise:0.3", "light:0.1"]}
+    policies = {"seeker": {"policy": "seeker"}, "never": {"policy": "zero"}}
+    file = write(tmp_path, **changes, policies=policies)
+    called = call("study", file, "--out", tmp_path / "out")
+    assert called.code == 0
+    assert "is better" not in called.out
+    (suite,) = json.loads(call("show", tmp_path / "out", "--json").out)["suites"]
+    (gain,) = suite["gains"][0]["robustness"]
+    assert (gain["p"], gain["p_holm"], gain["direction"]) == (None, None, "no difference shown")
+    assert "kept is not known" in gain["reason"]
+    assert gain["interval"]["low"] > 0, "in points alone it would be called better"

@@ -138,6 +138,17 @@ def test_a_report_has_the_find_and_the_rates_of_the_fresh_pairs_alone(run):
     assert policy["drops"][0]["drop"] == found["confirmation"]["drop"]
 
 
+def test_a_report_of_a_search_that_is_not_confirmed_says_how_far_it_is(run):
+    rows = (run / "episodes.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "episodes.jsonl").write_bytes(b"".join(rows[:60]))
+    assert call("report", run).code == 0
+    page = " ".join((run / "report" / "report.html").read_text().split())
+    assert "<h1>seeker on toy</h1>" in page
+    assert re.search(r"seeker on toy: \d+ of \d+ conditions of light, noise tried in 50 episodes; not confirmed", page)
+    for wrong in ("no episode ran", "has no episodes", "Diamond"):
+        assert wrong not in page
+
+
 def test_a_report_draws_every_condition_that_was_tried(run):
     assert call("report", run).code == 0
     found = worst_of(Run.load(run))

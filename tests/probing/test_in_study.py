@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 
 import inside
 import pytest
@@ -10,6 +9,8 @@ import tiny_smolvla as tiny
 import yaml
 from helpers import call, refusal
 
+from simeval.core.errors import ConfigError
+from simeval.probing import session
 from simeval.probing.results import FILE, read_results, write_results
 from simeval.store.study import Study
 
@@ -99,15 +100,28 @@ def test_a_study_may_look_inside_its_policies_and_does_so_once(tmp_path, tiny_sm
     assert read_results(out / "representation").policies == found.policies
 
 
-def test_a_look_inside_that_fails_is_told_and_costs_nothing_else(study, tmp_path):
-    shutil.copytree(study, tmp_path / "out")
-    shutil.rmtree(tmp_path / "out" / "representation", ignore_errors=True)
+def test_what_no_look_inside_can_do_is_refused_before_anything_starts(study, tmp_path, tiny_smolvla):
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**STUDY, "representation": {}}))
-    called = call("study", tmp_path / "study.yaml", "--out", tmp_path / "out")
+    said = refusal("study", tmp_path / "study.yaml", "--out", tmp_path / "out", "--dry-run")
+    assert said.endswith("representation: no policy of this study exposes its layers: only smolvla does")
+    file, out = looked_into(tmp_path, tiny_smolvla, representation={"perturb": ["nois:0.2"]})
+    said = refusal("study", file, "--out", out)
+    assert "representation: --perturb: unknown perturbation 'nois'; did you mean 'noise'?" in said
+    assert not list(out.rglob("episodes.jsonl"))
+
+
+def test_a_look_inside_that_fails_is_told_and_costs_nothing_else(tmp_path, tiny_smolvla, monkeypatch):
+    def broken(*_):
+        raise ConfigError("frame 3: damaged")
+
+    monkeypatch.setattr(session, "write_results", broken)
+    inside = {"max_frames": 4, "per_episode": 1, "device": "cpu", "perturb": []}
+    file, out = looked_into(tmp_path, tiny_smolvla, representation=inside, tasks="0", init_states="0-1")
+    called = call("study", file, "--out", out)
     assert called.code == 1
-    assert "simeval: representation: " in called.err
-    assert "no policy of this study exposes its layers: only smolvla does; the same command tries again" in called.err
-    assert (tmp_path / "out" / "report" / "report.html").is_file()
-    assert Study.load(tmp_path / "out").complete
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
-    assert call("study", tmp_path / "study.yaml", "--out", tmp_path / "out").code == 0
+    assert "simeval: representation: frame 3: damaged; the same command tries again" in called.err
+    assert (out / "report" / "report.html").is_file()
+    assert Study.load(out).complete
+    monkeypatch.undo()
+    assert call("study", file, "--out", out).code == 0
+    assert read_results(out / "representation").policies == ("start", "tuned")

@@ -5,7 +5,7 @@ from functools import partial
 
 from simeval.analysis.worst import Tried, WorstFound
 from simeval.report.blocks import ArtifactCollector, Block, Chapter, Table, Text, columns
-from simeval.report.figures.worst import CAPTION, NAME, plot_worst
+from simeval.report.figures.worst import NAME, caption_of, plot_worst
 from simeval.report.format import decimal
 from simeval.report.terminal.worst import METHOD, facts_of, headline_of
 
@@ -23,7 +23,7 @@ def _blocks(found: WorstFound, policy: str, artifacts: ArtifactCollector) -> Ite
     if found.seen:
         seen = artifacts.add_table("tried", [_row(row, found.labels) for row in found.seen])
         alt = f"Success in the search along {', '.join(found.labels)}, and of the worst found on fresh pairs"
-        yield artifacts.add_figure(NAME, alt, partial(plot_worst, found), CAPTION, (seen,))
+        yield artifacts.add_figure(NAME, alt, partial(plot_worst, found), caption_of(found), (seen,))
     rows = tuple((row.condition, str(row.successes), str(row.episodes), decimal(row.suggested)) for row in found.listed)
     csv = artifacts.add_table("looked-worst", [_row(row, found.labels) for row in found.listed])
     yield Table("Looked worst in the search", columns("condition", "succeeded", "of", "suggested, %"), rows, csv)

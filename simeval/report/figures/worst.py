@@ -19,12 +19,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "worst"
-CAPTION = (
+_TRIED = (
     "Circles: the conditions that the search tried, at their strength on the axis (100 % is the end of the range) and "
     "the success that their episodes and those of their neighbours suggest; larger with more episodes, hollow where "
-    "other axes change too. Diamond: the worst found, with its success on fresh pairs and its 95 % interval. Dashed: "
-    "its clean twins. Dotted: success at random conditions."
+    "other axes change too. Dotted: success at random conditions."
 )
+_CONFIRMED = (
+    "Diamond: the worst found, with its success on fresh pairs and its 95 % interval; it is in the panel of each axis "
+    "that it changes. Dashed: its clean twins."
+)
+
+
+def caption_of(found: WorstFound) -> str:
+    """What the marks are; without those that are not there before the confirmation."""
+    return f"{_TRIED} {_CONFIRMED}" if found.confirmation.rate.episodes else _TRIED
 
 
 def plot_worst(found: WorstFound, canvas: Canvas) -> "Figure":
