@@ -7,6 +7,7 @@ Non-obvious behaviour:
 """
 
 import base64
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -313,6 +314,11 @@ def _plain(value: Any) -> Any:
     return "\n".join(map(escaped, value.split("\n")))
 
 
+def _parts_of_name(text: str) -> list[str]:
+    """A name, parted where a line may break: after `:`, `+` and `_`. Each part is escaped where it is put out."""
+    return re.split(r"(?<=[:+_])(?=.)", str(text), flags=re.DOTALL)
+
+
 def _html(data: ReportData, parts: Sequence[Chapter]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -325,6 +331,7 @@ def _html(data: ReportData, parts: Sequence[Chapter]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["parts"] = _parts_of_name
     chapters = [
         replace(part, anchor=f"c{index}", blocks=tuple(b.tidy() if isinstance(b, Table) else b for b in part.blocks))
         for index, part in enumerate(parts, 1)
