@@ -92,7 +92,8 @@ def is_complete(
 ) -> bool:
     """Whether exactly this request has been run to its end; loads no policy and no scene to find out.
 
-    A policy object may have been trained since: its fingerprint tells.
+    A policy object, or a checkpoint in a folder, may have been trained since: its fingerprint tells. The files of a
+    checkpoint on the hub are compared when it is loaded.
 
     Raises:
         ConfigError: the folder cannot be written, or holds a run that differs in what is known without loading.
@@ -113,6 +114,9 @@ def is_complete(
     if isinstance(choice, PolicyChoice):
         stored |= {"policy_file": (policy.get("file_sha256") or "")[:8]}
         requested |= {"policy_file": choice.file.sha256[:8] if choice.file else ""}
+        if "sha256" in policy and (weights := _weights_digest(choice)):
+            stored |= {"policy_weights": policy["sha256"][:8]}
+            requested |= {"policy_weights": weights[:8]}
     else:
         stored |= {"policy": policy}
         requested |= {"policy": policy_identity(choice.spec)}
@@ -128,6 +132,15 @@ def is_complete(
         same = all(manifest[verb] == record for verb, record in requested_search.items())
         return same and not placement_of(folder, search, plan).has_next
     return _nothing_left(folder, manifest, plan)
+
+
+def _weights_digest(choice: PolicyChoice) -> str:
+    """The digest of a checkpoint's files, as its run's manifest has it; empty if they are not on this machine."""
+    if choice.kind == "bundled" or (choice.kind == "checkpoint" and Path(choice.name).is_dir()):
+        from simeval.policies.checkpoint.read import read, sha256  # not earlier: other policies do not need it
+
+        return sha256(read(choice.name, interface=choice.interface).folder)
+    return ""
 
 
 def _in_manifest(search: "Search | None") -> Mapping[str, Any]:
