@@ -78,9 +78,12 @@ class WheelFiles:
     def digest(self, folder: Path) -> str:
         """SHA-256 of the paths and hashes of all wanted files below a folder."""
         wanted = re.compile(self.wanted)
-        paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-        names = sorted(name for name in paths if wanted.fullmatch(name))
-        lines = (f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n" for name in names)
+        root = f"{folder}{os.sep}"
+        # Thousands of files: a string is made several times faster than a path.
+        found = (f"{parent}{os.sep}{name}" for parent, _, names in folder.walk() for name in names)
+        relative = (path.removeprefix(root).replace(os.sep, "/") for path in found)
+        names = sorted(filter(wanted.fullmatch, relative))
+        lines = (f"{name} {hashlib.sha256(Path(root + name).read_bytes()).hexdigest()}\n" for name in names)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def _from_variable(self, given: Path) -> Path:

@@ -44,6 +44,12 @@ def task_names(base_suite: str) -> tuple[str, ...]:
     Raises:
         EnvError: LIBERO-plus's files are not on this machine or not the pinned ones.
     """
+    return tuple(_task_map()[base_suite])
+
+
+@cache
+def _task_map() -> dict[str, list[str]]:
     (assignment,) = ast.parse((plus_root() / "benchmark" / "libero_suite_task_map.py").read_bytes()).body
     assert isinstance(assignment, ast.Assign), "the task map is one assignment"
-    return tuple(ast.literal_eval(assignment.value)[base_suite])
+    names: dict[str, list[str]] = ast.literal_eval(assignment.value)
+    return names
