@@ -16,6 +16,8 @@ is worked out in torch there, in numpy here. So the first actions differ by some
 and of two, and contacts amplify that. Single outcomes differ, both ways; each program repeats its own.
 """
 
+import simeval  # noqa: I001, F401  before NumPy
+
 import argparse
 import json
 import os

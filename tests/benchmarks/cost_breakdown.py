@@ -14,6 +14,8 @@ efficiency = limit / (steady wall-clock time x processes). With more than one wo
 LIBERO's have no recorded calls: their own steps and images count as the limit, and so do policies without a network.
 """
 
+import simeval  # noqa: I001, F401  before NumPy
+
 import argparse
 import json
 import pickle

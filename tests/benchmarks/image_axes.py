@@ -5,6 +5,8 @@
 Exit code 1 if an axis is slower than it may be. CPU time of all threads counts, so threads do not flatter.
 """
 
+import simeval  # noqa: I001, F401  before NumPy
+
 import statistics
 import sys
 import time

@@ -6,6 +6,8 @@ Each runs in a process of its own, because robosuite never makes its OpenGL cont
 (make official). CPU times are those of the process; neighbours disturb them less.
 """
 
+import simeval  # noqa: I001, F401  before NumPy
+
 import argparse
 import dataclasses
 import multiprocessing

@@ -11,6 +11,8 @@ whole batch, B / (time of B); the smaller of the two bounds every schedule. `ser
 spends on a request, so 1000 / that bounds a single actor whatever the policy takes.
 """
 
+import simeval  # noqa: I001, F401  before NumPy
+
 import argparse
 import os
 import threading

@@ -11,6 +11,8 @@ one by one or together, traces packed by the writer or by workers, and, with `--
 answers by `ray.wait` or by callback.
 """
 
+import simeval  # noqa: I001, F401  before NumPy
+
 import argparse
 import asyncio
 import concurrent.futures

@@ -8,6 +8,8 @@ as they are answered, like rollout workers with no physics to do: the worst case
 either, and gets no HTTP proxy.
 """
 
+import simeval  # noqa: I001, F401  before NumPy
+
 import argparse
 import contextlib
 import threading

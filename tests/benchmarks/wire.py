@@ -7,6 +7,8 @@ answered. The ratio of their chunks per second is the number to look at. A messa
 px to a policy that answers at once; its price is measured with one client, in the server's process and in this one.
 """
 
+import simeval  # noqa: I001, F401  before NumPy
+
 import argparse
 import contextlib
 import pickle
