@@ -7,20 +7,27 @@ Non-obvious behaviour:
 """
 
 import atexit
+import contextlib
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.sim.culling import out_of_view
 from envs.sim.opengl import make_renderer
 from envs.sim.opengl import select_backend as select_backend
 from envs.sim.textures import ModelTextures
 
+_HIDDEN = 0
+"""The geom group of collision geoms, which images do not show; as in robosuite's renderer."""
+
+_MANY_FACES = 50_000
+"""Faces of all meshes from which on an image costs more than finding what it need not show. Ours; measured."""
+
 _ALONE = 5
 """A geom group that LIBERO's models do not use."""
-
 
 _SHADOW_MAP = 2048
 """Side of the shadow map (px) where the model asks for none: half of MuJoCo's default, fine at 256 px."""
@@ -76,6 +83,7 @@ class Renderers:
         self._model, self._textures = model, textures
         self._by_size: dict[int, _Context] = {}
         self._option: Any = None
+        self._culls = int(model.mesh_facenum.sum()) >= _MANY_FACES
 
     def draw(self, data: Any, camera: int, size: int) -> NDArray[np.uint8]:
         """Render `data` (`mujoco.MjData`) in MuJoCo's own orientation, `uint8[size, size, 3]`.
@@ -84,9 +92,23 @@ class Renderers:
             EnvError: no OpenGL context could be created.
         """
         renderer = self._ready(size)
-        renderer.update_scene(data, camera, self._option)
+        with self._culled(data, camera):
+            renderer.update_scene(data, camera, self._option)
         image: NDArray[np.uint8] = renderer.render()
         return image
+
+    @contextlib.contextmanager
+    def _culled(self, data: Any, camera: int) -> Iterator[None]:
+        """Hide what a camera cannot see, if that is worth its while."""
+        groups, unseen = self._model.geom_group, np.zeros(self._model.ngeom, bool)
+        if self._culls:
+            unseen = out_of_view(self._model, data, camera, self._option.geomgroup[groups] != 0)
+        before = groups[unseen]
+        groups[unseen] = _HIDDEN
+        try:
+            yield
+        finally:
+            groups[unseen] = before
 
     def segment(self, data: Any, camera: int, size: int, geoms: Sequence[int], *, alone: bool) -> NDArray[np.bool_]:
         """Mask of the pixels that show some of the model's geoms, `bool[size, size]`, oriented as by `draw`.
@@ -152,8 +174,7 @@ class Renderers:
             self._model.tex_width[:], self._model.tex_height[:] = width, height
         if self._option is None:
             self._option = mujoco.MjvOption()
-            # As in robosuite's renderer: collision geoms are in group 0, which is hidden.
-            self._option.geomgroup[0] = 0
+            self._option.geomgroup[_HIDDEN] = 0
         if not self._by_size:
             # A context that is still open when MuJoCo shuts the driver down at exit fills stderr with tracebacks.
             atexit.register(_close_if_alive, weakref.ref(self))

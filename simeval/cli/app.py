@@ -18,7 +18,7 @@ from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, sett
 from simeval.cli.process import carry_out, leave
 from simeval.cli.profile import profiling
 from simeval.cli.reports import reports
-from simeval.cli.represent import inside
+from simeval.cli.represent import inside, show_representation
 from simeval.cli.serve import serving
 from simeval.cli.stages import show_stages
 from simeval.cli.study import show_study, studies
@@ -28,6 +28,7 @@ from simeval.cli.view import viewing
 from simeval.cli.worst import worst_case
 from simeval.config.evaluation import SOURCES, EvalConfig, from_mapping
 from simeval.core.errors import ConfigError, nearest
+from simeval.core.files import is_file
 from simeval.core.json_output import emit, write
 from simeval.core.texts import escaped
 
@@ -303,21 +304,26 @@ def preview(
 
 @app.command()
 def show(
-    folder: Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or a study's.")],
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run, a study or a look inside policies.")],
     by_task: Annotated[bool, typer.Option("--by-task", help="One table per task as well.")] = False,
     stages: Annotated[
         bool, typer.Option("--stages", help="How far failures got as well; computed from the stored states, once.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the tables of a run or a study, finished or not."""
+    """Print the tables of a run or a study, finished or not, or of what `represent` found."""
+    from simeval.store.run import REPRESENTATION
     from simeval.store.study import Study, is_study
 
+    what = "a study" if is_study(folder) else "what represent found" if is_file(Path(folder) / REPRESENTATION) else ""
+    if what and (by_task or stages):
+        option = "--by-task" if by_task else "--stages"
+        raise ConfigError(f"{option}: {folder} is {what}; name a run")
     if is_study(folder):
-        if by_task or stages:
-            option = "--by-task" if by_task else "--stages"
-            raise ConfigError(f"{option}: {folder} is a study; name one of its runs")
         show_study(Study.load(folder), as_json=as_json)
+        return
+    if what:
+        show_representation(Path(folder), as_json=as_json)
         return
     from simeval.store.run import Run
 

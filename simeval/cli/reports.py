@@ -81,8 +81,8 @@ def report(
     if out is None:
         require_inside(Path(folders[0]), "report")
     target = Path(out) if out else Path(folders[0]) / "report"
-    require_writable(target)
     runs = [Run.load(name) for name in folders]
+    require_writable(target)
     _load_plugins(runs, plugin or ())
     data = report_data(runs, [Audit.load(name) for name in audit or ()])
     for problem in (section.stages_problem for section in data.sections if section.stages_problem):

@@ -1,6 +1,7 @@
 """The verb that looks inside policies."""
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,9 @@ from simeval.cli.options import AsJson, ConfigFile, settings, with_config_option
 from simeval.config.represent import RepresentConfig, represent_from_mapping
 from simeval.core.json_output import emit
 from simeval.core.texts import escaped
+
+if TYPE_CHECKING:
+    from simeval.probing.results import Representations
 
 inside = typer.Typer()
 
@@ -41,13 +45,29 @@ def represent(
 
     with missing_glyphs_noted():  # of attention maps
         found, page = api.represent(requested, note)
+    _print(requested.folder, found, as_json=as_json)
+    if not as_json:
+        print(f"report: {escaped(str(page))}")
+
+
+def show_representation(folder: Path, *, as_json: bool) -> None:
+    """Print what was found inside policies.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    from simeval.probing.results import read_results
+
+    _print(folder, read_results(folder), as_json=as_json)
+
+
+def _print(folder: Path, found: "Representations", *, as_json: bool) -> None:
     if as_json:
         import msgspec
 
-        emit({"event": "summary", "folder": str(requested.folder), **msgspec.to_builtins(found)})
+        emit({"event": "summary", "folder": str(folder), **msgspec.to_builtins(found)})
         return
     from simeval.core.console import PlainConsole
     from simeval.report.representation.terminal import print_representation
 
     print_representation(PlainConsole(), found)
-    print(f"report: {escaped(str(page))}")

@@ -158,6 +158,7 @@ def _target(folder: Path, out: str | None) -> Path:
     from simeval.store.run import require_writable
 
     if out is None:
+        require_writable(folder)
         require_inside(folder, "report")
     target = Path(out) if out else folder / "report"
     require_writable(target)

@@ -74,6 +74,11 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether there is a regular file; false for a name that cannot be one, with which `Path.is_file` raises."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def require_regular(path: Path, descriptor: int) -> None:
     """Check that an open file is a regular one; closes it if it is not.
 

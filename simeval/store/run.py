@@ -25,7 +25,15 @@ from simeval.config.paths import with_current_policy_name
 from simeval.core import kernels
 from simeval.core.checksums import sealed_line
 from simeval.core.errors import ConfigError
-from simeval.core.files import named_failures, open_regular, replace_file, require_no_way_out, sync, sync_folder
+from simeval.core.files import (
+    is_file,
+    named_failures,
+    open_regular,
+    replace_file,
+    require_no_way_out,
+    sync,
+    sync_folder,
+)
 from simeval.core.jsonl import JsonlWriter, open_lines
 from simeval.core.texts import all_well_formed, escaped, shown
 from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, Row
@@ -45,6 +53,7 @@ SUITE = "suite "
 
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
 STUDY_MANIFEST = "study.json"
+REPRESENTATION = "representation.json"
 """Of a study, whose folder has a run for each policy; see `simeval.store.study`."""
 
 
@@ -190,9 +199,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the folder is not a run of simeval.
     """
+    others = {
+        folder: "is a file; name the folder of a run",
+        folder / STUDY_MANIFEST: "is a study of several policies; name a policy's folder in it, which is a run",
+        folder / REPRESENTATION: "is what simeval represent found, and no run; simeval show prints it",
+    }
+    for path, what in others.items():
+        if is_file(path):
+            raise ConfigError(f"{folder}: {what}")
     missing = f"{folder}: no run here (it has no {MANIFEST})"
-    if os.path.isfile(folder / STUDY_MANIFEST):  # noqa: PTH113  false where a name is too long, pathlib raises
-        missing = f"{folder}: is a study of several policies; name a policy's folder in it, which is a run"
     return read_checked(folder / MANIFEST, RunManifest, "a manifest of simeval", missing)
 
 

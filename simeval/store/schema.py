@@ -180,7 +180,7 @@ def read_checked(path: Path, shape: type[msgspec.Struct], what: str, missing: st
     """
     try:
         manifest = json.loads(read_regular(path).decode())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(missing) from None
     except RecursionError:
         raise ConfigError(f"{path}: not {what} (nested too deeply)") from None

@@ -14,7 +14,7 @@ import msgspec
 
 from simeval.core import provenance
 from simeval.core.errors import ConfigError
-from simeval.core.files import read_regular
+from simeval.core.files import is_file, read_regular
 from simeval.store.audit import MANIFEST as AUDIT_MANIFEST
 from simeval.store.audit import Audit
 from simeval.store.run import MANIFEST as RUN_MANIFEST
@@ -100,10 +100,7 @@ class Study:
 
 def is_study(folder: str | Path) -> bool:
     """Whether a folder is a study rather than a run; not if its name cannot be a folder's, which reading it tells."""
-    try:
-        return (Path(folder) / MANIFEST).is_file()
-    except OSError:
-        return False
+    return is_file(Path(folder) / MANIFEST)
 
 
 def read_study(folder: Path) -> StudyManifest:

@@ -235,7 +235,7 @@ def test_a_report_and_an_export_go_on_with_what_is_sound(folder, tmp_path):
 
 def test_a_study_is_refused_in_one_line(tmp_path):
     (tmp_path / "study.json").write_text('{"schema_version":1,"simeval":"0","baseline":"a","policies":[]}')
-    assert refusal("show", tmp_path, "--stages") == f"--stages: {tmp_path} is a study; name one of its runs"
+    assert refusal("show", tmp_path, "--stages") == f"--stages: {tmp_path} is a study; name a run"
 
 
 def test_nothing_is_told_of_a_run_without_failures(folder):

@@ -10,10 +10,12 @@ sampling noise. Protocol `lerobot`: 360 px, 280 steps, 10 settling steps, enviro
 - simeval: from the start of the first episode to the end of the last, so further scenes, storing and idle tails count;
 - lerobot-eval: the sum of its rollouts, the first reset of each task, which builds the scenes, replaced by a later one.
 
+simeval has pinned numerics, its default, and `lerobot-eval` the processor's fastest kernels.
+
 The two do not play the same episodes to the end. With one episode per batch the network gets the same pictures, words
 and noise to the last bit, and a state in which one of eight numbers, the hand's rotation, differs in its last bits: it
-is worked out in torch there, in numpy here. So the first actions differ by some 1e-7, as they do between batches of one
-and of two, and contacts amplify that. Single outcomes differ, both ways; each program repeats its own.
+is worked out in torch there, in numpy here. With that, other kernels and batches of two the first actions differ by
+some 1e-7, and contacts amplify that. Single outcomes differ, both ways; each program repeats its own.
 """
 
 import simeval  # noqa: I001, F401  before NumPy
@@ -129,6 +131,13 @@ def ours(setting: Setting, folder: Path) -> Side:
     return Side(watched.whole, watched.steady, watched.memory, episodes)
 
 
+def _unpinned(env: dict) -> dict:
+    """Variables of a process with the processor's fastest kernels, which is what users of `lerobot-eval` have."""
+    before = json.loads(env.pop("SIMEVAL_NUMERICS_BEFORE", "{}"))
+    env = {**env, **before, "SIMEVAL_NUMERICS": "native"}
+    return {name: value for name, value in env.items() if value is not None}
+
+
 def peers(setting: Setting, options: tuple[str, ...], folder: Path) -> Side:
     from envs.assets import is_bundled
     from envs.libero.files import import_libero
@@ -145,7 +154,8 @@ def peers(setting: Setting, options: tuple[str, ...], folder: Path) -> Side:
     command += [f"--env.task={SUITE}", f"--env.task_ids={list(setting.tasks)}", f"--output_dir={folder / 'out'}"]
     command += [f"--eval.n_episodes={setting.episodes}", *options]
     # A checkpoint of ours names its language model's folder relative to itself.
-    whole, memory = timed(list(map(str, command)), folder / "log.txt", env=environment(**told), cwd=setting.checkpoint)
+    env = _unpinned(environment(**told))
+    whole, memory = timed(list(map(str, command)), folder / "log.txt", env=env, cwd=setting.checkpoint)
     rollouts = [json.loads(line) for line in (folder / "rollouts.jsonl").read_text().splitlines()]
     later = [r["reset_seconds"] for i, r in enumerate(rollouts) if i and r["task"] == rollouts[i - 1]["task"]]
     steady, episodes, task = 0.0, {}, None

@@ -134,6 +134,12 @@ def test_a_study_is_no_run_and_has_some(runs, tmp_path):
     assert refusal("export", tmp_path, "--to", "csv") == said
 
 
+def test_a_file_is_no_run(runs):
+    rows = runs["seeker"] / "episodes.jsonl"
+    for command in (("compare", runs["seeker"], rows), ("show", rows), ("report", rows)):
+        assert refusal(*command) == f"{rows}: is a file; name the folder of a run"
+
+
 def test_what_is_no_run_is_bad_input_and_no_verdict(runs, tmp_path):
     assert "no run here" in refusal("compare", runs["seeker"], tmp_path, "--gate")
     broken = tmp_path / "broken"

@@ -126,6 +126,18 @@ def test_the_same_command_makes_only_what_is_missing_and_the_same_bytes(done, ru
     assert (out / "frames" / "00.npz").stat().st_mtime_ns == frames
 
 
+def test_show_prints_it_again_and_no_verb_takes_it_for_a_run(done, run):
+    out, printed = done
+    shown = call("show", out)
+    assert shown.code == 0, shown
+    assert shown.out
+    assert shown.out in printed
+    assert json.loads(call("show", out, "--json").out)["start"] == "start"
+    assert refusal("show", out, "--by-task") == f"--by-task: {out} is what represent found; name a run"
+    for command in (("compare", out, run), ("export", out, "--to", "csv"), ("video", out)):
+        assert refusal(*command) == f"{out}: is what simeval represent found, and no run; simeval show prints it"
+
+
 def test_other_frames_are_refused_in_one_line(done, run, tiny_smolvla):
     out, _ = done
     assert "holds other frames" in refusal("represent", run, f"start={tiny_smolvla}", "--out", out)
