@@ -47,7 +47,7 @@ docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # Alone on the machine: neighbours distort every number. Results: results/benchmarks/*.json.
-BENCHMARKS := $(filter-out %/report.py %/lerobot_peer.py %/real_smolvla.py,$(wildcard tests/benchmarks/*.py))
+BENCHMARKS := $(filter-out %/report.py %/lerobot_peer.py %/real_smolvla.py %/against_checkout.py,$(wildcard tests/benchmarks/*.py))
 bench: setup official
 	for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 

@@ -135,14 +135,14 @@ def _judge(
 
     for run in runs:  # what is damaged is bad input, not a verdict
         _ = run.results, run.episodes
+    a, b = unique_names(runs)
     try:
         comparison = compare_runs(*runs, drift)
     except ConfigError as error:
-        a, b = unique_names(runs)
         return None, gate.Gate("compare", "not comparable", margin, (), a, b, reason=str(error))
     verdict, conditions = gate.judge(evidence.of_comparison(comparison, evidence.absent_pairs(*runs)), margin)
     notes = (*evidence.unshared(*runs), *evidence.equal_episodes(*runs), *comparison.notes)
-    return comparison, gate.Gate("compare", verdict, margin, conditions, comparison.a, comparison.b, notes=notes)
+    return comparison, gate.Gate("compare", verdict, margin, conditions, a, b, notes=notes)
 
 
 def _rank(folders: Sequence[str], condition: str | None, paths: Files, *, as_json: bool) -> None:

@@ -32,7 +32,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from report import PYTHON, ROOT, Memory, Report, environment, watch_run
+from report import PYTHON, ROOT, Memory, Report, environment, unpinned, watch_run
 
 SUITE = "libero_spatial"
 
@@ -131,13 +131,6 @@ def ours(setting: Setting, folder: Path) -> Side:
     return Side(watched.whole, watched.steady, watched.memory, episodes)
 
 
-def _unpinned(env: dict) -> dict:
-    """Variables of a process with the processor's fastest kernels, which is what users of `lerobot-eval` have."""
-    before = json.loads(env.pop("SIMEVAL_NUMERICS_BEFORE", "{}"))
-    env = {**env, **before, "SIMEVAL_NUMERICS": "native"}
-    return {name: value for name, value in env.items() if value is not None}
-
-
 def peers(setting: Setting, options: tuple[str, ...], folder: Path) -> Side:
     from envs.assets import is_bundled
     from envs.libero.files import import_libero
@@ -154,7 +147,7 @@ def peers(setting: Setting, options: tuple[str, ...], folder: Path) -> Side:
     command += [f"--env.task={SUITE}", f"--env.task_ids={list(setting.tasks)}", f"--output_dir={folder / 'out'}"]
     command += [f"--eval.n_episodes={setting.episodes}", *options]
     # A checkpoint of ours names its language model's folder relative to itself.
-    env = _unpinned(environment(**told))
+    env = unpinned(environment(**told)) | {"SIMEVAL_NUMERICS": "native"}  # the bundled scenes import our modules
     whole, memory = timed(list(map(str, command)), folder / "log.txt", env=env, cwd=setting.checkpoint)
     rollouts = [json.loads(line) for line in (folder / "rollouts.jsonl").read_text().splitlines()]
     later = [r["reset_seconds"] for i, r in enumerate(rollouts) if i and r["task"] == rollouts[i - 1]["task"]]

@@ -31,6 +31,13 @@ def environment(**more) -> dict:
     return os.environ | ONE_THREAD | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)} | more
 
 
+def unpinned(env: dict) -> dict:
+    """Variables of a process with the processor's fastest kernels, which other programs have."""
+    before = json.loads(env.get("SIMEVAL_NUMERICS_BEFORE", "{}"))
+    named = {name: value for name, value in {**env, **before}.items() if value is not None}
+    return {name: value for name, value in named.items() if not name.startswith("SIMEVAL_NUMERICS")}
+
+
 def machine() -> dict:
     """The hardware, and how busy it was before anything was measured."""
     from simeval.core import provenance
@@ -237,11 +244,12 @@ class Watched:
     memory: Memory
 
 
-def watch_run(*words: object, **told: str) -> Watched:
+def watch_run(*words: object, program: str = SIMEVAL, env: dict | None = None, **told: str) -> Watched:
     """Start `simeval run WORDS` as a user would and wait for its end."""
     start, arrived = time.perf_counter(), []
-    command = [SIMEVAL, "run", "--json", *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(**told))
+    command = [program, "run", "--json", *map(str, words)]
+    env = environment(**told) if env is None else env
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
     with Memory(process.pid) as memory:
         for line in process.stdout:
             row = json.loads(line)

@@ -43,6 +43,13 @@ def test_a_worse_policy_is_a_regression(runs, tmp_path):
     assert 'type="regression"' in paths[0].read_text()
 
 
+def test_two_runs_of_one_policy_are_told_apart(runs, tmp_path):
+    again = evaluate(toy_config(tmp_path / "again", policy="seeker", tasks=None, init_states="0-14", perturb=PERTURB))
+    path = tmp_path / "gate.md"
+    assert call("compare", runs["seeker"], again.folder, "--gate", "--markdown", path).code == 0
+    assert "A: seeker \\(seeker\\), B: seeker \\(again\\)" in path.read_text()
+
+
 def test_a_better_policy_passes(runs):
     called = call("compare", runs["random"], runs["seeker"], "--gate")
     assert called.code == 0
