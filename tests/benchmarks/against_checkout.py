@@ -10,6 +10,7 @@ have, too. Needs LIBERO's meshes (make official).
 """
 
 import argparse
+import contextlib
 import subprocess
 import tempfile
 from pathlib import Path
@@ -69,7 +70,8 @@ def main() -> None:
     for case in options.case or CASES:
         words, found = CASES[case], {name: [] for name in sides}
         words = words if "--assets" in words else (*words, *assets)
-        with tempfile.TemporaryDirectory(prefix="simeval-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="simeval-bench-") as folder, contextlib.chdir(folder):
+            # Elsewhere the workers of an old checkout might import what is in the present folder.
             for number in range(options.rounds):
                 for name, (program, more) in sides.items():
                     found[name].append(measured(program, (*words, *more), Path(folder, f"{name[-6:]}{number}")))
