@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = "README.md"
 CARD = "simeval/policies/bundled/MODEL_CARD.md"
 START, DRIFT, METHODS = "docs/get-started.md", "docs/how-to/drift.md", "docs/reference/methods.md"
-SPEED = "docs/numbers/speed.md"
+SPEED, SCENES = "docs/numbers/speed.md", "docs/reference/scenes.md"
 LATENCY = "docs/how-to/latency.md"
 THRESHOLDS, IN_CI = "docs/how-to/thresholds.md", "docs/how-to/use-in-ci.md"
 FINETUNES = "docs/numbers/fine-tunes.md"
@@ -321,6 +321,96 @@ def gpu_claims() -> Iterator[Claim | Table]:
     )
 
 
+CASES = {
+    "official-10": "official scenes, 10 actions of a chunk executed",
+    "official-50": "official scenes, 50 actions",
+    "bundled-10": "bundled scenes, 10 actions",
+}
+"""Names of the cases of `against_lerobot_eval.py` on the page on speed."""
+
+
+def against_rows() -> dict[str, tuple[str, ...]]:
+    """How many times faster than `lerobot-eval`, by case: once started, and the whole command."""
+    rows = {}
+    for case, name in CASES.items():
+        ratios = {
+            row["in"]: row["median"] for row in benchmark("against_lerobot_eval")[f"{case}: how many times faster"]
+        }
+        rows[name] = tuple(f"{ratios[f'ep/min {part}']:.1f}" for part in ("steady", "whole"))
+    return rows
+
+
+def cpu_claims() -> Iterator[Claim | Table]:
+    """What pages say of speed and memory without a GPU."""
+    yield Table(SPEED, AGAINST, against_rows)
+    costs = {title.partition(":")[0]: rows for title, rows in benchmark("cost_breakdown").items()}
+    *_, two_workers = costs["efficiency per core and scaling"]
+    parts = {row["ms per episode"]: row for row in costs["parts against their limits, one process"]}
+    over = {name: f"{1 / parts[name]['limit / product']:.2f}" for name in ("control steps", "chunks")}
+    yield Claim(
+        SPEED,
+        "Two workers play {rate} episodes of the bundled policy per minute, {times} times as many as one worker. "
+        "That is {share} % of what",
+        {
+            "rate": f"{two_workers['ep/min steady']:.0f}",
+            "times": f"{two_workers['x one worker']:.2f}",
+            "share": f"{100 * two_workers['of the limit, as many at once']:.0f}",
+        },
+    )
+    yield Claim(
+        SPEED,
+        "A control step takes {steps} times its calls of MuJoCo, a chunk {chunks} times its passes",
+        {"steps": over["control steps"], "chunks": over["chunks"]},
+    )
+    yield from scene_claims()
+    start, memory = benchmark("startup").values()
+    best = {row["command"]: f"{row['best s']:.1f}" for row in start}
+    yield Claim(
+        SPEED,
+        "after {alone} s in one process, after {ray} s with Ray (best of five)",
+        {
+            "alone": best["run on toy, this process, first episode"],
+            "ray": best["run on toy, 2 workers, first episode"],
+        },
+    )
+    shows = {"help": best["--help"], "show": best["show, 8 rows"], "many": best["show, 100000 rows"]}
+    yield Claim(SPEED, "`--help` takes {help} s, a small table {show} s, a table of 100 000 episodes {many} s", shows)
+    actor = {row["scenes"]: row for row in memory if row["policy in"] == "actor"}
+    megabytes = {
+        f"{scenes}_{word}": f"{row[key]:.0f}"
+        for scenes, row in actor.items()
+        for word, key in (("one", "worker RSS MB"), ("more", "a further worker MB"))
+    }
+    yield Claim(
+        SPEED,
+        "has {bundled_one} MB resident, {official_one} MB in the official scenes. Workers share libraries, so a "
+        "further one takes {bundled_more} and {official_more} MB of the machine.",
+        megabytes,
+    )
+
+
+def scene_claims() -> Iterator[Claim | Table]:
+    """What pages say of one official scene, in stock LIBERO and here."""
+    steps, drawn, memory = benchmark("libero_env").values()
+    reset, blind, look = steps
+    pages = {"look": f"{look['ours ms']:.0f}", "stock_look": f"{look['stock ms']:.0f}"}
+    blinds = {"blind": f"{blind['ours ms']:.1f}", "stock_blind": f"{blind['stock ms']:.1f}"}
+    yield Claim(SPEED, "control step with images: {look} ms, and {stock_look} ms in stock", pages)
+    yield Claim(SPEED, "which takes {saved} % off", {"saved": f"{100 * (1 - drawn[0]['ratio']):.0f}"})
+    yield Claim(SPEED, "without images takes {blind} ms, in stock LIBERO {stock_blind} ms", blinds)
+
+    def rows() -> dict[str, tuple[str, ...]]:
+        gigabytes = tuple(f"{value / 1000:.1f} GB" for value in memory[0].values())
+        return {
+            "reset and 10 settling steps": tuple(f"{reset[key] / 1000:.2g} s" for key in ("ours ms", "stock ms")),
+            "control step without images": tuple(f"{value} ms" for value in blinds.values()),
+            "control step with an image of each camera": tuple(f"{value} ms" for value in pages.values()),
+            "memory of the process": gigabytes,
+        }
+
+    yield Table(SCENES, OFFICIAL, rows)
+
+
 def missed(row: Mapping) -> bool:
     """Whether a simulated share is beyond what was aimed at by more than two standard errors."""
     if row["nominal"] is None:
@@ -460,6 +550,8 @@ GAINS = "| {} | mean | over seeds (95 %) | over episodes (95 %) | p adj. | calle
 LATENCIES = "| latency | block, % | drop, points (95 % interval) | async, % | drop | rtc, % | drop |"
 TASKS = "| {} | successes of 50 | 95 % interval, % |"
 CONDITIONS = "| condition | success, % | drop, points (95 % interval) |"
+AGAINST = "| scenes and chunk | once started | whole command, 8 episodes |"
+OFFICIAL = "| | simeval | stock LIBERO |"
 GRAPHS = "| dtype, batch | kernels one by one | graphs | chunks per second |"
 MEASURED = "| {} | aimed at | simulated | runs |"
 PIXELS = "mean_abs"
@@ -492,6 +584,7 @@ def statements() -> Iterator[Claim | Table | Screen]:
     yield Claim(START, "(`simeval show results/spatial`), {dark} % under `light:0.4`", dark)
     yield Claim(START, "reach {object} and {goal} % (`simeval show results/object`", both)
     yield from study_claims()
+    yield from cpu_claims()
     yield from gpu_claims()
     yield Table(LATENCY, LATENCIES, latency_rows)
     yield from fine_tune_tables()

@@ -4,6 +4,7 @@ import os
 import sys
 
 from envs import numerics
+from simeval.core import json_output
 
 
 def enter_numerics(requested: str) -> None:
@@ -15,5 +16,6 @@ def enter_numerics(requested: str) -> None:
     if numerics.mode() == requested:
         return
     numerics.prepare(requested)
+    json_output.restore()  # the new process would take standard error for standard output
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -209,6 +209,17 @@ def test_a_native_run_resumes_by_itself_and_is_flagged_beside_a_portable_one(tmp
     assert "-> native (" in compared
 
 
+def test_the_new_process_of_a_native_run_prints_json_to_standard_output(tmp_path):
+    done = simeval("run", *TOY, "--numerics", "native", "--json", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert events.count("episode") > 0
+    assert events[-1] == "summary"
+    again = simeval("run", "--resume", tmp_path / "run", "--json")
+    assert json.loads(again.stdout.splitlines()[-1])["event"] == "summary"
+    assert done.stderr == again.stderr == ""
+
+
 def test_a_process_cannot_change_its_numerics(tmp_path):
     with pytest.raises(ConfigError, match="this process runs with portable numerics; set SIMEVAL_NUMERICS=native"):
         evaluate(EvalConfig(suite=("toy",), numerics="native", workers=0, out=str(tmp_path / "run")))
