@@ -12,9 +12,9 @@ from simeval.stats.embedding import Embedding
 from simeval.stats.intervals import Interval
 from simeval.stats.pointing import Pointing
 from simeval.stats.probe import ProbeScore
-from simeval.store.run import REPRESENTATION as FILE
-from simeval.store.run import write_json
+from simeval.store.run import REPRESENTATION, write_json
 
+FILE = REPRESENTATION
 SCHEMA_VERSION = 1
 
 
