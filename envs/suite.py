@@ -71,7 +71,7 @@ class Suite:
         benchmark: the benchmark whose results these are, for instance `LIBERO`; empty for none.
         default_policy: value of `--policy` if it is not given; empty if it has to be given.
         needs_assets: whether scenes are built from LIBERO's asset folder (`--assets`).
-        scenes_kept: built scenes that a worker keeps. A LIBERO scene takes 0.4 GB with its OpenGL context.
+        scenes_kept: built scenes that a worker keeps. One of LIBERO's own takes up to 0.9 GB with its OpenGL context.
         step_seconds: seconds of a control step on one busy core, for estimates.
         frame_seconds: seconds to render an observation of both cameras with software OpenGL on one busy core.
         bundled_frame_seconds: the same with `--assets bundled`, if that makes a difference.

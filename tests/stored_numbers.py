@@ -363,6 +363,20 @@ def cpu_claims() -> Iterator[Claim | Table]:
         {"steps": over["control steps"], "chunks": over["chunks"]},
     )
     yield from scene_claims()
+    times = {
+        (title.partition("-")[0], row[""]): f"{row['median']:.2f}"
+        for title, rows in benchmark("against_checkout").items()
+        if title.endswith("times before")
+        for row in rows
+    }
+    yield Claim(
+        SPEED,
+        "A run plays {bundled} times the control steps per second of commit 21705c6, from before numerics were pinned, "
+        "in the bundled scenes and {official} times in the official ones; with `--numerics native` {bundled_native} "
+        "and {official_native} times",
+        {scenes: times[scenes, "now"] for scenes in ("bundled", "official")}
+        | {f"{scenes}_native": times[scenes, "now, native"] for scenes in ("bundled", "official")},
+    )
     start, memory = benchmark("startup").values()
     best = {row["command"]: f"{row['best s']:.1f}" for row in start}
     yield Claim(
