@@ -6,6 +6,7 @@ Non-obvious behaviour:
   Replayed frames come from each policy's rollouts and show different states, so they are not compared.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -121,7 +122,8 @@ def compare(
         suite_conditions = [name for name in conditions if name in set(both.loc[both["suite"] == suite, "condition_a"])]
         change = _change(both[both["suite"] == suite], suite_conditions, resampling)
         changes.append(SuiteChange(suite, change, _drift(frames, suite, suite_conditions, resampling)))
-    return Comparison(*_names(a, b), a.manifest["assets"], tuple(changes), tuple(notes))
+    first, second = unique_names((a, b))
+    return Comparison(first, second, a.manifest["assets"], tuple(changes), tuple(notes))
 
 
 def _require_own(*runs: Run) -> None:
@@ -145,11 +147,16 @@ def _require_same_start(a: Run, b: Run) -> None:
             raise ConfigError(f"{a.folder} and {b.folder}: {result.spec.id} does not start alike in both")
 
 
-def _names(a: Run, b: Run) -> tuple[str, str]:
-    names = tuple(str(run.manifest["identity"]["policy"]["name"]) for run in (a, b))
-    if names[0] != names[1]:
-        return names[0], names[1]
-    return f"{names[0]} ({a.folder.name})", f"{names[1]} ({b.folder.name})"
+def unique_names(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Names of the policies; where two are alike, with their folders."""
+    names = [str(run.manifest["identity"]["policy"]["name"]) for run in runs]
+    count = Counter(names)
+    short = [run.folder.name or run.folder.resolve().name for run in runs]
+    for label in (short, [str(run.folder) for run in runs]):
+        full = [f"{name} ({part})" if count[name] > 1 else name for name, part in zip(names, label, strict=True)]
+        if len(set(full)) == len(full):
+            return tuple(full)
+    return tuple(f"{name} (run {number})" for number, name in enumerate(names, start=1))
 
 
 def _counted(run: Run) -> pd.DataFrame:

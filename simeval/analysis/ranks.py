@@ -1,6 +1,5 @@
 """Ranks three or more runs of the same episodes; the first is the baseline."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -8,7 +7,7 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 
-from simeval.analysis.compare import Comparison
+from simeval.analysis.compare import Comparison, unique_names
 from simeval.analysis.sequential import sequential
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.texts import shown
@@ -112,17 +111,6 @@ def rank_runs(
         for note in comparison.notes
     )
     return Ranking(names, tuple(suites), str(runs[0].manifest["assets"]), notes)
-
-
-def unique_names(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Names of the policies; where two are alike, with their folders."""
-    names = [str(run.manifest["identity"]["policy"]["name"]) for run in runs]
-    count = Counter(names)
-    for label in ([run.folder.name for run in runs], [str(run.folder) for run in runs]):
-        full = [f"{name} ({part})" if count[name] > 1 else name for name, part in zip(names, label, strict=True)]
-        if len(set(full)) == len(full):
-            return tuple(full)
-    return tuple(f"{name} (run {number})" for number, name in enumerate(names, start=1))
 
 
 def _common(runs: Sequence[Run]) -> pd.DataFrame:

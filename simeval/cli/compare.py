@@ -131,7 +131,7 @@ def _judge(
     """
     from simeval.analysis import evidence, gate
     from simeval.analysis.compare import compare as compare_runs
-    from simeval.analysis.ranks import unique_names
+    from simeval.analysis.compare import unique_names
 
     for run in runs:  # what is damaged is bad input, not a verdict
         _ = run.results, run.episodes

@@ -176,9 +176,13 @@ def read_results(folder: Path) -> Representations:
     try:
         value: Any = msgspec.json.decode(read_regular(path))
         version = value.get("schema_version") if isinstance(value, dict) else None
-        if version != SCHEMA_VERSION:
+        if isinstance(version, int) and version != SCHEMA_VERSION:
             raise ConfigError(f"{path}: has schema {version}, this simeval reads {SCHEMA_VERSION}; {REMEDY}")
-        return msgspec.convert(value, Representations)
+        found = msgspec.convert(value, Representations)
+        for name in ("policies", "conditions", "layers"):
+            if not getattr(found, name):
+                raise ConfigError(f"{path}: not what `simeval represent` writes ({name} is empty); {REMEDY}")
+        return found
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{folder}: nothing was read from policies here (it has no {FILE})") from None
     except OSError as error:

@@ -203,6 +203,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         folder: "is a file; name the folder of a run",
         folder / STUDY_MANIFEST: "is a study of several policies; name a policy's folder in it, which is a run",
         folder / REPRESENTATION: "is what simeval represent found, and no run; simeval show prints it",
+        folder / "frames" / "00.npz": "is what simeval represent has begun, and no run; the same command goes on",
     }
     for path, what in others.items():
         if is_file(path):

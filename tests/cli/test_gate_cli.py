@@ -1,6 +1,7 @@
 """`compare --gate`, `run --gate` and ranks, through the command line on runs of the toy suite."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 
 import pytest
@@ -48,6 +49,23 @@ def test_two_runs_of_one_policy_are_told_apart(runs, tmp_path):
     path = tmp_path / "gate.md"
     assert call("compare", runs["seeker"], again.folder, "--gate", "--markdown", path).code == 0
     assert "A: seeker \\(seeker\\), B: seeker \\(again\\)" in path.read_text()
+
+
+def test_two_folders_of_one_name_are_told_apart_everywhere(runs, tmp_path, monkeypatch):
+    for parent in ("p", "q"):
+        shutil.copytree(runs["seeker"], tmp_path / parent / "run")
+    monkeypatch.chdir(tmp_path / "p" / "run")
+    for other, names in (
+        ("../../q/run", ["seeker (.)", "seeker (../../q/run)"]),
+        (".", ["seeker (run 1)", "seeker (run 2)"]),
+    ):
+        called = call("compare", ".", other, "--gate", "--json", "--junit", tmp_path / "gate.xml")
+        record = json.loads(called.out)
+        assert [record["a"], record["b"]] == [record["gate"]["a"], record["gate"]["b"]] == names
+        written = (tmp_path / "gate.xml").read_text()
+        assert all(f'value="{name}"' in written for name in names)
+    monkeypatch.chdir(tmp_path / "p")
+    assert json.loads(call("compare", "run", runs["random"], "--json").out)["a"] == "seeker"
 
 
 def test_a_better_policy_passes(runs):

@@ -138,6 +138,29 @@ def test_show_prints_it_again_and_no_verb_takes_it_for_a_run(done, run):
         assert refusal(*command) == f"{out}: is what simeval represent found, and no run; simeval show prints it"
 
 
+@pytest.mark.parametrize("name", ["policies", "conditions", "layers"])
+def test_what_was_found_has_to_name_something(done, tmp_path, name):
+    stored = json.loads((done[0] / FILE).read_text())
+    (tmp_path / FILE).write_text(json.dumps({**stored, name: []}))
+    assert refusal("show", tmp_path).startswith(
+        f"{tmp_path / FILE}: not what `simeval represent` writes ({name} is empty); delete this file"
+    )
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '"abc"', '{"schema_version": "1"}'])
+def test_another_file_is_not_called_one_of_another_schema(tmp_path, content):
+    (tmp_path / FILE).write_text(content)
+    assert "not what `simeval represent` writes" in refusal("show", tmp_path)
+
+
+def test_what_is_not_finished_is_no_run(done, tmp_path):
+    (tmp_path / "frames").mkdir()
+    for name in ("manifest.json", "frames/00.npz"):
+        shutil.copy(done[0] / name, tmp_path / name)
+    said = f"{tmp_path}: is what simeval represent has begun, and no run; the same command goes on"
+    assert refusal("show", tmp_path) == said
+
+
 def test_other_frames_are_refused_in_one_line(done, run, tiny_smolvla):
     out, _ = done
     assert "holds other frames" in refusal("represent", run, f"start={tiny_smolvla}", "--out", out)

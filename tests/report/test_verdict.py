@@ -13,7 +13,7 @@ from simeval.analysis.gate import Gate, Judged, judge
 from simeval.report.verdict.junit import junit_xml
 from simeval.report.verdict.markdown import gate_markdown, plain
 from simeval.report.verdict.terminal import print_gate
-from simeval.report.verdict.text import exit_codes, headline, more_pairs
+from simeval.report.verdict.text import exit_codes, headline, more_pairs, sentence
 from simeval.stats.paired import paired_drop
 
 SCHEMA = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
@@ -162,7 +162,8 @@ def test_every_verdict_has_its_sentence():
         "gate: no worse (exit code 0): the one condition is shown to lose less than 5.0 points"
     )
     assert "noise:0.3" in headline(gate(*ALL))
-    assert "light:0.9 may lose 5.0 points or more; about " in headline(gate(ALL[2]))
+    assert "under light:0.9 B may lose 5.0 points or more; about " in headline(gate(ALL[2]))
+    assert sentence(gate(ALL[2])).startswith("Under light:0.9 B may lose"), "a condition's name keeps its first letter"
     assert "fog:0.5: 9 of 200 pairs are missing" in headline(gate(ALL[3]))
     many = gate(*[evidence(60, 200, f"noise:0.{i}") for i in range(1, 8)])
     assert "noise:0.4 and 3 others" in headline(many)

@@ -63,8 +63,7 @@ def _properties(suite: ElementTree.Element, gate: Gate) -> None:
         "verdict": gate.verdict,
         "exit_code": str(gate.exit_code),
         "margin_points": decimal(gate.margin),
-        "A": gate.a,
-        "B": gate.b,
+        **({"A": gate.a, "B": gate.b} if gate.kind == "compare" else {"policy": gate.a}),
     }
     for name, value in values.items():
         ElementTree.SubElement(properties, "property", name=name, value=_safe(value))

@@ -38,10 +38,11 @@ def reason(gate: Gate) -> str:
         case "regression":
             return f"{worse} under {names(gate, 'regression')}, and not shown to lose less than {points} points there"
         case "cannot tell":
-            return f"{names(gate, 'cannot tell')} may lose {points} points or more; {more_pairs(gate)}"
+            who = "B" if gate.kind == "compare" else "the policy"
+            return f"under {names(gate, 'cannot tell')} {who} may lose {points} points or more; {more_pairs(gate)}"
         case _:
             row = next(row for row in gate.conditions if row.verdict == "not comparable")
-            return f"{names(gate, 'not comparable')}: {row.evidence.reason or 'no pair'}"
+            return f"under {names(gate, 'not comparable')}: {row.evidence.reason or 'no pair'}"
 
 
 def _words(gate: Gate) -> str:
