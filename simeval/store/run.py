@@ -53,8 +53,9 @@ SUITE = "suite "
 
 MANIFEST, EPISODES = "manifest.json", "episodes.jsonl"
 STUDY_MANIFEST = "study.json"
-REPRESENTATION = "representation.json"
 """Of a study, whose folder has a run for each policy; see `simeval.store.study`."""
+REPRESENTATION = "representation.json"
+"""What `simeval represent` found, in a folder that is no run; see `simeval.probing.results`."""
 
 
 def trace_path(folder: Path, spec: EpisodeSpec) -> Path:
