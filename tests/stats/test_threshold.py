@@ -16,7 +16,7 @@ def summed(cells, level):
     """The posterior's mean clean rate and share beyond the range, as loops over the grid that the module describes."""
     total, beyond, clean = 0.0, 0.0, 0.0
     for theta in (np.arange(90) + 0.5) / 60:
-        for slope in np.geomspace(1.5, 40.0, 8):
+        for slope in np.geomspace(0.7, 40.0, 10):
             for floor, prior in ((0.0, 0.6), (0.3 * level, 0.2), (0.6 * level, 0.2)):
                 for rate in np.sin((np.arange(10) + 0.5) * np.pi / 20) ** 2:
                     weight = prior
