@@ -20,6 +20,7 @@ from simeval.config.layout import is_sequential
 from simeval.core import kernels
 from simeval.core.drift_row import FLOOR, DriftRow
 from simeval.core.errors import ConfigError
+from simeval.core.texts import escaped
 from simeval.core.types import CLEAN
 from simeval.stats.change import Gain, RunChange, compare_drift, compare_runs
 from simeval.stats.drift import PRIMARY
@@ -151,8 +152,8 @@ def unique_names(runs: Sequence[Run]) -> tuple[str, ...]:
     """Names of the policies; where two are alike, with their folders."""
     names = [str(run.manifest["identity"]["policy"]["name"]) for run in runs]
     count = Counter(names)
-    short = [run.folder.name or run.folder.resolve().name for run in runs]
-    for label in (short, [str(run.folder) for run in runs]):
+    short = [escaped(run.folder.name or run.folder.resolve().name) for run in runs]
+    for label in (short, [escaped(str(run.folder)) for run in runs]):
         full = [f"{name} ({part})" if count[name] > 1 else name for name, part in zip(names, label, strict=True)]
         if len(set(full)) == len(full):
             return tuple(full)
@@ -167,7 +168,7 @@ def _counted(run: Run) -> pd.DataFrame:
 
 def _sizes(a: Run, b: Run) -> list[str]:
     return [
-        f"the size of {run.folder} depended on its outcomes; p and intervals take it for one fixed beforehand, "
+        f"the size of {escaped(str(run.folder))} depended on its outcomes; p and intervals take it for one fixed beforehand, "
         "and the mean over conditions is over the pairs that all of them have"
         for run in (a, b)
         if is_sequential(run.manifest)

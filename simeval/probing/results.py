@@ -8,6 +8,7 @@ import msgspec
 
 from simeval.core.errors import ConfigError
 from simeval.core.files import read_regular
+from simeval.core.texts import shown
 from simeval.stats.embedding import Embedding
 from simeval.stats.intervals import Interval
 from simeval.stats.pointing import Pointing
@@ -179,9 +180,8 @@ def read_results(folder: Path) -> Representations:
         if isinstance(version, int) and version != SCHEMA_VERSION:
             raise ConfigError(f"{path}: has schema {version}, this simeval reads {SCHEMA_VERSION}; {REMEDY}")
         found = msgspec.convert(value, Representations)
-        for name in ("policies", "conditions", "layers"):
-            if not getattr(found, name):
-                raise ConfigError(f"{path}: not what `simeval represent` writes ({name} is empty); {REMEDY}")
+        if reason := _inconsistency(found):
+            raise ConfigError(f"{path}: not what `simeval represent` writes ({reason}); {REMEDY}")
         return found
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{folder}: nothing was read from policies here (it has no {FILE})") from None
@@ -189,3 +189,22 @@ def read_results(folder: Path) -> Representations:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not what `simeval represent` writes ({error}); {REMEDY}") from None
+
+
+def _inconsistency(found: Representations) -> str:
+    """Why the parts do not belong together; empty if they do."""
+    for name in ("policies", "conditions", "layers"):
+        if not getattr(found, name):
+            return f"{name} is empty"
+    if found.start not in found.policies:
+        return f"start '{shown(found.start)}' is none of its policies"
+    known = {"policy": found.policies, "layer": found.layers, "condition": found.conditions}
+    for rows in (found.probes, found.retention, found.similarity, found.attention, found.embeddings):
+        for row in rows:
+            named = {field: getattr(row, field) for field in known if hasattr(row, field)}
+            if not row.policy:  # the pixels
+                del named["policy"], named["layer"]
+            for field, name in named.items():
+                if name not in known[field]:
+                    return f"a row has {field} '{shown(name)}', which it does not list"
+    return ""

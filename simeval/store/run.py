@@ -56,6 +56,8 @@ STUDY_MANIFEST = "study.json"
 """Of a study, whose folder has a run for each policy; see `simeval.store.study`."""
 REPRESENTATION = "representation.json"
 """What `simeval represent` found, in a folder that is no run; see `simeval.probing.results`."""
+NO_RUN = "is what simeval represent found, and no run; simeval show prints it"
+"""Said of such a folder where a run is wanted."""
 
 
 def trace_path(folder: Path, spec: EpisodeSpec) -> Path:
@@ -203,13 +205,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     others = {
         folder: "is a file; name the folder of a run",
         folder / STUDY_MANIFEST: "is a study of several policies; name a policy's folder in it, which is a run",
-        folder / REPRESENTATION: "is what simeval represent found, and no run; simeval show prints it",
+        folder / REPRESENTATION: NO_RUN,
         folder / "frames" / "00.npz": "is what simeval represent has begun, and no run; the same command goes on",
     }
     for path, what in others.items():
         if is_file(path):
             raise ConfigError(f"{folder}: {what}")
-    missing = f"{folder}: no run here (it has no {MANIFEST})"
+    missing = f"{folder}: " + (f"no run here (it has no {MANIFEST})" if folder.is_dir() else "no such folder")
     return read_checked(folder / MANIFEST, RunManifest, "a manifest of simeval", missing)
 
 

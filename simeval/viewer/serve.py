@@ -9,7 +9,9 @@ from pathlib import Path
 import uvicorn
 
 from simeval.core.errors import ConfigError
+from simeval.core.files import is_file
 from simeval.policies.remote.listen import bind, is_local, location
+from simeval.store.run import NO_RUN, REPRESENTATION
 from simeval.viewer.app import Viewer
 from simeval.viewer.clips import Clips
 from simeval.viewer.guard import TOKEN
@@ -43,10 +45,14 @@ def serve(config: ViewConfig, announce: Callable[[str], None]) -> None:
         announce: gets the address when the server can answer.
 
     Raises:
-        ConfigError: the folder does not exist, or the address cannot be had.
+        ConfigError: it is no folder of runs, or the address cannot be had.
     """
+    if is_file(config.root):
+        raise ConfigError(f"{config.root}: is a file; name the folder of your runs, or a run")
     if not config.root.is_dir():
         raise ConfigError(f"{config.root}: no such folder; name the folder of your runs, or a run")
+    if is_file(config.root / REPRESENTATION):
+        raise ConfigError(f"{config.root}: {NO_RUN}")
     with bind(config.host, config.port) as bound:
         token = None if is_local(bound) else secrets.token_urlsafe(24)
         clips = Clips(limit=config.cache, plugins=config.plugins)

@@ -202,8 +202,8 @@ def test_a_recipe_may_name_the_search(tmp_path, idle):
         (("--perturb", "noise", "--max-episodes", "5"), "--max-episodes 5"),
         (("--perturb", "noise", "--suite", "libero_goal"), "one suite"),
         (("--perturb", "noise", "--until", "decided"), "--until"),
-        (("--resume", "nowhere"), "no run here"),
-        (("--resume", "nowhere", "--perturb", "noise"), "no run here"),
+        (("--resume", "nowhere"), "nowhere: no such folder"),
+        (("--resume", "nowhere", "--perturb", "noise"), "nowhere: no such folder"),
     ],
 )
 def test_bad_input_is_one_line(idle, options, message):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from helpers import refusal
@@ -25,6 +26,8 @@ def fetch(address: str) -> tuple[int, str]:
     ("words", "says"),
     [
         (["nowhere"], "nowhere: no such folder; name the folder of your runs, or a run"),
+        (["a_file"], "a_file: is a file; name the folder of your runs, or a run"),
+        (["represented"], "represented: is what simeval represent found, and no run; simeval show prints it"),
         ([".", "--port", "70000"], "--port 70000: must be in [0, 65535]"),
         ([".", "--cache-mb", "-1"], "--cache-mb -1: must be in"),
         ([".", "--host", "no.such.host.invalid"], "--host 'no.such.host.invalid': no such address"),
@@ -33,6 +36,9 @@ def fetch(address: str) -> tuple[int, str]:
 )
 def test_bad_input_is_a_line(words, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    Path("a_file").touch()
+    Path("represented").mkdir()
+    Path("represented/representation.json").touch()
     assert says in refusal("view", *words)
 
 

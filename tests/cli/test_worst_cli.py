@@ -227,7 +227,7 @@ def test_what_the_rows_are_for_is_settled(run, idle):
         (("--perturb", "noise", "--init-states", "0-3"), "--confirm 50: needs"),
         (("--perturb", "noise", "--suite", "libero_goal"), "one suite"),
         (("--perturb", "noise", "--until", "decided"), "--until"),
-        (("--resume", "nowhere"), "no run here"),
+        (("--resume", "nowhere"), "nowhere: no such folder"),
     ],
 )
 def test_bad_input_is_one_line(idle, options, message):

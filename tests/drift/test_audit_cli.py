@@ -202,7 +202,7 @@ def test_a_checkpoint_says_its_unit_and_what_it_makes_of_a_frame(run, tiny_smolv
     [
         ([], "audit: name a run folder, or a dataset with --dataset, and not both"),
         (["RUN", "--dataset", "x/y"], "audit: name a run folder, or a dataset with --dataset, and not both"),
-        (["nowhere"], "nowhere: no run here (it has no manifest.json)"),
+        (["nowhere"], "nowhere: no such folder"),
         (["RUN", "--perturb", "niose:0.1"], "--perturb: unknown perturbation 'niose'; did you mean 'noise'?"),
         (["RUN", "--perturb", "none"], "--perturb: name at least one condition"),
         (["RUN", "--perturb", "friction:0.5"], "--perturb: nothing can be seen on these frames; friction:0.5: it"),

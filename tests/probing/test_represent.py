@@ -147,6 +147,22 @@ def test_what_was_found_has_to_name_something(done, tmp_path, name):
     )
 
 
+@pytest.mark.parametrize(
+    ("rows", "field"), [("probes", "policy"), ("probes", "layer"), ("similarity", "condition"), ("embeddings", "policy")]
+)
+def test_a_row_of_something_that_is_not_listed_is_refused(done, tmp_path, rows, field):
+    stored = json.loads((done[0] / FILE).read_text())
+    stored[rows][-1][field] = "elsewhere"
+    (tmp_path / FILE).write_text(json.dumps(stored))
+    assert f"(a row has {field} 'elsewhere', which it does not list)" in refusal("show", tmp_path)
+
+
+def test_the_start_is_one_of_the_policies(done, tmp_path):
+    stored = json.loads((done[0] / FILE).read_text())
+    (tmp_path / FILE).write_text(json.dumps({**stored, "start": "another"}))
+    assert "(start 'another' is none of its policies)" in refusal("show", tmp_path)
+
+
 @pytest.mark.parametrize("content", ["[]", "null", '"abc"', '{"schema_version": "1"}'])
 def test_another_file_is_not_called_one_of_another_schema(tmp_path, content):
     (tmp_path / FILE).write_text(content)
