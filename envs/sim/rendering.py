@@ -19,6 +19,7 @@ from envs.sim.culling import out_of_view
 from envs.sim.opengl import make_renderer
 from envs.sim.opengl import select_backend as select_backend
 from envs.sim.textures import ModelTextures
+from envs.sim.uploads import Uploads
 
 _HIDDEN = 0
 """The geom group of collision geoms, which images do not show; as in robosuite's renderer."""
@@ -35,22 +36,15 @@ _SHADOW_MAP = 2048
 
 
 class _Context:
-    """A renderer, whether it can render shadows, and the versions of the textures that it holds."""
+    """A renderer, whether it can render shadows, and the textures that it holds."""
 
     def __init__(self, renderer: Any, textures: ModelTextures, *, shadows: bool) -> None:
-        self.renderer, self.shadows, self._textures = renderer, shadows, textures
-        self._uploaded: dict[int, int] = {}
+        self.renderer, self.shadows, self.uploads = renderer, shadows, Uploads(renderer, textures)
 
-    def upload(self, model: Any, textures: NDArray[np.int32]) -> None:
-        """Upload those of the given textures that are new or out of date."""
-        import mujoco
-
-        for texture in textures.tolist():
-            version = self._textures.versions.get(texture, 0)
-            if self._uploaded.get(texture) != version:
-                self.renderer._gl_context.make_current()
-                mujoco.mjr_uploadTexture(model, self.renderer._mjr_context, texture)
-                self._uploaded[texture] = version
+    def close(self) -> None:
+        """Free the OpenGL context."""
+        self.uploads.release()
+        self.renderer.close()
 
 
 def _visible_textures(model: Any, option: Any) -> NDArray[np.int32]:
@@ -149,11 +143,11 @@ class Renderers:
         shadows = bool(self._model.light_castshadow.any())
         context = self._by_size.get(size)
         if context is not None and shadows and not context.shadows:
-            context.renderer.close()
+            context.close()
             context = None
         if context is None:
             context = self._by_size[size] = self._make(size, shadows=shadows)
-        context.upload(self._model, _visible_textures(self._model, self._option))
+        context.uploads.update(self._model, _visible_textures(self._model, self._option))
         return context.renderer
 
     def _make(self, size: int, *, shadows: bool) -> _Context:
@@ -184,7 +178,7 @@ class Renderers:
     def close(self) -> None:
         """Free all OpenGL contexts."""
         for context in self._by_size.values():
-            context.renderer.close()
+            context.close()
         self._by_size.clear()
 
 

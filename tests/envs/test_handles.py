@@ -112,11 +112,11 @@ def test_written_textures_are_shown_and_put_back(env, clean):
 def test_textures_are_uploaded_when_something_shows_them(env, clean):
     model, context = env.scene().model, env.world._renderers._by_size[128]
     style = model.tex("style_wall_brick").id
-    assert style not in context._uploaded
+    assert style not in context.uploads.versions
     model.geom_matid[model.geom_matid == model.mat("walls_mat").id] = model.mat("style_wall_brick").id
     dressed = env.observe().images
     assert not same(dressed, clean)
-    assert style in context._uploaded
+    assert style in context.uploads.versions
     everything = mujoco.Renderer(model, 128, 128)  # it uploads all textures at once
     option = mujoco.MjvOption()
     option.geomgroup[0] = 0
