@@ -1,7 +1,9 @@
 """What the documentation says of stored rows is what they say."""
 
 import pytest
-from stored_numbers import DRIFT, ROOT, Claim, statements, study
+from documented import ROOT, drift
+from documented.claims import Claim
+from stored_numbers import PAGES, statements
 
 STATEMENTS = list(statements())
 
@@ -13,7 +15,13 @@ def test_the_documentation_says_what_the_rows_say(statement):
 
 
 def test_the_word_that_the_documentation_gives_to_drift_is_the_verdict():
-    assert f"drift is *{study().verdict.word}*" in " ".join((ROOT / DRIFT).read_text().split())
+    assert f"drift is *{drift.study().verdict.word}*" in " ".join((ROOT / drift.PAGE).read_text().split())
+
+
+def test_no_page_is_left_out():
+    modules = (ROOT / "tests" / "documented").glob("*.py")
+    with_statements = {module.stem for module in modules if "\ndef statements()" in module.read_text()}
+    assert {page.__name__ for page in PAGES} == {f"documented.{name}" for name in with_statements}
 
 
 @pytest.mark.parametrize("content", ["", "is 1 of 2", "is 1 % here, is 2 % there"])

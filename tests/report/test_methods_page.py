@@ -5,17 +5,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import inside
 import pytest
 import worst_worlds
+from documented import ROOT, methods
 from drift_studies import simulated
 from measured import NUMBERS
 from reports import named, study_result
 from rich.console import Group, RenderableType
 from rich.table import Table
-from stored_numbers import MEASURED, METHODS, measured_rows, missed
 
 from simeval.analysis import success
 from simeval.analysis.by_category import CategoryRate
@@ -42,8 +41,7 @@ from simeval.stats.resampling import Resampling
 from simeval.store.audit import Audit
 from simeval.store.run import Run
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / METHODS).read_text()
+PAGE = (ROOT / methods.PAGE).read_text()
 WORDS = " ".join(PAGE.split())
 STORED = ROOT / "results" / "correlation"
 NO_NUMBER = {"", "condition", "suite", "policy"}
@@ -176,11 +174,11 @@ def test_page_and_stored_file_have_the_same_tables():
     stored = [table["title"] for table in content["tables"]]
     assert stored == list(NUMBERS)
     heads = [line for line in PAGE.splitlines() if line.endswith("| aimed at | simulated | runs |")]
-    assert sorted(heads) == sorted(MEASURED.format(title) for title in stored)
+    assert sorted(heads) == sorted(methods.HEADER.format(title) for title in stored)
     for table in content["tables"]:
         worlds = [row["world"] for row in table["rows"]]
         assert len(set(worlds)) == len(worlds), "a row is found by its world"
-        for world, cells in measured_rows(table["title"]).items():
+        for world, cells in methods.error_rate_rows(table["title"]).items():
             assert f"| {world} | {' | '.join(cells)} |" in PAGE
 
 
@@ -193,5 +191,5 @@ def test_page_and_stored_file_have_the_same_tables():
 )  # fmt: skip
 def test_a_miss_is_more_than_two_standard_errors(aim, simulated, is_missed):
     row = {"aim": aim, "nominal": 0.95, "simulated": simulated, "error": 0.014 if aim != "at most" else 0.02}
-    assert missed(row) is is_missed
-    assert not missed({**row, "nominal": None})
+    assert methods.missed(row) is is_missed
+    assert not methods.missed({**row, "nominal": None})
