@@ -79,7 +79,7 @@ def test_the_bundled_policies_reach_their_target_on_the_published_initial_states
     [
         ("correlation", "spatial", 50),
         ("quickstart", "spatial", 20),
-        ("reference", "spatial", 200),
+        ("reference", "spatial", 500),
         ("reference", "correlation", 650),
         ("latency", "spatial", 100),
         (START, "object", 100),

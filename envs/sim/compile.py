@@ -43,7 +43,8 @@ def compile_in_subprocess(xml: str) -> Any:
             raise ValueError(done.stderr.decode(errors="replace").strip().splitlines()[-1])
         if name:
             scene_cache.keep(name, binary)
-        return mujoco.MjModel.from_binary_path(str(binary))
+        kept = name and scene_cache.find(name)
+        return kept or mujoco.MjModel.from_binary_path(str(binary))
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ entries are never out of date.
 Non-obvious behaviour:
 - There is no locking: two processes that compile the same scene at once both write it.
 - The cache is optional: write failures are ignored.
+- A large scene has two files: the compiled model, and its arrays, which processes share; see `envs.sim.shared_model`.
 """
 
 import contextlib
@@ -21,9 +22,10 @@ from typing import Any
 import mujoco
 
 from envs.caches import cache_folder
+from envs.sim.shared_model import SUFFIX, share
 
-LIMIT = 8_000_000_000
-"""Size of the cache (bytes), enough for four suites of LIBERO's own scenes (5.1 GB); the least recently used go first.
+LIMIT = 16_000_000_000
+"""Size of the cache (bytes), enough for four suites of LIBERO's own scenes (10 GB); the least recently used go first.
 A run that needs more compiles every scene again each time it comes round."""
 SPARE = 5_000_000_000
 """Bytes that must stay free on the disk, because runs may be written to it."""
@@ -52,7 +54,11 @@ def find(name: str) -> Any:
     path = folder() / f"{name}.mjb"
     try:
         os.utime(path)
-        return mujoco.MjModel.from_binary_path(str(path))
+        model = mujoco.MjModel.from_binary_path(str(path))
+        pages = path.with_suffix(SUFFIX)
+        if (pages.exists() or _has_room(int(model.nbuffer))) and share(model, pages):
+            _make_room(path.parent)
+        return model
     except OSError:
         return None
     except ValueError:  # not a model of this MuJoCo version, which has reported that on stderr
@@ -66,7 +72,7 @@ def keep(name: str, binary: Path) -> None:
     with contextlib.suppress(OSError):
         cache, size = folder(), binary.stat().st_size
         cache.mkdir(parents=True, exist_ok=True)
-        if size > LIMIT or shutil.disk_usage(cache).free < size + SPARE:
+        if not _has_room(size):
             return
         handle, new = tempfile.mkstemp(dir=cache)
         os.close(handle)
@@ -76,6 +82,11 @@ def keep(name: str, binary: Path) -> None:
         finally:
             Path(new).unlink(missing_ok=True)
         _make_room(cache)
+
+
+def _has_room(size: int) -> bool:
+    """Whether a file of that size may be written."""
+    return size <= LIMIT and shutil.disk_usage(folder()).free >= size + SPARE
 
 
 def _make_room(cache: Path) -> None:

@@ -168,8 +168,8 @@ def _counted(run: Run) -> pd.DataFrame:
 
 def _sizes(a: Run, b: Run) -> list[str]:
     return [
-        f"the size of {escaped(str(run.folder))} depended on its outcomes; p and intervals take it for one fixed beforehand, "
-        "and the mean over conditions is over the pairs that all of them have"
+        f"the size of {escaped(str(run.folder))} depended on its outcomes; p and intervals take it for one fixed "
+        "beforehand, and the mean over conditions is over the pairs that all of them have"
         for run in (a, b)
         if is_sequential(run.manifest)
     ]

@@ -148,7 +148,8 @@ def test_what_was_found_has_to_name_something(done, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("rows", "field"), [("probes", "policy"), ("probes", "layer"), ("similarity", "condition"), ("embeddings", "policy")]
+    ("rows", "field"),
+    [("probes", "policy"), ("probes", "layer"), ("similarity", "condition"), ("embeddings", "policy")],
 )
 def test_a_row_of_something_that_is_not_listed_is_refused(done, tmp_path, rows, field):
     stored = json.loads((done[0] / FILE).read_text())

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections import namedtuple
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -18,6 +19,12 @@ XML = """
 <mujoco>
   <asset><hfield name="hills" nrow="2" ncol="2" size="1 1 1 1" file="{file}"/></asset>
   <worldbody><geom type="hfield" hfield="hills"/><body><freejoint/><geom size="{size}"/></body></worldbody>
+</mujoco>
+"""
+LARGE = """
+<mujoco>
+  <asset><texture name="t" type="2d" builtin="flat" width="4096" height="4096"/></asset>
+  <worldbody><body><freejoint/><geom size=".1"/></body></worldbody>
 </mujoco>
 """
 Disk = namedtuple("Disk", "free")
@@ -131,4 +138,26 @@ def test_a_scene_that_there_is_no_room_for_is_compiled_all_the_same(here, compil
 def test_tasks_with_the_same_scene_compile_it_once(here, compilers):
     for task in (0, 2):
         make_env("libero_spatial", task, 64, resolve_assets("bundled")).close()
-    assert len(compilers) == len(list(here.iterdir())) == 1
+    assert len(compilers) == len(list(here.glob("*.mjb"))) == 1
+    assert {file.suffix for file in here.iterdir()} <= {".mjb", ".pages"}
+
+
+def test_a_large_scene_is_shared_from_the_first_time_on_and_its_pages_are_part_of_the_limit(
+    here, compilers, monkeypatch
+):
+    monkeypatch.setattr(scene_cache, "LIMIT", 120_000_000)
+    first, second = compile_in_subprocess(LARGE), compile_in_subprocess(LARGE)
+    assert len(compilers) == 1
+    assert saved(first) == saved(second)
+    assert sorted(file.suffix for file in here.iterdir()) == [".mjb", ".pages"]
+    assert sum(str(here) in line for line in Path("/proc/self/maps").read_text().splitlines()) == 2
+    other = LARGE.replace('"t"', '"other"')
+    compile_in_subprocess(other)
+    assert {file.stem for file in here.iterdir()} == {scene_cache.digest(other)}
+    assert saved(first) == saved(second), "a file that was deleted stays mapped"
+
+
+def test_a_large_scene_is_not_shared_where_there_is_no_room(here, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(scene_cache.SPARE))
+    assert compile_in_subprocess(LARGE).ntex == 1
+    assert list(here.iterdir()) == []

@@ -1,0 +1,110 @@
+"""Lets processes share the memory of a compiled scene.
+
+A scene of LIBERO with its own meshes and textures takes 280 MB, and every rollout worker loads it. Nearly all of it is
+only read. So its arrays are written to a file once, and each process maps that file over its own copy. The pages that
+it writes become its own.
+
+Non-obvious behaviour:
+- The model's memory was allocated by MuJoCo, which frees it later. Only a block that glibc's allocator took from the
+  kernel for itself alone is mapped over: freeing it unmaps it. With another allocator nothing is shared.
+- The file is never written in place: it is replaced or deleted, which does no harm to those that have mapped it. On a
+  network file system it would, if another machine does so; there nothing is shared.
+"""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST = 40_000_000
+"""Smallest model that is shared (bytes). Above 32 MB glibc takes every block from the kernel for itself."""
+SUFFIX = ".pages"
+LOCAL = frozenset({"ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "tmpfs"})
+"""File systems on which a file that was deleted stays readable to those that have it mapped."""
+_MMAPPED, _FLAGS = 2, 7
+_CHUNK = 64 << 20
+
+
+def share(model: Any, path: Path) -> bool:
+    """Map a file with a model's arrays over the model, so that processes that do the same share the memory.
+
+    Args:
+        model: a `mujoco.MjModel` as it was compiled; it reads the same before and after.
+        path: the file, which is written if it is not there.
+
+    Returns:
+        Whether it is mapped; if not, nothing has changed.
+    """
+    if model.nbuffer < LEAST or not model.nq or not sys.platform.startswith("linux"):
+        return False
+    start = int(model.qpos0.ctypes.data)  # the first array
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    size = (start + int(model.nbuffer) - first) // mmap.PAGESIZE * mmap.PAGESIZE
+    if not _is_own_block(start, int(model.nbuffer)):
+        return False
+    pages: NDArray[np.uint8] = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(first))
+    with contextlib.suppress(OSError, ValueError):
+        if _file_system(path.parent) not in LOCAL:
+            return False
+        if not path.exists() or path.stat().st_size != size:
+            _write(path, pages)
+        os.utime(path)
+        with path.open("rb") as file:
+            if _holds(file, pages):
+                return _map(first, size, file.fileno())
+        path.unlink()  # damaged: the next process writes it again
+    return False
+
+
+def _is_own_block(start: int, size: int) -> bool:
+    """Whether memory is a block that glibc has mapped for itself: its header says so, and how long it is."""
+    if not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
+        return False
+    header = ctypes.c_size_t.from_address(start - ctypes.sizeof(ctypes.c_size_t)).value
+    length = header & ~_FLAGS
+    return header & _FLAGS == _MMAPPED and size <= length <= size + 2 * mmap.PAGESIZE
+
+
+def _file_system(folder: Path) -> str:
+    """Name of the file system of a folder."""
+    folder = folder.resolve()
+    lines = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    mounts = {place: kind for _, place, kind, *_ in lines}  # of two at one place the later one is seen
+    return next((mounts[str(path)] for path in (folder, *folder.parents) if str(path) in mounts), "")
+
+
+def _holds(file: BinaryIO, pages: NDArray[np.uint8]) -> bool:
+    """Whether a file has exactly these bytes."""
+    stored = np.memmap(file, np.uint8, "r")
+    chunks = range(0, pages.size, _CHUNK)
+    return stored.size == pages.size and all(
+        np.array_equal(stored[at : at + _CHUNK], pages[at : at + _CHUNK]) for at in chunks
+    )
+
+
+def _write(path: Path, pages: NDArray[np.uint8]) -> None:
+    """Write a file, complete or not at all."""
+    handle, new = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(memoryview(pages))
+        Path(new).replace(path)
+    finally:
+        Path(new).unlink(missing_ok=True)
+
+
+def _map(address: int, size: int, descriptor: int) -> bool:
+    """Put a file in the place of memory; whether that was possible. What is written later stays in the process."""
+    library = ctypes.CDLL(None, use_errno=True)
+    library.mmap.restype = ctypes.c_void_p
+    library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    fixed = 0x10  # MAP_FIXED, which Python's mmap does not name
+    access = mmap.PROT_READ | mmap.PROT_WRITE
+    return bool(library.mmap(address, size, access, mmap.MAP_PRIVATE | fixed, descriptor, 0) == address)
