@@ -28,7 +28,8 @@ LEAST = 40_000_000
 SUFFIX = ".pages"
 LOCAL = frozenset({"ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "tmpfs"})
 """File systems on which a file that was deleted stays readable to those that have it mapped."""
-_MMAPPED, _FLAGS = 2, 7
+_HEADER, _MMAPPED, _FLAGS = 16, 2, 7
+"""Of a block of glibc: bytes before it, and bits of the length there (malloc/malloc.c)."""
 _CHUNK = 64 << 20
 
 
@@ -64,8 +65,11 @@ def share(model: Any, path: Path) -> bool:
 
 
 def _is_own_block(start: int, size: int) -> bool:
-    """Whether memory is a block that glibc has mapped for itself: its header says so, and how long it is."""
-    if not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
+    """Whether memory is a block that glibc has mapped for itself: its header says so, and how long it is.
+
+    Other allocators put large blocks at the start of a page, before which there may be nothing to read.
+    """
+    if not hasattr(ctypes.CDLL(None), "gnu_get_libc_version") or start % mmap.PAGESIZE < _HEADER:
         return False
     header = ctypes.c_size_t.from_address(start - ctypes.sizeof(ctypes.c_size_t)).value
     length = header & ~_FLAGS

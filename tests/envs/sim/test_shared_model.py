@@ -1,6 +1,7 @@
 """The memory of a scene that processes share: it reads the same, what one writes is its own, and it is given back."""
 
 import gc
+import mmap
 from pathlib import Path
 
 import mujoco
@@ -131,3 +132,7 @@ def test_only_a_block_of_its_own_is_taken_for_one():
     assert not shared_model._is_own_block(small.ctypes.data, small.size)
     assert not shared_model._is_own_block(large.ctypes.data + 4096, large.size - 4096), "inside a block"
     assert not shared_model._is_own_block(large.ctypes.data, 1000), "much longer than the model"
+    with mmap.mmap(-1, 1 << 20) as pages:
+        start = np.frombuffer(pages, np.uint8).ctypes.data
+        assert start % mmap.PAGESIZE == 0
+        assert not shared_model._is_own_block(start, 1 << 20), "nothing before it may be read"
