@@ -100,8 +100,8 @@ def startup_claims() -> Iterator[Claim]:
     }
     yield Claim(
         PAGE,
-        "has {bundled_one} MB resident, {official_one} MB in the official scenes. Workers share libraries and large scenes, so a "
-        "further one takes {bundled_more} and {official_more} MB of the machine.",
+        "has {bundled_one} MB resident, {official_one} MB in the official scenes. Workers share libraries and "
+        "large scenes, so a further one takes {bundled_more} and {official_more} MB of the machine.",
         megabytes,
     )
 
