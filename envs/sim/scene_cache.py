@@ -61,7 +61,7 @@ def find(name: str) -> Any:
         return model
     except OSError:
         return None
-    except ValueError:  # not a model of this MuJoCo version, which has reported that on stderr
+    except ValueError:  # not a model of this MuJoCo version, which has reported that on stderr; or damaged
         with contextlib.suppress(OSError):
             path.unlink()
         return None
@@ -90,9 +90,15 @@ def _has_room(size: int) -> bool:
 
 
 def _make_room(cache: Path) -> None:
-    total = 0
+    """Delete what was used longest ago until the rest is within the limit; what cannot be looked at is passed over."""
+    files: list[tuple[float, int, Path]] = []
     # All files, including the unfinished ones of processes that were killed.
-    for path in sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True):
-        total += path.stat().st_size
+    for path in cache.iterdir():
+        with contextlib.suppress(OSError):  # another process was faster
+            files.append((path.stat().st_mtime, path.stat().st_size, path))
+    total = 0
+    for _, size, path in sorted(files, reverse=True):
+        total += size
         if total > LIMIT:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)

@@ -6,7 +6,8 @@ it writes become its own.
 
 Non-obvious behaviour:
 - The model's memory was allocated by MuJoCo, which frees it later. Only a block that glibc's allocator took from the
-  kernel for itself alone is mapped over: freeing it unmaps it. With another allocator nothing is shared.
+  kernel for itself alone is mapped over: freeing it unmaps it. Nothing is shared with another allocator, or where the
+  model found room in a free block of the heap.
 - The file is never written in place: it is replaced or deleted, which does no harm to those that have mapped it. On a
   network file system it would, if another machine does so; there nothing is shared.
 """
@@ -15,6 +16,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -24,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST = 40_000_000
-"""Smallest model that is shared (bytes). Above 32 MB glibc takes every block from the kernel for itself."""
+"""Smallest model that is shared (bytes). Above 32 MB glibc takes a block that its heap has no room for from the kernel
+for itself alone."""
 SUFFIX = ".pages"
 LOCAL = frozenset({"ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "tmpfs"})
 """File systems on which a file that was deleted stays readable to those that have it mapped."""
@@ -42,6 +45,10 @@ def share(model: Any, path: Path) -> bool:
 
     Returns:
         Whether it is mapped; if not, nothing has changed.
+
+    Raises:
+        ValueError: the file is of that size and has other bytes: it or the model is damaged. The file is deleted.
+        MemoryError: the system refused the map and has taken the memory away.
     """
     if model.nbuffer < LEAST or not model.nq or not sys.platform.startswith("linux"):
         return False
@@ -51,7 +58,7 @@ def share(model: Any, path: Path) -> bool:
     if not _is_own_block(start, int(model.nbuffer)):
         return False
     pages: NDArray[np.uint8] = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(first))
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError):
         if _file_system(path.parent) not in LOCAL:
             return False
         if not path.exists() or path.stat().st_size != size:
@@ -59,8 +66,10 @@ def share(model: Any, path: Path) -> bool:
         os.utime(path)
         with path.open("rb") as file:
             if _holds(file, pages):
-                return _map(first, size, file.fileno())
-        path.unlink()  # damaged: the next process writes it again
+                _map(first, size, file.fileno())
+                return True
+        path.unlink()
+        raise ValueError(f"{path}: not the arrays of this model")
     return False
 
 
@@ -79,8 +88,9 @@ def _is_own_block(start: int, size: int) -> bool:
 def _file_system(folder: Path) -> str:
     """Name of the file system of a folder."""
     folder = folder.resolve()
-    lines = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
-    mounts = {place: kind for _, place, kind, *_ in lines}  # of two at one place the later one is seen
+    lines = (line.split(" ") for line in Path("/proc/self/mounts").read_text().splitlines())
+    # Blanks are written as \040; of two at one place the later one is seen.
+    mounts = {re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), place): kind for _, place, kind, *_ in lines}
     return next((mounts[str(path)] for path in (folder, *folder.parents) if str(path) in mounts), "")
 
 
@@ -104,11 +114,12 @@ def _write(path: Path, pages: NDArray[np.uint8]) -> None:
         Path(new).unlink(missing_ok=True)
 
 
-def _map(address: int, size: int, descriptor: int) -> bool:
-    """Put a file in the place of memory; whether that was possible. What is written later stays in the process."""
+def _map(address: int, size: int, descriptor: int) -> None:
+    """Put a file in the place of memory. What is written later stays in the process."""
     library = ctypes.CDLL(None, use_errno=True)
     library.mmap.restype = ctypes.c_void_p
     library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
     fixed = 0x10  # MAP_FIXED, which Python's mmap does not name
     access = mmap.PROT_READ | mmap.PROT_WRITE
-    return bool(library.mmap(address, size, access, mmap.MAP_PRIVATE | fixed, descriptor, 0) == address)
+    if library.mmap(address, size, access, mmap.MAP_PRIVATE | fixed, descriptor, 0) != address:
+        raise MemoryError(f"mapping {size} bytes: {os.strerror(ctypes.get_errno())}")

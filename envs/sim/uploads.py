@@ -41,14 +41,15 @@ class Uploads:
             if self.versions.get(texture) == version:
                 continue
             twin = self._twin(model, texture) if version == 0 else None
-            self.versions[texture] = version
             if twin is not None:
                 names[texture] = names[twin]
-                continue
-            if np.count_nonzero(names[: model.ntex] == names[texture]) > 1:  # others still show what is there
-                names[texture] = np.setdiff1d(self._names[: model.ntex], names[: model.ntex])[0]
-            self._gl.make_current()
-            mujoco.mjr_uploadTexture(model, self._context, texture)
+            else:
+                same = np.flatnonzero(model.tex_type == model.tex_type[texture])  # a name is for one type only
+                if np.count_nonzero(names[same] == names[texture]) > 1:  # others still show what is there
+                    names[texture] = np.setdiff1d(self._names[same], names[same])[0]
+                self._gl.make_current()
+                mujoco.mjr_uploadTexture(model, self._context, texture)
+            self.versions[texture] = version
 
     def _twin(self, model: Any, texture: int) -> int | None:
         """A texture that is held and has the same pixels, neither of them written so far."""

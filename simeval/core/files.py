@@ -79,6 +79,11 @@ def is_file(path: str | Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
 
 
+def is_folder(path: str | Path) -> bool:
+    """Whether there is a folder; false for a name that cannot be one, with which `Path.is_dir` raises."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def require_regular(path: Path, descriptor: int) -> None:
     """Check that an open file is a regular one; closes it if it is not.
 

@@ -152,7 +152,7 @@ class Representations:
         for start in ("vlm", "expert"):
             mine = [name for name in self.layers if name.startswith(start)]
             found += mine[-1:]
-        return tuple(found)
+        return tuple(found) or self.layers[-1:]
 
 
 REMEDY = "delete this file and give the `simeval represent` command again, which makes it of what was read"
@@ -196,13 +196,15 @@ def _inconsistency(found: Representations) -> str:
     for name in ("policies", "conditions", "layers"):
         if not getattr(found, name):
             return f"{name} is empty"
+        if len(set(getattr(found, name))) < len(getattr(found, name)):
+            return f"{name} has a name twice"
     if found.start not in found.policies:
         return f"start '{shown(found.start)}' is none of its policies"
     known = {"policy": found.policies, "layer": found.layers, "condition": found.conditions}
     for rows in (found.probes, found.retention, found.similarity, found.attention, found.embeddings):
         for row in rows:
             named = {field: getattr(row, field) for field in known if hasattr(row, field)}
-            if not row.policy:  # the pixels
+            if rows is found.probes and not row.policy:  # the pixels
                 del named["policy"], named["layer"]
             for field, name in named.items():
                 if name not in known[field]:

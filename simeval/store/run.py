@@ -27,6 +27,7 @@ from simeval.core.checksums import sealed_line
 from simeval.core.errors import ConfigError
 from simeval.core.files import (
     is_file,
+    is_folder,
     named_failures,
     open_regular,
     replace_file,
@@ -211,7 +212,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for path, what in others.items():
         if is_file(path):
             raise ConfigError(f"{folder}: {what}")
-    missing = f"{folder}: " + (f"no run here (it has no {MANIFEST})" if folder.is_dir() else "no such folder")
+    missing = f"{folder}: " + (f"no run here (it has no {MANIFEST})" if is_folder(folder) else "no such folder")
     return read_checked(folder / MANIFEST, RunManifest, "a manifest of simeval", missing)
 
 

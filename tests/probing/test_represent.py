@@ -153,9 +153,26 @@ def test_what_was_found_has_to_name_something(done, tmp_path, name):
 )
 def test_a_row_of_something_that_is_not_listed_is_refused(done, tmp_path, rows, field):
     stored = json.loads((done[0] / FILE).read_text())
-    stored[rows][-1][field] = "elsewhere"
+    names = ("elsewhere",) if rows == "probes" else ("elsewhere", "")
+    for name in names:
+        stored[rows][-1][field] = name
+        (tmp_path / FILE).write_text(json.dumps(stored))
+        assert f"(a row has {field} '{name}', which it does not list)" in refusal("show", tmp_path)
+
+
+def test_a_policy_is_listed_once(done, tmp_path):
+    stored = json.loads((done[0] / FILE).read_text())
+    stored["policies"] *= 2
     (tmp_path / FILE).write_text(json.dumps(stored))
-    assert f"(a row has {field} 'elsewhere', which it does not list)" in refusal("show", tmp_path)
+    assert "(policies has a name twice)" in refusal("show", tmp_path)
+
+
+def test_layers_of_other_names_are_shown(done, tmp_path):
+    text = (done[0] / FILE).read_text()
+    (tmp_path / FILE).write_text(text.replace('"vlm', '"q').replace('"expert', '"r'))
+    shown = call("show", tmp_path)
+    assert shown.code == 0, shown
+    assert "what can be read from r" in shown.out
 
 
 def test_the_start_is_one_of_the_policies(done, tmp_path):

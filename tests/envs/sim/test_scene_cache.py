@@ -161,3 +161,25 @@ def test_a_large_scene_is_not_shared_where_there_is_no_room(here, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(scene_cache.SPARE))
     assert compile_in_subprocess(LARGE).ntex == 1
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("damaged", [".mjb", ".pages"])
+def test_where_the_two_files_of_a_scene_differ_it_is_compiled_again(here, compilers, damaged, full_heap):
+    whole = saved(compile_in_subprocess(LARGE))
+    (file,) = here.glob(f"*{damaged}")
+    content = bytearray(file.read_bytes())
+    content[30_000_000:30_100_000] = bytes(range(250)) * 400
+    file.write_bytes(content)
+    assert saved(compile_in_subprocess(LARGE)) == whole
+    assert saved(compile_in_subprocess(LARGE)) == whole
+    assert len(compilers) == 2
+
+
+def test_what_cannot_be_looked_at_in_the_cache_is_passed_over(here, compilers, monkeypatch, full_heap):
+    compile_in_subprocess(LARGE)
+    (here / "dangling").symlink_to(here / "nowhere")
+    (here / "folder").mkdir()
+    monkeypatch.setattr(scene_cache, "LIMIT", 120_000_000)
+    os.utime(here / "folder", (1, 1))
+    assert compile_in_subprocess(LARGE).ntex == 1
+    assert len(compilers) == 1

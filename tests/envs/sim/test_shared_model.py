@@ -30,7 +30,7 @@ def binary(tmp_path_factory):
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path, full_heap):
     if shared_model._file_system(tmp_path) not in shared_model.LOCAL:
         pytest.skip("temporary files are not on a local file system")
     return tmp_path / "scene.pages"
@@ -97,16 +97,32 @@ def test_a_file_that_is_deleted_or_replaced_stays_as_it_was(binary, path):
     assert content(model) == content(load(binary))
 
 
-@pytest.mark.parametrize("damage", ["other bytes", "shorter", "empty"])
-def test_a_damaged_file_is_not_used_and_written_again(binary, path, damage):
+@pytest.mark.parametrize("length", [0, 5000])
+def test_a_file_that_is_too_short_is_written_again(binary, path, length):
     assert share(load(binary), path)
     whole = path.read_bytes()
-    path.write_bytes({"other bytes": whole[:-1] + b"\x55", "shorter": whole[:5000], "empty": b""}[damage])
+    path.write_bytes(whole[:length])
     model = load(binary)
-    assert share(model, path) == (damage != "other bytes")
+    assert share(model, path)
     assert content(model) == content(load(binary))
-    assert share(load(binary), path)
     assert path.read_bytes() == whole
+
+
+def test_other_bytes_are_told_for_the_model_may_be_what_is_damaged(binary, path):
+    assert share(load(binary), path)
+    path.write_bytes(path.read_bytes()[:-1] + b"\x55")
+    model = load(binary)
+    with pytest.raises(ValueError, match="not the arrays of this model"):
+        share(model, path)
+    assert not path.exists()
+    assert content(model) == content(load(binary))
+
+
+def test_the_file_system_of_a_folder_with_a_blank_in_its_name_is_found(monkeypatch):
+    mounts = "/dev/a / ext4 rw 0 0\nserver:/x /mnt/lab\\040data nfs4 rw 0 0\n /mnt/none fuse rw 0 0\n"
+    monkeypatch.setattr(Path, "read_text", lambda _: mounts)
+    places = {"/mnt": "ext4", "/mnt/lab data/cache": "nfs4", "/mnt/lab": "ext4", "/mnt/none/x": "fuse"}
+    assert {place: shared_model._file_system(Path(place)) for place in places} == places
 
 
 @pytest.mark.parametrize(

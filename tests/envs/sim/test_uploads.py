@@ -105,6 +105,30 @@ def test_any_order_of_writes_shows_what_the_model_has(scene):
             assert set(names(renderers)) <= set(own), "only names that the context made"
 
 
+@pytest.mark.parametrize("written", range(4))
+def test_a_name_is_never_used_for_another_type(written):
+    """OpenGL binds a name to the target that it was first used with: 2D, or the six sides of a cube."""
+    types = ["cube", "2d", "2d", "cube"]
+    kinds = zip(types, SCENE.split('type="2d" builtin="gradient"'), strict=False)
+    xml = "".join(part + f'type="{kind}" builtin="gradient"' for kind, part in kinds)
+    xml += SCENE.split('type="2d" builtin="gradient"')[-1].replace('height="32"', 'height="{}"', 1).format(32)
+    for cube in ("t0", "t3"):
+        start = xml.index(f'name="{cube}"')
+        xml = xml[:start] + xml[start:].replace('height="32"', 'height="192"', 1)
+    model = mujoco.MjModel.from_xml_string(xml)
+    assert sorted(model.tex_type[:4]) == [0, 0, 1, 1]
+    data, textures = mujoco.MjData(model), ModelTextures(model)
+    mujoco.mj_forward(model, data)
+    renderers = Renderers(model, textures)
+    renderers.draw(data, 0, SIZE)
+    for texture in (written, 3 - written):
+        textures.set(texture, np.full_like(textures.get(texture), 200))
+        assert np.array_equal(renderers.draw(data, 0, SIZE), plainly(model, data))
+    textures.restore()
+    assert np.array_equal(renderers.draw(data, 0, SIZE), plainly(model, data))
+    renderers.close()
+
+
 def test_a_texture_written_before_the_first_image_shares_nothing(scene):
     model, data, textures, renderers = scene
     textures.set(1, textures.get(1))
