@@ -143,7 +143,7 @@ def test_tasks_with_the_same_scene_compile_it_once(here, compilers):
 
 
 def test_a_large_scene_is_shared_from_the_first_time_on_and_its_pages_are_part_of_the_limit(
-    here, compilers, monkeypatch
+    here, compilers, monkeypatch, full_heap
 ):
     monkeypatch.setattr(scene_cache, "LIMIT", 120_000_000)
     first, second = compile_in_subprocess(LARGE), compile_in_subprocess(LARGE)
