@@ -1,5 +1,9 @@
 """Where simeval keeps what can be made again."""
 
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
@@ -15,3 +19,20 @@ def cache_folder(name: str) -> Path:
         RuntimeError: the user has no home.
     """
     return Path(platformdirs.user_cache_dir("simeval"), name).expanduser()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a new file in the same folder, which takes the place of `path` at the end, complete or not at all.
+
+    Raises:
+        OSError: it cannot be written; nothing is left.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    os.close(handle)
+    new = Path(name)
+    try:
+        yield new
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

@@ -19,12 +19,13 @@ from documented import (
     model_card,
     scenes,
     speed,
+    stop_early,
     thresholds,
     use_in_ci,
 )
 from documented.claims import Statement
 
-PAGES = (get_started, drift, speed, scenes, latency, fine_tunes, thresholds, use_in_ci, methods, model_card)
+PAGES = (get_started, drift, speed, scenes, latency, fine_tunes, stop_early, thresholds, use_in_ci, methods, model_card)
 
 
 def statements() -> Iterator[Statement]:

@@ -14,14 +14,13 @@ import contextlib
 import hashlib
 import os
 import shutil
-import tempfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import mujoco
 
-from envs.caches import cache_folder
+from envs.caches import cache_folder, replacing
 from envs.sim.shared_model import SUFFIX, share
 
 LIMIT = 16_000_000_000
@@ -74,13 +73,8 @@ def keep(name: str, binary: Path) -> None:
         cache.mkdir(parents=True, exist_ok=True)
         if not _has_room(size):
             return
-        handle, new = tempfile.mkstemp(dir=cache)
-        os.close(handle)
-        try:
+        with replacing(cache / f"{name}.mjb") as new:
             shutil.copyfile(binary, new)
-            Path(new).replace(cache / f"{name}.mjb")
-        finally:
-            Path(new).unlink(missing_ok=True)
         _make_room(cache)
 
 

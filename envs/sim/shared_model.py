@@ -18,12 +18,13 @@ import mmap
 import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from envs.caches import replacing
 
 LEAST = 40_000_000
 """Smallest model that is shared (bytes). Above 32 MB glibc takes a block that its heap has no room for from the kernel
@@ -62,7 +63,8 @@ def share(model: Any, path: Path) -> bool:
         if _file_system(path.parent) not in LOCAL:
             return False
         if not path.exists() or path.stat().st_size != size:
-            _write(path, pages)
+            with replacing(path) as new:
+                new.write_bytes(memoryview(pages))
         os.utime(path)
         with path.open("rb") as file:
             if _holds(file, pages):
@@ -101,17 +103,6 @@ def _holds(file: BinaryIO, pages: NDArray[np.uint8]) -> bool:
     return stored.size == pages.size and all(
         np.array_equal(stored[at : at + _CHUNK], pages[at : at + _CHUNK]) for at in chunks
     )
-
-
-def _write(path: Path, pages: NDArray[np.uint8]) -> None:
-    """Write a file, complete or not at all."""
-    handle, new = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(memoryview(pages))
-        Path(new).replace(path)
-    finally:
-        Path(new).unlink(missing_ok=True)
 
 
 def _map(address: int, size: int, descriptor: int) -> None:

@@ -143,7 +143,7 @@ def test_tasks_with_the_same_scene_compile_it_once(here, compilers):
 
 
 def test_a_large_scene_is_shared_from_the_first_time_on_and_its_pages_are_part_of_the_limit(
-    here, compilers, monkeypatch, full_heap
+    here, compilers, monkeypatch, can_share
 ):
     monkeypatch.setattr(scene_cache, "LIMIT", 120_000_000)
     first, second = compile_in_subprocess(LARGE), compile_in_subprocess(LARGE)
@@ -164,7 +164,7 @@ def test_a_large_scene_is_not_shared_where_there_is_no_room(here, monkeypatch):
 
 
 @pytest.mark.parametrize("damaged", [".mjb", ".pages"])
-def test_where_the_two_files_of_a_scene_differ_it_is_compiled_again(here, compilers, damaged, full_heap):
+def test_where_the_two_files_of_a_scene_differ_it_is_compiled_again(here, compilers, damaged, can_share):
     whole = saved(compile_in_subprocess(LARGE))
     (file,) = here.glob(f"*{damaged}")
     content = bytearray(file.read_bytes())
@@ -175,7 +175,7 @@ def test_where_the_two_files_of_a_scene_differ_it_is_compiled_again(here, compil
     assert len(compilers) == 2
 
 
-def test_what_cannot_be_looked_at_in_the_cache_is_passed_over(here, compilers, monkeypatch, full_heap):
+def test_what_cannot_be_looked_at_in_the_cache_is_passed_over(here, compilers, monkeypatch, can_share):
     compile_in_subprocess(LARGE)
     (here / "dangling").symlink_to(here / "nowhere")
     (here / "folder").mkdir()

@@ -30,9 +30,7 @@ def binary(tmp_path_factory):
 
 
 @pytest.fixture
-def path(tmp_path, full_heap):
-    if shared_model._file_system(tmp_path) not in shared_model.LOCAL:
-        pytest.skip("temporary files are not on a local file system")
+def path(tmp_path, can_share):
     return tmp_path / "scene.pages"
 
 
@@ -116,6 +114,10 @@ def test_other_bytes_are_told_for_the_model_may_be_what_is_damaged(binary, path)
         share(model, path)
     assert not path.exists()
     assert content(model) == content(load(binary))
+
+
+def test_the_kernels_own_file_system_is_found():
+    assert shared_model._file_system(Path("/proc/self")) == "proc"
 
 
 def test_the_file_system_of_a_folder_with_a_blank_in_its_name_is_found(monkeypatch):
