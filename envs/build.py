@@ -1,10 +1,10 @@
 """Build environments by the name of their suite, and cache them."""
 
-import ctypes
 import gc
 from pathlib import Path
 
 from envs.base import Env
+from envs.sim.loaded_scene import handover, release_memory
 from envs.sim.opengl import select_backend
 from envs.suites import find_suite, tasks
 
@@ -42,14 +42,19 @@ class EnvCache:
         key = (suite, task, resolution)
         env = self._built.pop(key, None)
         if env is None:
-            self._make_room(find_suite(suite).scenes_kept)
-            env = make_env(suite, task, resolution, self._assets)
+            with handover():
+                self._make_room(find_suite(suite).scenes_kept)
+                env = make_env(suite, task, resolution, self._assets)
         self._built[key] = env
         return env
 
     def discard(self) -> None:
         """Close every scene: after a crash inside one, its state cannot be trusted."""
-        self._make_room(1)
+        if self._built:
+            from envs.sim import gl_context
+
+            self._make_room(1)
+            gl_context.forget()
 
     def _make_room(self, kept: int) -> None:
         dropped = False
@@ -58,7 +63,4 @@ class EnvCache:
             dropped = True
         if dropped:
             gc.collect()
-            # glibc keeps freed meshes and textures, and the next scene would be allocated on top of them.
-            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-            if trim is not None:
-                trim(0)
+            release_memory()

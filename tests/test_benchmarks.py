@@ -62,6 +62,15 @@ def test_error_rates_can_be_made_again_in_part(tmp_path):
     assert new["made"]["machine"]["versions"]["mujoco"]
 
 
+def test_a_change_of_task_is_in_the_same_scene_or_in_another(tmp_path):
+    words = ("--suites", "libero_spatial,libero_object", "--tasks", 2)
+    rows = bench("scene_change", tmp_path / "out.json", *words)["bundled"]
+    assert [(row["suite"], row["to"], row["changes"]) for row in rows] == [
+        ("libero_spatial", "same scene", 1), ("libero_object", "another scene", 1),
+    ]  # fmt: skip
+    assert all(row["build CPU s"] > 0 for row in rows)
+
+
 def test_the_viewer_opens_every_page(tmp_path):
     (rows,) = bench("viewer", tmp_path / "out.json", "--runs", 2, "--each", 40, "--episodes", 4000).values()
     assert len(rows) == 6

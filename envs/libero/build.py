@@ -15,7 +15,7 @@ from envs.libero.files import import_libero, silence, use_assets
 from envs.libero.recolored import RECOLORED
 from envs.sim.compile import robosuite_compiles_aside
 from envs.sim.distractors import Distractors, copy_statistics
-from envs.sim.pristine import ModelBackup
+from envs.sim.loaded_scene import LoadedScene
 from envs.sim.share_textures import share_textures
 from envs.sim.surface_styles import add_styles, paint_styles
 from envs.tasks import Task
@@ -32,7 +32,7 @@ def global_seed(seed: int) -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, ModelBackup, Distractors]:
+def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, LoadedScene, Distractors]:
     """Build LIBERO's environment object of a task, without its renderer.
 
     Args:
@@ -41,7 +41,7 @@ def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Model
         plain: the model of the plain scene (`mujoco.MjModel`), to get the scene with distractors in reserve.
 
     Returns:
-        The environment, a backup of its model from before any reset, and its distractors (none in the plain scene).
+        The environment, its scene, and its distractors (none in the plain scene).
 
     Raises:
         EnvError: the scene cannot be built from these assets.
@@ -62,7 +62,7 @@ def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Model
             if plain:
                 copy_statistics(plain, model)
 
-        with silence(), global_seed(0), robosuite_compiles_aside(describe, finish) as compiled:
+        with silence(), global_seed(0), robosuite_compiles_aside(describe, finish) as loaded:
             env = module.env_wrapper.ControlEnv(
                 bddl_file_name=str(task.bddl), has_offscreen_renderer=False, use_camera_obs=False, hard_reset=False
             ).env
@@ -76,4 +76,4 @@ def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Model
         raise EnvError(f"cannot build {task.suite} task {task.index} from {assets}: {error}") from error
     # At its first reset() a stock environment holds these samplers twice: once from building, once from the reset.
     env.object_property_initializers = env.object_property_initializers * 2
-    return env, compiled[-1], distractors[-1]
+    return env, loaded[-1], distractors[-1]

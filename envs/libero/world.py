@@ -26,8 +26,6 @@ from envs.libero.files import silence
 from envs.libero.gripper import Grasp
 from envs.libero.names import SceneIndex
 from envs.libero.physics import LiberoPhysics
-from envs.sim.rendering import Renderers
-from envs.sim.textures import ModelTextures
 from envs.tasks import Task
 
 _CAMERA_NAMES = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
@@ -98,7 +96,7 @@ class World:
         """
         self.task = task
         # Absolute, because robosuite looks for relative paths below its own folder.
-        self.env, self._pristine, self.distractors = build_scene(task, assets.resolve(), like.model if like else None)
+        self.env, self._loaded, self.distractors = build_scene(task, assets.resolve(), like.model if like else None)
         self.model: Any = self.env.sim.model._model
         self.data: Any = self.env.sim.data._data
         self.env.check_contact = Contacts(self.model, self.data).check
@@ -107,8 +105,7 @@ class World:
         self.seen = mujoco.MjData(self.model)
         self._sensed = [(getattr(self.seen, field), getattr(self.data, field)) for field in _SENSED]
         self._scratch = mujoco.MjData(self.model)
-        self._textures = ModelTextures(self.model)
-        self._renderers = Renderers(self.model, self._textures)
+        self._renderers = self._loaded.renderers
         self._clock = _SensorClock()
         self.cameras = {ours: int(self.model.camera(theirs).id) for ours, theirs in _CAMERA_NAMES.items()}
         self.arm = Arm(self.env, self.model, self.data)
@@ -124,8 +121,7 @@ class World:
         The order of calls is that of a hard reset; every call affects the last bit.
         """
         with silence(), global_seed(env_seed):
-            self._pristine.restore()
-            self._textures.restore()
+            self._loaded.restore()
             mujoco.mj_resetData(self.model, self.data)
             mujoco.mj_forward(self.model, self.data)  # robosuite, when the simulation is made
             mujoco.mj_forward(self.model, self.data)  # robosuite, when the render context is made
@@ -197,7 +193,7 @@ class World:
     def scene(self) -> Scene:
         """See `envs.base.Env.scene`."""
         present = self.distractors.present(self.data.qpos)
-        return self.index.scene(self.cameras, self._textures, present)
+        return self.index.scene(self.cameras, self._loaded.textures, present)
 
     def _present(self) -> Any:
         """Poses of the present state, computed in a scratch `MjData`: `mj_forward` would change the warm start."""
@@ -286,5 +282,5 @@ class World:
         return state
 
     def close(self) -> None:
-        """Free the render contexts."""
-        self._renderers.close()
+        """Free the render contexts, or leave the scene to the next environment; see `envs.sim.loaded_scene`."""
+        self._loaded.close()

@@ -16,7 +16,7 @@ from typing import Any
 import mujoco
 
 from envs.sim import scene_cache
-from envs.sim.pristine import ModelBackup
+from envs.sim.loaded_scene import LoadedScene, take
 
 _COMPILE = (
     "import sys, mujoco\n"
@@ -25,13 +25,34 @@ _COMPILE = (
 )
 
 
-def compile_in_subprocess(xml: str) -> Any:
-    """Compile an MJCF description to a `mujoco.MjModel`, bit-identical to compilation in this process.
+def load_scene(xml: str, finish: Callable[[Any], None]) -> LoadedScene:
+    """The scene of an MJCF description: left by a closed environment, from the cache, or compiled.
+
+    Args:
+        xml: the description.
+        finish: changes the compiled model. It has to write the same values each time.
 
     Raises:
         ValueError: MuJoCo rejects the description.
     """
     name = scene_cache.digest(xml)
+    scene = take(name)
+    model = scene.model if scene else compile_in_subprocess(xml, name)
+    finish(model)
+    return scene or LoadedScene(name, model)
+
+
+def compile_in_subprocess(xml: str, name: str | None = None) -> Any:
+    """Compile an MJCF description to a `mujoco.MjModel`, bit-identical to compilation in this process.
+
+    Args:
+        xml: the description.
+        name: its `scene_cache.digest`, if known.
+
+    Raises:
+        ValueError: MuJoCo rejects the description.
+    """
+    name = name or scene_cache.digest(xml)
     cached = name and scene_cache.find(name)
     if cached:
         return cached
@@ -49,33 +70,29 @@ def compile_in_subprocess(xml: str) -> Any:
 
 @contextlib.contextmanager
 def robosuite_compiles_aside(
-    rewrite: Callable[[str], str] | None = None, finish: Callable[[Any], None] | None = None
-) -> Iterator[list[ModelBackup]]:
-    """Make robosuite compile its models by `compile_in_subprocess` while it builds an environment.
+    rewrite: Callable[[str], str], finish: Callable[[Any], None]
+) -> Iterator[list[LoadedScene]]:
+    """Make robosuite load its models by `load_scene` while it builds an environment.
 
     Args:
         rewrite: changes a scene's description before it is compiled.
-        finish: changes the compiled model before robosuite gets it.
+        finish: see `load_scene`; robosuite gets the model afterwards.
 
-    Yields a list that receives a backup of each compiled model. The backup is made first, because robosuite places the
-    fixtures in the model at once.
+    Yields a list that receives each scene, with the model as it is before robosuite places the fixtures in it.
     """
     from robosuite.environments import base
 
     stock = base.MjSim
-    compiled: list[ModelBackup] = []
+    loaded: list[LoadedScene] = []
 
     class Sim(stock):  # type: ignore[misc, valid-type]  # robosuite has no types
         @classmethod
         def from_xml_string(cls, xml: str) -> Any:
-            model = compile_in_subprocess(rewrite(xml) if rewrite else xml)
-            if finish:
-                finish(model)
-            compiled.append(ModelBackup(model))
-            return stock(model)
+            loaded.append(load_scene(rewrite(xml), finish))
+            return stock(loaded[-1].model)
 
     base.MjSim = Sim
     try:
-        yield compiled
+        yield loaded
     finally:
         base.MjSim = stock

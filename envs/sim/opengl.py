@@ -168,17 +168,17 @@ def take_device(slot: int, environ: MutableMapping[str, str] | None = None) -> N
 
 
 def make_renderer(model: Any, size: int) -> Any:
-    """Make a `mujoco.Renderer` for images of `size` pixels per side.
+    """Make a `mujoco.Renderer` for images of `size` pixels per side, in the OpenGL context of this thread.
 
     Raises:
         EnvError: no OpenGL context could be created.
     """
     backend = check_drawing()
-    import mujoco
+    from envs.sim.gl_context import SharedRenderer
 
     quiet_destructors()
     try:
-        return mujoco.Renderer(model, size, size)
+        return SharedRenderer(model, size)
     except Exception as error:  # noqa: BLE001  MuJoCo and PyOpenGL raise many types here
         raise EnvError(
             f"no OpenGL context with MUJOCO_GL={backend}: {' '.join(str(error).split())[:200]}; "

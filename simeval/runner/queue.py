@@ -13,8 +13,8 @@ from simeval.core.rounds import in_rounds
 from simeval.core.types import EpisodeSpec
 
 BATCH = 16
-"""Least number of episodes between two changes of scene. A change takes 1.5 s with LIBERO's own meshes, and an episode
-rarely less than 3 s."""
+"""Least number of episodes between two changes of scene. A change takes up to 1 s with LIBERO's own meshes, and an
+episode rarely less than 3 s."""
 SMALL_BATCH = 4
 """The same for a run that may end at any round: what has run ahead of the deciding round is not counted."""
 

@@ -21,6 +21,7 @@ def statements() -> Iterator[Statement]:
     yield Table(PAGE, AGAINST, against_rows)
     yield from cost_claims()
     yield checkout_claim()
+    yield change_claim()
     yield from startup_claims()
     yield Table(PAGE, GRAPHS, graph_rows)
     yield from server_claims()
@@ -75,6 +76,21 @@ def checkout_claim() -> Claim:
         "and {official_native} times",
         {scenes: times[scenes, "now"] for scenes in ("bundled", "official")}
         | {f"{scenes}_native": times[scenes, "now, native"] for scenes in ("bundled", "official")},
+    )
+
+
+def change_claim() -> Claim:
+    """What a change of task costs a worker."""
+    bundled, official = benchmark("scene_change").values()
+
+    def most(rows: list[dict], kind: str = "") -> str:
+        return f"{max(row['change CPU s'] for row in rows if kind in row['to']):.1f}"
+
+    return Claim(
+        PAGE,
+        "that takes it {same} s of CPU time where the scene is the same (all of libero_spatial, all of libero_goal), "
+        "and {other} s where it is another (libero_object, most of libero_10); in the bundled scenes {bundled} s",
+        {"same": most(official, "same"), "other": most(official, "another"), "bundled": most(bundled)},
     )
 
 

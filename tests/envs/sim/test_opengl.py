@@ -82,7 +82,7 @@ def test_a_failure_that_nobody_foresaw_is_one_line(monkeypatch):
     def broken(*_args):
         raise RuntimeError("Cannot create\n an EGL context.")
 
-    monkeypatch.setattr("mujoco.Renderer", broken)
+    monkeypatch.setattr("envs.sim.gl_context.SharedRenderer", broken)
     with pytest.raises(
         EnvError, match=r"^no OpenGL context with MUJOCO_GL=egl: Cannot create an EGL context\.; simeval"
     ):

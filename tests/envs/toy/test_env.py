@@ -121,7 +121,7 @@ def test_observe_draws_only_what_is_asked(env):
 
 
 def test_no_picture_needs_no_opengl(monkeypatch):
-    monkeypatch.setattr("mujoco.Renderer", None)
+    monkeypatch.setattr("envs.sim.gl_context.SharedRenderer", None)
     env = toy.ToyEnv(0, 64)
     env.reset(ResetOptions(0))
     env.step(actions(steps=2))
@@ -132,7 +132,7 @@ def test_missing_opengl_is_one_clear_error(env, monkeypatch):
     def broken(*_args):
         raise ImportError("no driver")
 
-    monkeypatch.setattr("mujoco.Renderer", broken)
+    monkeypatch.setattr("envs.sim.gl_context.SharedRenderer", broken)
     with pytest.raises(EnvError, match="MUJOCO_GL"):
         env.observe()
 
