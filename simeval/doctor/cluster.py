@@ -2,6 +2,7 @@
 
 import json
 
+from simeval.core.loopback import loopback_fault
 from simeval.doctor.findings import Finding, failure, ok
 from simeval.doctor.surroundings import Machine
 
@@ -16,6 +17,8 @@ def check_ray(here: Machine, address: str | None) -> Finding:
     version = here.installed.get("ray")
     if version is None:
         return failure("ray", "Ray is not installed", "make clean setup")
+    if address == "local" and (fault := loopback_fault()):
+        return failure("ray", f"Ray cannot start: {fault}", "ip link set lo up; until then: simeval run --workers 0")
     limit = 120.0 if address else 60.0
     answer = here.module("simeval.doctor.ray_probe", *([address] if address else []), limit=limit)
     if answer.code != 0:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simeval.probing.frame_set import FrameSet
 from simeval.probing.probes import PROBES, Probe, Samples, Vocabulary, baseline, folds_of, samples, skill
-from simeval.probing.results import AttentionRow, EmbeddingRow, ProbeRow, RetentionRow, SimilarityRow
+from simeval.probing.results import NAMED, OTHERS, AttentionRow, EmbeddingRow, ProbeRow, RetentionRow, SimilarityRow
 from simeval.probing.vectors import PIXELS, LayerVectors, Vectors, of_pixels
 from simeval.stats.embedding import embed
 from simeval.stats.pointing import on_object, pointing
@@ -17,7 +17,6 @@ from simeval.stats.probe import Probed, kept, probe
 from simeval.stats.representation import cosine_distance, linear_cka
 from simeval.stats.resampling import Resampling
 
-NAMED, OTHERS = "named objects", "other objects"
 RESAMPLES = 499
 """Resamples of an interval: there are thousands of probes."""
 Note = Callable[[str], None]

@@ -17,6 +17,8 @@ from simeval.store.run import REPRESENTATION, write_json
 
 FILE = REPRESENTATION
 SCHEMA_VERSION = 1
+NAMED, OTHERS = "named objects", "other objects"
+"""What attention is measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class AttentionRow:
 
     Attributes:
         policy, condition: as in `ProbeRow`.
-        of: `named objects`, or `other objects`.
+        of: `NAMED` or `OTHERS`.
         pointing: shares and hits, beside chance.
         words: mean share of all attention that is on the instruction.
     """
@@ -200,6 +202,15 @@ def _inconsistency(found: Representations) -> str:
             return f"{name} has a name twice"
     if found.start not in found.policies:
         return f"start '{shown(found.start)}' is none of its policies"
+    if found.conditions[0] != "none":
+        return f"conditions begins with '{shown(found.conditions[0])}' instead of 'none'"
+    if not 1 <= found.states <= found.frames:
+        return f"{found.frames} frames of {found.states} initial states"
+    return _inconsistent_row(found)
+
+
+def _inconsistent_row(found: Representations) -> str:
+    """Why a row does not belong to the rest; empty if all do."""
     known = {"policy": found.policies, "layer": found.layers, "condition": found.conditions}
     for rows in (found.probes, found.retention, found.similarity, found.attention, found.embeddings):
         for row in rows:
@@ -209,4 +220,13 @@ def _inconsistency(found: Representations) -> str:
             for field, name in named.items():
                 if name not in known[field]:
                     return f"a row has {field} '{shown(name)}', which it does not list"
-    return ""
+    for row in found.attention:
+        if row.of not in (NAMED, OTHERS):
+            return f"a row is about attention on '{shown(row.of)}', not on {NAMED} or {OTHERS}"
+    for row in found.embeddings:
+        if row.embedding.points and len(row.embedding.points) != len(row.labels):
+            return f"a plane has {len(row.embedding.points)} points and {len(row.labels)} labels"
+    numbers = [n for row in found.probes for n in (row.score.n, row.score.units, row.score.folds)]
+    numbers += [n for row in found.attention for n in (row.pointing.frames, row.pointing.units)]
+    numbers += [row.n for row in found.similarity]
+    return f"a row has {min(numbers)} samples" if numbers and min(numbers) < 0 else ""

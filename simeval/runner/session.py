@@ -13,8 +13,9 @@ from typing import Any
 from envs import numerics
 from simeval.core.errors import ConfigError, first_line
 from simeval.core.interrupts import note_and_raise
+from simeval.core.loopback import LOOPBACK, loopback_fault
 from simeval.runner.lean_ray import lean
-from simeval.runner.local_ray import LOOPBACK, claim, end_orphans, end_session, keep_token_private, loopback_only
+from simeval.runner.local_ray import claim, end_orphans, end_session, keep_token_private, loopback_only
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 """Oversubscribed BLAS threads are several times slower and change rounding."""
@@ -33,6 +34,9 @@ _FAST_CONNECT = {
 are short, and take as long in all as the default ones."""
 
 
+_NO_RAY = "Ray does not start here (--workers 0 does without)"
+
+
 @contextlib.contextmanager
 def ray_session(address: str | None, workers: int) -> Iterator[None]:
     """Connect to a cluster, or start Ray on this machine with room for `workers`.
@@ -42,6 +46,8 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
     """
     if address:
         _require_listening(address)
+    elif fault := loopback_fault():
+        raise ConfigError(f"{_NO_RAY}: {fault}; `ip link set lo up` starts the interface")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_enable_metrics_collection", "0")
@@ -66,7 +72,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
                 ray.init(address="local", _node_ip_address=LOOPBACK, **local, **quiet)
             claim(_session())
     except Exception as error:  # noqa: BLE001  on a machine that is too busy Ray raises a bare Exception
-        what = f"--ray-address {address}" if address else "Ray does not start here (--workers 0 does without)"
+        what = f"--ray-address {address}" if address else _NO_RAY
         raise ConfigError(f"{what}: {_reason(error)}") from None
     try:
         with _interrupted_by_sigterm():

@@ -1,5 +1,6 @@
 """The doctor, shown machines of every kind, and this one."""
 
+import errno
 import http.server
 import json
 import shutil
@@ -421,6 +422,17 @@ def test_folders_that_are_not_there_yet_are_judged_by_those_above(tmp_path):
     assert writable(tmp_path / "a" / "b")
     assert space_free(tmp_path / "a" / "b") > 0
     assert not (tmp_path / "a").exists()
+
+
+def test_ray_is_not_started_where_the_machine_cannot_reach_itself(monkeypatch):
+    def unreachable(*_args, **_options):
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr("socket.create_connection", unreachable)
+    found = look("ray", Machine(), ray="local")
+    assert found.status == "wrong"
+    assert found.text.endswith("cannot reach itself at 127.0.0.1: Network is unreachable")
+    assert found.mend.startswith("ip link set lo up")
 
 
 @pytest.mark.slow

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simeval.probing.analysis import NAMED, OTHERS, Material, attention, embeddings, probe_all, similarity
+from simeval.probing.analysis import Material, attention, embeddings, probe_all, similarity
 from simeval.probing.frame_set import FrameInfo, FrameSet
+from simeval.probing.results import NAMED, OTHERS
 from simeval.probing.vectors import PIXELS, LayerVectors, Vectors, covered_regions, of_objects
 
 OBJECTS = ("red_1", "green_1", "blue_1")

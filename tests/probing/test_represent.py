@@ -160,6 +160,35 @@ def test_a_row_of_something_that_is_not_listed_is_refused(done, tmp_path, rows, 
         assert f"(a row has {field} '{name}', which it does not list)" in refusal("show", tmp_path)
 
 
+def damaged(stored, path, value):
+    """The content of the file with another value at a place: names of fields and numbers of rows."""
+    stored = json.loads(json.dumps(stored))
+    part = stored
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    return stored
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("frames",), -3, "-3 frames of"),
+        (("states",), 0, "frames of 0 initial states"),
+        (("conditions", 0), "light:0.5", "conditions begins with 'light:0.5' instead of 'none'"),
+        (("attention", 0, "of"), "the moon", "a row is about attention on 'the moon', not on named objects or other"),
+        (("probes", 0, "score", "n"), -1, "a row has -1 samples"),
+        (("attention", 0, "pointing", "units"), -2, "a row has -2 samples"),
+        (("similarity", 0, "n"), -5, "a row has -5 samples"),
+        (("embeddings", 0, "labels"), ["lift"], "points and 1 labels"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(done, tmp_path, path, value, reason):
+    stored = json.loads((done[0] / FILE).read_text())
+    (tmp_path / FILE).write_text(json.dumps(damaged(stored, path, value)))
+    assert reason in refusal("show", tmp_path)
+
+
 def test_a_policy_is_listed_once(done, tmp_path):
     stored = json.loads((done[0] / FILE).read_text())
     stored["policies"] *= 2

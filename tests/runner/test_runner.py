@@ -4,6 +4,7 @@ Ray takes seconds to start, so the tests with workers share one cluster, which r
 they join as `--ray-address` does.
 """
 
+import errno
 import itertools
 import json
 import os
@@ -22,6 +23,7 @@ from msgspec.structs import replace
 
 from simeval.api import evaluate
 from simeval.config.plan import make_plan
+from simeval.core import loopback
 from simeval.core.errors import ConfigError
 from simeval.policies.registry import PolicyChoice, use_actor
 from simeval.policies.scripted import SeekerPolicy
@@ -212,6 +214,21 @@ def test_a_cluster_that_is_not_there_is_refused_soon(tmp_path, address):
     with pytest.raises(ConfigError, match=f"^--ray-address {address}: ") as caught:
         evaluate(toy_config(tmp_path / "run", workers=1, ray_address=address))
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.timeout(60)
+def test_a_machine_that_cannot_reach_itself_is_told_soon(tmp_path, monkeypatch):
+    def unreachable(*_args, **_options):
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(loopback.socket, "create_connection", unreachable)
+    with pytest.raises(ConfigError) as caught:
+        evaluate(toy_config(tmp_path / "run", workers=1))
+    assert str(caught.value) == (
+        "Ray does not start here (--workers 0 does without): this machine cannot reach itself at 127.0.0.1: "
+        "Network is unreachable; `ip link set lo up` starts the interface"
+    )
     assert not (tmp_path / "run").exists()
 
 
