@@ -52,7 +52,10 @@ def find(name: str) -> Any:
     """Load the `mujoco.MjModel` of a cached scene; `None` if it is not in the cache."""
     path = folder() / f"{name}.mjb"
     try:
-        os.utime(path)
+        if not path.exists():
+            return None
+        with contextlib.suppress(OSError):  # a cache that this user may only read
+            os.utime(path)
         model = mujoco.MjModel.from_binary_path(str(path))
         pages = path.with_suffix(SUFFIX)
         if (pages.exists() or _has_room(int(model.nbuffer))) and share(model, pages):

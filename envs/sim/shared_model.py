@@ -65,7 +65,8 @@ def share(model: Any, path: Path) -> bool:
         if not path.exists() or path.stat().st_size != size:
             with replacing(path) as new:
                 new.write_bytes(memoryview(pages))
-        os.utime(path)
+        with contextlib.suppress(OSError):  # a cache that this user may only read
+            os.utime(path)
         with path.open("rb") as file:
             if _holds(file, pages):
                 _map(first, size, file.fileno())

@@ -234,12 +234,16 @@ def _require_feasible(name: str, episodes: tuple[EpisodeSpec, ...]) -> None:
         from simeval.policies.expert import metaworld
         from simeval.policies.expert.policy import supports
 
+        def can(suite: str, task: int) -> bool:
+            goal = tasks(suite)[task].goal
+            return supports(goal) or (find_suite(suite).interface == METAWORLD_INTERFACE and metaworld.supports(goal))
+
         for suite, task in sorted(planned):
-            if find_suite(suite).interface == METAWORLD_INTERFACE and metaworld.supports(tasks(suite)[task].goal):
-                continue
-            if not supports(tasks(suite)[task].goal):
+            if not can(suite, task):
+                feasible = ",".join(str(other) for name, other in sorted(planned) if name == suite and can(name, other))
                 raise ConfigError(
                     f"--policy expert: it cannot do {suite} task {task} ({tasks(suite)[task].instruction})"
+                    + (f"; it can try --tasks {feasible}" if feasible else "")
                 )
 
 

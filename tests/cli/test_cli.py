@@ -85,6 +85,11 @@ def checkpoint(folder: Path, **config) -> Path:
         (["--policy", "seekr"], "--policy: no policy or folder 'seekr'; did you mean 'seeker'?"),
         (["--policy", "./nowhere"], "policy './nowhere': no such folder"),
         (["--policy", "expert"], "--policy expert: it cannot do toy task 0"),
+        (
+            ["--policy", "expert", "--suite", "libero_10"],
+            "--policy expert: it cannot do libero_10 task 2 (turn on the stove and put the moka pot on it); "
+            "it can try --tasks 0,1,7",
+        ),
         (["--policy", "seeker", "--n-action-steps", "3"], "--n-action-steps: 'seeker' is scripted"),
         (["--policy", "seeker", "--dtype", "bfloat16"], "--dtype: 'seeker' is scripted"),
         (

@@ -134,10 +134,11 @@ def test_around_a_knob_it_closes_and_then_turns_it_on():
     closing = act(STOVE_ON, KNOB, opening=HALF)
     assert np.abs(closing[:6]).max() < 0.05
     assert closing[6] == 1
-    turning = act(STOVE_ON, KNOB, opening=0.025)
-    assert np.abs(turning[:3]).max() < 0.05
-    assert turning[5] == 1
-    assert turning[6] == 1
+    for gap, angle in ((0.025, 0.0), (0.030, 0.1)):  # while it turns the knob, the fingers are at an angle to it
+        turning = act(STOVE_ON, KNOB, opening=gap, joints={"flat_stove_1_button": angle})
+        assert np.abs(turning[:3]).max() < 0.05
+        assert turning[5] == 1
+        assert turning[6] == 1
     done = act(STOVE_ON, KNOB, opening=0.025, joints={"flat_stove_1_button": 0.65})
     assert done[6] == -1
 

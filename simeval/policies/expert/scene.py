@@ -168,9 +168,14 @@ SPOTS: Mapping[str, tuple[float, float, float]] = {"main_table_stove_front_regio
 """Regions of a table that an object can be dragged to (m, in the world). Source: libero_goal's task files."""
 
 
+SAME_SHAPE: Mapping[str, str] = {"white_cabinet": "wooden_cabinet"}
+"""Categories whose collision geometry is that of another one."""
+
+
 def category(name: str) -> str:
-    """The category of an object: its name without the number."""
-    return re.sub(r"_\d+$", "", name)
+    """The category of an object: its name without the number; of two with one shape the one that is listed here."""
+    kind = re.sub(r"_\d+$", "", name)
+    return SAME_SHAPE.get(kind, kind)
 
 
 def place_key(name: str) -> tuple[str, str]:

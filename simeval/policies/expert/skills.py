@@ -7,7 +7,7 @@ import numpy as np
 
 from envs.base import Privileged
 from simeval.policies.base import ActionChunk
-from simeval.policies.expert.grasps import OPENED, SQUEEZE, TIP, Grasp, held, opening, reached, unit
+from simeval.policies.expert.grasps import OPENED, TIP, Grasp, held, opening, reached, unit
 from simeval.policies.expert.moves import (
     ALIGNED,
     CLOSE,
@@ -48,6 +48,9 @@ PULL = 0.03
 # Knobs (rad).
 TURNED_ON = 0.6
 """Target angle of a knob. LIBERO counts it as on from 0.5."""
+TWIST = 0.010
+"""The fingers hold a knob if their opening (m) exceeds its width by at most this: while they turn it, they are at an
+angle to it."""
 LEAD = 0.4
 """Angle by which the commanded rotation leads the hand's."""
 
@@ -142,7 +145,7 @@ def turn_knob(state: Privileged, owner: str, knob: Knob) -> ActionChunk | None:
     pose = state.objects[owner]
     axes = rotation(pose)
     outward = (-np.sin(angle) * axes[:, 0] + np.cos(angle) * axes[:, 1])[:2]
-    grasp = Grasp(pose.pos + axes @ np.array(knob.center), unit(outward), knob.width + SQUEEZE)
+    grasp = Grasp(pose.pos + axes @ np.array(knob.center), unit(outward), knob.width + TWIST)
     hand = rotation(state.hand)[:2, 0]
     if opening(state) < grasp.width and held(state, grasp):
         cos, sin = np.cos(LEAD), np.sin(LEAD)

@@ -1,5 +1,6 @@
 """Compiled scenes on disk: the same to the last bit, never out of date, never in the way."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -72,6 +73,22 @@ def test_a_scene_is_compiled_once_and_the_same_to_the_last_bit(here, compilers, 
     assert len(compilers) == 1
     assert saved(first) == saved(second) == saved(mujoco.MjModel.from_xml_string(xml))
     assert len(list(here.iterdir())) == 1
+
+
+@pytest.mark.parametrize("reason", [errno.EPERM, errno.EROFS])
+def test_a_cache_that_may_only_be_read_is_used(here, compilers, reason, monkeypatch, can_share):
+    def refused(path, *_args):
+        raise OSError(reason, os.strerror(reason), str(path))
+
+    whole = saved(compile_in_subprocess(LARGE))
+    monkeypatch.setattr(os, "utime", refused)
+    assert saved(compile_in_subprocess(LARGE)) == whole
+    assert len(compilers) == 1
+    (pages,) = here.glob("*.pages")
+    again = compile_in_subprocess(LARGE)
+    mapped = [line for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(pages))]
+    assert mapped
+    assert again.ntex == 1
 
 
 def test_another_description_or_another_file_is_another_scene(here, compilers, xml, tmp_path):
