@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from perturbations.spec import parse
 from simeval.analysis.study import SuiteStudy
 from simeval.core.types import CLEAN
-from simeval.probing.results import NAMED
-from simeval.probing.results import Representations
+from simeval.probing.results import NAMED, Representations
 from simeval.stats.intervals import Interval
 from simeval.stats.paired import holm
 from simeval.stats.resampling import Resampling

@@ -16,8 +16,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from simeval.core.loopback import LOOPBACK
-
 _NO_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _OWNER = "simeval-owner"
 """A file in the folder of a Ray session that names the process it belongs to."""

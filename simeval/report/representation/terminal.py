@@ -6,8 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from simeval.probing.results import NAMED
-from simeval.probing.results import Representations
+from simeval.probing.results import NAMED, Representations
 from simeval.report.format import NOTHING, decimal, p_value, with_interval
 from simeval.report.representation.rows import HELD, KEPT, LOOK, READ, SIMILAR, change_rows, read_rows
 from simeval.report.terminal.tables import ROOMY, plain_table
