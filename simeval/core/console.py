@@ -7,12 +7,18 @@ from rich.segment import Segment
 
 from simeval.core.texts import escaped
 
+NARROWEST = 80
+"""Least width of what is printed (columns). In a narrower terminal rich would leave out columns and cut numbers; lines
+that the terminal wraps lose nothing."""
+
 
 class PlainConsole(Console):
     """Prints texts as they are: without markup, and with control characters escaped."""
 
     def __init__(self) -> None:
         super().__init__(markup=False, emoji=False)
+        if self.width < NARROWEST:
+            self.width = NARROWEST
 
     def on_broken_pipe(self) -> None:
         """Raise `BrokenPipeError`, as other output does when its reader is gone; rich would raise `SystemExit`."""
