@@ -22,6 +22,11 @@ _thread = threading.local()
 _making = threading.Lock()
 
 
+def backend_in_use() -> str:
+    """The backend that MuJoCo chose when it was imported: `egl`, `osmesa`, `glfw`; empty for none."""
+    return str(getattr(getattr(mujoco, "GLContext", None), "__module__", "")).rpartition(".")[2]
+
+
 def forget() -> None:
     """Let the next renderer of this thread have a new OpenGL context; those that exist keep theirs."""
     _thread.context = None

@@ -174,8 +174,13 @@ def make_renderer(model: Any, size: int) -> Any:
         EnvError: no OpenGL context could be created.
     """
     backend = check_drawing()
-    from envs.sim.gl_context import SharedRenderer
+    from envs.sim.gl_context import SharedRenderer, backend_in_use
 
+    if (taken := backend_in_use()) != backend and backend in _HEADLESS:
+        raise EnvError(
+            f"MuJoCo was imported before simeval had chosen its OpenGL backend, and took {taken or 'none'}; set "
+            f"MUJOCO_GL={backend} before MuJoCo is imported"
+        )
     quiet_destructors()
     try:
         return SharedRenderer(model, size)

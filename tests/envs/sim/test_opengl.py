@@ -89,6 +89,18 @@ def test_a_failure_that_nobody_foresaw_is_one_line(monkeypatch):
         opengl.make_renderer(None, 64)
 
 
+def test_mujoco_that_came_first_with_another_backend_is_named():
+    """The error of OpenGL itself blames MUJOCO_GL=egl."""
+    environ = {name: value for name, value in os.environ.items() if name != "MUJOCO_GL"}
+    code = (
+        "import mujoco\nfrom envs.goals import EnvError\nfrom envs.sim.opengl import make_renderer\n"
+        "try: make_renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16)\nexcept EnvError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("MuJoCo was imported before simeval had chosen its OpenGL backend, and took glfw; set ")
+    assert done.stdout.endswith(" before MuJoCo is imported\n")
+
+
 def test_robosuite_does_not_have_a_say(tmp_path):
     """It refuses an EGL device whose number is not among CUDA's, which count differently."""
     environ = {**os.environ, "MUJOCO_EGL_DEVICE_ID": "0", "CUDA_VISIBLE_DEVICES": "2,3", "HOME": str(tmp_path)}
