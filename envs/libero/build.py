@@ -32,7 +32,7 @@ def global_seed(seed: int) -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, LoadedScene, Distractors]:
+def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, LoadedScene]:
     """Build LIBERO's environment object of a task, without its renderer.
 
     Args:
@@ -41,7 +41,7 @@ def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Loade
         plain: the model of the plain scene (`mujoco.MjModel`), to get the scene with distractors in reserve.
 
     Returns:
-        The environment, its scene, and its distractors (none in the plain scene).
+        The environment and its scene.
 
     Raises:
         EnvError: the scene cannot be built from these assets.
@@ -51,16 +51,15 @@ def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Loade
     try:
         simplify = lighten if is_bundled(assets) else str
         objects = distractor_objects(task) if plain else {}
-        distractors: list[Distractors] = []
 
         def describe(xml: str) -> str:
             return share_textures(add_distractors(add_styles(simplify(xml)), objects))
 
-        def finish(model: Any) -> None:
+        def finish(model: Any) -> Distractors:
             paint_styles(model)
-            distractors.append(Distractors(model, [distractor_name(kind) for kind in objects]))
             if plain:
                 copy_statistics(plain, model)
+            return Distractors(model, [distractor_name(kind) for kind in objects])
 
         with silence(), global_seed(0), robosuite_compiles_aside(describe, finish) as loaded:
             env = module.env_wrapper.ControlEnv(
@@ -76,4 +75,4 @@ def build_scene(task: Task, assets: Path, plain: Any = None) -> tuple[Any, Loade
         raise EnvError(f"cannot build {task.suite} task {task.index} from {assets}: {error}") from error
     # At its first reset() a stock environment holds these samplers twice: once from building, once from the reset.
     env.object_property_initializers = env.object_property_initializers * 2
-    return env, loaded[-1], distractors[-1]
+    return env, loaded[-1]

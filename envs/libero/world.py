@@ -96,7 +96,8 @@ class World:
         """
         self.task = task
         # Absolute, because robosuite looks for relative paths below its own folder.
-        self.env, self._loaded, self.distractors = build_scene(task, assets.resolve(), like.model if like else None)
+        self.env, self._loaded = build_scene(task, assets.resolve(), like.model if like else None)
+        self.distractors = self._loaded.distractors
         self.model: Any = self.env.sim.model._model
         self.data: Any = self.env.sim.data._data
         self.env.check_contact = Contacts(self.model, self.data).check

@@ -16,6 +16,7 @@ from typing import Any
 import mujoco
 
 from envs.sim import scene_cache
+from envs.sim.distractors import Distractors
 from envs.sim.loaded_scene import LoadedScene, take
 
 _COMPILE = (
@@ -25,21 +26,22 @@ _COMPILE = (
 )
 
 
-def load_scene(xml: str, finish: Callable[[Any], None]) -> LoadedScene:
+def load_scene(xml: str, finish: Callable[[Any], Distractors]) -> LoadedScene:
     """The scene of an MJCF description: left by a closed environment, from the cache, or compiled.
 
     Args:
         xml: the description.
-        finish: changes the compiled model. It has to write the same values each time.
+        finish: changes the compiled model, and returns its distractors. It is not called for a scene that was left.
 
     Raises:
         ValueError: MuJoCo rejects the description.
     """
     name = scene_cache.digest(xml)
     scene = take(name)
-    model = scene.model if scene else compile_in_subprocess(xml, name)
-    finish(model)
-    return scene or LoadedScene(name, model)
+    if scene is None:
+        model = compile_in_subprocess(xml, name)
+        scene = LoadedScene(name, model, finish(model))
+    return scene
 
 
 def compile_in_subprocess(xml: str, name: str | None = None) -> Any:
@@ -70,7 +72,7 @@ def compile_in_subprocess(xml: str, name: str | None = None) -> Any:
 
 @contextlib.contextmanager
 def robosuite_compiles_aside(
-    rewrite: Callable[[str], str], finish: Callable[[Any], None]
+    rewrite: Callable[[str], str], finish: Callable[[Any], Distractors]
 ) -> Iterator[list[LoadedScene]]:
     """Make robosuite load its models by `load_scene` while it builds an environment.
 

@@ -6,11 +6,14 @@ description. A scene with LIBERO's own meshes takes 1.3 s of CPU time to load an
 """
 
 import contextlib
+import copy
 import ctypes
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+from envs.goals import EnvError
+from envs.sim.distractors import Distractors
 from envs.sim.pristine import ModelBackup
 from envs.sim.rendering import Renderers
 from envs.sim.textures import ModelTextures
@@ -25,22 +28,31 @@ class LoadedScene:
         model: the live `mujoco.MjModel`.
         textures: its textures.
         renderers: its renderers.
+        distractors: its distractors in reserve.
     """
 
-    def __init__(self, name: str | None, model: Any) -> None:
+    def __init__(self, name: str | None, model: Any, distractors: Distractors) -> None:
         """Make its backup; no OpenGL context is created yet.
 
         Args:
             name: digest of the description; `None` if it has none, and then it is not handed on.
             model: as it was compiled.
+            distractors: of the model.
         """
-        self._name, self.model = name, model
-        self._backup = ModelBackup(model)
+        self._name, self.model, self.distractors = name, model, distractors
+        self._given = False
         self.textures = ModelTextures(model)
+        self._backup = ModelBackup(model)
         self.renderers = Renderers(model, self.textures)
 
     def restore(self) -> None:
-        """Restore the model as it was compiled."""
+        """Restore the model as it was compiled.
+
+        Raises:
+            EnvError: the environment was closed, and its scene was handed on.
+        """
+        if self._given:
+            raise EnvError("this environment was closed, and its scene belongs to the next one")
         self._backup.restore()
         self.textures.restore()
 
@@ -51,6 +63,7 @@ class LoadedScene:
             self.renderers.close()
         else:
             self.restore()
+            self.renderers.keep_last()
             idle[self._name] = self
 
 
@@ -80,7 +93,9 @@ def take(name: str | None) -> LoadedScene | None:
     """
     idle = _idle()
     if idle and name in idle:
-        return idle.pop(name)
+        left = idle.pop(name)
+        scene, left._given = copy.copy(left), True
+        return scene
     _free()
     return None
 

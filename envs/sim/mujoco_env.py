@@ -103,7 +103,7 @@ class MujocoEnv(abc.ABC):
         self._interface = interface
         self._resolution = resolution
         self._started, self._settle_steps = 0.0, 0
-        self._backup, self._renderers = ModelBackup(model), RendererCache(model)
+        self._backup, self._renderers = ModelBackup(model, self.placed_fields), RendererCache(model)
         self.data = mujoco.MjData(model)
         self._cameras = {name: int(model.camera(name).id) for name in interface.cameras}
         bodies = {model.body(i).name: i for i in range(model.nbody)}

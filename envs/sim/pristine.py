@@ -2,24 +2,36 @@
 
 A reset of `MjData` does not touch the model. But LIBERO writes fixture poses into the model, the stove switches a site
 on, and scene perturbations change lights and cameras. So every such value is copied once and restored at each reset.
+Meshes, textures and their search trees are too large for that, so they are made read-only: what a reset cannot undo
+would be in all later episodes.
 """
+
+from collections.abc import Collection
 
 from typing import Any
 
 import numpy as np
 
 _LARGE = 1 << 18
-"""Arrays above this many bytes are meshes, textures and their search trees, which are never written in place."""
+"""Arrays above this many bytes are meshes, textures and their search trees."""
 
 
 class ModelBackup:
-    """A copy of every small array of an `mjModel`, and of its options and visual settings."""
+    """A copy of every small array of an `mjModel`, and of its options and visual settings.
 
-    def __init__(self, model: Any) -> None:
-        """Args: model: a freshly compiled `mujoco.MjModel`."""
+    Args:
+        model: a freshly compiled `mujoco.MjModel`; its large arrays become read-only.
+        written: names of fields that stay writable, whatever their size.
+    """
+
+    def __init__(self, model: Any, written: Collection[str] = ()) -> None:
         self._arrays: list[tuple[Any, Any]] = []
         self._scalars: list[tuple[Any, str, Any]] = []
         self._collect(model)
+        for name in dir(model):
+            value = None if name.startswith("_") or name in written else getattr(model, name)
+            if isinstance(value, np.ndarray) and value.nbytes > _LARGE:
+                value.flags.writeable = False
         for part in ("global_", "headlight", "map", "quality", "rgba", "scale"):
             self._collect(getattr(model.vis, part))
         self._collect(model.opt)

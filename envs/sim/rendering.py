@@ -141,12 +141,13 @@ class Renderers:
     def _ready(self, size: int) -> Any:
         """The renderer of a size, with the shadow map and textures that the model needs now."""
         shadows = bool(self._model.light_castshadow.any())
-        context = self._by_size.get(size)
+        context = self._by_size.pop(size, None)
         if context is not None and shadows and not context.shadows:
             context.close()
             context = None
         if context is None:
-            context = self._by_size[size] = self._make(size, shadows=shadows)
+            context = self._make(size, shadows=shadows)
+        self._by_size[size] = context
         context.uploads.update(self._model, _visible_textures(self._model, self._option))
         return context.renderer
 
@@ -176,10 +177,14 @@ class Renderers:
         return _Context(renderer, self._textures, shadows=shadows)
 
     def close(self) -> None:
-        """Free all OpenGL contexts."""
-        for context in self._by_size.values():
-            context.close()
-        self._by_size.clear()
+        """Free the OpenGL objects of all sizes."""
+        while self._by_size:
+            self._by_size.popitem()[1].close()
+
+    def keep_last(self) -> None:
+        """Free the OpenGL objects of all sizes but the one that was drawn last."""
+        for size in list(self._by_size)[:-1]:
+            self._by_size.pop(size).close()
 
 
 def _close_if_alive(renderers: "weakref.ref[Renderers]") -> None:

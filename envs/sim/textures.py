@@ -14,8 +14,8 @@ class ModelTextures:
     """
 
     def __init__(self, model: Any) -> None:
-        """Args: model: the live `mujoco.MjModel`."""
-        self._model = model
+        """Args: model: the live `mujoco.MjModel`, before its backup makes the pixels read-only."""
+        self._model, self._pixels = model, model.tex_data[:]
         self._originals: dict[int, NDArray[np.uint8]] = {}
         self.versions: dict[int, int] = {}
 
@@ -25,7 +25,7 @@ class ModelTextures:
             raise ValueError(f"texture {texture}: the scene has 0 to {model.ntex - 1}")
         shape = (int(model.tex_height[texture]), int(model.tex_width[texture]), int(model.tex_nchannel[texture]))
         start = int(model.tex_adr[texture])
-        return model.tex_data[start : start + int(np.prod(shape))].reshape(shape)
+        return self._pixels[start : start + int(np.prod(shape))].reshape(shape)
 
     def get(self, texture: int) -> NDArray[np.uint8]:
         """See `envs.base.Textures`."""

@@ -243,7 +243,7 @@ def _require_feasible(name: str, episodes: tuple[EpisodeSpec, ...]) -> None:
                 feasible = ",".join(str(other) for name, other in sorted(planned) if name == suite and can(name, other))
                 raise ConfigError(
                     f"--policy expert: it cannot do {suite} task {task} ({tasks(suite)[task].instruction})"
-                    + (f"; it can try --tasks {feasible}" if feasible else "")
+                    + (f"; it can try --tasks {feasible}" if feasible and len({name for name, _ in planned}) == 1 else "")
                 )
 
 

@@ -11,8 +11,9 @@ from envs.base import CAMERAS, EnvError
 from envs.build import EnvCache, make_env
 from envs.libero.files import resolve_assets
 from envs.sim import compile as compiling
-from envs.sim import gl_context, loaded_scene
+from envs.sim import gl_context, loaded_scene, pristine
 from envs.sim.compile import load_scene
+from envs.sim.distractors import Distractors
 from perturbations.base import axes
 from perturbations.spec import parse
 from simeval.core.seeding import PairStreams
@@ -142,20 +143,57 @@ def test_an_environment_that_cannot_be_built_leaves_nothing_behind(cache, monkey
 
 
 def test_only_within_a_handover_is_a_scene_kept(loaded):
-    xml, painted = BOX.format(0.1), []
-    first = load_scene(xml, painted.append)
+    finished = []
+
+    def finish(model):
+        finished.append(model)
+        return Distractors(model, [])
+
+    xml, wide = BOX.format(0.1), BOX.format(0.2)
+    first = load_scene(xml, finish)
     first.close()
-    assert load_scene(xml, painted.append).model is not first.model
+    assert load_scene(xml, finish).model is not first.model
     with loaded_scene.handover():
         first.model.geom_size[0, 0] = 7
         first.close()
-        second = load_scene(xml, painted.append)
-        assert second is first
+        second = load_scene(xml, finish)
+        assert second.model is first.model
         assert second.model.geom_size[0, 0] == 0.1
+        with pytest.raises(EnvError, match="this environment was closed, and its scene belongs to the next one"):
+            first.restore()
+        second.restore()
         second.close()
-        other = load_scene(BOX.format(0.2), painted.append)
-        assert load_scene(xml, painted.append).model is not first.model
+        other = load_scene(wide, finish)
+        assert load_scene(xml, finish).model is not first.model
         other.close()
-    assert load_scene(BOX.format(0.2), painted.append).model is not other.model
-    assert len(painted) == 6
-    assert len(loaded) == 5
+    assert load_scene(wide, finish).model is not other.model
+    assert len(finished) == len(loaded) == 5
+
+
+def test_of_several_image_sizes_the_last_is_kept(cache):
+    env = cache.get("libero_spatial", 0, 64)
+    env.reset(Reset())
+    for size in (32, 96, 64, 48, 96):
+        env.render("agentview", size)
+    renderers = env.world._renderers
+    assert list(renderers._by_size) == [32, 64, 48, 96]
+    cache.get("libero_spatial", 1, 64)
+    assert list(renderers._by_size) == [96]
+
+
+def test_an_environment_that_was_handed_on_says_so(cache):
+    old = cache.get("libero_spatial", 0, 64)
+    cache.get("libero_spatial", 1, 64)
+    with pytest.raises(EnvError, match="was closed"):
+        old.reset(Reset())
+
+
+def test_what_a_reset_cannot_undo_cannot_be_written(cache):
+    """A perturbation of a mesh would be in every later episode, of the next task as well."""
+    model = cache.get("libero_spatial", 0, 64).world.model
+    large = [name for name in dir(model) if isinstance(getattr(model, name), np.ndarray)]
+    large = [name for name in large if getattr(model, name).nbytes > pristine._LARGE]
+    assert {"tex_data", "bvh_aabb"} <= set(large)
+    for name in large:
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(model, name)[:] = 0

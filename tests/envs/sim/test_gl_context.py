@@ -1,12 +1,16 @@
 """Renderers in one OpenGL context: each draws as if it were alone."""
 
+import gc
 import itertools
+import subprocess
+import sys
 import threading
 
 import mujoco
 import numpy as np
 import pytest
 
+from envs.goals import EnvError
 from envs.sim import gl_context
 from envs.sim.gl_context import SharedRenderer
 
@@ -158,6 +162,70 @@ def test_each_thread_has_a_context_of_its_own(alone):
     assert context is not mine._gl_context
     assert np.array_equal(image, alone["all", "picture"])
     assert np.array_equal(draw(mine, model, "picture"), alone["all", "picture"])
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("how", ["closed", "collected"])
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_renderer_of_another_thread_takes_nothing_with_it(alone, how, alive, capfd):
+    model, theirs, made, done = model_of("all"), [], threading.Event(), threading.Event()
+    mine = SharedRenderer(model, SIZE)
+
+    def other():
+        theirs.append(SharedRenderer(model, SIZE))
+        draw(theirs[0], model, "picture")
+        made.set()
+        if alive:
+            done.wait(30)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    made.wait(30)
+    if not alive:
+        thread.join()
+    draw(mine, model, "picture")
+    with pytest.raises(EnvError, match="only in the thread in which it drew first"):
+        theirs[0].render()
+    if how == "closed":
+        theirs[0].close()
+    theirs.clear()
+    gc.collect()
+    assert np.array_equal(draw(mine, model, "picture"), alone["all", "picture"])
+    done.set()
+    thread.join()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("fresh")
+def test_an_error_while_drawing_leaves_no_flag_behind(alone, monkeypatch):
+    model = model_of("all")
+    renderer = SharedRenderer(model, SIZE)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="lost"):
+        patch.setattr("mujoco._render.mjr_readPixels", lambda *_: (_ for _ in ()).throw(RuntimeError("lost")))
+        draw(renderer, model, "segments")
+    renderer.disable_segmentation_rendering()
+    assert np.array_equal(draw(renderer, model, "picture"), alone["all", "picture"])
+
+
+LEFT_OPEN = """
+import threading, mujoco
+from envs.sim.opengl import make_renderer
+held = []
+model = mujoco.MjModel.from_xml_string('<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')
+def draw():
+    held.append(make_renderer(model, 32))
+    held[-1].render()
+threads = [threading.Thread(target=draw) for _ in range(2)]
+for thread in threads:
+    thread.start()
+    thread.join()
+draw()
+"""
+
+
+def test_what_other_threads_left_open_is_quiet_at_the_end():
+    done = subprocess.run([sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_mujoco_keeps_its_own_class():
