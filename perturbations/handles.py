@@ -70,7 +70,7 @@ class Physics(Protocol):
     """The handle that physics axes write through, after the initial state is set and before the scene settles.
 
     After writing `data.qpos`, call `forward()` before reading a pose or a contact. The next reset restores every field
-    of the model.
+    of the model. Arrays that are too large for that, those of meshes and textures, are read-only.
     """
 
     @property

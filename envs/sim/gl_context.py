@@ -6,8 +6,8 @@ and serves those of the next scene.
 Non-obvious behaviour:
 - Renderers in one OpenGL context share its state. `mjr_render` sets what it needs, but for two things: the framebuffer,
   which `SharedRenderer` sets, and the distances of fog, which is off (`render_gl3.c` of MuJoCo 3.3.2).
-- A context is current in one thread only, so each thread has its own. A renderer that another thread closes, or collects
-  as garbage, cannot be freed there: its names would be those of the other thread's objects.
+- A context is current in one thread only, so each thread has its own. A renderer that another thread closes, or
+  collects as garbage, cannot be freed there: its names would be those of the other thread's objects.
 """
 
 import atexit
@@ -93,6 +93,8 @@ class SharedRenderer(mujoco.Renderer):  # type: ignore[misc]  # MuJoCo has no ty
         model: the `mujoco.MjModel`.
         size: side of the image (px).
     """
+
+    _mjr_context: Any
 
     def __init__(self, model: mujoco.MjModel, size: int) -> None:
         with _making:

@@ -7,7 +7,6 @@ would be in all later episodes.
 """
 
 from collections.abc import Collection
-
 from typing import Any
 
 import numpy as np

@@ -240,10 +240,11 @@ def _require_feasible(name: str, episodes: tuple[EpisodeSpec, ...]) -> None:
 
         for suite, task in sorted(planned):
             if not can(suite, task):
-                feasible = ",".join(str(other) for name, other in sorted(planned) if name == suite and can(name, other))
+                others = sorted(planned) if {name for name, _ in planned} == {suite} else []
+                feasible = ",".join(str(other) for _, other in others if can(suite, other))
                 raise ConfigError(
                     f"--policy expert: it cannot do {suite} task {task} ({tasks(suite)[task].instruction})"
-                    + (f"; it can try --tasks {feasible}" if feasible and len({name for name, _ in planned}) == 1 else "")
+                    + (f"; it can try --tasks {feasible}" if feasible else "")
                 )
 
 

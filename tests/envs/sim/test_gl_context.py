@@ -200,9 +200,10 @@ def test_a_renderer_of_another_thread_takes_nothing_with_it(alone, how, alive, c
 def test_an_error_while_drawing_leaves_no_flag_behind(alone, monkeypatch):
     model = model_of("all")
     renderer = SharedRenderer(model, SIZE)
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="lost"):
+    with monkeypatch.context() as patch:
         patch.setattr("mujoco._render.mjr_readPixels", lambda *_: (_ for _ in ()).throw(RuntimeError("lost")))
-        draw(renderer, model, "segments")
+        with pytest.raises(RuntimeError, match="lost"):
+            draw(renderer, model, "segments")
     renderer.disable_segmentation_rendering()
     assert np.array_equal(draw(renderer, model, "picture"), alone["all", "picture"])
 
