@@ -94,7 +94,8 @@ class SharedRenderer(mujoco.Renderer):  # type: ignore[misc]  # MuJoCo has no ty
         size: side of the image (px).
     """
 
-    _mjr_context: Any
+    _gl_context: Any = None  # also where the constructor failed: the destructor reads both
+    _mjr_context: Any = None
 
     def __init__(self, model: mujoco.MjModel, size: int) -> None:
         with _making:
