@@ -1,6 +1,7 @@
 """What import-linter cannot say: when slow packages are loaded. Which package may know which: pyproject.toml."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,6 +51,24 @@ def test_slow_packages_are_imported_inside_functions(module):
 def test_imports_inside_functions_are_not_at_the_top():
     code = "import a\nif x:\n    from b.c import d\nif TYPE_CHECKING:\n    import e\ndef f():\n    import g\n"
     assert list(imports_at_the_top(code)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("module", ["envs.build", "envs.sim.rendering", "simeval.runner.worker", "simeval.media.video"])
+def test_mujoco_is_not_imported_before_its_backend_is_chosen(module):
+    """MuJoCo takes the backend that MUJOCO_GL names when it is imported, and `make_env` is what sets that."""
+    code = f"import sys, {module}; print('mujoco' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_images_are_drawn_whether_or_not_mujoco_gl_is_set():
+    code = (
+        "from types import SimpleNamespace\nfrom envs.build import EnvCache\nenv = EnvCache(None).get('toy', 0, 32)\n"
+        "env.reset(SimpleNamespace(init_state=0, env_seed=0, settle_steps=0))\nprint(*env.observe().images)"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "MUJOCO_GL"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
+    assert done.stdout.split() == ["agentview", "wrist"]
 
 
 @pytest.mark.parametrize("module", ["simeval", "simeval.cli.app", "simeval.config.plan"])

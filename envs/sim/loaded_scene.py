@@ -10,13 +10,15 @@ import copy
 import ctypes
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envs.goals import EnvError
-from envs.sim.distractors import Distractors
 from envs.sim.pristine import ModelBackup
 from envs.sim.rendering import Renderers
 from envs.sim.textures import ModelTextures
+
+if TYPE_CHECKING:  # it imports MuJoCo, which must not be imported before its backend is chosen
+    from envs.sim.distractors import Distractors
 
 _thread = threading.local()
 
@@ -31,7 +33,7 @@ class LoadedScene:
         distractors: its distractors in reserve.
     """
 
-    def __init__(self, name: str | None, model: Any, distractors: Distractors) -> None:
+    def __init__(self, name: str | None, model: Any, distractors: "Distractors") -> None:
         """Make its backup; no OpenGL context is created yet.
 
         Args:
