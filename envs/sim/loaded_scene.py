@@ -60,6 +60,8 @@ class LoadedScene:
 
     def close(self) -> None:
         """Free the OpenGL objects; within a `handover` keep everything for the next environment instead."""
+        if self._given:
+            return
         idle = _idle()
         if idle is None or self._name is None:
             self.renderers.close()

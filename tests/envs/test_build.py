@@ -183,9 +183,13 @@ def test_of_several_image_sizes_the_last_is_kept(cache):
 
 def test_an_environment_that_was_handed_on_says_so(cache):
     old = cache.get("libero_spatial", 0, 64)
-    cache.get("libero_spatial", 1, 64)
+    new = cache.get("libero_spatial", 1, 64)
+    new.reset(Reset())
+    new.observe()
     with pytest.raises(EnvError, match="was closed"):
         old.reset(Reset())
+    old.close()
+    assert new.world._renderers._by_size, "closing it again takes nothing from the next one"
 
 
 def test_what_a_reset_cannot_undo_cannot_be_written(cache):
