@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,20 @@ def environment(**more) -> dict:
 
     select_backend()
     return os.environ | ONE_THREAD | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)} | more
+
+
+def scenes_here() -> Iterator[tuple[str, Path]]:
+    """Both kinds of LIBERO's scenes with their asset folders; says so if the real files are not here."""
+    from envs.base import EnvError
+    from envs.libero.files import resolve_assets
+
+    for kind, where in (("bundled", "bundled"), ("official", "cached")):
+        try:
+            assets = resolve_assets(where)
+        except EnvError as error:
+            print(f"{kind} scenes are left out: {error}")
+            continue
+        yield kind, assets
 
 
 def unpinned(env: dict) -> dict:

@@ -15,7 +15,7 @@ import time
 from statistics import mean
 
 from libero_env import Reset
-from report import Report
+from report import Report, scenes_here
 
 SUITES = "libero_spatial,libero_goal,libero_object,libero_10"
 
@@ -41,21 +41,13 @@ def changes(assets, suite, count):
 
 
 def main():
-    from envs.base import EnvError
-    from envs.libero.files import resolve_assets
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", type=int, default=10, help="tasks of each suite")
     parser.add_argument("--suites", default=SUITES)
     parser.add_argument("--out", help="JSON file")
     args = parser.parse_args()
     report = Report("scene_change", __doc__)
-    for scenes in ("bundled", "official"):
-        try:
-            assets = resolve_assets("bundled" if scenes == "bundled" else "cached")
-        except EnvError as error:
-            print(f"{scenes} scenes are left out: {error}")
-            continue
+    for scenes, assets in scenes_here():
         rows = []
         for suite in args.suites.split(","):
             with multiprocessing.get_context("spawn").Pool(1) as pool:

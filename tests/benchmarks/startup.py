@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from report import SIMEVAL, Report, Watched, environment, watch_run
+from report import SIMEVAL, Report, Watched, environment, scenes_here, watch_run
 
 TARGETS = {
     "--help": 0.3,
@@ -115,16 +115,8 @@ def memory_rows(scratch: Path) -> list[dict]:
 
     What a further worker takes is what three take more than one, by half: libraries that they share count once.
     """
-    from envs.base import EnvError
-    from envs.libero.files import resolve_assets
-
     rows = []
-    for scenes in ("bundled", "official"):
-        try:
-            assets = resolve_assets("bundled" if scenes == "bundled" else "cached")
-        except EnvError as error:
-            print(f"{scenes} scenes are left out: {error}")
-            continue
+    for scenes, assets in scenes_here():
         for inference in ("actor", "worker"):
             words = ("--assets", assets, "--device", "cpu", "--inference", inference)
             one, three = (
