@@ -60,7 +60,7 @@ def share(model: Any, path: Path) -> bool:
         return False
     pages: NDArray[np.uint8] = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(first))
     with contextlib.suppress(OSError):
-        if _file_system(path.parent) not in LOCAL:
+        if not is_local(path.parent):
             return False
         if not path.exists() or path.stat().st_size != size:
             with replacing(path) as new:
@@ -86,6 +86,15 @@ def _is_own_block(start: int, size: int) -> bool:
     header = ctypes.c_size_t.from_address(start - ctypes.sizeof(ctypes.c_size_t)).value
     length = header & ~_FLAGS
     return header & _FLAGS == _MMAPPED and size <= length <= size + 2 * mmap.PAGESIZE
+
+
+def is_local(folder: Path) -> bool:
+    """Whether a folder is on one of the `LOCAL` file systems.
+
+    Raises:
+        OSError: the system does not say.
+    """
+    return _file_system(folder) in LOCAL
 
 
 def _file_system(folder: Path) -> str:
