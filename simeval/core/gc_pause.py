@@ -1,4 +1,4 @@
-"""Pausing Python's garbage collector while many long-lived objects are created."""
+"""Python's garbage collector, while many long-lived objects are created."""
 
 import contextlib
 import gc
@@ -15,3 +15,12 @@ def uncollected() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
+
+
+def collect_rarely() -> None:
+    """Make the collector run rarely, in a process of simeval's own.
+
+    The libraries make half a million objects that stay, and it looks at many of them each time. An episode leaves about
+    100 objects for it to free, without images.
+    """
+    gc.set_threshold(50_000)

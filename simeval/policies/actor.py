@@ -20,6 +20,7 @@ from typing import Any
 
 from simeval.core import provenance
 from simeval.core.errors import ConfigError, EpisodeError, error_line, first_line
+from simeval.core.gc_pause import collect_rarely
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
 from simeval.policies.batching import BatchQueue, Failure
 
@@ -40,6 +41,7 @@ class PolicyActor:
     """The actor's class. All methods run on one event loop; the policy runs in one separate thread."""
 
     def __init__(self, build: Callable[[], Policy], batch_size: int) -> None:
+        collect_rarely()
         self._queue = BatchQueue(build, batch_size)
 
     async def spec(self) -> PolicySpec | Failure:

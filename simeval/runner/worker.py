@@ -8,6 +8,7 @@ from envs.build import EnvCache
 from envs.sim.opengl import take_device
 from simeval.core import kernels
 from simeval.core.errors import ConfigError, ends_process, error_line
+from simeval.core.gc_pause import collect_rarely
 from simeval.core.plugins import Plugin, load
 from simeval.core.time_limit import time_limit
 from simeval.core.types import EpisodeResult, EpisodeSpec
@@ -137,6 +138,7 @@ class RemoteWorker:
     """An `EpisodeWorker` as a Ray actor. Loading is a separate call: a bad policy gives an answer, not a dead actor."""
 
     def __init__(self, setup: WorkerSetup) -> None:
+        collect_rarely()
         self._setup = setup
         self._worker: EpisodeWorker | None = None
 

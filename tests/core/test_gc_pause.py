@@ -1,0 +1,36 @@
+"""When Python's garbage collector runs."""
+
+import gc
+import subprocess
+import sys
+
+import pytest
+
+from simeval.core.gc_pause import uncollected
+
+
+def threshold_after(imported):
+    command = [sys.executable, "-c", f"import {imported}, gc; print(gc.get_threshold()[0])"]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_the_collector_of_a_users_process_is_left_alone():
+    assert threshold_after("simeval.api") == threshold_after("sys")
+
+
+def test_it_runs_rarely_in_a_command():
+    assert threshold_after("simeval.cli") == 50_000
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_pause_ends_as_it_began(before):
+    (gc.enable if before else gc.disable)()
+    try:
+        with uncollected():
+            assert not gc.isenabled()
+        assert gc.isenabled() == before
+        with pytest.raises(ValueError, match="within"), uncollected():
+            raise ValueError("within")
+        assert gc.isenabled() == before
+    finally:
+        gc.enable()
