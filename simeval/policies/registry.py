@@ -183,7 +183,7 @@ def validate_choice(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -> 
     """
     match choice.kind:
         case "scripted":
-            _require_feasible(choice.name, episodes)
+            require_feasible(choice.name, episodes)
         case "file":
             from simeval.policies.user_defined import require_maker
 
@@ -219,8 +219,8 @@ def _check_checkpoint(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -
         _log.warning("simeval: %s", printable(note))
 
 
-def _require_feasible(name: str, episodes: tuple[EpisodeSpec, ...]) -> None:
-    """Check that a scripted policy can do the tasks.
+def require_feasible(name: str, episodes: tuple[EpisodeSpec, ...]) -> None:
+    """Check that a scripted policy can do the tasks; no other policy is looked at.
 
     Raises:
         ConfigError: it cannot.

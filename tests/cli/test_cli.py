@@ -324,6 +324,15 @@ def test_plan_says_what_run_would_do_without_a_simulator(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_tasks_that_a_scripted_policy_cannot_do_are_refused(verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    called = call(verb, "--suite", "toy", "--policy", "expert", "--init-states", "0")
+    assert (called.code, called.out) == (2, "")
+    assert called.err.startswith("simeval: --policy expert: it cannot do toy task 0 (")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_loads_and_plans(recipe):
     assert set(yaml.safe_load(recipe.read_text()))

@@ -85,7 +85,8 @@ def test_threads_that_load_at_once_get_their_own_scene(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "header"])
-def test_a_damaged_file_is_refused(tmp_path, binary, damage):
+def test_a_damaged_file_is_refused(tmp_path, monkeypatch, binary, damage):
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes a log where it runs
     path = tmp_path / "scene.mjb"
     stored = binary.read_bytes()
     path.write_bytes(stored[:-4_000_000] if damage == "cut" else b"\0" * 64 + stored[64:])
