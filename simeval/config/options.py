@@ -3,6 +3,9 @@
 The same fields are YAML keys, command-line flags, and settings in manifests.
 """
 
+import datetime
+import numbers
+import os
 import re
 import reprlib
 import types
@@ -126,14 +129,26 @@ def _checked(name: str, value: Any, hint: Any, choices: tuple[str, ...]) -> Any:
             raise ConfigError(f"{flag(name)}: '{_brief(value)}' is neither true nor false")
         return value
     if int in allowed:
-        whole = isinstance(value, int) and not isinstance(value, bool)
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
         if not whole and not (isinstance(value, float) and value.is_integer()):
             raise ConfigError(f"{flag(name)}: '{_brief(value)}' is not a whole number")
         return int(value)
-    if str in allowed and isinstance(value, list):  # a YAML list of numbers: [0, 3, 5]
+    return _text(name, value, listed=str in allowed)
+
+
+_ONE_VALUE = (str, numbers.Number, os.PathLike, datetime.date)
+"""What YAML, or a program, may give for a text."""
+
+
+def _text(name: str, value: Any, *, listed: bool) -> str:
+    """A value as text; a list of numbers, if `listed` allows one, as YAML writes it: [0, 3, 5]."""
+    if listed and isinstance(value, list | tuple | range):
         return ",".join(_texts(name, value))
     if isinstance(value, dict):
         raise ConfigError(f"{flag(name)}: '{_brief(value)}' is not one value")
+    if not isinstance(value, _ONE_VALUE):
+        remedy = "; give an object to simeval.evaluate(config, policy=...)" if name == "policy" else ""
+        raise ConfigError(f"{flag(name)}: takes a text, not a {type(value).__name__}{remedy}")
     return well_formed(str(value))
 
 
@@ -143,7 +158,7 @@ def _instead(choices: tuple[str, ...]) -> str:
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
     """The items of a list as texts; a single value counts as a list of one, `None` as an empty list."""
-    items = [] if value is None else value if isinstance(value, list | tuple) else [value]
+    items = [] if value is None else value if isinstance(value, list | tuple | range) else [value]
     for item in items:
         if item is None:
             raise ConfigError(f"{flag(name)}: an entry of the list has no value; write one, or leave it out")

@@ -1,11 +1,14 @@
-"""Anomaly flags of an episode, from the range of its states and actions: broken physics, or far from training data."""
+"""Anomaly flags of an episode, from the range of its states and actions.
+
+They tell of broken physics, of numbers far from the training data, and of actions in other units.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import Scene
+from envs.base import Goal, Scene
 from simeval.policies.base import PolicySpec
 
 OFF_TABLE = 0.1
@@ -15,6 +18,13 @@ centre that low. Our choice."""
 MAX_SPEED = 5.0
 """An object faster than this (m/s) was not moved by the robot but ejected from a penetration: in 140 episodes of a
 learned policy in libero_spatial no object exceeded 1.1 m/s (measured). Falling does not count."""
+
+CUT = 3.0
+"""Actions are cut to -1 to 1. A number further from 0 than this is no small overshoot, but of another unit (degrees,
+mm). Our choice."""
+
+CLOSED = 0.5
+"""A gripper command from this on closes, by intent. Our choice."""
 
 
 @dataclass
@@ -66,6 +76,23 @@ def unlike_training(policy: PolicySpec, states: StateRange, actions: StateRange)
     """
     flags = ["far_state"] * _outside(policy.state_limits, states)
     return tuple(flags + ["far_action"] * _outside(policy.action_limits, actions))
+
+
+def in_other_units(policy: PolicySpec, actions: StateRange, goal: Goal) -> tuple[str, ...]:
+    """Flags of an episode whose actions do not look like the environment's: `cut_action`, `gripper_never_opened`.
+
+    Args:
+        policy: where the limits of its training data are known, `far_action` looks at those instead of `cut_action`.
+        actions: range of the actions that it chose.
+        goal: of the task. An object that is to be placed asks for an open gripper.
+    """
+    low, high = actions.low, actions.high
+    if low is None or high is None:
+        return ()
+    cut = policy.action_limits is None and max(-low.min(), high.max()) > CUT
+    places = any(atom[0] in ("on", "in") for atom in goal)
+    never_opened = places and low[-1] >= 0 and high[-1] >= CLOSED
+    return tuple(["cut_action"] * bool(cut) + ["gripper_never_opened"] * bool(never_opened))
 
 
 def _outside(limits: tuple[tuple[float, float], ...] | None, values: StateRange) -> bool:

@@ -24,7 +24,7 @@ from simeval.core.types import (
     RealizedStrength,
     Timings,
 )
-from simeval.rollout.anomalies import StateRange, anomalies, unlike_training
+from simeval.rollout.anomalies import StateRange, anomalies, in_other_units, unlike_training
 from simeval.rollout.interventions import Interventions
 from simeval.rollout.observations import ObservationPipeline
 from simeval.rollout.schedule import Part, Schedule
@@ -138,6 +138,7 @@ class EpisodeLog:
                 *self._flags(condition, instruction, observations, interventions),
                 *anomalies(self.states, env.scene()),
                 *unlike_training(observations.policy, observations.states, self.actions),
+                *in_other_units(observations.policy, self.actions, env.goals[0]),
             ),
         )
 

@@ -2,7 +2,9 @@
 
 import re
 from dataclasses import fields
+from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
@@ -81,7 +83,14 @@ def test_settings_survive_a_round_trip_through_yaml(config):
 def test_values_from_python_are_converted_or_refused_as_those_of_a_recipe():
     config = EvalConfig(suite="toy", init_states=[0, 1], tasks=3, perturb=["noise:0.1"])
     assert (config.suite, config.init_states, config.tasks, config.perturb) == (("toy",), "0,1", "3", ("noise:0.1",))
-    for values, line in (({"seed": "x"}, "--seed: 'x' is not a whole number"), ({"suite": {"toy": 1}}, "--suite: ")):
+    config = EvalConfig(suite="toy", init_states=range(3), tasks=(0, 2), repeats=np.int64(2), out=Path("runs"))
+    assert (config.init_states, config.tasks, config.repeats, config.out) == ("0,1,2", "0,2", 2, "runs")
+    for values, line in (
+        ({"seed": "x"}, "--seed: 'x' is not a whole number"),
+        ({"suite": {"toy": 1}}, "--suite: "),
+        ({"policy": object()}, "--policy: takes a text, not a object; give an object to simeval.evaluate"),
+        ({"init_states": np.arange(3)}, "--init-states: takes a text, not a ndarray"),
+    ):
         with pytest.raises(ConfigError, match=line):
             EvalConfig(**values)
 

@@ -10,7 +10,7 @@ from envs.toy.env import ToyEnv
 from perturbations.base import COUNT, AxisInfo, Key, Stage, register
 from simeval.policies.checkpoint.statistics import Scale
 from simeval.policies.scripted import SeekerPolicy, ZeroPolicy
-from simeval.rollout.anomalies import MAX_SPEED, OFF_TABLE, StateRange, anomalies
+from simeval.rollout.anomalies import MAX_SPEED, OFF_TABLE, StateRange, anomalies, in_other_units
 
 BLOCK = "yellow_block"
 """No task 0 touches it."""
@@ -135,6 +135,45 @@ ANY = (-np.inf, np.inf)
 def test_numbers_far_outside_the_training_data_are_flagged(env, state, action, flags):
     result, _ = roll_out(toy_spec(max_steps=6), env, BundledPolicy(state, action))
     assert result.flags == flags
+
+
+PLACE, TOUCH = (("on", "bowl_1", "plate_1"),), (("touch", "block_1"),)
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "gripper", "goal", "flags"),
+    [
+        (-1, 1, (-1, 1), PLACE, ()),
+        (-3, 3, (-1, 1), PLACE, ()),  # a small overshoot
+        (-3.1, 1, (-1, 1), PLACE, ("cut_action",)),
+        (0, 28, (-1, 1), TOUCH, ("cut_action",)),  # degrees
+        (-1, 1, (0, 1), PLACE, ("gripper_never_opened",)),
+        (-1, 1, (0, 255), PLACE, ("cut_action", "gripper_never_opened")),
+        (-1, 1, (0, 1), TOUCH, ()),
+        (-1, 1, (0, 0), PLACE, ()),  # it does not use the gripper
+        (-1, 1, (-0.1, 1), PLACE, ()),
+    ],
+)
+def test_actions_of_another_convention_are_flagged(lowest, highest, gripper, goal, flags):
+    seen = StateRange()
+    seen.add(np.float32([[lowest] * 6 + [gripper[0]], [highest] * 6 + [gripper[1]]]))
+    policy = ZeroPolicy().spec
+    assert in_other_units(policy, seen, goal) == flags
+    trained = replace(policy, action_limits=((-300.0, 300.0),) * 7)
+    assert in_other_units(trained, seen, goal) == tuple(flag for flag in flags if flag != "cut_action")
+    assert in_other_units(policy, StateRange(), goal) == ()
+
+
+class Degrees(ZeroPolicy):
+    """Its rotations are in degrees."""
+
+    def act(self, inputs):
+        return [np.float32([[0, 0, 0, 20, 0, 0, 0]] * 10) for _ in inputs]
+
+
+def test_an_episode_with_actions_of_another_unit_says_so(env):
+    result, _ = roll_out(toy_spec(max_steps=6), env, Degrees())
+    assert result.flags == ("cut_action",)
 
 
 @pytest.mark.parametrize(

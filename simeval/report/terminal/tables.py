@@ -165,6 +165,11 @@ def flag_note(row: FlagCount) -> str:
             what = "were given states" if kind == "far_state" else "chose actions"
             remark = "; other units?" if row.condition == CLEAN else ","
             return f"{count} {what} far outside the policy's training data{remark} e.g. {row.example}"
+        case "cut_action":
+            return f"{count} chose actions far outside -1 to 1, to which they are cut; other units? e.g. {row.example}"
+        case "gripper_never_opened":
+            what = "never opened the gripper (its command stayed at 0 or above, -1 opens); another convention?"
+            return f"{count} {what} e.g. {row.example}"
         case "spill":
             return f"{count} with a change in {part}, which it is not aimed at, e.g. {row.example}"
         case _:
