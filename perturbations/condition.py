@@ -254,7 +254,7 @@ class ActiveCondition:
                 named = masks.named_masks.get(term.target)
                 extra |= {"target": _resized(masks.target, pixels)} if term.info.wants_target else {}
                 extra |= {"named": _resized(named, pixels)} if term.option("target") is not None else {}
-            pixels = term.call(pixels, self.rng, camera, rng_step, **extra)
+            pixels = _checked(term.call(pixels, self.rng, camera, rng_step, **extra), pixels.shape, term)
         return pixels
 
     def state(self, state: NDArray[np.float32], step: int) -> NDArray[np.float32]:
@@ -263,7 +263,8 @@ class ActiveCondition:
             rng_step = 0 if term.option("mode") == "static" else step
             extra = self._extra(term)
             extra |= {"scale": self.scale} if accepts(term.info, "scale") else {}
-            state = np.asarray(term.call(state.copy(), self.rng, step=rng_step, **extra), np.float32)
+            perturbed = _checked(term.call(state.copy(), self.rng, step=rng_step, **extra), state.shape, term)
+            state = perturbed.astype(np.float32, copy=False)
         return state
 
     def actions(self, actions: NDArray[np.float32], step: int) -> NDArray[np.float32]:
@@ -275,9 +276,10 @@ class ActiveCondition:
     def _action(self, action: NDArray[np.float32], step: int) -> NDArray[np.float32]:
         for term in self._active("action", step):
             rng_step = 0 if term.option("mode") == "static" else step
-            perturbed = term.call(action.copy(), self.rng, step=rng_step, **self._extra(term))
+            extra = self._extra(term)
+            perturbed = _checked(term.call(action.copy(), self.rng, step=rng_step, **extra), action.shape, term)
             # Environments differ in how they treat values beyond the limits.
-            action = np.clip(np.asarray(perturbed, np.float32), -1, 1)
+            action = np.clip(perturbed.astype(np.float32, copy=False), -1, 1)
         return action
 
     def _extra(self, term: Term, camera: str = "") -> dict[str, Any]:
@@ -285,6 +287,21 @@ class ActiveCondition:
 
     def _active(self, channel: Channel, step: int) -> list[Term]:
         return [term for term in self.condition.active_terms(channel) if term.is_active(step)]
+
+
+def _checked(value: Any, shape: tuple[int, ...], term: Term) -> NDArray[Any]:
+    """What an axis made of an array of that shape. NaN would become a black pixel, or reach the policy.
+
+    Raises:
+        ValueError: it is not numbers of that shape, or one is not finite.
+    """
+    array = np.asarray(value)
+    if array.shape != shape or array.dtype.kind not in "fiu":
+        found = f"{array.dtype}{list(array.shape)}" if array.ndim else type(value).__name__
+        raise ValueError(f"axis {term.info.name}: it returned {found} instead of float32{list(shape)}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"axis {term.info.name}: it returned numbers that are not finite")
+    return array
 
 
 def _resized(mask: NDArray[np.bool_] | None, pixels: NDArray[np.float32]) -> NDArray[np.bool_] | None:

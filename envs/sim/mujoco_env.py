@@ -204,6 +204,10 @@ class MujocoEnv(abc.ABC):
         size = self._interface.state_size
         if state.shape != (size,) or state.dtype != np.float32:
             raise EnvError(f"proprioception must be float32[{size}], not {state.dtype}{list(state.shape)}")
+        if not np.isfinite(state).all():
+            raise EnvError(
+                f"proprioception must be finite, and number {np.flatnonzero(~np.isfinite(state))[0] + 1} is not"
+            )
         return Observation(images, state, self._step_count())
 
     def step(self, actions: NDArray[np.float32]) -> StepResult:

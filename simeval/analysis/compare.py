@@ -142,6 +142,13 @@ def _require_same_start(a: Run, b: Run) -> None:
     changes = differences(settings[0], settings[1])
     if changes:
         raise ConfigError(f"{a.folder} and {b.folder}: the episodes do not start alike ({'; '.join(changes)})")
+    texts = [dict(run.manifest["identity"].get("plugins") or {}) for run in (a, b)]
+    if changed := [name for name in texts[0] if texts[1].get(name, texts[0][name]) != texts[0][name]]:
+        named = ", ".join(map(escaped, changed))
+        raise ConfigError(
+            f"{a.folder} and {b.folder}: made with different texts of the plugin {named}, so episodes of the same name "
+            "need not be the same; run one of them again"
+        )
     specs = {result.spec.id: result.spec for result in a.results}
     for result in b.results:
         if specs.get(result.spec.id, result.spec) != result.spec:

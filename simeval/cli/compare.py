@@ -68,13 +68,13 @@ def compare(
 
     runs = Run.load(a), Run.load(b)
     if gate:
-        raise typer.Exit(_verdict(runs, _drift_of_both((a, b), (audit_a, audit_b)), allowed, paths, as_json=as_json))
+        raise typer.Exit(_verdict(runs, _drift_of_both(runs, (audit_a, audit_b)), allowed, paths, as_json=as_json))
     if any(run.imported_from for run in runs):
         _compare_unpaired(*runs, as_json=as_json)
         return
     from simeval.analysis.compare import compare as compare_runs
 
-    _print(compare_runs(*runs, _drift_of_both((a, b), (audit_a, audit_b))), None, as_json=as_json)
+    _print(compare_runs(*runs, _drift_of_both(runs, (audit_a, audit_b))), None, as_json=as_json)
 
 
 def _verdict(
@@ -166,19 +166,22 @@ def _rank(folders: Sequence[str], condition: str | None, paths: Files, *, as_jso
 
 
 def _drift_of_both(
-    runs: tuple[str, str], given: tuple[str | None, str | None]
+    runs: "tuple[Run, Run]", given: tuple[str | None, str | None]
 ) -> "tuple[tuple[DriftRow, ...], tuple[DriftRow, ...]] | None":
     """Rows of two audits: the named ones, else those in the run folders; `None` if these do not both exist.
 
     Raises:
-        ConfigError: only one was named, or one is not an audit.
+        ConfigError: only one was named, one is not an audit, or it is of another policy than its run.
     """
+    from simeval.analysis.correlate import refuse_other_policy
     from simeval.store.audit import MANIFEST, Audit
 
     if (given[0] is None) != (given[1] is None):
         raise ConfigError("--audit-a and --audit-b: name both or none")
-    folders = [Path(name) if name else Path(run) / "audit" for name, run in zip(given, runs, strict=True)]
+    folders = [Path(name) if name else run.folder / "audit" for name, run in zip(given, runs, strict=True)]
     if given[0] is None and not all((folder / MANIFEST).exists() for folder in folders):
         return None
-    first, second = (Audit.load(folder).rows for folder in folders)
-    return first, second
+    first, second = map(Audit.load, folders)
+    for run, audit in zip(runs, (first, second), strict=True):
+        refuse_other_policy(run, audit)
+    return first.rows, second.rows

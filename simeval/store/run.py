@@ -12,7 +12,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +41,7 @@ from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, Row
 from simeval.rollout.trace import PackedTrace, Trace
 from simeval.store.dataframe import COLUMNS, to_dataframe
 from simeval.store.decode import RowHeader, read_blocks
+from simeval.store.own_rows import own_rows
 from simeval.store.same_search import require_same_verb, require_same_worst
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from simeval.store.schema import RunManifest, read_checked
@@ -325,10 +326,9 @@ class Run:
         """One result per episode that ran (its latest attempt), in plan order.
 
         Raises:
-            ConfigError: a row is not one of simeval's.
+            ConfigError: a row is not one of simeval's, or of another run.
         """
-        blocks = read_blocks(self.folder / EPISODES, Row, absent=self.absent_suites)
-        latest = {row.id: row.result() for rows in blocks for row in rows}
+        latest = {row.id: row.result() for rows in self._rows() for row in rows}
         order = {name: i for i, name in enumerate(self.manifest["conditions"])}
         suites = {name: i for i, name in enumerate(self.manifest["config"]["suite"])}
         return tuple(
@@ -349,18 +349,22 @@ class Run:
         """One row per episode that ran, spec and result side by side; suite and condition are in plan order.
 
         Raises:
-            ConfigError: a row is not one of simeval's.
+            ConfigError: a row is not one of simeval's, or of another run.
         """
         return self.table()
 
     def table(self, columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
         """As `episodes`, with only these columns; see `to_dataframe`."""
         return to_dataframe(
-            read_blocks(self.folder / EPISODES, Row, absent=self.absent_suites),
+            self._rows(),
             suites=self.manifest["config"]["suite"],
             conditions=self.manifest["conditions"],
             columns=columns,
         )
+
+    def _rows(self) -> Iterator[list[Row]]:
+        path = self.folder / EPISODES
+        return own_rows(path, self.manifest, read_blocks(path, Row, absent=self.absent_suites))
 
     @cached_property
     def _digests(self) -> dict[str, str]:

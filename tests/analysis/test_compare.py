@@ -1,6 +1,7 @@
 """Two policies on the same episodes, through the command line."""
 
 import json
+import shutil
 
 import pytest
 from helpers import call, refusal, toy_config
@@ -11,6 +12,7 @@ from simeval.core.drift_row import DriftRow
 from simeval.report.terminal.compare import render_comparison
 from simeval.stats.drift import VARIANTS
 from simeval.stats.resampling import Resampling
+from simeval.store.audit import AuditWriter
 
 QUICK = Resampling(n_resamples=99, n_permutations=199)
 PERTURB = ("noise:0.3", "occlusion:0.4", "instruction:counterfactual")
@@ -69,6 +71,45 @@ def test_episodes_that_do_not_start_alike_are_refused(runs, tmp_path, changes):
     said = refusal("compare", runs[0].folder, other.folder)
     assert "do not start alike" in said
     assert next(iter(changes)) in said
+
+
+def with_plugin(run, folder, text: str):
+    """A copy of a run that was made with a plugin of this digest."""
+    shutil.copytree(run.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["identity"]["plugins"] = {"mine.py": text * 64}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_runs_with_different_texts_of_a_plugin_are_refused(runs, tmp_path):
+    one, same = (with_plugin(run, tmp_path / name, "a") for run, name in zip(runs, ("one", "same"), strict=True))
+    other = with_plugin(runs[1], tmp_path / "other", "b")
+    said = refusal("compare", one, other)
+    assert "made with different texts of the plugin mine.py" in said
+    assert call("compare", one, other, "--gate").code == 5
+    assert call("compare", one, same).code == 0
+    assert call("compare", one, runs[1].folder).code == 0, "one of them needs no plugin"
+
+
+def test_an_audit_of_another_policy_is_refused(runs, tmp_path):
+    audits = []
+    for run in runs:
+        policy = run.manifest["identity"]["policy"]
+        audits.append(tmp_path / policy["name"])
+        frames = {"source": "run", "kind": "start", "frames": 8}
+        identity = {"frames": frames, "policy": policy, "conditions": ["noise:0.3"], "seeds": [0]}
+        about = {"schema_version": 1, "frames": 8, "rows": 8, "identity": identity, "complete": False}
+        about |= {"sigma_source": "1 per dimension", "left_out": [], "notes": []}
+        written = drift_rows(0.2)
+        with AuditWriter(audits[-1], about, [row.key for row in written]) as writer:
+            writer.write(written)
+            writer.finish({"drift_floor": 0.0})
+    a, b = (run.folder for run in runs)
+    assert call("compare", a, b, "--audit-a", audits[0], "--audit-b", audits[1]).code == 0
+    for first, second in ((1, 0), (0, 0), (1, 1)):
+        said = refusal("compare", a, b, "--audit-a", audits[first], "--audit-b", audits[second])
+        assert "an audit of policy" in said
 
 
 def test_runs_without_a_common_episode_are_refused(runs, tmp_path):

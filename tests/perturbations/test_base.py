@@ -94,6 +94,33 @@ def test_a_scene_axis_can_be_aimed_at_cameras(scene, streams):
     np.testing.assert_allclose(scene.model.cam_fovy - before, [1, 0])
 
 
+WRONG = {
+    "not finite": (lambda values: np.full_like(values, np.nan), "numbers that are not finite"),
+    "too large for a float": (lambda values: values + np.inf, "numbers that are not finite"),
+    "another shape": (lambda values: np.ones((2, 2)), r"float64\[2, 2\] instead of float32\["),
+    "nothing": (lambda values: None, r"NoneType instead of float32\["),
+    "words": (lambda values: "dark", r"str instead of float32\["),
+    "truth values": (lambda values: values > 0, r"bool\[.*\] instead of float32\["),
+}
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize(("function", "said"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("channel", ["image", "state", "action"])
+def test_what_an_axis_returns_is_checked_where_the_policy_would_get_it(picture, streams, channel, function, said):
+    stage = {"image": Stage.OPTICS, "state": Stage.STATE, "action": Stage.ACTION}[channel]
+    cameras = CAMERAS if channel == "image" else ()
+    register(declare(stage=stage, cameras=cameras))(lambda values, value: function(values))
+    active = parse("test.axis:0.5").start(streams())
+    apply = {
+        "image": lambda: active.images({"wrist": picture}, 0),
+        "state": lambda: active.state(np.zeros(8, np.float32), 0),
+        "action": lambda: active.actions(np.zeros((3, 7), np.float32), 0),
+    }[channel]
+    with pytest.raises(ValueError, match=f"axis test.axis: it returned {said}"):
+        apply()
+
+
 FIELDS = {"stage": Stage.STATE, "keys": (Key("hold", "0"),), "identity": 0.0}
 FUNCTIONS = {
     "random numbers": (lambda state, value, rng, hold: state + rng.random(), True),

@@ -296,3 +296,23 @@ def test_an_environment_that_lacks_a_function_says_which():
 
     with pytest.raises(TypeError, match="proprioception"):
         Half(toy_tasks()[0], SCENE.format("", ""), 64, 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (np.zeros(7, np.float32), r"must be float32\[8\], not float32\[7\]"),
+        (np.zeros(8), r"must be float32\[8\], not float64\[8\]"),
+        (np.float32([0, 0, np.nan, 0, 0, 0, 0, np.inf]), "must be finite, and number 3 is not"),
+    ],
+)
+def test_a_state_that_no_policy_can_be_given_is_an_error(state, said):
+    class Robot(Bare):
+        def proprioception(self):
+            return state
+
+    env = Robot(
+        Task("mine", 0, "mine", "do it", (("done", "thing"),), toy_tasks()[0].scenery), SCENE.format("", ""), 64, 1
+    )
+    with pytest.raises(EnvError, match=said):
+        env.observe(())

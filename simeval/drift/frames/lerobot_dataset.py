@@ -165,8 +165,10 @@ def read(dataset: Dataset, chosen: Sequence[tuple[int, int]]) -> tuple[Snapshot,
                 return_uint8=True,
             )
             try_videos(_video_frames(source.meta, chosen), name=dataset.name)
+            # lerobot takes the row of meta/tasks.parquet at that place, whatever index the row has.
+            texts = {int(number): str(text) for text, number in source.meta.tasks["task_index"].items()}
             return tuple(
-                _snapshot(dataset, source[first[episode] + index], episode, index) for episode, index in chosen
+                _snapshot(dataset, source[first[episode] + index], episode, index, texts) for episode, index in chosen
             )
     except ConfigError:
         raise
@@ -186,14 +188,23 @@ def _video_frames(meta: Any, chosen: Sequence[tuple[int, int]]) -> dict[Path, li
     return frames
 
 
-def _snapshot(dataset: Dataset, item: Mapping[str, Any], episode: int, index: int) -> Snapshot:
+def _snapshot(
+    dataset: Dataset, item: Mapping[str, Any], episode: int, index: int, texts: Mapping[int, str]
+) -> Snapshot:
     if (int(item["episode_index"]), int(item["frame_index"])) != (episode, index):
         raise ConfigError(f"dataset '{dataset.name}': its files do not hold the episodes that its meta/ describes")
     images = {camera: _upright_image(dataset, item[key], key) for camera, key in dataset.cameras.items()}
     state = np.asarray(item[dataset.state_key], np.float32)
     if not np.isfinite(state).all():
         raise ConfigError(f"dataset '{dataset.name}': the state of episode {episode}, frame {index} is not finite")
-    return Snapshot(episode, index, images, state, str(item["task"]))
+    instruction, known = texts.get(int(item["task_index"]), ""), dataset.instructions[episode]
+    if known and instruction not in known:
+        said = f"says '{show(instruction)}'" if instruction else "is none of meta/tasks.parquet"
+        raise ConfigError(
+            f"dataset '{dataset.name}': the task_index {int(item['task_index'])} of episode {episode}, frame {index} "
+            f"{said}, and meta/episodes says '{show(' / '.join(known), 200)}'"
+        )
+    return Snapshot(episode, index, images, state, instruction)
 
 
 def _upright_image(dataset: Dataset, stored: Any, key: str) -> NDArray[np.uint8]:

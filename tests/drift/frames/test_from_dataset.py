@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dataset_fixture
 import numpy as np
+import pandas as pd
 import pytest
 from dataset_fixture import KEYS
 
@@ -61,6 +62,28 @@ def test_all_frames_are_there_as_they_were_recorded(dataset, demonstrations):
             # Upright as the environment showed it, and the right camera's.
             assert np.array_equal(picture, images[camera][index])
         assert (view.mean_abs, view.psnr, view.infeasible) == (0, None, "")
+
+
+def test_an_instruction_is_found_by_its_index_whatever_the_order_of_the_table(dataset, demonstrations, tmp_path):
+    folder = Path(shutil.copytree(dataset, tmp_path / "shuffled"))
+    table = pd.read_parquet(folder / "meta" / "tasks.parquet")
+    assert len(table) > 1
+    table[::-1].to_parquet(folder / "meta" / "tasks.parquet")
+    for view in seen(opened(folder), "none"):
+        assert view.request.instruction == demonstrations[int(view.frame.cluster.split()[1])][0]
+
+
+def test_an_index_that_contradicts_the_episode_is_refused(dataset, tmp_path):
+    folder = Path(shutil.copytree(dataset, tmp_path / "contradiction"))
+    (data,) = (folder / "data").rglob("*.parquet")
+    table = pd.read_parquet(data)
+    other = table["task_index"].max() - table["task_index"]
+    table.assign(task_index=other).to_parquet(data)
+    said = refused(folder)
+    assert "the task_index" in said
+    assert "and meta/episodes says '" in said
+    table.assign(task_index=99).to_parquet(data)
+    assert "its episodes cannot be read" in refused(folder)  # by lerobot
 
 
 def test_pictures_stored_upside_down_are_turned(dataset, demonstrations):
