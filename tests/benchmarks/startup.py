@@ -36,7 +36,8 @@ def many_rows(small: Path, folder: Path, rows: int) -> None:
     conditions = ("none", *(f"noise:{level:g}" for level in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)))
     repeats = max(1, -(-rows // (4 * 50 * len(conditions))))
     manifest = json.loads((small / "manifest.json").read_text())
-    manifest |= {"conditions": list(conditions), "episodes": rows}
+    layout = {"toy": {"tasks": [*range(4)], "init_states": [*range(50)], "left_out": {}}}
+    manifest |= {"conditions": list(conditions), "episodes": rows, "layout": layout}
     folder.mkdir()
     (folder / "manifest.json").write_text(json.dumps(manifest))
     rng, written = np.random.default_rng(0), 0
