@@ -152,7 +152,7 @@ def _number(info: AxisInfo, text: str) -> float:
         raise SpecError(f"{quoted}: unit must be {info.unit.accepted} ({_meaning(info)})")
     value = float(Decimal(digits) * info.unit.factors[suffix])
     if suffix in info.unit.rounded_up:
-        value = float(math.ceil(value))
+        value = math.copysign(math.ceil(abs(value)), value)  # a negative value stays one, and is refused
     if info.unit.whole and not value.is_integer():
         raise SpecError(f"{quoted}: value must be a whole number of {info.unit.name} ({_meaning(info)})")
     low, high = info.bounds

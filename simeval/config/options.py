@@ -164,6 +164,9 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
             raise ConfigError(f"{flag(name)}: an entry of the list has no value; write one, or leave it out")
         if isinstance(item, bool):
             raise ConfigError(f"{flag(name)}: no '{item}'; {_instead(())}")
+        if name == "perturb" and isinstance(item, dict) and len(item) == 1:  # YAML of `noise: 0.1`
+            ((key, part),) = item.items()
+            raise ConfigError(f"{flag(name)}: write {_brief(f'{key}:{part}')}, without a blank after the colon")
     # YAML can make a list that contains itself, whose text would have no end.
     return tuple(well_formed(_brief(item) if isinstance(item, list | dict) else str(item)) for item in items)
 
@@ -194,7 +197,7 @@ def parse_indices(text: str | None, count: int, name: str) -> tuple[int, ...]:
         return tuple(range(count))
     indices: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part.strip())
+        match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", part.strip())
         if not match:
             raise ConfigError(f"{flag(name)} '{shown(text, 60)}': write numbers and ranges, for instance 0,3,5-7")
         low, high = int(match[1]), int(match[2] or match[1])

@@ -75,6 +75,7 @@ def checkpoint(folder: Path, **config) -> Path:
         (["--suite", "zzz"], "--suite: no suite 'zzz'; known: libero_spatial"),
         (["--tasks", "99"], "--tasks 99: must be within 0..3"),
         (["--tasks", "a-b"], "--tasks 'a-b': write numbers and ranges, for instance 0,3,5-7"),
+        (["--init-states", "999999999"], "--init-states 999999999: must be within 0..49"),
         (["--init-states", "50"], "--init-states 50: must be within 0..49"),
         (["--init-states", "0-50"], "--init-states 0-50: must be within 0..49"),
         (["--perturb", "noise:-1"], "--perturb: noise:-1: value must be in [0, "),

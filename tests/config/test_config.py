@@ -168,6 +168,8 @@ def test_yaml_values_become_the_types_of_the_options(values, name, expected):
         ({"inference": False}, "--inference: no 'False', as YAML reads off, no or false; write one of auto, worker"),
         ({"policy": True}, "--policy: no 'True', as YAML reads on, yes or true; put the word in quotes"),
         ({"perturb": [None]}, "--perturb: an entry of the list has no value"),
+        ({"perturb": [{"noise": 0.1}]}, "--perturb: write noise:0.1, without a blank after the colon"),
+        ({"perturb": {"noise": 0.1}}, "--perturb: write noise:0.1, without a blank after the colon"),
     ],
 )
 def test_wrong_values_are_refused_in_one_line(values, said):

@@ -135,6 +135,7 @@ MALFORMED = {
     "noise:measured": "noise:measured: value must be a number in [0, 1] or a severity",
     "latency:1.5": "value must be a whole number of steps",
     "latency:201": "value must be in [0, 200]",
+    "latency:-1ms": "value must be in [0, 200]",
     "latency:2/mode=sync": "mode must be one of block, async, rtc",
     "latency:2/threshold=0.5": "latency:2/threshold=0.5: threshold needs /mode=async or /mode=rtc",
     "latency:2/mode=rtc/merge=average": "merge needs /mode=async",
