@@ -25,7 +25,8 @@ from simeval.core.types import CLEAN
 from simeval.stats.change import Gain, RunChange, compare_drift, compare_runs
 from simeval.stats.drift import PRIMARY
 from simeval.stats.resampling import Resampling
-from simeval.store.run import Run, differences
+from simeval.store.identity import differences
+from simeval.store.run import Run
 
 IGNORED = (
     "perturb",

@@ -41,8 +41,9 @@ from simeval.probing.frame_set import FrameSet
 from simeval.probing.results import SCHEMA_VERSION, Representations, write_results
 from simeval.runner.session import ONE_THREAD
 from simeval.store.assets import assets_of
+from simeval.store.identity import identity_changes
 from simeval.store.manifest import policy_identity
-from simeval.store.run import Run, identity_changes, require_own, require_writable, write_json
+from simeval.store.run import Run, require_own, require_writable, write_json
 from simeval.store.study import is_study, read_study
 
 MANIFEST = "manifest.json"

@@ -23,7 +23,8 @@ from simeval.core.drift_row import DriftRow, Key
 from simeval.core.errors import ConfigError
 from simeval.core.jsonl import JsonlWriter, open_lines
 from simeval.stats.drift import VARIANTS
-from simeval.store.run import Run, identity_changes, write_json
+from simeval.store.identity import identity_changes
+from simeval.store.run import Run, write_json
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from simeval.store.schema import AuditManifest, read_checked
 

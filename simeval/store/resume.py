@@ -13,6 +13,7 @@ from simeval.core import plugins, provenance
 from simeval.core.errors import ConfigError
 from simeval.policies.base import Policy
 from simeval.policies.registry import PolicyChoice
+from simeval.store.identity import require_same_run
 from simeval.store.manifest import plugin_digests, policy_identity
 from simeval.store.run import (
     EPISODES,
@@ -21,7 +22,6 @@ from simeval.store.run import (
     outcomes,
     read_manifest,
     require_own,
-    require_same_run,
     require_writable,
 )
 from simeval.store.same_search import require_same_verb, require_same_worst

@@ -19,10 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envs.suites import is_suite
-from simeval.config.evaluation import PLAN_FIELDS
 from simeval.config.layout import SEARCH, verb_of
 from simeval.config.paths import with_current_policy_name
-from simeval.core import kernels
 from simeval.core.checksums import sealed_line
 from simeval.core.errors import ConfigError
 from simeval.core.files import (
@@ -36,11 +34,12 @@ from simeval.core.files import (
     sync_folder,
 )
 from simeval.core.jsonl import JsonlWriter, open_lines
-from simeval.core.texts import all_well_formed, escaped, shown
+from simeval.core.texts import all_well_formed, shown
 from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, Row
 from simeval.rollout.trace import PackedTrace, Trace
 from simeval.store.dataframe import COLUMNS, to_dataframe
 from simeval.store.decode import RowHeader, read_blocks
+from simeval.store.identity import require_same_run
 from simeval.store.own_rows import own_rows
 from simeval.store.same_search import require_same_verb, require_same_worst
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
@@ -91,26 +90,6 @@ def require_writable(folder: Path) -> None:
         raise ConfigError(f"--out {folder}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(f"--out {folder}: {existing} cannot be written")
-
-
-def require_same_run(folder: Path, stored: dict[str, Any], requested: dict[str, Any]) -> None:
-    """Compare the identity of a stored run with the requested one.
-
-    Raises:
-        ConfigError: they differ; names the differences.
-    """
-    if stored["plan"] == requested["plan"]:
-        stored, requested = _without_plan_fields(stored), _without_plan_fields(requested)
-    changes = identity_changes(stored, requested)
-    if changes:
-        # The plan follows from the settings; its digest is of no use to a reader unless it alone differs.
-        named = [change for change in changes if not change.startswith("plan:")] or changes
-        raise ConfigError(f"--out {folder}: holds a different run ({'; '.join(named)}); choose another --out")
-
-
-def _without_plan_fields(identity: dict[str, Any]) -> dict[str, Any]:
-    settings = {key: value for key, value in identity["settings"].items() if key not in PLAN_FIELDS}
-    return {**identity, "settings": settings}
 
 
 def _extended(stored: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
@@ -255,31 +234,6 @@ def is_finished(folder: Path, episodes: Sequence[EpisodeSpec]) -> bool:
         return False
     finished = outcomes(folder)
     return all(finished.get(spec.id, "error") != "error" for spec in episodes)
-
-
-def differences(stored: dict[str, Any], requested: dict[str, Any], prefix: str = "") -> list[str]:
-    """Differences of two identities, one entry per value: `seed: 0 -> 1`."""
-    changes = []
-    for key in dict.fromkeys([*stored, *requested]):
-        old, new = stored.get(key), requested.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            changes += differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            changes.append(f"{prefix}{key}: {_short(old)} -> {_short(new)}")
-    return changes
-
-
-def identity_changes(stored: dict[str, Any], requested: dict[str, Any]) -> list[str]:
-    """As `differences`, with a single entry for all numerics."""
-    changes, numerics = differences(stored, requested), kernels.difference(stored, requested)
-    if numerics is None:
-        return changes
-    return [f"numerics: {numerics}", *(text for text in changes if not kernels.belongs(text.partition(":")[0]))]
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return escaped(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,6 @@ def server_claims() -> Iterator[Claim]:
     shares = sorted(row["share"] for row in rows)
     yield Claim(
         PAGE,
-        "One batching server answers {low} to {high} of the requests of the best schedule",
+        "One batching server answers {low} to {high} of the requests that a simulated best schedule answers",
         {"low": two_decimals(shares[0]), "high": two_decimals(shares[-1])},
     )

@@ -24,7 +24,8 @@ from simeval.config.plan import make_plan
 from simeval.core.errors import ConfigError
 from simeval.core.types import EpisodeResult, Execution, RealizedStrength
 from simeval.policies.scripted import SeekerPolicy
-from simeval.store.run import SCHEMA_VERSION, Run, RunWriter, differences, trace_path
+from simeval.store.identity import differences
+from simeval.store.run import SCHEMA_VERSION, Run, RunWriter, trace_path
 
 REMEDY = "delete the line and repeat the command that made the run; it runs this episode again"
 SMALL = {"tasks": "0", "perturb": ("noise:0.3", "instruction:empty")}
