@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+
 from simeval.core.errors import EpisodeError, error_line, user_line
 from simeval.policies.base import ActionChunk, Policy, PolicyInput
 
@@ -84,7 +86,8 @@ class BatchQueue:
             chunks = policy.act(inputs)
             if len(chunks) != len(inputs):
                 raise ValueError(f"{len(chunks)} action chunks for {len(inputs)} inputs")
-            return chunks
+            # Copies: a policy may overwrite its array in the next call, while this answer is still on its way.
+            return [np.array(chunk) for chunk in chunks]
         except BaseException as error:  # noqa: BLE001  the clients must get an answer in every case
             # A policy with memory has taken in these inputs, and must not get them twice.
             if len(inputs) == 1 or (self._policy is not None and self._policy.spec.memory):

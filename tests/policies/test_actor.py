@@ -95,6 +95,30 @@ def test_waiting_requests_form_batches():
     assert len(policy.batches) <= 4
 
 
+class Reusing:
+    """Overwrites its one array in every call."""
+
+    spec = PolicySpec(name="reusing", n_action_steps=1, cameras=())
+
+    def __init__(self) -> None:
+        self.array = np.zeros((1, 7), np.float32)
+
+    def act(self, inputs):
+        self.array[:] = inputs[0].noise_seed
+        return [self.array]
+
+
+def test_an_answer_is_not_changed_by_the_next_call():
+    answers = gather(Reusing(), *([request(index)] for index in range(1, 4)))
+    kept = asyncio.run(one_by_one(PolicyActor(Reusing, batch_size=1)))
+    assert [int(chunk[0, 0]) for chunk in kept] == [1, 2, 3]
+    assert [int(answer[0][0, 0]) for answer in answers] == [1, 2, 3]
+
+
+async def one_by_one(server: PolicyActor):
+    return [(await server.act([request(index)]))[0] for index in range(1, 4)]
+
+
 def test_a_bad_input_breaks_alone():
     good, bad, other = gather(Echo(), [request(1)], [request(2, "break")], [request(3)])
     assert (good[0][0, 0], other[0][0, 0]) == (1, 3)
