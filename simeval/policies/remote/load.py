@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from envs.base import CAMERAS
@@ -13,8 +13,9 @@ from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 from simeval.policies.remote.announced import announced, is_simeval
 from simeval.policies.remote.channel import Address, Channel, GoneError, Limits, ServerError, parse_address
 from simeval.policies.remote.conventions import read_convention
+from simeval.policies.remote.greeting import Agreed, nothing_asked, of_openpi, of_vla_eval
 from simeval.policies.remote.policy import Conversation, Endpoint, ServerPolicy
-from simeval.policies.remote.probe import ProbeReport, metadata_digest, probe
+from simeval.policies.remote.probe import ProbeReport, gripper_doubts, metadata_digest, probe
 
 _log = logging.getLogger("simeval")
 
@@ -28,6 +29,7 @@ class Scheme:
         port: port of a URL without one; what the protocol's own server uses.
         convention: name of the card that is used if none is asked for.
         open_channel: connects; pickled by name, so a module's function.
+        agree: holds a server's greeting against the convention; see `greeting`.
         has_path: whether its URLs may have a path.
     """
 
@@ -35,6 +37,7 @@ class Scheme:
     port: int
     convention: str
     open_channel: Callable[[Address, Limits], Channel]
+    agree: Callable[..., Agreed] = nothing_asked
     has_path: bool = True
 
 
@@ -63,12 +66,14 @@ def _vla_eval(address: Address, limits: Limits) -> Channel:
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    "openpi": Scheme("WebSocket, openpi's protocol (openpi, vLLM-Omni, simeval serve)", 8000, "openpi_libero", _openpi),
-    "openpis": Scheme("openpi's protocol over TLS", 443, "openpi_libero", _openpi),
+    "openpi": Scheme(
+        "WebSocket, openpi's protocol (openpi, vLLM-Omni, simeval serve)", 8000, "openpi_libero", _openpi, of_openpi
+    ),
+    "openpis": Scheme("openpi's protocol over TLS", 443, "openpi_libero", _openpi, of_openpi),
     "act": Scheme("HTTP POST to /act (OpenVLA-OFT; OpenVLA with its convention)", 8777, "openvla_oft_libero", _act),
     "acts": Scheme("the same over TLS", 443, "openvla_oft_libero", _act),
     "gr00t": Scheme("ZeroMQ (Isaac-GR00T N1.6, N1.7)", 5555, "gr00t_libero", _gr00t, has_path=False),
-    "vla-eval": Scheme("WebSocket, vla-eval's model servers", 8000, "vla_eval_libero", _vla_eval),
+    "vla-eval": Scheme("WebSocket, vla-eval's model servers", 8000, "vla_eval_libero", _vla_eval, of_vla_eval),
 }
 """Protocols by the scheme of their URL."""
 
@@ -129,7 +134,9 @@ def load(
                 endpoint = Endpoint(address, scheme.open_channel, read_convention("simeval"), limits)
                 conversation.close()
                 conversation = _first_connection(endpoint)
-            return _introduced(endpoint, conversation, n_action_steps, warn=warn)
+            agreed = scheme.agree(endpoint.convention, conversation.metadata, chosen=convention is not None)
+            conversation.endpoint = endpoint = replace(endpoint, convention=agreed.convention)
+            return _introduced(endpoint, conversation, agreed.doubts, n_action_steps, warn=warn)
         finally:
             conversation.close()
     except ServerError as error:
@@ -153,13 +160,15 @@ def _remedy(error: ServerError) -> str:
 
 
 def _introduced(
-    endpoint: Endpoint, conversation: Conversation, n_action_steps: int | None, *, warn: bool
+    endpoint: Endpoint, conversation: Conversation, doubts: tuple[str, ...], n_action_steps: int | None, *, warn: bool
 ) -> ServerPolicy:
-    """Ask the probe and make the policy."""
+    """Ask the probe and make the policy; `doubts` are of the greeting."""
     address, card, metadata = endpoint.address, endpoint.convention, conversation.metadata
     declared, cameras = announced(metadata), tuple(camera for camera in CAMERAS if camera in dict(card.images))
     cameras = cameras if declared.cameras is None else declared.cameras
     report = probe(_patient_at_first(conversation, endpoint.limits), cameras, n_obs_steps=declared.n_obs_steps)
+    doubts = (*doubts, *gripper_doubts(card, conversation.gripper))
+    report = replace(report, warnings=(*doubts, *report.warnings))
     horizon = len(report.answer)
     steps = n_action_steps or card.actions.executed or declared.n_action_steps or horizon
     if horizon < steps:
@@ -221,7 +230,7 @@ def described(policy: ServerPolicy) -> tuple[str, ...]:
     return (
         f"{facts['url']} answers: chunks of {len(report.answer)} actions, {report.answer_ms:.0f} ms each",
         f"{noise}; sampling noise is {'seeded by simeval' if facts['noise'] == 'seeded' else 'up to the server'}",
-        f"convention {facts['convention']}: cameras {', '.join(spec.cameras) or 'none'}, "
+        f"convention {facts['convention']}: cameras {', '.join(spec.cameras) or 'none'}, state {policy.sent_state}, "
         f"{spec.n_action_steps} actions of a chunk are executed",
         *report.warnings,
     )

@@ -7,6 +7,7 @@ Non-obvious behaviour:
 - A connection on which something went wrong is given up, so that no late answer is taken for the next one.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,13 @@ class Endpoint:
 
 
 class Conversation:
-    """One open connection, and requests in the convention's form."""
+    """One open connection, and requests in the convention's form.
+
+    Attributes:
+        endpoint: the server; the convention is settled after its greeting.
+        metadata, lasting, keeps_state: see `Channel`.
+        gripper: lowest and highest gripper command so far, in the server's own numbers.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         """Connects.
@@ -58,7 +65,8 @@ class Conversation:
         Raises:
             ServerError: it cannot.
         """
-        self._endpoint = endpoint
+        self.endpoint = endpoint
+        self.gripper = (math.inf, -math.inf)
         self._channel = endpoint.open_channel(endpoint.address, endpoint.limits)
         self.metadata, self.lasting = self._channel.metadata, self._channel.lasting
         self.keeps_state = self._channel.keeps_state
@@ -71,10 +79,13 @@ class Conversation:
         """
         if given.chunk_index == 0:
             self._channel.begin_episode(given.instruction, seconds)
-        message = translate.request(self._endpoint.convention, given) | self._extras(given)
+        message = translate.request(self.endpoint.convention, given) | self._extras(given)
         answer = self._channel.ask(message, seconds)
         try:
-            return translate.actions(self._endpoint.convention, answer)
+            chunk = translate.answered(self.endpoint.convention, answer)
+            low, high = self.gripper
+            self.gripper = (min(low, float(chunk[:, -1].min())), max(high, float(chunk[:, -1].max())))
+            return translate.executable(self.endpoint.convention, chunk)
         except translate.AnswerError as error:
             raise ServerError(str(error)) from None
 
@@ -94,7 +105,7 @@ class Conversation:
                 "step": given.observation.step,
                 "episode_id": given.episode_id,
                 "past": [
-                    translate.observed(self._endpoint.convention, observation) | {"step": observation.step}
+                    translate.observed(self.endpoint.convention, observation) | {"step": observation.step}
                     for observation in given.past
                 ],
             }
@@ -135,6 +146,11 @@ class ServerPolicy:
             ConfigError: another model answers than at the start, or the server has been gone for a while.
         """
         return [self._chunk(given) for given in inputs]
+
+    @property
+    def sent_state(self) -> str:
+        """The components of the state that are sent, for people."""
+        return ", ".join(part for _, parts in self._endpoint.convention.state for part in parts) or "none"
 
     def with_spec(self, spec: PolicySpec) -> "ServerPolicy":
         """The same server with another spec: that of the policy object that it serves."""

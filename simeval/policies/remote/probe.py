@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from envs.base import CAMERAS, Observation
 from simeval.core import provenance
 from simeval.policies.base import ActionChunk, PolicyInput
+from simeval.policies.remote.conventions import Convention
 
 _SIZE = 256
 _STATE = (-0.2, 0.0, 1.17, 3.13, 0.0, -0.1, 0.039, -0.039)
 """About the first state of libero_spatial's episodes."""
 _REACH = 1.5
 """Largest pose change that raises no warning; the environment cuts at 1."""
+_BESIDE = (_REACH - 1) / 2
+"""How far a gripper command may be beyond open or closed, as a share of the way between them."""
 _SEED = 7
 
 
@@ -101,6 +104,25 @@ def probe(
     return ProbeReport(first, digest_of(first), repeatable, floor, statistics.median(times[1:]), doubts)
 
 
+def gripper_doubts(convention: Convention, commands: tuple[float, float]) -> list[str]:
+    """Whether a server's gripper commands are those of the convention; none or one line.
+
+    Args:
+        convention: has the server's numbers for open and closed.
+        commands: the lowest and the highest in the answers to the probe, before any translation.
+    """
+    form = convention.actions
+    opened, closed = form.gripper_open, form.gripper_closed
+    means = f"by convention {convention.name} {opened:g} is open, {closed:g} closed"
+    said = f"from {commands[0]:.3g} to {commands[1]:.3g}; {means}"
+    shares = [(command - opened) / (closed - opened) for command in commands]
+    if min(shares) >= 0.5:
+        return [f"its gripper never opens ({said})"]
+    if min(shares) < -_BESIDE or max(shares) > 1 + _BESIDE:
+        return [f"its gripper goes beyond open and closed ({said})"]
+    return []
+
+
 def digest_of(chunk: ActionChunk) -> str:
     """SHA-256 (16 hex digits) of a chunk's shape and bytes."""
     return provenance.digest([list(chunk.shape), chunk.tobytes().hex()])[:16]
@@ -123,17 +145,10 @@ def _plain(value: Any) -> Any:
 
 
 def _doubts(actions: NDArray[np.float32]) -> list[str]:
-    doubts, reach = [], float(np.abs(actions[:, :-1]).max())
-    gripper = actions[:, -1]
-    if gripper.min() > 0:
-        doubts.append(
-            f"its gripper never opens (from {gripper.min():.3g} to {gripper.max():.3g}; -1 is open, 1 closed)"
-        )
-    elif np.abs(gripper).max() > _REACH:
-        doubts.append(f"its gripper goes to {gripper[np.abs(gripper).argmax()]:.3g}, beyond -1 (open) and 1 (closed)")
-    if reach > _REACH:
-        doubts.append(f"its actions go to {reach:.3g}, far outside [-1, 1]; they may be absolute, or not unnormalized")
-    return doubts
+    reach = float(np.abs(actions[:, :-1]).max())
+    if reach <= _REACH:
+        return []
+    return [f"its actions go to {reach:.3g}, far outside [-1, 1]; they may be absolute, or not unnormalized"]
 
 
 def _distance(one: ActionChunk, other: ActionChunk) -> float:

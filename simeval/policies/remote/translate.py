@@ -58,14 +58,23 @@ def prepared(image: NDArray[np.uint8], form: ImageForm) -> NDArray[np.uint8]:
 
 
 def actions(convention: Convention, answer: Any) -> ActionChunk:
-    """The actions in an answer, in the environment's units.
+    """The actions in an answer, in the environment's units: `float32[H, 7]`.
+
+    Raises:
+        AnswerError: it has none, or others than `answered` takes.
+    """
+    return executable(convention, answered(convention, answer))
+
+
+def answered(convention: Convention, answer: Any) -> NDArray[Any]:
+    """The actions in an answer, in the server's own numbers.
 
     Args:
         convention: what the answer means.
         answer: a map with the actions, or the actions: `[H, 7]`, `[1, H, 7]` or `[7]`, of any real type.
 
     Returns:
-        `float32[H, 7]`.
+        `[H, 7]`, finite.
 
     Raises:
         AnswerError: it has none, or others than these.
@@ -77,10 +86,15 @@ def actions(convention: Convention, answer: Any) -> ActionChunk:
         raise AnswerError(f"its actions have the shape {_shape(chunk)}, not (H, {ACTION_SIZE})")
     if not np.isfinite(chunk).all():
         raise AnswerError("one of its actions is not finite")
-    return _gripped(convention, chunk)
+    return chunk
 
 
-def _gripped(convention: Convention, chunk: NDArray[Any]) -> ActionChunk:
+def executable(convention: Convention, chunk: NDArray[Any]) -> ActionChunk:
+    """Actions as the environment takes them, `float32[H, 7]`: the gripper from -1 (open) to 1 (closed).
+
+    Raises:
+        AnswerError: one is too large.
+    """
     form = convention.actions
     with np.errstate(over="ignore"):
         if (form.gripper_open, form.gripper_closed) == (-1.0, 1.0) and not form.gripper_binary:
@@ -88,7 +102,8 @@ def _gripped(convention: Convention, chunk: NDArray[Any]) -> ActionChunk:
         else:
             values = chunk.astype(np.float64)
             share = (values[:, -1] - form.gripper_open) / (form.gripper_closed - form.gripper_open)
-            values[:, -1] = np.sign(2 * share - 1) if form.gripper_binary else 2 * share - 1
+            # As vla-eval's LIBERO: what is neither open nor closed closes.
+            values[:, -1] = np.where(share < 0.5, -1, 1) if form.gripper_binary else 2 * share - 1
             result = values.astype(np.float32)
     if not np.isfinite(result).all():
         raise AnswerError("one of its actions is too large")

@@ -50,9 +50,12 @@ class WebSocket:
 
         Raises:
             GoneError: the connection was lost.
-            ServerError: nothing came in time, or text, which stands for an error.
+            ServerError: nothing came in time, or text, which stands for an error, or a message came before the
+                request: it and all later answers would be taken for those to the request after their own.
         """
         began = time.monotonic()
+        if self._next(0) is not None:
+            raise ServerError("it sent a message that nobody asked for")
         self.send(message, seconds)
         return self.receive(max(0.01, seconds - (time.monotonic() - began)), f"no answer came within {seconds:g} s")
 
@@ -73,11 +76,18 @@ class WebSocket:
             seconds: the limit.
             nothing: text of the error if none comes.
         """
+        message = self._next(seconds)
+        if message is None:
+            raise ServerError(nothing)
+        return message
+
+    def _next(self, seconds: float) -> bytes | None:
+        """The next message; `None` if there is none within `seconds`; errors as `exchange`."""
         exceptions = self._exceptions
         try:
             message: str | bytes = self._connection.recv(timeout=seconds)
         except TimeoutError:
-            raise ServerError(nothing) from None
+            return None
         except (exceptions.ConnectionClosed, OSError) as error:
             raise self._lost(error) from None
         except (exceptions.WebSocketException, UnicodeDecodeError) as error:

@@ -2,12 +2,13 @@
 
 import pickle
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from helpers import toy_spec
-from policy_servers import HORIZON, Stub, chunk_for, given, serving
+from policy_servers import HORIZON, Stub, chunk_for, given, serving, sound
 
 from simeval.core.errors import ConfigError, EpisodeError
 from simeval.policies.remote.channel import Limits
@@ -33,7 +34,8 @@ def test_a_sound_server_is_introduced_and_asked():
     assert policy.report.repeatable
     assert [line.partition(";")[0] for line in described(policy)][1:] == [
         "repeatable",
-        "convention openpi_libero: cameras agentview, wrist, 5 actions of a chunk are executed",
+        "convention openpi_libero: cameras agentview, wrist, state position, axis_angle, fingers, 5 actions of "
+        "a chunk are executed",
     ]
     assert described(policy)[0].startswith(f"{stub.url} answers: chunks of 10 actions, ")
     assert facts(policy)["url"] == stub.url
@@ -254,8 +256,15 @@ def test_a_server_with_sessions_gets_one_per_episode():
     [
         (lambda request: np.full((10, 7), -0.5, np.float32), "does not change with the image"),
         (lambda request: np.full((10, 7), -0.5, np.float32), "does not change with the instruction"),
-        (lambda request: chunk_for(request) * [1, 1, 1, 1, 1, 1, -1], "its gripper never opens (from 1 to 1"),
-        (lambda request: chunk_for(request) * [1, 1, 1, 1, 1, 1, 4], "its gripper goes to -4"),
+        (
+            lambda request: chunk_for(request) * [1, 1, 1, 1, 1, 1, -1],
+            "its gripper never opens (from 1 to 1; by convention openpi_libero -1 is open",
+        ),
+        (
+            lambda request: chunk_for(request) * [1, 1, 1, 1, 1, 1, 4],
+            "its gripper goes beyond open and closed",
+        ),
+        (lambda request: np.abs(chunk_for(request)) * [1, 1, 1, 1, 1, 1, 0], "its gripper never opens (from 0 to 0"),
         (lambda request: chunk_for(request) * [1, 1, 40, 1, 1, 1, 1], "far outside [-1, 1]"),
     ],
 )
@@ -263,6 +272,46 @@ def test_what_the_probe_doubts_is_said(answer, warning, caplog):
     with serving(Stub(answer=answer)) as stub:
         load(stub.url, limits=QUICK)
     assert any(warning in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("space", ["joint_position", "cartesian_position"])
+def test_a_server_whose_actions_are_poses_is_refused(space):
+    with (
+        serving(Stub(metadata={"action_space": space})) as stub,
+        pytest.raises(ConfigError, match=f"its action space is '{space}', and the environments take changes"),
+    ):
+        load(stub.url, limits=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "warning"),
+    [
+        ({"n_external_cameras": 2}, "it wants 2 external cameras, and convention openpi_libero sends fewer"),
+        ({"action_dim": 8}, "it announces actions of 8 numbers, and the environments take 7"),
+        ({"n_external_cameras": 1, "needs_wrist_camera": True, "action_dim": 7, "action_space": "x"}, None),
+    ],
+)
+def test_metadata_that_contradict_the_convention_are_said(metadata, warning, caplog):
+    with serving(Stub(metadata=metadata)) as stub:
+        load(stub.url, limits=QUICK)
+    texts = [record.getMessage() for record in caplog.records]
+    assert texts == ([] if warning is None else [f"simeval: {stub.url}: {warning}; see --convention"])
+
+
+def test_a_message_that_nobody_asked_for_shifts_no_answer():
+    def twice(request, connection):
+        if request["prompt"] == "stutter":
+            Stub.send(connection, sound(request))
+
+    with serving(Stub(fault=twice)) as stub:
+        policy = load(stub.url, limits=QUICK)
+        policy.act([given(instruction="stutter")])
+        time.sleep(0.2)  # the second message arrives
+        with pytest.raises(EpisodeError, match="it sent a message that nobody asked for"):
+            policy.act([given(1)])
+        (chunk,) = policy.act([given(2)])
+        policy.close()
+    assert chunk.tobytes() == chunk_for(stub.requests[-1]).tobytes()
 
 
 def test_a_sound_server_raises_no_doubt(caplog):

@@ -1,8 +1,10 @@
 """`/act`, GR00T's and vla-eval's protocol against stubs made from their schemas: messages, and one line per fault."""
 
+import itertools
 import json
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -285,8 +287,12 @@ def test_fortran_order_and_keys():
     np.testing.assert_allclose(chunk[:, 0], gr00t(observation)[0]["x"][0, :, 0])
 
 
+EVERYTHING = {"observation_params": {"send_wrist_image": True, "send_state": True}}
+"""What vla-eval's LIBERO benchmark sends to servers that ask for it."""
+
+
 def test_vla_eval():
-    with vla_eval_server(vla_eval) as server:
+    with vla_eval_server(vla_eval, hello=EVERYTHING) as server:
         policy = load(f"vla-eval://127.0.0.1:{server.port}", limits=LIMITS)
         server.requests.clear()
         for index in (0, 1, 0):
@@ -307,10 +313,10 @@ def test_vla_eval():
 
 
 def test_a_vla_eval_episode_does_not_go_on_over_another_connection():
-    with vla_eval_server(vla_eval) as server:
+    with vla_eval_server(vla_eval, hello=EVERYTHING) as server:
         policy = load(f"vla-eval://127.0.0.1:{server.port}", limits=LIMITS)
         policy.act([given(chunk_index=0)])
-    with vla_eval_server(vla_eval, server.port):
+    with vla_eval_server(vla_eval, server.port, hello=EVERYTHING):
         with pytest.raises(EpisodeError, match="with it what the server knew of this episode"):
             policy.act([given(chunk_index=1)])
         policy.act([given(chunk_index=0)])
@@ -335,7 +341,11 @@ VLA_EVAL_FAULTS = {
 @pytest.mark.parametrize("case", VLA_EVAL_FAULTS)
 def test_faults_of_vla_eval(case):
     fault, reason = VLA_EVAL_FAULTS[case]
-    with vla_eval_server(lambda payload: fault if payload["task_description"] == "go" else vla_eval(payload)) as server:
+
+    def answer(payload: dict) -> dict:
+        return fault if payload["task_description"] == "go" else vla_eval(payload)
+
+    with vla_eval_server(answer, hello=EVERYTHING) as server:
         url = f"vla-eval://127.0.0.1:{server.port}"
         policy = load(url, limits=LIMITS)
         with pytest.raises(EpisodeError) as error:
@@ -350,11 +360,101 @@ def test_faults_of_vla_eval(case):
     [
         ({"protocol_version": 2}, "it speaks version 2 of vla-eval's protocol, not 1"),
         ({"observation_params": {"absolute_action": True}}, "its actions are absolute"),
+        ({"observation_params": {"send_state": "yes"}}, "its observation_params' send_state is yes, not true or false"),
+        ({"observation_params": [1]}, "its observation_params is .*, not a map"),
+        ({"action_spec": {"position": {"format": "absolute_xyz"}}}, "its actions are absolute"),
+        ({"action_spec": {"gripper": {"format": "continuous_01"}}}, "its gripper is 'continuous_01', which does not"),
     ],
 )
 def test_vla_eval_servers_that_want_something_else(hello, reason):
     with vla_eval_server(vla_eval, hello=hello) as server, pytest.raises(ConfigError, match=reason):
         load(f"vla-eval://127.0.0.1:{server.port}", limits=LIMITS)
+
+
+TURNED = np.array([0, 0, 1, 2.5, 2.5, 0, 0.04, -0.04], np.float32)
+"""A state whose rotation is by more than half a turn (3.54 rad)."""
+
+
+@pytest.mark.parametrize(
+    ("wishes", "images", "rotation"),
+    [
+        ({}, {"agentview"}, None),
+        ({"send_wrist_image": True}, {"agentview", "wrist"}, None),
+        ({"send_state": True}, {"agentview"}, 2.5 * (1 - 2 * np.pi / np.hypot(2.5, 2.5))),
+        ({"send_state": True, "quat_no_antipodal": True, "env_seed": 0}, {"agentview"}, 2.5),
+    ],
+)
+def test_a_vla_eval_server_gets_what_it_asks_for(wishes, images, rotation):
+    def answer(payload: dict) -> dict:
+        return {"actions": np.r_[np.full(6, payload["images"]["agentview"].mean() / 1000), 0]}
+
+    with vla_eval_server(answer, hello={"observation_params": wishes}) as server:
+        policy = load(f"vla-eval://127.0.0.1:{server.port}", limits=LIMITS)
+        asked = given(chunk_index=0)
+        (chunk,) = policy.act([replace(asked, observation=replace(asked.observation, state=TURNED))])
+        policy.close()
+    payload = server.requests[-1]["payload"]
+    assert set(payload["images"]) == images == set(policy.spec.cameras)
+    assert ("states" in payload) == (rotation is not None)
+    if rotation is not None:
+        np.testing.assert_allclose(payload["states"], [0, 0, 1, rotation, rotation, 0, 0.04, -0.04], atol=1e-6)
+    assert chunk[0, 6] == 1  # as vla-eval's LIBERO: what is not negative closes
+
+
+@pytest.mark.parametrize(
+    ("form", "command", "executed"),
+    [("binary_close_negative", 1, -1), ("binary_close_positive", 1, 1), ("binary_close_01", 0, -1), ("raw", -1, -1)],
+)
+def test_a_vla_eval_server_says_what_closes_its_gripper(form, command, executed):
+    hello = {"action_spec": {"gripper": {"name": "gripper", "dims": 1, "format": form}}}
+    with vla_eval_server(lambda payload: {"actions": [0.0] * 6 + [command]}, hello=hello) as server:
+        policy = load(f"vla-eval://127.0.0.1:{server.port}", limits=LIMITS)
+        (chunk,) = policy.act([given(chunk_index=0)])
+        policy.close()
+    assert chunk[0, 6] == executed
+
+
+def test_a_chosen_card_stays_and_what_the_server_announces_is_said(caplog):
+    hello = {
+        "observation_params": {"send_state": True, "quat_no_antipodal": True},
+        "action_spec": {"gripper": {"format": "binary_close_01"}, "rotation": {"format": "euler_xyz"}},
+    }
+    with vla_eval_server(vla_eval, hello=hello) as server:
+        url = f"vla-eval://127.0.0.1:{server.port}"
+        policy = load(url, convention="vla_eval_libero", limits=LIMITS)
+    assert policy.spec.cameras == ("agentview", "wrist")
+    said = [
+        record.getMessage().removeprefix(f"simeval: {url}: ").removesuffix("; see --convention")
+        for record in caplog.records
+    ]
+    assert said[:4] == [
+        "its rotation is 'euler_xyz', and it is executed as axis_angle",
+        "images: convention vla_eval_libero has images/agentview, images/wrist, and the server announces "
+        "images/agentview",
+        "state: convention vla_eval_libero has position, axis_angle_short, fingers, and the server announces "
+        "position, axis_angle, fingers",
+        "gripper from open to closed: convention vla_eval_libero has -1.0, 1.0, and the server announces 0.0, 1.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "doubt"),
+    [(0, 1, None), (0.1, 0.9, None), (0, 0.2, "never opens"), (-1, 1, "goes beyond open and closed (from -1 to 1;")],
+)
+def test_gripper_commands_of_another_convention_are_said(low, high, doubt, caplog):
+    commands = itertools.cycle([low, high])
+
+    def answer(request: dict) -> list:
+        actions = oft(request)
+        for action in actions:
+            action[6] = next(commands)
+        return actions
+
+    with act_server(answer) as server:
+        load(f"act://127.0.0.1:{server.port}", limits=LIMITS)
+    texts = [record.getMessage() for record in caplog.records if "gripper" in record.getMessage()]
+    assert len(texts) == (doubt is not None)
+    assert all(doubt in text and "by convention openvla_oft_libero 1 is open, 0 closed" in text for text in texts)
 
 
 def test_a_gr00t_url_has_no_path():

@@ -25,6 +25,9 @@ from vla_eval.model_servers.serve import serve_async
 class Small(PredictModelServer):
     "Answers chunks of two that depend on each part of the observation; vla-eval hands them out one by one."
 
+    def get_observation_params(self):
+        return {"send_state": True}
+
     def predict(self, obs, ctx):
         image = np.asarray(obs["images"]["agentview"]).mean() / 255
         words = len(obs["task_description"]) / 100
