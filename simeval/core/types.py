@@ -165,7 +165,8 @@ class EpisodeResult(Struct, frozen=True, gc=False):
             `object_off_table` if an object fell off the table, `unstable` if the simulation moved in a physically
             impossible way (see `simeval.rollout.anomalies`), `far_state` if the policy was given a state, `far_action`
             if it chose an action, outside the range of its training data, `cut_action` if that range is not known and
-            an action was far outside -1 to 1, `gripper_never_opened` where the task asks for an open gripper.
+            an action was far outside -1 to 1, `gripper_never_opened` where the task asks for an open gripper,
+            `not_repeatable` if a user's policy gave another answer to the same request.
         execution: what latency did to the execution; `None` without latency, and left out of the record.
     """
 

@@ -15,6 +15,10 @@ from envs.base import ACTION_SIZE, STATE_SIZE, Observation, Privileged
 ActionChunk = NDArray[np.float32]
 """`float32[T, action_size]`: the predicted actions of the next T control steps, in the environment's units."""
 
+REAL_KINDS = "iufV"
+"""NumPy kinds of real numbers; bfloat16 of ml_dtypes is a V. An array of another kind is no chunk: NumPy would drop an
+imaginary part, and take text and truth values for numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyInput:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.base import CAMERAS
+from envs.base import CAMERAS, Observation
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.source_file import SourceFile, as_config_error, execute
 from simeval.core.texts import shown
@@ -43,8 +43,19 @@ class UserPolicy:
         self._policy = policy
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
-        """See `Policy`."""
-        return self._policy.act(inputs)
+        """See `Policy`. It gets copies: what it writes into them must not reach the next request of the episode."""
+        return self._policy.act([_copied(given) for given in inputs])
+
+
+def _copied(given: PolicyInput) -> PolicyInput:
+    """An input with arrays of its own; ground truth is shared."""
+    copies = {id(one): _copied_observation(one) for one in (given.observation, *given.past)}
+    return replace(given, observation=copies[id(given.observation)], past=tuple(copies[id(one)] for one in given.past))
+
+
+def _copied_observation(observation: Observation) -> Observation:
+    images = {camera: image.copy() for camera, image in observation.images.items()}
+    return replace(observation, images=images, state=observation.state.copy())
 
 
 def require_maker(file: SourceFile, maker: str) -> None:

@@ -60,6 +60,7 @@ class EpisodeLog:
         current: the phase that is running; an error row names it.
         states: range of the simulator's states.
         actions: range of the actions that the policy chose.
+        repeatable: false if the policy gave another answer to the same request.
         digest: running SHA-256 of the states.
     """
 
@@ -74,6 +75,7 @@ class EpisodeLog:
     current: Phase = "reset"
     states: StateRange = field(default_factory=StateRange)
     actions: StateRange = field(default_factory=StateRange)
+    repeatable: bool = True
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     @contextlib.contextmanager
@@ -139,6 +141,7 @@ class EpisodeLog:
                 *anomalies(self.states, env.scene()),
                 *unlike_training(observations.policy, observations.states, self.actions),
                 *in_other_units(observations.policy, self.actions, env.goals[0]),
+                *(["not_repeatable"] * (not self.repeatable)),
             ),
         )
 

@@ -22,7 +22,8 @@ from simeval.core.errors import ConfigError, EpisodeError, ends_process
 from simeval.core.instructions import instructable_goals, language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
 from simeval.core.types import EpisodeResult, EpisodeSpec
-from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
+from simeval.policies.base import REAL_KINDS, ActionChunk, Policy, PolicyInput, PolicySpec
+from simeval.policies.repeatable import same, should_repeat
 from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.interventions import Interventions
 from simeval.rollout.observations import ObservationPipeline
@@ -92,7 +93,7 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
                     observation, instruction.text, spec.pair_id, log.chunks, seed, privileged, spec.id, tuple(past),
                     _rest(schedule, condition), applied.latency(log.chunks, schedule.last_latency),
                 )  # fmt: skip
-                chunk = _checked(policy.act([request]), policy.spec)
+                chunk = _answer(policy, request, condition, log)
             schedule.ask(start, chunk, applied.latency(log.chunks, applied.control_hz * log.took))
             log.chunks += 1
         part = schedule.upcoming(start, spec.max_steps)
@@ -164,6 +165,18 @@ def _unit_scale(policy: PolicySpec) -> tuple[float, ...] | None:
     return None if policy.state_size == STATE_SIZE else (1.0,) * policy.state_size
 
 
+def _answer(policy: Policy, request: PolicyInput, condition: Condition, log: EpisodeLog) -> ActionChunk:
+    """The policy's chunk. At the start of a clean episode a user's policy is asked twice, and the log gets the finding.
+
+    Raises:
+        EpisodeError: see `_checked`.
+    """
+    chunk = _checked(policy.act([request]), policy.spec)
+    if request.chunk_index == 0 and should_repeat(policy.spec) and not any(condition.active_terms()):
+        log.repeatable = same(chunk, _checked(policy.act([request]), policy.spec))
+    return chunk
+
+
 def _checked(chunks: Sequence[ActionChunk], policy: PolicySpec) -> ActionChunk:
     """The policy's answer to one input as `float32[K, action_size]`.
 
@@ -174,7 +187,7 @@ def _checked(chunks: Sequence[ActionChunk], policy: PolicySpec) -> ActionChunk:
         number = len(chunks) if isinstance(chunks, Sized) else type(chunks).__name__
         raise EpisodeError("policy", f"it returned {number} for 1 input, not a list of 1 action chunk")
     array = np.asarray(chunks[0])
-    if array.dtype.kind not in "iufV":  # NumPy would drop an imaginary part, and parse text as numbers
+    if array.dtype.kind not in REAL_KINDS:
         raise EpisodeError("policy", f"it returned actions of type {array.dtype}, not real numbers")
     # A copy: a policy may reuse the array for its next chunk, and other precisions would not replay exactly.
     with np.errstate(over="ignore"):

@@ -105,6 +105,7 @@ def test_a_condition_that_is_infeasible_everywhere_has_no_numbers():
         ("far_action", "chose actions far outside the policy's training data"),
         ("cut_action", "chose actions far outside -1 to 1, to which they are cut; other units?"),
         ("gripper_never_opened", "never opened the gripper (its command stayed at 0 or above, -1 opens)"),
+        ("not_repeatable", "got other actions for the same request, so pairs differ by more than the perturbation"),
     ],
 )
 def test_every_flag_is_named(flag, said):

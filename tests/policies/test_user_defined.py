@@ -1,6 +1,7 @@
 """Policies of the user: a Python file, an installed entry point, an object."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -324,6 +325,85 @@ def test_an_object_that_does_not_fit_is_one_line(tmp_path, changes, policy, line
         evaluate(toy_config(tmp_path / "run", **{"policy": None, "perturb": (), **changes}), policy=policy)
 
 
+# What the contract asks for
+
+
+class Dice(SeekerPolicy):
+    """Draws from a generator that it keeps, or from one of the request's seed."""
+
+    def __init__(self, *, kept: bool) -> None:
+        self.spec = replace(SeekerPolicy.spec, name="dice", fingerprint=(("kept", kept),))
+        self.kept = np.random.default_rng(0) if kept else None
+
+    def act(self, inputs):
+        chunks = super().act(inputs)
+        for item, chunk in zip(inputs, chunks, strict=True):
+            chunk[:, :3] += (self.kept or np.random.default_rng(item.noise_seed)).normal(0, 0.1, 3)
+        return chunks
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_answer_that_changes_from_call_to_call_is_flagged(tmp_path, kept, workers):
+    done = evaluate(toy_config(tmp_path / "run", policy=None, workers=workers), policy=Dice(kept=kept))
+    assert {result.spec.condition for result in done.results if "not_repeatable" in result.flags} == (
+        {"none"} if kept else set()
+    )
+    shown = call("show", tmp_path / "run").out
+    assert ("got other actions for the same request, so pairs differ by more than" in " ".join(shown.split())) == kept
+
+
+class Scribbling(SeekerPolicy):
+    """Writes into what it was given, after it has looked at it."""
+
+    spec = replace(SeekerPolicy.spec, n_obs_steps=2)
+
+    def __init__(self, *, writes: bool = True) -> None:
+        self.writes = writes
+
+    def act(self, inputs):
+        chunks = super().act(inputs)
+        for item, chunk in zip(inputs, chunks, strict=True):
+            # Depends on all that it gets, so that a trace of an earlier call would be seen.
+            chunk[:, 1] += item.past[0].state[0] + item.past[0].images["agentview"].mean() / 2000
+            for observation in (item.observation, *item.past) if self.writes else ():
+                observation.state[:] = 9
+                observation.images["agentview"][:] = 0
+        return chunks
+
+
+@pytest.mark.parametrize("condition", ["obs.drop:0.5", "proprio.freeze:0.5", "obs.delay:4"])
+def test_what_a_policy_writes_into_its_observation_reaches_no_later_request(tmp_path, condition):
+    found = {}
+    for writes in (False, True):
+        words = {"policy": None, "perturb": (condition,), "tasks": "0", "init_states": "0-1"}
+        evaluate(toy_config(tmp_path / str(writes), **words), policy=Scribbling(writes=writes))
+        found[writes] = rows(tmp_path / str(writes))
+    assert found[True] == found[False]
+
+
+class Typed(SeekerPolicy):
+    """Answers in a type of numbers."""
+
+    def __init__(self, dtype) -> None:
+        self.dtype = dtype
+
+    def act(self, inputs):
+        return [chunk.astype(self.dtype) for chunk in super().act(inputs)]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("dtype", [bool, complex])
+def test_answers_that_are_no_real_numbers_are_error_rows_or_refused(tmp_path, dtype, workers):
+    config = toy_config(tmp_path / "run", policy=None, workers=workers, perturb=(), tasks="0", init_states="0")
+    if workers:
+        with pytest.raises(ConfigError, match=r"its actions are of type (bool|complex128), not real numbers"):
+            evaluate(config, policy=Typed(dtype))
+    else:
+        (result,) = evaluate(config, policy=Typed(dtype)).results
+        assert re.search(r"it returned actions of type (bool|complex128), not real numbers", result.error_text)
+
+
 # What the contract gives
 
 
@@ -343,7 +423,10 @@ def test_each_request_says_its_episode_and_where_it_begins(tmp_path):
     policy = Watching(memory=True)
     done = evaluate(toy_config(tmp_path / "run", perturb=("noise:0.3",), policy=None), policy=policy)
     episodes = [row["id"] for row in lines(done.folder)]  # in the order in which they ran
-    assert [request.episode_id for request in policy.requests if request.chunk_index == 0] == episodes
+    begun = [request.episode_id for request in policy.requests if request.chunk_index == 0]
+    assert list(dict.fromkeys(begun)) == episodes
+    asked = {(result.spec.condition, begun.count(result.spec.id)) for result in done.results}
+    assert asked == {("none", 2), ("noise:0.3", 1)}
 
 
 @pytest.mark.parametrize("condition", ["none", "noise:0.3", "obs.delay:3", "proprio.noise:0.1"])
@@ -354,7 +437,7 @@ def test_past_observations_are_those_of_the_control_steps_before(tmp_path, condi
     for policy in (now, past):
         done = evaluate(toy_config(tmp_path / str(policy.spec.n_obs_steps), **words), policy=policy)
     episode = done.results[-1].spec.id
-    each = [request.observation for request in now.requests if request.episode_id == episode]
+    each = list({r.chunk_index: r.observation for r in now.requests if r.episode_id == episode}.values())
     asked = [request for request in past.requests if request.episode_id == episode]
     assert len(asked) > 5
     for request in asked:

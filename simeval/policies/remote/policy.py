@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from simeval.core.errors import ConfigError, EpisodeError
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec
 from simeval.policies.remote import translate
@@ -22,13 +20,12 @@ from simeval.policies.remote.announced import is_simeval
 from simeval.policies.remote.channel import Address, Channel, GoneError, Limits, ServerError
 from simeval.policies.remote.conventions import Convention
 from simeval.policies.remote.probe import ProbeReport, metadata_digest, probe_inputs
+from simeval.policies.repeatable import same
 
 _ATTEMPTS = 3
 """Times that a request is sent if the connection breaks. Limited, because the request may be what breaks it."""
 _MISSES = 3
 """Requests in a row without a server after which the run stops."""
-_SAME = 0.02
-"""Largest difference between two answers of one model to the same request (action units)."""
 
 OpenChannel = Callable[[Address, Limits], Channel]
 
@@ -230,7 +227,7 @@ class ServerPolicy:
             limit = self._endpoint.limits.first_answer_s
             asked = probe_inputs(self.spec.cameras, self.spec.n_obs_steps)[0]
             now, before = conversation.ask(asked, limit), self.report.answer
-            if now.shape != before.shape or float(np.abs(now - before).max()) > _SAME:
+            if not same(now, before):
                 changed = "it answers the probe differently"
         if changed:
             raise ConfigError(

@@ -170,6 +170,9 @@ def flag_note(row: FlagCount) -> str:
         case "gripper_never_opened":
             what = "never opened the gripper (its command stayed at 0 or above, -1 opens); another convention?"
             return f"{count} {what} e.g. {row.example}"
+        case "not_repeatable":
+            what = "got other actions for the same request, so pairs differ by more than the perturbation;"
+            return f"{count} {what} take random numbers from noise_seed, e.g. {row.example}"
         case "spill":
             return f"{count} with a change in {part}, which it is not aimed at, e.g. {row.example}"
         case _:
