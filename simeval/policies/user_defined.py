@@ -18,20 +18,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from envs.base import CAMERAS, Observation
+from envs.base import Observation
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.source_file import SourceFile, as_config_error, execute
 from simeval.core.texts import shown
 from simeval.core.time_limit import time_limit
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
-from simeval.policies.names import ENTRY_POINTS, MAX_ACTION_STEPS, MAX_OBS_STEPS
+from simeval.policies.names import ENTRY_POINTS
+from simeval.policies.spec_check import plain, spec_fault
 
 LOAD_SECONDS = 1800.0
 """Time limit of a file and its maker, which may load large weights from a slow disk. Our choice."""
-_RESERVED = ("name", "n_action_steps", "file", "file_sha256", "entry_point", "package", "object")
-"""Keys that a user's fingerprint must not have."""
 _OPTIONS = ("device", "n_action_steps", "batch_size", "dtype")
 
 
@@ -186,61 +183,7 @@ def checked(policy: Any, what: str, origin: Mapping[str, str]) -> UserPolicy:
         raise ConfigError(f"{what}: its spec is a {type(spec).__name__}, not a simeval.policies.base.PolicySpec")
     if fault := spec_fault(spec):
         raise ConfigError(f"{what}: spec.{fault}")
+    spec = plain(spec)
     # As a manifest gives it back: JSON has no tuples.
     fingerprint = tuple((key, json.loads(json.dumps(value))) for key, value in (*spec.fingerprint, *origin.items()))
-    return UserPolicy(policy, replace(spec, n_action_steps=int(spec.n_action_steps), fingerprint=fingerprint))
-
-
-MAX_SIZE = 256
-"""Most numbers of a state or an action; our choice."""
-
-
-def spec_fault(spec: PolicySpec) -> str | None:
-    """What is wrong with a spec, as `FIELD is ..., must be ...`; `None` if nothing is."""
-    if not isinstance(spec.name, str) or not spec.name.strip() or len(spec.name) > 100 or not spec.name.isprintable():
-        return f"name is {shown(repr(spec.name))}, must be a printable text of 1 to 100 characters"
-    for name, most in (("n_action_steps", MAX_ACTION_STEPS), ("n_obs_steps", MAX_OBS_STEPS)):
-        value = getattr(spec, name)
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 1 <= value <= most:
-            return f"{name} is {shown(repr(value))}, must be a whole number in [1, {most}]"
-    for name in ("action_size", "state_size"):
-        value = getattr(spec, name)
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_SIZE:
-            return f"{name} is {shown(repr(value))}, must be a whole number in [1, {MAX_SIZE}]"
-    cameras = spec.cameras
-    if not isinstance(cameras, tuple) or len(set(cameras)) < len(cameras) or not set(cameras) <= set(CAMERAS):
-        return f"cameras is {shown(repr(cameras))}, must be a tuple of names from {', '.join(CAMERAS)}"
-    sizes = {"state_std": spec.state_size, "action_std": spec.action_size}
-    sizes |= {"state_limits": spec.state_size, "action_limits": spec.action_size}
-    for name, size in sizes.items():
-        value = getattr(spec, name)
-        if value is not None and not _numbers(value, (size, 2) if name.endswith("limits") else (size,)):
-            return f"{name} is {shown(repr(value))}, must be {size} numbers{' (pairs)' * name.endswith('limits')}"
-    if spec.action_std is not None and min(spec.action_std) < 0:
-        return f"action_std is {shown(repr(spec.action_std))}, must not be negative"
-    return _fingerprint_fault(spec.fingerprint)
-
-
-def _numbers(value: Any, shape: tuple[int, ...]) -> bool:
-    try:
-        array = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        return False
-    return array.shape == shape and not np.isnan(array).any()
-
-
-def _fingerprint_fault(fingerprint: Any) -> str | None:
-    text = "must be pairs of a text and a value that JSON can hold, for instance (('sha256', '1f3a...'),)"
-    pairs = isinstance(fingerprint, tuple) and all(
-        isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in fingerprint
-    )
-    if not pairs:
-        return f"fingerprint is {shown(repr(fingerprint))}, {text}"
-    for key, value in fingerprint:
-        if key in _RESERVED:
-            return f"fingerprint has the key '{key}', which the manifest uses itself"
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
-            return f"fingerprint['{shown(key)}'] is {shown(repr(value))}, {text}"
-    return None
+    return UserPolicy(policy, replace(spec, fingerprint=fingerprint))

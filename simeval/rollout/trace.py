@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +21,7 @@ class Trace:
     Attributes:
         states: `float64[T + 1, n]`, `Env.state()` after settling and after each control step.
         actions: `float32[T, 7]`, as executed.
-        chunks: `float32[C, K, 7]`, as predicted.
+        chunks: `float32[C, K, 7]`, as predicted; NaN after the end of those that are shorter than the longest.
         chunk_steps: `int64[C]`, control steps executed before each prediction.
         instruction: the instruction the policy was given.
     """
@@ -133,7 +134,20 @@ class TraceRecorder:
         return Trace(
             np.concatenate(self.states),
             np.concatenate(self.actions).astype(np.float32),
-            np.stack(self.chunks).astype(np.float32),
+            _stacked(self.chunks),
             np.asarray(self.steps, np.int64),
             self.instruction,
         )
+
+
+def predicted(chunk: NDArray[np.float32]) -> ActionChunk:
+    """A chunk of a trace as the policy predicted it, without what was filled up."""
+    return chunk[~np.isnan(chunk).any(axis=1)]
+
+
+def _stacked(chunks: Sequence[ActionChunk]) -> NDArray[np.float32]:
+    """Chunks as one array; a policy may predict more actions at one step than at another."""
+    stacked = np.full((len(chunks), max(map(len, chunks)), chunks[0].shape[1]), np.nan, np.float32)
+    for row, chunk in zip(stacked, chunks, strict=True):
+        row[: len(chunk)] = chunk
+    return stacked

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from envs.base import Observation
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
-from simeval.policies.user_defined import spec_fault
+from simeval.policies.spec_check import spec_fault
 
 EPISODES = 3
 """Episodes of the test; more than two, so that a batch has a middle."""

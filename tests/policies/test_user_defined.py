@@ -112,6 +112,7 @@ def test_it_can_be_audited(mine, tmp_path):
 
 CLASS = """
 from dataclasses import replace
+import numpy as np
 from simeval.policies.scripted import SeekerPolicy
 
 class make(SeekerPolicy):
@@ -142,9 +143,16 @@ def spec(change: str) -> str:
         (spec("n_action_steps='4'"), "", "spec.n_action_steps is '4', must be"),
         (spec("n_obs_steps=-1"), "", "spec.n_obs_steps is -1, must be a whole number in [1, 64]"),
         (spec("cameras=('front',)"), "", "spec.cameras is ('front',), must be a tuple of names from agentview"),
+        (spec("state_std=np.ones(3)"), "", "spec.state_std is array([1., 1., 1.]), must be 8 numbers"),
+        (spec("state_std=(-1.0,) * 8"), "", "must not be negative"),
+        (spec("image_size=224"), "", "spec.image_size is 224, must be (height, width) in pixels, each in [1, 4096]"),
+        (spec("memory='no'"), "", "spec.memory is 'no', must be True or False"),
+        (spec("noise_floor='x'"), "", "spec.noise_floor is 'x', must be a number from 0"),
+        (spec("action_limits=((1, -1),) * 7"), "", "must be pairs of the lowest and the highest number"),
+        (spec("fingerprint=(('a', 1), ('a', 2))"), "", "spec.fingerprint has the key 'a' more than once"),
         (spec("state_std=(1.0, 2.0)"), "", "spec.state_std is (1.0, 2.0), must be 8 numbers"),
         (spec("action_std=(-1.0,) * 7"), "", "must not be negative"),
-        (spec("action_limits=((0, 1),)"), "", "spec.action_limits is ((0, 1),), must be 7 numbers (pairs)"),
+        (spec("action_limits=((0, 1),)"), "", "spec.action_limits is ((0, 1),), must be 7 pairs of numbers"),
         (spec("fingerprint={'a': 1}"), "", "spec.fingerprint is {'a': 1}, must be pairs"),
         (spec("fingerprint=(('a', object),)"), "", "spec.fingerprint['a'] is <class 'object'>, must be pairs"),
         (spec("fingerprint=(('a', float('nan')),)"), "", "spec.fingerprint['a'] is nan, must be pairs"),
@@ -323,6 +331,12 @@ class Remembering(SeekerPolicy):
 def test_an_object_that_does_not_fit_is_one_line(tmp_path, changes, policy, line):
     with pytest.raises(ConfigError, match=line):
         evaluate(toy_config(tmp_path / "run", **{"policy": None, "perturb": (), **changes}), policy=policy)
+
+
+def test_numpy_in_a_spec_becomes_plain(mine, tmp_path):
+    text = spec("n_action_steps=np.int64(5), action_std=np.full(7, 0.5), state_limits=[[-1, 1]] * 8, noise_floor=0")
+    assert call("run", *FEW, "--policy", mine(text), "--workers", 0, "--out", tmp_path / "run").code == 0
+    assert call("run", "--resume", tmp_path / "run", "--policy", mine(text)).code == 0
 
 
 # What the contract asks for

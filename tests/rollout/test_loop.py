@@ -15,7 +15,7 @@ from envs.toy.tasks import TOY_ABSENT
 from simeval.policies.base import PolicySpec
 from simeval.policies.scripted import RandomPolicy, SeekerPolicy, ZeroPolicy
 from simeval.rollout.loop import run_episode
-from simeval.rollout.trace import TraceRecorder
+from simeval.rollout.trace import TraceRecorder, predicted
 from simeval.runner.worker import EpisodeWorker, WorkerSetup
 
 MAX_STEPS = toy_spec().max_steps
@@ -353,6 +353,17 @@ def test_traces_are_kept_as_asked_for(traces, kept):
     finished = [worker.run(toy_spec(condition=condition)) for condition in ("none", "instruction:empty")]
     assert {item.result.outcome for item in finished} == {"success", "failure"}
     assert {item.result.outcome for item in finished if item.trace} == kept
+
+
+def test_a_trace_holds_chunks_of_different_lengths(env):
+    class Varying(Answering):
+        def act(self, inputs):
+            return [np.full((4 + item.chunk_index % 3, 7), 0.1, np.float32) for item in inputs]
+
+    result, trace = roll_out(toy_spec(max_steps=20), env, Varying(None))
+    assert result.outcome == "failure"
+    assert [len(predicted(chunk)) for chunk in trace.chunks] == [4, 5, 6, 4, 5]
+    assert (predicted(trace.chunks[0]) == np.float32(0.1)).all()
 
 
 def test_a_scene_that_cannot_be_built_gives_an_error_row(monkeypatch):

@@ -30,6 +30,7 @@ from simeval.drift.frames.base import FLOOR_STREAM, Frame, PolicyView
 from simeval.drift.frames.chosen import PER_EPISODE, ChosenFrames, Kind, choose_frames, unsupported_reason
 from simeval.drift.frames.replay import Replay, changed_scene
 from simeval.policies.base import ActionChunk, PolicyInput, PolicySpec, repeated
+from simeval.rollout.trace import predicted
 from simeval.store.run import Run
 
 
@@ -220,8 +221,7 @@ class RunFrames:
         )
         if replay.trace is None or seed != self.root_seed or not same_policy:
             return None
-        recorded: ActionChunk = replay.trace.chunks[frame.chunk]
-        return recorded
+        return predicted(replay.trace.chunks[frame.chunk])
 
     def task_of(self, replay: Replay) -> Any:
         """The task of a replayed episode."""

@@ -1,8 +1,10 @@
 """Loads policies behind servers: `openpi://HOST:PORT` and the other schemes. The entry point of this package."""
 
+import contextlib
 import logging
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +18,9 @@ from simeval.policies.remote.conventions import read_convention
 from simeval.policies.remote.greeting import Agreed, nothing_asked, of_openpi, of_vla_eval
 from simeval.policies.remote.policy import Conversation, Endpoint, ServerPolicy
 from simeval.policies.remote.probe import ProbeReport, gripper_doubts, metadata_digest, probe
+
+_SLOW_S = 5.0
+"""Seconds without a word before a line says what is waited for."""
 
 _log = logging.getLogger("simeval")
 
@@ -128,19 +133,28 @@ def load(
     card = read_convention(convention or scheme.convention)
     endpoint = Endpoint(address, scheme.open_channel, card, limits)
     try:
-        conversation = _first_connection(endpoint)
-        try:
+        with _said_if_slow(endpoint), contextlib.closing(_first_connection(endpoint)) as conversation:
             if convention is None and is_simeval(conversation.metadata):
-                endpoint = Endpoint(address, scheme.open_channel, read_convention("simeval"), limits)
-                conversation.close()
-                conversation = _first_connection(endpoint)
-            agreed = scheme.agree(endpoint.convention, conversation.metadata, chosen=convention is not None)
+                card = read_convention("simeval")
+            agreed = scheme.agree(card, conversation.metadata, chosen=convention is not None)
             conversation.endpoint = endpoint = replace(endpoint, convention=agreed.convention)
             return _introduced(endpoint, conversation, agreed.doubts, n_action_steps, warn=warn)
-        finally:
-            conversation.close()
     except ServerError as error:
         raise ConfigError(f"--policy {address}: {error}{_remedy(error)}") from None
+
+
+@contextlib.contextmanager
+def _said_if_slow(endpoint: Endpoint) -> Iterator[None]:
+    """Say that a server is waited for, if it takes a while."""
+    limits = endpoint.limits
+    text = "simeval: waiting for %s; a model that is compiled first may take up to %g s for its first answer"
+    timer = threading.Timer(_SLOW_S, _log.warning, (text, endpoint.address, limits.first_answer_s))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _first_connection(endpoint: Endpoint) -> Conversation:

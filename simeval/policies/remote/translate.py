@@ -125,8 +125,8 @@ def _joined(convention: Convention, answer: Any) -> NDArray[Any]:
     if len(parts) == 1:
         return parts[0]
     columns = [part[:, np.newaxis] if part.ndim == 1 else part for part in parts]
-    if len({column.shape[:-1] for column in columns}) > 1:
-        raise AnswerError(f"its parts of an action differ in length: {', '.join(_shape(part) for part in parts)}")
+    if len({column.shape[:-1] for column in columns}) > 1 or not all(part.ndim for part in parts):
+        raise AnswerError(f"its parts of an action do not fit together: {', '.join(_shape(part) for part in parts)}")
     return np.concatenate(columns, axis=-1)
 
 

@@ -121,7 +121,9 @@ def test_joined_actions_and_a_binary_gripper():
     np.testing.assert_allclose(chunk[3, :6], np.arange(6) / 10, atol=1e-6)
     # openvla-oft: 2 v - 1, its sign, times -1; 1 is open there, and -1 here.
     assert chunk[:, 6].tolist() == [1.0] * 8 + [-1.0] * 8
-    with pytest.raises(translate.AnswerError, match="differ in length"):
+    with pytest.raises(translate.AnswerError, match=r"do not fit together: \(\), \(\)"):
+        translate.actions(card, dict.fromkeys(card.actions.keys, 0.5))
+    with pytest.raises(translate.AnswerError, match="do not fit together"):
         translate.actions(card, answer | {"x": np.zeros((1, 15, 1))})
 
 

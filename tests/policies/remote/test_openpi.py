@@ -314,6 +314,16 @@ def test_a_message_that_nobody_asked_for_shifts_no_answer():
     assert chunk.tobytes() == chunk_for(stub.requests[-1]).tobytes()
 
 
+def test_a_slow_server_is_said_to_be_waited_for(caplog, monkeypatch):
+    monkeypatch.setattr("simeval.policies.remote.load._SLOW_S", 0.05)
+    with serving(Stub(fault=lambda request, connection: time.sleep(0.1))) as stub:
+        load(stub.url, limits=QUICK)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"simeval: waiting for {stub.url}; a model that is compiled first may take up to "
+        f"{QUICK.first_answer_s:g} s for its first answer"
+    ]
+
+
 def test_a_sound_server_raises_no_doubt(caplog):
     with serving(Stub()) as stub:
         load(stub.url, limits=QUICK)
