@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,12 @@ def cache_folder(name: str) -> Path:
         RuntimeError: the user has no home.
     """
     return Path(platformdirs.user_cache_dir("simeval"), name).expanduser()
+
+
+def mark_used(path: Path) -> None:
+    """Set the time of a file's last use; that of its last change stays. Not in a cache that this user may only read."""
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 
 @contextlib.contextmanager

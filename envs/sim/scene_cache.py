@@ -12,7 +12,6 @@ Non-obvious behaviour:
 import contextlib
 import functools
 import hashlib
-import os
 import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import mujoco
 
-from envs.caches import cache_folder, replacing
+from envs.caches import cache_folder, mark_used, replacing
 from envs.sim.model_file import load_model
 from envs.sim.shared_model import SUFFIX, share
 
@@ -63,11 +62,10 @@ def find(name: str) -> Any:
     try:
         if not path.exists():
             return None
-        with contextlib.suppress(OSError):  # a cache that this user may only read
-            os.utime(path)
+        mark_used(path)
         model = load_model(path)
         pages = path.with_suffix(SUFFIX)
-        if (pages.exists() or _has_room(int(model.nbuffer))) and share(model, pages):
+        if (pages.exists() or _has_room(int(model.nbuffer))) and share(model, pages, path):
             _make_room(path.parent)
         return model
     except OSError:
@@ -101,7 +99,7 @@ def _make_room(cache: Path) -> None:
     # All files, including the unfinished ones of processes that were killed.
     for path in cache.iterdir():
         with contextlib.suppress(OSError):  # another process was faster
-            files.append((path.stat().st_mtime, path.stat().st_size, path))
+            files.append((path.stat().st_atime, path.stat().st_size, path))
     total = 0
     for _, size, path in sorted(files, reverse=True):
         total += size

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.caches import replacing
+from envs.caches import mark_used, replacing
 
 LEAST = 40_000_000
 """Smallest model that is shared (bytes). Above 32 MB glibc takes a block that its heap has no room for from the kernel
@@ -37,12 +37,17 @@ _HEADER, _MMAPPED, _FLAGS = 16, 2, 7
 _CHUNK = 64 << 20
 
 
-def share(model: Any, path: Path) -> bool:
+_compared: set[tuple[tuple[int, ...], ...]] = set()
+"""Versions of files with the arrays of a model, and of the model's file, that this process has found equal."""
+
+
+def share(model: Any, path: Path, source: Path) -> bool:
     """Map a file with a model's arrays over the model, so that processes that do the same share the memory.
 
     Args:
         model: a `mujoco.MjModel` as it was compiled; it reads the same before and after.
         path: the file, which is written if it is not there.
+        source: the file that the model was loaded from; the two are compared once in a process.
 
     Returns:
         Whether it is mapped; if not, nothing has changed.
@@ -65,15 +70,20 @@ def share(model: Any, path: Path) -> bool:
         if not path.exists() or path.stat().st_size != size:
             with replacing(path) as new:
                 new.write_bytes(memoryview(pages))
-        with contextlib.suppress(OSError):  # a cache that this user may only read
-            os.utime(path)
+        mark_used(path)
         with path.open("rb") as file:
-            if _holds(file, pages):
+            both = _version(os.fstat(file.fileno())), _version(source.stat())
+            if both in _compared or _holds(file, pages):
+                _compared.add(both)
                 _map(first, size, file.fileno())
                 return True
         path.unlink()
         raise ValueError(f"{path}: not the arrays of this model")
     return False
+
+
+def _version(facts: os.stat_result) -> tuple[int, ...]:
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _is_own_block(start: int, size: int) -> bool:

@@ -8,7 +8,7 @@ from envs.build import EnvCache
 from envs.sim.opengl import take_device
 from simeval.core import kernels
 from simeval.core.errors import ConfigError, ends_process, error_line
-from simeval.core.gc_pause import collect_rarely
+from simeval.core.gc_pause import collect_rarely, leave_alone
 from simeval.core.plugins import Plugin, load
 from simeval.core.time_limit import time_limit
 from simeval.core.types import EpisodeResult, EpisodeSpec
@@ -69,6 +69,7 @@ class EpisodeWorker:
         self._setup = setup
         self._policy = _load_policy(setup.policy) if isinstance(setup.policy, PolicyChoice) else setup.policy
         self._envs = EnvCache(setup.assets)
+        leave_alone()
         self._log: EpisodeLog | None = None
 
     def facts(self) -> WorkerFacts:

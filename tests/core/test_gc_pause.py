@@ -22,6 +22,14 @@ def test_it_runs_rarely_in_a_command():
     assert threshold_after("simeval.cli") == 50_000
 
 
+@pytest.mark.parametrize(("imported", "left_alone"), [("simeval.cli", True), ("simeval.api", False)])
+def test_what_lives_when_a_worker_is_ready_is_left_alone_in_a_process_of_our_own(imported, left_alone):
+    use = "from simeval.core.gc_pause import leave_alone; leave_alone()"
+    text = f"import {imported}, gc; {use}; print(gc.get_freeze_count())"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert (int(done.stdout) > 10_000) == left_alone
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_a_pause_ends_as_it_began(before):
     (gc.enable if before else gc.disable)()

@@ -77,7 +77,7 @@ def test_a_scene_is_compiled_once_and_the_same_to_the_last_bit(here, compilers, 
 
 @pytest.mark.parametrize("reason", [errno.EPERM, errno.EROFS])
 def test_a_cache_that_may_only_be_read_is_used(here, compilers, reason, monkeypatch, can_share):
-    def refused(path, *_args):
+    def refused(path, *_args, **_times):
         raise OSError(reason, os.strerror(reason), str(path))
 
     whole = saved(compile_in_subprocess(LARGE))

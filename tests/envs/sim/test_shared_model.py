@@ -51,9 +51,9 @@ def mapped(path):
 def test_a_shared_model_reads_the_same_and_moves_the_same(binary, path):
     alone, first, second = load(binary), load(binary), load(binary)
     assert alone.nbuffer > LEAST
-    assert share(first, path)
+    assert share(first, path, binary)
     written = path.stat().st_mtime_ns, path.stat().st_ino
-    assert share(second, path)
+    assert share(second, path, binary)
     assert path.stat().st_ino == written[1], "written once"
     assert mapped(path) == 2
     assert content(alone) == content(first) == content(second)
@@ -68,8 +68,8 @@ def test_a_shared_model_reads_the_same_and_moves_the_same(binary, path):
 
 def test_what_one_writes_no_other_sees(binary, path):
     first, second = load(binary), load(binary)
-    assert share(first, path)
-    assert share(second, path)
+    assert share(first, path, binary)
+    assert share(second, path, binary)
     before = path.read_bytes()
     first.tex_data[:] = 7
     first.geom_size[1] = 0.3
@@ -80,7 +80,7 @@ def test_what_one_writes_no_other_sees(binary, path):
 
 def test_the_memory_is_given_back(binary, path):
     model = load(binary)
-    assert share(model, path)
+    assert share(model, path, binary)
     assert mapped(path) == 1
     del model
     gc.collect()
@@ -89,7 +89,7 @@ def test_the_memory_is_given_back(binary, path):
 
 def test_a_file_that_is_deleted_or_replaced_stays_as_it_was(binary, path):
     model = load(binary)
-    assert share(model, path)
+    assert share(model, path, binary)
     path.unlink()
     path.write_bytes(bytes(path.parent.stat().st_size))
     assert content(model) == content(load(binary))
@@ -97,23 +97,34 @@ def test_a_file_that_is_deleted_or_replaced_stays_as_it_was(binary, path):
 
 @pytest.mark.parametrize("length", [0, 5000])
 def test_a_file_that_is_too_short_is_written_again(binary, path, length):
-    assert share(load(binary), path)
+    assert share(load(binary), path, binary)
     whole = path.read_bytes()
     path.write_bytes(whole[:length])
     model = load(binary)
-    assert share(model, path)
+    assert share(model, path, binary)
     assert content(model) == content(load(binary))
     assert path.read_bytes() == whole
 
 
 def test_other_bytes_are_told_for_the_model_may_be_what_is_damaged(binary, path):
-    assert share(load(binary), path)
+    assert share(load(binary), path, binary)
     path.write_bytes(path.read_bytes()[:-1] + b"\x55")
     model = load(binary)
     with pytest.raises(ValueError, match="not the arrays of this model"):
-        share(model, path)
+        share(model, path, binary)
     assert not path.exists()
     assert content(model) == content(load(binary))
+
+
+def test_the_two_files_are_compared_once_in_a_process_and_again_when_one_is_another(binary, path, monkeypatch):
+    compared, holds = [], shared_model._holds
+    monkeypatch.setattr(shared_model, "_holds", lambda *given: compared.append(1) or holds(*given))
+    for _ in range(3):
+        assert share(load(binary), path, binary)
+    assert len(compared) == 1
+    path.write_bytes(path.read_bytes())
+    assert share(load(binary), path, binary)
+    assert len(compared) == 2
 
 
 def test_the_kernels_own_file_system_is_found():
@@ -134,14 +145,14 @@ def test_the_file_system_of_a_folder_with_a_blank_in_its_name_is_found(monkeypat
 def test_where_it_cannot_be_shared_nothing_changes(binary, path, monkeypatch, name, value):
     monkeypatch.setattr(shared_model, name, value)
     model = load(binary)
-    assert not share(model, path)
+    assert not share(model, path, binary)
     assert not path.exists()
     assert content(model) == content(load(binary))
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(binary, path):
     model = load(binary)
-    assert not share(model, path.parent / "gone" / "scene.pages")
+    assert not share(model, path.parent / "gone" / "scene.pages", binary)
     assert content(model) == content(load(binary))
 
 
