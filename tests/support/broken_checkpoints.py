@@ -179,6 +179,15 @@ def _twice(values: dict) -> None:
     values["steps"].append(values["steps"][-1])
 
 
+def _cameras(*names: str, **values) -> Callable[[Path], object]:
+    def make(folder: Path) -> None:
+        images = {f"{IMAGES}{name}": {"type": "VISUAL", "shape": [3, 256, 256]} for name in names}
+        state = json.loads((folder / CONFIG).read_text())["input_features"][STATE]
+        configure(input_features={**images, STATE: state}, **values)(folder)
+
+    return make
+
+
 STATE, ACTION = "observation.state", "action"
 EVIL = {"class": "subprocess.Popen", "config": {"args": ["touch", "MARKER"]}}
 
@@ -305,6 +314,8 @@ REFUSED = (
         "a state of another size",
         lambda folder: edit(folder, CONFIG, lambda c: c["input_features"][STATE].update(shape=[6])),
     ),
+    Case("a camera of an unknown name beside empty_cameras", _cameras("front", "side", empty_cameras=1)),
+    Case("cameras that are counted from 0", _cameras("image0", "image1")),
     Case("more actions than a chunk has", configure(), ("--n-action-steps", "51")),
 )
 """Each ends with one line and exit code 2."""
