@@ -241,7 +241,7 @@ class LerobotPolicy:
         batch: dict[str, Any] = {"task": [item.instruction for item in inputs]}
         for camera, key in checkpoint.cameras.items():
             sizes = (item.observation.images[camera].shape[:2] for item in inputs)
-            require_size(checkpoint.only_size, sizes, kind=checkpoint.type, name=checkpoint.name)
+            require_size(checkpoint.only_size, sizes, name=checkpoint.name)
             images = torch.from_numpy(np.stack([item.observation.images[camera] for item in inputs]))
             batch[key] = images.permute(0, 3, 1, 2).contiguous().to(torch.float32) / 255
         batch[checkpoint.state_key] = torch.from_numpy(np.stack([item.observation.state for item in inputs]))

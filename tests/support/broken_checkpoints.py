@@ -179,9 +179,10 @@ def _twice(values: dict) -> None:
     values["steps"].append(values["steps"][-1])
 
 
-def _cameras(*names: str, **values) -> Callable[[Path], object]:
+def _cameras(*names: str, sides: tuple[int, ...] = (256, 256), **values) -> Callable[[Path], object]:
     def make(folder: Path) -> None:
-        images = {f"{IMAGES}{name}": {"type": "VISUAL", "shape": [3, 256, 256]} for name in names}
+        shapes = dict(zip(names, sides, strict=True))
+        images = {f"{IMAGES}{name}": {"type": "VISUAL", "shape": [3, side, side]} for name, side in shapes.items()}
         state = json.loads((folder / CONFIG).read_text())["input_features"][STATE]
         configure(input_features={**images, STATE: state}, **values)(folder)
 
@@ -189,6 +190,7 @@ def _cameras(*names: str, **values) -> Callable[[Path], object]:
 
 
 STATE, ACTION = "observation.state", "action"
+CROP = {"crop_params_dict": {f"{IMAGES}{name}": [8, 8, 80, 80] for name in ("image", "image2")}}
 EVIL = {"class": "subprocess.Popen", "config": {"args": ["touch", "MARKER"]}}
 
 REFUSED = (
@@ -316,12 +318,27 @@ REFUSED = (
     ),
     Case("a camera of an unknown name beside empty_cameras", _cameras("front", "side", empty_cameras=1)),
     Case("cameras that are counted from 0", _cameras("image0", "image1")),
+    Case("cameras of different sizes (ACT)", _cameras("image", "image2", sides=(256, 128), type="act")),
+    Case(
+        "a crop of images of another size",
+        _both(
+            _cameras("image", "image2"),
+            add_step(BEFORE, {"registry_name": "image_crop_resize_processor", "config": CROP}),
+        ),
+    ),
     Case("more actions than a chunk has", configure(), ("--n-action-steps", "51")),
 )
 """Each ends with one line and exit code 2."""
 
 NOTED = (
     Case("a declared camera that nobody feeds", third_camera),
+    Case(
+        "a crop of images of unknown size",
+        _both(
+            _cameras("image", "image2", sides=(80, 80)),
+            add_step(BEFORE, {"registry_name": "image_crop_resize_processor", "config": CROP}),
+        ),
+    ),
     Case("a part of the state that never moved in training", tensors(STATE_FILE, set_number(f"{STATE}.std", 7, 0.0))),
     Case("an action that never moved in training", tensors(ACTION_FILE, set_number("action.std", 3, 0.0))),
     Case("a whole chunk of 50 executed, as saved", configure(n_action_steps=50), ()),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from simeval.policies.checkpoint.image_sizes import RESIZER, crops_by_pixels
 from simeval.policies.checkpoint.read import STATE_KEY, Checkpoint
 from simeval.policies.checkpoint.statistics import FAR, Scale
 
@@ -25,6 +26,8 @@ def notes(checkpoint: Checkpoint, *, steps_given: bool, libero: bool) -> Iterato
     """
     for key in checkpoint.unfed:
         yield f"policy '{checkpoint.name}': {key} gets no image, as in lerobot; the suites have no camera for it"
+    if checkpoint.only_size is None and crops_by_pixels(checkpoint.before):
+        yield f"policy '{checkpoint.name}': its {RESIZER} crops by pixels, and nothing says of images of which size"
     for scale in (*checkpoint.scales, *((checkpoint.action_scale,) if checkpoint.action_scale else ())):
         yield from _never_moved(scale, checkpoint.name)
     if libero:

@@ -35,7 +35,7 @@ from simeval.policies.checkpoint.files import (
     printable,
     read_json,
 )
-from simeval.policies.checkpoint.image_sizes import takes_one_size
+from simeval.policies.checkpoint.image_sizes import OnlySize, only_size
 from simeval.policies.checkpoint.statistics import Feature, Scale, read_scale
 from simeval.policies.checkpoint.steps import Step, check_models, read_steps
 
@@ -64,8 +64,8 @@ class Checkpoint:
         call: the observations that a call takes, and the actions that it predicts and of which some are executed.
         cameras: the observation key of the image, for each of the suites' cameras that it uses.
         unfed: observation keys of declared images that get no image; see `Cameras`.
-        image_size: height and width (px) of its training images.
-        only_size: `image_size` if the network takes no other one; `None` if it resizes.
+        image_size: height and width (px) of its training images, those of the first camera.
+        only_size: the only size that it takes; `None` if it takes any.
         state_key: the observation key of the state.
         vlm: folder of the language model's files (tokenizer, configuration) inside the checkpoint, if there is one.
         vlm_name: the saved name of the language model, usually a hub id.
@@ -85,7 +85,7 @@ class Checkpoint:
     cameras: Mapping[str, str]
     unfed: tuple[str, ...]
     image_size: tuple[int, int]
-    only_size: tuple[int, int] | None
+    only_size: OnlySize | None
     state_key: str
     vlm: Path | None
     vlm_name: str | None
@@ -158,9 +158,9 @@ def _checked(folder: Path, name: str, n_action_steps: int | None, interface: Int
     _check_sizes(features, config.get("output_features") or {}, name, interface)
     _check_kinds(features, config["type"], name)
     images = {key: feature for key, feature in features.items() if feature["type"] == "VISUAL"}
-    shapes = [feature["shape"] for feature in images.values()]
-    image_size = (shapes[0][1], shapes[0][2]) if shapes else (256, 256)
     cameras = match_cameras(images, sources, config, name, interface.cameras)
+    fed = {key for key in images if sources.get(key, key) in cameras.keys.values()}
+    sizes = {key: (feature["shape"][1], feature["shape"][2]) for key, feature in images.items() if key in fed}
     scales, action_scale = _read_scales(config, cameras.keys, (before, after), folder, name=name)
     return Checkpoint(
         name=name,
@@ -169,8 +169,8 @@ def _checked(folder: Path, name: str, n_action_steps: int | None, interface: Int
         call=call,
         cameras=cameras.keys,
         unfed=cameras.unfed,
-        image_size=image_size,
-        only_size=image_size if shapes and takes_one_size(config, before) else None,
+        image_size=next(iter(sizes.values()), (256, 256)),
+        only_size=only_size(sizes, sources, config, before, name),
         state_key=sources.get(STATE_KEY, STATE_KEY),
         vlm=vlm,
         vlm_name=config.get("vlm_model_name"),
