@@ -129,7 +129,7 @@ class LerobotPolicy:
             state_std=_training_std(parts.preprocess, STATE_KEY, states),
             action_std=_training_std(parts.postprocess, ACTION_KEY, actions),
             state_limits=_limits([s for s in checkpoint.scales if s.source == checkpoint.state_key], states),
-            action_limits=_limits([checkpoint.action_scale] if checkpoint.action_scale else [], actions),
+            action_limits=_limits(_executed(checkpoint), actions),
             image_size=checkpoint.image_size,
             action_size=actions,
             state_size=states,
@@ -379,6 +379,12 @@ def _training_std(pipeline: Any, key: str, size: int) -> tuple[float, ...] | Non
         if std is not None:
             return tuple(float(value) for value in std)[:size]
     return None
+
+
+def _executed(checkpoint: Checkpoint) -> list[Scale]:
+    """The scaling of the executed actions; of relative ones only the difference from the state is scaled."""
+    scale = checkpoint.action_scale
+    return [scale] if scale and not checkpoint.action_steps.added else []
 
 
 def _limits(scales: Sequence[Scale], size: int) -> tuple[tuple[float, float], ...] | None:

@@ -171,6 +171,35 @@ def _both(*makes: Callable[[Path], object]) -> Callable[[Path], object]:
     return lambda folder: [make(folder) for make in makes]
 
 
+def relative_actions(relative: bool | None, absolute: bool, **config) -> Callable[[Path], object]:
+    """lerobot's pair of steps, each enabled or not; `None` leaves the first out. Where pi0's are."""
+    first = {"registry_name": "relative_actions_processor", "config": {"enabled": relative, **config}}
+    second = {"registry_name": "absolute_actions_processor", "config": {"enabled": absolute}}
+
+    def make(folder: Path) -> None:
+        if relative is not None:
+            edit(folder, BEFORE, lambda pipeline: pipeline["steps"].insert(1, first))
+        edit(folder, AFTER, lambda pipeline: pipeline["steps"].insert(1, second))
+
+    return make
+
+
+def _action_range(low: list[float], high: list[float]) -> Callable[[Path], object]:
+    values = {"action.min": np.array(low, np.float32), "action.max": np.array(high, np.float32)}
+    return _both(
+        wrong_mode("MIN_MAX", AFTER, "unnormalizer_processor", "ACTION"),
+        step(BEFORE, "normalizer_processor", lambda s: s["config"]["norm_map"].update(ACTION="MIN_MAX")),
+        tensors(ACTION_FILE, lambda v: v.update(values)),
+    )
+
+
+def changes_relative_to_the_state(folder: Path) -> None:
+    """Odd, but sound: trained on LIBERO's own changes of the pose, less the state."""
+    state = load_file(folder / STATE_FILE)[f"{STATE}.mean"]
+    tensors(ACTION_FILE, lambda v: v.update({"action.mean": v["action.mean"] - state[:7]}))(folder)
+    relative_actions(relative=True, absolute=True)(folder)
+
+
 def _no_normalizer(values: dict) -> None:
     values["steps"] = [found for found in values["steps"] if found["registry_name"] != "normalizer_processor"]
 
@@ -326,6 +355,17 @@ REFUSED = (
             add_step(BEFORE, {"registry_name": "image_crop_resize_processor", "config": CROP}),
         ),
     ),
+    Case("a state added to actions that are not relative to it", relative_actions(relative=False, absolute=True)),
+    Case("a state added, and no step that keeps it", relative_actions(relative=None, absolute=True)),
+    Case(
+        "relative actions that become poses",
+        relative_actions(relative=True, absolute=True, exclude_joints=["grip"], action_names=[*"abcdef", "gripper"]),
+    ),
+    Case("poses, by their average", tensors(ACTION_FILE, set_number("action.mean", 3, 3.0))),
+    Case(
+        "poses, by their lowest and highest",
+        _action_range([-0.3, -0.3, 1.2, -1, -1, -1, -1], [0.3, 0.3, 1.5, 1, 1, 1, 1]),
+    ),
     Case("more actions than a chunk has", configure(), ("--n-action-steps", "51")),
 )
 """Each ends with one line and exit code 2."""
@@ -350,6 +390,17 @@ NOTED_IN_LIBERO = (
     Case(
         "a state in other units", tensors(STATE_FILE, lambda v: v.update({f"{STATE}.mean": v[f"{STATE}.mean"] * 1000}))
     ),
+    Case("poses, perhaps", _action_range([-0.3, -0.3, 0.9, -3.2, -1, -1, -1], [0.3, 0.3, 1.3, 3.2, 1, 1, 1])),
+    Case("a state that is added again", changes_relative_to_the_state),
+    Case("a state that is never added again", relative_actions(relative=True, absolute=False)),
+    Case(
+        "a gripper from 0 to 1",
+        _both(
+            tensors(ACTION_FILE, set_number("action.mean", 6, 0.46)),
+            tensors(ACTION_FILE, set_number("action.std", 6, 0.498)),
+        ),
+    ),
+    Case("a gripper from 0 to 1, by its range", _action_range([-1] * 6 + [0], [1] * 7)),
     Case("actions in other units", tensors(ACTION_FILE, lambda v: v.update({"action.std": v["action.std"] * 60}))),
 )
 """Each is allowed for LIBERO, after one line."""

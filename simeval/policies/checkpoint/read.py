@@ -23,6 +23,7 @@ from typing import Any
 from envs.interface import LIBERO_INTERFACE, Interface
 from simeval.core.errors import ConfigError
 from simeval.policies import bundled
+from simeval.policies.checkpoint.actions import ActionSteps, read_action_steps, require_changes
 from simeval.policies.checkpoint.adapter import Adapter, read_adapter
 from simeval.policies.checkpoint.calls import Call, read_call
 from simeval.policies.checkpoint.cameras import match_cameras
@@ -73,6 +74,7 @@ class Checkpoint:
         after: the steps of the saved postprocessor.
         scales: scaling by the preprocessor, for each input that is scaled.
         action_scale: scaling of the actions by the postprocessor, if they are scaled.
+        action_steps: what other saved steps do to the actions.
         adapter: the LoRA adapter, if it is one.
         models: hub ids whose tokenizer, configuration or backbone is read from the hub client's cache.
         interface: of the suites.
@@ -93,6 +95,7 @@ class Checkpoint:
     after: tuple[Step, ...]
     scales: tuple[Scale, ...]
     action_scale: Scale | None
+    action_steps: ActionSteps
     adapter: Adapter | None
     models: tuple[str, ...]
     interface: Interface
@@ -162,6 +165,10 @@ def _checked(folder: Path, name: str, n_action_steps: int | None, interface: Int
     fed = {key for key in images if sources.get(key, key) in cameras.keys.values()}
     sizes = {key: (feature["shape"][1], feature["shape"][2]) for key, feature in images.items() if key in fed}
     scales, action_scale = _read_scales(config, cameras.keys, (before, after), folder, name=name)
+    action_steps = read_action_steps(config, before, after, interface.action_size)
+    if interface.is_default:
+        state_scale = next((scale for scale in scales if scale.key == STATE_KEY), None)
+        require_changes(action_steps, action_scale, state_scale, name)
     return Checkpoint(
         name=name,
         folder=folder,
@@ -178,6 +185,7 @@ def _checked(folder: Path, name: str, n_action_steps: int | None, interface: Int
         after=after,
         scales=scales,
         action_scale=action_scale,
+        action_steps=action_steps,
         adapter=adapter,
         models=models,
         interface=interface,
