@@ -15,6 +15,14 @@ from envs.base import ACTION_SIZE, STATE_SIZE, Observation, Privileged
 ActionChunk = NDArray[np.float32]
 """`float32[T, action_size]`: the predicted actions of the next T control steps, in the environment's units."""
 
+MASKED = "it returned an action that is masked, so no number"
+
+
+def is_masked(chunk: Any) -> bool:
+    """Whether NumPy masks a number of a policy's answer as invalid; a conversion would drop the mask."""
+    rows = chunk if isinstance(chunk, list | tuple) else (chunk,)
+    return any(np.ma.is_masked(row) for row in rows)
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyInput:

@@ -22,7 +22,7 @@ from simeval.core.errors import ConfigError, EpisodeError, ends_process
 from simeval.core.instructions import instructable_goals, language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
 from simeval.core.types import EpisodeResult, EpisodeSpec
-from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
+from simeval.policies.base import MASKED, ActionChunk, Policy, PolicyInput, PolicySpec, is_masked
 from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.interventions import Interventions
 from simeval.rollout.observations import ObservationPipeline
@@ -173,6 +173,8 @@ def _checked(chunks: Sequence[ActionChunk], policy: PolicySpec) -> ActionChunk:
     if not isinstance(chunks, Sequence | np.ndarray) or len(chunks) != 1:
         number = len(chunks) if isinstance(chunks, Sized) else type(chunks).__name__
         raise EpisodeError("policy", f"it returned {number} for 1 input, not a list of 1 action chunk")
+    if is_masked(chunks[0]):
+        raise EpisodeError("policy", MASKED)
     array = np.asarray(chunks[0])
     if array.dtype.kind not in "iufV":  # NumPy would drop an imaginary part, and parse text as numbers
         raise EpisodeError("policy", f"it returned actions of type {array.dtype}, not real numbers")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import Observation
-from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
+from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec, is_masked
 from simeval.policies.user_defined import spec_fault
 
 EPISODES = 3
@@ -119,6 +119,7 @@ class _Check:
         _law(len(chunks) == len(inputs), f"act returned {len(chunks)} chunks for {len(inputs)} inputs")
         size = self._policy.spec.n_action_steps
         for chunk in chunks:
+            _law(not is_masked(chunk), "a chunk must have no masked numbers")
             array = np.asarray(chunk)
             _law(array.dtype == np.float32, f"a chunk must be float32, not {array.dtype}")
             fits = array.ndim == 2 and array.shape[0] >= size and array.shape[1] == self._policy.spec.action_size

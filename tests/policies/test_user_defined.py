@@ -184,10 +184,15 @@ def test_what_does_not_fit_is_one_line(mine, tmp_path, flags, line):
         ("[chunk, chunk]", "it returned 2 for 1 input"),
         ("[chunk[:, :6]]", "it returned an action chunk of shape ("),
         ("[chunk * float('nan')]", "it returned an action that is not finite"),
+        ("[np.ma.array(chunk, mask=True)]", "it returned an action that is masked, so no number"),
+        ("[np.ma.masked_where(chunk == chunk.max(), chunk)]", "it returned an action that is masked, so no number"),
+        ("[[np.ma.array(row, mask=True) for row in chunk]]", "it returned an action that is masked, so no number"),
+        ("np.ma.array([chunk], mask=True)", "it returned an action that is masked, so no number"),
     ],
 )
 def test_a_wrong_answer_is_an_error_row(mine, tmp_path, answer, line):
     text = f"""
+import numpy as np
 from simeval.policies.scripted import SeekerPolicy
 
 class make(SeekerPolicy):
