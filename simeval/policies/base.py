@@ -21,7 +21,7 @@ MASKED = "it returned an action that is masked, so no number"
 def is_masked(chunk: Any) -> bool:
     """Whether NumPy masks a number of a policy's answer as invalid; a conversion would drop the mask."""
     rows = chunk if isinstance(chunk, list | tuple) else (chunk,)
-    return any(np.ma.is_masked(row) for row in rows)
+    return any(isinstance(row, np.ma.MaskedArray) and bool(np.any(row.mask)) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)

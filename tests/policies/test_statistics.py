@@ -132,6 +132,22 @@ def test_statistics_in_the_json_are_the_ones_that_count(folder, policy):
     assert "observation.state.std in policy_preprocessor.json: normalizer_processor is not finite" in refusal(folder)
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "float16", "float64"])
+def test_statistics_of_other_precisions_are_read_as_lerobot_does(folder, kind):
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    stds = []
+    for file, key in ((broken.STATE_FILE, "observation.state.std"), (broken.ACTION_FILE, "action.std")):
+        values = {name: value.to(getattr(torch, kind)) for name, value in load_file(folder / file).items()}
+        save_file(values, folder / file)
+        stds.append(values[key].float().tolist())
+    spec = load(str(folder), device="cpu").spec  # compares what it reads with what the pipelines do
+    assert [list(spec.state_std), list(spec.action_std)] == stds
+    (scale,) = [scale for scale in read(str(folder)).scales if scale.key == "observation.state"]
+    assert scale.high.tolist() == pytest.approx(stds[0], rel=1e-6)
+
+
 def test_act_runs_and_its_images_statistics_are_proven(tmp_path):
     policy = load(str(act_checkpoint(tmp_path)), device="cpu")
     assert policy.act([REQUEST])[0].shape == (20, 7)

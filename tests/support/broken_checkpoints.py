@@ -5,6 +5,7 @@
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,26 @@ def adapter_beside_its_base(folder: Path, **values) -> None:
     base.mkdir()
     shutil.copy(folder / WEIGHTS, base)
     _adapter(folder, **values)
+
+
+def _both_weights(folder: Path) -> None:
+    """Merged into the adapter's folder, or the base's weights copied into it."""
+    weights = (folder / WEIGHTS).read_bytes()
+    _adapter(folder)
+    (folder / WEIGHTS).write_bytes(weights)
+    configure(use_peft=False)(folder)
+
+
+def _in_parts(folder: Path) -> None:
+    (folder / WEIGHTS).rename(folder / "model-00001-of-00002.safetensors")
+    shutil.copy(folder / "model-00001-of-00002.safetensors", folder / "model-00002-of-00002.safetensors")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {}}')
+
+
+def _zipped(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "archive", "w") as archive:
+        archive.write(folder / WEIGHTS, "archive/data.pkl")
+    (folder / "archive").rename(folder / WEIGHTS)
 
 
 def third_camera(folder: Path) -> None:
@@ -287,6 +308,11 @@ REFUSED = (
     Case("a folder of a training run", _training_folder),
     Case("the folder of a step of a training run", _step_folder, place="checkpoints/last"),
     Case("no weights", remove(WEIGHTS)),
+    Case("weights in several files", _in_parts),
+    Case("weights of torch.save under another name", _zipped),
+    Case("one file of a checkpoint", configure(), place=CONFIG),
+    Case("a language model without its tokenizer", remove("vlm/tokenizer.json")),
+    Case("a language model whose tokenizer is damaged", write("vlm/tokenizer.json", '{"version": "1.')),
     Case("only pickled weights", lambda folder: (folder / WEIGHTS).rename(folder / "pytorch_model.bin")),
     Case("weights that are not finite", tensors(WEIGHTS, lambda v: v["model.action_out_proj.bias"].fill(np.nan))),
     Case("weights of another policy", tensors(WEIGHTS, lambda v: v.pop("model.action_out_proj.bias"))),
@@ -298,6 +324,11 @@ REFUSED = (
         "an adapter that names a module to import",
         lambda folder: adapter_beside_its_base(folder, megatron_config={"a": 1}, megatron_core="os"),
     ),
+    Case(
+        "full weights beside the configuration of an adapter",
+        write("adapter_config.json", '{"peft_type": "LORA", "base_model_name_or_path": "lerobot/smolvla_base"}'),
+    ),
+    Case("full weights beside an adapter", _both_weights),
     Case("an adapter by its configuration, merged or not", configure(use_peft=True)),
     # Code.
     Case("a step that names a Python class", add_step(BEFORE, EVIL)),

@@ -282,6 +282,10 @@ def _locate(checkpoint: str) -> tuple[Path, str]:
     folder = Path(checkpoint).expanduser()
     if checkpoint and folder.is_dir():
         return folder.resolve(), _name(folder.resolve())
+    if folder.is_file():
+        packed = folder.suffix in (".zip", ".tar", ".gz", ".tgz")
+        remedy = "unpack it" if packed else f"pass its folder: {folder.parent}"
+        raise ConfigError(f"policy '{checkpoint}' is a file, not a folder that lerobot saved; {remedy}")
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", checkpoint):
         raise ConfigError(f"policy '{checkpoint}': no such folder (a hub id would be NAME/NAME)")
     from huggingface_hub import snapshot_download
