@@ -15,7 +15,7 @@ from simeval.cli.exchange import exchange
 from simeval.cli.gate import Junit, Markdown, RunGate, files, finish_gate, require_gate, run_gate
 from simeval.cli.numerics import enter_numerics
 from simeval.cli.options import WHOLE, AsJson, ConfigFile, execution_flags, settings, with_config_options
-from simeval.cli.process import carry_out, leave
+from simeval.cli.process import carry_out, leave, open_streams
 from simeval.cli.profile import profiling
 from simeval.cli.reports import reports
 from simeval.cli.represent import inside, show_representation
@@ -370,4 +370,5 @@ def command(argv: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point. Does not return: see `simeval.cli.process.leave`."""
+    open_streams()
     leave(command(sys.argv[1:]))

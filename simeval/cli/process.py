@@ -2,6 +2,7 @@
 
 Non-obvious behaviour:
 - Only a verb that returns gives exit code 0. Foreign code that calls `sys.exit(0)` does not.
+- Foreign code may close the standard streams, or replace them. Then there is a line on the other one, and exit code 1.
 - The process exits at once when all is flushed: threads and exit handlers of foreign code may never end.
 """
 
@@ -14,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -33,6 +35,10 @@ INTERRUPTED = 130
 LONGEST = 560
 """Characters of a message at most: messages quote user input and contents of files."""
 
+_CLOSED = (
+    "standard output or error was closed while the command ran, for instance by a policy or a plugin, so some of its "
+    "text is lost; what was finished is safe"
+)
 SAFE = "what was finished is safe, the same command resumes"
 
 
@@ -54,7 +60,7 @@ def carry_out(app: Callable[..., Any], argv: Sequence[str]) -> int:
         with contextlib.suppress(OSError):
             json_output.restore()
         if code == INTERRUPTED:
-            sys.stderr.write("\ninterrupted; the same command resumes\n")
+            _say("\ninterrupted; the same command resumes")
         return code
     finally:
         sys.unraisablehook = hook
@@ -85,15 +91,27 @@ def _code_of(error: BaseException) -> int:
         return _print_error(f"{failure_line(error)}; {SAFE}", 1)
     except MemoryError:
         return _print_error(f"there is not enough memory; {SAFE}", 1)
-    except Exception as error:  # noqa: BLE001  a bug in simeval: a report needs the whole traceback
-        if isinstance(error, ImportError) and error.name == "cv2":
-            return _print_error(f"OpenCV cannot be loaded: {error}; {_opencv_remedy()}", 2)
-        traceback.print_exc()
-        return 1
+    except Exception as error:  # noqa: BLE001  a bug in simeval, mostly
+        return _print_unexpected(error)
     except BaseException as error:  # noqa: BLE001  SystemExit and the like: a signal, or foreign code
         if isinstance(error.__context__, BrokenPipeError):  # click's answer to a reader that has gone
             return 1
         return _print_error(f"ended by {error_line(error)}; {SAFE}", 1)
+
+
+def open_streams() -> None:
+    """Replace standard streams that the caller has closed (`>&-`) by the null device.
+
+    Otherwise the next file that is opened gets the descriptor, and foreign code prints into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003  gets the lowest free number
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  open to the end
 
 
 def leave(code: int) -> NoReturn:
@@ -105,8 +123,11 @@ def leave(code: int) -> NoReturn:
             code = code or 1
         except OSError as error:
             code = code or 1
-            with contextlib.suppress(OSError):
-                sys.stderr.write(f"simeval: standard output: {error.strerror or error}\n")
+            _say(f"simeval: standard output: {error.strerror or error}")
+        except (ValueError, AttributeError):
+            code = code or _print_error(_CLOSED, 1)
+    with contextlib.suppress(ValueError, AttributeError, OSError):
+        sys.stderr.flush()
     logging.shutdown()
     os._exit(code)
 
@@ -134,6 +155,25 @@ def _opencv_remedy() -> str:
     return opencv_remedy(installed_packages())
 
 
+def _print_unexpected(error: Exception) -> int:
+    if isinstance(error, ImportError) and error.name == "cv2":
+        return _print_error(f"OpenCV cannot be loaded: {error}; {_opencv_remedy()}", 2)
+    if isinstance(error, ValueError | AttributeError) and not (_is_open(sys.stdout) and _is_open(sys.stderr)):
+        return _print_error(_CLOSED, 1)
+    traceback.print_exc()  # a report needs all of it
+    return 1
+
+
 def _print_error(text: str, code: int) -> int:
-    sys.stderr.write(f"simeval: {shown(' '.join(text.split()), LONGEST)}\n")
+    _say(f"simeval: {shown(' '.join(text.split()), LONGEST)}")
     return code
+
+
+def _say(line: str) -> None:
+    """Write a line to standard error; nowhere if foreign code has closed it or put something else in its place."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{line}\n")
+
+
+def _is_open(stream: Any) -> bool:
+    return not getattr(stream, "closed", True)

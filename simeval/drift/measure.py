@@ -25,7 +25,7 @@ from simeval.core.errors import ConfigError, error_line
 from simeval.core.types import CLEAN
 from simeval.drift.frames.base import Frame, FrameSource, PolicyView, Renderer, RenderJob, ViewRequest
 from simeval.drift.representation import Vectors, distances, pooled
-from simeval.policies.base import ActionChunk, Policy, PolicyInput
+from simeval.policies.base import ActionChunk, Policy, PolicyInput, number_fault
 from simeval.policies.representations import Representation, representing
 from simeval.stats.drift import VARIANTS, ActionScale, chunk_drift
 
@@ -275,6 +275,8 @@ def _predict(policy: Policy, batch: Sequence[_Job], *, representation: bool) -> 
                 _Prediction(request, one.chunk, one) for request, one in zip(requests, representations, strict=True)
             ]
         chunks = policy.act(requests)
+        for fault in filter(None, map(number_fault, chunks)):
+            raise ValueError(fault)
         return [_Prediction(request, np.array(one, np.float32)) for request, one in zip(requests, chunks, strict=True)]
     except ConfigError:
         raise

@@ -15,9 +15,18 @@ from envs.base import ACTION_SIZE, STATE_SIZE, Observation, Privileged
 ActionChunk = NDArray[np.float32]
 """`float32[T, action_size]`: the predicted actions of the next T control steps, in the environment's units."""
 
-REAL_KINDS = "iufV"
-"""NumPy kinds of real numbers; bfloat16 of ml_dtypes is a V. An array of another kind is no chunk: NumPy would drop an
-imaginary part, and take text and truth values for numbers."""
+
+def number_fault(chunk: Any) -> str | None:
+    """Why a policy's answer to an input holds no real numbers, as `it returned ...`; `None` if it does.
+
+    NumPy would drop a mask or an imaginary part, and take text and truth values for numbers.
+    """
+    rows = chunk if isinstance(chunk, list | tuple) else (chunk,)
+    if any(isinstance(row, np.ma.MaskedArray) and bool(np.any(row.mask)) for row in rows):
+        return "it returned an action that is masked, so no number"
+    dtype = np.asarray(chunk).dtype
+    # bfloat16 of ml_dtypes is a V.
+    return None if dtype.kind in "iufV" else f"it returned actions of type {dtype}, not real numbers"
 
 
 @dataclass(frozen=True, slots=True)

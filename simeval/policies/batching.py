@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simeval.core.errors import EpisodeError, error_line, user_line
-from simeval.policies.base import ActionChunk, Policy, PolicyInput
+from simeval.policies.base import ActionChunk, Policy, PolicyInput, number_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,8 @@ class BatchQueue:
             chunks = policy.act(inputs)
             if len(chunks) != len(inputs):
                 raise ValueError(f"{len(chunks)} action chunks for {len(inputs)} inputs")
+            for fault in filter(None, map(number_fault, chunks)):
+                raise EpisodeError("policy", fault)
             # Copies: a policy may overwrite its array in the next call, while this answer is still on its way.
             return [np.array(chunk) for chunk in chunks]
         except BaseException as error:  # noqa: BLE001  the clients must get an answer in every case

@@ -129,7 +129,7 @@ class LerobotPolicy:
             state_std=_training_std(parts.preprocess, STATE_KEY, states),
             action_std=_training_std(parts.postprocess, ACTION_KEY, actions),
             state_limits=_limits([s for s in checkpoint.scales if s.source == checkpoint.state_key], states),
-            action_limits=_limits([checkpoint.action_scale] if checkpoint.action_scale else [], actions),
+            action_limits=_limits(_executed(checkpoint), actions),
             image_size=checkpoint.image_size,
             action_size=actions,
             state_size=states,
@@ -241,7 +241,7 @@ class LerobotPolicy:
         batch: dict[str, Any] = {"task": [item.instruction for item in inputs]}
         for camera, key in checkpoint.cameras.items():
             sizes = (item.observation.images[camera].shape[:2] for item in inputs)
-            require_size(checkpoint.only_size, sizes, kind=checkpoint.type, name=checkpoint.name)
+            require_size(checkpoint.only_size, sizes, name=checkpoint.name)
             images = torch.from_numpy(np.stack([item.observation.images[camera] for item in inputs]))
             batch[key] = images.permute(0, 3, 1, 2).contiguous().to(torch.float32) / 255
         batch[checkpoint.state_key] = torch.from_numpy(np.stack([item.observation.state for item in inputs]))
@@ -379,6 +379,12 @@ def _training_std(pipeline: Any, key: str, size: int) -> tuple[float, ...] | Non
         if std is not None:
             return tuple(float(value) for value in std)[:size]
     return None
+
+
+def _executed(checkpoint: Checkpoint) -> list[Scale]:
+    """The scaling of the executed actions; of relative ones only the difference from the state is scaled."""
+    scale = checkpoint.action_scale
+    return [scale] if scale and not checkpoint.action_steps.added else []
 
 
 def _limits(scales: Sequence[Scale], size: int) -> tuple[tuple[float, float], ...] | None:

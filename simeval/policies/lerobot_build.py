@@ -16,6 +16,7 @@ from typing import Any
 
 from simeval.core.errors import ConfigError, nearest
 from simeval.policies.checkpoint.adapter import merged
+from simeval.policies.checkpoint.carried import incomplete
 from simeval.policies.checkpoint.harmless import ForeignCodeError, check_registered, no_foreign_code
 from simeval.policies.checkpoint.read import Checkpoint, hub_or_cache, one_line
 
@@ -145,6 +146,8 @@ def _explain(error: Exception, checkpoint: Checkpoint) -> str:
             if keys:
                 parts.append(f"{verb} {len(keys)} tensors ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})")
         return f"cannot be loaded: its weights {' and '.join(parts)}"
+    if checkpoint.vlm and (fault := incomplete(checkpoint.vlm)):
+        return f"cannot be loaded: {fault} ({one_line(error)[:150]})"
     if any(_NOT_HERE.search(str(cause)) for cause in _causes(error)):
         return _not_here(checkpoint)
     return f"cannot be loaded: {one_line(error)}"

@@ -213,7 +213,7 @@ def _check_checkpoint(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -
 
     checkpoint = read(choice.name, n_action_steps=choice.n_action_steps, interface=choice.interface)
     sizes = [(spec.resolution, spec.resolution) for spec in episodes]
-    require_size(checkpoint.only_size, sizes, kind=checkpoint.type, name=checkpoint.name)
+    require_size(checkpoint.only_size, sizes, name=checkpoint.name)
     libero = any(find_suite(suite).benchmark.startswith("LIBERO") for suite in {spec.suite for spec in episodes})
     for note in notes(checkpoint, steps_given=choice.n_action_steps is not None, libero=libero):
         _log.warning("simeval: %s", printable(note))

@@ -22,7 +22,7 @@ from simeval.core.errors import ConfigError, EpisodeError, ends_process
 from simeval.core.instructions import instructable_goals, language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
 from simeval.core.types import EpisodeResult, EpisodeSpec
-from simeval.policies.base import REAL_KINDS, ActionChunk, Policy, PolicyInput, PolicySpec
+from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec, number_fault
 from simeval.policies.repeatable import same, should_repeat
 from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.interventions import Interventions
@@ -186,12 +186,11 @@ def _checked(chunks: Sequence[ActionChunk], policy: PolicySpec) -> ActionChunk:
     if not isinstance(chunks, Sequence | np.ndarray) or len(chunks) != 1:
         number = len(chunks) if isinstance(chunks, Sized) else type(chunks).__name__
         raise EpisodeError("policy", f"it returned {number} for 1 input, not a list of 1 action chunk")
-    array = np.asarray(chunks[0])
-    if array.dtype.kind not in REAL_KINDS:
-        raise EpisodeError("policy", f"it returned actions of type {array.dtype}, not real numbers")
+    if fault := number_fault(chunks[0]):
+        raise EpisodeError("policy", fault)
     # A copy: a policy may reuse the array for its next chunk, and other precisions would not replay exactly.
     with np.errstate(over="ignore"):
-        chunk = np.array(array, np.float32)
+        chunk = np.array(chunks[0], np.float32)
     if chunk.ndim != 2 or chunk.shape[0] < policy.n_action_steps or chunk.shape[1] != policy.action_size:
         wanted = f"(>={policy.n_action_steps}, {policy.action_size})"
         raise EpisodeError("policy", f"it returned an action chunk of shape {chunk.shape}, not {wanted}")

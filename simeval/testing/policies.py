@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import Observation
-from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec
+from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec, number_fault
 from simeval.policies.spec_check import spec_fault
 
 EPISODES = 3
@@ -119,6 +119,8 @@ class _Check:
         _law(len(chunks) == len(inputs), f"act returned {len(chunks)} chunks for {len(inputs)} inputs")
         size = self._policy.spec.n_action_steps
         for chunk in chunks:
+            fault = number_fault(chunk)
+            _law(fault is None, f"a chunk must be real numbers: {fault}")
             array = np.asarray(chunk)
             _law(array.dtype == np.float32, f"a chunk must be float32, not {array.dtype}")
             fits = array.ndim == 2 and array.shape[0] >= size and array.shape[1] == self._policy.spec.action_size

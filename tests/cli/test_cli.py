@@ -19,6 +19,7 @@ from simeval import api
 from simeval.api import evaluate
 from simeval.config.plan import make_plan
 from simeval.policies.scripted import SeekerPolicy
+from simeval.store.run import Run
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted(
@@ -546,3 +547,41 @@ def test_a_reader_that_has_gone_is_no_error_worth_a_line():
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_streams_that_the_caller_has_closed_go_nowhere(tmp_path, closed):
+    command = f"exec {sys.executable} -m simeval.cli run {' '.join(TOY)} --out run {closed}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("run folder: run" in done.stdout) == closed.startswith(("2", "<"))
+    assert len(Run.load(tmp_path / "run").results) == 2
+
+
+@pytest.mark.parametrize("change", ["sys.stdout.close()", "sys.stdout = None", "sys.stdout = 3"])
+def test_a_policy_that_closes_standard_output_costs_text_only(tmp_path, change):
+    text = f"""
+import sys
+from simeval.policies.scripted import SeekerPolicy
+
+class make(SeekerPolicy):
+    def act(self, inputs):
+        {change}
+        return super().act(inputs)
+"""
+    (tmp_path / "mine.py").write_text(text)
+    words = ["run", *TOY, "--policy", "mine.py:make", "--out", "run"]
+    command = [sys.executable, "-m", "simeval.cli", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("simeval: standard output or error was closed while the command ran")
+    assert [row.outcome for row in Run.load(tmp_path / "run").results] == ["success"] * 2
+
+
+@pytest.mark.parametrize("change", ["sys.stderr.close()", "sys.stderr.close(); sys.stdout.close()"])
+def test_a_policy_that_closes_standard_error_gets_an_exit_code(tmp_path, change):
+    (tmp_path / "mine.py").write_text(f"import sys\n\ndef make():\n    {change}\n    return 3\n")
+    command = [sys.executable, "-m", "simeval.cli", "run", *TOY, "--policy", "mine.py:make"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "")

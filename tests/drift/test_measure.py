@@ -187,6 +187,7 @@ def test_a_scene_axis_that_writes_what_it_does_not_declare_is_found_out(source):
     [
         (np.zeros((3, 7), np.float32), "a chunk of shape (3, 7), not (>=6, 7)"),
         (np.full((10, 7), np.nan, np.float32), "an action that is not finite"),
+        (np.ma.masked_all((10, 7), np.float32), "an action that is masked, so no number"),
         (None, "broke on toy/0/init00/r0@0 or one of"),
     ],
 )

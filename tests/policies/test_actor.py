@@ -125,6 +125,20 @@ def test_a_bad_input_breaks_alone():
     assert bad[0].text == "ValueError: cannot read this"
 
 
+class Masking(Echo):
+    """Masks one number of its answers to one seed."""
+
+    def act(self, inputs):
+        chunks = super().act(inputs)
+        return [np.ma.array(one, mask=(one == 2) & (np.arange(7) == 3)) for one in chunks]
+
+
+def test_a_masked_answer_breaks_alone():
+    good, bad = gather(Masking(), [request(1)], [request(2)])
+    assert bad[0].text == "it returned an action that is masked, so no number"
+    assert (good[0] == 1).all()
+
+
 @pytest.fixture(scope="module")
 def cluster():
     ray = pytest.importorskip("ray")

@@ -9,6 +9,7 @@ import pytest
 
 from simeval.core.errors import ConfigError
 from simeval.policies.checkpoint.calls import Call
+from simeval.policies.checkpoint.image_sizes import OnlySize, require_size
 from simeval.policies.checkpoint.read import read, sha256
 
 IMAGES = "observation.images."
@@ -95,21 +96,119 @@ def test_rename_map_decides(checkpoint):
     assert read(str(checkpoint)).cameras == {"wrist": IMAGES + "image2", "agentview": IMAGES + "image"}
 
 
-def test_empty_cameras_cover_what_we_lack(checkpoint):
-    set_cameras(checkpoint, "camera1", "camera2", "camera3", "empty_camera_0", empty_cameras=1)
+def test_a_rename_map_settles_cameras_that_are_counted_from_zero(checkpoint):
+    set_cameras(checkpoint, "camera1", "camera2")
+    set_rename_map(checkpoint, {"image0": "camera1", "image1": "camera2"})
+    assert read(str(checkpoint)).cameras == {"agentview": IMAGES + "image0", "wrist": IMAGES + "image1"}
+
+
+def test_a_placeholder_gets_no_image_and_no_note(checkpoint):
+    set_cameras(checkpoint, "camera1", "camera2", "empty_camera_0", empty_cameras=1)
     assert set(read(str(checkpoint)).cameras) == {"agentview", "wrist"}
     assert read(str(checkpoint)).unfed == ()
-    set_cameras(checkpoint, "camera1", "camera2", "camera3", "camera4", "empty_camera_0", empty_cameras=1)
-    assert read(str(checkpoint)).unfed == (IMAGES + "camera3", IMAGES + "camera4")
-    set_cameras(checkpoint, "nose", empty_cameras=1)
-    assert "agentview and wrist" in refusal(checkpoint)
-    set_cameras(checkpoint, "camera1", "nose", "ear", empty_cameras=1)
-    assert f"which would be {IMAGES}nose, {IMAGES}ear" in refusal(checkpoint)
+    set_cameras(checkpoint, "camera1", "camera2", "camera3", "empty_camera_0", empty_cameras=1)
+    assert read(str(checkpoint)).unfed == (IMAGES + "camera3",)
+
+
+def test_a_placeholder_that_the_rename_map_feeds_is_a_camera(checkpoint):
+    set_cameras(checkpoint, "camera1", "empty_camera_0", empty_cameras=1)
+    set_rename_map(checkpoint, {"image": "camera1", "image2": "empty_camera_0"})
+    assert read(str(checkpoint)).cameras == {"agentview": IMAGES + "image", "wrist": IMAGES + "image2"}
+
+
+@pytest.mark.parametrize("kind", ["smolvla", "pi0", "pi05", "evo1", "xvla", "act"])
+@pytest.mark.parametrize(
+    ("names", "unknown"),
+    [
+        (("front", "side"), ("side",)),
+        (("image0", "image1"), ("image0", "image1")),
+        (("camera_0", "camera_1"), ("camera_0", "camera_1")),
+        (("image0", "image1", "image2"), ("image0", "image1", "image2")),
+        (("nose",), ("nose",)),
+        (("camera1", "nose", "ear"), ("nose", "ear")),
+        (("camera1", "empty_camera_wrist_0"), None),
+        (("camera1", "empty_camera_0_view"), ("empty_camera_0_view",)),
+    ],
+)
+def test_empty_cameras_excuse_no_camera_of_another_name(checkpoint, kind, names, unknown):
+    set_cameras(checkpoint, *names, empty_cameras=len(names), type=kind)
+    if unknown is None:
+        assert read(str(checkpoint)).cameras["wrist"] == IMAGES + names[1]
+    else:
+        assert f"which would be {', '.join(IMAGES + name for name in unknown)};" in refusal(checkpoint)
+
+
+@pytest.mark.parametrize(("kind", "empty"), [("smolvla", 0), ("pi0", 0), ("xvla", 0), ("evo1", 1)])
+def test_a_type_that_pads_missing_images_may_lack_some(checkpoint, kind, empty):
+    set_cameras(checkpoint, "camera1", "camera2", "camera3", type=kind, empty_cameras=empty)
+    assert read(str(checkpoint)).unfed == (IMAGES + "camera3",)
 
 
 def test_a_type_that_needs_every_declared_image_is_refused_without_one(checkpoint):
     set_cameras(checkpoint, "camera1", "camera2", "camera3", type="act")
     assert f"'act' cannot do without {IMAGES}camera3" in refusal(checkpoint)
+    set_cameras(checkpoint, "camera1", "camera2", "camera3", "camera4", type="evo1", empty_cameras=1)
+    assert f"'evo1' cannot do without {IMAGES}camera3, {IMAGES}camera4" in refusal(checkpoint)
+
+
+def set_sizes(folder: Path, first: int, second: int, **changes) -> None:
+    sides = {"image": first, "image2": second}
+    images = {IMAGES + name: {"type": "VISUAL", "shape": [3, side, side]} for name, side in sides.items()}
+    edit(folder / "config.json", input_features={**images, **STATE}, **changes)
+
+
+def add_resizer(folder: Path, **config) -> None:
+    file = folder / "policy_preprocessor.json"
+    pipeline = json.loads(file.read_text())
+    pipeline["steps"].append({"registry_name": "image_crop_resize_processor", "config": config})
+    file.write_text(json.dumps(pipeline))
+
+
+def only(checkpoint: Path) -> tuple[int, int] | None:
+    found = read(str(checkpoint)).only_size
+    return found and found.size
+
+
+def test_a_type_that_resizes_no_image_takes_the_declared_size_only(checkpoint):
+    set_sizes(checkpoint, 96, 96, type="act")
+    assert only(checkpoint) == (96, 96)
+    set_sizes(checkpoint, 96, 128, type="act")
+    assert f"different sizes ({IMAGES}image 96x96, {IMAGES}image2 128x128), the suites" in refusal(checkpoint)
+    set_sizes(checkpoint, 96, 128, type="diffusion", horizon=16, resize_shape=[96, 96])
+    assert only(checkpoint) is None
+    set_sizes(checkpoint, 96, 128, type="smolvla")
+    assert only(checkpoint) is None
+    assert read(str(checkpoint)).image_size == (96, 96)
+
+
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [
+        ({"resize_size": [64, 64]}, None),
+        ({"resize_size": None}, (96, 96)),
+        ({"resize_size": None, "crop_params_dict": {}}, (96, 96)),
+        ({}, (96, 96)),
+    ],
+)
+def test_a_resizer_that_resizes_nothing_takes_one_size(checkpoint, config, size):
+    set_sizes(checkpoint, 96, 96, type="act")
+    add_resizer(checkpoint, **config)
+    assert only(checkpoint) == size
+
+
+def test_a_crop_by_pixels_takes_one_size_whatever_the_type(checkpoint):
+    crops = {"crop_params_dict": {IMAGES + name: [8, 8, 80, 80] for name in ("image", "image2")}}
+    set_sizes(checkpoint, 96, 96)
+    add_resizer(checkpoint, **crops, resize_size=[64, 64])
+    found = read(str(checkpoint)).only_size
+    assert found == OnlySize((96, 96), "its image_crop_resize_processor crops by pixels")
+    with pytest.raises(ConfigError, match="have 96x96 px and these 128x128, and its image_crop_resize_processor crops"):
+        require_size(found, [(96, 96), (128, 128)], name="mine")
+    # What is declared is what comes out of the step: nothing tells the size before it.
+    set_sizes(checkpoint, 64, 64)
+    assert only(checkpoint) is None
+    set_sizes(checkpoint, 64, 64, type="act")
+    assert only(checkpoint) is None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from envs.base import Observation
 from envs.toy.env import ToyEnv
 from simeval.core.errors import ConfigError
 from simeval.policies.base import PolicyInput, PolicySpec
+from simeval.policies.checkpoint.notes import notes
 from simeval.policies.checkpoint.read import read
 from simeval.policies.lerobot import LerobotPolicy, load
 from simeval.rollout.loop import run_episode
@@ -131,6 +132,22 @@ def test_statistics_in_the_json_are_the_ones_that_count(folder, policy):
     assert "observation.state.std in policy_preprocessor.json: normalizer_processor is not finite" in refusal(folder)
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "float16", "float64"])
+def test_statistics_of_other_precisions_are_read_as_lerobot_does(folder, kind):
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    stds = []
+    for file, key in ((broken.STATE_FILE, "observation.state.std"), (broken.ACTION_FILE, "action.std")):
+        values = {name: value.to(getattr(torch, kind)) for name, value in load_file(folder / file).items()}
+        save_file(values, folder / file)
+        stds.append(values[key].float().tolist())
+    spec = load(str(folder), device="cpu").spec  # compares what it reads with what the pipelines do
+    assert [list(spec.state_std), list(spec.action_std)] == stds
+    (scale,) = [scale for scale in read(str(folder)).scales if scale.key == "observation.state"]
+    assert scale.high.tolist() == pytest.approx(stds[0], rel=1e-6)
+
+
 def test_act_runs_and_its_images_statistics_are_proven(tmp_path):
     policy = load(str(act_checkpoint(tmp_path)), device="cpu")
     assert policy.act([REQUEST])[0].shape == (20, 7)
@@ -148,6 +165,32 @@ def test_a_declared_camera_that_nobody_feeds_changes_nothing(folder, policy):
     other = load(str(folder), device="cpu")
     assert read(str(folder)).unfed == (f"{broken.IMAGES}camera3",)
     assert np.array_equal(other.act([REQUEST])[0], policy.act([REQUEST])[0])
+
+
+def test_actions_relative_to_the_state_have_no_known_limits(folder, policy):
+    broken.changes_relative_to_the_state(folder)
+    spec = load(str(folder), device="cpu").spec
+    assert policy.spec.action_limits is not None
+    assert (spec.action_limits, spec.state_limits) == (None, policy.spec.state_limits)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "noted"),
+    [
+        (0.5, 0.5, True),  # as often 0 as 1
+        (0.46, 0.12, True),  # between the two
+        (0.05, 0.218, True),  # nearly always 0
+        (0.0, 1.0, False),  # -1 and 1
+        (0.9, 0.436, False),  # nearly always 1, else -1
+        (0.1, 0.5, False),
+        (1.0, 0.0, False),
+    ],
+)
+def test_a_gripper_from_0_to_1_is_told_from_one_that_opens(folder, mean, std, noted):
+    for kind, value in (("mean", mean), ("std", std)):
+        broken.tensors(broken.ACTION_FILE, broken.set_number(f"action.{kind}", 6, value))(folder)
+    said = list(notes(read(str(folder)), steps_given=True, libero=True))
+    assert any("gripper seems to go from 0 to 1" in line for line in said) == noted
 
 
 # -- adapters ----------------------------------------------------------------------------------------------------

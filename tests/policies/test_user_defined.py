@@ -193,10 +193,15 @@ def test_what_does_not_fit_is_one_line(mine, tmp_path, flags, line):
         ("[chunk, chunk]", "it returned 2 for 1 input"),
         ("[chunk[:, :6]]", "it returned an action chunk of shape ("),
         ("[chunk * float('nan')]", "it returned an action that is not finite"),
+        ("[np.ma.array(chunk, mask=True)]", "it returned an action that is masked, so no number"),
+        ("[np.ma.masked_where(chunk == chunk.max(), chunk)]", "it returned an action that is masked, so no number"),
+        ("[[np.ma.array(row, mask=True) for row in chunk]]", "it returned an action that is masked, so no number"),
+        ("np.ma.array([chunk], mask=True)", "it returned an action that is masked, so no number"),
     ],
 )
 def test_a_wrong_answer_is_an_error_row(mine, tmp_path, answer, line):
     text = f"""
+import numpy as np
 from simeval.policies.scripted import SeekerPolicy
 
 class make(SeekerPolicy):
@@ -411,7 +416,7 @@ class Typed(SeekerPolicy):
 def test_answers_that_are_no_real_numbers_are_error_rows_or_refused(tmp_path, dtype, workers):
     config = toy_config(tmp_path / "run", policy=None, workers=workers, perturb=(), tasks="0", init_states="0")
     if workers:
-        with pytest.raises(ConfigError, match=r"its actions are of type (bool|complex128), not real numbers"):
+        with pytest.raises(ConfigError, match=r"it returned actions of type (bool|complex128), not real numbers"):
             evaluate(config, policy=Typed(dtype))
     else:
         (result,) = evaluate(config, policy=Typed(dtype)).results

@@ -5,6 +5,7 @@
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,26 @@ def adapter_beside_its_base(folder: Path, **values) -> None:
     _adapter(folder, **values)
 
 
+def _both_weights(folder: Path) -> None:
+    """Merged into the adapter's folder, or the base's weights copied into it."""
+    weights = (folder / WEIGHTS).read_bytes()
+    _adapter(folder)
+    (folder / WEIGHTS).write_bytes(weights)
+    configure(use_peft=False)(folder)
+
+
+def _in_parts(folder: Path) -> None:
+    (folder / WEIGHTS).rename(folder / "model-00001-of-00002.safetensors")
+    shutil.copy(folder / "model-00001-of-00002.safetensors", folder / "model-00002-of-00002.safetensors")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {}}')
+
+
+def _zipped(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "archive", "w") as archive:
+        archive.write(folder / WEIGHTS, "archive/data.pkl")
+    (folder / "archive").rename(folder / WEIGHTS)
+
+
 def third_camera(folder: Path) -> None:
     """Fine-tuned from the SmolVLA base with a rename map: `camera3` stays declared."""
     for file in (CONFIG, BEFORE):
@@ -171,6 +192,35 @@ def _both(*makes: Callable[[Path], object]) -> Callable[[Path], object]:
     return lambda folder: [make(folder) for make in makes]
 
 
+def relative_actions(relative: bool | None, absolute: bool, **config) -> Callable[[Path], object]:
+    """lerobot's pair of steps, each enabled or not; `None` leaves the first out. Where pi0's are."""
+    first = {"registry_name": "relative_actions_processor", "config": {"enabled": relative, **config}}
+    second = {"registry_name": "absolute_actions_processor", "config": {"enabled": absolute}}
+
+    def make(folder: Path) -> None:
+        if relative is not None:
+            edit(folder, BEFORE, lambda pipeline: pipeline["steps"].insert(1, first))
+        edit(folder, AFTER, lambda pipeline: pipeline["steps"].insert(1, second))
+
+    return make
+
+
+def _action_range(low: list[float], high: list[float]) -> Callable[[Path], object]:
+    values = {"action.min": np.array(low, np.float32), "action.max": np.array(high, np.float32)}
+    return _both(
+        wrong_mode("MIN_MAX", AFTER, "unnormalizer_processor", "ACTION"),
+        step(BEFORE, "normalizer_processor", lambda s: s["config"]["norm_map"].update(ACTION="MIN_MAX")),
+        tensors(ACTION_FILE, lambda v: v.update(values)),
+    )
+
+
+def changes_relative_to_the_state(folder: Path) -> None:
+    """Odd, but sound: trained on LIBERO's own changes of the pose, less the state."""
+    state = load_file(folder / STATE_FILE)[f"{STATE}.mean"]
+    tensors(ACTION_FILE, lambda v: v.update({"action.mean": v["action.mean"] - state[:7]}))(folder)
+    relative_actions(relative=True, absolute=True)(folder)
+
+
 def _no_normalizer(values: dict) -> None:
     values["steps"] = [found for found in values["steps"] if found["registry_name"] != "normalizer_processor"]
 
@@ -179,7 +229,18 @@ def _twice(values: dict) -> None:
     values["steps"].append(values["steps"][-1])
 
 
+def _cameras(*names: str, sides: tuple[int, ...] = (256, 256), **values) -> Callable[[Path], object]:
+    def make(folder: Path) -> None:
+        shapes = dict(zip(names, sides, strict=True))
+        images = {f"{IMAGES}{name}": {"type": "VISUAL", "shape": [3, side, side]} for name, side in shapes.items()}
+        state = json.loads((folder / CONFIG).read_text())["input_features"][STATE]
+        configure(input_features={**images, STATE: state}, **values)(folder)
+
+    return make
+
+
 STATE, ACTION = "observation.state", "action"
+CROP = {"crop_params_dict": {f"{IMAGES}{name}": [8, 8, 80, 80] for name in ("image", "image2")}}
 EVIL = {"class": "subprocess.Popen", "config": {"args": ["touch", "MARKER"]}}
 
 REFUSED = (
@@ -247,6 +308,11 @@ REFUSED = (
     Case("a folder of a training run", _training_folder),
     Case("the folder of a step of a training run", _step_folder, place="checkpoints/last"),
     Case("no weights", remove(WEIGHTS)),
+    Case("weights in several files", _in_parts),
+    Case("weights of torch.save under another name", _zipped),
+    Case("one file of a checkpoint", configure(), place=CONFIG),
+    Case("a language model without its tokenizer", remove("vlm/tokenizer.json")),
+    Case("a language model whose tokenizer is damaged", write("vlm/tokenizer.json", '{"version": "1.')),
     Case("only pickled weights", lambda folder: (folder / WEIGHTS).rename(folder / "pytorch_model.bin")),
     Case("weights that are not finite", tensors(WEIGHTS, lambda v: v["model.action_out_proj.bias"].fill(np.nan))),
     Case("weights of another policy", tensors(WEIGHTS, lambda v: v.pop("model.action_out_proj.bias"))),
@@ -258,6 +324,11 @@ REFUSED = (
         "an adapter that names a module to import",
         lambda folder: adapter_beside_its_base(folder, megatron_config={"a": 1}, megatron_core="os"),
     ),
+    Case(
+        "full weights beside the configuration of an adapter",
+        write("adapter_config.json", '{"peft_type": "LORA", "base_model_name_or_path": "lerobot/smolvla_base"}'),
+    ),
+    Case("full weights beside an adapter", _both_weights),
     Case("an adapter by its configuration, merged or not", configure(use_peft=True)),
     # Code.
     Case("a step that names a Python class", add_step(BEFORE, EVIL)),
@@ -305,12 +376,40 @@ REFUSED = (
         "a state of another size",
         lambda folder: edit(folder, CONFIG, lambda c: c["input_features"][STATE].update(shape=[6])),
     ),
+    Case("a camera of an unknown name beside empty_cameras", _cameras("front", "side", empty_cameras=1)),
+    Case("cameras that are counted from 0", _cameras("image0", "image1")),
+    Case("cameras of different sizes (ACT)", _cameras("image", "image2", sides=(256, 128), type="act")),
+    Case(
+        "a crop of images of another size",
+        _both(
+            _cameras("image", "image2"),
+            add_step(BEFORE, {"registry_name": "image_crop_resize_processor", "config": CROP}),
+        ),
+    ),
+    Case("a state added to actions that are not relative to it", relative_actions(relative=False, absolute=True)),
+    Case("a state added, and no step that keeps it", relative_actions(relative=None, absolute=True)),
+    Case(
+        "relative actions that become poses",
+        relative_actions(relative=True, absolute=True, exclude_joints=["grip"], action_names=[*"abcdef", "gripper"]),
+    ),
+    Case("poses, by their average", tensors(ACTION_FILE, set_number("action.mean", 3, 3.0))),
+    Case(
+        "poses, by their lowest and highest",
+        _action_range([-0.3, -0.3, 1.2, -1, -1, -1, -1], [0.3, 0.3, 1.5, 1, 1, 1, 1]),
+    ),
     Case("more actions than a chunk has", configure(), ("--n-action-steps", "51")),
 )
 """Each ends with one line and exit code 2."""
 
 NOTED = (
     Case("a declared camera that nobody feeds", third_camera),
+    Case(
+        "a crop of images of unknown size",
+        _both(
+            _cameras("image", "image2", sides=(80, 80)),
+            add_step(BEFORE, {"registry_name": "image_crop_resize_processor", "config": CROP}),
+        ),
+    ),
     Case("a part of the state that never moved in training", tensors(STATE_FILE, set_number(f"{STATE}.std", 7, 0.0))),
     Case("an action that never moved in training", tensors(ACTION_FILE, set_number("action.std", 3, 0.0))),
     Case("a whole chunk of 50 executed, as saved", configure(n_action_steps=50), ()),
@@ -322,6 +421,17 @@ NOTED_IN_LIBERO = (
     Case(
         "a state in other units", tensors(STATE_FILE, lambda v: v.update({f"{STATE}.mean": v[f"{STATE}.mean"] * 1000}))
     ),
+    Case("poses, perhaps", _action_range([-0.3, -0.3, 0.9, -3.2, -1, -1, -1], [0.3, 0.3, 1.3, 3.2, 1, 1, 1])),
+    Case("a state that is added again", changes_relative_to_the_state),
+    Case("a state that is never added again", relative_actions(relative=True, absolute=False)),
+    Case(
+        "a gripper from 0 to 1",
+        _both(
+            tensors(ACTION_FILE, set_number("action.mean", 6, 0.46)),
+            tensors(ACTION_FILE, set_number("action.std", 6, 0.498)),
+        ),
+    ),
+    Case("a gripper from 0 to 1, by its range", _action_range([-1] * 6 + [0], [1] * 7)),
     Case("actions in other units", tensors(ACTION_FILE, lambda v: v.update({"action.std": v["action.std"] * 60}))),
 )
 """Each is allowed for LIBERO, after one line."""

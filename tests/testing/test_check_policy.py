@@ -89,6 +89,11 @@ class NotFinite(Good):
         return [answer(request) * np.float32(np.nan) for request in inputs]
 
 
+class Masked(Good):
+    def act(self, inputs):
+        return [np.ma.masked_greater(answer(request), 0.5) for request in inputs]
+
+
 class OneForAll(Good):
     def act(self, inputs):
         return [answer(inputs[0])]
@@ -179,6 +184,7 @@ class Mixed(Memory):
         (SixNumbers, "shape (>=4, 7), not (4, 6)"),
         (Double, "must be float32, not float64"),
         (NotFinite, "must be finite"),
+        (Masked, "must be real numbers: it returned an action that is masked"),
         (OneForAll, "1 chunks for 3 inputs"),
         (Nothing, "must return a list, not a NoneType"),
         (Writes, "writes into the arrays of its input"),

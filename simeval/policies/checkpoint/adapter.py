@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from simeval.core.errors import ConfigError
-from simeval.policies.checkpoint.files import ADAPTER, ADAPTER_WEIGHTS, check_files, check_tensors, read_json
+from simeval.policies.checkpoint.files import ADAPTER, ADAPTER_WEIGHTS, FILES, check_files, check_tensors, read_json
 
 _USED = frozenset(
     {
@@ -67,6 +67,11 @@ def read_adapter(folder: Path, config: Mapping[str, Any], name: str) -> Adapter 
                 "if it is merged, set use_peft to false"
             )
         return None
+    if (folder / FILES[1]).is_file() and not config.get("use_peft"):
+        raise ConfigError(
+            f"policy '{name}' has {ADAPTER} beside {FILES[1]}, and config.json says that it is no adapter (use_peft); "
+            f"delete {ADAPTER}, or set use_peft to true"
+        )
     values = read_json(folder / ADAPTER, name)
     base_name = values.get("base_model_name_or_path")
     of = f"of {base_name[:200]!r}" if isinstance(base_name, str) and base_name else f"whose {ADAPTER} names no base"

@@ -1,7 +1,7 @@
 """Matches a checkpoint's images to the suites' cameras by their saved names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,14 @@ _AGENTVIEW = re.compile(r"agentview|base|front|top|exterior|third|primary|^image
 """Camera names seen in LIBERO checkpoints: lerobot's `image`/`image2`, its SmolVLA base's `camera1`/`camera2`, openpi's
 `base_0_rgb`/`left_wrist_0_rgb`, the original datasets' `agentview`/`wrist_image`/`eye_in_hand`."""
 
-_LEAVES_OUT = frozenset({"pi0", "pi05", "pi0_fast", "smolvla"})
-"""Types that tolerate missing images. Source: `missing_img_keys` in their models."""
+_FIRST_OF_ZERO = re.compile(r"^(image|camera)_?0$")
+_NUMBERED = re.compile(r"^(image|camera)_?\d$")
+_EMPTY = re.compile(r"\.empty_camera_\d+$")
+"""Placeholders that lerobot declares for a policy's `empty_cameras`. They get no image in training either."""
+
+_LEAVES_OUT = frozenset({"pi0", "pi05", "pi0_fast", "smolvla", "xvla"})
+"""Types that tolerate missing images, whatever their `empty_cameras`. Source: `present_img_keys` in their models,
+lerobot 0.6.1. EVO1 tolerates as many as it has `empty_cameras`, its placeholders included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +29,7 @@ class Cameras:
 
     Attributes:
         keys: the observation key of the image, for each of the suites' cameras that it uses.
-        unfed: observation keys that it declares, beyond its `empty_cameras`, and that get no image.
+        unfed: observation keys that it declares, without lerobot's placeholders, and that get no image.
     """
 
     keys: Mapping[str, str]
@@ -32,10 +38,20 @@ class Cameras:
 
 def camera_of(key: str) -> str | None:
     """The camera that an observation key stands for, by its name; `None` if unknown."""
-    word = key.removeprefix("observation.").removeprefix("images.").lower()
+    word = _word(key)
     if _WRIST.search(word):
         return "wrist"
     return "agentview" if _AGENTVIEW.search(word) else None
+
+
+def _word(key: str) -> str:
+    return key.removeprefix("observation.").removeprefix("images.").lower()
+
+
+def _cameras_of(keys: Sequence[str]) -> dict[str, str | None]:
+    """The camera of each key; of numbered ones none if they are counted from 0, where number 1 is the second."""
+    from_zero = any(_FIRST_OF_ZERO.search(_word(key)) for key in keys)
+    return {key: None if from_zero and _NUMBERED.search(_word(key)) else camera_of(key) for key in keys}
 
 
 def match_cameras(
@@ -59,17 +75,20 @@ def match_cameras(
     """
     matched: dict[str, str] = {}
     unmatched: list[str] = []
-    declared = [key for key in images if ".empty_camera_" not in key]
+    # A rename map may give a placeholder an image.
+    declared = [key for key in images if not _EMPTY.search(key) or key in sources]
+    by_source, by_key = _cameras_of([sources.get(key, key) for key in declared]), _cameras_of(declared)
     for key in declared:
         source = sources.get(key, key)
-        camera = camera_of(source) or camera_of(key)
+        camera = by_source[source] or by_key[key]
         if camera not in offered or camera in matched:
             unmatched.append(key)
         else:
             matched[camera] = source
-    allowed, kind = config.get("empty_cameras", 0), config["type"]
+    kind = config["type"]
     all_matched = set(matched) == set(offered)
-    if (len(unmatched) > allowed and not (all_matched and kind in _LEAVES_OUT)) or (declared and not matched):
+    tolerated = kind in _LEAVES_OUT or (kind == "evo1" and len(unmatched) <= config.get("empty_cameras", 0))
+    if (unmatched and not (all_matched and tolerated)) or (declared and not matched):
         complaint = (
             f"policy '{name}' does not fit: it wants the cameras {', '.join(declared)}, the suites offer "
             f"{' and '.join(offered)}, "
@@ -83,4 +102,4 @@ def match_cameras(
             f"{complaint}and nothing tells which would be {', '.join(unmatched)}; "
             "a rename_map in its policy_preprocessor.json can"
         )
-    return Cameras(matched, tuple(unmatched) if len(unmatched) > allowed else ())
+    return Cameras(matched, tuple(unmatched))

@@ -26,6 +26,7 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _WORDS_ONLY = frozenset({"tokenizer.json", "vocab.json", "model.safetensors.index.json"})
 """Long files whose keys are tokens or tensors; transformers runs no code that they name."""
+_ZIP = b"PK\x03\x04"
 _LFS = b"version https://git-lfs"
 _MIGRATION = "python -m lerobot.processor.migrate_policy_normalization --pretrained-path"
 """Takes a folder or a hub id, and writes the new files beside the old ones."""
@@ -47,8 +48,13 @@ def check_complete(folder: Path, name: str) -> None:
             f"policy '{name}' is a training folder; pass the checkpoint in it: --policy {folder / below[0]}"
         )
     text = f"policy '{name}' is no complete lerobot checkpoint: it has no {missing[0]}"
+    parts = sorted(folder.glob(f"{Path(weights).stem}-*-of-*.safetensors"))
     if missing[0] in FILES[2:]:
         text += f"; lerobot's migration makes the processors of an old one: {_MIGRATION} {folder}"
+    elif missing[0] == weights and (folder / FILES[1]).is_file():
+        text += f", only {FILES[1]} beside {ADAPTER}; if those are its merged weights, delete {ADAPTER}"
+    elif missing[0] == weights and parts:
+        text += f", only its parts ({parts[0].name}, ...), which lerobot does not read; save them as one file"
     elif missing[0] == weights and (pickled := next((p for p in _files(folder) if p.suffix in _PICKLES), None)):
         text += f", only pickled weights ({pickled.name}), which may run code; convert them to safetensors"
     raise ConfigError(text)
@@ -93,8 +99,10 @@ def check_tensors(file: Path, name: str) -> None:
         with safe_open(file, framework="numpy"):
             pass
     except (SafetensorError, OSError) as error:
+        zipped = file.is_file() and file.open("rb").read(4) == _ZIP
+        what = "a zip archive, as torch.save writes it, and" if zipped else "cut off or"
         raise ConfigError(
-            f"policy '{name}' cannot be loaded: {file.name} is cut off or no safetensors file ({first_line(error)}); "
+            f"policy '{name}' cannot be loaded: {file.name} is {what} no safetensors file ({first_line(error)}); "
             "download or save it again"
         ) from None
 

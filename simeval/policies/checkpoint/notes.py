@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from simeval.policies.checkpoint.actions import notes_on_actions
+from simeval.policies.checkpoint.image_sizes import RESIZER, crops_by_pixels
 from simeval.policies.checkpoint.read import STATE_KEY, Checkpoint
 from simeval.policies.checkpoint.statistics import FAR, Scale
 
@@ -25,10 +27,13 @@ def notes(checkpoint: Checkpoint, *, steps_given: bool, libero: bool) -> Iterato
     """
     for key in checkpoint.unfed:
         yield f"policy '{checkpoint.name}': {key} gets no image, as in lerobot; the suites have no camera for it"
+    if checkpoint.only_size is None and crops_by_pixels(checkpoint.before):
+        yield f"policy '{checkpoint.name}': its {RESIZER} crops by pixels, and nothing says of images of which size"
     for scale in (*checkpoint.scales, *((checkpoint.action_scale,) if checkpoint.action_scale else ())):
         yield from _never_moved(scale, checkpoint.name)
     if libero:
         yield from _other_units(checkpoint)
+        yield from notes_on_actions(checkpoint.action_steps, checkpoint.action_scale, checkpoint.name)
     if not steps_given and checkpoint.type == "smolvla" and checkpoint.call.chunk_size == 50:
         yield from _poor_chunk_use(checkpoint)
 
@@ -73,13 +78,4 @@ def _other_units(checkpoint: Checkpoint) -> Iterator[str]:
                 "of the state, "
                 f"{abs(_START[at] - middle[at]) / spread[at]:.0f} deviations from its training data "
                 f"({middle[at]:.3g} ± {spread[at]:.2g}); other units or another order?"
-            )
-    if checkpoint.action_scale is not None:
-        middle, spread = checkpoint.action_scale.middle, checkpoint.action_scale.spread
-        reach = np.abs(middle) + 2 * spread
-        if reach.max() > FAR:
-            at = int(np.argmax(reach))
-            yield (
-                f"policy '{checkpoint.name}': action {at + 1} reaches {reach[at]:.3g} in its training data, "
-                "the suites take -1 to 1; other units?"
             )

@@ -23,6 +23,7 @@ from typing import Any
 from envs.interface import LIBERO_INTERFACE, Interface
 from simeval.core.errors import ConfigError
 from simeval.policies import bundled
+from simeval.policies.checkpoint.actions import ActionSteps, read_action_steps, require_changes
 from simeval.policies.checkpoint.adapter import Adapter, read_adapter
 from simeval.policies.checkpoint.calls import Call, read_call
 from simeval.policies.checkpoint.cameras import match_cameras
@@ -35,7 +36,7 @@ from simeval.policies.checkpoint.files import (
     printable,
     read_json,
 )
-from simeval.policies.checkpoint.image_sizes import takes_one_size
+from simeval.policies.checkpoint.image_sizes import OnlySize, only_size
 from simeval.policies.checkpoint.statistics import Feature, Scale, read_scale
 from simeval.policies.checkpoint.steps import Step, check_models, read_steps
 
@@ -64,8 +65,8 @@ class Checkpoint:
         call: the observations that a call takes, and the actions that it predicts and of which some are executed.
         cameras: the observation key of the image, for each of the suites' cameras that it uses.
         unfed: observation keys of declared images that get no image; see `Cameras`.
-        image_size: height and width (px) of its training images.
-        only_size: `image_size` if the network takes no other one; `None` if it resizes.
+        image_size: height and width (px) of its training images, those of the first camera.
+        only_size: the only size that it takes; `None` if it takes any.
         state_key: the observation key of the state.
         vlm: folder of the language model's files (tokenizer, configuration) inside the checkpoint, if there is one.
         vlm_name: the saved name of the language model, usually a hub id.
@@ -73,6 +74,7 @@ class Checkpoint:
         after: the steps of the saved postprocessor.
         scales: scaling by the preprocessor, for each input that is scaled.
         action_scale: scaling of the actions by the postprocessor, if they are scaled.
+        action_steps: what other saved steps do to the actions.
         adapter: the LoRA adapter, if it is one.
         models: hub ids whose tokenizer, configuration or backbone is read from the hub client's cache.
         interface: of the suites.
@@ -85,7 +87,7 @@ class Checkpoint:
     cameras: Mapping[str, str]
     unfed: tuple[str, ...]
     image_size: tuple[int, int]
-    only_size: tuple[int, int] | None
+    only_size: OnlySize | None
     state_key: str
     vlm: Path | None
     vlm_name: str | None
@@ -93,6 +95,7 @@ class Checkpoint:
     after: tuple[Step, ...]
     scales: tuple[Scale, ...]
     action_scale: Scale | None
+    action_steps: ActionSteps
     adapter: Adapter | None
     models: tuple[str, ...]
     interface: Interface
@@ -158,10 +161,14 @@ def _checked(folder: Path, name: str, n_action_steps: int | None, interface: Int
     _check_sizes(features, config.get("output_features") or {}, name, interface)
     _check_kinds(features, config["type"], name)
     images = {key: feature for key, feature in features.items() if feature["type"] == "VISUAL"}
-    shapes = [feature["shape"] for feature in images.values()]
-    image_size = (shapes[0][1], shapes[0][2]) if shapes else (256, 256)
     cameras = match_cameras(images, sources, config, name, interface.cameras)
+    fed = {key for key in images if sources.get(key, key) in cameras.keys.values()}
+    sizes = {key: (feature["shape"][1], feature["shape"][2]) for key, feature in images.items() if key in fed}
     scales, action_scale = _read_scales(config, cameras.keys, (before, after), folder, name=name)
+    action_steps = read_action_steps(config, before, after, interface.action_size)
+    if interface.is_default:
+        state_scale = next((scale for scale in scales if scale.key == STATE_KEY), None)
+        require_changes(action_steps, action_scale, state_scale, name)
     return Checkpoint(
         name=name,
         folder=folder,
@@ -169,8 +176,8 @@ def _checked(folder: Path, name: str, n_action_steps: int | None, interface: Int
         call=call,
         cameras=cameras.keys,
         unfed=cameras.unfed,
-        image_size=image_size,
-        only_size=image_size if shapes and takes_one_size(config, before) else None,
+        image_size=next(iter(sizes.values()), (256, 256)),
+        only_size=only_size(sizes, sources, config, before, name),
         state_key=sources.get(STATE_KEY, STATE_KEY),
         vlm=vlm,
         vlm_name=config.get("vlm_model_name"),
@@ -178,6 +185,7 @@ def _checked(folder: Path, name: str, n_action_steps: int | None, interface: Int
         after=after,
         scales=scales,
         action_scale=action_scale,
+        action_steps=action_steps,
         adapter=adapter,
         models=models,
         interface=interface,
@@ -274,6 +282,10 @@ def _locate(checkpoint: str) -> tuple[Path, str]:
     folder = Path(checkpoint).expanduser()
     if checkpoint and folder.is_dir():
         return folder.resolve(), _name(folder.resolve())
+    if folder.is_file():
+        packed = folder.suffix in (".zip", ".tar", ".gz", ".tgz")
+        remedy = "unpack it" if packed else f"pass its folder: {folder.parent}"
+        raise ConfigError(f"policy '{checkpoint}' is a file, not a folder that lerobot saved; {remedy}")
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", checkpoint):
         raise ConfigError(f"policy '{checkpoint}': no such folder (a hub id would be NAME/NAME)")
     from huggingface_hub import snapshot_download

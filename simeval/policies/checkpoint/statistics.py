@@ -30,6 +30,8 @@ UNNORMALIZERS = ("unnormalizer_processor", "molmoact2_masked_unnormalizer")
 FAR = 10.0
 """Distance from the middle of the training data, in deviations (or half-ranges), that no valid value reaches."""
 
+_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8"}
+"""NumPy's names of the types in a safetensors file."""
 _SHOWN = 4
 """Names of statistics that a message lists."""
 
@@ -192,16 +194,32 @@ def _statistics(step: Step, where: str, folder: Path, name: str) -> tuple[Mappin
         return {f"{key}.{kind}": numbers for key, of in in_json.items() for kind, numbers in of.items()}, where
     if step.state_file is None:
         raise ConfigError(f"policy '{name}': {where} names no file with statistics (state_file)")
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, deserialize
 
     try:
-        return load_file(folder / step.state_file), step.state_file
-    except (SafetensorError, OSError, TypeError, KeyError) as error:
+        tensors = deserialize((folder / step.state_file).read_bytes())  # type: ignore[no-untyped-call]
+        return {key: _array(tensor) for key, tensor in tensors}, step.state_file
+    except (SafetensorError, OSError, TypeError) as error:
         raise ConfigError(
             f"policy '{name}': the statistics in {step.state_file} cannot be read ({first_line(error)}); "
             "download or save it again"
         ) from None
+
+
+def _array(tensor: Mapping[str, Any]) -> NDArray[np.generic]:
+    """A tensor of a safetensors file, which may have a type that NumPy lacks.
+
+    Raises:
+        TypeError: it is of a type that nobody saves statistics in.
+    """
+    kind, data = tensor["dtype"], tensor["data"]
+    if kind == "BF16":  # the upper half of a float32
+        values: NDArray[np.generic] = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+    elif kind in _DTYPES:
+        values = np.frombuffer(data, _DTYPES[kind])
+    else:
+        raise TypeError(f"they are of type {kind}")
+    return values.reshape(tensor["shape"])
 
 
 def _values(numbers: Any, key: str, shape: tuple[int, ...], source: str, *, name: str) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from envs.base import ACTION_SIZE, STATE_SIZE, Observation
 from simeval.core.errors import ConfigError, error_line
 from simeval.core.texts import shown
-from simeval.policies.base import REAL_KINDS, Policy, PolicyInput
+from simeval.policies.base import Policy, PolicyInput
 from simeval.policies.batching import BatchQueue, Failure
 from simeval.policies.remote.announcement import announcement
 from simeval.policies.remote.codec import CodecError, pack, unpack
@@ -205,8 +205,6 @@ class PolicyServer:
         (chunk,) = answer.result()
         if isinstance(chunk, Failure):
             raise RequestError(f"the policy cannot answer: {chunk.text}")
-        if chunk.dtype.kind not in REAL_KINDS:
-            raise RequestError(f"the policy cannot answer: its actions are of type {chunk.dtype}, not real numbers")
         if not np.isfinite(chunk).all():
             raise RequestError("the policy cannot answer: its actions are not finite")
         return np.asarray(chunk, np.float32)

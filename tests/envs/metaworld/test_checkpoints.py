@@ -82,8 +82,8 @@ IMAGE, STATE = {"type": "VISUAL", "shape": [3, 480, 480]}, {"type": "STATE", "sh
 
 
 def test_a_camera_on_the_hand_is_refused(checkpoint, tmp_path):
-    folder = changed(checkpoint, tmp_path, "xvla", **{"images.top": IMAGE, "images.wrist": IMAGE, "state": STATE})
-    with pytest.raises(ConfigError, match="the suites offer agentview, and 'xvla' cannot do without"):
+    folder = changed(checkpoint, tmp_path, "act", **{"images.top": IMAGE, "images.wrist": IMAGE, "state": STATE})
+    with pytest.raises(ConfigError, match="the suites offer agentview, and 'act' cannot do without"):
         read(folder, interface=INTERFACE)
 
 
