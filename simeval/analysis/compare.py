@@ -116,6 +116,7 @@ def compare(
     alone = {a.folder: len(rows_a) - len(both), b.folder: len(rows_b) - len(both)}
     left_out = [f"{count} episodes are only in {folder}" for folder, count in alone.items() if count]
     notes = [*left_out, *_sizes(a, b), *_versions(a, b)]
+    notes += _weights(both)
     frames, reason = _common_frames(drift)
     if reason:
         notes.append(reason)
@@ -180,6 +181,18 @@ def _sizes(a: Run, b: Run) -> list[str]:
         "beforehand, and the mean over conditions is over the pairs that all of them have"
         for run in (a, b)
         if is_sequential(run.manifest)
+    ]
+
+
+def _weights(both: pd.DataFrame) -> list[str]:
+    """A sentence if the tasks have unequal numbers of common episodes, so that rates differ from those of `show`."""
+    complete = both[both[["outcome_a", "outcome_b"]].isin(["success", "failure"]).all(axis=1)]
+    sizes = complete.groupby(["suite", "condition_a", "task"], observed=True).size()
+    if (sizes.groupby(level=["suite", "condition_a"], observed=True).nunique() <= 1).all():
+        return []
+    return [
+        "tasks have unequal numbers of common episodes; rates and gains weigh every episode equally, where `show` "
+        "weighs every task equally"
     ]
 
 
