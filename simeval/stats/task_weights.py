@@ -63,7 +63,7 @@ class WeightedStates:
     @classmethod
     def of(cls, differences: Floats, weights: Floats, unit: NDArray[np.intp]) -> "WeightedStates":
         """The states of weighted pairs; `unit` is int[pairs], the index of each pair's state."""
-        totals = np.bincount(unit, weights=weights)
+        totals = np.bincount(unit, weights=weights).astype(np.float64)
         values = np.bincount(unit, weights=differences * weights) / totals
         mean = float(totals @ values)
         squares = (values - mean) ** 2

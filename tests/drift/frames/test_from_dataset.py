@@ -400,3 +400,13 @@ def test_a_damaged_schema_is_one_line_and_nothing_is_logged_beside_it(dataset, t
     assert "be read" in refused(copy)
     assert capfd.readouterr().err == ""
     assert caplog.text == ""
+
+
+def test_states_in_millimetres_have_a_note_or_are_refused(demonstrations, tmp_path):
+    scaled = [(text, images, 1000 * states) for text, images, states in demonstrations]
+    folder = dataset_fixture.write(tmp_path / "mm", scaled)
+    (note,) = opened(folder).notes
+    assert "of its state is 1.1" in note
+    assert "other units" in note
+    trained = PolicySpec("trained", 8, ("agentview", "wrist"), state_limits=((-7.0, 7.0),) * 8)
+    assert "trained on -7 to 7; it has other units" in refused(folder, policy=trained)
