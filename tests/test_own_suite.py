@@ -245,3 +245,18 @@ def test_a_package_offers_a_suite(installed):
 def test_a_package_whose_suite_is_broken(installed, entry, source, line):
     package(installed, entry, source)
     assert line in refusal("plan", "--suite", entry.split()[0], "--policy", "zero")
+
+
+def test_pairs_of_an_unseeded_reset_are_said_to_start_differently(tmp_path):
+    seeded = "np.random.default_rng([init_state, self.task.index])"
+    text = EXAMPLE.read_text()
+    assert seeded in text
+    path = tmp_path / "reach.py"
+    path.write_text(text.replace(seeded, "np.random.default_rng()"))
+    out = tmp_path / "run"
+    words = ("--suite", "reach", "--policy", "random", "--workers", 0, "--init-states", "0-2", "--perturb", "noise:0.1")
+    simeval("run", *words, "--plugin", path, "--out", out)
+    line = "9 of 9 pairs on reach do not start alike, although nothing is to change their start: a reset that does not"
+    assert line in simeval("show", out)
+    simeval("report", out, "--plugin", path)
+    assert line in " ".join((out / "report" / "report.html").read_text().split())

@@ -61,6 +61,7 @@ class EpisodeLog:
         states: range of the simulator's states.
         actions: range of the actions that the policy chose.
         digest: running SHA-256 of the states.
+        start_digest: see `EpisodeResult`.
     """
 
     spec: EpisodeSpec
@@ -75,6 +76,7 @@ class EpisodeLog:
     states: StateRange = field(default_factory=StateRange)
     actions: StateRange = field(default_factory=StateRange)
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    start_digest: str = ""
 
     @contextlib.contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
@@ -83,6 +85,10 @@ class EpisodeLog:
         yield
         self.took = time.perf_counter() - start
         self.seconds[name] += self.took
+
+    def record_start(self, state: NDArray[np.float64]) -> None:
+        """Note the state after settling, which the other episodes of the pair have, too."""
+        self.start_digest = hashlib.sha256(np.ascontiguousarray(state).tobytes()).hexdigest()[:16]
 
     def record_step(self, result: StepResult, tracked: tuple[Goal, ...]) -> None:
         """Count executed control steps, and note which tracked goals they reached."""
@@ -126,6 +132,7 @@ class EpisodeLog:
             timings=self._timings(),
             counts=Counts(self.steps, renders, self.chunks, observations.frames, observations.perturbed_frames),
             state_digest=self.digest.hexdigest()[:16],
+            start_digest=self.start_digest,
             magnitude=self._realized_strength(condition, observations, interventions),
             first_hit=self.steps if any(self.reached) else None,
             source=instruction.source,

@@ -70,6 +70,8 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
     with log.phase("reset"):
         env.reset(spec, physics.before_settling)
         rendered = env.renders
+        if physics.before_settling is None:  # else the condition has another start on purpose
+            log.record_start(env.state())
     with log.phase("perturb"):
         context = language_context(task, turn=spec.init_state)
         instruction = resolve_instruction(condition, context, streams.generator)

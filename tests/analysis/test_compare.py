@@ -67,6 +67,18 @@ def test_unequal_tasks_are_said_to_weigh_episodes(runs, tmp_path):
     assert note.startswith("tasks have unequal numbers of common episodes; rates and gains weigh every episode equally")
 
 
+def test_episodes_that_start_elsewhere_are_said(runs, tmp_path):
+    seeker, blind = runs
+    shutil.copytree(seeker.folder, tmp_path / "moved")
+    rows = [json.loads(row) for row in (tmp_path / "moved" / "episodes.jsonl").read_text().splitlines()]
+    rows[0]["start_digest"] = "0" * 16
+    for row in rows:
+        del row["crc"]
+    (tmp_path / "moved" / "episodes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    notes = compare(Run.load(tmp_path / "moved"), blind, resampling=QUICK).notes
+    assert [note[:60] for note in notes] == ["1 of 48 common episodes start from other states in the other"]
+
+
 def test_only_common_episodes_count_and_the_rest_is_said(runs, tmp_path):
     small = evaluate(toy_config(tmp_path / "small", policy="zero", init_states="3-7", perturb=("noise:0.3",)))
     found = compare(runs[0], small, resampling=QUICK)
