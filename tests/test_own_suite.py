@@ -260,3 +260,22 @@ def test_pairs_of_an_unseeded_reset_are_said_to_start_differently(tmp_path):
     assert line in simeval("show", out)
     simeval("report", out, "--plugin", path)
     assert line in " ".join((out / "report" / "report.html").read_text().split())
+
+
+HALF = """
+    def observe(self, cameras=None):
+        from dataclasses import replace
+
+        seen = super().observe(*[cameras] * (cameras is not None))
+        return replace(seen, images={camera: image[::2, ::2] for camera, image in seen.images.items()})
+
+    def place("""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_of_another_size_than_the_suite_declares_are_refused(tmp_path, policy, workers):
+    path = tmp_path / "reach.py"
+    path.write_text(EXAMPLE.read_text().replace("\n    def place(", HALF, 1))
+    words = ("--suite", "reach", "--policy", policy, "--workers", workers, "--init-states", "0", "--plugin", path)
+    line = simeval("run", *words, "--out", tmp_path / "run", code=2)
+    assert "image of agentview has the shape [64, 64, 3], its suite's limits say 128 x 128 pixels" in line

@@ -194,6 +194,7 @@ class EpisodeLog:
             flags += [f"no_op:{channel}"] if targeted and not seen else [f"no_op:{channel}@{c}" for c in unchanged]
         others = [c for c in CAMERAS if c in observations.scene and c not in condition.scene_cameras]
         flags += [f"spill:{camera}" for camera in others if observations.scene[camera].sum_abs]
+        flags += [f"dark:{camera}" for camera in sorted(observations.applied.dark)]
         return tuple(flags + ["target_hidden"] * observations.target_hidden)
 
     def to_infeasible(self, reason: Exception) -> EpisodeResult:

@@ -27,7 +27,8 @@ def state_notes(states: NDArray[np.floating], limits: Limits | None, *, dataset:
     Args:
         states: float[frames, 8], as stored.
         limits: (lowest, highest) value of each number that the training data can have contained; `None` if unknown.
-        dataset, policy: their names, for messages.
+        dataset: its name, for messages.
+        policy: likewise.
 
     Raises:
         ConfigError: the training data cannot have contained such states; one line.

@@ -170,6 +170,11 @@ def flag_note(row: FlagCount) -> str:
         case "gripper_never_opened":
             what = "never opened the gripper (its command stayed at 0 or above, -1 opens); another convention?"
             return f"{count} {what} e.g. {row.example}"
+        case "dark":
+            return (
+                f"{count} got images of {part} with numbers up to 1 from an image axis, so they are black; it "
+                f"has to return 0 to 255, e.g. {row.example}"
+            )
         case "spill":
             return f"{count} with a change in {part}, which it is not aimed at, e.g. {row.example}"
         case _:

@@ -30,8 +30,8 @@ def test_millimetres_are_refused_by_a_policy_of_known_training_data():
     with pytest.raises(ConfigError) as caught:
         notes(STATES * 1000, TRAINED)
     assert str(caught.value) == (
-        "dataset 'mine': number 4 of its state is 3.14e+03 in the median frame, policy 'trained' was trained on 2 to 4; "
-        "it has other units or another order than position (m), axis-angle (rad), 2 fingers (m)"
+        "dataset 'mine': number 4 of its state is 3.14e+03 in the median frame, policy 'trained' was trained on 2 to 4"
+        "; it has other units or another order than position (m), axis-angle (rad), 2 fingers (m)"
     )
 
 
