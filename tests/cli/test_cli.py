@@ -324,7 +324,7 @@ def test_off_in_a_recipe_is_none(tmp_path, option):
         ),
     ],
 )
-def test_plan_refuses_what_run_refuses_of_the_policys_options(words, said):
+def test_plan_refuses_the_options_of_a_policy_that_run_refuses(words, said):
     for verb in ("plan", "run"):
         assert said in refusal(verb, "--suite", *words)
     assert call("plan", "--suite", "libero_spatial", "--policy", "bundled", "--n-action-steps", "10").code == 0
