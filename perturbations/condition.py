@@ -179,6 +179,8 @@ class ActiveCondition:
         scale: `float32[8]`, standard deviation per state dimension.
         masks: masks of the first policy frame by camera; set them before the first image if `Condition.wants_masks`.
         control_hz: control steps per second; set it for suites whose steps are not those of `CONTROL_STEP_MS`.
+        dark: cameras for which a term made an image of numbers up to 1 where it got larger ones: an axis that returns
+            0 to 1 instead of 0 to 255 makes every picture black.
     """
 
     condition: Condition
@@ -186,6 +188,7 @@ class ActiveCondition:
     scale: NDArray[np.float32]
     masks: Mapping[str, Masks] = field(default_factory=dict)
     control_hz: int = 1000 // CONTROL_STEP_MS
+    dark: set[str] = field(default_factory=set)
     _memory: dict[tuple[Term, str], Memory] = field(default_factory=dict)
 
     def source(self, step: int) -> int:
@@ -254,7 +257,10 @@ class ActiveCondition:
                 named = masks.named_masks.get(term.target)
                 extra |= {"target": _resized(masks.target, pixels)} if term.info.wants_target else {}
                 extra |= {"named": _resized(named, pixels)} if term.option("target") is not None else {}
+            brightest = pixels.max(initial=0)  # before the call, which may change the array
             pixels = _checked(term.call(pixels, self.rng, camera, rng_step, **extra), pixels.shape, term)
+            if _is_dark(pixels) and brightest > 1:
+                self.dark.add(camera)
         return pixels
 
     def state(self, state: NDArray[np.float32], step: int) -> NDArray[np.float32]:
@@ -302,6 +308,12 @@ def _checked(value: Any, shape: tuple[int, ...], term: Term) -> NDArray[Any]:
     if not np.isfinite(array).all():
         raise ValueError(f"axis {term.info.name}: it returned numbers that are not finite")
     return array
+
+
+def _is_dark(pixels: NDArray[Any]) -> bool:
+    """Whether an axis made numbers up to 1. All 0 is a black picture on purpose, unless it was rounded to integers."""
+    brightest = pixels.max(initial=0)
+    return bool(brightest <= 1 and (brightest > 0 or pixels.dtype.kind in "iu"))
 
 
 def _resized(mask: NDArray[np.bool_] | None, pixels: NDArray[np.float32]) -> NDArray[np.bool_] | None:

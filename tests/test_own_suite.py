@@ -245,3 +245,37 @@ def test_a_package_offers_a_suite(installed):
 def test_a_package_whose_suite_is_broken(installed, entry, source, line):
     package(installed, entry, source)
     assert line in refusal("plan", "--suite", entry.split()[0], "--policy", "zero")
+
+
+def test_pairs_of_an_unseeded_reset_are_said_to_start_differently(tmp_path):
+    seeded = "np.random.default_rng([init_state, self.task.index])"
+    text = EXAMPLE.read_text()
+    assert seeded in text
+    path = tmp_path / "reach.py"
+    path.write_text(text.replace(seeded, "np.random.default_rng()"))
+    out = tmp_path / "run"
+    words = ("--suite", "reach", "--policy", "random", "--workers", 0, "--init-states", "0-2", "--perturb", "noise:0.1")
+    simeval("run", *words, "--plugin", path, "--out", out)
+    line = "9 of 9 pairs on reach do not start alike, although nothing is to change their start: a reset that does not"
+    assert line in simeval("show", out)
+    simeval("report", out, "--plugin", path)
+    assert line in " ".join((out / "report" / "report.html").read_text().split())
+
+
+HALF = """
+    def observe(self, cameras=None):
+        from dataclasses import replace
+
+        seen = super().observe(*[cameras] * (cameras is not None))
+        return replace(seen, images={camera: image[::2, ::2] for camera, image in seen.images.items()})
+
+    def place("""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_of_another_size_than_the_suite_declares_are_refused(tmp_path, policy, workers):
+    path = tmp_path / "reach.py"
+    path.write_text(EXAMPLE.read_text().replace("\n    def place(", HALF, 1))
+    words = ("--suite", "reach", "--policy", policy, "--workers", workers, "--init-states", "0", "--plugin", path)
+    line = simeval("run", *words, "--out", tmp_path / "run", code=2)
+    assert "image of agentview has the shape [64, 64, 3], its suite's limits say 128 x 128 pixels" in line

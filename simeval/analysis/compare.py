@@ -116,6 +116,7 @@ def compare(
     alone = {a.folder: len(rows_a) - len(both), b.folder: len(rows_b) - len(both)}
     left_out = [f"{count} episodes are only in {folder}" for folder, count in alone.items() if count]
     notes = [*left_out, *_sizes(a, b), *_versions(a, b)]
+    notes += [*_other_starts(both), *_weights(both)]
     frames, reason = _common_frames(drift)
     if reason:
         notes.append(reason)
@@ -180,6 +181,31 @@ def _sizes(a: Run, b: Run) -> list[str]:
         "beforehand, and the mean over conditions is over the pairs that all of them have"
         for run in (a, b)
         if is_sequential(run.manifest)
+    ]
+
+
+def _other_starts(both: pd.DataFrame) -> list[str]:
+    """A sentence if episodes of the same name started from different states."""
+    starts = both[["start_digest_a", "start_digest_b"]].fillna("")
+    compared = starts[(starts != "").all(axis=1)]
+    count = int((compared["start_digest_a"] != compared["start_digest_b"]).sum())
+    if not count:
+        return []
+    return [
+        f"{count} of {len(compared)} common episodes start from other states in the other run: a reset that does not "
+        "follow its seed, or other machines; they are no pairs of the same initial state"
+    ]
+
+
+def _weights(both: pd.DataFrame) -> list[str]:
+    """A sentence if the tasks have unequal numbers of common episodes, so that rates differ from those of `show`."""
+    complete = both[both[["outcome_a", "outcome_b"]].isin(["success", "failure"]).all(axis=1)]
+    sizes = complete.groupby(["suite", "condition_a", "task"], observed=True).size()
+    if (sizes.groupby(level=["suite", "condition_a"], observed=True).nunique() <= 1).all():
+        return []
+    return [
+        "tasks have unequal numbers of common episodes; rates and gains weigh every episode equally, where `show` "
+        "weighs every task equally"
     ]
 
 

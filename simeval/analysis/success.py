@@ -82,7 +82,8 @@ class ConditionDrop:
         pairs: complete pairs.
         missing: pairs with an error or without an episode on either side, in the tasks that the condition was run on.
         harmed, helped: pairs that only the clean, only the perturbed episode solved.
-        clean_rate, perturbed_rate: success rates, pooled over the complete pairs.
+        clean_rate, perturbed_rate: success rates of the complete pairs, every task with the same weight as in
+            `ConditionRate`; with anytime-valid inference every pair, as its interval is about the pairs.
         drop, interval: `clean_rate - perturbed_rate`; `None`, like all fields below, where `note` says n/a. No interval
             for so few pairs that no drop could be called.
         p, p_holm: exact McNemar p-value, and the same adjusted for the conditions of the suite in this run.
@@ -250,7 +251,9 @@ def drop_table(
         others = rows[rows["condition"] != CLEAN].groupby("condition", observed=True)
         compared = [
             # A condition that stopped early has no twins of its later pairs; these are not missing.
-            _compare(clean[clean["pair_id"].isin(perturbed["pair_id"])] if anytime else clean, perturbed)
+            _compare(clean[clean["pair_id"].isin(perturbed["pair_id"])], perturbed, by_task=False)
+            if anytime
+            else _compare(clean, perturbed)
             for _, perturbed in others
         ]
         adjusted = holm([paired.p for _, paired in compared if paired and paired.p is not None])
@@ -308,8 +311,13 @@ def _feasible(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["outcome"] != "infeasible"]
 
 
-def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDrop, PairedDrop | None]:
-    """The counts of one comparison and its paired drop; `None` where the data do not support a test."""
+def _compare(
+    clean: pd.DataFrame, perturbed: pd.DataFrame, *, by_task: bool = True
+) -> tuple[ConditionDrop, PairedDrop | None]:
+    """The counts of one comparison and its paired drop; `None` where the data do not support a test.
+
+    Tasks weigh alike, as in the rates, unless `by_task` is false.
+    """
     tasks, all_tasks = set(perturbed["task"]), {*clean["task"], *perturbed["task"]}
     feasible = _feasible(perturbed)
     infeasible_pairs = perturbed.loc[~perturbed.index.isin(feasible.index), "pair_id"]
@@ -321,6 +329,7 @@ def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDro
         complete["outcome_clean"] == "success",
         complete["outcome"] == "success",
         units=complete.groupby(["task", "init_state"]).ngroup(),
+        tasks=complete["task"] if by_task else None,
         level=LEVEL,
     )
     missing = len(pairs) - len(complete)
@@ -332,6 +341,8 @@ def _compare(clean: pd.DataFrame, perturbed: pd.DataFrame) -> tuple[ConditionDro
         notes = ["n/a: infeasible in every pair"]
     elif too_many_missing:
         notes = [f"n/a: more than {100 * MAX_MISSING:.0f} % of pairs missing"]
+    elif missing and not notes:
+        notes = ["over the pairs that both sides have, the rates over all episodes that ran"]
     row = ConditionDrop(
         suite=str(perturbed["suite"].iloc[0]),
         condition=str(perturbed["condition"].iloc[0]),
@@ -366,7 +377,8 @@ def _with_verdict(
 ) -> ConditionDrop:
     """The comparison with its test and verdict."""
     verdict: Verdict = "undecided"
-    if paired.interval.low > 0 and p_holm < ALPHA:
+    # Tasks of unequal size may have a weighted drop and more helped pairs than harmed: then p is about the help.
+    if paired.interval.low > 0 and p_holm < ALPHA and paired.n10 > paired.n01:
         verdict = "drop"
     elif paired.interval_90.high < margin:
         verdict = "within margin"

@@ -174,12 +174,14 @@ def plan(
     from simeval.config.outlook import Outlook, lines_of, outlooks, wish_of
     from simeval.config.outlook_until import UntilOutlook, until_lines, until_outlooks
     from simeval.config.plan import duration, estimated_seconds, make_plan, most_episodes
-    from simeval.policies.registry import require_feasible
+    from simeval.config.preflight import named_choice
+    from simeval.policies.registry import require_executable, require_feasible
 
     wish = wish_of(drop, power)
     requested = _config(config, flags)
     planned = make_plan(requested)
     require_feasible(requested.policy_name, planned.episodes)
+    require_executable(named_choice(requested))
     seconds = estimated_seconds(planned, requested)
     background = background_like(like)
     found: Sequence[Outlook | UntilOutlook]

@@ -198,6 +198,8 @@ def parse_indices(text: str | None, count: int, name: str) -> tuple[int, ...]:
     indices: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", part.strip())
+        if part.strip().lower() == "all":
+            raise ConfigError(f"{flag(name)} '{shown(text, 60)}': leave it out for all {count}, or write 0-{count - 1}")
         if not match:
             raise ConfigError(f"{flag(name)} '{shown(text, 60)}': write numbers and ranges, for instance 0,3,5-7")
         low, high = int(match[1]), int(match[2] or match[1])

@@ -48,6 +48,21 @@ def policy_choice(config: EvalConfig | ServeConfig) -> PolicyChoice:
     )
 
 
+def named_choice(config: EvalConfig) -> PolicyChoice:
+    """As `policy_choice`, without reading a file or asking for a GPU: enough to refuse options that do not fit.
+
+    Raises:
+        ConfigError: an option does not fit the policy.
+    """
+    return PolicyChoice(
+        config.policy_name,
+        n_action_steps=config.n_action_steps,
+        dtype=config.dtype,
+        convention=config.convention,
+        interface=interface_of(config.suite),
+    )
+
+
 def require_fit(spec: PolicySpec, suites: tuple[str, ...], conditions: Sequence[str] = ()) -> None:
     """Check that a policy's observations and actions are those of the suites, and that it can do what conditions ask.
 

@@ -161,13 +161,17 @@ class EpisodeResult(Struct, frozen=True, gc=False):
         visible: (camera, share) of the target's outline that is visible in the first frame; empty where the condition
             perturbs no image.
         flags: warnings about the episode: `no_op:PART` if a part of the condition changed nothing, `spill:CAMERA` if it
-            changed the view of a camera that it is not aimed at, `target_hidden`; under any condition
+            changed the view of a camera that it is not aimed at, `dark:CAMERA` if an axis made its images of numbers up
+            to 1 (of 255), `target_hidden`; under any condition
             `object_off_table` if an object fell off the table, `unstable` if the simulation moved in a physically
             impossible way (see `simeval.rollout.anomalies`), `far_state` if the policy was given a state, `far_action`
             if it chose an action, outside the range of its training data, `cut_action` if that range is not known and
             an action was far outside -1 to 1, `gripper_never_opened` where the task asks for an open gripper,
             `not_repeatable` if a user's policy gave another answer to the same request.
         execution: what latency did to the execution; `None` without latency, and left out of the record.
+        start_digest: SHA-256 (16 hex digits) of the state after settling, before anything is changed: the episodes of a
+            pair start alike if it is equal. Empty, and left out of the record, where the condition changes the start,
+            in rows of older versions, and where the episode did not run to its end.
     """
 
     spec: EpisodeSpec
@@ -190,14 +194,17 @@ class EpisodeResult(Struct, frozen=True, gc=False):
     visible: tuple[tuple[str, float], ...] = ()
     flags: tuple[str, ...] = ()
     execution: Execution | None = None
+    start_digest: str = ""
 
     def row(self) -> dict[str, Any]:
         """A JSON-ready record; `EpisodeResult.from_row` reads it back."""
         magnitude = asdict(self.magnitude) if self.magnitude else None
         parts = {"spec": asdict(self.spec), "timings": asdict(self.timings), "counts": asdict(self.counts)}
         row = {"id": self.spec.id, "pair_id": self.spec.pair_id, **asdict(self), **parts, "magnitude": magnitude}
-        execution = row.pop("execution")
-        return row | ({"execution": asdict(execution)} if execution else {})
+        execution, start = row.pop("execution"), row.pop("start_digest")
+        return (
+            row | ({"execution": asdict(execution)} if execution else {}) | ({"start_digest": start} if start else {})
+        )
 
     @staticmethod
     def from_row(row: dict[str, Any]) -> "EpisodeResult":

@@ -299,7 +299,7 @@ def _dataset_frames(config: AuditConfig, policy: PolicySpec) -> _Frames:
         revision=config.revision,
         layout=Layout.parse(config.camera_keys, upside_down=config.upside_down),
     )
-    return _Frames(frames, lambda: None, (), f"dataset {frames.identity['dataset']}")
+    return _Frames(frames, lambda: None, frames.notes, f"dataset {frames.identity['dataset']}")
 
 
 def _drift_unit(policy: PolicySpec) -> tuple[tuple[float, ...], str]:

@@ -219,6 +219,19 @@ def _check_checkpoint(choice: PolicyChoice, episodes: tuple[EpisodeSpec, ...]) -
         _log.warning("simeval: %s", printable(note))
 
 
+def require_executable(choice: PolicyChoice) -> None:
+    """Check that a policy can execute so many actions of a chunk, as far as files here say it: nothing is downloaded.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    is_here = choice.kind == "bundled" or (choice.kind == "checkpoint" and Path(choice.name).expanduser().is_dir())
+    if choice.n_action_steps is not None and is_here:
+        from simeval.policies.checkpoint.read import read
+
+        read(choice.name, n_action_steps=choice.n_action_steps, interface=choice.interface)
+
+
 def require_feasible(name: str, episodes: tuple[EpisodeSpec, ...]) -> None:
     """Check that a scripted policy can do the tasks; no other policy is looked at.
 

@@ -48,12 +48,20 @@ def _stopped(planned: int, ran: int, followed: Sequential) -> str:
     return STOPPED.format(planned - ran, planned)
 
 
+STARTS = (
+    "{} of {} pairs on {} do not start alike, although nothing is to change their start: a reset that does not follow "
+    "its seed (simeval.testing.check_env finds it), or rows of different machines; their drops are not of the same "
+    "initial states"
+)
+
+
 def cautions(run: Run, episodes: pd.DataFrame) -> tuple[str, ...]:
-    """A line if the run was grown, and one per suite of which every published initial state has run.
+    """A line if the run was grown, one per suite whose pairs start differently, one per suite that ran as a whole.
 
     Args:
         run: the run.
-        episodes: its rows, a data frame with `suite`, `task`, `init_state`, `condition` and `outcome`.
+        episodes: its rows, a data frame with `suite`, `task`, `init_state`, `condition`, `outcome`, `pair_id` and
+            `start_digest`.
     """
     lines = []
     if grown := run.manifest.get("grown"):
@@ -62,7 +70,19 @@ def cautions(run: Run, episodes: pd.DataFrame) -> tuple[str, ...]:
         text = GROWN.format("p and intervals are" if paired else "intervals are") + (FALSE_ALARMS if paired else "")
         looked = "looking was allowed for" if is_sequential(run.manifest) else text
         lines.append(f"grown: {steps} episodes; {looked}")
-    return (*lines, *_whole_suites(run, episodes))
+    return (*lines, *_other_starts(episodes), *_whole_suites(run, episodes))
+
+
+def _other_starts(episodes: pd.DataFrame) -> list[str]:
+    """A line per suite with pairs whose episodes have different states before anything was changed."""
+    known = episodes[episodes["start_digest"].fillna("") != ""]
+    lines = []
+    for suite, rows in known.groupby("suite", observed=True, sort=False):
+        pairs = rows.groupby("pair_id")["start_digest"].agg(["size", "nunique"])
+        compared = pairs[pairs["size"] > 1]
+        if count := int((compared["nunique"] > 1).sum()):
+            lines.append(STARTS.format(count, len(compared), suite))
+    return lines
 
 
 def _whole_suites(run: Run, episodes: pd.DataFrame) -> list[str]:

@@ -9,9 +9,10 @@ RUN = (
     "episodes (these tasks, other initial states). Across tasks: t interval on the task means (other tasks like "
     "these).",
     "Drop: clean minus perturbed success over complete pairs (same task, initial state, repeat and sampling noise), "
-    "Bonett and Price's interval, McNemar's exact test, Holm's adjustment over the conditions of a suite. Intervals "
-    "are not adjusted, so one of many may exclude 0 although its adjusted p is above .05. What a run of this size can "
-    "find: the exact power of that test, with the median share of pairs that flipped without net effect.",
+    "every task with the same weight, Bonett and Price's interval, McNemar's exact test, Holm's adjustment over the "
+    "conditions of a suite. Intervals are not adjusted, so one of many may exclude 0 although its adjusted p is above"
+    " .05. What a run of this size can find: the exact power of that test, with the median share of pairs that "
+    "flipped without net effect.",
     "Errors are never failures: they leave the rate and take their pair out of the comparison. A comparison with more "
     "than 2 % of its pairs missing is refused.",
 )

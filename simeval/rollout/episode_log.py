@@ -62,6 +62,7 @@ class EpisodeLog:
         actions: range of the actions that the policy chose.
         repeatable: false if the policy gave another answer to the same request.
         digest: running SHA-256 of the states.
+        start_digest: see `EpisodeResult`.
     """
 
     spec: EpisodeSpec
@@ -77,6 +78,7 @@ class EpisodeLog:
     actions: StateRange = field(default_factory=StateRange)
     repeatable: bool = True
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    start_digest: str = ""
 
     @contextlib.contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
@@ -85,6 +87,10 @@ class EpisodeLog:
         yield
         self.took = time.perf_counter() - start
         self.seconds[name] += self.took
+
+    def record_start(self, state: NDArray[np.float64]) -> None:
+        """Note the state after settling, which the other episodes of the pair have, too."""
+        self.start_digest = hashlib.sha256(np.ascontiguousarray(state).tobytes()).hexdigest()[:16]
 
     def record_step(self, result: StepResult, tracked: tuple[Goal, ...]) -> None:
         """Count executed control steps, and note which tracked goals they reached."""
@@ -128,6 +134,7 @@ class EpisodeLog:
             timings=self._timings(),
             counts=Counts(self.steps, renders, self.chunks, observations.frames, observations.perturbed_frames),
             state_digest=self.digest.hexdigest()[:16],
+            start_digest=self.start_digest,
             magnitude=self._realized_strength(condition, observations, interventions),
             first_hit=self.steps if any(self.reached) else None,
             source=instruction.source,
@@ -190,6 +197,7 @@ class EpisodeLog:
             flags += [f"no_op:{channel}"] if targeted and not seen else [f"no_op:{channel}@{c}" for c in unchanged]
         others = [c for c in CAMERAS if c in observations.scene and c not in condition.scene_cameras]
         flags += [f"spill:{camera}" for camera in others if observations.scene[camera].sum_abs]
+        flags += [f"dark:{camera}" for camera in sorted(observations.applied.dark)]
         return tuple(flags + ["target_hidden"] * observations.target_hidden)
 
     def to_infeasible(self, reason: Exception) -> EpisodeResult:

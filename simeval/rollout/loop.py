@@ -69,14 +69,13 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
     applied.control_hz = find_suite(spec.suite).interface.control_hz
     schedule = Schedule(_pace(condition, policy.spec), policy.spec.action_size)
     with log.phase("reset"):
-        env.reset(spec, physics.before_settling)
-        rendered = env.renders
+        rendered = _reset(log, env, physics)
     with log.phase("perturb"):
         context = language_context(task, turn=spec.init_state)
         instruction = resolve_instruction(condition, context, streams.generator)
         env.goals = (task.goal, instruction.goal) if instruction.goal else (task.goal,)
         env.tracked = tuple(goal for goal in instructable_goals(context) if goal not in env.goals)
-        observations.begin(task.goal, spec.max_steps)
+        observations.begin(task.goal, spec)
     recorder.start(instruction.text, env.state())
     while log.steps < spec.max_steps and not any(log.reached):
         start, chunk = log.steps, None
@@ -105,6 +104,15 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
         log.record_part(part, actions[: len(states)])
         recorder.part(start, chunk, actions[: len(states)], states)
     return log.to_result(instruction, env, observations, physics, schedule, env.renders - rendered)
+
+
+def _reset(log: EpisodeLog, env: Env, physics: Interventions) -> int:
+    """Reset the scene, and return how many images it has rendered by now."""
+    change = physics.before_settling
+    env.reset(log.spec, change)
+    if change is None:  # else the condition has another start on purpose
+        log.record_start(env.state())
+    return env.renders
 
 
 def _pace(condition: Condition, policy: PolicySpec) -> Pace:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from envs.base import Env, Goal, Observation
 from perturbations.base import ImageDifference, Infeasible, Masks, image_difference
 from perturbations.condition import ActiveCondition, Condition
+from simeval.core.errors import ConfigError
+from simeval.core.types import EpisodeSpec
 from simeval.policies.base import PolicySpec
 from simeval.rollout.anomalies import StateRange
 
@@ -34,6 +36,7 @@ class ObservationPipeline:
         frames, perturbed_frames: see `simeval.core.types.Counts`.
         target_visibility: share of the target's outline that is visible in the first frame, by camera.
         target_hidden: whether the target was visible before the perturbation and is not any more.
+        resolution: side that every image has (px); set by `begin`.
     """
 
     env: Env
@@ -50,6 +53,7 @@ class ObservationPipeline:
     perturbed_frames: int = 0
     target_visibility: dict[str, float] = field(default_factory=dict)
     target_hidden: bool = False
+    resolution: int = 0
     _captured: dict[int, Observation] = field(default_factory=dict)
     _observed: dict[int, Observation] = field(default_factory=dict)
 
@@ -58,22 +62,23 @@ class ObservationPipeline:
         """The cameras that the policy uses."""
         return self.policy.cameras
 
-    def begin(self, goal: Goal, max_steps: int) -> None:
+    def begin(self, goal: Goal, spec: EpisodeSpec) -> None:
         """Apply the scene part, measure its effect, and locate the target. Call it right after the reset.
 
         Args:
             goal: the task's goal, not that of another instruction; its objects are the target.
-            max_steps: control steps of the episode.
+            spec: the episode.
         """
+        self.resolution = spec.resolution
         condition, rng, env = self.applied.condition, self.applied.rng, self.env
-        self.capture_steps = self._planned(max_steps)
+        self.capture_steps = self._planned(spec.max_steps)
         target = goal_objects(goal, env)
         perturbed = condition.scene_cameras or condition.cameras
         before = self._visibility(target) if perturbed else {}
         if condition.scene_cameras:
-            clean = env.observe(self.cameras).images
+            clean = self._seen().images
             condition.apply_scene(env.scene(), rng)
-            self._captured[0] = env.observe(self.cameras)
+            self._captured[0] = self._seen()
             self.scene = {c: image_difference(clean[c], self._captured[0].images[c]) for c in self.cameras}
         self.applied.masks = initial_masks(env, condition, goal, self.cameras)
         if perturbed:
@@ -98,7 +103,23 @@ class ObservationPipeline:
             asked: whether the policy is asked now.
         """
         if step not in self._captured and (step in self.capture_steps or (asked and self.applied.source(step) == step)):
-            self._captured[step] = self.env.observe(self.cameras)
+            self._captured[step] = self._seen()
+
+    def _seen(self) -> Observation:
+        """What the environment shows now.
+
+        Raises:
+            ConfigError: an image has another size than the suite was asked for.
+        """
+        observation = self.env.observe(self.cameras)
+        side = self.resolution
+        for camera, image in observation.images.items():
+            if np.shape(image)[:2] != (side, side):
+                raise ConfigError(
+                    f"the environment's image of {camera} has the shape {list(np.shape(image))}, its suite's limits "
+                    f"say {side} x {side} pixels; simeval.testing.check_env checks it"
+                )
+        return observation
 
     def observe(self, step: int) -> tuple[Observation, ...]:
         """The perturbed observations that the policy gets after `step` control steps, oldest first.

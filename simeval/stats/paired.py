@@ -15,6 +15,7 @@ from simeval.stats.intervals import Interval
 from simeval.stats.quantiles import normal_isf
 from simeval.stats.score import tango
 from simeval.stats.states import METHOD, half_width, over_states, repeats_differ
+from simeval.stats.task_weights import WeightedStates, task_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,15 @@ class PairedDrop:
         n01: helped: only the perturbed episode succeeded.
         n00: both failed.
         units: number of sampling units: initial states, or pairs if each initial state was run once.
-        drop: clean minus perturbed success rate; `None` without pairs.
+        drop: clean minus perturbed success rate, every task with the same weight; `None` without pairs.
         interval: Bonett-Price interval of the drop; if repeats differ, a t interval over the initial states. Where
             states were repeated, its `method` has their number.
         interval_90: Tango's score interval at 90 %, or that t interval: its upper limit decides "the drop is below a
             margin" at the 5 % level. Bonett and Price's is pulled to 0, so it would say so too often.
-        p: two-sided exact McNemar p-value; `None` without pairs.
+        p: two-sided exact McNemar p-value; `None` without pairs. It asks whether the perturbation changes anything in
+            any task, so it has no weights.
         half: half the width of the t interval over initial states, uncut; `None` for Bonett and Price's.
+        rates: clean and perturbed success rate where pairs have unequal weights; else `None`.
     """
 
     n11: int
@@ -46,6 +49,7 @@ class PairedDrop:
     interval_90: Interval
     p: float | None
     half: float | None = None
+    rates: tuple[float, float] | None = None
 
     @property
     def n(self) -> int:
@@ -54,39 +58,52 @@ class PairedDrop:
 
     @property
     def clean_rate(self) -> float | None:
-        """Success rate of the clean episodes, pooled over pairs."""
+        """Success rate of the clean episodes of the pairs, every task with the same weight."""
+        if self.rates is not None:
+            return self.rates[0]
         return (self.n11 + self.n10) / self.n if self.n else None
 
     @property
     def perturbed_rate(self) -> float | None:
-        """Success rate of the perturbed episodes, pooled over pairs."""
+        """Success rate of the perturbed episodes of the pairs, every task with the same weight."""
+        if self.rates is not None:
+            return self.rates[1]
         return (self.n11 + self.n01) / self.n if self.n else None
 
     @property
     def retention(self) -> float | None:
         """Perturbed over clean success rate; `None` where no clean episode succeeded."""
         clean = self.n11 + self.n10
+        if self.rates is not None and clean:
+            return self.rates[1] / self.rates[0]
         return (self.n11 + self.n01) / clean if clean else None
 
 
 def paired_drop(
-    clean: ArrayLike, perturbed: ArrayLike, *, units: ArrayLike | None = None, level: float = 0.95
+    clean: ArrayLike,
+    perturbed: ArrayLike,
+    *,
+    units: ArrayLike | None = None,
+    tasks: ArrayLike | None = None,
+    level: float = 0.95,
 ) -> PairedDrop:
     """Compare two conditions pair by pair.
 
     The interval is Bonett and Price's (2012): Wald's, after adding one harmed and one helped pair. The test is
     McNemar's exact test. With repeats the initial states are the sample (see `units`). If repeats of a state end
     differently, the interval is Student's t over the states, see `over_states`, and the test is the exact sign-flip
-    test, which generalises McNemar's.
+    test, which generalises McNemar's. With `tasks`, rates, drop and intervals weigh every task alike, and within a
+    task every state; where all have equally many pairs, that changes nothing.
 
     Args:
         clean: bool[n], success of the unperturbed episodes.
         perturbed: bool[n], success of their twins, in the same order.
-        units: int[n], initial state of each pair; `None` if they are all different.
+        units: int[n], initial state of each pair, numbered over all tasks; `None` if they are all different.
+        tasks: int[n], task of each pair; `None` to weigh all pairs alike.
         level: nominal coverage of `interval`.
 
     Raises:
-        ValueError: the arrays differ in shape.
+        ValueError: the arrays differ in shape, or an initial state is in two tasks.
     """
     clean_ok, perturbed_ok = np.asarray(clean, dtype=bool), np.asarray(perturbed, dtype=bool)
     labels = np.arange(clean_ok.size) if units is None else np.asarray(units)
@@ -99,26 +116,35 @@ def paired_drop(
     differences = clean_ok.astype(float) - perturbed_ok
 
     differ = repeats_differ(differences, unit)
+    weights = None if tasks is None else task_weights(np.asarray(tasks), labels)
+    weighted = None if weights is None else WeightedStates.of(differences, weights, unit)
 
     def interval(level: float) -> Interval:
         if differ:
-            return over_states(differences, unit, level)
-        found = _bonett_price(sums / repeats, level)
+            return weighted.over_states(level) if weighted else over_states(differences, unit, level)
+        found = weighted.bonett_price(level) if weighted else _bonett_price(sums / repeats, level)
         return found if len(sums) == n else replace(found, method=METHOD.format("Bonett-Price", len(sums)))
 
     moved = np.sign(sums)  # of initial states, whose repeats are all alike unless `differ`
-    score = tango(int((moved > 0).sum()), int((moved < 0).sum()), len(sums), 0.90)
+    if differ:
+        interval_90 = interval(0.90)
+        half = weighted.half_width(level) if weighted else half_width(differences, unit, level)
+    else:
+        score = tango(int((moved > 0).sum()), int((moved < 0).sum()), len(sums), 0.90)
+        interval_90, half = weighted.tango(0.90) if weighted else score, None
+    drop = weighted.mean if weighted else float(sums.sum() / n) if n else None
     return PairedDrop(
         n11=int((clean_ok & perturbed_ok).sum()),
         n10=int((clean_ok & ~perturbed_ok).sum()),
         n01=int((~clean_ok & perturbed_ok).sum()),
         n00=int((~clean_ok & ~perturbed_ok).sum()),
         units=len(sums),
-        drop=float(sums.sum() / n) if n else None,
+        drop=drop,
         interval=interval(level),
-        interval_90=interval(0.90) if differ else score,
+        interval_90=interval_90,
         p=_sign_flip_p(sums) if n else None,
-        half=half_width(differences, unit, level) if differ else None,
+        half=half,
+        rates=None if weights is None else (float(weights @ clean_ok), float(weights @ perturbed_ok)),
     )
 
 

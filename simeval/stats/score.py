@@ -6,19 +6,19 @@ from simeval.stats.intervals import Interval
 from simeval.stats.quantiles import normal_isf
 
 
-def tango(harmed: int, helped: int, n: int, level: float) -> Interval:
+def tango(harmed: float, helped: float, n: float, level: float) -> Interval:
     """Interval of the drop (Tango 1998); (-1, 1) without pairs.
 
     Args:
         harmed: pairs that only the clean episode solved.
         helped: pairs that only the perturbed episode solved.
-        n: pairs.
+        n: pairs. All three are fractions where they stand for as many pairs of equal weight.
         level: nominal coverage.
 
     Raises:
         ValueError: there are more changed pairs than pairs.
     """
-    if harmed < 0 or helped < 0 or harmed + helped > n:
+    if harmed < 0 or helped < 0 or harmed + helped > n * (1 + 1e-12):
         raise ValueError(f"{harmed} harmed and {helped} helped of {n} pairs")
     z, estimate = normal_isf((1 - level) / 2), (harmed - helped) / n if n else 0.0
 

@@ -99,8 +99,13 @@ def _error(half: float, states: int, level: float) -> float:
     return half / t_isf((1 - level) / 2, states - 1)
 
 
-def _padded(means: NDArray[np.floating], level: float) -> float:
+def typical_change(means: NDArray[np.floating]) -> float:
+    """Typical size of the change of a state that changed; 1 if none did."""
     moved = np.abs(means[means != 0])
-    typical = float((moved.sum() + 1) / (len(moved) + 1))
+    return float((moved.sum() + 1) / (len(moved) + 1))
+
+
+def _padded(means: NDArray[np.floating], level: float) -> float:
+    typical = typical_change(means)
     padded = np.concatenate([means, [typical, -typical]])
     return float(normal_isf((1 - level) / 2) * padded.std() / sqrt(len(padded)))

@@ -41,6 +41,7 @@ class BriefRow(NamedRow, gc=False):
     reached: Reached = "neither"
     state_digest: str = ""
     flags: tuple[str, ...] = ()
+    start_digest: str = ""
 
 
 _decoders = {kind: msgspec.json.Decoder(kind) for kind in (RowHeader, NamedRow, BriefRow, Row)}

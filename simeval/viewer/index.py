@@ -16,6 +16,7 @@ from simeval.core.files import open_regular
 from simeval.core.gc_pause import uncollected
 from simeval.core.types import CLEAN, EpisodeResult, Outcome, Reached, Row, condition_part
 from simeval.store.decode import BriefRow, read_placed
+from simeval.store.own_rows import OwnRows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ _KEY = ("suite", "task", "init_state", "repeat", "condition")
 _COLUMNS: Mapping[str, Any] = {
     "suite": np.int16, "task": np.int32, "init_state": np.int32, "repeat": np.int32, "condition": np.int32,
     "outcome": np.int8, "steps": np.int32, "first_success": np.int32, "reached": np.int8, "flags": np.int16,
-    "offset": np.int64, "digest": "S16",
+    "offset": np.int64, "digest": "S16", "start": "S16",
 }  # fmt: skip
 
 Stamp = tuple[int, int, int]
@@ -44,7 +45,8 @@ class Rows:
         suites, conditions: names that the codes in `suite` and `condition` stand for.
         flag_sets: the flags that the codes in `flags` stand for.
         columns: by name of the column its numbers; `offset` is where the row begins in the file (bytes),
-            `first_success` is `UNKNOWN` without success, `digest` is that of the states, as ASCII.
+            `first_success` is `UNKNOWN` without success, `digest` is that of the states, `start` that of the first
+            of them, as ASCII.
         version: how often rows were read, and the bytes of the file: other rows have another one.
     """
 
@@ -144,6 +146,7 @@ class Rows:
             "steps": columns["steps"],
             "first_success": np.where(first < 0, np.nan, first),
             "reached": pd.Series(np.asarray(REACHED, object)[columns["reached"]], dtype="str"),
+            "start_digest": pd.Series(columns["start"].astype("U16"), dtype="str"),
         })  # fmt: skip
 
 
@@ -154,22 +157,21 @@ class RunIndex:
         path: the file of the rows.
     """
 
-    def __init__(self, path: Path, suites: Sequence[str], conditions: Sequence[str], absent: frozenset[str]) -> None:
+    def __init__(self, path: Path, manifest: Mapping[str, Any], absent: frozenset[str]) -> None:
         """Nothing is read yet.
 
         Args:
             path: the file of the rows, which may not exist.
-            suites: of the manifest, in the order of the plan.
-            conditions: likewise.
+            manifest: of the run.
             absent: suites that this process does not know.
         """
-        self.path = path
-        self._planned = tuple(suites), tuple(conditions)
+        self.path, self._manifest = path, manifest
         self._absent, self._lock, self._reads = absent, threading.Lock(), 0
         self._forget()
 
     def _forget(self) -> None:
-        suites, conditions = self._planned
+        suites, conditions = self._manifest["config"]["suite"], self._manifest["conditions"]
+        self._own = OwnRows(self.path, self._manifest)
         self._suites = {name: code for code, name in enumerate(suites)}
         self._conditions = {name: code for code, name in enumerate(conditions)}
         self._flags: dict[tuple[str, ...], int] = {(): 0}
@@ -189,7 +191,7 @@ class RunIndex:
         """The episodes with a row by now.
 
         Raises:
-            ConfigError: a line is not a row, or the file cannot be read.
+            ConfigError: a line is not a row, or one of another run, or the file cannot be read.
         """
         with self._lock:
             inode, size, changed = stamp = self.stamp()
@@ -219,6 +221,7 @@ class RunIndex:
         )  # fmt: skip
         with uncollected():
             for block, rows in blocks:
+                self._own.require(rows)
                 ends = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord("\n"))
                 starts = np.concatenate(([0], ends[:-1] + 1)) + self._offset
                 self._parts.append(self._columns(rows, starts))
@@ -239,6 +242,7 @@ class RunIndex:
             "flags": [self._flags.setdefault(row.flags, len(self._flags)) for row in rows],
             "offset": starts,
             "digest": [row.state_digest.encode() for row in rows],
+            "start": [row.start_digest.encode() for row in rows],
         } | {name: [getattr(spec, name) for spec in specs] for name in ("task", "init_state", "repeat")}
         try:
             return {name: np.asarray(values[name], kind) for name, kind in _COLUMNS.items()}

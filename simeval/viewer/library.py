@@ -193,7 +193,7 @@ def _open(name: str, folder: Path) -> StoredRun | Unreadable:
     except ConfigError as error:
         return Unreadable(name, str(error))
     manifest = run.manifest
-    index = RunIndex(folder / EPISODES, manifest["config"]["suite"], manifest["conditions"], run.absent_suites)
+    index = RunIndex(folder / EPISODES, manifest, run.absent_suites)
     return StoredRun(name, run, index)
 
 

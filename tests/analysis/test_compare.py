@@ -13,6 +13,7 @@ from simeval.report.terminal.compare import render_comparison
 from simeval.stats.drift import VARIANTS
 from simeval.stats.resampling import Resampling
 from simeval.store.audit import AuditWriter
+from simeval.store.run import Run
 
 QUICK = Resampling(n_resamples=99, n_permutations=199)
 PERTURB = ("noise:0.3", "occlusion:0.4", "instruction:counterfactual")
@@ -54,6 +55,28 @@ def test_a_run_against_itself_shows_nothing_and_names_the_folders(runs):
     assert {gain.direction for gain in found.suites[0].change.success} == {"no difference shown"}
     assert found.a.startswith("seeker (")
     assert found.notes == ()
+
+
+def test_unequal_tasks_are_said_to_weigh_episodes(runs, tmp_path):
+    seeker, _ = runs
+    shutil.copytree(seeker.folder, tmp_path / "part")
+    rows = (tmp_path / "part" / "episodes.jsonl").read_text().splitlines(keepends=True)
+    gone = [row for row in rows if not (json.loads(row)["spec"]["task"] == 2 and json.loads(row)["spec"]["init_state"])]
+    (tmp_path / "part" / "episodes.jsonl").write_text("".join(gone))
+    (note,) = (note for note in compare(Run.load(tmp_path / "part"), seeker, resampling=QUICK).notes if "weigh" in note)
+    assert note.startswith("tasks have unequal numbers of common episodes; rates and gains weigh every episode equally")
+
+
+def test_episodes_that_start_elsewhere_are_said(runs, tmp_path):
+    seeker, blind = runs
+    shutil.copytree(seeker.folder, tmp_path / "moved")
+    rows = [json.loads(row) for row in (tmp_path / "moved" / "episodes.jsonl").read_text().splitlines()]
+    rows[0]["start_digest"] = "0" * 16
+    for row in rows:
+        del row["crc"]
+    (tmp_path / "moved" / "episodes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    notes = compare(Run.load(tmp_path / "moved"), blind, resampling=QUICK).notes
+    assert [note[:60] for note in notes] == ["1 of 48 common episodes start from other states in the other"]
 
 
 def test_only_common_episodes_count_and_the_rest_is_said(runs, tmp_path):

@@ -100,6 +100,10 @@ def test_a_condition_that_is_infeasible_everywhere_has_no_numbers():
     [
         ("no_op:image@wrist", "unchanged by its image@wrist part"),
         ("spill:wrist", "with a change in wrist, which it is not aimed at"),
+        (
+            "dark:wrist",
+            "got images of wrist with numbers up to 1 from an image axis, so they are black",
+        ),
         ("target_hidden", "flagged target hidden"),
         ("far_state", "were given states far outside the policy's training data"),
         ("far_action", "chose actions far outside the policy's training data"),

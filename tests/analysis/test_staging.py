@@ -269,7 +269,7 @@ class Aimed:
     ],
 )
 def test_toy_episodes_that_fail_on_purpose(target: Callable, speed: float, steps: int, stage: str):
-    env, spec = ToyEnv(0, 32), toy_spec(max_steps=steps, settle_steps=0)
+    env, spec = ToyEnv(0, 32), toy_spec(max_steps=steps, settle_steps=0, resolution=32)
     points = [np.array([x, y, BLOCK_SIDE / 2]) for x, y, _ in block_poses(0, 0)]
     far = max(points[1:], key=lambda point: float(np.linalg.norm(point - points[0])))
     result, trace = roll_out(spec, env, Aimed(np.asarray(target(points[0], far), float), speed))

@@ -141,6 +141,23 @@ def test_a_pair_with_an_error_is_missing_on_either_side():
     assert row.verdict == "drop"
 
 
+def test_the_drop_is_the_difference_of_the_rates_where_tasks_have_unequal_pairs():
+    """Task 0 loses 6 of 8, task 1 none of 2: each rate is the mean of two tasks, and so is the drop (.375, not .6)."""
+    whole = episodes({"none": "s" * 8, "noise:0.1": "s" * 2 + "f" * 6})
+    part = episodes({"none": "ss", "noise:0.1": "ss"}, tasks=2).query("task == 1")
+    found = analyse(pd.concat([whole, part]))
+    clean, noise = (row.rate for row in found.rates)
+    (row,) = found.drops
+    assert (clean, noise, row.drop, row.note) == (1.0, 0.625, 0.375, "")
+    assert (row.clean_rate, row.perturbed_rate, row.retention) == (1.0, 0.625, 0.625)
+    assert (row.harmed, row.pairs) == (6, 10)
+
+
+def test_rates_over_more_than_the_pairs_are_named_beside_the_drop():
+    row = drop_table(episodes({"none": "e" + "s" * 99, "noise:0.1": "s" * 50 + "f" * 50}))[0]
+    assert row.note == "over the pairs that both sides have, the rates over all episodes that ran"
+
+
 @pytest.mark.parametrize("gap", ["e", "."])
 def test_too_many_missing_pairs_are_refused(gap):
     row, other = drop_table(

@@ -76,6 +76,7 @@ def checkpoint(folder: Path, **config) -> Path:
         (["--suite", "zzz"], "--suite: no suite 'zzz'; known: libero_spatial"),
         (["--tasks", "99"], "--tasks 99: must be within 0..3"),
         (["--tasks", "a-b"], "--tasks 'a-b': write numbers and ranges, for instance 0,3,5-7"),
+        (["--init-states", "all"], "--init-states 'all': leave it out for all 50, or write 0-49"),
         (["--init-states", "999999999"], "--init-states 999999999: must be within 0..49"),
         (["--init-states", "50"], "--init-states 50: must be within 0..49"),
         (["--init-states", "0-50"], "--init-states 0-50: must be within 0..49"),
@@ -311,6 +312,24 @@ def test_off_in_a_recipe_is_none(tmp_path, option):
     called = call("run", "--config", recipe, "--out", tmp_path / "run")
     assert (called.code, called.err) == (0, "")
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["config"][option] == "none"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("toy", "--policy", "seeker", "--n-action-steps", "3"), "--n-action-steps: 'seeker' is scripted"),
+        (("toy", "--policy", "seeker", "--dtype", "bfloat16"), "--dtype: 'seeker' is scripted"),
+        (
+            ("libero_spatial", "--policy", "bundled", "--n-action-steps", "11"),
+            "policy 'bundled': n_action_steps is 11, it must be in 1..10",
+        ),
+    ],
+)
+def test_plan_refuses_the_options_of_a_policy_that_run_refuses(words, said):
+    for verb in ("plan", "run"):
+        assert said in refusal(verb, "--suite", *words)
+    assert call("plan", "--suite", "libero_spatial", "--policy", "bundled", "--n-action-steps", "10").code == 0
+    assert call("plan", "--suite", "toy", "--policy", "not/here", "--n-action-steps", "500").code == 0
 
 
 def test_plan_says_what_run_would_do_without_a_simulator(tmp_path, monkeypatch):

@@ -70,6 +70,6 @@ def test_rows_that_lack_a_part_are_refused(key):
 
 def test_the_row_holds_every_field():
     fields = {"id", "pair_id", *EpisodeResult.__struct_fields__}
-    assert set(RESULTS[2].row()) == fields
+    assert set(replace(RESULTS[2], start_digest="0" * 16).row()) == fields
     # Rows without latency are those of versions before it.
-    assert set(RESULTS[0].row()) == fields - {"execution"}
+    assert set(RESULTS[0].row()) == fields - {"execution", "start_digest"}

@@ -258,7 +258,7 @@ def test_actions_that_are_no_numbers_are_an_error_row(answer, said, recwarn):
         def act(self, inputs):
             return [answer] * len(inputs)
 
-    result = run_episode(toy_spec(), ToyEnv(0, 64), Odd(), TraceRecorder())
+    result = run_episode(toy_spec(), ToyEnv(0, 128), Odd(), TraceRecorder())
     assert (result.outcome, result.error_phase) == ("error", "policy")
     assert said in result.error_text
     assert list(recwarn) == []

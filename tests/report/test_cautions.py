@@ -76,3 +76,24 @@ def test_without_perturbations_there_is_no_p_to_warn_of(tmp_path):
 def test_when_every_initial_state_ran_nothing_was_sampled(tmp_path):
     shown = said(call("run", *TOY[:-2], "--init-states", "0-49", "--out", tmp_path / "run").out)
     assert "toy: all 50 initial states of these 1 tasks have run: of a deterministic policy the numbers" in shown
+
+
+def test_a_condition_that_changes_the_start_is_no_other_start(tmp_path):
+    perturb = ("--perturb", "robot.qpos:0.1", "--perturb", "light:0.5")
+    call("run", *TOY[:-2], *perturb, "--init-states", "0-1", "--out", tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "episodes.jsonl").read_text().splitlines()]
+    starts = {row["id"]: row.get("start_digest") for row in rows}
+    moved = [name for name in starts if "qpos" in name]
+    assert len(moved) == 2
+    assert [name for name, start in starts.items() if start is None] == moved
+    assert len({start for start in starts.values() if start}) == 2
+    assert "start alike" not in call("show", tmp_path / "run").out
+
+
+def test_rows_without_the_digest_of_their_start_are_read(folder):
+    rows = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]
+    for row in rows:
+        assert row.pop("start_digest")
+        del row["crc"]
+    (folder / "episodes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "start alike" not in call("show", folder).out

@@ -18,7 +18,7 @@ BLOCK = "yellow_block"
 
 @pytest.fixture
 def env():
-    env = ToyEnv(0, 64)
+    env = ToyEnv(0, 128)
     yield env
     env.close()
 

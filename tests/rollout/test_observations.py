@@ -267,3 +267,25 @@ def test_rows_of_older_versions_are_read():
     row["counts"] = {"control_steps": 3, "renders": 2, "policy_calls": 1}
     old = EpisodeResult.from_row(json.loads(json.dumps(row)))
     assert (old.hits, old.flags, old.magnitude.mean_abs, old.magnitude.action) == (None, (), 1.5, None)
+
+
+@pytest.mark.parametrize(
+    ("axis", "dark"),
+    [
+        (lambda pixels, value: pixels / 255 * (1 - value), True),
+        (lambda pixels, value: (pixels / 255).astype(np.uint8), True),
+        (lambda pixels, value: np.zeros_like(pixels), False),  # black on purpose
+        (lambda pixels, value: pixels * (1 - value), False),
+    ],
+    ids=["0 to 1", "integers", "black", "darker"],
+)
+@pytest.mark.usefixtures("own_axes")
+def test_an_axis_that_returns_0_to_1_is_flagged(env, axis, dark):
+    info = AxisInfo(
+        name="test.scaled", stage=Stage.OPTICS, unit=base.FRACTION, value_means="x", bounds=(0.0, 1.0), identity=0.0,
+        presets=(0.5,), source="ours", cameras=CAMERAS,
+    )  # fmt: skip
+    register(info)(lambda pixels, value: axis(pixels, value))
+    spec = toy_spec(condition="test.scaled:0.5@agentview", max_steps=10, resolution=64)
+    result, _ = roll_out(spec, env, Walking())
+    assert [flag for flag in result.flags if flag.startswith("dark")] == ["dark:agentview"] * dark

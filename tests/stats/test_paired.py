@@ -89,3 +89,62 @@ def test_holm_is_that_of_statsmodels():
     for count in (1, 2, 12, 28):
         p = [*(rng.random(count) ** 4), 0.03, 0.03, 1.0]
         assert holm(p) == tuple(multipletests(p, method="holm")[1])
+
+
+def test_tasks_of_unequal_size_weigh_alike_by_hand():
+    """Task 0: 3 of 4 pairs harmed; task 1: none of 2. Weights 1/8 and 1/4, so n is 1 / (4/64 + 2/16) = 16/3."""
+    clean, perturbed, tasks = [True] * 6, [True, False, False, False, True, True], [0, 0, 0, 0, 1, 1]
+    row = paired_drop(clean, perturbed, tasks=tasks)
+    assert (row.drop, row.clean_rate, row.perturbed_rate, row.retention) == (0.375, 1.0, 0.625, 0.625)
+    assert (row.n10, row.n01, row.p) == (3, 0, paired_drop(clean, perturbed).p)
+    centre = 0.375 * (16 / 3) / (22 / 3)
+    variance = (16 / 3 * 0.375 + 2) / (22 / 3) - centre**2  # the mean square of 0 and 1 is their mean
+    half = 1.959963984540054 * (variance / (22 / 3)) ** 0.5
+    assert (row.interval.low, row.interval.high) == pytest.approx((centre - half, centre + half), abs=1e-12)
+    assert row.interval_90 == tango(2.0, 0.0, 16 / 3, 0.90)
+
+
+def test_a_small_task_that_varies_most_takes_precision():
+    """Of 40 and 4 pairs only the 4 vary; Kish's number alone would promise an interval like that of 14 pairs."""
+    tasks = np.repeat([0, 1], [40, 4])
+    perturbed = np.concatenate([np.ones(42, bool), np.zeros(2, bool)])
+    row = paired_drop(np.ones(44, bool), perturbed, tasks=tasks)
+    assert row.drop == 0.25
+    # sum w (x - d)^2 = .1875, sum w^2 (x - d)^2 = .0625 / 160 + (2 * .0625 + 2 * .5625) / 64
+    n = 0.1875 / (0.0625 / 160 + 1.25 / 64)
+    assert row.interval_90 == tango(0.25 * n, 0.0, n, 0.90)
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_tasks_of_equal_size_change_no_bit(repeats):
+    rng = np.random.default_rng(5)
+    units = np.repeat(np.arange(40), repeats)
+    clean, perturbed = rng.random(len(units)) < 0.8, rng.random(len(units)) < 0.6
+    assert paired_drop(clean, perturbed, units=units, tasks=units // 10) == paired_drop(clean, perturbed, units=units)
+
+
+def test_repeated_states_of_unequal_tasks():
+    """Two states with 2 repeats in task 0, one in task 1: means 1, .5 and 0 with weights 1/4, 1/4 and 1/2."""
+    clean, perturbed = [True] * 6, [False, False, False, True, True, True]
+    row = paired_drop(clean, perturbed, units=[0, 0, 1, 1, 2, 2], tasks=[0, 0, 0, 0, 1, 1])
+    assert (row.drop, row.perturbed_rate, row.interval.method) == (0.375, 0.625, "t over 3 initial states")
+    assert row.interval.low < 0.375 < row.interval.high
+    assert row.half is not None
+
+
+def test_weighted_intervals_cover():
+    rng, tasks = np.random.default_rng(6), np.repeat(np.arange(5), [20, 5, 12, 8, 3])
+    harm = np.array([0.1, 0.5, 0.0, 0.3, 0.9])
+    rows = []
+    for _ in range(600):
+        clean = rng.random(len(tasks)) < 0.8
+        rows.append(paired_drop(clean, clean & (rng.random(len(tasks)) >= harm[tasks]), tasks=tasks))
+    truth = 0.8 * harm.mean()
+    assert np.mean([row.interval.low <= truth <= row.interval.high for row in rows]) > 0.94
+    assert np.mean([row.interval_90.high >= truth for row in rows]) > 0.94
+    assert np.mean([row.drop for row in rows]) == pytest.approx(truth, abs=0.01)
+
+
+def test_a_state_of_two_tasks_is_refused():
+    with pytest.raises(ValueError, match="two tasks"):
+        paired_drop([True] * 3, [True] * 3, units=[0, 0, 1], tasks=[0, 1, 1])

@@ -467,7 +467,7 @@ def test_the_table_has_a_row_per_episode_in_the_order_of_the_plan(finished):
         *("seconds_inference", "control_steps", "renders", "policy_calls", "frames", "perturbed_frames"),
         *("mean_abs", "psnr", "scene_mean_abs", "scene_psnr", "state", "action", "age_steps", "moved_cm", "joints_rad"),
         *("outcome", "steps", "first_success", "reached", "instruction", "error_phase", "error_text", "state_digest"),
-        *("first_hit", "source", "goal", "hits", "approached", "visible", "flags"),
+        *("first_hit", "source", "goal", "hits", "approached", "visible", "flags", "start_digest"),
         *("latencies", "replans", "stale_steps", "idle_steps"),
     ]
     assert list(frame.condition.cat.categories) == ["none", "noise:0.3", "instruction:empty"]

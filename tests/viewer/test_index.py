@@ -23,7 +23,7 @@ COLUMNS = (
 
 def index_of(folder) -> RunIndex:
     run = Run.load(folder)
-    return RunIndex(folder / "episodes.jsonl", run.manifest["config"]["suite"], run.manifest["conditions"], frozenset())
+    return RunIndex(folder / "episodes.jsonl", run.manifest, frozenset())
 
 
 @pytest.fixture
@@ -230,3 +230,36 @@ def test_runs_that_are_not_shown_are_counted_by_the_reason(tmp_path, tmp_path_fa
     assert listing.not_shown.text == text
     monkeypatch.setattr("simeval.viewer.library.FARTHEST", 1)
     assert Library(tmp_path).listing().not_shown.text.endswith("folders farther down were not all looked into")
+
+
+def edited(run, change) -> None:
+    """Write the rows of a run with `change` made to the last one."""
+    rows = [json.loads(line) for line in (run / "episodes.jsonl").read_text().splitlines()]
+    for row in rows:
+        row.pop("crc", None)
+    change(rows[-1])
+    (run / "episodes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda row: row["spec"].update(root_seed=5), "has seed 5, the run 0"),
+        (lambda row: row["spec"].update(max_steps=7), "does not start as its pair does"),
+    ],
+    ids=["seed", "limits"],
+)
+def test_rows_of_another_run_are_refused_as_the_whole_reader_does(run, change, said):
+    index = index_of(run)
+    index.rows()
+    edited(run, change)
+    for read in (index.rows, lambda: index_of(run).rows(), lambda: Run.load(run).table(COLUMNS)):
+        with pytest.raises(ConfigError, match=f"has a row of another run: .*{said}"):
+            read()
+
+
+def test_a_pair_that_does_not_start_alike_is_said(run):
+    edited(run, lambda row: row.update(start_digest="0" * 16))
+    stored = [row["start_digest"] for row in map(json.loads, (run / "episodes.jsonl").read_text().splitlines())]
+    shown = index_of(run).rows().table()
+    assert sorted(shown["start_digest"]) == sorted(stored)

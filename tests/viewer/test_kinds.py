@@ -87,6 +87,7 @@ def test_a_run_that_has_just_begun_or_whose_suite_is_not_here_has_its_page(resul
     assert "no episode has run yet" in client.settled("/run?run=toy").text
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["config"]["suite"] = ["my_suite"]
+    manifest["layout"] = {"my_suite": manifest["layout"]["toy"]}
     manifest["identity"]["plugins"] = {"my_suite.py": "0" * 64}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     made = [json.loads(line.replace("toy/", "my_suite/")) for line in rows.splitlines()]

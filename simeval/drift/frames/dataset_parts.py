@@ -3,6 +3,7 @@
 Verified against lerobot 0.6.1, which requests missing files from the hub and whose error then names only the hub.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,34 @@ def refuse_incomplete(folder: Path, name: str, features: Mapping[str, Mapping[st
     for key, feature in features.items():
         if feature["dtype"] == "video":
             _refuse_without(folder, name, f"{_VIDEOS}/{key}", ".mp4")
+
+
+def refuse_missing_frames(folder: Path, name: str, lengths: Mapping[int, int]) -> None:
+    """Check that the files under `data` have a row for every frame of some episodes.
+
+    Args:
+        folder: of the dataset.
+        name: of the dataset in messages.
+        lengths: frames of each episode, by its description.
+
+    Raises:
+        ConfigError: an episode has fewer rows; names it.
+    """
+    import pyarrow.parquet
+
+    rows: Counter[int] = Counter()
+    for path in sorted((folder / _DATA).rglob("*.parquet")):
+        try:
+            numbers = pyarrow.parquet.read_table(path, columns=["episode_index"]).column(0).value_counts()
+            rows.update(
+                {int(one["values"]): int(one["counts"]) for one in numbers.to_pylist() if one["values"] is not None}
+            )
+        except (OSError, ValueError, IndexError, pyarrow.ArrowException):
+            return  # another message says what is wrong with the file
+    for episode, length in lengths.items():
+        if rows[episode] < length:
+            found = f"only {rows[episode]} of them" if rows[episode] else "none of them"
+            raise _incomplete(name, f"episode {episode} has {length} frames by meta/episodes, and {_DATA} has {found}")
 
 
 def _refuse_without(folder: Path, name: str, part: str, suffix: str) -> None:

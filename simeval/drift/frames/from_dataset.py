@@ -41,6 +41,7 @@ from simeval.core.instructions import language_context, resolve_instruction
 from simeval.core.seeding import PairStreams
 from simeval.drift.frames.base import FLOOR_STREAM, Frame, PolicyView
 from simeval.drift.frames.lerobot_dataset import Layout, Snapshot, find, read
+from simeval.drift.frames.state_units import state_notes
 from simeval.policies.base import PolicyInput, PolicySpec
 
 MAX_FRAMES = 120
@@ -67,6 +68,7 @@ class DatasetFrames:
         snapshots: the frames as stored, by id.
         listed: the frames, in order.
         texts: distinct instructions of all eligible episodes.
+        notes: what looks wrong with the states, one line each.
     """
 
     policy: PolicySpec
@@ -74,6 +76,7 @@ class DatasetFrames:
     snapshots: Mapping[str, Snapshot]
     listed: tuple[Frame, ...]
     texts: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @staticmethod
     def open(
@@ -98,8 +101,8 @@ class DatasetFrames:
             layout: how it names and stores its images.
 
         Raises:
-            ConfigError: the dataset cannot be found, is not of version 3.0 or is incomplete, or the policy needs more
-                than one observation; one line.
+            ConfigError: the dataset cannot be found, is not of version 3.0 or is incomplete, its states are in
+                units that the policy was not trained on, or the policy needs more than one observation; one line.
         """
         if policy.privileged:
             raise ConfigError(f"policy '{policy.name}' needs the simulator's state, which a dataset does not have")
@@ -115,6 +118,8 @@ class DatasetFrames:
         allowed = [numbers[i] for i in parse_indices(episodes, len(numbers), "episodes")]
         chosen = choose({number: dataset.lengths[number] for number in allowed}, max_frames, frame_seed)
         snapshots = read(dataset, chosen)
+        states = np.stack([snapshot.state for snapshot in snapshots])
+        notes = state_notes(states, policy.state_limits, dataset=dataset.name, policy=policy.name)
         frames = tuple(_frame(snapshot, policy) for snapshot in snapshots)
         identity = {
             "source": "dataset",
@@ -130,7 +135,7 @@ class DatasetFrames:
         }
         texts = tuple(dict.fromkeys(text for number in allowed for text in dataset.instructions[number]))
         by_id = {frame.id: snapshot for frame, snapshot in zip(frames, snapshots, strict=True)}
-        return DatasetFrames(policy, identity, by_id, frames, texts)
+        return DatasetFrames(policy, identity, by_id, frames, texts, notes)
 
     def frames(self) -> Sequence[Frame]:
         """All frames, by episode and time."""

@@ -22,7 +22,7 @@ from envs.base import CAMERAS, STATE_SIZE
 from simeval.core.errors import ConfigError, nearest
 from simeval.core.files import read_regular
 from simeval.core.texts import shown as show
-from simeval.drift.frames.dataset_parts import refuse_incomplete
+from simeval.drift.frames.dataset_parts import refuse_incomplete, refuse_missing_frames
 from simeval.drift.frames.hub import VERSION, download, locate, offline, temporary_datasets_cache
 from simeval.drift.frames.trial_decode import try_videos
 from simeval.policies.checkpoint.cameras import camera_of
@@ -150,6 +150,7 @@ def read(dataset: Dataset, chosen: Sequence[tuple[int, int]]) -> tuple[Snapshot,
     episodes = sorted({episode for episode, _ in chosen})
     if dataset.commit is not None:
         _download(dataset, episodes)
+    refuse_missing_frames(dataset.folder, dataset.name, {episode: dataset.lengths[episode] for episode in episodes})
     first, position = {}, 0
     for episode in episodes:
         first[episode] = position

@@ -70,7 +70,7 @@ def _search(run: Run) -> _Search | None:
 
 
 def _episodes(run: Run) -> pd.DataFrame:
-    return run.table((*success.USED, *EXECUTION))
+    return run.table((*success.USED, *EXECUTION, "start_digest"))
 
 
 def _cautions(run: Run, episodes: pd.DataFrame, followed: Sequential | None) -> tuple[str, ...]:

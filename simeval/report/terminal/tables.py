@@ -39,8 +39,8 @@ ANYTIME_METHODS = (
     "inference: anytime. Drops, their 95 % intervals and p hold however often one looks and whenever one stops "
     "(e-values by betting on the pairs, in rounds over the tasks). The estimate of a drop that stopped its condition "
     "is a tenth to a quarter too large on average; its interval holds. 'Costs less' is one-sided at 5 %, so the "
-    "two-sided interval may reach beyond the margin. Success by Wilson's formula, which takes the "
-    "number of episodes for one that was fixed beforehand."
+    "two-sided interval may reach beyond the margin. Drops weigh a condition's pairs equally, rates the "
+    "tasks. Success by Wilson's formula, which takes the number of episodes for one that was fixed beforehand."
 )
 HOLM = ", adjusted for the number of comparisons in a suite (Holm)"
 FOLLOWING = (
@@ -173,6 +173,11 @@ def flag_note(row: FlagCount) -> str:
         case "not_repeatable":
             what = "got other actions for the same request, so pairs differ by more than the perturbation;"
             return f"{count} {what} take random numbers from noise_seed, e.g. {row.example}"
+        case "dark":
+            return (
+                f"{count} got images of {part} with numbers up to 1 from an image axis, so they are black; it "
+                f"has to return 0 to 255, e.g. {row.example}"
+            )
         case "spill":
             return f"{count} with a change in {part}, which it is not aimed at, e.g. {row.example}"
         case _:

@@ -15,8 +15,8 @@ from simeval.store.run import Run
 METHOD = (
     "Worst found, not the worst there is. Its rate and drop are of the fresh pairs alone: initial states that no "
     "episode of the search used. Its rate in the search is biased, as it was named for being low. [95 % CI]: success "
-    "by Wilson's formula, drop by Bonett-Price on pairs. Success weighs tasks equally, the drop pairs: where tasks "
-    "have unequal numbers of pairs, the two differ a little."
+    "by Wilson's formula, drop by Bonett-Price on pairs. Both weigh tasks equally; the drop is over "
+    "complete pairs."
 )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import dataset_fixture
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from dataset_fixture import KEYS
 
@@ -400,3 +401,26 @@ def test_a_damaged_schema_is_one_line_and_nothing_is_logged_beside_it(dataset, t
     assert "be read" in refused(copy)
     assert capfd.readouterr().err == ""
     assert caplog.text == ""
+
+
+def test_states_in_millimetres_have_a_note_or_are_refused(demonstrations, tmp_path):
+    scaled = [(text, images, 1000 * states) for text, images, states in demonstrations]
+    folder = dataset_fixture.write(tmp_path / "mm", scaled)
+    (note,) = opened(folder).notes
+    assert "of its state is 1.1" in note
+    assert "other units" in note
+    trained = PolicySpec("trained", 8, ("agentview", "wrist"), state_limits=((-7.0, 7.0),) * 8)
+    assert "trained on -7 to 7; it has other units" in refused(folder, policy=trained)
+
+
+@pytest.mark.parametrize(("kept", "found"), [(0, "none of them"), (7, "only 7 of them")])
+def test_an_episode_without_its_rows_is_named(dataset, tmp_path, kept, found):
+    folder = shutil.copytree(dataset, tmp_path / "part")
+    (path,) = (folder / "data").rglob("*.parquet")
+    table = pq.read_table(path)
+    episodes, frames = (np.asarray(table.column(name)) for name in ("episode_index", "frame_index"))
+    pq.write_table(table.filter((episodes != 1) | (frames < kept)), path)
+    line = refused(folder)
+    assert f"is incomplete: episode 1 has 20 frames by meta/episodes, and data has {found}; copy the whole" in line
+    assert "huggingface" not in line
+    assert len(opened(folder, episodes="0,2-5").frames()) == 100
