@@ -297,6 +297,11 @@ def implementation(info: AxisInfo) -> Callable[..., Any]:
     return _functions[info.name]
 
 
+def is_own(info: AxisInfo) -> bool:
+    """Whether an axis is a user's or another package's, not one of those here."""
+    return str(getattr(_functions[info.name], "__module__", "")).partition(".")[0] != __package__
+
+
 def accepts(info: AxisInfo, parameter: str) -> bool:
     """Whether the function of an axis has a parameter of that name."""
     return parameter in _parameters[info.name]

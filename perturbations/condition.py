@@ -24,6 +24,7 @@ from perturbations.base import (
     SpecError,
     Stage,
     accepts,
+    is_own,
 )
 from perturbations.term import Term, number_text
 from perturbations.units import CONTROL_STEP_MS
@@ -179,8 +180,8 @@ class ActiveCondition:
         scale: `float32[8]`, standard deviation per state dimension.
         masks: masks of the first policy frame by camera; set them before the first image if `Condition.wants_masks`.
         control_hz: control steps per second; set it for suites whose steps are not those of `CONTROL_STEP_MS`.
-        dark: cameras for which a term made an image of numbers up to 1 where it got larger ones: an axis that returns
-            0 to 1 instead of 0 to 255 makes every picture black.
+        dark: cameras for which a user's axis made an image of numbers up to 1 where it got larger ones: one that
+            returns 0 to 1 instead of 0 to 255 makes every picture black.
     """
 
     condition: Condition
@@ -259,7 +260,7 @@ class ActiveCondition:
                 extra |= {"named": _resized(named, pixels)} if term.option("target") is not None else {}
             brightest = pixels.max(initial=0)  # before the call, which may change the array
             pixels = _checked(term.call(pixels, self.rng, camera, rng_step, **extra), pixels.shape, term)
-            if _is_dark(pixels) and brightest > 1:
+            if _is_dark(pixels) and brightest > 1 and is_own(term.info):  # ours make dark images darker on purpose
                 self.dark.add(camera)
         return pixels
 

@@ -122,11 +122,12 @@ def _judge(one: Evidence, p: float | None, margin: float) -> Judged:
     shown = one.interval is not None and p is not None and p < ALPHA
     bound = _loss_bound(one)
     verdict: Verdict = "cannot tell"
-    if shown and one.interval is not None and one.interval.low > 0:
+    # Tasks of unequal size may have a weighted gain against the count of pairs, which p is about.
+    if shown and one.interval is not None and one.interval.low > 0 and one.only_b > one.only_a:
         verdict = "better"
     elif bound is not None and bound < margin:
         verdict = "no worse"
-    elif shown and one.interval is not None and one.interval.high < 0:
+    elif shown and one.interval is not None and one.interval.high < 0 and one.only_a > one.only_b:
         verdict = "regression"
     return Judged(one, verdict, p, bound)
 

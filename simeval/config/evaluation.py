@@ -48,7 +48,9 @@ class EvalConfig:
     """What `simeval run` does. The same names are YAML keys (`n_action_steps`) and flags (`--n-action-steps`)."""
 
     suite: tuple[str, ...] = option(
-        ("libero_spatial",), f"Suite; repeat for several: {', '.join(BUILT_IN)}.", changes_results=True
+        ("libero_spatial",),
+        f"Suite; repeat for several: {', '.join(BUILT_IN)}, or others of `simeval list suites`.",
+        changes_results=True,
     )
     tasks: str | None = option(
         None,

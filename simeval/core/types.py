@@ -161,8 +161,8 @@ class EpisodeResult(Struct, frozen=True, gc=False):
         visible: (camera, share) of the target's outline that is visible in the first frame; empty where the condition
             perturbs no image.
         flags: warnings about the episode: `no_op:PART` if a part of the condition changed nothing, `spill:CAMERA` if it
-            changed the view of a camera that it is not aimed at, `dark:CAMERA` if an axis made its images of numbers up
-            to 1 (of 255), `target_hidden`; under any condition
+            changed the view of a camera that it is not aimed at, `dark:CAMERA` if an own axis made its images of
+            numbers up to 1 (of 255), `target_hidden`; under any condition
             `object_off_table` if an object fell off the table, `unstable` if the simulation moved in a physically
             impossible way (see `simeval.rollout.anomalies`), `far_state` if the policy was given a state, `far_action`
             if it chose an action, outside the range of its training data, `cut_action` if that range is not known and

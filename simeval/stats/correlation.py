@@ -29,7 +29,7 @@ from simeval.stats.screening import (
     top_one,
 )
 from simeval.stats.study import DriftOutcomes, Point, condition_points
-from simeval.stats.verdict import Saturation, Verdict, caveats, classify, saturation
+from simeval.stats.verdict import UNEQUAL, Saturation, Verdict, caveats, classify, saturation
 from simeval.stats.within_task import WithinTask, cell_means, within_task
 
 MARGIN = 0.05
@@ -223,7 +223,10 @@ def correlate(study: DriftOutcomes, rivals: Sequence[Predictor] = (), options: O
         ranking=_ranking(chosen.predictor, rivals, points, columns, cells, resampling),
         changed=_changed(points, study.floor),
         saturation=saturated,
-        caveats=caveats(used, between[0].association, per_task, ceiling, saturated, chosen.margin),
+        caveats=(
+            *caveats(used, between[0].association, per_task, ceiling, saturated, chosen.margin),
+            *([UNEQUAL] if study.has_unequal_tasks else []),
+        ),
         verdict=classify(between[0].association, families_means, loco[1]),
         seed=resampling.seed,
     )

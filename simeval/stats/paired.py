@@ -116,8 +116,9 @@ def paired_drop(
     differences = clean_ok.astype(float) - perturbed_ok
 
     differ = repeats_differ(differences, unit)
-    weights = None if tasks is None else task_weights(np.asarray(tasks), labels)
-    weighted = None if weights is None else WeightedStates.of(differences, weights, unit)
+    of_tasks = np.zeros(n) if tasks is None else np.asarray(tasks)
+    weights = None if tasks is None else task_weights(of_tasks, labels)
+    weighted = None if weights is None else WeightedStates.of(differences, weights, of_tasks, unit)
 
     def interval(level: float) -> Interval:
         if differ:
@@ -144,7 +145,7 @@ def paired_drop(
         interval_90=interval_90,
         p=_sign_flip_p(sums) if n else None,
         half=half,
-        rates=None if weights is None else (float(weights @ clean_ok), float(weights @ perturbed_ok)),
+        rates=None if weights is None else (_rate(weights, clean_ok), _rate(weights, perturbed_ok)),
     )
 
 
@@ -156,6 +157,10 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     adjusted = np.empty(len(values))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)))
     return tuple(adjusted.tolist())
+
+
+def _rate(weights: NDArray[np.floating], succeeded: NDArray[np.bool_]) -> float:
+    return min(1.0, float(weights @ succeeded))  # rounding may lift the sum of all weights above 1
 
 
 def _bonett_price(differences: NDArray[np.floating], level: float) -> Interval:

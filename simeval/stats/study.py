@@ -17,6 +17,7 @@ from simeval.stats.intervals import Interval
 from simeval.stats.paired import PairedDrop, paired_drop
 from simeval.stats.quantiles import normal_isf
 from simeval.stats.resampling import Resampling
+from simeval.stats.task_weights import task_weights
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -147,6 +148,12 @@ class DriftOutcomes:
     def pair_drops(self) -> Floats:
         """float64[pairs, conditions]: 1 harmed, -1 helped, 0 neither, NaN where a twin is missing."""
         return self.clean[:, None] - self.perturbed
+
+    @cached_property
+    def has_unequal_tasks(self) -> bool:
+        """Whether the complete pairs of any condition would have unequal weights, were tasks weighed alike."""
+        whole = ~np.isnan(self.pair_drops)
+        return any(task_weights(self.tasks[rows], self.units[rows]) is not None for rows in whole.T)
 
     def select(self, columns: NDArray[np.integer]) -> "DriftOutcomes":
         """The same pairs with fewer conditions."""

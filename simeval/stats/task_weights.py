@@ -1,12 +1,13 @@
 """Paired differences of a suite whose tasks have unequal numbers of pairs: every task counts alike, as in the rates.
 
 The weight of a pair is 1 / (tasks x initial states of its task x repeats of its state). The intervals are those of
-equal weights on the number of independent states that would be as precise, as for the success rate: Kish's, or fewer
-where the tasks with few states vary most. They keep the spread between tasks, so they are cautious.
+equal weights on the number of independent states that would be as precise, as for the success rate. They keep the
+spread between tasks, so they are cautious.
 """
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,11 @@ from simeval.stats.score import tango
 from simeval.stats.states import METHOD, typical_change
 
 Floats = NDArray[np.float64]
+
+ADDED = 0.5
+"""States that are added to every task, as many harmed as helped, when its variance is estimated. Our choice, by
+simulation: without, 18 % of intervals miss a drop most of which is in a task of 5 states, beside nine of 50; with 1,
+half of the drops that could be shown are not."""
 
 
 def task_weights(tasks: NDArray[np.generic], units: NDArray[np.generic]) -> Floats | None:
@@ -51,7 +57,8 @@ class WeightedStates:
         weights: float64[states], adding up to 1.
         mean: their weighted mean.
         variance: weighted variance of `values`.
-        n_eff: number of equally weighted states that would be as precise.
+        n_eff: number of equally weighted states that would be as precise: at least the tasks times the states of the
+            smallest, at most Kish's number.
     """
 
     values: Floats
@@ -61,15 +68,24 @@ class WeightedStates:
     n_eff: float
 
     @classmethod
-    def of(cls, differences: Floats, weights: Floats, unit: NDArray[np.intp]) -> "WeightedStates":
-        """The states of weighted pairs; `unit` is int[pairs], the index of each pair's state."""
+    def of(cls, differences: Floats, weights: Floats, tasks: NDArray[np.generic], unit: NDArray[np.intp]) -> Self:
+        """The states of weighted pairs.
+
+        Args:
+            differences: [pairs], in -1, 0 or 1.
+            weights: [pairs], of `task_weights`.
+            tasks: [pairs], task of each pair.
+            unit: int[pairs], index of each pair's state.
+        """
         totals = np.bincount(unit, weights=weights).astype(np.float64)
         values = np.bincount(unit, weights=differences * weights) / totals
         mean = float(totals @ values)
-        squares = (values - mean) ** 2
-        variance, error = float(totals @ squares), float(totals**2 @ squares)
+        variance = float(totals @ (values - mean) ** 2)
+        task = np.unique(tasks[np.unique(unit, return_index=True)[1]], return_inverse=True)[1]
         kish = 1 / float((totals**2).sum())
-        return cls(values, totals, mean, variance, min(kish, variance / error) if error > 0 else kish)
+        # Pooling tasks never overstates the precision (Hoeffding 1956) if all count with the size of the smallest.
+        smallest = 1 / float(totals.max())
+        return cls(values, totals, mean, variance, min(kish, max(smallest, variance / _error(values, task))))
 
     def bonett_price(self, level: float) -> Interval:
         """Bonett and Price's interval of the mean."""
@@ -101,3 +117,11 @@ class WeightedStates:
         centre = self.mean * n / (n + 2)
         variance = (n * (self.variance + self.mean**2) + 2 * added**2) / (n + 2) - centre**2
         return float(normal_isf((1 - level) / 2) * sqrt(variance / (n + 2)))
+
+
+def _error(values: Floats, task: NDArray[np.intp]) -> float:
+    """Sampling variance of the mean over tasks: the few states of a small task may all be alike by chance."""
+    states = np.bincount(task)
+    means = np.bincount(task, weights=values) / (states + ADDED)
+    squares = (np.bincount(task, weights=values**2) + ADDED) / (states + ADDED)
+    return float(((squares - means**2) / states).sum()) / len(states) ** 2

@@ -25,6 +25,11 @@ MOVED = 0.1
 """A condition is influential if leaving it out changes the correlation by more."""
 SATURATED = 1 / 3
 """Share of saturated cells above which there is a caveat."""
+UNEQUAL = (
+    "Tasks have unequal numbers of pairs: the drops beside drift weigh every pair equally, those of the table of drops "
+    "every task."
+)
+"""Caveat of drops that differ from those of the same run's table."""
 
 
 @dataclass(frozen=True, slots=True)

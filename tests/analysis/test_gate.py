@@ -61,6 +61,24 @@ def test_a_large_gain_is_better():
     assert verdict(evidence(2, 40, 200)) == "better"
 
 
+def test_a_weighted_gain_whose_test_is_about_harm_is_not_better():
+    """Of 200 pairs of one task 50 are harmed, of 20 each of three tasks 31 are helped: p < .05 is about the harm."""
+    tasks = np.repeat([0, 1, 2, 3], [200, 20, 20, 20])
+    a, b = np.ones(260, bool), np.ones(260, bool)
+    b[:50], a[200:231] = False, False
+    found = paired_drop(a, b, tasks=tasks)
+    interval = Interval(-found.interval.high, -found.interval.low, 0.95, "bonett-price")
+    ninety = Interval(-found.interval_90.high, -found.interval_90.low, 0.90, "tango")
+    about = {"gain": -found.drop, "interval": interval, "interval_90": ninety}
+    gained = of_outcomes(a, b, **about)
+    assert (gained.only_a, gained.only_b) == (50, 31)
+    assert gained.interval.low > 0
+    assert gained.p < 0.05
+    assert verdict(gained) == "no worse"
+    lost = of_outcomes(b, a, gain=found.drop, interval=found.interval, interval_90=found.interval_90)
+    assert verdict(lost) == "cannot tell"
+
+
 def test_no_change_in_enough_pairs_is_no_worse():
     assert verdict(evidence(0, 0, 200)) == "no worse"
     assert verdict(evidence(3, 3, 500)) == "no worse"

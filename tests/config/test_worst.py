@@ -181,13 +181,17 @@ class TestWhatIsSaid:
         config = search(budget=300)
         placement, ran = played(config)
         found = worst(manifest_of(config), table(ran))
-        fresh = [(s.condition, r) for s, r in ran if place_of(s) in placement.schedule.reserved]
-        succeeded = Counter(condition for condition, result in fresh if result == "success")
+        fresh = [(s, r) for s, r in ran if place_of(s) in placement.schedule.reserved]
+        succeeded = Counter(spec.condition for spec, result in fresh if result == "success")
+        of_task = Counter((spec.task, spec.condition) for spec, result in fresh if result == "success")
+        pairs = Counter(spec.task for spec, _ in fresh if spec.condition == CLEAN)
+        drops = [(of_task[task, CLEAN] - of_task[task, placement.found]) / n for task, n in pairs.items()]
+        assert set(pairs.values()) == {12, 13}  # 50 pairs of four tasks
         assert found.condition == placement.found
         assert found.confirmation.rate.successes == succeeded[placement.found]
         assert found.confirmation.clean.successes == succeeded[CLEAN]
         assert found.confirmation.pairs == 50
-        assert found.confirmation.drop == pytest.approx((succeeded[CLEAN] - succeeded[placement.found]) / 50)
+        assert found.confirmation.drop == pytest.approx(np.mean(drops))
         assert found.is_complete
         at_random = [r for _, r in ran[CLEAN_FIRST : CLEAN_FIRST + config.size.uniform]]
         assert (found.uniform.successes, found.uniform.episodes) == (at_random.count("success"), len(at_random))

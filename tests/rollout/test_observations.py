@@ -289,3 +289,9 @@ def test_an_axis_that_returns_0_to_1_is_flagged(env, axis, dark):
     spec = toy_spec(condition="test.scaled:0.5@agentview", max_steps=10, resolution=64)
     result, _ = roll_out(spec, env, Walking())
     assert [flag for flag in result.flags if flag.startswith("dark")] == ["dark:agentview"] * dark
+
+
+@pytest.mark.parametrize("condition", ["brightness:0.001", "brightness:0.01+jpeg:1"])
+def test_our_axes_make_images_dark_on_purpose(env, condition):
+    result, _ = roll_out(toy_spec(condition=condition, max_steps=10, resolution=64), env, Walking())
+    assert [flag for flag in result.flags if flag.startswith("dark")] == []

@@ -17,7 +17,7 @@ from simeval.stats.reliability import drop_reliability
 from simeval.stats.resampling import Resampling
 from simeval.stats.screening import Predictor, dose_response, screening_table, top_one
 from simeval.stats.study import ConditionInfo, DriftOutcomes, FrameDrift, condition_points, validity
-from simeval.stats.verdict import classify
+from simeval.stats.verdict import UNEQUAL, classify
 
 QUICK = Options(resampling=Resampling(n_resamples=99, n_permutations=499))
 COARSE = Options(resampling=Resampling(n_resamples=19, n_permutations=99))
@@ -145,6 +145,19 @@ def test_thin_data_give_words_and_never_nan(study, words):
 def test_hopeless_policies_and_saturated_cells_are_named():
     assert "never succeeded" in correlate(constant(0.0, 0.0), (), COARSE).caveats[0]
     assert any("carry no order" in line for line in correlate(constant(1.0, 1.0), (), COARSE).caveats)
+
+
+def test_drops_that_differ_from_the_table_of_drops_are_named():
+    """Task 0 has 30 pairs and loses nothing, task 1 has 2 and loses all: 6 points over pairs, 50 over tasks."""
+    tasks, k = np.repeat([0, 1], [30, 2]), 4
+    conditions = tuple(ConditionInfo(f"c{i}", f"c{i}") for i in range(k))
+    perturbed = np.repeat(np.where(tasks == 0, 1.0, 0.0)[:, None], k, axis=1)
+    drift = np.tile(np.linspace(0.1, 0.4, k), (32, 1))
+    study = DriftOutcomes(conditions, tasks, np.arange(32), np.ones(32), perturbed, drift)
+    found = correlate(study, (), COARSE)
+    assert found.points[0].drop == 2 / 32
+    assert found.caveats[-1] == UNEQUAL
+    assert UNEQUAL not in correlate(constant(1.0, 1.0), (), COARSE).caveats
 
 
 def test_three_conditions_are_too_few():

@@ -92,27 +92,53 @@ def test_holm_is_that_of_statsmodels():
 
 
 def test_tasks_of_unequal_size_weigh_alike_by_hand():
-    """Task 0: 3 of 4 pairs harmed; task 1: none of 2. Weights 1/8 and 1/4, so n is 1 / (4/64 + 2/16) = 16/3."""
+    """Task 0: 3 of 4 pairs harmed; task 1: none of 2. With half a state more, variances 3.5/4.5 - 4/9 and .5/2.5."""
     clean, perturbed, tasks = [True] * 6, [True, False, False, False, True, True], [0, 0, 0, 0, 1, 1]
     row = paired_drop(clean, perturbed, tasks=tasks)
     assert (row.drop, row.clean_rate, row.perturbed_rate, row.retention) == (0.375, 1.0, 0.625, 0.625)
     assert (row.n10, row.n01, row.p) == (3, 0, paired_drop(clean, perturbed).p)
-    centre = 0.375 * (16 / 3) / (22 / 3)
-    variance = (16 / 3 * 0.375 + 2) / (22 / 3) - centre**2  # the mean square of 0 and 1 is their mean
-    half = 1.959963984540054 * (variance / (22 / 3)) ** 0.5
+    n = 0.375 * 0.625 / (((7 / 9 - 4 / 9) / 4 + 0.2 / 2) / 4)  # 5.11, of Kish's 16 / 3
+    assert 4 < n < 16 / 3
+    centre = 0.375 * n / (n + 2)
+    variance = (n * 0.375 + 2) / (n + 2) - centre**2  # the mean square of 0 and 1 is their mean
+    half = 1.959963984540054 * (variance / (n + 2)) ** 0.5
     assert (row.interval.low, row.interval.high) == pytest.approx((centre - half, centre + half), abs=1e-12)
-    assert row.interval_90 == tango(2.0, 0.0, 16 / 3, 0.90)
+    ninety = tango(0.375 * n, 0.0, n, 0.90)
+    assert (row.interval_90.low, row.interval_90.high) == pytest.approx((ninety.low, ninety.high), abs=1e-9)
 
 
-def test_a_small_task_that_varies_most_takes_precision():
+def test_a_small_task_that_varies_most_counts_with_its_size():
     """Of 40 and 4 pairs only the 4 vary; Kish's number alone would promise an interval like that of 14 pairs."""
     tasks = np.repeat([0, 1], [40, 4])
     perturbed = np.concatenate([np.ones(42, bool), np.zeros(2, bool)])
     row = paired_drop(np.ones(44, bool), perturbed, tasks=tasks)
     assert row.drop == 0.25
-    # sum w (x - d)^2 = .1875, sum w^2 (x - d)^2 = .0625 / 160 + (2 * .0625 + 2 * .5625) / 64
-    n = 0.1875 / (0.0625 / 160 + 1.25 / 64)
-    assert row.interval_90 == tango(0.25 * n, 0.0, n, 0.90)
+    # sum w (x - d)^2 = .1875; with half a state more the variances of the tasks are .5/40.5 and 2.5/4.5 - (2/4.5)^2
+    n = 0.1875 / ((0.5 / 40.5 - 0.0) / 40 + (2.5 / 4.5 - (2 / 4.5) ** 2) / 4) * 4
+    ninety = tango(0.25 * n, 0.0, n, 0.90)
+    assert 8 < n < 9  # two tasks as small as the smallest are 8
+    assert (row.interval_90.low, row.interval_90.high) == pytest.approx((ninety.low, ninety.high), abs=1e-9)
+
+
+def test_two_pairs_of_a_task_do_not_show_that_it_loses_nothing():
+    """Nine tasks lose nothing, a tenth half of its success; its two pairs do not tell in a quarter of runs."""
+    tasks = np.repeat(np.arange(10), [20] * 9 + [2])
+    row = paired_drop(np.ones(182, bool), np.ones(182, bool), tasks=tasks)
+    assert row.interval_90 == tango(0, 0, 20.0, 0.90)
+    assert row.interval_90.high > 0.10
+
+
+@pytest.mark.parametrize(
+    ("sizes", "harm"),
+    [([50] * 9 + [5], [0.02] * 9 + [0.32]), ([20] * 9 + [2], [0.0] * 9 + [0.5]), ([20] * 3 + [7], [0.05] * 3 + [0.25])],
+    ids=["5 of 50", "2 of 20", "7 of 20"],
+)
+def test_a_small_task_that_has_most_of_the_drop_keeps_the_promised_risk(sizes, harm):
+    rng, tasks = np.random.default_rng(7), np.repeat(np.arange(len(sizes)), sizes)
+    lost, truth = np.array(harm)[tasks], float(np.mean(harm))
+    runs = [paired_drop(np.ones(len(tasks), bool), rng.random(len(tasks)) >= lost, tasks=tasks) for _ in range(400)]
+    assert np.mean([row.interval_90.high < truth for row in runs]) <= 0.05
+    assert np.mean([not row.interval.low <= truth <= row.interval.high for row in runs]) <= 0.05
 
 
 @pytest.mark.parametrize("repeats", [1, 3])
@@ -143,6 +169,11 @@ def test_weighted_intervals_cover():
     assert np.mean([row.interval.low <= truth <= row.interval.high for row in rows]) > 0.94
     assert np.mean([row.interval_90.high >= truth for row in rows]) > 0.94
     assert np.mean([row.drop for row in rows]) == pytest.approx(truth, abs=0.01)
+
+
+def test_no_rate_is_above_one():
+    row = paired_drop(np.ones(41, bool), np.ones(41, bool), tasks=np.repeat([0, 1, 2], [20, 20, 1]))
+    assert (row.clean_rate, row.perturbed_rate, row.retention) == (1.0, 1.0, 1.0)
 
 
 def test_a_state_of_two_tasks_is_refused():

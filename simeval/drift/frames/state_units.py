@@ -16,7 +16,8 @@ LIBERO: Limits = (*((-2.0, 2.0),) * 3, *((-6.5, 6.5),) * 3, *((-0.1, 0.1),) * 2)
 """No state of LIBERO is outside: the arm reaches 1.3 m from its foot, which is within 0.7 m of the origin, an
 axis-angle has at most 2 pi, and fingers open 0.04 m."""
 IMPOSSIBLE = 100.0
-"""Multiple of the farthest training value from which on a number has another unit: mm are 1000 m. Our choice."""
+"""Multiple of the farthest training value from which on a number has another unit: mm are 1000 m. Our choice. It has to
+be that of LIBERO's farthest value, too: a flag that training set in less than 1 % of frames has quantiles near 0."""
 _UNIT = 1e-3
 """How far the length of a unit quaternion that was stored as float32, or rounded to 3 digits, deviates from 1."""
 
@@ -52,7 +53,8 @@ def state_notes(states: NDArray[np.floating], limits: Limits | None, *, dataset:
     trained = f"policy '{policy}' was trained on" if limits else "in LIBERO it is"
     text = f"{start}number {at + 1} of its state is {median[at]:.3g} in the median frame, {trained}"
     text = f"{text} {lowest[at]:.3g} to {highest[at]:.3g}"
-    if limits is not None and beyond[at] >= IMPOSSIBLE:
+    farthest_at_all = max(farthest[at], *np.abs(LIBERO[at]))
+    if limits is not None and abs(median[at]) >= IMPOSSIBLE * farthest_at_all:
         raise ConfigError(f"{text}; it has other units or another order than {NEEDED}")
     return (f"{text}; other units or another order than {NEEDED}?",)
 
@@ -64,5 +66,5 @@ def _is_quaternion(states: NDArray[np.floating], limits: Limits | None) -> bool:
     if limits is None:
         return True
     # Of data within -1 to 1 the middle of the range is, too.
-    middle = np.array(limits[3:7], float).sum(axis=1) / 2
-    return bool((np.abs(middle[np.isfinite(middle)]) > 1 + _UNIT).any())
+    known = np.array([pair for pair in limits[3:7] if np.isfinite(pair).all()], float).reshape(-1, 2)
+    return bool((np.abs(known.sum(axis=1) / 2) > 1 + _UNIT).any())

@@ -69,3 +69,16 @@ def test_a_few_frames_outside_have_no_note():
     states = STATES.copy()
     states[:3, 2] = 900.0
     assert notes(states, TRAINED) == ()
+
+
+def test_a_flag_that_training_set_in_few_frames_is_noted_not_refused():
+    """Of quantiles the training data had 1 % of frames outside, and the chosen episodes may be those."""
+    states = STATES.copy()
+    states[:, 7] = 1.0
+    (note,) = notes(states, (*TRAINED[:7], (-1e-4, 1e-4)))
+    assert "number 8 of its state is 1 in the median frame" in note
+
+
+@pytest.mark.filterwarnings("error")
+def test_quaternions_have_no_middle_to_compare_where_training_has_no_limits():
+    assert notes(quaternions(), ((-np.inf, np.inf),) * 8) == ()
