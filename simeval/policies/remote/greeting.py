@@ -65,7 +65,9 @@ def of_vla_eval(convention: Convention, metadata: Mapping[str, Any], *, chosen: 
     spec, observations = _formats(metadata, "action_spec"), _formats(metadata, "observation_spec")
     for form in map(str, spec.values()):
         if form.startswith("absolute") or "joint" in form:
-            raise ServerError(f"its actions are '{shown(form, 40)}', and the environments take changes of the pose only")
+            raise ServerError(
+                f"its actions are '{shown(form, 40)}', and the environments take changes of the pose only"
+            )
     doubts = []
     if spec.get("rotation") not in (None, "raw", "axis_angle"):
         doubts.append(f"its rotation is '{shown(spec['rotation'], 40)}', and it is executed as axis_angle")
