@@ -300,8 +300,10 @@ def _checked(value: Any, shape: tuple[int, ...], term: Term) -> NDArray[Any]:
     """What an axis made of an array of that shape. NaN would become a black pixel, or reach the policy.
 
     Raises:
-        ValueError: it is not numbers of that shape, or one is not finite.
+        ValueError: it is not numbers of that shape, or one is masked or not finite.
     """
+    if isinstance(value, np.ma.MaskedArray) and bool(np.any(value.mask)):
+        raise ValueError(f"axis {term.info.name}: it returned numbers that are masked; fill them")
     array = np.asarray(value)
     if array.shape != shape or array.dtype.kind not in "fiu":
         found = f"{array.dtype}{list(array.shape)}" if array.ndim else type(value).__name__

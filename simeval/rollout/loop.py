@@ -6,7 +6,7 @@ How long a prediction takes, and what is executed meanwhile, is the schedule's. 
 phase. Timings are kept by phase, and an error row names the phase that broke.
 """
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,12 +87,13 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
                 *past, observation = observations.observe(start)
             with log.phase("policy"):
                 privileged = env.privileged(instruction.goal or task.goal) if policy.spec.privileged else None
-                seed = streams.policy_seed(log.chunks)
                 request = PolicyInput(
-                    observation, instruction.text, spec.pair_id, log.chunks, seed, privileged, spec.id, tuple(past),
+                    observation, instruction.text, spec.pair_id, log.chunks, streams.policy_seed(log.chunks),
+                    privileged, spec.id, tuple(past),
                     _rest(schedule, condition), applied.latency(log.chunks, schedule.last_latency),
                 )  # fmt: skip
-                chunk = _answer(policy, request, condition, log)
+                chunk = _checked(policy.act([request]), policy.spec)
+            log.repeatable = log.repeatable and _repeats(chunk, policy, request, condition)
             schedule.ask(start, chunk, applied.latency(log.chunks, applied.control_hz * log.took))
             log.chunks += 1
         part = schedule.upcoming(start, spec.max_steps)
@@ -173,16 +174,17 @@ def _unit_scale(policy: PolicySpec) -> tuple[float, ...] | None:
     return None if policy.state_size == STATE_SIZE else (1.0,) * policy.state_size
 
 
-def _answer(policy: Policy, request: PolicyInput, condition: Condition, log: EpisodeLog) -> ActionChunk:
-    """The policy's chunk. At the start of a clean episode a user's policy is asked twice, and the log gets the finding.
+def _repeats(chunk: ActionChunk, policy: Policy, request: PolicyInput, condition: Condition) -> bool:
+    """Whether a user's policy gives a chunk again; it is asked at the start of clean episodes.
+
+    The question is outside the policy's phase, so its time does not count.
 
     Raises:
         EpisodeError: see `_checked`.
     """
-    chunk = _checked(policy.act([request]), policy.spec)
-    if request.chunk_index == 0 and should_repeat(policy.spec) and not any(condition.active_terms()):
-        log.repeatable = same(chunk, _checked(policy.act([request]), policy.spec))
-    return chunk
+    if request.chunk_index or not should_repeat(policy.spec) or any(condition.active_terms()):
+        return True
+    return same(chunk, _checked(policy.act([request]), policy.spec))
 
 
 def _checked(chunks: Sequence[ActionChunk], policy: PolicySpec) -> ActionChunk:
@@ -192,7 +194,7 @@ def _checked(chunks: Sequence[ActionChunk], policy: PolicySpec) -> ActionChunk:
         EpisodeError: it is not one finite action chunk of at least `n_action_steps`.
     """
     if not isinstance(chunks, Sequence | np.ndarray) or len(chunks) != 1:
-        number = len(chunks) if isinstance(chunks, Sized) else type(chunks).__name__
+        number = len(chunks) if isinstance(chunks, Sequence | np.ndarray) else type(chunks).__name__
         raise EpisodeError("policy", f"it returned {number} for 1 input, not a list of 1 action chunk")
     if fault := number_fault(chunks[0]):
         raise EpisodeError("policy", fault)

@@ -97,6 +97,7 @@ def test_a_scene_axis_can_be_aimed_at_cameras(scene, streams):
 WRONG = {
     "not finite": (lambda values: np.full_like(values, np.nan), "numbers that are not finite"),
     "too large for a float": (lambda values: values + np.inf, "numbers that are not finite"),
+    "masked": (lambda values: np.ma.masked_less_equal(values, values.max()), "numbers that are masked"),
     "another shape": (lambda values: np.ones((2, 2)), r"float64\[2, 2\] instead of float32\["),
     "nothing": (lambda values: None, r"NoneType instead of float32\["),
     "words": (lambda values: "dark", r"str instead of float32\["),

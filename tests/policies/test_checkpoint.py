@@ -79,6 +79,9 @@ def test_digest_follows_content_not_place(checkpoint, tmp_path):
         (("wrist", "agentview"), "agentview", "wrist"),
         (("agentview_rgb", "eye_in_hand_rgb"), "agentview_rgb", "eye_in_hand_rgb"),
         (("base_0_rgb", "left_wrist_0_rgb"), "base_0_rgb", "left_wrist_0_rgb"),
+        (("right_wrist_0_rgb", "left_wrist_0_rgb", "base_0_rgb"), "base_0_rgb", "left_wrist_0_rgb"),
+        (("image", "image2", "wrist_image"), "image", "wrist_image"),
+        (("camera1", "camera2", "wrist"), "camera1", "wrist"),
         (("image",), "image", None),
         (("image2",), None, "image2"),
         ((), None, None),
@@ -94,6 +97,24 @@ def test_rename_map_decides(checkpoint):
     set_cameras(checkpoint, "left", "right")
     set_rename_map(checkpoint, {"image2": "left", "image": "right"})
     assert read(str(checkpoint)).cameras == {"wrist": IMAGES + "image2", "agentview": IMAGES + "image"}
+
+
+@pytest.mark.parametrize(
+    ("sources", "agentview", "wrist", "unfed"),
+    [
+        (("front", "side", "wrist"), "front", "wrist", "camera2"),
+        (("side", "front", "wrist"), "front", "wrist", "camera1"),
+        (("wrist", "front", "side"), "front", "wrist", "camera3"),
+        (("wrist", "top", "image2"), "top", "wrist", "camera3"),
+    ],
+)
+def test_the_names_of_the_training_data_come_before_the_policys(checkpoint, sources, agentview, wrist, unfed):
+    numbered = ("camera1", "camera2", "camera3")
+    set_cameras(checkpoint, *numbered)
+    set_rename_map(checkpoint, dict(zip(sources, numbered, strict=True)))
+    found = read(str(checkpoint))
+    assert found.cameras == {"agentview": IMAGES + agentview, "wrist": IMAGES + wrist}
+    assert found.unfed == (IMAGES + unfed,)
 
 
 def test_a_rename_map_settles_cameras_that_are_counted_from_zero(checkpoint):

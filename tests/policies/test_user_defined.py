@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -190,6 +191,7 @@ def test_what_does_not_fit_is_one_line(mine, tmp_path, flags, line):
     [
         ("None", "it returned NoneType for 1 input, not a list of 1 action chunk"),
         ("[]", "it returned 0 for 1 input"),
+        ("__import__('torch').from_numpy(chunk)[None]", "it returned Tensor for 1 input, not a list of 1 action chunk"),
         ("[chunk, chunk]", "it returned 2 for 1 input"),
         ("[chunk[:, :6]]", "it returned an action chunk of shape ("),
         ("[chunk * float('nan')]", "it returned an action that is not finite"),
@@ -370,6 +372,25 @@ def test_an_answer_that_changes_from_call_to_call_is_flagged(tmp_path, kept, wor
     )
     shown = call("show", tmp_path / "run").out
     assert ("got other actions for the same request, so pairs differ by more than" in " ".join(shown.split())) == kept
+
+
+class SlowAgain(SeekerPolicy):
+    """Takes a second when it is asked the same again."""
+
+    def __init__(self) -> None:
+        self.asked = None
+
+    def act(self, inputs):
+        (item,) = inputs
+        if (item.episode_id, item.chunk_index) == self.asked:
+            time.sleep(1)
+        self.asked = item.episode_id, item.chunk_index
+        return super().act(inputs)
+
+
+def test_the_time_of_the_second_answer_is_not_the_policys(tmp_path):
+    done = evaluate(toy_config(tmp_path / "run", policy=None, tasks="0", init_states="0"), policy=SlowAgain())
+    assert all(result.timings.inference < 1 for result in done.results)
 
 
 class Scribbling(SeekerPolicy):

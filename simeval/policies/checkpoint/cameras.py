@@ -73,18 +73,25 @@ def match_cameras(
     Raises:
         ConfigError: an image matches no camera, and the policy needs it.
     """
-    matched: dict[str, str] = {}
-    unmatched: list[str] = []
+    found: dict[str, str] = {}
     # A rename map may give a placeholder an image.
     declared = [key for key in images if not _EMPTY.search(key) or key in sources]
     by_source, by_key = _cameras_of([sources.get(key, key) for key in declared]), _cameras_of(declared)
-    for key in declared:
+
+    def doubt(key: str) -> tuple[bool, bool, bool]:
+        """The less of it, the earlier a key gets its camera."""
         source = sources.get(key, key)
-        camera = by_source[source] or by_key[key]
-        if camera not in offered or camera in matched:
-            unmatched.append(key)
-        else:
-            matched[camera] = source
+        known = by_source[source] is not None
+        word = _word(source if known else key)
+        return not known, bool(_NUMBERED.search(word)), "right" in word
+
+    for key in sorted(declared, key=doubt):
+        camera = by_source[sources.get(key, key)] or by_key[key]
+        if camera in offered and camera not in found:
+            found[camera] = key
+    fed = {key: camera for camera, key in found.items()}
+    matched = {fed[key]: sources.get(key, key) for key in declared if key in fed}
+    unmatched = [key for key in declared if key not in fed]
     kind = config["type"]
     all_matched = set(matched) == set(offered)
     tolerated = kind in _LEAVES_OUT or (kind == "evo1" and len(unmatched) <= config.get("empty_cameras", 0))

@@ -24,6 +24,9 @@ _VLA_EVAL_GRIPPERS = {
 }
 """Gripper formats of its action specs (`vla_eval/specs.py`): the values for open and closed."""
 
+_VLA_EVAL_STATE = "eef_pos3_axisangle3_gripper2"
+"""The form of the state that vla-eval's LIBERO benchmark sends."""
+
 _POSES = ("joint_position", "joint_velocity", "cartesian_position")
 """Action spaces of openpi's policy server configurations that are no changes of the hand's pose."""
 
@@ -59,16 +62,19 @@ def of_vla_eval(convention: Convention, metadata: Mapping[str, Any], *, chosen: 
     Raises:
         ServerError: its actions cannot be executed.
     """
-    spec = {key: part.get("format") for key, part in _map(metadata, "action_spec").items() if isinstance(part, Mapping)}
-    if spec.get("position") == "absolute_xyz":
-        raise ServerError("its actions are absolute, and the environments take changes of the pose only")
+    spec, observations = _formats(metadata, "action_spec"), _formats(metadata, "observation_spec")
+    for form in map(str, spec.values()):
+        if form.startswith("absolute") or "joint" in form:
+            raise ServerError(
+                f"its actions are '{shown(form, 40)}', and the environments take changes of the pose only"
+            )
     doubts = []
     if spec.get("rotation") not in (None, "raw", "axis_angle"):
         doubts.append(f"its rotation is '{shown(spec['rotation'], 40)}', and it is executed as axis_angle")
     wanted = _gripper(_observations(convention, _map(metadata, "observation_params")), spec, chosen=chosen)
     if chosen:
-        return Agreed(convention, (*doubts, *_differences(convention, wanted)))
-    return Agreed(wanted, tuple(doubts))
+        return Agreed(convention, (*doubts, *_differences(convention, wanted), *_unmet(convention, observations)))
+    return Agreed(wanted, (*doubts, *_unmet(wanted, observations)))
 
 
 def of_openpi(convention: Convention, metadata: Mapping[str, Any], *, chosen: bool) -> Agreed:
@@ -104,6 +110,27 @@ def _map(metadata: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if value is not None and not isinstance(value, Mapping):
         raise ServerError(f"its {key} is {shown(value, 40)}, not a map")
     return value or {}
+
+
+def _formats(metadata: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The form of each part of a spec in vla-eval's greeting.
+
+    Raises:
+        ServerError: the spec is no map.
+    """
+    return {name: part.get("format") for name, part in _map(metadata, key).items() if isinstance(part, Mapping)}
+
+
+def _unmet(sent: Convention, spec: Mapping[str, Any]) -> list[str]:
+    """What a vla-eval server says that it reads and does not get, one line each. Of `raw` nothing is known."""
+    doubts, state = [], spec.get("state")
+    if "wrist" not in dict(sent.images) and not spec.keys().isdisjoint(("wrist", "wrist_image")):
+        doubts.append("its observation_spec has a wrist image, and none is sent: it does not ask for it")
+    if state not in (None, "raw") and not sent.state:
+        doubts.append("its observation_spec has a state, and none is sent: it does not ask for it")
+    elif state not in (None, "raw", _VLA_EVAL_STATE):
+        doubts.append(f"it reads a state of the form '{shown(state, 40)}', and gets {_VLA_EVAL_STATE}")
+    return doubts
 
 
 def _observations(convention: Convention, wishes: Mapping[str, Any]) -> Convention:

@@ -362,7 +362,8 @@ def test_faults_of_vla_eval(case):
         ({"observation_params": {"absolute_action": True}}, "its actions are absolute"),
         ({"observation_params": {"send_state": "yes"}}, "its observation_params' send_state is yes, not true or false"),
         ({"observation_params": [1]}, "its observation_params is .*, not a map"),
-        ({"action_spec": {"position": {"format": "absolute_xyz"}}}, "its actions are absolute"),
+        ({"action_spec": {"position": {"format": "absolute_xyz"}}}, "its actions are 'absolute_xyz'"),
+        ({"action_spec": {"joints": {"dims": 7, "format": "joint_positions"}}}, "its actions are 'joint_positions'"),
         ({"action_spec": {"gripper": {"format": "continuous_01"}}}, "its gripper is 'continuous_01', which does not"),
     ],
 )
@@ -435,6 +436,31 @@ def test_a_chosen_card_stays_and_what_the_server_announces_is_said(caplog):
         "position, axis_angle, fingers",
         "gripper from open to closed: convention vla_eval_libero has -1.0, 1.0, and the server announces 0.0, 1.0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "wishes", "doubts"),
+    [
+        ({"image": "rgb_hwc_uint8", "state": "raw", "language": "language"}, {}, []),
+        ({"state": "eef_pos3_axisangle3_gripper2"}, {"send_state": True}, []),
+        ({"state": "eef_pos3_axisangle3_gripper2"}, {}, ["its observation_spec has a state, and none is sent"]),
+        ({"wrist": "rgb_hwc_uint8"}, {"send_state": True}, ["its observation_spec has a wrist image, and none is"]),
+        ({"wrist_image": "rgb_hwc_uint8"}, {"send_wrist_image": True}, []),
+        ({"state": "eef_pos3_quat4_gripper1"}, {"send_state": True}, ["of the form 'eef_pos3_quat4_gripper1', and"]),
+    ],
+)
+def test_what_a_vla_eval_server_reads_and_does_not_get_is_said(spec, wishes, doubts, caplog):
+    hello = {"observation_params": wishes, "observation_spec": {key: {"format": form} for key, form in spec.items()}}
+
+    def answer(payload: dict) -> dict:
+        image, words = payload["images"]["agentview"].mean() / 1000, len(payload["task_description"]) / 100
+        return {"actions": [image, words, 0, 0, 0, 0, -1]}
+
+    with vla_eval_server(answer, hello=hello) as server:
+        load(f"vla-eval://127.0.0.1:{server.port}", limits=LIMITS)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == len(doubts)
+    assert all(doubt in text for doubt, text in zip(doubts, said, strict=True))
 
 
 @pytest.mark.parametrize(
