@@ -108,7 +108,7 @@ def test_rename_map_decides(checkpoint):
         (("wrist", "top", "image2"), "top", "wrist", "camera3"),
     ],
 )
-def test_the_names_of_the_training_data_come_before_the_policys(checkpoint, sources, agentview, wrist, unfed):
+def test_the_names_of_the_training_data_come_first(checkpoint, sources, agentview, wrist, unfed):
     numbered = ("camera1", "camera2", "camera3")
     set_cameras(checkpoint, *numbered)
     set_rename_map(checkpoint, dict(zip(sources, numbered, strict=True)))
