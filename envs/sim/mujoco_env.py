@@ -200,7 +200,8 @@ class MujocoEnv(abc.ABC):
         self._sync()
         wanted = self._interface.cameras if cameras is None else cameras
         images = {camera: self.render(camera, self._resolution) for camera in wanted}
-        state = self.proprioception()
+        # Else the number behind a mask would be taken.
+        state: NDArray[np.float32] = np.ma.filled(self.proprioception(), np.nan)  # type: ignore[no-untyped-call]
         size = self._interface.state_size
         if state.shape != (size,) or state.dtype != np.float32:
             raise EnvError(f"proprioception must be float32[{size}], not {state.dtype}{list(state.shape)}")

@@ -114,7 +114,7 @@ def test_the_names_of_the_training_data_come_first(checkpoint, sources, agentvie
     set_rename_map(checkpoint, dict(zip(sources, numbered, strict=True)))
     found = read(str(checkpoint))
     assert found.cameras == {"agentview": IMAGES + agentview, "wrist": IMAGES + wrist}
-    assert found.unfed == (IMAGES + unfed,)
+    assert (found.unfed, found.guessed) == ((IMAGES + unfed,), {})
 
 
 def test_a_rename_map_settles_cameras_that_are_counted_from_zero(checkpoint):

@@ -404,6 +404,14 @@ REFUSED = (
 NOTED = (
     Case("a declared camera that nobody feeds", third_camera),
     Case(
+        "a camera whose name in the training data says nothing",
+        step(
+            BEFORE,
+            "rename_observations_processor",
+            lambda found: found["config"].update(rename_map={f"{IMAGES}left": f"{IMAGES}image2"}),
+        ),
+    ),
+    Case(
         "a crop of images of unknown size",
         _both(
             _cameras("image", "image2", sides=(80, 80)),

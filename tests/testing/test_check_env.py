@@ -304,6 +304,7 @@ def test_an_environment_that_lacks_a_function_says_which():
         (np.zeros(7, np.float32), r"must be float32\[8\], not float32\[7\]"),
         (np.zeros(8), r"must be float32\[8\], not float64\[8\]"),
         (np.float32([0, 0, np.nan, 0, 0, 0, 0, np.inf]), "must be finite, and number 3 is not"),
+        (np.ma.array(np.zeros(8, np.float32), mask=np.arange(8) == 5), "must be finite, and number 6 is not"),
     ],
 )
 def test_a_state_that_no_policy_can_be_given_is_an_error(state, said):

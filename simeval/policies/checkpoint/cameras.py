@@ -30,10 +30,12 @@ class Cameras:
     Attributes:
         keys: the observation key of the image, for each of the suites' cameras that it uses.
         unfed: observation keys that it declares, without lerobot's placeholders, and that get no image.
+        guessed: for each camera whose name in the training data says nothing, the key that the policy gives it.
     """
 
     keys: Mapping[str, str]
     unfed: tuple[str, ...]
+    guessed: Mapping[str, str]
 
 
 def camera_of(key: str) -> str | None:
@@ -109,4 +111,5 @@ def match_cameras(
             f"{complaint}and nothing tells which would be {', '.join(unmatched)}; "
             "a rename_map in its policy_preprocessor.json can"
         )
-    return Cameras(matched, tuple(unmatched))
+    guessed = {camera: found[camera] for camera, source in matched.items() if by_source[source] is None}
+    return Cameras(matched, tuple(unmatched), guessed)

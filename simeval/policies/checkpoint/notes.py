@@ -27,6 +27,9 @@ def notes(checkpoint: Checkpoint, *, steps_given: bool, libero: bool) -> Iterato
     """
     for key in checkpoint.unfed:
         yield f"policy '{checkpoint.name}': {key} gets no image, as in lerobot; the suites have no camera for it"
+    for camera, key in checkpoint.guessed.items():
+        source = checkpoint.cameras[camera]
+        yield f"policy '{checkpoint.name}': {source} is taken for {camera}, as its name in the policy says ({key})"
     if checkpoint.only_size is None and crops_by_pixels(checkpoint.before):
         yield f"policy '{checkpoint.name}': its {RESIZER} crops by pixels, and nothing says of images of which size"
     for scale in (*checkpoint.scales, *((checkpoint.action_scale,) if checkpoint.action_scale else ())):

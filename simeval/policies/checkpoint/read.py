@@ -64,7 +64,7 @@ class Checkpoint:
         type: lerobot's name of the policy class.
         call: the observations that a call takes, and the actions that it predicts and of which some are executed.
         cameras: the observation key of the image, for each of the suites' cameras that it uses.
-        unfed: observation keys of declared images that get no image; see `Cameras`.
+        unfed, guessed: observation keys of declared images, see `Cameras`.
         image_size: height and width (px) of its training images, those of the first camera.
         only_size: the only size that it takes; `None` if it takes any.
         state_key: the observation key of the state.
@@ -86,6 +86,7 @@ class Checkpoint:
     call: Call
     cameras: Mapping[str, str]
     unfed: tuple[str, ...]
+    guessed: Mapping[str, str]
     image_size: tuple[int, int]
     only_size: OnlySize | None
     state_key: str
@@ -176,6 +177,7 @@ def _checked(folder: Path, name: str, n_action_steps: int | None, interface: Int
         call=call,
         cameras=cameras.keys,
         unfed=cameras.unfed,
+        guessed=cameras.guessed,
         image_size=next(iter(sizes.values()), (256, 256)),
         only_size=only_size(sizes, sources, config, before, name),
         state_key=sources.get(STATE_KEY, STATE_KEY),
