@@ -148,9 +148,17 @@ def test_the_drop_is_the_difference_of_the_rates_where_tasks_have_unequal_pairs(
     found = analyse(pd.concat([whole, part]))
     clean, noise = (row.rate for row in found.rates)
     (row,) = found.drops
-    assert (clean, noise, row.drop, row.note) == (1.0, 0.625, 0.375, "")
+    assert (clean, noise, row.drop) == (1.0, 0.625, 0.375)
+    assert row.note == "with 2 to 8 pairs of a task, so it finds less than as many equal ones would"
     assert (row.clean_rate, row.perturbed_rate, row.retention) == (1.0, 0.625, 0.625)
     assert (row.harmed, row.pairs) == (6, 10)
+
+
+@pytest.mark.parametrize(("pairs", "named"), [(6, True), (7, False), (10, False)])
+def test_a_small_task_is_named_where_it_hides_drops(pairs, named):
+    parts = [episodes({"none": "s" * n, "noise:0.1": "s" * n}, tasks=2) for n in (10, pairs)]
+    (row,) = drop_table(pd.concat([part.query(f"task == {task}") for task, part in enumerate(parts)]))
+    assert ("pairs of a task" in row.note) == named
 
 
 def test_rates_over_more_than_the_pairs_are_named_beside_the_drop():
