@@ -161,6 +161,14 @@ def test_a_small_task_is_named_where_it_hides_drops(pairs, named):
     assert ("pairs of a task" in row.note) == named
 
 
+def test_tasks_of_unequal_size_need_more_pairs():
+    """Of 20 and 5 unharmed pairs, which are as precise as 10, it takes 2.5 times the pairs."""
+    parts = [episodes({"none": "s" * n, "noise:0.1": "s" * n}, tasks=2) for n in (20, 5)]
+    (row,) = drop_table(pd.concat([part.query(f"task == {task}") for task, part in enumerate(parts)]))
+    (equal,) = drop_table(episodes({"none": "s" * 25, "noise:0.1": "s" * 25}))
+    assert row.more_pairs == pytest.approx(2.5 * (equal.more_pairs + 25) - 25, rel=0.05)
+
+
 def test_rates_over_more_than_the_pairs_are_named_beside_the_drop():
     row = drop_table(episodes({"none": "e" + "s" * 99, "noise:0.1": "s" * 50 + "f" * 50}))[0]
     assert row.note == "over the pairs that both sides have, the rates over all episodes that ran"
