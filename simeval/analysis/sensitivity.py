@@ -39,7 +39,9 @@ def more_pairs(paired: PairedDrop, size: Sensitivity, margin: float) -> int | No
     if paired.drop is None or paired.units < paired.n:
         return None
     needed = pairs_to_decide(paired.drop, margin, background=size.background, alpha=ALPHA / size.tests)
-    missing = ceil(max(needed, size.harmed or 0)) - paired.units
+    # More pairs of the same tasks in the same proportions.
+    wanted = max(needed, size.harmed or 0) * (paired.units / paired.n_eff if paired.n_eff else 1)
+    missing = ceil(wanted) - paired.units
     if missing <= 0:
         return None
     unit: int = 10 ** max(0, floor(log10(missing)) - 1)

@@ -35,6 +35,9 @@ __all__ = [
 SCHEMA_VERSION = 1
 EQUIVALENCE_MARGIN = 0.05
 """Drops below this count as robust, if the data show it (fraction). Our choice, to be set before the run."""
+UNEVEN = 0.8
+"""A drop has a note if its smallest task times the tasks is a smaller share of its pairs. Our choice: what a comparison
+of this size can find is computed for tasks of equal size, and fits above."""
 USED = (*COLUMNS, "goal", "hits", "approached", "flags", "error_text")
 """Columns that `analyse` reads; without the last five there is no table of language or flags."""
 
@@ -343,6 +346,11 @@ def _compare(
         notes = [f"n/a: more than {100 * MAX_MISSING:.0f} % of pairs missing"]
     elif missing and not notes:
         notes = ["over the pairs that both sides have, the rates over all episodes that ran"]
+    sizes = complete.groupby("task", observed=True).size()
+    if by_task and not too_many_missing and len(sizes) * sizes.min() < UNEVEN * paired.n:
+        notes.append(
+            f"with {sizes.min()} to {sizes.max()} pairs of a task, so it finds less than as many equal ones would"
+        )
     row = ConditionDrop(
         suite=str(perturbed["suite"].iloc[0]),
         condition=str(perturbed["condition"].iloc[0]),

@@ -37,6 +37,7 @@ class PairedDrop:
             any task, so it has no weights.
         half: half the width of the t interval over initial states, uncut; `None` for Bonett and Price's.
         rates: clean and perturbed success rate where pairs have unequal weights; else `None`.
+        n_eff: number of initial states of equal weight that would be as precise; `None` if all have it.
     """
 
     n11: int
@@ -50,6 +51,7 @@ class PairedDrop:
     p: float | None
     half: float | None = None
     rates: tuple[float, float] | None = None
+    n_eff: float | None = None
 
     @property
     def n(self) -> int:
@@ -146,6 +148,7 @@ def paired_drop(
         p=_sign_flip_p(sums) if n else None,
         half=half,
         rates=None if weights is None else (_rate(weights, clean_ok), _rate(weights, perturbed_ok)),
+        n_eff=weighted.n_eff if weighted else None,
     )
 
 

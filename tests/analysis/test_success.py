@@ -148,9 +148,25 @@ def test_the_drop_is_the_difference_of_the_rates_where_tasks_have_unequal_pairs(
     found = analyse(pd.concat([whole, part]))
     clean, noise = (row.rate for row in found.rates)
     (row,) = found.drops
-    assert (clean, noise, row.drop, row.note) == (1.0, 0.625, 0.375, "")
+    assert (clean, noise, row.drop) == (1.0, 0.625, 0.375)
+    assert row.note == "with 2 to 8 pairs of a task, so it finds less than as many equal ones would"
     assert (row.clean_rate, row.perturbed_rate, row.retention) == (1.0, 0.625, 0.625)
     assert (row.harmed, row.pairs) == (6, 10)
+
+
+@pytest.mark.parametrize(("pairs", "named"), [(6, True), (7, False), (10, False)])
+def test_a_small_task_is_named_where_it_hides_drops(pairs, named):
+    parts = [episodes({"none": "s" * n, "noise:0.1": "s" * n}, tasks=2) for n in (10, pairs)]
+    (row,) = drop_table(pd.concat([part.query(f"task == {task}") for task, part in enumerate(parts)]))
+    assert ("pairs of a task" in row.note) == named
+
+
+def test_tasks_of_unequal_size_need_more_pairs():
+    """Of 20 and 5 unharmed pairs, which are as precise as 10, it takes 2.5 times the pairs."""
+    parts = [episodes({"none": "s" * n, "noise:0.1": "s" * n}, tasks=2) for n in (20, 5)]
+    (row,) = drop_table(pd.concat([part.query(f"task == {task}") for task, part in enumerate(parts)]))
+    (equal,) = drop_table(episodes({"none": "s" * 25, "noise:0.1": "s" * 25}))
+    assert row.more_pairs == pytest.approx(2.5 * (equal.more_pairs + 25) - 25, rel=0.05)
 
 
 def test_rates_over_more_than_the_pairs_are_named_beside_the_drop():
