@@ -30,6 +30,13 @@ def test_what_lives_when_a_worker_is_ready_is_left_alone_in_a_process_of_our_own
     assert (int(done.stdout) > 10_000) == left_alone
 
 
+def test_only_the_first_worker_of_a_process_leaves_anything_alone():
+    use = "from simeval.core.gc_pause import leave_alone as go; go(); first = gc.get_freeze_count()"
+    text = f"import simeval.cli, gc; {use}; more = [[] for _ in range(99)]; go(); print(gc.get_freeze_count() - first)"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= 0
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_a_pause_ends_as_it_began(before):
     (gc.enable if before else gc.disable)()
