@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
+from simeval.stats import task_weights
 from simeval.stats.paired import PairedDrop, holm, paired_drop
 from simeval.stats.score import tango
 
@@ -179,3 +180,27 @@ def test_no_rate_is_above_one():
 def test_a_state_of_two_tasks_is_refused():
     with pytest.raises(ValueError, match="two tasks"):
         paired_drop([True] * 3, [True] * 3, units=[0, 0, 1], tasks=[0, 1, 1])
+
+
+def simulated(harm: float, runs: int = 1000) -> tuple[float, float]:
+    """Share of intervals with the true drop, and of upper limits at 90 % below it: 9 tasks of 50 pairs, one of 5."""
+    rng, tasks = np.random.default_rng(1), np.repeat(np.arange(10), (50,) * 9 + (5,))
+    harms = np.array([0.02] * 9 + [harm])
+    held = below = 0
+    for _ in range(runs):
+        found = paired_drop(np.ones(tasks.size), rng.random(tasks.size) >= harms[tasks], tasks=tasks)
+        held += found.interval.low <= harms.mean() <= found.interval.high
+        below += found.interval_90.high < harms.mean()
+    return held / runs, below / runs
+
+
+@pytest.mark.parametrize("harm", [0.2, 0.3, 0.5, 0.7])
+def test_a_drop_in_a_task_of_few_pairs_is_in_the_interval(harm):
+    held, below = simulated(harm)
+    assert held > 0.93
+    assert below < 0.05
+
+
+def test_without_the_added_half_state_it_would_not_be(monkeypatch):
+    monkeypatch.setattr(task_weights, "ADDED", 1e-9)
+    assert simulated(0.3)[0] < 0.85
