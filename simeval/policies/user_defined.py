@@ -14,12 +14,12 @@ import ast
 import importlib.metadata
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from envs.base import Observation
-from simeval.core.errors import ConfigError, nearest
+from simeval.core.errors import ConfigError, EpisodeError, nearest
 from simeval.core.source_file import SourceFile, as_config_error, execute
 from simeval.core.texts import shown
 from simeval.core.time_limit import time_limit
@@ -41,7 +41,24 @@ class UserPolicy:
 
     def act(self, inputs: Sequence[PolicyInput]) -> list[ActionChunk]:
         """See `Policy`. It gets copies: what it writes into them must not reach the next request of the episode."""
-        return self._policy.act([_copied(given) for given in inputs])
+        return _one_each(self._policy.act([_copied(given) for given in inputs]), len(inputs))
+
+
+def _one_each(answer: Any, count: int) -> list[ActionChunk]:
+    """The chunks in an answer: a list of them, or one array or tensor of the whole batch.
+
+    Raises:
+        EpisodeError: it is not one chunk for each of `count` inputs.
+    """
+    try:
+        chunks = None if isinstance(answer, Mapping | Set | str | bytes) else list(answer)
+    except TypeError:  # nothing that can be iterated, or a tensor of one number
+        chunks = None
+    if chunks is None or len(chunks) != count:
+        what = f"a {type(answer).__name__}" if chunks is None else str(len(chunks))
+        inputs, wanted = ("input", "chunk") if count == 1 else ("inputs", "chunks")
+        raise EpisodeError("policy", f"it returned {what} for {count} {inputs}, not a list of {count} action {wanted}")
+    return chunks
 
 
 def _copied(given: PolicyInput) -> PolicyInput:

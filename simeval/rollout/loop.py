@@ -193,9 +193,8 @@ def _checked(chunks: Sequence[ActionChunk], policy: PolicySpec) -> ActionChunk:
     Raises:
         EpisodeError: it is not one finite action chunk of at least `n_action_steps`.
     """
-    if not isinstance(chunks, Sequence | np.ndarray) or len(chunks) != 1:
-        number = len(chunks) if isinstance(chunks, Sequence | np.ndarray) else type(chunks).__name__
-        raise EpisodeError("policy", f"it returned {number} for 1 input, not a list of 1 action chunk")
+    if len(chunks) != 1:
+        raise EpisodeError("policy", f"it returned {len(chunks)} for 1 input, not a list of 1 action chunk")
     if fault := number_fault(chunks[0]):
         raise EpisodeError("policy", fault)
     # A copy: a policy may reuse the array for its next chunk, and other precisions would not replay exactly.

@@ -189,9 +189,11 @@ def test_what_does_not_fit_is_one_line(mine, tmp_path, flags, line):
 @pytest.mark.parametrize(
     ("answer", "line"),
     [
-        ("None", "it returned NoneType for 1 input, not a list of 1 action chunk"),
+        ("None", "it returned a NoneType for 1 input, not a list of 1 action chunk"),
+        ("{'action': chunk}", "it returned a dict for 1 input, not a list of 1 action chunk"),
+        ("'chunk'", "it returned a str for 1 input"),
+        ("__import__('torch').tensor(1.0)", "it returned a Tensor for 1 input"),
         ("[]", "it returned 0 for 1 input"),
-        ("__import__('torch').from_numpy(chunk)[None]", "it returned Tensor for 1 input, not a list of 1 action chunk"),
         ("[chunk, chunk]", "it returned 2 for 1 input"),
         ("[chunk[:, :6]]", "it returned an action chunk of shape ("),
         ("[chunk * float('nan')]", "it returned an action that is not finite"),
@@ -215,6 +217,24 @@ class make(SeekerPolicy):
     results = Run.load(tmp_path / "run").results
     assert {(r.outcome, r.error_phase) for r in results} == {("error", "policy")}
     assert all(line in r.error_text for r in results)
+
+
+@pytest.mark.parametrize(
+    "kind", ["torch.stack(list(map(torch.from_numpy, chunks)))", "np.stack(chunks)", "tuple(chunks)"]
+)
+def test_a_batch_may_be_one_tensor_or_array(mine, tmp_path, kind):
+    text = f"""
+import numpy as np, torch
+from simeval.policies.scripted import SeekerPolicy
+
+class make(SeekerPolicy):
+    def act(self, inputs):
+        chunks = super().act(inputs)
+        return {kind}
+"""
+    assert call("run", *FEW, "--policy", mine(text), "--workers", 0, "--out", tmp_path / "file").code == 0
+    assert call("run", *FEW, "--policy", "seeker", "--workers", 0, "--out", tmp_path / "name").code == 0
+    assert rows(tmp_path / "file") == rows(tmp_path / "name")
 
 
 @pytest.mark.parametrize("workers", [0, 1])
