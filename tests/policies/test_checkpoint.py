@@ -93,6 +93,31 @@ def test_cameras_by_name(checkpoint, names, agentview, wrist):
     assert read(str(checkpoint)).cameras == {camera: IMAGES + name for camera, name in wanted.items() if name}
 
 
+@pytest.mark.parametrize(
+    ("names", "both"),
+    [
+        (("top", "front"), ("top", "front")),
+        (("front", "wrist", "top"), ("front", "top")),
+        (("image", "wrist", "hand_rgb"), ("wrist", "hand_rgb")),
+        (("camera1", "image1", "wrist"), ("camera1", "image1")),
+    ],
+)
+def test_two_images_for_one_camera_are_refused(checkpoint, names, both):
+    set_cameras(checkpoint, *names)
+    assert f"both {IMAGES}{both[0]} and {IMAGES}{both[1]} could be" in refusal(checkpoint)
+    set_cameras(checkpoint, "camera1", "camera2", "camera3")
+    set_rename_map(checkpoint, {both[0]: "camera1", "wrist": "camera2", "side": "camera3"})
+    assert both[0] in read(str(checkpoint)).cameras["agentview" if both[0] != "wrist" else "wrist"]
+
+
+@pytest.mark.parametrize("other", ["wrist_depth", "depth_wrist", "segmentation_hand", "wrist_mask", "gripper_tactile"])
+def test_an_image_without_colours_is_no_camera(checkpoint, other):
+    set_cameras(checkpoint, "image", other, "wrist")
+    assert read(str(checkpoint)).cameras == {"agentview": IMAGES + "image", "wrist": IMAGES + "wrist"}
+    set_cameras(checkpoint, "image", other)
+    assert f"which would be {IMAGES}{other};" in refusal(checkpoint)
+
+
 def test_rename_map_decides(checkpoint):
     set_cameras(checkpoint, "left", "right")
     set_rename_map(checkpoint, {"image2": "left", "image": "right"})

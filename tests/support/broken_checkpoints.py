@@ -378,6 +378,8 @@ REFUSED = (
     ),
     Case("a camera of an unknown name beside empty_cameras", _cameras("front", "side", empty_cameras=1)),
     Case("cameras that are counted from 0", _cameras("image0", "image1")),
+    Case("two cameras for one place", _cameras("top", "front", "wrist", sides=(80,) * 3)),
+    Case("a depth image beside the wrist's", _cameras("image", "wrist_depth", "wrist", sides=(80,) * 3, type="act")),
     Case("cameras of different sizes (ACT)", _cameras("image", "image2", sides=(256, 128), type="act")),
     Case(
         "a crop of images of another size",
@@ -428,6 +430,13 @@ NOTED = (
 NOTED_IN_LIBERO = (
     Case(
         "a state in other units", tensors(STATE_FILE, lambda v: v.update({f"{STATE}.mean": v[f"{STATE}.mean"] * 1000}))
+    ),
+    Case(
+        "a state that was filled up with zeros",
+        _both(
+            tensors(STATE_FILE, lambda v: v[f"{STATE}.mean"].__setitem__(slice(6, 8), 0.0)),
+            tensors(STATE_FILE, lambda v: v[f"{STATE}.std"].__setitem__(slice(6, 8), 0.0)),
+        ),
     ),
     Case("poses, perhaps", _action_range([-0.3, -0.3, 0.9, -3.2, -1, -1, -1], [0.3, 0.3, 1.3, 3.2, 1, 1, 1])),
     Case("a state that is added again", changes_relative_to_the_state),

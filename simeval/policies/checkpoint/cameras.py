@@ -13,6 +13,9 @@ _AGENTVIEW = re.compile(r"agentview|base|front|top|exterior|third|primary|^image
 """Camera names seen in LIBERO checkpoints: lerobot's `image`/`image2`, its SmolVLA base's `camera1`/`camera2`, openpi's
 `base_0_rgb`/`left_wrist_0_rgb`, the original datasets' `agentview`/`wrist_image`/`eye_in_hand`."""
 
+_NO_COLOURS = re.compile(r"depth|segment|mask|tactile|optical_?flow")
+"""Images of something else than colours, whatever camera their names have."""
+
 _FIRST_OF_ZERO = re.compile(r"^(image|camera)_?0$")
 _NUMBERED = re.compile(r"^(image|camera)_?\d$")
 _EMPTY = re.compile(r"\.empty_camera_\d+$")
@@ -41,6 +44,8 @@ class Cameras:
 def camera_of(key: str) -> str | None:
     """The camera that an observation key stands for, by its name; `None` if unknown."""
     word = _word(key)
+    if _NO_COLOURS.search(word):
+        return None
     if _WRIST.search(word):
         return "wrist"
     return "agentview" if _AGENTVIEW.search(word) else None
@@ -73,7 +78,7 @@ def match_cameras(
         offered: the suites' cameras.
 
     Raises:
-        ConfigError: an image matches no camera, and the policy needs it.
+        ConfigError: an image matches no camera, and the policy needs it; or two match one camera equally well.
     """
     found: dict[str, str] = {}
     # A rename map may give a placeholder an image.
@@ -89,8 +94,14 @@ def match_cameras(
 
     for key in sorted(declared, key=doubt):
         camera = by_source[sources.get(key, key)] or by_key[key]
-        if camera in offered and camera not in found:
-            found[camera] = key
+        if camera not in offered:
+            continue
+        first = found.setdefault(camera, key)
+        if first != key and doubt(first) == doubt(key):
+            raise ConfigError(
+                f"policy '{name}' does not fit: both {sources.get(first, first)} and {sources.get(key, key)} could be "
+                f"{camera}; a rename_map in its policy_preprocessor.json can tell"
+            )
     fed = {key: camera for camera, key in found.items()}
     matched = {fed[key]: sources.get(key, key) for key in declared if key in fed}
     unmatched = [key for key in declared if key not in fed]

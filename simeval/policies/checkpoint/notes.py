@@ -33,9 +33,10 @@ def notes(checkpoint: Checkpoint, *, steps_given: bool, libero: bool) -> Iterato
     if checkpoint.only_size is None and crops_by_pixels(checkpoint.before):
         yield f"policy '{checkpoint.name}': its {RESIZER} crops by pixels, and nothing says of images of which size"
     for scale in (*checkpoint.scales, *((checkpoint.action_scale,) if checkpoint.action_scale else ())):
-        yield from _never_moved(scale, checkpoint.name)
+        far = _far_starts(scale) if libero and scale.key == STATE_KEY else np.array([], int)
+        yield from _never_moved(scale, checkpoint.name, besides=far)
+        yield from _other_units(scale, far, checkpoint.name)
     if libero:
-        yield from _other_units(checkpoint)
         yield from notes_on_actions(checkpoint.action_steps, checkpoint.action_scale, checkpoint.name)
     if not steps_given and checkpoint.type == "smolvla" and checkpoint.call.chunk_size == 50:
         yield from _poor_chunk_use(checkpoint)
@@ -51,8 +52,8 @@ def _poor_chunk_use(checkpoint: Checkpoint) -> Iterator[str]:
         yield f"{start} SmolVLA did no better so than with 10, which is ten times as fast: --n-action-steps 10"
 
 
-def _never_moved(scale: Scale, name: str) -> Iterator[str]:
-    still = np.flatnonzero(scale.width.ravel() == 0) + 1
+def _never_moved(scale: Scale, name: str, besides: NDArray[np.intp]) -> Iterator[str]:
+    still = np.setdiff1d(np.flatnonzero(scale.width.ravel() == 0), besides) + 1
     if not still.size:
         return
     what = "std" if scale.mode == "MEAN_STD" else "range"
@@ -66,19 +67,32 @@ def _never_moved(scale: Scale, name: str) -> Iterator[str]:
         )
 
 
-def _other_units(checkpoint: Checkpoint) -> Iterator[str]:
-    for scale in checkpoint.scales:
-        if scale.key != STATE_KEY:
-            continue
-        middle, spread = scale.middle, scale.spread
-        beyond = np.maximum(0, np.abs(_START - middle[: _START.size]) - _ROOM)
-        far = np.flatnonzero(beyond > FAR * spread[: _START.size])
-        far = far[spread[far] > 0]
-        if far.size:
-            at = int(far[np.argmax(beyond[far] / spread[far])])
-            yield (
-                f"policy '{checkpoint.name}': LIBERO's episodes start at {_START[at]:g} in number {at + 1} "
-                "of the state, "
-                f"{abs(_START[at] - middle[at]) / spread[at]:.0f} deviations from its training data "
-                f"({middle[at]:.3g} ± {spread[at]:.2g}); other units or another order?"
-            )
+def _far_starts(scale: Scale) -> NDArray[np.intp]:
+    """Numbers of the state, from 0, in which LIBERO's episodes start far outside the training data."""
+    return np.flatnonzero(_beyond(scale) > FAR * scale.spread[: _START.size])
+
+
+def _beyond(scale: Scale) -> NDArray[np.float64]:
+    """How far the nearest of LIBERO's starts is from the middle of the training data, for each number of the state."""
+    beyond: NDArray[np.float64] = np.maximum(0, np.abs(_START - scale.middle[: _START.size]) - _ROOM)
+    return beyond
+
+
+def _other_units(scale: Scale, far: NDArray[np.intp], name: str) -> Iterator[str]:
+    """Lines on the numbers of the state in which LIBERO's episodes start far outside the training data."""
+    still, moved = far[scale.width[far] == 0], far[scale.width[far] > 0]
+    if still.size:
+        starts, always = (", ".join(f"{value:.3g}" for value in values[still]) for values in (_START, scale.middle))
+        yield (
+            f"policy '{name}': LIBERO's episodes start at {starts} in number {', '.join(map(str, still + 1))} of the "
+            f"state, which was always {always} in training, and the difference is multiplied by {1 / scale.eps:.0e}; "
+            "another order, or a state that was filled up?"
+        )
+    if moved.size:
+        beyond, spread, middle = _beyond(scale), scale.spread, scale.middle
+        at = int(moved[np.argmax(beyond[moved] / spread[moved])])
+        yield (
+            f"policy '{name}': LIBERO's episodes start at {_START[at]:g} in number {at + 1} of the state, "
+            f"{abs(_START[at] - middle[at]) / spread[at]:.0f} deviations from its training data "
+            f"({middle[at]:.3g} ± {spread[at]:.2g}); other units or another order?"
+        )
