@@ -6,24 +6,48 @@ A change is building the task's environment, and the first images less what two 
 tasks follow each other twice in a process of its own; the first time is not counted, because it fills the cache. The
 process has lerobot's SmolVLA in memory, as a worker does that runs it. With `--collect-all` Python's collector looks at
 its libraries, too, after each scene; a worker leaves them alone.
+
+Much of a change is memory that is used for the first time: 4 KB pages that the system hands out one by one. What a page
+costs differs by ten times between machines, most of all between virtual ones and others, so it is measured as well.
 """
 
 import simeval  # noqa: I001, F401  before NumPy
 
 import argparse
+import ctypes
 import itertools
+import mmap
 import multiprocessing
+import resource
 import time
 from statistics import mean
 
+import numpy as np
 from libero_env import Reset
 from report import Report, scenes_here
 
 SUITES = "libero_spatial,libero_goal,libero_object,libero_10"
 
 
+def page_us(size=256 << 20):
+    """Microseconds of CPU for the first write to a page, beyond those of a later one."""
+    memory, seconds = mmap.mmap(-1, size), []
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for _ in range(2):
+        before = time.process_time()
+        ctypes.memset(start, 1, size)
+        seconds.append(time.process_time() - before)
+    return (seconds[0] - seconds[1]) / (size / mmap.PAGESIZE) * 1e6
+
+
+def used():
+    """CPU seconds of this process, those of the system for it, and its page faults."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return np.array([time.process_time(), usage.ru_stime, usage.ru_minflt])
+
+
 def changes(assets, suite, count, collect_all):
-    """Of each task after the first: whether its scene was there already, and CPU seconds by part."""
+    """Of each task after the first: whether its scene was there already, and CPU seconds and page faults by part."""
     import lerobot.policies.smolvla.modeling_smolvla  # noqa: F401
 
     from envs.build import EnvCache
@@ -34,16 +58,25 @@ def changes(assets, suite, count, collect_all):
         leave_alone()
     envs, found, before = EnvCache(assets), [], None
     for task in [*range(count)] * 2:
-        times = [time.process_time()]
+        marks = [used()]
         env = envs.get(suite, task, 256)
-        times.append(time.process_time())
+        marks.append(used())
         env.reset(Reset(0))
-        times.append(time.process_time())
+        marks.append(used())
         for _ in range(2):
             env.observe()
-            times.append(time.process_time())
-        build, _, first, second = (later - earlier for earlier, later in itertools.pairwise(times))
-        found.append({"same": env.world.model is before, "build": build, "first images": first - second})
+            marks.append(used())
+        build, _, first, second = (later - earlier for earlier, later in itertools.pairwise(marks))
+        found.append(
+            {
+                "same": env.world.model is before,
+                "build CPU s": build[0],
+                "first images CPU s": (first - second)[0],
+                "change CPU s": (build + first - second)[0],
+                "of it system s": (build + first - second)[1],
+                "page faults": (build + first - second)[2],
+            }
+        )
         before = env.world.model
     return found[count + 1 :]
 
@@ -64,11 +97,12 @@ def main():
             for kind in ("same scene", "another scene"):
                 chosen = [change for change in found if change["same"] == (kind == "same scene")]
                 if chosen:
-                    parts = {name: mean(change[name] for change in chosen) for name in ("build", "first images")}
-                    row = {"suite": suite, "to": kind, "changes": len(chosen)}
-                    rows.append(row | {f"{name} CPU s": value for name, value in parts.items()})
-                    rows[-1]["change CPU s"] = sum(parts.values())
+                    means = {
+                        name: float(mean(change[name] for change in chosen)) for name in chosen[0] if name != "same"
+                    }
+                    rows.append({"suite": suite, "to": kind, "changes": len(chosen)} | means)
         report.table(f"{scenes} scenes, mean of the changes", rows)
+    report.table("first use of a page of memory", [{"us of CPU": page_us()}])
     report.write(args.out)
 
 

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import broken_checkpoints as broken
+import numpy as np
 import pytest
 
 from simeval.core.errors import ConfigError
@@ -105,3 +106,45 @@ def test_the_numbers_that_are_added_are_lerobots(folder, config):
     broken.tensors(broken.STATE_FILE, lambda values: values["observation.state.mean"].fill(0))(folder)
     broken.tensors(broken.ACTION_FILE, lambda values: values["action.mean"].fill(0))(folder)
     assert read(str(folder)).action_steps.added == tuple(at for at, used in enumerate(mask) if used)
+
+
+def statistics(folder: Path, **rows: list[float]) -> None:
+    values = {f"action.{kind}": np.array(row, np.float32) for kind, row in rows.items()}
+    broken.tensors(broken.ACTION_FILE, lambda found: found.update(values))(folder)
+
+
+MEAN, STD = [0.05, 0.1, -0.1, 0.0, 0.0, 0.0, 0.1], [0.35, 0.4, 0.45, 0.04, 0.06, 0.08, 0.99]
+LEAST, MOST = [-0.94, -0.94, -0.94, -0.26, -0.38, -0.37, -1], [0.94, 0.94, 0.94, 0.36, 0.38, 0.38, 1]
+
+
+def test_liberos_own_actions_are_not_noted(folder):
+    statistics(folder, mean=MEAN, std=STD)
+    assert noted(folder) == []
+    statistics(folder, mean=MEAN, std=STD, min=LEAST, max=MOST)
+    assert noted(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"mean": [0.95, *MEAN[1:]], "std": [0.02, *STD[1:]]}, "action 1 lies between 0.89 and 1.01 in its training"),
+        (
+            {"mean": [*MEAN[:2], -0.5, *MEAN[3:]], "std": [*STD[:2], 0.1, *STD[3:]]},
+            "action 3 lies between -0.8 and -0.2",
+        ),
+        ({"min": [*LEAST[:3], -3.1, *LEAST[4:]], "max": MOST}, "action 4 reaches 3.1 in its training data"),
+        ({"min": [*LEAST[:6], 0], "max": MOST}, "its gripper seems to go from 0 to 1"),
+    ],
+)
+def test_what_their_statistics_tell_is_noted(folder, changed, line):
+    statistics(folder, **{"mean": MEAN, "std": STD} | changed)
+    assert [line in found for found in noted(folder)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [([0.5] * 7, [3.0] * 7), ([-1.0] * 6, [9.0] * 6), ([-9.0] * 6 + [float("nan")], [9.0] * 7)],
+)
+def test_extremes_that_do_not_fit_the_mean_are_not_believed(folder, least, most):
+    statistics(folder, mean=MEAN, std=STD, min=least, max=most)
+    assert noted(folder) == []

@@ -214,6 +214,17 @@ def _action_range(low: list[float], high: list[float]) -> Callable[[Path], objec
     )
 
 
+def _beside_the_mean(low: list[float], high: list[float], *, mean: float, std: float) -> Callable[[Path], object]:
+    """Mean and std of the position, and the minimum and maximum that lerobot saves with them."""
+
+    def change(values: dict[str, np.ndarray]) -> None:
+        values["action.mean"][:3], values["action.std"][:3] = mean, std
+        values["action.min"] = np.array([*low, -0.4, -0.4, -0.4, -1], np.float32)
+        values["action.max"] = np.array([*high, 0.4, 0.4, 0.4, 1], np.float32)
+
+    return tensors(ACTION_FILE, change)
+
+
 def changes_relative_to_the_state(folder: Path) -> None:
     """Odd, but sound: trained on LIBERO's own changes of the pose, less the state."""
     state = load_file(folder / STATE_FILE)[f"{STATE}.mean"]
@@ -448,6 +459,8 @@ NOTED_IN_LIBERO = (
             tensors(ACTION_FILE, set_number("action.std", 6, 0.498)),
         ),
     ),
+    Case("poses, by numbers that keep their sign", _beside_the_mean([0.9] * 3, [1.0] * 3, mean=0.95, std=0.02)),
+    Case("poses, by their extremes beside mean and std", _beside_the_mean([-3.1] * 3, [3.1] * 3, mean=0.0, std=0.3)),
     Case("a gripper from 0 to 1, by its range", _action_range([-1] * 6 + [0], [1] * 7)),
     Case("actions in other units", tensors(ACTION_FILE, lambda v: v.update({"action.std": v["action.std"] * 60}))),
 )

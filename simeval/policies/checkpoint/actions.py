@@ -24,6 +24,9 @@ _KEEPS = frozenset({_ABSOLUTE, "device_processor", "evo1_action_processor", "to_
 _ROOM = 0.1
 """How far valid actions go beyond -1 and 1 in some datasets. Our choice."""
 
+_MOST = 3.0
+"""Standard deviations around the mean that hold nearly all of the training data. Our choice."""
+
 type _Values = NDArray[np.float64]
 
 
@@ -128,6 +131,12 @@ def notes_on_actions(steps: ActionSteps, action: Scale | None, name: str) -> Ite
             f"policy '{name}': action {at + 1} reaches {reach[at]:.3g} in its training data, "
             "the suites take -1 to 1; absolute poses or other units?"
         )
+    elif (one_way := _one_way(action, steps)) is not None:
+        at, low, high = one_way
+        yield (
+            f"policy '{name}': action {at + 1} lies between {low:.3g} and {high:.3g} in its training data, so it would move "
+            "one way only; absolute poses?"
+        )
     elif steps.size - 1 not in steps.relative and _never_opens(action, steps.size - 1):
         yield (
             f"policy '{name}': its gripper seems to go from 0 to 1 in its training data; LIBERO's opens at -1 and "
@@ -150,16 +159,28 @@ def _typical(scale: Scale) -> tuple[_Values, _Values]:
 
 def _reach(scale: Scale) -> _Values:
     """How far the training data goes from 0; 0 where its mean and std do not exclude that it stays in [-1, 1]."""
-    if scale.mode != "MEAN_STD":
-        furthest: _Values = np.maximum(np.abs(scale.low), np.abs(scale.high))
+    if scale.extremes or scale.mode != "MEAN_STD":
+        furthest: _Values = np.max(np.abs(scale.extremes or (scale.low, scale.high)), axis=0)
         return furthest
     fits = scale.low**2 + scale.high**2 <= (1 + _ROOM) ** 2  # the mean square of values in [-1, 1] is at most 1
     return np.where(fits, 0.0, np.abs(scale.low) + 2 * scale.high)
 
 
+def _one_way(scale: Scale, steps: ActionSteps) -> tuple[int, float, float] | None:
+    """A number of the pose that is always positive or always negative, from 0, and its range; the one farthest from 0."""
+    low, high = scale.extremes or (scale.low, scale.high)
+    if not scale.extremes and scale.mode == "MEAN_STD":
+        low, high = scale.low - _MOST * scale.high, scale.low + _MOST * scale.high
+    distance = np.maximum(low, -high)[: steps.size - 1]
+    distance[[at for at in steps.relative if at < distance.size]] = 0
+    at = int(np.argmax(distance))
+    return (at, float(low[at]), float(high[at])) if distance[at] > _ROOM else None
+
+
 def _never_opens(scale: Scale, gripper: int) -> bool:
-    """Whether this number of the action seems to lie in [0, 1]: there a mean square is at most the mean."""
-    low, high = float(scale.low[gripper]), float(scale.high[gripper])
-    if scale.mode == "MEAN_STD":
+    """Whether this number of the action seems to lie in [0, 1]."""
+    low, high = (float(values[gripper]) for values in scale.extremes or (scale.low, scale.high))
+    if not scale.extremes and scale.mode == "MEAN_STD":
+        # There a mean square is at most the mean.
         return high > 0 and low**2 + high**2 <= min(low + 0.01, 0.95)
     return high > low >= -0.05

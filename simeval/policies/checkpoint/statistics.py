@@ -7,6 +7,7 @@ Non-obvious behaviour:
 - lerobot divides by `std + eps`, but multiplies by `std`. Source: `lerobot.processor.normalize_processor`, 0.6.1.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ class Scale:
         low: mean, minimum or lower quantile; `float64[n]`, for images `float64[3, 1, 1]`.
         high: deviation, maximum or upper quantile; the same shape.
         eps: replaces a width of 0.
+        extremes: minimum and maximum of the training data, if they are saved as well; they scale nothing.
     """
 
     key: str
@@ -55,6 +57,7 @@ class Scale:
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     eps: float
+    extremes: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     @property
     def width(self) -> NDArray[np.float64]:
@@ -179,7 +182,8 @@ def _scale(feature: Feature, mode: str, step: Step, where: str, folder: Path, *,
         )
     shape = tuple(step.config["features"][feature.key]["shape"])
     low, high = (_values(statistics[key], key, shape, source, name=name) for key in needed)
-    scale = Scale(feature.key, feature.source, mode, low, high, float(step.config.get("eps", 1e-8)))
+    extremes = _extremes(statistics, feature.key, low, high if mode != "MEAN_STD" else low)
+    scale = Scale(feature.key, feature.source, mode, low, high, float(step.config.get("eps", 1e-8)), extremes)
     if (scale.width < 0).any():
         at = int(np.argmax(scale.width.ravel() < 0)) + 1
         what = "a negative std" if mode == "MEAN_STD" else f"{NEEDS[mode][0]} above {NEEDS[mode][1]}"
@@ -204,6 +208,23 @@ def _statistics(step: Step, where: str, folder: Path, name: str) -> tuple[Mappin
             f"policy '{name}': the statistics in {step.state_file} cannot be read ({first_line(error)}); "
             "download or save it again"
         ) from None
+
+
+def _extremes(
+    statistics: Mapping[str, Any], key: str, low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The saved minimum and maximum of a value; `None` if they are missing or do not enclose what it is scaled with.
+
+    lerobot saves all statistics of a dataset, whichever it scales with.
+    """
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        least, most = (
+            np.asarray(statistics[f"{key}.{kind}"], np.float64).reshape(low.shape) for kind in ("min", "max")
+        )
+        slack = 1e-4 * (1 + np.abs(most - least))  # they may be rounded
+        if np.isfinite(slack).all() and (least <= low + slack).all() and (most >= high - slack).all():
+            return least, most
+    return None
 
 
 def _array(tensor: Mapping[str, Any]) -> NDArray[np.generic]:
