@@ -134,8 +134,8 @@ def notes_on_actions(steps: ActionSteps, action: Scale | None, name: str) -> Ite
     elif (one_way := _one_way(action, steps)) is not None:
         at, low, high = one_way
         yield (
-            f"policy '{name}': action {at + 1} lies between {low:.3g} and {high:.3g} in its training data, so it would move "
-            "one way only; absolute poses?"
+            f"policy '{name}': action {at + 1} lies between {low:.3g} and {high:.3g} in its training data, so it would "
+            "move one way only; absolute poses?"
         )
     elif steps.size - 1 not in steps.relative and _never_opens(action, steps.size - 1):
         yield (
@@ -167,7 +167,7 @@ def _reach(scale: Scale) -> _Values:
 
 
 def _one_way(scale: Scale, steps: ActionSteps) -> tuple[int, float, float] | None:
-    """A number of the pose that is always positive or always negative, from 0, and its range; the one farthest from 0."""
+    """The number of the pose, from 0, that keeps its sign farthest from 0, and its range; `None` if all change it."""
     low, high = scale.extremes or (scale.low, scale.high)
     if not scale.extremes and scale.mode == "MEAN_STD":
         low, high = scale.low - _MOST * scale.high, scale.low + _MOST * scale.high
