@@ -14,6 +14,7 @@ from envs.metaworld.catalog import INTERFACE as METAWORLD_INTERFACE
 from simeval.core.errors import ConfigError
 from simeval.doctor.findings import Finding, failure, note, ok
 from simeval.doctor.surroundings import Machine
+from simeval.policies import bundled
 from simeval.policies.checkpoint.files import FILES
 from simeval.policies.checkpoint.read import read_folder
 from simeval.policies.names import has_checkpoint
@@ -112,7 +113,7 @@ def check_checkpoint(
     name = policy or PUBLIC_CHECKPOINT
     if policy is not None and not has_checkpoint(policy):
         return _check_other(policy, convention)
-    folder = Path(name).expanduser()
+    folder = bundled.POLICIES[name].folder if name in bundled.POLICIES else Path(name).expanduser()
     if folder.is_dir():
         config = folder.resolve() / "config.json"
     elif not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):

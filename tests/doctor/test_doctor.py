@@ -25,6 +25,7 @@ from simeval.doctor.machine import GIB
 from simeval.doctor.opengl import EXPECTED, TOLERANCE, distance
 from simeval.doctor.picture import GRID, summary
 from simeval.doctor.surroundings import Answer, reach, run_command, space_free, writable
+from simeval.policies.bundled import POLICIES
 
 PINS = {**read_lock(LOCK), "cuda-toolkit": "13.0.2"}
 """With a CUDA, which the lock of an image without GPU lacks."""
@@ -287,6 +288,8 @@ def test_a_checkpoint_folder_may_carry_its_language_model(tmp_path, tiny_smolvla
     assert check_checkpoint(server(**NO_HUB), str(tiny_smolvla)).status == "ok"
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "config.json").write_text("{}")
+    for name in POLICIES:
+        assert check_checkpoint(server(**NO_HUB), name).text == f"{name} is here"
     found = check_checkpoint(server(**NO_HUB), str(tmp_path / "half"))
     assert (found.status, "model.safetensors" in found.text) == ("wrong", True)
 
