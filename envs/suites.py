@@ -23,8 +23,8 @@ from envs.toy.suite import TOY
 from envs.variants import BASE, MARK, make_variant, own_name, variant_word, variant_words
 
 __all__ = [
-    "BUILT_IN", "ENTRY_POINTS", "Limits", "OtherGoal", "Suite", "Task", "find_suite", "installed_suites", "is_suite",
-    "changed_task", "limits", "mismatched_instructions", "other_goals", "other_goals_apart", "package_of",
+    "BUILT_IN", "ENTRY_POINTS", "SHIPPED", "Limits", "OtherGoal", "Suite", "Task", "find_suite", "installed_suites",
+    "is_suite", "changed_task", "limits", "mismatched_instructions", "other_goals", "other_goals_apart", "package_of",
     "register_suite", "registered_suites",
     "suite_names", "tasks", "unregister_suites_but",
 ]  # fmt: skip
@@ -36,6 +36,9 @@ BUILT_IN = tuple(suite.name for suite in (*_LIBERO, TOY))
 """Suites whose files come with the package and its dependencies."""
 
 _suites: dict[str, Suite] = {suite.name: suite for suite in (*_LIBERO, TOY, *_LIBERO_PRO, *_LIBERO_PLUS, *_METAWORLD)}
+
+SHIPPED = frozenset(_suites)
+"""Suites whose code comes with the package; the files of some may be absent."""
 
 _LONGEST_NAME = 40  # names are part of file names
 

@@ -13,6 +13,7 @@ from perturbations.base import (
     ALL,
     CAMERAS,
     Channel,
+    Infeasible,
     Instruction,
     InstructionContext,
     Masks,
@@ -154,8 +155,14 @@ class Condition:
                 term.call(physics, rng)
 
     def apply_scene(self, scene: Scene, rng: RngFactory) -> None:
-        """Write the scene terms into the model, once per episode after the reset (which undoes earlier changes)."""
+        """Write the scene terms into the model, once per episode after the reset (which undoes earlier changes).
+
+        Raises:
+            Infeasible: the scene has no model, or it does not allow it.
+        """
         for term in self.active_terms("scene"):
+            if scene.model is None:
+                raise Infeasible(f"{term}: this scene has no MuJoCo model")
             cameras = [camera for camera in term.cameras if camera in scene.cameras]  # a suite may have only one
             for camera in cameras if term.cameras else ("",):
                 term.call(scene, rng, camera)

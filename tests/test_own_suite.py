@@ -279,3 +279,44 @@ def test_images_of_another_size_than_the_suite_declares_are_refused(tmp_path, po
     words = ("--suite", "reach", "--policy", policy, "--workers", workers, "--init-states", "0", "--plugin", path)
     line = simeval("run", *words, "--out", tmp_path / "run", code=2)
     assert "image of agentview has the shape [64, 64, 3], its suite's limits say 128 x 128 pixels" in line
+
+
+def test_stages_of_a_plugins_suite_ask_for_the_plugin_and_are_computed_with_it(tmp_path):
+    out, words = tmp_path / "run", ("--suite", "reach", "--policy", "zero", "--workers", 0, "--init-states", "0-1")
+    simeval("run", *words, "--plugin", EXAMPLE, "--out", out)
+    assert "the suite reach is of the plugin my_suite.py; name it by --plugin" in simeval("show", out, "--stages")
+    named = simeval("show", out, "--stages", "--plugin", EXAMPLE)
+    assert "name it by --plugin" not in named
+    assert "the environments of reach do not tell what moved" in named
+    assert "plugin" in simeval("show", out, "--plugin", __file__, code=2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        ("[init_state, self.task.index]", "[self.task.index]",
+         "6 initial states of 9 on reach start like another one of the same task"),
+        ("< REACH", "< 9",
+         "9 of 9 clean episodes on reach reach their goal at the first control step: the goal may hold from the start"),
+    ],
+)  # fmt: skip
+def test_initial_states_that_test_nothing_are_said_to(tmp_path, before, after, line):
+    text, path, out = EXAMPLE.read_text(), tmp_path / "reach.py", tmp_path / "run"
+    assert before in text
+    path.write_text(text.replace(before, after))
+    words = ("--suite", "reach", "--policy", "zero", "--workers", 0, "--init-states", "0-2", "--perturb", "noise:0.1")
+    simeval("run", *words, "--plugin", path, "--out", out)
+    assert line in " ".join(simeval("show", out).split())
+    simeval("run", *words, "--plugin", EXAMPLE, "--out", tmp_path / "sound")
+    sound = simeval("show", tmp_path / "sound")
+    assert "start like" not in sound
+    assert "first control step" not in sound
+
+
+def test_a_scene_axis_is_infeasible_without_a_model():
+    from envs.base import Scene
+    from perturbations.base import Infeasible
+    from perturbations.spec import parse
+
+    with pytest.raises(Infeasible, match=r"light:0\.5: this scene has no MuJoCo model"):
+        parse("light:0.5").apply_scene(Scene(None, {"agentview": 0}), lambda *_: None)

@@ -39,6 +39,8 @@ from simeval.store.stages import (
 )
 
 NO_TRACE = "no states are stored"
+ABSENT = "the suite {} is not installed here"
+UNNAMED = "the suite {} is of the plugin {}; name it by --plugin"
 IMPORTED = "imported results have no states"
 CANNOT_TELL = "the environments of {} do not tell what moved"
 UNKNOWN_GOAL = "the goal that its instruction asks for is not known here"
@@ -99,8 +101,20 @@ def stages_of(
 def _lacks_states(run: Run, known: EpisodeStage, twin: EpisodeResult | None) -> bool:
     """Whether an entry was made without states that may be there by now."""
     if known.reason or not known.twin or known.compared:
-        return known.reason == NO_TRACE
+        return known.reason == NO_TRACE or _lacked_suite(run, known)
     return twin is not None and trace_path(run.folder, twin.spec).exists()
+
+
+def _lacked_suite(run: Run, known: EpisodeStage) -> bool:
+    """Whether an entry was made without its suite, which is there now."""
+    suite = known.id.partition("/")[0]
+    return suite not in run.absent_suites and known.reason in (ABSENT.format(suite), absent_suite(run, suite))
+
+
+def absent_suite(run: Run, suite: str) -> str:
+    """Why nothing can be told of a suite that this process does not know."""
+    named = run.manifest["identity"].get("plugins") or {}
+    return UNNAMED.format(suite, " or ".join(named)) if named else ABSENT.format(suite)
 
 
 def _without_states(
@@ -118,7 +132,7 @@ def _without_states(
     elif not has_trace:
         reason = NO_TRACE
     elif suite in run.absent_suites:
-        reason = f"the suite {suite} is not installed here"
+        reason = absent_suite(run, suite)
     else:
         return None
     return EpisodeStage(id=result.spec.id, digest=result.state_digest, twin=twin, stage=stage, reason=reason)

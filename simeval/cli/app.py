@@ -313,6 +313,9 @@ def show(
     stages: Annotated[
         bool, typer.Option("--stages", help="How far failures got as well; computed from the stored states, once.")
     ] = False,
+    plugin: Annotated[
+        list[str] | None, typer.Option("--plugin", help="Plugin that the run was made with, for --stages; repeatable.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the tables of a run or a study, finished or not, or of what `represent` found."""
@@ -320,8 +323,8 @@ def show(
     from simeval.store.study import Study, is_study
 
     what = "a study" if is_study(folder) else "what represent found" if is_file(Path(folder) / REPRESENTATION) else ""
-    if what and (by_task or stages):
-        option = "--by-task" if by_task else "--stages"
+    if what and (by_task or stages or plugin):
+        option = "--by-task" if by_task else "--stages" if stages else "--plugin"
         raise ConfigError(f"{option}: {folder} is {what}; name a run")
     if is_study(folder):
         show_study(Study.load(folder), as_json=as_json)
@@ -332,6 +335,10 @@ def show(
     from simeval.store.run import Run
 
     stored = Run.load(folder)
+    if plugin:
+        from simeval.core import plugins
+
+        plugins.load(plugins.named_again(stored.folder, stored.manifest, plugin))
     if stages:
         show_stages(stored, by_task=by_task, as_json=as_json)
         return

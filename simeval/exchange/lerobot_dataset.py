@@ -269,7 +269,7 @@ def _add_episode(dataset: Any, export: _Export, result: EpisodeResult, scenes: E
     try:
         env = scenes.get(spec.suite, spec.task, size)
         clean = export.options.view == "clean"
-        rerun = Rerun(env, spec, trace, export.cameras, clean=clean, own_state=own_state)
+        rerun = Rerun(env, spec, trace, export.cameras, clean=clean, own_state=own_state, side=size)
         for observation in rerun.observations():
             dataset.add_frame(_frame(result, trace, observation))
     except (EnvError, Infeasible) as error:

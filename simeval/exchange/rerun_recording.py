@@ -87,7 +87,7 @@ def write_recordings(
                 continue
             env = scenes.get(spec.suite, spec.task, options.size or spec.resolution)
             clean, own_state = options.view == "clean", has_own_state(run, spec)
-            again = Rerun(env, spec, trace, cameras[spec.suite], clean=clean, own_state=own_state)
+            again = Rerun(env, spec, trace, cameras[spec.suite], clean=clean, own_state=own_state, side=options.size)
             files.append(f"{spec.id.replace('/', '_')}.rrd")
             with whole_file(out / files[-1]) as partial:
                 _record(rerun, partial, result, again, lossless=options.lossless)

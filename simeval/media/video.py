@@ -26,6 +26,7 @@ from simeval.core.files import require_inside, whole_file
 from simeval.core.seeding import PairStreams
 from simeval.core.types import CLEAN, EpisodeResult, EpisodeSpec
 from simeval.media.captions import SIZES, Image, TextStyle, text_strip
+from simeval.rollout.contract import checked_image
 from simeval.rollout.observations import initial_masks
 from simeval.rollout.trace import Trace
 from simeval.store.run import Run, trace_path
@@ -240,7 +241,7 @@ def stored_images(
     applied.masks = initial_masks(env, condition, tasks(spec.suite)[spec.task].goal, cameras)
     for step, state in enumerate(trace.states):
         env.set_state(state)
-        clean = {camera: env.render(camera, size) for camera in cameras}
+        clean = {camera: checked_image(env.render(camera, size), camera, size) for camera in cameras}
         perturbed = applied.images(clean, step)
         yield np.concatenate([perturbed[camera] for camera in cameras], axis=1)
 

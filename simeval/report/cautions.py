@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from envs.suites import find_suite
+from envs.suites import SHIPPED, find_suite
+from envs.variants import own_name
 from simeval.analysis.sequential import Sequential
 from simeval.config.layout import is_sequential
 from simeval.core.types import CLEAN
@@ -55,13 +56,22 @@ STARTS = (
 )
 
 
+AT_ONCE = (
+    "{} of {} clean episodes on {} reach their goal at the first control step: the goal may hold from the start "
+    "(simeval.testing.check_env says so)"
+)
+ALIKE = (
+    "{} initial states of {} on {} start like another one of the same task: the intervals count them as different ones"
+)
+
+
 def cautions(run: Run, episodes: pd.DataFrame) -> tuple[str, ...]:
     """A line if the run was grown, one per suite whose pairs start differently, one per suite that ran as a whole.
 
     Args:
         run: the run.
-        episodes: its rows, a data frame with `suite`, `task`, `init_state`, `condition`, `outcome`, `pair_id` and
-            `start_digest`.
+        episodes: its rows, a data frame with `suite`, `task`, `init_state`, `condition`, `outcome`, `pair_id`,
+            `first_success` and `start_digest`.
     """
     lines = []
     if grown := run.manifest.get("grown"):
@@ -70,7 +80,7 @@ def cautions(run: Run, episodes: pd.DataFrame) -> tuple[str, ...]:
         text = GROWN.format("p and intervals are" if paired else "intervals are") + (FALSE_ALARMS if paired else "")
         looked = "looking was allowed for" if is_sequential(run.manifest) else text
         lines.append(f"grown: {steps} episodes; {looked}")
-    return (*lines, *_other_starts(episodes), *_whole_suites(run, episodes))
+    return (*lines, *_other_starts(episodes), *_empty_starts(run, episodes), *_whole_suites(run, episodes))
 
 
 def _other_starts(episodes: pd.DataFrame) -> list[str]:
@@ -82,6 +92,25 @@ def _other_starts(episodes: pd.DataFrame) -> list[str]:
         compared = pairs[pairs["size"] > 1]
         if count := int((compared["nunique"] > 1).sum()):
             lines.append(STARTS.format(count, len(compared), suite))
+    return lines
+
+
+def _empty_starts(run: Run, episodes: pd.DataFrame) -> list[str]:
+    """Lines on plugins' suites whose initial states show nothing; those of the package are tested by themselves.
+
+    The state need not hold the poses of fixtures, and some of the package's initial states differ in these alone.
+    """
+    if not run.manifest["identity"].get("plugins"):
+        return []
+    lines = []
+    clean = episodes[(episodes["condition"] == CLEAN) & ~episodes["suite"].map(own_name).isin(SHIPPED)]
+    for suite, rows in clean.groupby("suite", observed=True, sort=False):
+        judged = rows[rows["outcome"].isin(("success", "failure"))]
+        if at_once := int((judged["first_success"] == 1).sum()):
+            lines.append(AT_ONCE.format(at_once, len(judged), suite))
+        states = judged[judged["start_digest"].fillna("") != ""].drop_duplicates(["task", "init_state"])
+        if repeated := int(states.duplicated(["task", "start_digest"]).sum()):
+            lines.append(ALIKE.format(repeated, len(states), suite))
     return lines
 
 

@@ -90,7 +90,8 @@ class EpisodeLog:
 
     def record_start(self, state: NDArray[np.float64]) -> None:
         """Note the state after settling, which the other episodes of the pair have, too."""
-        self.start_digest = hashlib.sha256(np.ascontiguousarray(state).tobytes()).hexdigest()[:16]
+        equal = np.ascontiguousarray(state) + 0.0  # -0.0 is the same start as 0.0, in other bytes
+        self.start_digest = hashlib.sha256(equal.tobytes()).hexdigest()[:16]
 
     def record_step(self, result: StepResult, tracked: tuple[Goal, ...]) -> None:
         """Count executed control steps, and note which tracked goals they reached."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.base import Env, StepResult
+from envs.base import Env
 from envs.interface import STATE_SIZE
 from envs.suites import find_suite, tasks
 from perturbations.base import Infeasible
@@ -24,6 +24,7 @@ from simeval.core.seeding import PairStreams
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec, number_fault
 from simeval.policies.repeatable import same, should_repeat
+from simeval.rollout.contract import executed, state_of
 from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.interventions import Interventions
 from simeval.rollout.observations import ObservationPipeline
@@ -76,7 +77,7 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
         env.goals = (task.goal, instruction.goal) if instruction.goal else (task.goal,)
         env.tracked = tuple(goal for goal in instructable_goals(context) if goal not in env.goals)
         observations.begin(task.goal, spec)
-    recorder.start(instruction.text, env.state())
+    recorder.start(instruction.text, state_of(env))
     while log.steps < spec.max_steps and not any(log.reached):
         start, chunk = log.steps, None
         with log.phase("observe"):
@@ -112,7 +113,7 @@ def _reset(log: EpisodeLog, env: Env, physics: Interventions) -> int:
     change = physics.before_settling
     env.reset(log.spec, change)
     if change is None:  # else the condition has another start on purpose
-        log.record_start(env.state())
+        log.record_start(state_of(env))
     return env.renders
 
 
@@ -155,7 +156,7 @@ def _execute(
         if log.steps > start:
             physics.at(log.steps, env)
             observations.capture(log.steps)
-        result = _executed(env.step(part), len(part), env.state().size)
+        result = executed(env.step(part), len(part), env)
         log.record_step(result, env.tracked)
         states.append(result.states)
         if any(result.reached):
@@ -206,17 +207,3 @@ def _checked(chunks: Sequence[ActionChunk], policy: PolicySpec) -> ActionChunk:
     if not np.isfinite(chunk).all():
         raise EpisodeError("policy", "it returned an action that is not finite")
     return chunk
-
-
-def _executed(result: StepResult, requested: int, width: int) -> StepResult:
-    """A step result whose counts agree with its request.
-
-    Raises:
-        EpisodeError: the environment returned other numbers of steps or states.
-    """
-    if not 1 <= result.steps <= requested or result.states.shape != (result.steps, width):
-        raise EpisodeError(
-            "step",
-            f"{result.steps} of {requested} steps with states of shape {result.states.shape}, not (steps, {width})",
-        )
-    return result

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import Env, Goal, Observation
+from envs.suites import find_suite
 from perturbations.base import ImageDifference, Infeasible, Masks, image_difference
 from perturbations.condition import ActiveCondition, Condition
-from simeval.core.errors import ConfigError
 from simeval.core.types import EpisodeSpec
 from simeval.policies.base import PolicySpec
 from simeval.rollout.anomalies import StateRange
+from simeval.rollout.contract import seen
 
 
 @dataclass
@@ -37,6 +38,7 @@ class ObservationPipeline:
         target_visibility: share of the target's outline that is visible in the first frame, by camera.
         target_hidden: whether the target was visible before the perturbation and is not any more.
         resolution: side that every image has (px); set by `begin`.
+        state_size: numbers of the robot's state; set by `begin`.
     """
 
     env: Env
@@ -54,6 +56,7 @@ class ObservationPipeline:
     target_visibility: dict[str, float] = field(default_factory=dict)
     target_hidden: bool = False
     resolution: int = 0
+    state_size: int = 0
     _captured: dict[int, Observation] = field(default_factory=dict)
     _observed: dict[int, Observation] = field(default_factory=dict)
 
@@ -70,6 +73,7 @@ class ObservationPipeline:
             spec: the episode.
         """
         self.resolution = spec.resolution
+        self.state_size = find_suite(spec.suite).interface.state_size
         condition, rng, env = self.applied.condition, self.applied.rng, self.env
         self.capture_steps = self._planned(spec.max_steps)
         target = goal_objects(goal, env)
@@ -109,17 +113,9 @@ class ObservationPipeline:
         """What the environment shows now.
 
         Raises:
-            ConfigError: an image has another size than the suite was asked for.
+            ConfigError, EnvError: see `simeval.rollout.contract.seen`.
         """
-        observation = self.env.observe(self.cameras)
-        side = self.resolution
-        for camera, image in observation.images.items():
-            if np.shape(image)[:2] != (side, side):
-                raise ConfigError(
-                    f"the environment's image of {camera} has the shape {list(np.shape(image))}, its suite's limits "
-                    f"say {side} x {side} pixels; simeval.testing.check_env checks it"
-                )
-        return observation
+        return seen(self.env, self.cameras, self.resolution, self.state_size)
 
     def observe(self, step: int) -> tuple[Observation, ...]:
         """The perturbed observations that the policy gets after `step` control steps, oldest first.

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.base import Env, EnvError, Observation
-from envs.suites import tasks
+from envs.suites import find_suite, tasks
 from perturbations.base import accepts
 from perturbations.condition import ActiveCondition, Condition
 from perturbations.spec import parse
 from simeval.core.seeding import PairStreams
 from simeval.core.types import EpisodeSpec
+from simeval.rollout.contract import seen
 from simeval.rollout.interventions import Interventions
 from simeval.rollout.observations import initial_masks
 from simeval.rollout.trace import Trace
@@ -44,6 +45,7 @@ class Rerun:
         clean: without the perturbations of scene, image, timing and state; physics and actions stay as they were.
         own_state: the robot's own state also where the policy got a perturbed one.
         differs: whether the motion differed from the stored one so far.
+        side: side of the images (px); that of the run by default.
     """
 
     env: Env
@@ -53,15 +55,18 @@ class Rerun:
     clean: bool = False
     own_state: bool = False
     differs: bool = False
+    side: int | None = None
 
     def observations(self) -> Iterator[Observation]:
         """One observation before each executed action, `len(trace.actions)` in all.
 
         Raises:
+            ConfigError: an image or the robot's state has another form than the suite says.
             EnvError: the scene cannot be reset or rendered, or the trace is not of this scene.
             Infeasible: the condition cannot be applied to this scene.
         """
         env, trace = self.env, self.trace
+        state_size = find_suite(self.spec.suite).interface.state_size
         condition, streams = parse(self.spec.condition), PairStreams.of(self.spec)
         physics = Interventions(condition, streams.generator)
         env.reset(self.spec, physics.before_settling)
@@ -75,7 +80,7 @@ class Rerun:
         remembers = any(accepts(term.info, "memory") for term in condition.active_terms("image", "state"))
         for step in range(len(trace.actions)):
             physics.at(step, env)
-            captured[step] = env.observe(self.cameras)
+            captured[step] = seen(env, self.cameras, self.side or self.spec.resolution, state_size)
             source = step if self.clean else applied.source(step)
             captured = {taken: kept for taken, kept in captured.items() if taken >= source}
             if self.clean:

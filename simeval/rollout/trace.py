@@ -115,7 +115,7 @@ class TraceRecorder:
 
     def start(self, instruction: str, state: NDArray[np.float64]) -> None:
         """See `Recorder`."""
-        self.instruction, self.states = instruction, [state[None]]
+        self.instruction, self.states = instruction, [state[None].copy()]
 
     def part(
         self, step: int, chunk: ActionChunk | None, actions: NDArray[np.float32], states: NDArray[np.float64]

@@ -85,6 +85,7 @@ def _laws(info: AxisInfo, env: Env | None, context: InstructionContext) -> Itera
     run: Callable[[Condition, RngFactory], Any]
     match info.channel:
         case "image":
+            yield lambda: _range(info)
             yield lambda: _cameras(info)
             run = _images
         case "language":
@@ -218,6 +219,13 @@ def _images(condition: Condition, rng: RngFactory) -> list[NDArray[np.uint8]]:
         images = applied.images(dict.fromkeys(CAMERAS, moved), step)
         seen += [images[camera].copy() for camera in CAMERAS]
     return seen
+
+
+def _range(info: AxisInfo) -> None:
+    """A preset that darkens is never as dark as an image whose white is 1."""
+    for value in (info.words and values(info)) or map(_shown, info.presets):
+        brightest = max(int(image.max()) for image in _images(parse(f"{info.name}:{value}"), _Spy()))
+        _law(brightest != 1, info, f"{value} gives images from 0 to 1; pixels are from 0 to 255")
 
 
 def _cameras(info: AxisInfo) -> None:

@@ -154,6 +154,14 @@ def deaf(pixels, value, rng):
     return pixels + 255 * value
 
 
+def unit_range(pixels, value, rng):
+    return np.clip(pixels / 255 + value, 0, 1)
+
+
+def unit_range_without_clipping(pixels, value, rng):
+    return pixels / 255 * (1 - 0.1 * value)
+
+
 def undeclared(scene, value, rng):
     scene.model.light_diffuse[:] *= value
     scene.model.cam_fovy[:] *= value
@@ -197,6 +205,8 @@ SCENE = {"stage": Stage.SCENE, "cameras": (), "identity": 1.0, "unit": MULTIPLIE
         (deaf, {"presets": (0.1, 0.2)}, "severities are five presets, not 2"),
         (deaf, {"source": ""}, "must say something"),
         (deaf, {"cameras": ()}, "must name the cameras"),
+        (unit_range, {}, "gives images from 0 to 1; pixels are from 0 to 255"),
+        (unit_range_without_clipping, {}, "gives images from 0 to 1; pixels are from 0 to 255"),
         (undeclared, SCENE, "writes undeclared fields: cam_fovy"),
         (clairvoyant, {"stage": Stage.TIMING, "cameras": ()}, "has not happened yet"),
         (stretching, ACTION, r"returned float32\[2, 7\] instead of float32\[1, 7\]"),

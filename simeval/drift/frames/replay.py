@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.base import Env, EnvError, Goal, Observation, Scene, SensorSnapshot
+from envs.suites import find_suite
 from perturbations.base import Masks, RngFactory
 from perturbations.condition import Condition
 from simeval.core.types import EpisodeSpec
+from simeval.rollout.contract import seen
 from simeval.rollout.observations import initial_masks
 from simeval.rollout.trace import Trace
 
@@ -82,9 +84,14 @@ class Replay:
         return 0 if self.trace is None else int(self.trace.chunk_steps[look])
 
     def render(self, look: int) -> Observation:
-        """The observation at a look, with the scene in its current state."""
+        """The observation at a look, with the scene in its current state.
+
+        Raises:
+            ConfigError, EnvError: see `simeval.rollout.contract.seen`.
+        """
         self.env.restore_view(self.moments[look])
-        return self.env.observe(self.cameras)
+        state_size = find_suite(self.spec.suite).interface.state_size
+        return seen(self.env, self.cameras, self.spec.resolution, state_size)
 
     def clean(self, look: int, *, again: bool = False) -> Observation:
         """The observation that the policy received; rendered once, or once more with `again`."""
