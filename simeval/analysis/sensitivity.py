@@ -17,6 +17,8 @@ def size_of(paired: PairedDrop, tests: int, background: float) -> Sensitivity:
         background: share of pairs that flip without net effect.
     """
     size = sensitivity(paired.units, tests, background=background)
+    if paired.n_eff is not None:
+        size = replace(size, equal=False)
     if paired.half is None or size.visible is None:
         return size
     size = replace(size, harmed=None, usual_helped=None, usual_harmed=None)
