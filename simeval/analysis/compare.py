@@ -211,7 +211,12 @@ def _weights(both: pd.DataFrame) -> list[str]:
 
 def _versions(a: Run, b: Run) -> list[str]:
     versions = [
-        {**run.manifest["identity"]["versions"], "opengl": run.manifest["identity"]["opengl"]} for run in (a, b)
+        {
+            "simeval": run.manifest.get("simeval"),
+            **run.manifest["identity"]["versions"],
+            "opengl": run.manifest["identity"]["opengl"],
+        }
+        for run in (a, b)
     ]
     # A policy without cameras needs no renderer, and a scripted one no torch.
     known = [

@@ -44,6 +44,7 @@ class Evidence:
         anytime: whether these tests are in use.
         more_pairs: with them, about how many pairs more would decide.
         reason: why nothing can be compared; empty otherwise.
+        n_eff: number of initial states of equal weight that would be as precise; `None` if all have it.
     """
 
     suite: str
@@ -63,6 +64,7 @@ class Evidence:
     anytime: bool = False
     more_pairs: int | None = None
     reason: str = ""
+    n_eff: float | None = None
 
 
 def of_comparison(
@@ -129,6 +131,7 @@ def of_run(analysis: RunAnalysis) -> tuple[Evidence, ...]:
                 settled=settled,
                 anytime=anytime,
                 more_pairs=row.more_pairs,
+                n_eff=row.n_eff,
                 reason="" if row.verdict else row.note.removeprefix("n/a: ") or "no complete pair",
             )
         )

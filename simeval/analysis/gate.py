@@ -152,9 +152,11 @@ def _loss_bound(one: Evidence) -> float | None:
     """The loss that is excluded at 5 % one-sided; see `simeval.stats.noninferiority`."""
     if one.interval_90 is None:
         return None
-    harmed, helped = (round(count * one.units / one.n) for count in (one.only_a, one.only_b))
-    exact = helped == 0 and not _over_states(one)
-    return max(-one.interval_90.low, largest_harm(harmed, one.units)) if exact else -one.interval_90.low
+    if one.only_b or _over_states(one):
+        return -one.interval_90.low
+    # None is helped, so the loss is the share of harmed states, each with its weight.
+    states = one.n_eff or one.units
+    return max(-one.interval_90.low, largest_harm(-(one.gain or 0.0) * states, states))
 
 
 def _over_states(one: Evidence) -> bool:
@@ -163,13 +165,13 @@ def _over_states(one: Evidence) -> bool:
 
 
 def _pairs_to_settle(one: Evidence, margin: float, tests: int) -> int | None:
-    """In pairs of the condition; with repeats, initial states times their repeats."""
-    loss = -(one.gain or 0.0)
+    """In pairs of the condition, of its tasks in the same proportions; with repeats, states times their repeats."""
+    loss, states = -(one.gain or 0.0), one.n_eff or one.units
     if one.interval_90 is not None and _over_states(one):
-        units = states_to_settle(one.interval_90, loss, margin, states=one.units, tests=tests)
+        units = states_to_settle(one.interval_90, loss, margin, states=states, tests=tests)
     else:
-        units = pairs_to_settle(loss, margin, background=one.background, tests=tests, beyond=one.units)
-    return None if units is None else _two_digits(units * one.n / one.units)
+        units = pairs_to_settle(loss, margin, background=one.background, tests=tests, beyond=states)
+    return None if units is None else _two_digits(units * one.n / states)
 
 
 def _two_digits(pairs: float) -> int:

@@ -32,7 +32,8 @@ class LanguageRate:
         neither: neither goal was reached.
         pairs: episodes whose unperturbed twin completed and tracked goal j; all fields below are about these.
         by_accident: share of twins, instructed to reach goal i, that reached goal j before they ended.
-        index: language-following index, P(j | instructed to j) - P(j | instructed to i); tasks weigh alike.
+        index: language-following index, P(j | instructed to j) - P(j | instructed to i). In all rates of this row, in
+            `index` and in `ignore_rate` tasks weigh alike.
         index_interval: Bonett-Price interval on pairs.
         ignore_rate: P(i | instructed to j) / P(i | instructed to i); `None` where no twin succeeded.
         ignore_interval: Bonett-Price interval of the ratio of paired proportions; `None` where it has no upper limit.
@@ -95,7 +96,8 @@ def _against_twins(ran: pd.DataFrame, clean: pd.DataFrame) -> dict[str, Any]:
     units = pairs.groupby(["task", "init_state"]).ngroup()
     followed = pairs["reached"] == "counterfactual"
     index = paired_drop(followed, accident, units=units, tasks=pairs["task"], level=LEVEL)
-    ratio = paired_ratio(pairs["reached"] == "original", pairs["reached_twin"] == "original", units=units, level=LEVEL)
+    ignored = pairs["reached"] == "original", pairs["reached_twin"] == "original"
+    ratio = paired_ratio(*ignored, units=units, tasks=pairs["task"], level=LEVEL)
     return approached | {
         "pairs": len(pairs),
         "by_accident": share_over_tasks(pairs, accident),

@@ -18,10 +18,11 @@ def size_of(paired: PairedDrop, tests: int, background: float) -> Sensitivity:
     """
     size = sensitivity(paired.units, tests, background=background)
     if paired.half is None or size.visible is None:
-        return size
+        return replace(size, equal=paired.n_eff is None)
     size = replace(size, harmed=None, usual_helped=None, usual_harmed=None)
-    # Repeats differ: the test is of the states, and what it finds depends on how far these differ.
-    states, level, alpha = paired.units, paired.interval.level, ALPHA / tests
+    # Repeats differ: the test is of the states, and what it finds depends on how far these differ, weights included.
+    states = max(2, int((paired.n_eff or paired.units) + 1e-9))
+    level, alpha = paired.interval.level, ALPHA / tests
     visible = smallest_visible_over_states(states, paired.half, level=level, alpha=alpha)
     if visible > 1:
         return replace(size, visible=None, half_found=None)

@@ -53,6 +53,20 @@ def _seeds(used: Sequence[UsedPolicy], a: Sequence[int], b: Sequence[int]) -> tu
     return tuple(used[i].seed if used[j].seed is None else used[j].seed for i, j in _matched(used, a, b))
 
 
+def _other_seeds(used: Sequence[UsedPolicy], a: Sequence[int], b: Sequence[int]) -> str:
+    """A remark if a gain leaves out training seeds, so that it is not the difference of the means beside it."""
+    shared = sorted({seed for seed in _seeds(used, a, b) if seed is not None})
+    known = {used[i].seed for i in (*a, *b)}
+    if None in known or not shared or known == set(shared):
+        return ""
+    which = (
+        f"seed {shared[0]}, which both have; the means are"
+        if len(shared) == 1
+        else (f"the seeds {', '.join(map(str, shared))}, which both have; the means are")
+    )
+    return f"the gain is over {which} over all seeds"
+
+
 def group_numbers(
     used: Sequence[UsedPolicy], scores: Sequence[Scores], baseline: str, resampling: Resampling | None
 ) -> tuple[GroupNumbers, ...]:
@@ -80,9 +94,11 @@ def group_numbers(
             means = [(used[i].seed, mean) for i in members if (mean := score.mean(i)) is not None]
             gain: SeedGain | None = gains.get((score.measure, score.condition, name))
             if gain and score.measure == "robustness":
-                gain = _on_both_scales(gain, scores, groups[baseline], members)
+                gain = _on_both_scales(gain, scores, _matched(used, groups[baseline], members))
             values, seeds = seed_mean([mean for _, mean in means], limits=score.limits), tuple(s for s, _ in means)
             of_gain = _seeds(used, groups[baseline], members) if gain and gain.by_seed else ()
+            if gain and (remark := _other_seeds(used, groups[baseline], members)):
+                gain = replace(gain, reason=f"{gain.reason}; {remark}" if gain.reason else remark)
             found.append(GroupNumbers(name, score.measure, score.condition, seeds, values, gain, of_gain))
     return tuple(found)
 
@@ -99,11 +115,11 @@ def _gain(
     return seed_gain(by_seed, pairs, step=step, limits=(low - high, high - low))
 
 
-def _on_both_scales(gain: SeedGain, scores: Sequence[Scores], a: Sequence[int], b: Sequence[int]) -> SeedGain:
+def _on_both_scales(gain: SeedGain, scores: Sequence[Scores], matched: Sequence[tuple[int, int]]) -> SeedGain:
     """A loss in points punishes the policy that is better everywhere: the share that is kept must say the same."""
     if gain.direction == "no difference shown":
         return gain
-    kept = [_kept(scores, members) for members in (a, b)]
+    kept = [_kept(scores, members) for members in zip(*matched, strict=True)]
     agrees = None not in kept and (kept[1] > kept[0]) == (gain.direction == "better")  # type: ignore[operator]
     return gain if agrees else replace(gain, direction="depends on the scale")
 

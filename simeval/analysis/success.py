@@ -98,6 +98,7 @@ class ConditionDrop:
         sensitivity: what else a comparison of this size can find.
         more_pairs: about how many pairs more would decide, were the drop as estimated; `None` where that is settled.
         interval_90: as in `PairedDrop`; `None` with anytime-valid inference.
+        n_eff: as in `PairedDrop`: `None` where tasks have equally many pairs.
 
     In a run with anytime-valid inference, `interval`, `p`, `p_holm` and `verdict` are those of
     `simeval.analysis.sequential.AnytimeDrop`.
@@ -122,6 +123,7 @@ class ConditionDrop:
     sensitivity: Sensitivity | None = None
     more_pairs: int | None = None
     interval_90: Interval | None = None
+    n_eff: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,4 +406,5 @@ def _with_verdict(
         sensitivity=size,
         more_pairs=more_pairs(paired, size, margin) if verdict == "undecided" else None,
         interval_90=paired.interval_90,
+        n_eff=paired.n_eff,
     )

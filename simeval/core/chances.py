@@ -16,6 +16,9 @@ def odds(chance: float) -> str:
     return f"{100 * chance:.0f} of 100" if chance < 0.995 else "nearly all"
 
 
+_UNEQUAL = ", if tasks had equally many,"
+
+
 def counted(count: int, noun: str) -> str:
     """`1 pair`, `2 pairs`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -34,22 +37,29 @@ def findable(sizes: Sequence[Sensitivity], unit: str = "pair") -> str:
         visible, half = (size.visible or 0.0 for size in able), [size.half_found or 0.0 for size in able]
         points = _span(f"{100 * drop:.1f}" for drop in visible)
         pairs = _span(str(size.pairs) for size in able)
+        of = f"{pairs} {unit if pairs == '1' else unit + 's'}{_UNEQUAL if _unequal(able) else ''}"
         text = (
-            f"With {pairs} {unit if pairs == '1' else unit + 's'} a true drop of {points} points would be found in "
-            f"{odds(able[0].power)} such runs, half of it in {_span(map(odds, (min(half), max(half))))}."
+            f"With {of} a true drop of {points} points would be found in {odds(able[0].power)} such runs, "
+            f"half of it in {_span(map(odds, (min(half), max(half))))}."
         )
         if all(size.harmed is not None for size in able):
-            text += f" {_called(able)}"
+            text += f" {_called(able, unit)}"
     if len(able) < len(sizes):
         text += " " if text else ""
         text += _too_few([size for size in sizes if size.visible is None], unit)
     return text
 
 
-def _called(sizes: Sequence[Sensitivity]) -> str:
+def _unequal(sizes: Sequence[Sensitivity]) -> bool:
+    return not all(size.equal for size in sizes)
+
+
+def _called(sizes: Sequence[Sensitivity], unit: str) -> str:
     harmed = _span(str(size.harmed) for size in sizes)
     points = _span(f"{100 * (size.harmed or 0) / size.pairs:.1f}" for size in sizes)
     others = "; fewer beside other drops" if max(size.tests for size in sizes) > 1 else ""
+    if _unequal(sizes):  # the drop weighs tasks, the test counts pairs
+        return f"A drop takes at least {harmed} harmed {unit}s (0 helped{others}); their points depend on their tasks."
     text = f"A drop is called from {points} observed points on ({harmed} harmed, 0 helped{others})"
     usual = {(size.usual_harmed, size.usual_helped, size.pairs) for size in sizes}
     (more, helped, pairs), *others_usual = usual

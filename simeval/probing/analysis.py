@@ -134,15 +134,41 @@ def similarity(material: Material) -> Iterator[SimilarityRow]:
     _, start = material.vectors[0]
     for policy, vectors in material.vectors[1:]:
         for a, b in zip(start, vectors, strict=True):
-            for one, other in zip(a.layers, b.layers, strict=False):
-                if one.name != other.name or one.frames.shape[1] != other.frames.shape[1]:
+            others = {layer.name: layer for layer in b.layers}
+            for one in a.layers:
+                if (other := others.get(one.name)) is None:
                     continue
                 cka = linear_cka(one.frames, other.frames, debiased=True)
-                cosine = [1 - cosine_distance(x, y) for x, y in zip(one.frames, other.frames, strict=True)]
                 yield SimilarityRow(
                     *(policy, one.name, a.condition, None if isnan(cka) else cka),
-                    *(float(np.mean(cosine)), len(one.frames)),
+                    *(_mean_cosine(one.frames, other.frames), len(one.frames)),
                 )
+
+
+def _mean_cosine(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:
+    if one.shape != other.shape:
+        return None
+    return float(np.mean([1 - cosine_distance(x, y) for x, y in zip(one, other, strict=True)]))
+
+
+def with_layers_of_start(material: Material) -> tuple[Material, tuple[tuple[str, str], ...]]:
+    """The layers that the start has, of all policies, and (policy, sentence) for each that has others.
+
+    Layers are compared by their names, so by their depth from below.
+    """
+    (start, first), *others = material.vectors
+    mine = tuple(layer.name for layer in first[0].layers)
+    kept, notes = [(start, first)], []
+    for policy, vectors in others:
+        own = [layer.name for layer in vectors[0].layers]
+        surplus, lacking = [name for name in own if name not in mine], [name for name in mine if name not in own]
+        parts = [("its {} are not compared, the start has none", surplus), ("it has no {}", lacking)]
+        said = [text.format(", ".join(names)) for text, names in parts if names]
+        if said:
+            notes.append((policy, f"{'; '.join(said)}; layers of the same number are compared"))
+        shared = [replace(one, layers=tuple(layer for layer in one.layers if layer.name in mine)) for one in vectors]
+        kept.append((policy, tuple(shared)))
+    return replace(material, vectors=tuple(kept)), tuple(notes)
 
 
 def attention(material: Material) -> Iterator[AttentionRow]:

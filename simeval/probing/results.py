@@ -69,7 +69,7 @@ class SimilarityRow:
     Attributes:
         policy, layer, condition: as in `ProbeRow`.
         cka: debiased linear CKA over all frames; 1 is the same geometry, 0 unrelated. `None` where undefined.
-        cosine: mean cosine of the frames' vectors.
+        cosine: mean cosine of the frames' vectors; `None` where those of the two have different lengths.
         n: number of frames.
     """
 
@@ -77,7 +77,7 @@ class SimilarityRow:
     layer: str
     condition: str
     cka: float | None
-    cosine: float
+    cosine: float | None
     n: int
 
 
@@ -125,7 +125,7 @@ class Representations:
         states: number of their initial states.
         source: description of the frames, one line.
         assets: description of the scenes, one line.
-        left_out: (condition, reason).
+        left_out: (condition, reason); also (policy, reason) where some of its layers are.
         probes, retention, similarity, attention, embeddings: the rows.
     """
 

@@ -36,7 +36,7 @@ from simeval.policies.hidden_states import readable
 from simeval.policies.registry import PolicyChoice, choose, load_policy, validate_choice
 from simeval.policies.representations import TYPE
 from simeval.probing import frame_set, vectors
-from simeval.probing.analysis import Material, attention, embeddings, probe_all, similarity
+from simeval.probing.analysis import Material, attention, embeddings, probe_all, similarity, with_layers_of_start
 from simeval.probing.frame_set import FrameSet
 from simeval.probing.results import SCHEMA_VERSION, Representations, write_results
 from simeval.runner.session import ONE_THREAD
@@ -340,6 +340,7 @@ def _found(
     material: Material, request: _Request, source: RunFrames, left_out: Sequence[tuple[str, str]], note: Note
 ) -> Representations:
     clean = material.frames[0]
+    material, other_layers = with_layers_of_start(material)
     names = tuple(name for name, _ in material.vectors)
     layers = tuple(layer.name for layer in material.vectors[0][1][0].layers)
     probes = probe_all(material, note)
@@ -355,7 +356,7 @@ def _found(
         states=len({info.cluster for info in clean.frames}),
         source=_source(request, source),
         assets=str(request.run.manifest["assets"]),
-        left_out=tuple(left_out),
+        left_out=(*left_out, *other_layers),
         probes=probes.rows,
         retention=probes.kept,
         similarity=tuple(similarity(material)),

@@ -24,6 +24,7 @@ from simeval.core.types import (
     RealizedStrength,
     Timings,
 )
+from simeval.policies.repeatable import is_noise
 from simeval.rollout.anomalies import StateRange, anomalies, in_other_units, unlike_training
 from simeval.rollout.interventions import Interventions
 from simeval.rollout.observations import ObservationPipeline
@@ -60,7 +61,7 @@ class EpisodeLog:
         current: the phase that is running; an error row names it.
         states: range of the simulator's states.
         actions: range of the actions that the policy chose.
-        repeatable: false if the policy gave another answer to the same request.
+        repeat_gap: `float64[n]`, how far two answers to the same request were apart; `None` if not asked twice.
         digest: running SHA-256 of the states.
         start_digest: see `EpisodeResult`.
     """
@@ -76,7 +77,7 @@ class EpisodeLog:
     current: Phase = "reset"
     states: StateRange = field(default_factory=StateRange)
     actions: StateRange = field(default_factory=StateRange)
-    repeatable: bool = True
+    repeat_gap: NDArray[np.float64] | None = None
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     start_digest: str = ""
 
@@ -149,9 +150,14 @@ class EpisodeLog:
                 *anomalies(self.states, env.scene()),
                 *unlike_training(observations.policy, observations.states, self.actions),
                 *in_other_units(observations.policy, self.actions, env.goals[0]),
-                *(["not_repeatable"] * (not self.repeatable)),
+                *(["not_repeatable"] * (not self._is_repeatable())),
             ),
         )
+
+    def _is_repeatable(self) -> bool:
+        if self.repeat_gap is None or self.actions.low is None or self.actions.high is None:
+            return True
+        return is_noise(self.repeat_gap, self.actions.low, self.actions.high)
 
     def _realized_strength(
         self, condition: Condition, observations: ObservationPipeline, interventions: Interventions

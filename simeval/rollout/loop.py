@@ -23,7 +23,7 @@ from simeval.core.instructions import instructable_goals, language_context, reso
 from simeval.core.seeding import PairStreams
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.policies.base import ActionChunk, Policy, PolicyInput, PolicySpec, number_fault
-from simeval.policies.repeatable import same, should_repeat
+from simeval.policies.repeatable import largest_gap, should_repeat
 from simeval.rollout.contract import executed, state_of
 from simeval.rollout.episode_log import EpisodeLog
 from simeval.rollout.interventions import Interventions
@@ -94,7 +94,7 @@ def _run(log: EpisodeLog, env: Env, policy: Policy, recorder: Recorder) -> Episo
                     _rest(schedule, condition), applied.latency(log.chunks, schedule.last_latency),
                 )  # fmt: skip
                 chunk = _checked(policy.act([request]), policy.spec)
-            log.repeatable = log.repeatable and _repeats(chunk, policy, request, condition)
+            _ask_again(log, chunk, policy, request)
             schedule.ask(start, chunk, applied.latency(log.chunks, applied.control_hz * log.took))
             log.chunks += 1
         part = schedule.upcoming(start, spec.max_steps)
@@ -175,17 +175,17 @@ def _unit_scale(policy: PolicySpec) -> tuple[float, ...] | None:
     return None if policy.state_size == STATE_SIZE else (1.0,) * policy.state_size
 
 
-def _repeats(chunk: ActionChunk, policy: Policy, request: PolicyInput, condition: Condition) -> bool:
-    """Whether a user's policy gives a chunk again; it is asked at the start of clean episodes.
+def _ask_again(log: EpisodeLog, chunk: ActionChunk, policy: Policy, request: PolicyInput) -> None:
+    """Ask a user's policy the same again, and note how far its answers are apart; at the start of clean episodes.
 
     The question is outside the policy's phase, so its time does not count.
 
     Raises:
         EpisodeError: see `_checked`.
     """
-    if request.chunk_index or not should_repeat(policy.spec) or any(condition.active_terms()):
-        return True
-    return same(chunk, _checked(policy.act([request]), policy.spec))
+    if request.chunk_index or not should_repeat(policy.spec) or any(parse(log.spec.condition).active_terms()):
+        return
+    log.repeat_gap = largest_gap(chunk, _checked(policy.act([request]), policy.spec))
 
 
 def _checked(chunks: Sequence[ActionChunk], policy: PolicySpec) -> ActionChunk:

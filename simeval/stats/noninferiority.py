@@ -48,9 +48,15 @@ def is_within(harmed: ArrayLike, helped: ArrayLike, n: int, margin: float) -> ND
     return shown
 
 
-def largest_harm(harmed: int, n: int) -> float:
-    """Clopper and Pearson's upper limit of the share of harmed pairs, at 5 % one-sided."""
-    return float(stats.beta.isf(ALPHA, harmed + 1, n - harmed)) if harmed < n else 1.0
+def largest_harm(harmed: float, n: float) -> float:
+    """Clopper and Pearson's upper limit of the share of harmed pairs, at 5 % one-sided.
+
+    Args:
+        harmed: pairs; no whole number where weights make them a share of `n`.
+        n: pairs, or as many of equal weight.
+    """
+    whole = 1e-9  # a share times n comes with rounding
+    return float(stats.beta.isf(ALPHA, harmed + 1, n - harmed)) if harmed < n - whole else 1.0
 
 
 def chance_to_show_within(n: int, loss: float, margin: float, *, background: float = BACKGROUND) -> float:
@@ -118,7 +124,7 @@ def _about(loss: float, margin: float, background: float, power: float) -> float
     return ((NormalDist().inv_cdf(1 - ALPHA) + NormalDist().inv_cdf(power)) * spread / (margin - loss)) ** 2
 
 
-def pairs_to_settle(loss: float, margin: float, *, background: float, tests: int, beyond: int = 0) -> int | None:
+def pairs_to_settle(loss: float, margin: float, *, background: float, tests: int, beyond: float = 0) -> int | None:
     """Number of pairs that call a true loss, or show it to be below the margin, whichever takes fewer.
 
     In 80 % of runs; where a run has as many already and is still undecided, in 90 or 95 %.
@@ -128,7 +134,7 @@ def pairs_to_settle(loss: float, margin: float, *, background: float, tests: int
         margin: a fraction in (0, 1).
         background: share of pairs that flip without net effect.
         tests: comparisons in Holm's adjustment.
-        beyond: the run's pairs.
+        beyond: the run's pairs, or as many of equal weight.
 
     Returns:
         `None` if there is no such number up to `MOST_PAIRS`.
@@ -147,17 +153,18 @@ def pairs_to_settle(loss: float, margin: float, *, background: float, tests: int
     return None
 
 
-def states_to_settle(interval: Interval, loss: float, margin: float, *, states: int, tests: int) -> int | None:
+def states_to_settle(interval: Interval, loss: float, margin: float, *, states: float, tests: int) -> int | None:
     """As `pairs_to_settle`, for initial states whose repeats differ; from the width of Student's t interval.
 
     Args:
         interval: of the gain, over the states.
         loss: the true loss.
         margin: a fraction.
-        states: number of initial states.
+        states: number of initial states, or as many of equal weight.
         tests: comparisons in Holm's adjustment.
     """
-    error = (interval.high - interval.low) / 2 / float(stats.t.isf((1 - interval.level) / 2, max(1, states - 1)))
+    free = max(1, int(states + 1e-9) - 1)
+    error = (interval.high - interval.low) / 2 / float(stats.t.isf((1 - interval.level) / 2, free))
     z_power, z_margin, z_find = (NormalDist().inv_cdf(x) for x in (POWER, 1 - ALPHA, 1 - ALPHA / 2 / max(1, tests)))
     ratios = [(z_margin + z_power) / (margin - loss)] if loss < margin else []
     ratios += [(z_find + z_power) / loss] if loss > 0 else []

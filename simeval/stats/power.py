@@ -160,6 +160,8 @@ class Sensitivity:
         harmed: harmed pairs, none helped, from which a drop is called if it is the only one; `None` for a t test.
         usual_helped, usual_harmed: the same beside as many helped pairs as `background` lets expect; `None` if that is
             no pair, or for a t test.
+        equal: false where the numbers are those of as many pairs in equal tasks, and the tasks are not equal: there a
+            count of harmed pairs does not say how many points they cost.
     """
 
     pairs: int
@@ -171,6 +173,7 @@ class Sensitivity:
     harmed: int | None
     usual_helped: int | None = None
     usual_harmed: int | None = None
+    equal: bool = True
 
 
 @lru_cache(maxsize=256)

@@ -66,7 +66,9 @@ class AuditWriter(JsonlWriter):
     def _claim(self) -> None:
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
-            require_same_audit(self.folder, stored["identity"], self._manifest["identity"])
+            own = {"simeval": self._manifest.get("simeval")}
+            before = {"simeval": stored.get("simeval", own["simeval"])}
+            require_same_audit(self.folder, before | stored["identity"], own | self._manifest["identity"])
             self._manifest = stored
         self._file.cut_torn_line()
         self.done = tuple(row.key for row in read_rows(self.folder / ROWS))

@@ -128,7 +128,9 @@ class RunWriter(JsonlWriter):
             require_same_verb(self.folder, stored, verb_of(manifest))
             requested = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if self._grow else {})
             identity = with_current_policy_name(stored["identity"], stored.get("started_in"), requested)
-            require_same_run(self.folder, identity, requested)
+            own = {"simeval": manifest.get("simeval")}
+            before = {"simeval": stored.get("simeval", own["simeval"])}
+            require_same_run(self.folder, before | identity, own | requested)
             require_same_worst(self.folder, stored, manifest)
         self._file.cut_torn_line()
         latest = outcomes(self.folder)

@@ -79,6 +79,21 @@ def test_episodes_that_start_elsewhere_are_said(runs, tmp_path):
     assert [note[:60] for note in notes] == ["1 of 48 common episodes start from other states in the other"]
 
 
+def test_another_version_of_simeval_is_said_and_is_not_resumed(tmp_path):
+    run = evaluate(toy_config(tmp_path / "run", policy="zero", init_states="0-1"))
+    other = tmp_path / "other"
+    shutil.copytree(run.folder, other)
+    manifest = json.loads((other / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps(manifest | {"simeval": "0.0.1"}))
+    found = compare(run, Run.load(other), resampling=QUICK)
+    (note,) = [note for note in found.notes if note.startswith("made with different software")]
+    assert note == f'made with different software: simeval: "{manifest["simeval"]}" -> "0.0.1"'
+    rows = (other / "episodes.jsonl").read_text().splitlines(keepends=True)
+    (other / "episodes.jsonl").write_text("".join(rows[:-1]))
+    said = refusal("run", "--resume", other, "--workers", 0)
+    assert f'holds a different run (simeval: "0.0.1" -> "{manifest["simeval"]}")' in said
+
+
 def test_only_common_episodes_count_and_the_rest_is_said(runs, tmp_path):
     small = evaluate(toy_config(tmp_path / "small", policy="zero", init_states="3-7", perturb=("noise:0.3",)))
     found = compare(runs[0], small, resampling=QUICK)

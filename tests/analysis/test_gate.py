@@ -5,13 +5,16 @@ from functools import cache
 
 import numpy as np
 import pytest
+from scipy.stats import beta
 
 from simeval.analysis.compare import Comparison, SuiteChange
 from simeval.analysis.evidence import Evidence, of_comparison
 from simeval.analysis.gate import EXIT_CODES, Gate, judge, overall
 from simeval.stats.change import compare_runs
 from simeval.stats.intervals import Interval
+from simeval.stats.noninferiority import pairs_to_settle, states_to_settle
 from simeval.stats.paired import paired_drop
+from simeval.stats.power import BACKGROUND
 from simeval.stats.resampling import Resampling
 
 MARGIN = 0.05
@@ -24,8 +27,10 @@ def evidence(only_a: int, only_b: int, n: int, repeats: int = 1, **changes) -> E
     return of_outcomes(a == 1, b == 1, units=np.repeat(np.arange(n), repeats), **changes)
 
 
-def of_outcomes(a: np.ndarray, b: np.ndarray, units: np.ndarray | None = None, **changes) -> Evidence:
-    found = paired_drop(b, a, units=units)
+def of_outcomes(
+    a: np.ndarray, b: np.ndarray, units: np.ndarray | None = None, tasks: np.ndarray | None = None, **changes
+) -> Evidence:
+    found = paired_drop(b, a, units=units, tasks=tasks)
     values = {
         "suite": "toy",
         "condition": "none",
@@ -39,6 +44,7 @@ def of_outcomes(a: np.ndarray, b: np.ndarray, units: np.ndarray | None = None, *
         "interval": found.interval,
         "interval_90": found.interval_90,
         "p": found.p,
+        "n_eff": found.n_eff,
     }
     return Evidence(**{**values, **changes})
 
@@ -110,6 +116,43 @@ def test_without_any_harm_the_bound_is_the_exact_one():
     _, (row,) = judge([evidence(0, 0, 59)], MARGIN)
     assert row.verdict == "no worse"
     assert row.loses_at_most == pytest.approx(1 - 0.05 ** (1 / 59))
+
+
+def test_the_bound_weighs_tasks_as_the_loss_does():
+    """Of 100 and 10 pairs of two tasks 3 and 0 are harmed, or 0 and 3: a loss of 1.5 points, or of 15."""
+    tasks, a = np.repeat([0, 1], [100, 10]), np.ones(110, bool)
+    rows = []
+    for first in (0, 100):
+        b = np.ones(110, bool)
+        b[first : first + 3] = False
+        one = of_outcomes(a, b, tasks=tasks)
+        _, (row,) = judge([one], MARGIN)
+        n = one.n_eff
+        exact = float(beta.isf(0.05, -one.gain * n + 1, n + one.gain * n))
+        assert row.loses_at_most == pytest.approx(max(exact, -one.interval_90.low))
+        assert row.loses_at_most > -one.gain
+        rows.append(row)
+    assert [row.evidence.gain for row in rows] == pytest.approx([-0.015, -0.15])
+    # About as many pairs of equal weight would settle it as of equal tasks, in the proportions of this run.
+    equal = pairs_to_settle(0.015, MARGIN, background=BACKGROUND, tests=1)
+    assert rows[0].pairs_to_settle == pytest.approx(equal * 110 / rows[0].evidence.n_eff, rel=0.1)
+
+
+def test_no_harm_in_unequal_tasks_is_worth_the_smallest_of_them():
+    tasks = np.repeat(np.arange(10), [20] * 9 + [2])
+    _, (row,) = judge([of_outcomes(np.ones(182, bool), np.ones(182, bool), tasks=tasks)], MARGIN)
+    assert row.loses_at_most == pytest.approx(1 - 0.05 ** (1 / 20))
+    assert row.verdict == "cannot tell"
+
+
+def test_unequal_tasks_whose_repeats_differ_settle_by_their_weights():
+    rng = np.random.default_rng(0)
+    units = np.repeat(np.arange(40), 5)
+    tasks = np.where(units < 30, 0, 1)
+    one = of_outcomes(rng.random(200) < 0.7, rng.random(200) < 0.7, units, tasks)
+    _, (row,) = judge([one], MARGIN)
+    states = states_to_settle(one.interval_90, -one.gain, MARGIN, states=one.n_eff, tests=1)
+    assert row.pairs_to_settle == pytest.approx(states * 200 / one.n_eff, rel=0.1)
 
 
 def test_repeats_that_agree_are_no_pairs_of_their_own():

@@ -8,6 +8,7 @@ from simeval.analysis.success import analyse, drop_table, flag_table, language_t
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.report.terminal.tables import flag_note
 from simeval.stats.paired import paired_drop
+from simeval.stats.ratio import paired_ratio
 
 SPEC = EpisodeSpec("toy", 0, 0, "none", 0, 0, 0, 300, 10, 128)
 TOLD = "instruction:counterfactual"
@@ -42,6 +43,19 @@ def test_the_index_and_the_ignore_rate_are_about_pairs():
     assert row.index_interval == paired_drop(told, accident).interval
     assert row.ignore_rate == pytest.approx(2 / 7)
     assert row.ignore_interval.low < 2 / 7 < row.ignore_interval.high < 1
+
+
+def test_the_ignore_rate_weighs_tasks_as_the_index_does():
+    """Of 6 pairs of one task none is ignored, of 2 of another both: the rate is a half, not 2 of 8."""
+    pairs = [pair(i, "counterfactual" if i < 6 else "original", "original") for i in range(8)]
+    flat = [result for both in pairs for result in both]
+    specs = [replace(result.spec, task=int(result.spec.init_state > 5)) for result in flat]
+    (row,) = language_table(frame(*(replace(result, spec=spec) for result, spec in zip(flat, specs, strict=True))))
+    assert (row.index, row.ignore_rate, row.ignored.rate) == pytest.approx((0.5, 0.5, 0.5))
+    told, tasks = [True] * 6 + [False] * 2, [0] * 6 + [1] * 2
+    assert row.index_interval == paired_drop(told, [False] * 8, tasks=tasks).interval
+    assert row.ignore_interval == paired_ratio([not one for one in told], [True] * 8, tasks=tasks).interval
+    assert row.ignore_interval.low < 0.5 < row.ignore_interval.high
 
 
 def test_pairs_without_a_twin_or_from_older_rows_do_not_count():

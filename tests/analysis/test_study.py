@@ -95,6 +95,16 @@ def test_the_numbers_of_a_recipe_are_those_of_its_policies(stored):
     assert b.gain.gain == pytest.approx(np.mean(rates[3:]) - np.mean(rates[:3]))
 
 
+def test_a_gain_over_some_of_the_seeds_says_so(stored):
+    """Its number is not the difference of the means beside it."""
+    members = [("a-0", "a", 0), ("a-1", "a", 1), ("a-2", "a", 2), ("b-1", "b", 1), ("b-3", "b", 3)]
+    results = study_results(study_of(stored, members, [0, 0, 0, 1, 3], np.random.default_rng(5)), QUICK)
+    rows = [row for row in results.suites[0].groups if row.group == "b" and row.measure == "success"]
+    for row in rows:
+        assert row.gain_seeds == (1,)
+        assert row.gain.reason.endswith("the gain is over seed 1, which both have; the means are over all seeds")
+
+
 def test_a_recipe_of_one_seed_is_not_called_whatever_it_gains(stored):
     members = [*THREE_SEEDS[:3], ("b-0", "b", 0)]
     (suite,) = study_results(study_of(stored, members, [-2, -2, -2, 3], np.random.default_rng(2)), QUICK).suites

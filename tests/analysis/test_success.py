@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from simeval.analysis.grouping import LEVEL, mean_over_tasks
+from simeval.analysis.sensitivity import size_of
 from simeval.analysis.success import (
     analyse,
     drop_table,
@@ -20,7 +21,9 @@ from simeval.analysis.success import (
 )
 from simeval.core.types import EpisodeResult, EpisodeSpec
 from simeval.stats.intervals import suite_mean_of_units, wilson
+from simeval.stats.paired import paired_drop
 from simeval.stats.power import smallest_visible_drop
+from simeval.stats.states import smallest_visible_over_states
 
 SPEC = EpisodeSpec("toy", 0, 0, "none", 0, 0, 0, 300, 10, 128)
 
@@ -297,3 +300,18 @@ def test_bad_frames_are_refused():
         analyse(frame.drop(columns="reached"))
     with pytest.raises(ValueError, match="unknown outcomes: timeout"):
         analyse(frame.assign(outcome="timeout"))
+
+
+def test_what_unequal_tasks_can_find_is_said_of_these_or_of_equal_ones():
+    rng = np.random.default_rng(0)
+    units = np.repeat(np.arange(40), 3)
+    tasks = np.where(units < 30, 0, 1)
+    alike = paired_drop(np.ones(120, bool), units % 4 > 0, units=units, tasks=tasks)
+    assert not size_of(alike, 1, 0.1).equal
+    assert size_of(paired_drop(np.ones(120, bool), units % 4 > 0, units=units, tasks=units // 10), 1, 0.1).equal
+    differ = paired_drop(rng.random(120) < 0.8, rng.random(120) < 0.6, units=units, tasks=tasks)
+    size = size_of(differ, 1, 0.1)
+    assert size.equal  # the spread that it rests on is that of these tasks
+    assert size.harmed is None
+    states = int(differ.n_eff)
+    assert size.visible == smallest_visible_over_states(states, differ.half, level=0.95, alpha=0.05)

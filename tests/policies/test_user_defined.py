@@ -12,6 +12,7 @@ from helpers import call, lines, refusal, rows, toy_config
 from simeval.api import evaluate
 from simeval.core.errors import ConfigError
 from simeval.policies.base import PolicySpec
+from simeval.policies.repeatable import same
 from simeval.policies.scripted import SeekerPolicy
 from simeval.store.run import Run
 
@@ -392,6 +393,33 @@ def test_an_answer_that_changes_from_call_to_call_is_flagged(tmp_path, kept, wor
     )
     shown = call("show", tmp_path / "run").out
     assert ("got other actions for the same request, so pairs differ by more than" in " ".join(shown.split())) == kept
+
+
+class Small(Dice):
+    """All its actions are within 0.03; `part` of that is drawn anew in every call, or is a rest of float noise."""
+
+    def __init__(self, part: float) -> None:
+        super().__init__(kept=True)
+        self.part = part
+
+    def act(self, inputs):
+        chunks = [chunk + self.part * self.kept.uniform(-1, 1, chunk.shape) for chunk in SeekerPolicy.act(self, inputs)]
+        return [(0.03 * chunk).clip(-0.03, 0.03) for chunk in chunks]
+
+
+@pytest.mark.parametrize(("part", "flagged"), [(0.5, True), (0.01, False), (1e-5, False)])
+def test_small_answers_are_held_against_what_they_span(tmp_path, part, flagged):
+    done = evaluate(toy_config(tmp_path / "run", policy=None), policy=Small(part))
+    assert any("not_repeatable" in result.flags for result in done.results) == flagged
+
+
+def test_a_model_of_small_answers_is_not_taken_for_another_one():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(0, 0.005, (2, 8, 7)).astype(np.float32)
+    assert same(one, one + np.float32(1e-4))
+    assert not same(one, other)
+    assert same(np.zeros((8, 7)), np.full((8, 7), 1e-4))
+    assert not same(one, one[:4])
 
 
 class SlowAgain(SeekerPolicy):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simeval.probing.analysis import Material, attention, embeddings, probe_all, similarity
+from simeval.probing.analysis import Material, attention, embeddings, probe_all, similarity, with_layers_of_start
 from simeval.probing.frame_set import FrameInfo, FrameSet
 from simeval.probing.results import NAMED, OTHERS
 from simeval.probing.vectors import PIXELS, LayerVectors, Vectors, covered_regions, of_objects
@@ -113,6 +113,41 @@ def test_the_start_beside_itself_has_changed_nothing(material, probes):
     assert {row.cka for row in same} == {1.0}
     assert all(row.cosine == pytest.approx(1) for row in same)
     assert {(row.kept, row.skill) for row in probes.kept if row.policy == "same"} == {(0.0, 0.0)}
+
+
+def test_policies_of_other_sizes_are_compared_by_the_names_of_their_layers(material):
+    """One has a layer more before its expert, one has none of `vlm 1`, one is narrower."""
+    (start, vectors), *_ = material.vectors
+
+    def changed(names, width=SIZE):
+        by = {layer.name: layer for layer in vectors[0].layers} | {"vlm 2": replace(vectors[0].layers[2], name="vlm 2")}
+        layers = [by[name] for name in names]
+        narrow = tuple(
+            replace(
+                one, frames=one.frames[:, :width], objects=None if one.objects is None else one.objects[..., :width]
+            )
+            for one in layers
+        )
+        return tuple(replace(one, layers=narrow) for one in vectors)
+
+    others = {
+        "deep": changed(["vision", "vlm 0", "vlm 1", "vlm 2", "expert 0"]),
+        "flat": changed(["vision", "vlm 0", "expert 0"]),
+        "narrow": changed(["vision", "vlm 0", "vlm 1", "expert 0"], SIZE - 4),
+    }
+    found, notes = with_layers_of_start(replace(material, vectors=((start, vectors), *others.items())))
+    assert dict(notes) == {
+        "deep": "its vlm 2 are not compared, the start has none; layers of the same number are compared",
+        "flat": "it has no vlm 1; layers of the same number are compared",
+    }
+    rows = {(row.policy, row.layer): row for row in similarity(found) if row.condition == "none"}
+    assert rows["deep", "expert 0"].cka == rows["flat", "expert 0"].cka == 1.0
+    assert ("flat", "vlm 1") not in rows
+    assert rows["narrow", "vlm 1"].cka > 0.5
+    assert rows["narrow", "vlm 1"].cosine is None
+    kept = {(row.policy, row.layer) for row in probe_all(found, lambda _: None).kept}
+    assert {("deep", "expert 0"), ("flat", "expert 0"), ("narrow", "vlm 1")} <= kept
+    assert not {("deep", "vlm 2"), ("flat", "vlm 1")} & kept
 
 
 def test_what_was_forgotten_is_not_kept(probes):

@@ -203,6 +203,14 @@ def test_an_interval_without_zero_beside_cannot_tell_is_explained():
     assert "p by McNemar's exact test, adjusted for the number of comparisons in a suite (Holm)." in flat
 
 
+def test_points_are_not_counted_in_pairs_where_tasks_are_unequal():
+    size = replace(sensitivity(50, 1), equal=False)
+    flat = words(printed(replace(RUN, drops=(replace(NOISE_DROP, pairs=50, sensitivity=size),)), 80))
+    assert "observed points on" not in flat
+    assert "With 50 pairs, if tasks had equally many, a true drop of" in flat
+    assert "A drop takes at least 6 harmed pairs (0 helped); their points depend on their tasks." in flat
+
+
 def test_one_comparison_is_adjusted_for_nothing():
     text = printed(replace(RUN, drops=(replace(NOISE_DROP, sensitivity=sensitivity(499, 1)),)), 80)
     assert "adj" not in text

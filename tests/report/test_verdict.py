@@ -13,7 +13,7 @@ from simeval.analysis.gate import Gate, Judged, judge
 from simeval.report.verdict.junit import junit_xml
 from simeval.report.verdict.markdown import gate_markdown, plain
 from simeval.report.verdict.terminal import print_gate
-from simeval.report.verdict.text import exit_codes, headline, more_pairs, sentence
+from simeval.report.verdict.text import excluded_loss, exit_codes, headline, more_pairs, sentence
 from simeval.stats.paired import paired_drop
 
 SCHEMA = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
@@ -182,3 +182,11 @@ def test_the_exit_codes_of_the_help_are_those_of_the_rules():
 
     assert exit_codes() == "0 better or no worse, 3 regression, 4 cannot tell, 5 not comparable"
     assert exit_codes() in CODES
+
+
+@pytest.mark.parametrize(
+    ("loss", "text"), [(0.0496, "4.96"), (0.05004, "5.004"), (0.05, "5.0"), (0.042, "4.2"), (None, "-")]
+)
+def test_a_bound_at_the_margin_says_on_which_side_it_is(loss, text):
+    row = Judged(Evidence("toy", "none", 50, 50), "cannot tell", loses_at_most=loss)
+    assert excluded_loss(row, 0.05) == text

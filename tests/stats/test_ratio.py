@@ -55,3 +55,20 @@ def test_it_covers_as_often_as_it_says(p, ratio):
         interval = paired_ratio(above, below).interval
         covered += interval.low <= ratio <= interval.high
     assert 0.92 < covered / 2000 < 0.99
+
+
+@pytest.mark.parametrize("sizes", [[20, 20, 20, 7], [40, 10]])
+def test_it_covers_where_tasks_are_unequal(sizes):
+    rng, tasks = np.random.default_rng(2), np.repeat(np.arange(len(sizes)), sizes)
+    rates = np.array([0.3] * (len(sizes) - 1) + [0.8])
+    covered = 0
+    for _ in range(500):
+        below, above = rng.random((2, len(tasks)))
+        interval = paired_ratio(above < rates[tasks], below < 0.9, tasks=tasks).interval
+        covered += interval.low <= rates.mean() / 0.9 <= interval.high
+    assert covered / 500 > 0.94
+
+
+def test_tasks_of_equal_size_change_nothing():
+    above, below, tasks = [True, False] * 6, [True] * 11 + [False], [0] * 6 + [1] * 6
+    assert paired_ratio(above, below, tasks=tasks) == paired_ratio(above, below)

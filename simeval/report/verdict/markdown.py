@@ -38,7 +38,7 @@ def gate_markdown(gate: Gate) -> str:
                 plain(one.condition),
                 f"{SIGNS[row.verdict]} {row.verdict}" + (f": {plain(one.reason)}" if one.reason else ""),
                 *(str(one.n), decimal(one.a), decimal(one.b), with_interval(one.gain, one.interval)),
-                *(excluded_loss(row), p_value(row.p), str(row.pairs_to_settle or "")),
+                *(excluded_loss(row, gate.margin), p_value(row.p), str(row.pairs_to_settle or "")),
             )
         )
     if rows:

@@ -44,7 +44,8 @@ def _gate_table(gate: Gate, suite: str, rows: list[Judged], *, roomy: bool) -> T
         one = row.evidence
         gain = with_interval(one.gain, one.interval)
         needed = str(row.pairs_to_settle or "")
-        table.add_row(*(Text(one.condition), str(one.n), gain, excluded_loss(row), p_value(row.p), needed, row.verdict))
+        loss = excluded_loss(row, gate.margin)
+        table.add_row(*(Text(one.condition), str(one.n), gain, loss, p_value(row.p), needed, row.verdict))
     return table
 
 

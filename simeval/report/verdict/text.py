@@ -84,9 +84,13 @@ def _available(rows: Sequence[Judged]) -> dict[str, int]:
     }
 
 
-def excluded_loss(row: Judged) -> str:
-    """The loss that is excluded: `4.2`, in points."""
-    return decimal(row.loses_at_most)
+def excluded_loss(row: Judged, margin: float) -> str:
+    """The loss that is excluded: `4.2`, in points; with more digits where it is rounded to the margin."""
+    loss = row.loses_at_most
+    if loss is None or decimal(loss) != decimal(margin):
+        return decimal(loss)
+    longer = (f"{100 * loss:.{digits}f}" for digits in (2, 3, 4))
+    return next((text for text in longer if float(text) != 100 * margin), decimal(loss))
 
 
 def why(row: Judged, margin: float) -> str:
@@ -97,12 +101,12 @@ def why(row: Judged, margin: float) -> str:
             return f"gains {with_interval(one.gain, one.interval)} points, p {p_value(row.p)}"
         case "no worse":
             lost = " although it does lose" if row.p is not None and row.p < ALPHA and (one.gain or 0) < 0 else ""
-            return f"loses less than {points} points{lost}: at most {excluded_loss(row)}, at 5 % risk"
+            return f"loses less than {points} points{lost}: at most {excluded_loss(row, margin)}, at 5 % risk"
         case "regression":
             loss = with_interval(one.gain, one.interval)
             return f"loses: {loss} points, p {p_value(row.p)}, and not shown to lose less than {points}"
         case "cannot tell":
-            may = f"may lose up to {excluded_loss(row)} points" if row.loses_at_most is not None else "no bound"
+            may = f"may lose up to {excluded_loss(row, margin)} points" if row.loses_at_most is not None else "no bound"
             needed = f"; about {row.pairs_to_settle} pairs would settle it" if row.pairs_to_settle else ""
             return f"{may} with {counted(one.n, 'pair')}{needed}"
         case _:
