@@ -49,9 +49,9 @@ class AxisThreshold:
         identity: the value that changes nothing.
         stop: the far end of the range.
         is_ratio: whether strengths are compared by their ratio.
-        is_reached: whether the threshold is within the range; else `value` and the limits are `None`.
-        value: posterior median.
-        low, high: 95 % credible interval, `low` is the smaller number.
+        is_reached: whether the threshold is not beyond the range.
+        value: posterior median; `None` if the threshold is beyond the range or before its weakest strength.
+        low, high: 95 % credible interval, `low` is the smaller number; `None` as `value`.
         width: of the interval, as a share of the range.
         beyond: probability that the threshold is beyond the range.
         not_before: with 95 % probability the threshold is beyond this value.
@@ -152,7 +152,8 @@ def _axis(one: StrengthRange, counts: Mapping[str, Any], level: float, width: fl
     rows = sum(int(counts[name].sum()) for name in one.conditions if name in counts)
     episodes = sum(row.episodes for row in placed)
     ends = sorted(map(one.value, (found.interval.low, found.interval.high)))
-    low, high = ends if found.is_reached else (None, None)
+    is_inside = found.is_reached and not _is_before(one, found)
+    low, high = ends if is_inside else (None, None)
     return AxisThreshold(
         label=one.label,
         unit=one.unit,
@@ -160,7 +161,7 @@ def _axis(one: StrengthRange, counts: Mapping[str, Any], level: float, width: fl
         stop=one.stop,
         is_ratio=one.is_ratio,
         is_reached=found.is_reached,
-        value=one.value(found.theta) if found.is_reached else None,
+        value=one.value(found.theta) if is_inside else None,
         low=low,
         high=high,
         width=found.width,
@@ -186,7 +187,14 @@ def _fill(posterior: ThresholdPosterior, finished: Sequence[tuple[int, int]]) ->
             posterior.add(strength, success=False)
 
 
+def _is_before(one: StrengthRange, found: ThresholdEstimate) -> bool:
+    """Whether the threshold is before the weakest strength: nothing was tried there, so a value would be a guess."""
+    return found.is_reached and found.interval.high <= one.share(one.values[0])
+
+
 def _text(one: StrengthRange, found: ThresholdEstimate) -> str:
+    if _is_before(one, found):
+        return f"{one.label} before {one.values[0]:g}, the weakest strength of the range"
     if found.is_reached:
         ends = sorted(map(one.value, (found.interval.low, found.interval.high)))
         return f"{one.label} {one.text(one.value(found.theta))} [{', '.join(map(one.text, ends))}]"

@@ -171,6 +171,16 @@ def test_a_threshold_that_is_not_reached_is_said_so(tmp_path):
     assert axis["value"] is axis["low"] is axis["high"] is None
 
 
+def test_a_threshold_before_the_weakest_strength_has_no_value(tmp_path):
+    words = ("--policy", "seeker", "--suite", "toy", "--workers", 0, "--perturb", "noise:0.9..1", "--max-episodes", 40)
+    called = call("threshold", *words, "--out", tmp_path / "run")
+    assert "noise before 0.9, the weakest strength of the range" in called.out
+    (axis,) = json.loads((tmp_path / "run" / "threshold.json").read_text())["axes"]
+    assert axis["text"] == "noise before 0.9, the weakest strength of the range"
+    assert (axis["value"], axis["low"], axis["high"], axis["is_reached"]) == (None, None, None, True)
+    assert call("report", tmp_path / "run").code == 0
+
+
 def test_a_policy_that_never_succeeds_has_no_threshold(tmp_path):
     called = call(*VERB, "--policy", "zero", "--perturb", "noise", "--out", tmp_path / "run", "--json")
     assert called.code == 2
