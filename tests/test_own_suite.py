@@ -320,3 +320,13 @@ def test_a_scene_axis_is_infeasible_without_a_model():
 
     with pytest.raises(Infeasible, match=r"light:0\.5: this scene has no MuJoCo model"):
         parse("light:0.5").apply_scene(Scene(None, {"agentview": 0}), lambda *_: None)
+
+
+def test_episodes_of_a_few_steps_are_exported_as_video(tmp_path):
+    path, out, dataset = tmp_path / "reach.py", tmp_path / "run", tmp_path / "dataset"
+    late = '(self.data.time > 0.04 + 0.05 * (round(1e4 * self.data.body("green_pad").xpos[0]) % 4))'
+    path.write_text(EXAMPLE.read_text().replace("return float(np.linalg.norm(away)) < REACH", f"return bool{late}"))
+    words = ("--suite", "reach", "--policy", "zero", "--workers", 0, "--init-states", "0-7")
+    simeval("run", *words, "--plugin", path, "--out", out)
+    simeval("export", out, "--to", "lerobot", "--plugin", path, "--out", dataset, "--cameras", "agentview")
+    assert json.loads((dataset / "meta" / "info.json").read_text())["total_episodes"] == 24

@@ -236,7 +236,8 @@ def _quiet() -> Iterator[None]:
 def _encoder() -> Any:
     from lerobot.configs import RGBEncoderConfig
 
-    return RGBEncoderConfig(vcodec="h264", crf=CRF, preset="veryfast")
+    # Without B-frames: lerobot cannot join the videos of episodes that are shorter than their delay.
+    return RGBEncoderConfig(vcodec="h264", crf=CRF, preset="veryfast", extra_options={"bf": "0"})
 
 
 def _features(export: _Export, size: int) -> dict[str, dict[str, Any]]:
