@@ -119,7 +119,7 @@ def run(
 
 def _render_videos(done: Any, requested: EvalConfig, console: Any) -> None:
     """Render the videos that a run asks for; `console` gets their paths, `None` prints nothing."""
-    from simeval.media.video import Selection, find_episodes, render_videos
+    from simeval.media.video import Selection, find_episodes, nothing_to_show, render_videos
 
     count = len(find_episodes(done, Selection(outcome=requested.video)))
     selection = Selection(outcome=requested.video, limit=max(1, count), plugins=requested.plugin)
@@ -128,7 +128,7 @@ def _render_videos(done: Any, requested: EvalConfig, console: Any) -> None:
             if console:
                 console.print(f"video: {path}", soft_wrap=True, highlight=False, markup=False, emoji=False)
     if not count and console:
-        console.print(f"video: no finished episode is among the {requested.video}", highlight=False)
+        console.print(f"video: {nothing_to_show(requested.video)}", highlight=False)
 
 
 def _extended_config(folder: Path, file: str | None, flags: dict[str, Any]) -> EvalConfig:

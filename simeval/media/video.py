@@ -134,6 +134,11 @@ def find_episodes(run: Run, selection: Selection) -> list[EpisodeResult]:
     return [r for r in results if tests[selection.outcome](r)]
 
 
+def nothing_to_show(outcome: str) -> str:
+    """The line where no episode of a `Selection.outcome` has finished."""
+    return "no episode has finished" if outcome == "all" else f"no finished episode is among the {outcome}"
+
+
 def with_traces(run: Run, selection: Selection) -> list[EpisodeResult]:
     """The episodes to render, in plan order.
 
@@ -142,7 +147,7 @@ def with_traces(run: Run, selection: Selection) -> list[EpisodeResult]:
     """
     chosen = find_episodes(run, selection)
     if not chosen:
-        raise ConfigError(f"{run.folder}: no finished episode is among the {selection.outcome}")
+        raise ConfigError(f"{run.folder}: {nothing_to_show(selection.outcome)}")
     stored = [r for r in chosen if trace_path(run.folder, r.spec).exists()]
     if not stored:
         raise ConfigError(f"{run.folder}: no traces were kept for these episodes; run with --traces all")

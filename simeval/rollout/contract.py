@@ -35,12 +35,13 @@ def seen(env: Env, cameras: Sequence[str], side: int, state_size: int) -> Observ
         raise ConfigError(f"the environment shows no image of {missing[0]}; {_HINT}")
     images = {camera: checked_image(shown.images[camera], camera, side) for camera in cameras}
     state = shown.state
-    if not isinstance(state, np.ndarray) or state.dtype != np.float32 or state.shape != (state_size,):
+    is_real = isinstance(state, np.ndarray) and state.dtype.kind == "f"
+    if not is_real or state.shape != (state_size,):
         raise ConfigError(f"the environment's observed state is {_form(state)}, not float32[{state_size}]; {_HINT}")
     if not np.isfinite(state).all():
         number = int(np.flatnonzero(~np.isfinite(state))[0]) + 1
         raise EnvError(f"number {number} of the robot's observed state is not finite")
-    return Observation(images, state.copy(), shown.step)
+    return Observation(images, state.astype(np.float32), shown.step)
 
 
 def checked_image(image: Any, camera: str, side: int) -> NDArray[np.uint8]:

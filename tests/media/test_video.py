@@ -15,7 +15,7 @@ from helpers import call, refusal, toy_config
 from simeval.api import evaluate
 from simeval.config.evaluation import EvalConfig
 from simeval.core.errors import ConfigError
-from simeval.media.video import HOLD, Selection, _caption, _caption_height, render_videos, with_traces
+from simeval.media.video import HOLD, Selection, _caption, _caption_height, nothing_to_show, render_videos, with_traces
 from simeval.policies.scripted import SeekerPolicy
 from simeval.store.run import Run, trace_path
 
@@ -178,6 +178,7 @@ def test_what_cannot_be_shown_is_refused_in_one_line(tmp_path):
     done = evaluate(toy_config(tmp_path / "run", tasks="0", init_states="0", perturb=(), traces="none"))
     assert "no traces were kept for these episodes; run with --traces all" in refusal("video", done.folder)
     assert "no finished episode is among the failures" in refusal("video", done.folder, "--failures")
+    assert nothing_to_show("all") == "no episode has finished"
     kept = evaluate(toy_config(tmp_path / "kept", tasks="0", init_states="0", perturb=()))
     trace_path(kept.folder, kept.results[0].spec).write_bytes(b"garbage")
     assert "not a trace" in refusal("video", kept.folder)

@@ -78,6 +78,15 @@ def test_a_state_that_is_not_finite_ends_the_episode_as_broken():
     assert (result.outcome, result.error_phase) == ("error", "observe")
 
 
+def test_an_observed_state_of_another_precision_is_the_same_state():
+    plain, _ = roll_out(toy_spec(), toy(), Sighted())
+    wide, _ = roll_out(toy_spec(), toy(observe=lambda seen: replace(seen, state=seen.state.astype(float))), Sighted())
+    assert (wide.outcome, wide.state_digest) == (plain.outcome, plain.state_digest)
+    for form in (lambda state: state.tolist(), lambda state: state.astype(int), lambda state: state[:-1]):
+        with pytest.raises(ConfigError, match="observed state is"):
+            roll_out(toy_spec(), toy(observe=lambda seen, form=form: replace(seen, state=form(seen.state))), Sighted())
+
+
 @pytest.mark.parametrize(
     "change",
     [
