@@ -93,7 +93,7 @@ def change_claim() -> Claim:
         "that takes it {same} s of CPU time where the scene is the same (all of libero_spatial, all of libero_goal), "
         "and {other} s where it is another (libero_object, most of libero_10); in the bundled scenes {bundled} s "
         "(`python tests/benchmarks/scene_change.py`). Of the {other} s the system takes {system} s, mostly for {pages} "
-        "pages of memory that are used for the first time, at {us} µs each on this virtual machine.",
+        "pages of memory that are used for the first time, at up to {us} µs each on this virtual machine.",
         {
             "same": average(official, "same"),
             "other": average(official, "another"),

@@ -33,9 +33,12 @@ def notes(checkpoint: Checkpoint, *, steps_given: bool, libero: bool) -> Iterato
     if checkpoint.only_size is None and crops_by_pixels(checkpoint.before):
         yield f"policy '{checkpoint.name}': its {RESIZER} crops by pixels, and nothing says of images of which size"
     for scale in (*checkpoint.scales, *((checkpoint.action_scale,) if checkpoint.action_scale else ())):
-        far = _far_starts(scale) if libero and scale.key == STATE_KEY else np.array([], int)
-        yield from _never_moved(scale, checkpoint.name, besides=far)
-        yield from _other_units(scale, far, checkpoint.name)
+        if libero and scale.key == STATE_KEY:
+            far = _far_starts(scale)
+            yield from _never_moved(scale, checkpoint.name, besides=far)
+            yield from _other_units(scale, far, checkpoint.name)
+        else:
+            yield from _never_moved(scale, checkpoint.name)
     if libero:
         yield from notes_on_actions(checkpoint.action_steps, checkpoint.action_scale, checkpoint.name)
     if not steps_given and checkpoint.type == "smolvla" and checkpoint.call.chunk_size == 50:
@@ -52,8 +55,8 @@ def _poor_chunk_use(checkpoint: Checkpoint) -> Iterator[str]:
         yield f"{start} SmolVLA did no better so than with 10, which is ten times as fast: --n-action-steps 10"
 
 
-def _never_moved(scale: Scale, name: str, besides: NDArray[np.intp]) -> Iterator[str]:
-    still = np.setdiff1d(np.flatnonzero(scale.width.ravel() == 0), besides) + 1
+def _never_moved(scale: Scale, name: str, besides: NDArray[np.intp] | tuple[()] = ()) -> Iterator[str]:
+    still = np.setdiff1d(np.flatnonzero(scale.width.ravel() == 0), besides).astype(int) + 1
     if not still.size:
         return
     what = "std" if scale.mode == "MEAN_STD" else "range"
