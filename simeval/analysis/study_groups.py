@@ -59,12 +59,8 @@ def _other_seeds(used: Sequence[UsedPolicy], a: Sequence[int], b: Sequence[int])
     known = {used[i].seed for i in (*a, *b)}
     if None in known or not shared or known == set(shared):
         return ""
-    which = (
-        f"seed {shared[0]}, which both have; the means are"
-        if len(shared) == 1
-        else (f"the seeds {', '.join(map(str, shared))}, which both have; the means are")
-    )
-    return f"the gain is over {which} over all seeds"
+    which = f"seed {shared[0]}" if len(shared) == 1 else f"the seeds {', '.join(map(str, shared))}"
+    return f"the gain is over {which}, which both have; the means are over all seeds"
 
 
 def group_numbers(

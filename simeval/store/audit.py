@@ -23,7 +23,7 @@ from simeval.core.drift_row import DriftRow, Key
 from simeval.core.errors import ConfigError
 from simeval.core.jsonl import JsonlWriter, open_lines
 from simeval.stats.drift import VARIANTS
-from simeval.store.identity import identity_changes
+from simeval.store.identity import identity_changes, with_version
 from simeval.store.run import Run, write_json
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from simeval.store.schema import AuditManifest, read_checked
@@ -66,9 +66,8 @@ class AuditWriter(JsonlWriter):
     def _claim(self) -> None:
         stored = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else None
         if stored is not None:
-            own = {"simeval": self._manifest.get("simeval")}
-            before = {"simeval": stored.get("simeval", own["simeval"])}
-            require_same_audit(self.folder, before | stored["identity"], own | self._manifest["identity"])
+            before, now = (with_version(one["identity"], one) for one in (stored, self._manifest))
+            require_same_audit(self.folder, before, now)
             self._manifest = stored
         self._file.cut_torn_line()
         self.done = tuple(row.key for row in read_rows(self.folder / ROWS))

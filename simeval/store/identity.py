@@ -1,6 +1,7 @@
 """Compares what two runs or audits are: the part of a manifest on which their rows depend."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,11 @@ from simeval.config.evaluation import PLAN_FIELDS
 from simeval.core import kernels
 from simeval.core.errors import ConfigError
 from simeval.core.texts import escaped
+
+
+def with_version(identity: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity with the version of simeval that its manifest names, which is no part of it there."""
+    return ({"simeval": manifest["simeval"]} if "simeval" in manifest else {}) | dict(identity)
 
 
 def require_same_run(folder: Path, stored: dict[str, Any], requested: dict[str, Any]) -> None:

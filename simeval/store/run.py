@@ -39,7 +39,7 @@ from simeval.core.types import EpisodeResult, EpisodeSpec, Outcome, Row
 from simeval.rollout.trace import PackedTrace, Trace
 from simeval.store.dataframe import COLUMNS, to_dataframe
 from simeval.store.decode import RowHeader, read_blocks
-from simeval.store.identity import require_same_run
+from simeval.store.identity import require_same_run, with_version
 from simeval.store.own_rows import own_rows
 from simeval.store.same_search import require_same_verb, require_same_worst
 from simeval.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
@@ -128,9 +128,7 @@ class RunWriter(JsonlWriter):
             require_same_verb(self.folder, stored, verb_of(manifest))
             requested = manifest["identity"] | ({"plan": stored["identity"]["plan"]} if self._grow else {})
             identity = with_current_policy_name(stored["identity"], stored.get("started_in"), requested)
-            own = {"simeval": manifest.get("simeval")}
-            before = {"simeval": stored.get("simeval", own["simeval"])}
-            require_same_run(self.folder, before | identity, own | requested)
+            require_same_run(self.folder, with_version(identity, stored), with_version(requested, manifest))
             require_same_worst(self.folder, stored, manifest)
         self._file.cut_torn_line()
         latest = outcomes(self.folder)

@@ -94,6 +94,12 @@ def test_another_audit_is_refused_with_what_differs(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_an_audit_of_another_version_is_refused(tmp_path):
+    write(tmp_path, ALL[:1], finish=False, manifest={**MANIFEST_OF, "simeval": "0.0.1"})
+    with pytest.raises(ConfigError, match=r'holds a different audit \(simeval: "0\.0\.1" -> "0\.0\.2"\); choose'):
+        write(tmp_path, manifest={**MANIFEST_OF, "simeval": "0.0.2"})
+
+
 def test_when_it_was_made_is_no_part_of_what_it_is(tmp_path):
     write(tmp_path, ALL[:1], finish=False)
     write(tmp_path, manifest={**MANIFEST_OF, "created": "later", "git": "other"})
